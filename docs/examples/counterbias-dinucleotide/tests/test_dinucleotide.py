@@ -1,0 +1,3 @@
+from counterbias.testing import conformance
+
+TestDinucleotide = conformance("dinucleotide")

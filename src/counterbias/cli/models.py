@@ -1,0 +1,126 @@
+"""``counterbias models``: list the bias models that are installed, where they come from, and what failed to load.
+
+Comes in: the plug-ins of this environment. Goes out: a table, or JSON (tag ``counterbias_models``), on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from counterbias import __version__
+from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
+
+SCHEMA = (1, 0)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command with its arguments; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="counterbias models", description="List the bias models that are installed.")
+    parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
+    arguments = parser.parse_args(argv)
+    listing = describe(load_plugins())
+    if arguments.json:
+        json.dump(listing, sys.stdout, indent=2, sort_keys=True, allow_nan=False)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(table(listing))
+    return 0
+
+
+def describe(manager: Manager) -> dict[str, Any]:
+    """Tell all about a manager's plug-ins, JSON types only; every key is always there."""
+    return {
+        "counterbias_models": True,
+        "schema": list(SCHEMA),
+        "version": __version__,
+        "backends": [_backend(found) for found in manager.backends.values()],
+        "duplicates": [
+            {"name": name, "plugins": [{"name": plugin.name, "origin": plugin.origin} for plugin in plugins]}
+            for name, plugins in manager.duplicates.items()
+        ],
+        "plugins": [dataclasses.asdict(plugin) for plugin in manager.plugins],
+    }
+
+
+def _backend(found: Registration) -> dict[str, Any]:
+    """Tell about one backend; loading it may fail, which is then its problem alone."""
+    backend, plugin = found.backend, found.plugin
+    entry: dict[str, Any] = {
+        "name": backend.name,
+        "summary": " ".join(backend.summary.split()),
+        "plugin": plugin.name,
+        "distribution": plugin.distribution or None,
+        "version": plugin.version or None,
+        "extra": backend.extra or None,
+        "missing": list(missing_modules(backend)),
+        "options": None,
+        "strand_symmetric": None,
+        "needs_tiles": None,
+        "problem": None,
+    }
+    try:
+        kind = backend.load()
+        entry["options"] = {field.name: _plain(field.default) for field in dataclasses.fields(kind.Options)}
+        entry["strand_symmetric"] = bool(kind.strand_symmetric)
+        entry["needs_tiles"] = bool(kind.needs_tiles)
+    except Exception as problem:
+        entry["problem"] = " ".join(f"{type(problem).__name__}: {problem}".split())
+    return entry
+
+
+def _plain(default: object) -> object:
+    """Give a default as JSON has it."""
+    if isinstance(default, tuple):
+        return [_plain(part) for part in default]
+    return default if isinstance(default, bool | int | float | str) else str(default)
+
+
+def table(listing: dict[str, Any]) -> str:
+    """Lay a listing out for reading."""
+    rows = [("MODEL", "FROM", "TRAINING", "OPTIONS", "SUMMARY")]
+    for entry in listing["backends"]:
+        options = " ".join(f"{name}={_shown(value)}" for name, value in (entry["options"] or {}).items()) or "-"
+        rows.append((entry["name"], _origin(entry), _readiness(entry), options, entry["summary"]))
+    lines = _align(rows) if len(rows) > 1 else ["No bias model is installed."]
+    for duplicate in listing["duplicates"]:
+        sides = " and ".join(f"'{side['name']}' ({side['origin']})" for side in duplicate["plugins"])
+        lines += ["", f"Not offered: '{duplicate['name']}', which two plug-ins bring, {sides}."]
+    absent = [plugin for plugin in listing["plugins"] if plugin["status"] != LOADED]
+    if absent:
+        head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
+        lines.append("")
+        lines += _align([head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)])
+    return "\n".join(lines) + "\n"
+
+
+def _origin(entry: dict[str, Any]) -> str:
+    """Name the distribution that something comes from."""
+    return " ".join(part for part in (entry["distribution"], entry["version"]) if part) or "registered by hand"
+
+
+def _readiness(entry: dict[str, Any]) -> str:
+    """Say whether a backend can be trained here, and what it takes."""
+    if entry["problem"]:
+        return f"cannot be loaded: {entry['problem']}"
+    if entry["missing"]:
+        needs = f"{entry['distribution'] or 'counterbias'}[{entry['extra']}]" if entry["extra"] else " ".join(entry["missing"])
+        return f"pip install '{needs}'"
+    return "ready"
+
+
+def _shown(value: object) -> str:
+    """Write a default as --bias-option takes it."""
+    if isinstance(value, list):
+        return ",".join(_shown(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Pad all columns but the last to a common width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]

@@ -1,0 +1,150 @@
+"""The interface of a bias model: ``BiasModel``, to be subclassed, and ``Backend``, to be registered.
+
+A backend sees windows and returns numbers. Sampling, N, strands, pairs, clipping, calibration and files are the core's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.records import FitReport, TrainingSet, Window
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a backend that has none."""
+
+
+class BiasModel(ABC):
+    """Model the bias of one end class (read 1, read 2 or both pooled) in one window.
+
+    Subclasses set :attr:`Options` to a frozen dataclass whose fields all have defaults (bool, int, float, str or tuples of
+    these); users set them with ``--bias-option key=value``.
+    """
+
+    Options: ClassVar[type[Any]] = NoOptions
+    #: Declared by models for which a reversed and complemented sample gives the reversed and complemented model.
+    strand_symmetric: ClassVar[bool] = False
+    #: Declared by models whose ``fit`` reads :attr:`TrainingSet.tiles`.
+    needs_tiles: ClassVar[bool] = False
+
+    def __init__(self, window: Window, options: Any = None) -> None:
+        self.window = window
+        self.options = self.Options() if options is None else options
+
+    @abstractmethod
+    def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
+        """Learn from a sample. All randomness comes from ``rng``: same sample and seed, same model."""
+
+    @abstractmethod
+    def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score windows: uint8 (n, width) → float64 (n,).
+
+        In nats: ln P(context | read start) − ln P(context | background), up to a constant, always finite. Raises RuntimeError
+        before :meth:`fit`. Must be safe to call from several threads at once.
+        """
+
+    def as_contexts(self, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Give contexts as C-contiguous uint8 (n, width) for compiled code; raises ValueError where they do not fit."""
+        if contexts.ndim != 2 or contexts.shape[1] != self.window.width:
+            raise ValueError(f"contexts of shape {contexts.shape} do not fit a window of {self.window.width} bases")
+        return np.require(contexts, np.uint8, ("C", "W"))
+
+    @abstractmethod
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give all that :meth:`from_arrays` needs, as plain numeric arrays."""
+
+    @abstractmethod
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the state that :meth:`to_arrays` gave.
+
+        Raises InputError where an array is missing, unknown or of a shape that does not fit the window and options
+        (:func:`take_arrays` does).
+        """
+
+
+def take_arrays(
+    arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int | None, ...]]
+) -> dict[str, NDArray[np.float64]]:
+    """Check the arrays of a model file against the shapes expected and copy them to float64.
+
+    Args:
+        arrays: what :meth:`BiasModel.from_arrays` was given.
+        shapes: name → shape; None stands for any length.
+
+    Raises:
+        InputError: an array is missing, unknown, of another shape, or holds a value that is not finite.
+    """
+    unlike = sorted(set(arrays) ^ set(shapes))
+    if unlike:
+        state = "unknown" if unlike[0] in arrays else "missing"
+        raise InputError(f"array '{unlike[0]}' of the model is {state}")
+    taken = {}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.ndim != len(shape) or any(wanted not in (None, given) for wanted, given in zip(shape, array.shape, strict=True)):
+            raise InputError(f"array '{name}' of the model has shape {array.shape}, expected {tuple(shape)}")
+        taken[name] = np.array(array, dtype=np.float64, order="C")
+        if not np.isfinite(taken[name]).all():
+            raise InputError(f"array '{name}' of the model holds a value that is not finite")
+    return taken
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Name a kind of bias model and say how to load it, without loading it.
+
+    Args:
+        name: what users write after ``--bias-model``: lower case letters, digits, ``_`` and ``-``.
+        summary: one line for ``counterbias models``.
+        load: imports and returns the :class:`BiasModel` subclass. It must work without the packages of ``extra``, unless they are
+            needed for scoring as well.
+        extra: the extra that training needs, as in ``rnn`` (``pip install 'counterbias[rnn]'``).
+        requires: modules that training imports, as in ``("torch",)``; checked without importing them.
+    """
+
+    name: str
+    summary: str
+    load: Callable[[], type[BiasModel]]
+    extra: str = ""
+    requires: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+            raise ValueError(f"'{self.name}' cannot name a backend: use lower case letters, digits, '_' and '-'")
+
+
+def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
+    """Turn ``key=value`` texts into an instance of ``model.Options``. Raises InputError, naming the known keys."""
+    fields = {field.name: field for field in dataclasses.fields(model.Options)}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or key not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            raise InputError(f"--bias-option {pair}: no such option of this model", remedy=f"it has: {known}")
+        values[key] = _convert(pair, text, fields[key].default)
+    return model.Options(**values)
+
+
+def _convert(pair: str, text: str, default: Any) -> object:
+    """Read a text as the type of the option's default."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if isinstance(default, tuple):
+            kind = type(default[0]) if default else str
+            return tuple(kind(part) for part in text.split(",") if part)
+        return type(default)(text)
+    except (KeyError, ValueError):
+        name = type(default).__name__
+        raise InputError(f"--bias-option {pair}: the value is not of type {name}") from None

@@ -1,0 +1,345 @@
+"""Frozen records that the stages pass to each other (numpy only).
+
+Stages import this module and never each other; ``counterbias.pipeline`` alone knows the order.
+Coordinates are 0-based, half open. A *contig* index counts within the tuple of contig names that
+stands in the same record. A *strand* is 0 for ``+`` and 1 for ``-``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+
+#: Bits of :attr:`EndSites.bits`.
+PRESENT, REVERSE, CLIPPED, TRAINABLE = 1, 2, 4, 8
+
+#: htseq-count's classes of fragments that are not counted for a feature, in its order.
+CLASSES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The bases around a read start that a bias model sees.
+
+    Args:
+        upstream: bases before the read's first base (on the read's strand).
+        downstream: bases after it.
+    """
+
+    upstream: int = 10
+    downstream: int = 10
+
+    def __post_init__(self) -> None:
+        if self.upstream < 0 or self.downstream < 0 or self.width > 255:
+            raise InputError(
+                f"a window of {self.upstream},{self.downstream} cannot be used",
+                remedy="give two numbers from 0 to 127, as in --bias-window 10,10",
+            )
+
+    @property
+    def width(self) -> int:
+        """Number of bases: upstream, the read's first base, downstream."""
+        return self.upstream + 1 + self.downstream
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """Read ``UPSTREAM,DOWNSTREAM``, as in ``10,10``. Raises InputError."""
+        try:
+            upstream, downstream = (int(part) for part in text.split(","))
+        except ValueError:
+            raise InputError(
+                f"'{text}' is not a window", remedy="give two numbers, as in --bias-window 10,10"
+            ) from None
+        return cls(upstream, downstream)
+
+    def __str__(self) -> str:
+        return f"{self.upstream},{self.downstream}"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features that are counted, in the order in which they are written.
+
+    ``blocks_*`` hold, per feature, its intervals merged (per contig and strand), sorted by contig, strand and
+    position: feature ``i`` owns rows ``block_offsets[i]:block_offsets[i + 1]``.
+
+    Args:
+        ids: n identifiers, sorted as Python sorts strings (HTSeq's order).
+        attributes: additional attribute → n values.
+        contigs: contig names of the annotation, in order of appearance.
+        block_offsets: int64 (n + 1,).
+        block_contig: int32 (m,), index into ``contigs``.
+        block_strand: int8 (m,), 0 ``+``, 1 ``-``, 2 ``.``.
+        block_start, block_end: int64 (m,).
+    """
+
+    ids: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    contigs: tuple[str, ...]
+    block_offsets: NDArray[np.int64]
+    block_contig: NDArray[np.int32]
+    block_strand: NDArray[np.int8]
+    block_start: NDArray[np.int64]
+    block_end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bases per feature, int64 (n,): the length of the union of its intervals."""
+        total = np.concatenate(([0], np.cumsum(self.block_end - self.block_start)))
+        return np.asarray(total[self.block_offsets[1:]] - total[self.block_offsets[:-1]], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The genome cut at every annotated edge; each step holds the set of features there.
+
+    Vector ``v`` (see :meth:`vector`) owns rows ``offsets[v]:offsets[v + 1]`` of ``starts`` and ``sets``. Its first step starts at 0
+    and a step ends where the next one starts; the last one has no end. Set ``s`` holds the features
+    ``members[member_offsets[s]:member_offsets[s + 1]]`` (ascending); set 0 is empty.
+
+    Args:
+        stranded: with True there are two vectors per contig (``+``, ``-``), otherwise one.
+        contigs: contig names that the annotation has (of the counted feature type).
+        offsets: int64 (vectors + 1,).
+        starts: int64 (steps,), ascending within a vector.
+        sets: int32 (steps,).
+        member_offsets: int64 (sets + 1,).
+        members: int32 (sum of set sizes,), feature indices.
+    """
+
+    stranded: bool
+    contigs: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    sets: NDArray[np.int32]
+    member_offsets: NDArray[np.int64]
+    members: NDArray[np.int32]
+
+    def vector(self, contig: int, strand: int) -> int:
+        """Give the vector's number for a contig (index into ``contigs``) and a strand (0 or 1)."""
+        return 2 * contig + strand if self.stranded else contig
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is left of a GTF or GFF3 file. ``lines`` is the number htseq-count reports as GFF lines."""
+
+    path: str
+    features: Features
+    steps: Steps
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountingOptions:
+    """htseq-count's options that decide which feature a fragment is counted for (its names and defaults).
+
+    ``seed`` drives ``nonunique="random"`` only.
+    """
+
+    order: str = "name"
+    stranded: str = "yes"
+    mode: str = "union"
+    nonunique: str = "none"
+    minaqual: int = 10
+    secondary_alignments: str = "ignore"
+    supplementary_alignments: str = "ignore"
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndSites:
+    """The 5' ends of one read of each counted fragment (read 1 or the single read; or read 2).
+
+    Args:
+        contig: int32 (n,), index into :attr:`StartSites.contigs`, -1 where the read is missing or unmapped.
+        position: int32 (n,), 0-based position of the read's 5'-most aligned base, on its own strand.
+        bits: uint8 (n,): PRESENT, REVERSE (maps to the - strand), CLIPPED (soft- or hard-clipped at its 5' end),
+            TRAINABLE (present, unclipped, uniquely and primarily mapped).
+    """
+
+    contig: NDArray[np.int32]
+    position: NDArray[np.int32]
+    bits: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class StartSites:
+    """One row per (fragment, feature) that was counted: all that later stages need of the alignments.
+
+    Rows stand in the order in which fragments were completed, whatever the number of threads.
+
+    Args:
+        contigs, contig_lengths: the alignment header's.
+        feature: int32 (n,), index into :attr:`Features.ids`.
+        share: float32 (n,), the part of the fragment that the feature got (``--nonunique fraction``), or None: all 1.
+        ends: one entry for single-end, two for paired-end data.
+    """
+
+    contigs: tuple[str, ...]
+    contig_lengths: tuple[int, ...]
+    feature: NDArray[np.int32]
+    share: NDArray[np.float32] | None
+    ends: tuple[EndSites, ...]
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """What counting one alignment file gave.
+
+    Args:
+        path: the file as the user named it.
+        paired: whether the first record was paired-end (htseq-count's rule for the file).
+        fragments: number of reads or pairs processed.
+        counts: (n_features,) int64, or float64 with ``nonunique="fraction"``.
+        touched: bool (n_features,) or None; with ``fraction``, which features got anything (htseq-count writes ``0``
+            for the others and ``0.5``, ``1.0`` … for these).
+        classes: the five numbers of :data:`CLASSES`, in that order.
+        sites: start sites of the counted fragments, or None where nobody asked for them.
+        seconds: wall time of the pass.
+    """
+
+    path: str
+    paired: bool
+    fragments: int
+    counts: NDArray[np.int64] | NDArray[np.float64]
+    touched: NDArray[np.bool_] | None
+    classes: tuple[int, int, int, int, int]
+    sites: StartSites | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Stranded genome positions, one row each, with a weight.
+
+    Args:
+        contig: int32 (n,), index into the contig names that go with it.
+        position: int64 (n,), 0-based; the window's column ``upstream`` lies here.
+        strand: uint8 (n,), 0 ``+``, 1 ``-``.
+        weight: float64 (n,).
+    """
+
+    contig: NDArray[np.int32]
+    position: NDArray[np.int64]
+    strand: NDArray[np.uint8]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Positions:
+        """Give the rows chosen by a mask or by indices."""
+        return Positions(self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Stretches of consecutive positions with the number of reads starting at each.
+
+    For objectives that need counts. Windows of position ``j`` of tile ``i`` are ``sequence[i, j : j + width]``.
+
+    Args:
+        sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand; no N.
+        counts: float64 (tiles, length), reads starting at each position on the tile's strand.
+    """
+
+    sequence: NDArray[np.uint8]
+    counts: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a backend learns from: windows where reads start and windows nearby.
+
+    Contexts are uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the read's strand; column ``upstream`` is the
+    read's first base. They hold no N. Weights are float64 (n,), positive.
+
+    Args:
+        window: the window of all contexts.
+        foreground, foreground_weight: windows around read starts.
+        background, background_weight: windows nearby, on the same strand.
+        tiles: for objectives that need counts, or None where the sample is too small for any.
+        validation: the same for genomic blocks apart from these, for early stopping and choice between candidates; None within
+            a validation part.
+    """
+
+    window: Window
+    foreground: NDArray[np.uint8]
+    foreground_weight: NDArray[np.float64]
+    background: NDArray[np.uint8]
+    background_weight: NDArray[np.float64]
+    tiles: Tiles | None = None
+    validation: TrainingSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a backend tells of its training; every key is written to the QC file.
+
+    Args:
+        seconds: wall time of the fit.
+        parameters: number of free parameters.
+        curves: name → values per epoch, as in ``{"foreground_validation_perplexity": [3.9, 3.8]}``; empty where there are none.
+        perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7, "background": 3.9}``.
+        details: anything else worth reading, JSON types only (the chosen hidden size, epochs …).
+    """
+
+    seconds: float
+    parameters: int
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    perplexity: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedBatch:
+    """Records to be written to ``-o``, in the order in which htseq-count writes them.
+
+    An *entry* is one line of output. A fragment gives one entry per record that it has (read 1 first), and twice as many
+    where htseq-count writes it twice: with ``--nonunique`` other than ``none`` a fragment with NH > 1 is written as
+    ``__alignment_not_unique``, then once more with what it was assigned to. Fragments dropped by the rules for secondary and
+    supplementary alignments have no entry.
+
+    The arrays are only valid during the call that hands the batch over: buffers are used again.
+
+    Args:
+        buffer: uint8, holds the BAM records.
+        offsets: int64 (records,), where each record's 4 bytes ``block_size`` start in ``buffer``.
+        lengths: int64 (records,), bytes of each record, these 4 included.
+        record: int64 (entries,), the record to write (index into ``offsets``).
+        code: int32 (entries,), what the record's fragment was assigned to: a feature's index, or ``-1 - c`` for class ``c`` of
+            :data:`CLASSES` (``-2`` is ``__ambiguous``: write ``__ambiguous[a+b]`` with the entry's members).
+        repeated: bool (entries,), True for the second writing of a record: htseq-count then leaves the tag
+            ``XF:Z:__alignment_not_unique`` of the first one in place and appends a second ``XF``.
+        member_offsets: int64 (entries + 1,); entry ``e`` has the members ``member_offsets[e]:member_offsets[e + 1]``, none unless
+            ambiguous.
+        members: int32, feature indices, ascending (the order of their identifiers).
+        site: int64 (entries,), the fragment's first row in :class:`StartSites`, or -1 where it has none or none are kept.
+        second: bool (entries,), True where the record is the pair's read 2 (its 5' end stands in ``ends[1]``).
+    """
+
+    buffer: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    record: NDArray[np.int64]
+    code: NDArray[np.int32]
+    repeated: NDArray[np.bool_]
+    member_offsets: NDArray[np.int64]
+    members: NDArray[np.int32]
+    site: NDArray[np.int64]
+    second: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.record)

@@ -1,0 +1,434 @@
+"""Plug-ins: hooks, loading whatever some of them do, duplicates, switching off, missing extras, ``counterbias models``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import counterbias
+from counterbias import Backend, BiasModel, InputError, TrainingSet, Window, hookspecs
+from counterbias.cli import models as models_command
+from counterbias.hookspecs import hookimpl
+from counterbias.plugins import DISABLE, DISABLED, DUPLICATE, FAILED, LOADED, Manager, load_plugins, missing_modules, require
+from counterbias.testing import Subject, check_backend, planted_sample
+from counterbias_backends import pwm
+
+HOOKS = [name for name in vars(hookspecs) if name.startswith("counterbias_")]
+
+#: A plug-in's module: one backend, which borrows the class of pwm.
+GOOD = """
+from counterbias import Backend, hookimpl
+def load():
+    from counterbias_backends.pwm import PositionWeightMatrix
+    return PositionWeightMatrix
+@hookimpl
+def counterbias_backends():
+    return [Backend("{backend}", "from {backend}", load)]
+"""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install made-up distributions: their metadata and one module each, in a folder on the path of their own."""
+
+    def make(distribution: str, entry: str, source: str, version: str = "1.0") -> None:
+        folder = tmp_path / distribution
+        module = f"made_up_{distribution.replace('-', '_')}_{tmp_path.name.replace('-', '_')}"
+        info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[counterbias]\n{entry} = {module}\n")
+        (folder / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(folder))
+
+    return make
+
+
+class Offering:
+    """A plug-in object that offers backends of the names given."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    @hookimpl
+    def counterbias_backends(self) -> list[Backend]:
+        return [Backend(name, f"the {name} model", lambda: pwm.PositionWeightMatrix) for name in self.names]
+
+
+def fitted() -> tuple[BiasModel, TrainingSet]:
+    sample = planted_sample(Window(1, 1), starts=50, seed=1)
+    model = pwm.PositionWeightMatrix(sample.window)
+    model.fit(sample, np.random.default_rng(1))
+    assert sample.validation is not None
+    return model, sample.validation
+
+
+# -- the hooks -------------------------------------------------------------------------------------------------------
+
+
+def test_every_hook_has_a_heading_in_the_docs_and_a_test(root: Path) -> None:
+    assert HOOKS == ["counterbias_backends", "counterbias_qc_metrics"]
+    page = (root / "docs" / "reference" / "hooks.md").read_text()
+    tests = Path(__file__).read_text()
+    for name in HOOKS:
+        arguments = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+        assert re.search(rf"^## `{name}\({arguments}\)`$", page, re.MULTILINE), (
+            f"docs/reference/hooks.md lacks {name}({arguments})"
+        )
+        assert f"def test_hook_{name}(" in tests, f"no test of {name}"
+    headings = re.findall(r"^## `(\w+)\(", page, re.MULTILINE)
+    assert headings == HOOKS, "the docs describe a hook that does not exist"
+
+
+def test_every_hook_is_typed_and_tells_when_it_is_called() -> None:
+    for name in HOOKS:
+        spec = getattr(hookspecs, name)
+        signature = inspect.signature(spec)
+        assert signature.return_annotation is not inspect.Signature.empty
+        text = inspect.getdoc(spec) or ""
+        assert "Called once" in text
+        assert "Returns:" in text
+        for parameter in signature.parameters.values():
+            assert parameter.annotation is not inspect.Parameter.empty
+            assert f"{parameter.name}: " in text
+
+
+def test_hook_counterbias_backends() -> None:
+    manager = Manager()
+    assert manager.register(Offering("b", "a"), name="one", distribution="d", version="2").status == LOADED
+    assert list(manager.backends) == ["a", "b"]
+    found = manager.registration("a")
+    assert (found.backend.summary, found.plugin.name, found.plugin.origin) == ("the a model", "one", "d 2")
+    assert manager.backend("b") is manager.backends["b"].backend
+    # A second plug-in is asked for its own backends only.
+    manager.register(Offering("c"), name="two")
+    assert {name: entry.plugin.name for name, entry in manager.backends.items()} == {"a": "one", "b": "one", "c": "two"}
+
+
+def test_hook_counterbias_qc_metrics() -> None:
+    asked = []
+
+    class Measuring:
+        @hookimpl
+        def counterbias_qc_metrics(self, model, held_out):
+            asked.append((model, held_out))
+            return {"z.rows": len(held_out.foreground), "a.width": np.float64(model.window.width)}
+
+    class OfTheModelOnly:
+        @hookimpl
+        def counterbias_qc_metrics(self, model):
+            return {"m.one": 1}
+
+    manager = Manager()
+    for name, plugin in (("measuring", Measuring()), ("model-only", OfTheModelOnly()), ("silent", Offering("x"))):
+        assert manager.register(plugin, name=name).status == LOADED
+    model, held_out = fitted()
+    metrics = manager.qc_metrics(model, held_out)
+    assert metrics == {"a.width": 3.0, "m.one": 1.0, "z.rows": 12.0}
+    assert list(metrics) == sorted(metrics)
+    assert all(type(value) is float for value in metrics.values())
+    assert asked == [(model, held_out)]
+    assert manager.problems == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: {"bad.value": float("nan")}, "'bad.value' is not finite"),
+        (lambda: {"good.value": 2.0, "bad.value": 1.0}, "another plug-in gave 'good.value'"),
+        (lambda: {"bad.value": "text"}, "ValueError"),
+        (lambda: 3, "AttributeError"),
+    ],
+)
+def test_failing_qc_hook_is_reported_and_not_fatal(answer, why) -> None:
+    def plugin(result):
+        class Plugin:
+            @hookimpl
+            def counterbias_qc_metrics(self, model, held_out):
+                return result()
+
+        return Plugin()
+
+    manager = Manager()
+    manager.register(plugin(lambda: {"good.value": 1.0}), name="a-good")
+    manager.register(plugin(answer), name="bad")
+    manager.register(plugin(lambda: {"late.value": 3.0}), name="c-good")
+    assert manager.qc_metrics(*fitted()) == {"good.value": 1.0, "late.value": 3.0}
+    assert len(manager.problems) == 1
+    assert manager.problems[0].startswith("plug-in 'bad': counterbias_qc_metrics failed: ")
+    assert why in manager.problems[0]
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("import nonexistent_module_of_no_one\n", "cannot be imported: No module named 'nonexistent_module_of_no_one'"),
+        ("def broken(:\n", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3"),
+        (GOOD.format(backend="UPPER CASE"), "cannot name a backend"),
+        (
+            GOOD.format(backend="x").replace("counterbias_backends():", "counterbias_backend():"),
+            "unknown hook 'counterbias_backend'",
+        ),
+        (GOOD.format(backend="x").replace("counterbias_backends():", "counterbias_backends(wrong):"), "wrong"),
+        (GOOD.format(backend="x").replace("[Backend(", "[str("), "TypeError"),
+        (GOOD.format(backend="x").replace("load)]", "load), Backend('x', 'again', load)]"), "two backends of one name"),
+    ],
+)
+def test_plugin_that_fails_is_reported_and_others_work(install: Install, source: str, why: str) -> None:
+    install("aaa-broken", "aaa-broken", source, version="0.3")
+    install("zzz-good", "zzz-good", GOOD.format(backend="zzz"))
+    manager = load_plugins({})
+    plugins = {plugin.name: plugin for plugin in manager.plugins}
+    broken = plugins["aaa-broken"]
+    assert (broken.status, broken.origin) == (FAILED, "aaa-broken 0.3")
+    assert why in broken.problem
+    assert "\n" not in broken.problem
+    assert plugins["zzz-good"].status == LOADED
+    assert manager.backend("zzz").load() is pwm.PositionWeightMatrix
+    assert not {"x", "UPPER CASE"} & set(manager.backends)
+
+
+def test_one_entry_point_name_of_two_distributions_is_refused(install: Install) -> None:
+    install("first-dist", "same", GOOD.format(backend="one"))
+    install("second-dist", "same", GOOD.format(backend="two"), version="2.1")
+    install("third-dist", "other", GOOD.format(backend="three"))
+    manager = load_plugins({})
+    same = [plugin for plugin in manager.plugins if plugin.name == "same"]
+    assert [plugin.status for plugin in same] == [DUPLICATE, DUPLICATE]
+    for plugin in same:
+        assert "first-dist 1.0 and second-dist 2.1" in plugin.problem
+    assert "three" in manager.backends
+    assert not {"one", "two"} & set(manager.backends)
+    # Leaving one of them out settles it.
+    manager = load_plugins({DISABLE: "first-dist:same"})
+    assert "two" in manager.backends
+    assert [plugin.status for plugin in manager.plugins if plugin.name == "same"] == [DISABLED, LOADED]
+
+
+def test_one_backend_name_of_two_plugins_is_refused(install: Install) -> None:
+    install("first-dist", "one", GOOD.format(backend="same"))
+    install("second-dist", "two", GOOD.format(backend="same"), version="2.1")
+    manager = load_plugins({})
+    assert "same" not in manager.backends
+    with pytest.raises(InputError, match="offered by two plug-ins") as caught:
+        manager.backend("same")
+    assert "'one' (first-dist 1.0) and 'two' (second-dist 2.1)" in caught.value.problem
+    assert f"{DISABLE}=two" in caught.value.remedy
+    assert load_plugins({DISABLE: "two"}).registration("same").plugin.name == "one"
+
+
+def test_switching_off(install: Install) -> None:
+    install("some-dist", "some", "raise AssertionError('it must not be imported')\n")
+    manager = load_plugins({DISABLE: " some , none-such"})
+    plugin = next(plugin for plugin in manager.plugins if plugin.name == "some")
+    assert (plugin.status, plugin.origin) == (DISABLED, "some-dist 1.0")
+    assert Manager(["some"]).register(Offering("x"), name="some").status == DISABLED
+
+
+def test_two_managers_share_nothing() -> None:
+    one, two = Manager(), Manager()
+    one.register(Offering("x"), name="x")
+    assert list(one.backends) == ["x"]
+    assert list(two.backends) == []
+
+
+# -- choosing a backend ----------------------------------------------------------------------------------------------
+
+
+def test_unknown_backend_names_the_nearest() -> None:
+    manager = Manager()
+    manager.register(Offering("gru", "lstm", "heptamer"), name="some")
+    with pytest.raises(InputError, match="there is no backend 'gruu'") as caught:
+        manager.backend("gruu")
+    assert caught.value.remedy == "did you mean gru? 'counterbias models' lists what is installed"
+    with pytest.raises(InputError) as caught:
+        manager.backend("qqqqqq")
+    assert caught.value.remedy == "'counterbias models' lists what is installed"
+
+
+def test_unknown_backend_names_the_plugins_that_failed(install: Install) -> None:
+    install("broken-dist", "lost", "import nonexistent_module_of_no_one\n")
+    with pytest.raises(InputError) as caught:
+        load_plugins({}).backend("lost-model")
+    assert "why these plug-ins were not loaded: " in caught.value.remedy
+    assert "lost" in caught.value.remedy
+    assert "Error" not in caught.value.line()
+
+
+def test_missing_extra_is_refused_only_when_training() -> None:
+    backend = Backend(
+        "gru", "summary", lambda: pwm.PositionWeightMatrix, extra="rnn", requires=("numpy", "no_such.module", "nope")
+    )
+
+    class Plugin:
+        @hookimpl
+        def counterbias_backends(self):
+            return [backend]
+
+    manager = Manager()
+    manager.register(Plugin(), name="rnn", distribution="counterbias")
+    assert manager.backend("gru") is backend
+    assert missing_modules(backend) == ("no_such.module", "nope")
+    with pytest.raises(InputError) as caught:
+        manager.require("gru")
+    assert caught.value.line() == "Backend 'gru' needs: pip install 'counterbias[rnn]'"
+    with pytest.raises(InputError, match=re.escape("pip install 'their-plugin[rnn]'")):
+        require(backend, "their-plugin")
+    with pytest.raises(InputError, match="pip install nope"):
+        require(Backend("x", "s", backend.load, requires=("nope",)))
+    require(Backend("x", "s", backend.load, requires=("numpy",)))
+    assert "torch" not in backend.requires
+
+
+# -- counterbias models ----------------------------------------------------------------------------------------------
+
+
+def test_models_json_lists_everything(install: Install, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
+    needy = GOOD.format(backend="needy").replace("load)]", "load, extra='deep', requires=('no_such_module',))]")
+    install("needy-dist", "needy", needy)
+    install(
+        "unloadable-dist", "unloadable", GOOD.format(backend="unloadable").replace("    from", "    import nonexistent_x; from")
+    )
+    install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
+    install("off-dist", "off", GOOD.format(backend="off"))
+    install("clash-dist", "clash", GOOD.format(backend="clash"))
+    install("crash-dist", "crash", GOOD.format(backend="clash"))
+    monkeypatch.setenv(DISABLE, "off")
+    assert models_command.main(["--json"]) == 0
+    listing = json.loads(capsys.readouterr().out)
+    assert listing["counterbias_models"] is True
+    assert listing["schema"] == [1, 0]
+    assert listing["version"] == counterbias.__version__
+    backends = {entry["name"]: entry for entry in listing["backends"]}
+    assert backends["good"] == {
+        "name": "good",
+        "summary": "from good",
+        "plugin": "good",
+        "distribution": "good-dist",
+        "version": "1.2",
+        "extra": None,
+        "missing": [],
+        "options": {"pseudocount": 1.0},
+        "strand_symmetric": True,
+        "needs_tiles": False,
+        "problem": None,
+    }
+    assert backends["needy"]["missing"] == ["no_such_module"]
+    assert backends["unloadable"]["problem"] == "ModuleNotFoundError: No module named 'nonexistent_x'"
+    assert not {"off", "clash"} & set(backends)
+    statuses = {plugin["name"]: plugin["status"] for plugin in listing["plugins"]}
+    assert statuses["broken"] == FAILED
+    assert statuses["off"] == DISABLED
+    clash = next(entry for entry in listing["duplicates"] if entry["name"] == "clash")
+    assert [side["origin"] for side in clash["plugins"]] == ["clash-dist 1.0", "crash-dist 1.0"]
+
+
+def test_models_table(install: Install, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
+    needy = GOOD.format(backend="needy").replace("load)]", "load, extra='deep', requires=('no_such_module',))]")
+    install("needy-dist", "needy", needy)
+    install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
+    assert models_command.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = lines[0]
+    good = next(line for line in lines if line.startswith("good"))
+    for title, cell in (
+        ("FROM", "good-dist 1.2"),
+        ("TRAINING", "ready"),
+        ("OPTIONS", "pseudocount=1.0"),
+        ("SUMMARY", "from good"),
+    ):
+        assert good[head.index(title) :].startswith(cell)
+    needy_line = next(line for line in lines if line.startswith("needy"))
+    assert "pip install 'needy-dist[deep]'" in needy_line
+    broken = next(line for line in lines if line.startswith("broken"))
+    assert "broken-dist 1.0" in broken
+    assert "No module named 'nonexistent_module_of_no_one'" in broken
+
+
+def test_models_table_without_any_backend() -> None:
+    text = models_command.table(models_command.describe(Manager()))
+    assert text == "No bias model is installed.\n"
+
+
+def test_models_table_writes_defaults_as_the_option_takes_them() -> None:
+    assert [models_command._shown(value) for value in (True, 1.5, [4, 10], "x")] == ["true", "1.5", "4,10", "x"]
+
+
+def test_built_in_plugins_stand_in_the_project_as_anyones(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["counterbias"]["pwm"] == "counterbias_backends.pwm"
+    assert project["version"] == counterbias.__version__
+    manager = Manager()
+    assert manager.register(pwm, name="pwm").status == LOADED
+    assert list(manager.backends) == ["pwm"]
+
+
+# -- the public face -------------------------------------------------------------------------------------------------
+
+
+def test_import_is_quick_and_light() -> None:
+    script = (
+        "import sys, time; t = time.perf_counter(); import counterbias; s = time.perf_counter() - t\n"
+        "heavy = {'numpy', 'numba', 'pandas', 'torch', 'HTSeq', 'pysam', 'pytest', 'pluggy'} & set(sys.modules)\n"
+        "print(s); print(sorted(heavy))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    seconds, heavy = run.stdout.splitlines()
+    assert heavy == "[]"
+    assert float(seconds) < 0.15
+
+
+def test_loading_the_plugins_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom counterbias.plugins import Manager, load_plugins\nload_plugins()\n"
+        "import counterbias_backends.pwm as pwm\nManager().register(pwm, name='pwm')\n"
+        "print(sorted({'numba', 'pandas', 'torch', 'HTSeq', 'pysam', 'pytest'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
+def test_public_names_are_all_there() -> None:
+    assert set(counterbias._HOMES) | {"__version__"} == set(counterbias.__all__)
+    assert set(counterbias.__all__) <= set(dir(counterbias))
+    for name, home in counterbias._HOMES.items():
+        assert getattr(counterbias, name) is getattr(sys.modules[home], name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = counterbias.nothing
+
+
+# -- the docs --------------------------------------------------------------------------------------------------------
+
+
+def test_model_in_the_docs_conforms(root: Path) -> None:
+    page = (root / "docs" / "plugins.md").read_text()
+    code = re.search(r"```python\n(\"\"\"counterbias_firstbase.*?)```", page, re.DOTALL)
+    assert code is not None
+    namespace: dict[str, object] = {"__name__": "counterbias_firstbase"}
+    exec(compile(code.group(1), "docs/plugins.md", "exec"), namespace)
+    (backend,) = namespace["counterbias_backends"]()
+    check_backend(backend, learns=0.2)
+
+
+def test_settings_in_the_docs_are_those_of_the_suite(root: Path) -> None:
+    page = (root / "docs" / "plugins.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert listed == [name for name in inspect.signature(Subject).parameters if name != "backend"]
