@@ -1,0 +1,281 @@
+"""Loss and gradient of one character network over a batch of windows, compiled.
+
+In: windows, weights, the flat parameters. Out: Σ weight · −ln p(window), and its gradient in the order of the parameters.
+Back-propagation through time is written out, since torch spends most of its time on the overhead of a thousand small
+operations per batch of 64; tests/test_rnn_training.py compares every entry with torch's autograd.
+
+Arrays of work are flat rows of ``width + 1`` vectors of 32 windows. Rows of ``values``: letters (4), states (hidden), for an LSTM
+cells (hidden). At position ``t`` stands what step ``t`` takes in: the letter, state and cell of step ``t − 1``, zeros at 0.
+Rows of ``gates`` (4 · hidden): GRU reset, update, new, and the units' part of new; LSTM in, forget, new, out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
+from numba import njit
+
+_ZERO, _ONE, _LIMIT = np.float32(0.0), np.float32(1.0), np.float32(60.0)
+_LOGISTIC, _TANH = np.float32(-1.0 / math.log(2.0)), np.float32(-2.0 / math.log(2.0))
+_EXP = np.float32(1.0 / math.log(2.0))
+_TINY = np.float32(1e-30)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _gru_forward(hidden, width, flat, values, gates):
+    """Fill states and gates."""
+    row = (width + 1) * LANES
+    hh = 12 * hidden
+    outer = hh + 3 * hidden * hidden
+    inner = outer + 3 * hidden
+    for t in range(width):
+        now = t * LANES
+        for unit in range(hidden):
+            z_unit, n_unit = hidden + unit, 2 * hidden + unit
+            r = splat(flat[outer + unit] + flat[inner + unit])
+            z = splat(flat[outer + z_unit] + flat[inner + z_unit])
+            n = splat(flat[outer + n_unit])
+            s = splat(flat[inner + n_unit])
+            for k in range(4):
+                x = load(values, k * row + now)
+                r = r + flat[4 * unit + k] * x
+                z = z + flat[4 * z_unit + k] * x
+                n = n + flat[4 * n_unit + k] * x
+            for k in range(hidden):
+                x = load(values, (4 + k) * row + now)
+                r = r + flat[hh + hidden * unit + k] * x
+                z = z + flat[hh + hidden * z_unit + k] * x
+                s = s + flat[hh + hidden * n_unit + k] * x
+            r = _ONE / (_ONE + power2(_LOGISTIC * r, _LIMIT))
+            z = _ONE / (_ONE + power2(_LOGISTIC * z, _LIMIT))
+            power = power2(_TANH * (n + r * s), _LIMIT)
+            n = (_ONE - power) / (_ONE + power)
+            before = load(values, (4 + unit) * row + now)
+            store(values, (4 + unit) * row + now + LANES, n + z * (before - n))
+            store(gates, unit * row + now, r)
+            store(gates, z_unit * row + now, z)
+            store(gates, n_unit * row + now, n)
+            store(gates, (3 * hidden + unit) * row + now, s)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _gru_backward(hidden, width, flat, readout, values, gates, errors, flow, direct):
+    """Replace gates by the gradient at their sums; ``flow``: gradient at the states that a step gives."""
+    row = (width + 1) * LANES
+    hh = 12 * hidden
+    for t in range(width - 1, -1, -1):
+        now = t * LANES
+        for unit in range(hidden):
+            at_r, at_z, at_n, at_s = (
+                unit * row + now, (hidden + unit) * row + now, (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now,
+            )  # fmt: skip
+            up = load(flow, unit * LANES)
+            for letter in range(4):
+                up = up + flat[readout + letter * hidden + unit] * load(errors, letter * row + now)
+            r, z, n, s = load(gates, at_r), load(gates, at_z), load(gates, at_n), load(gates, at_s)
+            before = load(values, (4 + unit) * row + now)
+            d_new = up * (_ONE - z) * (_ONE - n * n)
+            store(gates, at_r, d_new * s * r * (_ONE - r))
+            store(gates, at_z, up * (before - n) * z * (_ONE - z))
+            store(gates, at_n, d_new)
+            store(gates, at_s, d_new * r)
+            store(direct, unit * LANES, up * z)
+        for k in range(hidden):
+            down = load(direct, k * LANES)
+            for unit in range(hidden):
+                down = down + flat[hh + unit * hidden + k] * load(gates, unit * row + now)
+                down = down + flat[hh + (hidden + unit) * hidden + k] * load(gates, (hidden + unit) * row + now)
+                down = down + flat[hh + (2 * hidden + unit) * hidden + k] * load(gates, (3 * hidden + unit) * row + now)
+            store(flow, k * LANES, down)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _lstm_forward(hidden, width, flat, values, gates):
+    """Fill states, cells and gates."""
+    row = (width + 1) * LANES
+    hh = 16 * hidden
+    outer = hh + 4 * hidden * hidden
+    inner = outer + 4 * hidden
+    for t in range(width):
+        now = t * LANES
+        for unit in range(hidden):
+            f_unit, g_unit, o_unit = hidden + unit, 2 * hidden + unit, 3 * hidden + unit
+            i = splat(flat[outer + unit] + flat[inner + unit])
+            f = splat(flat[outer + f_unit] + flat[inner + f_unit])
+            g = splat(flat[outer + g_unit] + flat[inner + g_unit])
+            o = splat(flat[outer + o_unit] + flat[inner + o_unit])
+            for k in range(4):
+                x = load(values, k * row + now)
+                i = i + flat[4 * unit + k] * x
+                f = f + flat[4 * f_unit + k] * x
+                g = g + flat[4 * g_unit + k] * x
+                o = o + flat[4 * o_unit + k] * x
+            for k in range(hidden):
+                x = load(values, (4 + k) * row + now)
+                i = i + flat[hh + hidden * unit + k] * x
+                f = f + flat[hh + hidden * f_unit + k] * x
+                g = g + flat[hh + hidden * g_unit + k] * x
+                o = o + flat[hh + hidden * o_unit + k] * x
+            i = _ONE / (_ONE + power2(_LOGISTIC * i, _LIMIT))
+            f = _ONE / (_ONE + power2(_LOGISTIC * f, _LIMIT))
+            o = _ONE / (_ONE + power2(_LOGISTIC * o, _LIMIT))
+            power = power2(_TANH * g, _LIMIT)
+            g = (_ONE - power) / (_ONE + power)
+            cell_row = (4 + hidden + unit) * row + now
+            cell = f * load(values, cell_row) + i * g
+            store(values, cell_row + LANES, cell)
+            power = power2(_TANH * cell, _LIMIT)
+            store(values, (4 + unit) * row + now + LANES, o * (_ONE - power) / (_ONE + power))
+            store(gates, unit * row + now, i)
+            store(gates, f_unit * row + now, f)
+            store(gates, g_unit * row + now, g)
+            store(gates, o_unit * row + now, o)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _lstm_backward(hidden, width, flat, readout, values, gates, errors, flow, cells):
+    """Replace gates by the gradient at their sums; ``flow``, ``cells``: gradient at the states and cells that a step gives."""
+    row = (width + 1) * LANES
+    hh = 16 * hidden
+    for t in range(width - 1, -1, -1):
+        now = t * LANES
+        for unit in range(hidden):
+            at_i, at_f, at_g, at_o = (
+                unit * row + now, (hidden + unit) * row + now, (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now,
+            )  # fmt: skip
+            up = load(flow, unit * LANES)
+            for letter in range(4):
+                up = up + flat[readout + letter * hidden + unit] * load(errors, letter * row + now)
+            i, f, g, o = load(gates, at_i), load(gates, at_f), load(gates, at_g), load(gates, at_o)
+            cell_row = (4 + hidden + unit) * row + now
+            power = power2(_TANH * load(values, cell_row + LANES), _LIMIT)
+            bent = (_ONE - power) / (_ONE + power)
+            cell = load(cells, unit * LANES) + up * o * (_ONE - bent * bent)
+            store(gates, at_i, cell * g * i * (_ONE - i))
+            store(gates, at_f, cell * load(values, cell_row) * f * (_ONE - f))
+            store(gates, at_g, cell * i * (_ONE - g * g))
+            store(gates, at_o, up * bent * o * (_ONE - o))
+            store(cells, unit * LANES, cell * f)
+        for k in range(hidden):
+            down = splat(_ZERO)
+            for unit in range(4 * hidden):
+                down = down + flat[hh + unit * hidden + k] * load(gates, unit * row + now)
+            store(flow, k * LANES, down)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _readout(hidden, width, flat, readout, values, weights, errors, observed):
+    """Write the gradient at the four sums before the softmax (rows of ``errors``), and the observed letters' probabilities."""
+    row = (width + 1) * LANES
+    offset = readout + 4 * hidden
+    for t in range(width):
+        now = t * LANES
+        whole = splat(_ZERO)
+        for letter in range(4):
+            logit = splat(flat[offset + letter])
+            for k in range(hidden):
+                logit = logit + flat[readout + letter * hidden + k] * load(values, (4 + k) * row + now + LANES)
+            odds = power2(_EXP * logit, _LIMIT)
+            whole = whole + odds
+            store(errors, letter * row + now, odds)
+        known = splat(_ZERO)
+        for letter in range(4):
+            probability = load(errors, letter * row + now) / whole
+            # The letter of step t stands at position t + 1.
+            here = load(values, letter * row + now + LANES)
+            known = known + probability * here
+            store(errors, letter * row + now, load(weights, 0) * (probability - here))
+        store(observed, now, known)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _products(left, at_left, right, at_right, rows, row, width, gradient, at):
+    """Add to ``gradient[at : at + rows]`` the products of one row of ``left`` with rows of ``right``, summed over steps and windows."""
+    for k in range(rows):
+        start = at_right + k * row
+        one = splat(_ZERO)
+        for t in range(0, width * LANES, LANES):
+            one = one + load(left, at_left + t) * load(right, start + t)
+        gradient[at + k] += total(one)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _sum(left, at_left, width):
+    """Sum a row over steps and windows."""
+    one = splat(_ZERO)
+    for t in range(0, width * LANES, LANES):
+        one = one + load(left, at_left + t)
+    return total(one)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden, cell, gradient):
+    """Give Σ scale · weight · −ln p over the windows ``order[first:last]``, in nats; add its gradient to ``gradient``.
+
+    Args:
+        contexts: uint8 (n, width), 0–3.
+        weights: float32 (n,).
+        order: int64, rows of ``contexts``.
+        scale: float32.
+        flat: float32, all parameters (:mod:`.parameters`).
+        cell: None for a GRU, 0 for an LSTM; the type decides which of them is compiled.
+        gradient: float32, as long as ``flat``, or empty where it is not wanted.
+    """
+    width = contexts.shape[1]
+    row = (width + 1) * LANES
+    number = 3 if cell is None else 4
+    readout = number * hidden * (4 + hidden + 2)
+    values = np.zeros((4 + 2 * hidden) * row, np.float32)
+    gates = np.zeros(4 * hidden * row, np.float32)
+    errors = np.zeros(4 * row, np.float32)
+    observed = np.zeros(row, np.float32)
+    flow = np.zeros(hidden * LANES, np.float32)
+    other = np.zeros(hidden * LANES, np.float32)
+    lane_weights = np.zeros(LANES, np.float32)
+    loss = 0.0
+    for start in range(first, last, LANES):
+        lanes = min(LANES, last - start)
+        values[: 4 * row] = 0
+        lane_weights[:] = 0
+        for w in range(lanes):
+            window = order[start + w]
+            lane_weights[w] = scale * weights[window]
+            for t in range(width):
+                values[contexts[window, t] * row + (t + 1) * LANES + w] = 1
+        if cell is None:
+            _gru_forward(hidden, width, flat, values, gates)
+        else:
+            _lstm_forward(hidden, width, flat, values, gates)
+        _readout(hidden, width, flat, readout, values, lane_weights, errors, observed)
+        for w in range(lanes):
+            information = 0.0
+            for t in range(width):
+                information -= math.log(max(observed[t * LANES + w], _TINY))
+            loss += lane_weights[w] * information
+        if len(gradient) == 0:
+            continue
+        flow[:] = 0
+        other[:] = 0
+        if cell is None:
+            _gru_backward(hidden, width, flat, readout, values, gates, errors, flow, other)
+        else:
+            _lstm_backward(hidden, width, flat, readout, values, gates, errors, flow, other)
+        hh = 4 * number * hidden
+        outer = hh + number * hidden * hidden
+        inner = outer + number * hidden
+        # Variables, since numba compiles once more for the numbers 0 and 4.
+        top, letters = 0 * row, len(errors) // row
+        for unit in range(number * hidden):
+            at = unit * row
+            # In a GRU the reset gate stands between the new gate's two parts, so that their gradients differ.
+            at_inner = at + hidden * row if cell is None and unit >= 2 * hidden else at
+            _products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
+            _products(gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden)
+            gradient[outer + unit] += _sum(gates, at, width)
+            gradient[inner + unit] += _sum(gates, at_inner, width)
+        for letter in range(4):
+            _products(errors, letter * row, values, 4 * row + LANES, hidden, row, width, gradient, readout + letter * hidden)
+            gradient[readout + 4 * hidden + letter] += _sum(errors, letter * row, width)
+    return loss

@@ -1,0 +1,68 @@
+"""The character network in plain torch: the definition that the compiled code of this package is tested and timed against."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from counterbias_backends.rnn.parameters import Parameters, parameter_count
+from numpy.typing import NDArray
+from torch import nn
+
+
+class CharacterNetwork(nn.Module):
+    """Predict each base of a window from the bases before it: one-hot → GRU or LSTM → linear → softmax over A, C, G, T.
+
+    The first base is predicted from a start symbol, an input of zeros. Source: Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044.
+    """
+
+    def __init__(self, cell: str, hidden: int) -> None:
+        super().__init__()
+        kind = nn.GRU if cell == "gru" else nn.LSTM
+        # By way of "meta", torch's global generator is not drawn from; the parameters come from elsewhere.
+        self.cell = kind(4, hidden, batch_first=True, device="meta").to_empty(device="cpu")
+        self.readout = nn.Linear(hidden, 4, device="meta").to_empty(device="cpu")
+
+    @classmethod
+    def from_parameters(cls, parameters: Parameters) -> CharacterNetwork:
+        """Make the network that has these parameters."""
+        network = cls(parameters.cell, parameters.hidden)
+        nn.utils.vector_to_parameters(torch.from_numpy(parameters.flat.copy()), network.parameters())
+        return network
+
+    def forward(self, contexts: torch.Tensor) -> torch.Tensor:
+        """Give ln p(window): integer (n, width) → (n,)."""
+        letters = nn.functional.one_hot(contexts.long(), 4).to(self.readout.weight.dtype)  # (n, width, 4)
+        before = torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)  # (n, width, 4)
+        states, _ = self.cell(before)  # (n, width, hidden)
+        log_probability = torch.log_softmax(self.readout(states), dim=-1)  # (n, width, 4)
+        return (log_probability * letters).sum(dim=(1, 2))
+
+
+def initial_parameters(cell: str, hidden: int, width: int, seed: int) -> Parameters:
+    """Draw parameters as torch does for these layers, uniform within ± 1 / √hidden, but for every other unit's gate that keeps its state.
+
+    Its biases are drawn so that these units forget over 1 to ``width`` bases (Tallec & Ollivier 2018, arXiv:1804.11188). From
+    the first step on, such states tell the position in the window, which is what the network has to find out before anything else;
+    without, a third of the networks stayed on that plateau.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    flat = torch.empty(parameter_count(cell, hidden), dtype=torch.float32)
+    flat.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
+    parameters = Parameters(cell, hidden, flat.numpy())
+    arrays = parameters.arrays()
+    bases = torch.empty(hidden).uniform_(1, max(width - 1, 2), generator=generator).log().numpy()
+    slow = np.arange(0, hidden, 2)
+    keep = hidden + slow  # rows of a GRU's update gate, an LSTM's forget gate
+    arrays["bias_ih"][keep], arrays["bias_hh"][keep] = bases[slow], 0
+    if cell == "lstm":
+        arrays["bias_ih"][slow], arrays["bias_hh"][slow] = -bases[slow], 0
+    return parameters
+
+
+def log_ratio(networks: tuple[Parameters, Parameters], contexts: NDArray[np.uint8], *, double: bool = True) -> NDArray[np.float64]:
+    """Score windows by torch: uint8 (n, width) → float64 (n,), ln p_f − ln p_b; in float64 or, as fast as torch can, float32."""
+    kind = torch.float64 if double else torch.float32
+    letters = torch.from_numpy(np.ascontiguousarray(contexts))
+    with torch.no_grad():
+        foreground, background = (CharacterNetwork.from_parameters(one).to(kind)(letters) for one in networks)
+        return np.asarray((foreground - background).double().numpy())

@@ -1,0 +1,69 @@
+"""The parameters of one character network: names, shapes, and one flat vector that holds them all.
+
+Names, order and meaning are those of ``torch.nn.GRU`` and ``torch.nn.LSTM`` (one layer) followed by ``torch.nn.Linear``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def gate_count(cell: str) -> int:
+    """Give the number of gates: GRU reset, update, new; LSTM in, forget, new, out."""
+    return 3 if cell == "gru" else 4
+
+
+def shapes(cell: str, hidden: int) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each array, in the order in which they stand in the flat vector."""
+    rows = gate_count(cell) * hidden
+    return {
+        "weight_ih": (rows, 4),
+        "weight_hh": (rows, hidden),
+        "bias_ih": (rows,),
+        "bias_hh": (rows,),
+        "readout_weight": (4, hidden),
+        "readout_bias": (4,),
+    }
+
+
+def parameter_count(cell: str, hidden: int) -> int:
+    """Give the length of the flat vector."""
+    return sum(math.prod(shape) for shape in shapes(cell, hidden).values())
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """One network. Args: cell: ``gru`` or ``lstm``; hidden: units; flat: float32 (parameter_count,)."""
+
+    cell: str
+    hidden: int
+    flat: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Give the named arrays, as views of the flat vector."""
+        named, start = {}, 0
+        for name, shape in shapes(self.cell, self.hidden).items():
+            end = start + math.prod(shape)
+            named[name] = self.flat[start:end].reshape(shape)
+            start = end
+        return named
+
+    @classmethod
+    def from_arrays(cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]]) -> Parameters:
+        """Join named arrays. Raises ValueError, naming the array, where one is missing, of another shape or not finite."""
+        parts = []
+        for name, shape in shapes(cell, hidden).items():
+            if name not in arrays:
+                raise ValueError(f"{name} is missing")
+            values = np.asarray(arrays[name], dtype=np.float32)
+            if values.shape != shape:
+                raise ValueError(f"{name} has shape {values.shape} instead of {shape}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} holds values that are not finite")
+            parts.append(values.ravel())
+        return cls(cell, hidden, np.concatenate(parts))

@@ -1,0 +1,329 @@
+"""Turn the bytes of BAM records into rows of numbers (SAMv1 specification, section 4.2).
+
+Comes in: inflated bytes. :func:`walk` finds where records start, one after the other; :func:`decode` then reads a batch of them, in any
+thread. Goes out: one row of eight int64 per record and the list of the reference intervals that it covers. The loops read untrusted bytes
+without the interpreter's checks, so every length is compared with the record's end before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from counterbias.alignments.native import load_i32, load_u8, load_u16, load_u64
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
+
+#: Columns of a row.
+#: NAME: 64-bit hash of the name. HERE, NEXT: contig << 32 | position of the record and of its mate, -1 where htseq-count takes
+#: it for unaligned. INFO: see below. FIVE: position of the 5'-most aligned base. SET: what it overlaps (filled in by the assignment
+#: stage). TLEN: template length. END: where the alignment ends.
+NAME, HERE, NEXT, INFO, FIVE, SET, TLEN, END = range(8)
+COLUMNS = 8
+
+#: Within INFO: the flag (16 bits), MAPQ (8), the bits of ``EndSites`` (4), what the NH tag says (2).
+MAPQ_SHIFT, BITS_SHIFT, NH_SHIFT = 16, 24, 28
+NH_ABSENT, NH_ONE, NH_MANY, NH_INVALID = 0, 1, 2, 3
+
+PAIRED_FLAG, UNMAPPED, MATE_UNMAPPED, REVERSE_FLAG, READ1, READ2 = 0x1, 0x4, 0x8, 0x10, 0x40, 0x80
+NOT_PRIMARY = 0x900
+
+#: What SET holds until the assignment stage fills it in.
+SET_NONE = -1
+
+#: Longest record taken for possible: a corrupted length must not make us collect the rest of the file.
+MAX_RECORD = 1 << 28
+
+(BAD_SIZE, BAD_LENGTHS, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_CIGAR_LENGTH, BAD_TAGS, NOT_PAIRED, NEITHER_READ) = range(1, 11)
+PROBLEMS = {
+    BAD_SIZE: "a record has an impossible length",
+    BAD_LENGTHS: "the lengths of name, CIGAR and sequence do not fit into the record",
+    BAD_NAME: "the read name does not end within its field",
+    BAD_CONTIG: "the record lies on a contig that the header does not have",
+    BAD_POSITION: "the record is mapped, but to no possible position",
+    BAD_CIGAR: "the CIGAR holds an unknown operation",
+    BAD_CIGAR_LENGTH: "the CIGAR and the sequence differ in length",
+    BAD_TAGS: "a tag runs over the end of the record or has an unknown type",
+    NOT_PAIRED: "a single-end record stands among paired-end ones",
+    NEITHER_READ: "a paired-end record is neither read 1 nor read 2 (flags 0x40, 0x80)",
+}
+
+
+@njit(cache=True, nogil=True)
+def _fields_end(data: Any, start: Any) -> Any:
+    """Give the offset at which the tags start, -1 where a length is impossible. The first 36 bytes must be there."""
+    length = load_i32(data, start + 20)
+    name = load_u8(data, start + 12)
+    end = start + 36 + name + 4 * load_u16(data, start + 16) + (length + 1) // 2 + length
+    if name < 1 or length < 0 or end > start + 4 + load_i32(data, start):
+        return -1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def same_name(data: Any, first: Any, second: Any) -> Any:
+    """Tell whether two records, whose names lie within them, have the same name."""
+    length = load_u8(data, first + 12)
+    if length != load_u8(data, second + 12):
+        return False
+    for i in range(36, 36 + length):  # noqa: SIM110  (compiled)
+        if load_u8(data, first + i) != load_u8(data, second + i):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primary_only: Any) -> Any:
+    """List where the complete records in ``data[start:end]`` start, in ``offsets``.
+
+    With ``keep_groups`` the last group of records with one name is left for the next batch, since it may go on there.
+    Records that take no part in pairing do not separate groups. Gives (records, where the rest starts, problem or 0).
+    """
+    count = 0
+    here = start
+    while here + 4 <= end:
+        size = load_i32(data, here)
+        if size < 32 or size > MAX_RECORD:
+            return count, here, BAD_SIZE
+        if here + 4 + size > end:
+            if here + 36 <= end and _fields_end(data, here) < 0:
+                return count, here, BAD_LENGTHS
+            break
+        offsets[count] = here
+        count += 1
+        here += 4 + size
+    if not keep_groups:
+        return count, here, 0
+    last = count - 1
+    while last >= 0 and primary_only and (load_u16(data, offsets[last] + 18) & NOT_PRIMARY) != 0:
+        last -= 1
+    first = max(last, 0)
+    for i in range(last - 1, -1, -1):
+        if primary_only and (load_u16(data, offsets[i] + 18) & NOT_PRIMARY) != 0:
+            continue
+        if _fields_end(data, offsets[i]) < 0 or not same_name(data, offsets[i], offsets[last]):
+            break
+        first = i
+    if count > 0:
+        here = offsets[first]
+    return first, here, 0
+
+
+@njit(cache=True, nogil=True)
+def _next_tag(data: Any, here: Any, end: Any) -> Any:
+    """Give where the tag after the one at ``here`` starts, -1 where it is malformed."""
+    if here + 4 > end:
+        return -1
+    kind = load_u8(data, here + 2)
+    here += 3
+    if kind == 65 or kind == 99 or kind == 67:  # A c C
+        here += 1
+    elif kind == 115 or kind == 83:  # s S
+        here += 2
+    elif kind == 105 or kind == 73 or kind == 102:  # i I f
+        here += 4
+    elif kind == 100:  # d
+        here += 8
+    elif kind == 90 or kind == 72:  # Z H
+        while here < end and load_u8(data, here) != 0:
+            here += 1
+        here += 1
+    elif kind == 66:  # B
+        if here + 5 > end:
+            return -1
+        kind = load_u8(data, here)
+        count = load_i32(data, here + 1)
+        if kind == 99 or kind == 67:
+            size = 1
+        elif kind == 115 or kind == 83:
+            size = 2
+        elif kind == 105 or kind == 73 or kind == 102:
+            size = 4
+        else:
+            return -1
+        if count < 0:
+            return -1
+        here += 5 + size * count
+    else:
+        return -1
+    return here if here <= end else -1
+
+
+@njit(cache=True, nogil=True)
+def _hits(data: Any, here: Any) -> Any:
+    """Tell whether the well-formed NH tag at ``here`` says more than 1."""
+    kind = load_u8(data, here + 2)
+    here += 3
+    if kind == 67:  # C
+        value = load_u8(data, here)
+    elif kind == 99:  # c
+        value = load_u8(data, here)
+        value = value - 256 if value > 127 else value
+    elif kind == 83:  # S
+        value = load_u16(data, here)
+    elif kind == 115:  # s
+        value = load_u16(data, here)
+        value = value - 65536 if value > 32767 else value
+    elif kind == 105:  # i
+        value = load_i32(data, here)
+    elif kind == 73:  # I
+        value = load_i32(data, here) & 0xFFFFFFFF
+    elif kind == 102:  # f: positive floats are ordered as their bits are, up to infinity
+        value = load_i32(data, here)
+        value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
+    else:
+        return NH_INVALID
+    return NH_MANY if value > 1 else NH_ONE
+
+
+@njit(cache=True, nogil=True)
+def _read_tags(data: Any, here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
+    """Look for NH and, if wanted, CG. Gives (what NH says, where CG starts or -1, problem or 0)."""
+    hits = NH_ABSENT
+    cigar = np.int64(-1)
+    while here < end:
+        following = _next_tag(data, here, end)
+        if following < 0:
+            return hits, cigar, BAD_TAGS
+        tag = load_u16(data, here)
+        if tag == 0x484E and hits == NH_ABSENT:  # NH
+            hits = _hits(data, here)
+            if not want_cigar and not check_all:
+                break
+        elif tag == 0x4743 and want_cigar and cigar < 0:  # CG
+            cigar = here
+        here = following
+    return hits, cigar, 0
+
+
+@njit(cache=True, nogil=True)
+def _long_cigar(data: Any, start: Any, operations: Any) -> Any:
+    """Tell whether the CIGAR may be a placeholder for one in the tag CG: all bases soft-clipped first."""
+    if operations == 0 or load_i32(data, start + 4) < 0 or load_i32(data, start + 8) < 0:
+        return False
+    first = load_i32(data, start + 36 + load_u8(data, start + 12)) & 0xFFFFFFFF
+    return (first & 15) == 4 and (first >> 4) == load_i32(data, start + 20)
+
+
+@njit(cache=True, nogil=True)
+def _hash_name(data: Any, here: Any, length: Any) -> Any:
+    """Hash bytes, eight at a time; bytes read beyond the end are masked out."""
+    value = np.uint64(length) * np.uint64(0x9E3779B97F4A7C15)
+    while length >= 8:
+        value = (value ^ load_u64(data, here)) * np.uint64(0xFF51AFD7ED558CCD)
+        value ^= value >> np.uint64(32)
+        here += 8
+        length -= 8
+    if length > 0:
+        rest = load_u64(data, here) & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
+        value = (value ^ rest) * np.uint64(0xFF51AFD7ED558CCD)
+        value ^= value >> np.uint64(32)
+    value *= np.uint64(0xC4CEB9FE1A85EC53)
+    return np.int64(value ^ (value >> np.uint64(29)))
+
+
+@njit(cache=True, nogil=True)
+def decode(
+    data: Any, offsets: Any, count: Any, contigs: Any, paired: Any, check_tags: Any, rows: Any, first_block: Any, blocks: Any
+) -> Any:
+    """Fill ``rows[:count]``, ``first_block[: count + 1]`` and ``blocks`` (start << 32 | end, adjacent ones joined).
+
+    ``blocks`` must have room for one entry per four bytes of records. Gives (records done, problem or 0).
+    """
+    filled = 0
+    for i in range(count):
+        start = offsets[i]
+        end = start + 4 + load_i32(data, start)
+        contig = load_i32(data, start + 4)
+        position = load_i32(data, start + 8)
+        name_length = load_u8(data, start + 12)
+        mapq = load_u8(data, start + 13)
+        operations = load_u16(data, start + 16)
+        flag = load_u16(data, start + 18)
+        length = load_i32(data, start + 20)
+        next_contig = load_i32(data, start + 24)
+        next_position = load_i32(data, start + 28)
+        tags = _fields_end(data, start)
+        if tags < 0:
+            return i, BAD_LENGTHS
+        if load_u8(data, start + 35 + name_length) != 0:
+            return i, BAD_NAME
+        if contig < -1 or contig >= contigs or next_contig < -1 or next_contig >= contigs:
+            return i, BAD_CONTIG
+        if paired:
+            if (flag & PAIRED_FLAG) == 0:
+                return i, NOT_PAIRED
+            if (flag & (READ1 | READ2)) == 0:
+                return i, NEITHER_READ
+        placeholder = _long_cigar(data, start, operations)
+        hits, tag, problem = _read_tags(data, tags, end, placeholder, check_tags)
+        if problem != 0:
+            return i, problem
+        cigar = start + 36 + name_length
+        if tag >= 0 and load_u8(data, tag + 2) == 66 and (load_u8(data, tag + 3) | 32) == 105:
+            # htslib's rule: the tag must hold at least as many operations as the placeholder.
+            if load_i32(data, tag + 4) >= operations:
+                operations = load_i32(data, tag + 4)
+                cigar = tag + 8
+        aligned = (flag & UNMAPPED) == 0
+        first_block[i] = filled
+        here = position
+        query = np.int64(0)
+        for k in range(operations):
+            word = load_i32(data, cigar + 4 * k) & 0xFFFFFFFF
+            size = word >> 4
+            operation = word & 15
+            if operation == 0 or operation >= 7:  # M = X
+                if operation > 8:
+                    return i, BAD_CIGAR
+                if size > 0 and aligned:
+                    if filled > first_block[i] and (blocks[filled - 1] & 0xFFFFFFFF) == here:
+                        blocks[filled - 1] += size
+                    else:
+                        blocks[filled] = here << 32 | (here + size)
+                        filled += 1
+                here += size
+                query += size
+                # Checked at once: what was stored above is only right for positions below 2^31.
+                if here > 0x7FFFFFFF and aligned:
+                    return i, BAD_POSITION
+            elif operation == 2 or operation == 3:  # D N
+                here += size
+            elif operation == 1 or operation == 4:  # I S
+                query += size
+        bits = PRESENT
+        five = position
+        if aligned:
+            if contig < 0 or position < 0 or here > 0x7FFFFFFF:
+                return i, BAD_POSITION
+            if operations > 0 and length > 0 and query != length:
+                return i, BAD_CIGAR_LENGTH
+            trainable = filled > first_block[i] and hits <= NH_ONE and (flag & NOT_PRIMARY) == 0
+            word = np.int64(0)
+            if (flag & REVERSE_FLAG) != 0:
+                bits |= REVERSE
+                if operations > 0:
+                    word = load_i32(data, cigar + 4 * (operations - 1)) & 0xFFFFFFFF
+                five = (blocks[filled - 1] & 0xFFFFFFFF) - 1 if filled > first_block[i] else position
+            else:
+                if operations > 0:
+                    word = load_i32(data, cigar) & 0xFFFFFFFF
+                five = blocks[first_block[i]] >> 32 if filled > first_block[i] else position
+            if ((word & 15) == 4 or (word & 15) == 5) and (word >> 4) > 0:
+                bits |= CLIPPED
+            elif trainable:
+                bits |= TRAINABLE
+        rows[i, NAME] = _hash_name(data, start + 36, name_length - 1)
+        rows[i, HERE] = contig << 32 | position if aligned else np.int64(-1)
+        rows[i, NEXT] = (
+            next_contig << 32 | (next_position & 0xFFFFFFFF) if (flag & (PAIRED_FLAG | MATE_UNMAPPED)) == PAIRED_FLAG and next_contig >= 0 else np.int64(-1)
+        )
+        rows[i, INFO] = flag | mapq << MAPQ_SHIFT | bits << BITS_SHIFT | hits << NH_SHIFT
+        rows[i, FIVE] = five
+        rows[i, SET] = SET_NONE
+        rows[i, TLEN] = load_i32(data, start + 32)
+        rows[i, END] = max(here, position + 1)
+    first_block[count] = filled
+    return count, 0
+

@@ -1,0 +1,325 @@
+"""Cut a stream of BAM bytes into batches of whole records.
+
+The steps of a batch: :meth:`AlignmentStream.load` reads compressed bytes in the file's order; :func:`inflate` inflates them, in any thread;
+:meth:`AlignmentStream.walk` cuts records out, in the file's order again, since a record may go on in the next batch;
+:func:`decode_batch` reads them, in any thread. Batches are used again, so memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.alignments import bgzf, decoding
+from counterbias.alignments.native import with_slack
+from counterbias.alignments.source import RAW, Source
+from counterbias.errors import InputError
+
+#: Compressed bytes read per batch at most, and inflated bytes at which a batch is full.
+SOURCE_BYTES = 1 << 20
+ENOUGH = 3 << 20
+#: Room before a batch's bytes for what the batch before left over.
+HEADROOM = 1 << 18
+#: Blocks per batch at most.
+MAX_BLOCKS = 4096
+MAX_HEADER = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentHeader:
+    """The header of an alignment file: contig names, their lengths, and the text (``@HD``, ``@SQ`` … lines)."""
+
+    contigs: tuple[str, ...]
+    lengths: tuple[int, ...]
+    text: str
+
+    def as_bam(self) -> bytes:
+        """Give the header as BAM has it, uncompressed (SAMv1 section 4.2)."""
+        text = self.text.encode("utf-8", "surrogateescape")
+        parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(self.contigs))]
+        for name, length in zip(self.contigs, self.lengths, strict=True):
+            encoded = name.encode("utf-8", "surrogateescape") + b"\0"
+            parts += [struct.pack("<i", len(encoded)), encoded, struct.pack("<i", length)]
+        return b"".join(parts)
+
+
+class Batch:
+    """Buffers of one batch; ``data[start:end]`` holds whole records, ``offsets[:count]`` says where they start."""
+
+    def __init__(self, library: bgzf.Libdeflate | None) -> None:
+        self.inflater = bgzf.Inflater(library)
+        self.source: NDArray[np.uint8] = with_slack(SOURCE_BYTES)
+        self.blocks: NDArray[np.int64] = np.empty((MAX_BLOCKS, 5), dtype=np.int64)
+        self.data: NDArray[np.uint8] = with_slack(HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+        self.offsets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.rows: NDArray[np.int64] = np.empty((0, decoding.COLUMNS), dtype=np.int64)
+        self.first_block: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.covered: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.block_count = 0
+        self.position = 0
+        self.bad_block = -1
+        self.start = self.end = HEADROOM
+        self.count = 0
+        self.first_record = 0
+
+    def size(self, record: int) -> int:
+        """Give a record's bytes, its length field included."""
+        start = int(self.offsets[record])
+        return 4 + int.from_bytes(self.data[start : start + 4].tobytes(), "little")
+
+    def make_rows(self) -> None:
+        """See to it that the tables that decoding fills are large enough for this batch's records."""
+        if len(self.rows) < self.count:
+            self.rows = np.empty((2 * self.count, decoding.COLUMNS), dtype=np.int64)
+        if len(self.first_block) <= self.count:
+            self.first_block = np.empty(2 * self.count + 2, dtype=np.int64)
+        operations = (self.end - self.start) // 4 + 1
+        if len(self.covered) < operations:
+            self.covered = np.empty(operations + ENOUGH // 4, dtype=np.int64)
+
+
+def inflate(batch: Batch) -> None:
+    """Inflate a loaded batch; any thread may do it."""
+    if batch.block_count:
+        batch.bad_block = batch.inflater.inflate(batch.source, batch.data, HEADROOM, batch.blocks, batch.block_count)
+
+
+def decode_batch(batch: Batch, contigs: int, paired: bool, check_tags: bool) -> tuple[int, int]:
+    """Fill the batch's rows; any thread may do it. Gives (records done, problem or 0)."""
+    batch.make_rows()
+    done, problem = decoding.decode(
+        batch.data, batch.offsets, batch.count, contigs, paired, check_tags, batch.rows, batch.first_block, batch.covered
+    )
+    return int(done), int(problem)
+
+
+class AlignmentStream:
+    """Records of one source, batch by batch.
+
+    ``header`` is read on construction; ``paired`` is htseq-count's rule (the first record's flag), None before it was seen.
+    Raises InputError, here and later, for anything wrong with the bytes.
+    """
+
+    def __init__(self, source: Source, library: bgzf.Libdeflate | None, by_name: bool = True, primary_only: bool = False) -> None:
+        self.source = source
+        self.paired: bool | None = None
+        self._library = library
+        self._by_name = by_name
+        self._primary_only = primary_only
+        self._rest: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        self._position = 0
+        self._ended = False
+        self._marked = False
+        self._carry: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        self._carry_size = 0
+        self._records = 0
+        self._spare: list[Batch] = []
+        self.header = self._read_header()
+
+    def new_batch(self) -> Batch:
+        """Give a batch whose buffers are free."""
+        return self._spare.pop() if self._spare else Batch(self._library)
+
+    def release(self, batch: Batch) -> None:
+        """Take back a batch that nobody looks at any more."""
+        if len(batch.data) > 4 * (HEADROOM + ENOUGH):
+            batch.data = with_slack(HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+        if len(batch.offsets) > ENOUGH:
+            batch.offsets = np.empty(0, dtype=np.int64)
+        self._spare.append(batch)
+
+    def load(self, batch: Batch) -> bool:
+        """Read the next compressed bytes into the batch; False at the end."""
+        batch.bad_block = -1
+        batch.block_count = 0
+        if self.source.kind == RAW:
+            return self._load_raw(batch)
+        size = len(self._rest)
+        batch.source[:size] = self._rest
+        size += self._fill(memoryview(batch.source)[size:SOURCE_BYTES])
+        if size == 0:
+            self.source.check()
+            if not self._marked:
+                raise InputError(
+                    "the end-of-file marker is missing", file=self.source.path, place=f"byte {self._position}", remedy=_TRUNCATED
+                )
+            return False
+        count, stop, total, problem = bgzf.scan_blocks(batch.source, 0, size, ENOUGH, batch.blocks)
+        if count == 0:
+            self.source.check()
+            place = f"byte {self._position + stop}"
+            if problem:
+                raise InputError(bgzf.SCAN_PROBLEMS[problem], file=self.source.path, place=place, remedy=_CORRUPTED)
+            raise InputError("the file ends in the middle of a block", file=self.source.path, place=place, remedy=_TRUNCATED)
+        batch.block_count = count
+        batch.position = self._position
+        batch.end = HEADROOM + total
+        self._marked = int(batch.blocks[count - 1, bgzf.INFLATED]) == 0
+        self._rest = batch.source[stop:size].copy()
+        self._position += stop
+        return True
+
+    def _load_raw(self, batch: Batch) -> bool:
+        size = self._fill(memoryview(batch.data)[HEADROOM : HEADROOM + ENOUGH])
+        batch.position = self._position
+        batch.end = HEADROOM + size
+        self._position += size
+        return size > 0
+
+    def _fill(self, view: memoryview) -> int:
+        size = 0
+        while not self._ended and size < len(view):
+            got = self.source.readinto(view[size:])
+            self._ended = got == 0
+            size += got
+        return size
+
+    def check_inflated(self, batch: Batch) -> None:
+        """Raise InputError if a block of the batch could not be inflated."""
+        if batch.bad_block >= 0:
+            # The block's header starts 18 bytes before its data, unless there are further extra fields.
+            place = f"byte {batch.position + int(batch.blocks[batch.bad_block, bgzf.DATA]) - 18}"
+            raise InputError(
+                "a block is corrupted: its content does not match its checksum and length",
+                file=self.source.path,
+                place=place,
+                remedy=_CORRUPTED,
+            )
+
+    def walk(self, batch: Batch) -> None:
+        """Find the batch's records, after what the batch before left over; batches must come in order."""
+        self.check_inflated(batch)
+        self._prepend(batch)
+        self._find_records(batch, last=False)
+        self._carry = batch.data[batch.end : batch.end + self._carry_size].copy()
+
+    def last_batch(self) -> Batch | None:
+        """Give what is left when all batches were walked: the last group of records, or None."""
+        if not len(self._carry):
+            return None
+        batch = self.new_batch()
+        batch.start = batch.end = HEADROOM
+        self._prepend(batch)
+        self._find_records(batch, last=True)
+        if self._carry_size:
+            raise InputError(
+                "the file ends in the middle of a record",
+                file=self.source.path,
+                place=f"record {self._records + 1}",
+                remedy=_TRUNCATED,
+            )
+        self._carry = self._carry[:0]
+        return batch
+
+    def _prepend(self, batch: Batch) -> None:
+        """Put the bytes carried over before the batch's own."""
+        size = len(self._carry)
+        if size > HEADROOM:
+            own = batch.end - HEADROOM
+            larger = with_slack(2 * size + HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+            larger[size : size + own] = batch.data[HEADROOM : batch.end]
+            batch.data = larger
+            batch.start, batch.end = 0, size + own
+        else:
+            batch.start = HEADROOM - size
+        batch.data[batch.start : batch.start + size] = self._carry
+
+    def _find_records(self, batch: Batch, last: bool) -> None:
+        size = batch.end - batch.start
+        if self.paired is None and size >= 36:
+            self.paired = bool(batch.data[batch.start + 18] & decoding.PAIRED_FLAG)
+        if len(batch.offsets) < size // 36 + 1:
+            batch.offsets = np.empty(size // 36 + ENOUGH // 36, dtype=np.int64)
+        keep_groups = bool(self.paired) and self._by_name and not last
+        count, stop, problem = decoding.walk(
+            batch.data, batch.start, batch.end, batch.offsets, keep_groups, self._primary_only
+        )
+        batch.count = int(count)
+        batch.first_record = self._records
+        self._records += batch.count
+        self._carry_size = batch.end - int(stop)
+        batch.end = int(stop)
+        if problem:
+            raise self.problem(batch, batch.count, int(problem))
+
+    def problem(self, batch: Batch, record: int, problem: int) -> InputError:
+        """Make the error for something wrong with a record of a batch."""
+        remedy = "" if problem in (decoding.NOT_PAIRED, decoding.NEITHER_READ) else _CORRUPTED
+        place = f"record {batch.first_record + record + 1}"
+        return InputError(decoding.PROBLEMS[problem], file=self.source.path, place=place, remedy=remedy)
+
+    def name(self, batch: Batch, record: int) -> str:
+        """Give a record's name."""
+        start = int(batch.offsets[record])
+        end = start + 35 + int(batch.data[start + 12])
+        return batch.data[start + 36 : end].tobytes().decode("utf-8", "replace")
+
+    def _read_header(self) -> AlignmentHeader:
+        content = bytearray()
+        while True:
+            batch = self.new_batch()
+            if not self.load(batch):
+                raise InputError("the file ends within its header", file=self.source.path, remedy=_TRUNCATED)
+            inflate(batch)
+            self.check_inflated(batch)
+            content += batch.data[HEADROOM : batch.end].tobytes()
+            self.release(batch)
+            parsed = _parse_header(content, self.source.path)
+            if parsed is not None:
+                break
+        header, size = parsed
+        if not header.contigs:
+            raise InputError(
+                "the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H"
+            )
+        self._carry = np.frombuffer(bytes(content[size:]), dtype=np.uint8)
+        return header
+
+
+_TRUNCATED = "it is probably truncated: copy or make it again"
+_CORRUPTED = "the file is corrupted: copy or make it again"
+
+
+def _parse_header(content: bytearray, path: str) -> tuple[AlignmentHeader, int] | None:
+    """Read a BAM header; gives it and its size, or None where more bytes are needed."""
+
+    def number(here: int) -> int:
+        return int.from_bytes(content[here : here + 4], "little", signed=True)
+
+    def impossible(what: str) -> InputError:
+        return InputError(f"the header holds an impossible {what}", file=path, remedy=_CORRUPTED)
+
+    if len(content) < 4 and b"BAM\1".startswith(bytes(content)):
+        return None
+    if content[:4] != b"BAM\1":
+        raise InputError("what is compressed in it is not BAM", file=path, remedy="check that this is an alignment file")
+    if len(content) < 8:
+        return None
+    text_end = 8 + number(4)
+    if not 8 <= text_end <= MAX_HEADER:
+        raise impossible("length of its text")
+    if len(content) < text_end + 4:
+        return None
+    count = number(text_end)
+    if count < 0:
+        raise impossible("number of contigs")
+    contigs, lengths = [], []
+    here = text_end + 4
+    for _ in range(count):
+        if len(content) < here + 4:
+            return None
+        size = number(here)
+        if not 1 <= size <= 1 << 16:
+            raise impossible("length of a contig's name")
+        if len(content) < here + 8 + size:
+            return None
+        contigs.append(content[here + 4 : here + 3 + size].decode("utf-8", "replace"))
+        lengths.append(number(here + 4 + size))
+        here += 8 + size
+    text = content[8:text_end].rstrip(b"\0").decode("utf-8", "replace")
+    return AlignmentHeader(tuple(contigs), tuple(lengths), text), here
+
+

@@ -1,0 +1,243 @@
+"""Put the scanner, the exact parser and the steps together."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.annotation import scanner
+from counterbias.annotation.lines import Line, LineParser, Wanted, parse_query
+from counterbias.annotation.reading import is_gtf, read_pieces
+from counterbias.annotation.steps import make_steps, merge_blocks
+from counterbias.errors import InputError
+from counterbias.records import Annotation, Features
+
+#: htseq-count reports its progress this often, in lines.
+_PROGRESS = 100_000
+
+_STRANDS = {"+": 0, "-": 1, ".": 2}
+
+
+def load_annotation(
+    path: str | os.PathLike[str],
+    *,
+    feature_types: Sequence[str] = ("exon",),
+    id_attributes: Sequence[str] = ("gene_id",),
+    additional_attributes: Sequence[str] = (),
+    add_chromosome_info: bool = False,
+    feature_query: str | None = None,
+    stranded: bool = True,
+    on_lines: Callable[[str], None] | None = None,
+) -> Annotation:
+    """Read a GTF or GFF3 file, plain or gzipped, as htseq-count does.
+
+    Args:
+        path: the file; a name that ends with .gtf, .gtf.gz or .gtf.gzip means GTF's attribute syntax, any other GFF3's.
+        feature_types: values of the third column to count for (``-t``).
+        id_attributes: attributes that make up the identifier, joined with ``:`` (``-i``).
+        additional_attributes: further attributes to keep, '' where there is none; a feature's last line holds
+            (``--additional-attr``).
+        add_chromosome_info: keep the contig as attribute ``Chromosome``.
+        feature_query: ``attribute == "value"`` that a line must meet (``--feature-query``).
+        stranded: whether the strands are kept apart; then every counted line needs one.
+        on_lines: takes the progress lines, without line breaks.
+
+    Raises InputError for a file that cannot be read, a line that cannot be understood, and where nothing is left to count for.
+    """
+    name = os.fspath(path)
+    query = None if feature_query is None else parse_query(feature_query)
+    wanted = Wanted(tuple(feature_types), tuple(id_attributes), tuple(additional_attributes), query, stranded, is_gtf(name))
+    content = _scan_file(name, wanted)
+    rows, lines = content.rows, content.lines
+    if query is not None:
+        column = scanner.VALUES + wanted.keys.index(query[0])
+        value = content.strings.index(query[1]) if query[1] in content.strings else -2
+        kept = rows[:, column] == value
+        lines -= int(len(rows) - np.count_nonzero(kept))
+        rows = rows[kept]
+    if on_lines is not None:
+        for done in (*range(_PROGRESS, lines + 1, _PROGRESS), lines):
+            on_lines(f"{done} GFF lines processed.")
+    if not len(rows):
+        raise _nothing_to_count(name, wanted, feature_query, content.types)
+    features = _make_features(rows, content.strings, wanted, add_chromosome_info)
+    return Annotation(name, features, make_steps(features, stranded=stranded), lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a scan gave: rows of the counted types, strings by number, lines of feature types, all lines counted."""
+
+    rows: NDArray[np.int64]
+    strings: list[str]
+    types: Counter[str]
+    lines: int
+
+
+def _scan_file(path: str, wanted: Wanted) -> _Content:
+    """Run the scanner over the file, and the exact parser over the lines at which it stops."""
+    keys = wanted.keys
+    words = [word.encode() for word in (*wanted.types, *keys)]
+    text = np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8).copy()
+    bounds = np.concatenate(([0], np.cumsum([len(word) for word in words]))).astype(np.int64)
+    state = np.zeros(scanner.STATE_SIZE, dtype=np.int64)
+    tables: list[NDArray[Any]] = [
+        np.empty((1 << 14, scanner.VALUES + len(keys)), dtype=np.int64),
+        np.empty((1 << 12, 4), dtype=np.int64),
+        np.empty(1 << 16, dtype=np.uint8),
+        np.full(1 << 14, -1, dtype=np.int64),
+    ]
+    scratch = (np.empty(8, np.int64), np.empty(2 * len(keys), np.int64), np.full(len(keys) + 2, -1, np.int64))
+    options = (wanted.gtf, wanted.stranded, text, bounds, len(wanted.types), len(set(wanted.ids)))
+    parser = LineParser(path, wanted)
+    odd = _OddLines(keys)
+    for data, size in read_pieces(path):
+        state[scanner.POSITION] = 0
+        while (outcome := scanner.scan(data, size, state, *options, *tables, *scratch)) != scanner.DONE:
+            if outcome == scanner.FULL:
+                tables = _larger(tables, state, size)
+                continue
+            raw = data[state[scanner.LINE_START] : state[scanner.LINE_END]].tobytes()
+            line = parser.parse(raw, int(state[scanner.LINE]))
+            if line is not None:
+                odd.add(line, tables[0], state)
+    if not state[scanner.LINE]:
+        raise InputError("the annotation is empty", file=path)
+    rows, strings, arena, _ = tables
+    rows = rows[: state[scanner.ROWS]]
+    letters = arena[: state[scanner.ARENA]].tobytes().decode("ascii")
+    table = strings[: state[scanner.STRINGS]]
+    starts, ends = table[:, scanner.OFFSET].tolist(), (table[:, scanner.OFFSET] + table[:, scanner.LENGTH]).tolist()
+    names = [letters[start:end] for start, end in zip(starts, ends, strict=True)]
+    types = odd.types
+    for number in np.flatnonzero(table[:, scanner.AS_TYPE]):
+        types[names[number]] += int(table[number, scanner.AS_TYPE])
+    return _Content(odd.unite(rows, names), names, types, int(state[scanner.FEATURES]))
+
+
+def _larger(tables: list[NDArray[Any]], state: NDArray[np.int64], size: int) -> list[NDArray[Any]]:
+    """Double whichever of the scanner's tables may be full; the arena gets room for a line of ``size`` bytes, a whole piece."""
+    rows, strings, arena, table = tables
+    if state[scanner.ROWS] == len(rows):
+        return [np.concatenate((rows, np.empty_like(rows))), strings, arena, table]
+    width = rows.shape[1]
+    used = int(state[scanner.STRINGS])
+    if used + width > len(strings):
+        strings = np.concatenate((strings, np.empty_like(strings)))
+        table = np.full(4 * len(strings), -1, dtype=np.int64)
+        scanner.index_strings(strings, used, table)
+        return [rows, strings, arena, table]
+    return [rows, strings, np.concatenate((arena, np.empty(max(len(arena), size), np.uint8))), table]
+
+
+class _OddLines:
+    """Keep the rows of lines that the scanner left to the exact parser, with strings of their own numbered from -2 down."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+        self.types: Counter[str] = Counter()
+        self._numbers: dict[str, int] = {}
+
+    def add(self, line: Line, rows: NDArray[np.int64], state: NDArray[np.int64]) -> None:
+        """Count a line and, where it is to be counted for, append its row."""
+        self.types[line.type] += 1
+        if line.dropped:
+            return
+        state[scanner.FEATURES] += 1
+        if not line.taken:
+            return
+        row = rows[state[scanner.ROWS]]
+        row[: scanner.VALUES] = self._number(line.contig), line.start, line.end, _STRANDS[line.strand]
+        for column, key in enumerate(self.keys, start=scanner.VALUES):
+            row[column] = self._number(line.attributes[key]) if key in line.attributes else -1
+        state[scanner.ROWS] += 1
+
+    def unite(self, rows: NDArray[np.int64], names: list[str]) -> NDArray[np.int64]:
+        """Number the strings like the scanner's, appending the new ones to ``names``."""
+        if not self._numbers:
+            return rows
+        known = {name: number for number, name in enumerate(names)}
+        translated = np.empty(len(self._numbers), dtype=np.int64)
+        for text, number in self._numbers.items():
+            if text not in known:
+                known[text] = len(names)
+                names.append(text)
+            translated[-2 - number] = known[text]
+        columns = [scanner.CONTIG, *range(scanner.VALUES, rows.shape[1])]
+        part = rows[:, columns]
+        own = part <= -2
+        part[own] = translated[-2 - part[own]]
+        rows[:, columns] = part
+        return rows
+
+    def _number(self, text: str) -> int:
+        return self._numbers.setdefault(text, -2 - len(self._numbers))
+
+
+def _make_features(
+    rows: NDArray[np.int64], strings: list[str], wanted: Wanted, add_chromosome_info: bool
+) -> Features:
+    """Name and sort the features, collect their attributes and merge their intervals."""
+    numbers, ids = _identify(rows, strings, [wanted.keys.index(key) for key in wanted.ids])
+    last_row = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(last_row, numbers, np.arange(len(rows)))
+    attributes = {
+        name: _texts(rows[last_row, scanner.VALUES + wanted.keys.index(name)], strings) for name in wanted.others
+    }
+    if add_chromosome_info:
+        attributes["Chromosome"] = _texts(rows[last_row, scanner.CONTIG], strings)
+    contig_strings, first, contig = np.unique(rows[:, scanner.CONTIG], return_index=True, return_inverse=True)
+    appearance = np.argsort(first, kind="stable")
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[appearance] = np.arange(len(first))
+    contigs = _texts(contig_strings[appearance], strings)
+    blocks = merge_blocks(
+        numbers, rank[contig], rows[:, scanner.STRAND], rows[:, scanner.START], rows[:, scanner.END], len(ids), len(contigs)
+    )
+    return Features(tuple(ids), attributes, contigs, *blocks)
+
+
+def _identify(
+    rows: NDArray[np.int64], strings: list[str], columns: list[int]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Give each row the index of its feature among the sorted identifiers, and these."""
+    codes = np.zeros(len(rows), dtype=np.int64)
+    parts: list[tuple[str, ...]] = [()]
+    for column in columns:
+        values, inverse = np.unique(rows[:, scanner.VALUES + column], return_inverse=True)
+        codes, pair = np.unique(codes * len(values) + inverse, return_inverse=True)
+        parts = [(*parts[code // len(values)], strings[values[code % len(values)]]) for code in codes.tolist()]
+        codes = pair
+    # Different combinations may be joined to the same text; then they are one feature.
+    joined = [":".join(part) for part in parts]
+    ids = sorted(set(joined))
+    place = {name: index for index, name in enumerate(ids)}
+    return np.array([place[name] for name in joined], dtype=np.int64)[codes], ids
+
+
+def _texts(numbers: NDArray[np.int64], strings: list[str]) -> tuple[str, ...]:
+    """Look strings up by number; -1, none, becomes ''."""
+    return tuple("" if number < 0 else strings[number] for number in numbers.tolist())
+
+
+def _nothing_to_count(path: str, wanted: Wanted, query: str | None, types: Counter[str]) -> InputError:
+    """Explain why no line was counted for."""
+    asked = " or ".join(f"'{name}'" for name in wanted.types)
+    found = sum(types[name] for name in wanted.types)
+    if found:
+        return InputError(
+            f"none of the {found} {asked} lines meets --feature-query {query}",
+            file=path,
+            remedy="check the attribute and its value",
+        )
+    if not types:
+        return InputError("the annotation holds no feature lines", file=path)
+    ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{name} ({count})" for name, count in ordered[:12]) + (", …" if len(ordered) > 12 else "")
+    return InputError(f"no feature of type {asked}", file=path, remedy=f"choose one with -t (--type); the file has: {listed}")

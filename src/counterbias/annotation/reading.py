@@ -1,0 +1,101 @@
+"""Bytes of an annotation file, in pieces that end with a whole line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+
+#: Bytes read at a time. A piece grows only where one line is longer than this.
+PIECE = 1 << 24
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield (buffer, size): ``size`` bytes of whole lines, the last one always ended by a line break.
+
+    The buffer is reused: what is needed of a piece must be taken before the next one is asked for. Raises InputError where the
+    file cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file, _unpacked(file) as stream:
+            yield from _whole_lines(stream, piece)
+    except FileNotFoundError:
+        raise InputError("there is no such file", file=path, remedy="check the name of the annotation") from None
+    except IsADirectoryError:
+        raise InputError("this is a folder, not an annotation file", file=path) from None
+    except EOFError:
+        raise InputError(
+            "the compressed file is truncated", file=path, remedy="copy or download it again, then try 'gzip -t'"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error, _isal_error()) as error:
+        raise InputError(
+            f"the compressed file is damaged ({error})", file=path, remedy="copy or download it again, then try 'gzip -t'"
+        ) from None
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror or error})", file=path) from None
+
+
+def _isal_error() -> Any:
+    """Give the exception of the faster inflater; where that is not installed, one that is caught anyway."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return gzip.BadGzipFile
+    return isal_zlib.error
+
+
+def _unpacked(file: io.FileIO) -> Any:
+    """Give a stream of the text: the content, not the name, says whether it is compressed.
+
+    htseq-count goes by the name and fails where name and content disagree, so nothing that it reads is read differently.
+    """
+    buffered = io.BufferedReader(file, 1 << 17)
+    if buffered.peek(2)[:2] != _GZIP_MAGIC:
+        return buffered
+    try:
+        from isal import igzip
+    except ImportError:
+        return gzip.GzipFile(fileobj=buffered)
+    return igzip.IGzipFile(fileobj=buffered)
+
+
+def _whole_lines(stream: Any, piece: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Cut a stream after line breaks, carrying the rest of a line over to the next piece."""
+    store = bytearray(piece + 1)
+    held = 0
+    while True:
+        if held == len(store) - 1:
+            store = store + bytearray(len(store))
+        with memoryview(store) as view:
+            got = stream.readinto(view[held : len(store) - 1])
+        if not got:
+            break
+        held += got
+        size = store.rfind(b"\n", 0, held) + 1
+        if not size:
+            # Lone carriage returns end lines too, but one at the very end may be half of a pair.
+            size = store.rfind(b"\r", 0, held - 1) + 1
+        if size:
+            yield np.frombuffer(store, dtype=np.uint8), size
+            held -= size
+            store[:held] = store[size : size + held]
+    if held:
+        if store[held - 1] not in b"\r\n":
+            store[held] = ord("\n")
+            held += 1
+        yield np.frombuffer(store, dtype=np.uint8), held
+
+
+def is_gtf(path: str) -> bool:
+    """Tell by htseq-count's rule, the file's name, whether GTF's attribute syntax holds (otherwise GFF3's)."""
+    return os.fspath(path).lower().endswith((".gtf", ".gtf.gz", ".gtf.gzip"))

@@ -1,0 +1,313 @@
+"""The compiled scanner: bytes of an annotation → rows of integers and a table of the strings that they name.
+
+It takes every line that is pure ASCII and well formed, with htseq-count's meaning, and stops at each other one, which the caller
+reads with :class:`~counterbias.annotation.lines.LineParser`. So it never reports an error and never guesses.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Entries of the state, which lives from call to call.
+POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
+STATE_SIZE = 8
+# Columns of a row; the values of the wanted attributes follow. Strings are named by their number, -1 is none.
+CONTIG, START, END, STRAND, VALUES = range(5)
+# Columns of the string table: where the string lies in the arena, its hash, and how often it was a feature type.
+OFFSET, LENGTH, HASH, AS_TYPE = range(4)
+
+# What a scan ended with.
+DONE, ODD, FULL = range(3)
+
+_TAB, _LF, _CR, _SPACE, _QUOTE, _SEMICOLON, _EQUALS = 9, 10, 13, 32, 34, 59, 61
+
+# Functions that only compiled code calls need no way in from Python, which halves the time that they take to compile.
+_inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_inner
+def _columns(data, position, tabs):
+    """Find the first eight tabs; give the position after them, or -1 where the line is not ordinary."""
+    found = 0
+    while True:
+        byte = data[position]
+        if byte == _TAB:
+            tabs[found] = position
+            found += 1
+            if found == 8:
+                return position + 1
+        elif byte < _SPACE or byte >= 128:
+            return -1
+        position += 1
+
+
+@_inner
+def _integer(data, start, end):
+    """Read plain digits, at most 18; -1 for anything else."""
+    if end <= start or end - start > 18:
+        return -1
+    value = np.int64(0)
+    for position in range(start, end):
+        byte = data[position]
+        if byte < 48 or byte > 57:
+            return -1
+        value = value * 10 + np.int64(byte) - 48
+    return value
+
+
+@_inner
+def _plain_score(data, start, end):
+    """Tell whether a score is ``.`` or of the form 12.5: at least one digit, at most one point."""
+    if end - start == 1 and data[start] == 46:
+        return True
+    digits = 0
+    points = 0
+    for position in range(start, end):
+        byte = data[position]
+        if byte == 46:
+            points += 1
+        elif 48 <= byte <= 57:
+            digits += 1
+        else:
+            return False
+    return digits > 0 and points <= 1
+
+
+@_inner
+def _same(data, start, end, other, other_start, other_end):
+    """Compare two stretches of bytes."""
+    if end - start != other_end - other_start:
+        return False
+    shift = other_start - start
+    for position in range(start, end):  # noqa: SIM110 (compiles faster)
+        if data[position] != other[position + shift]:
+            return False
+    return True
+
+
+@_inner
+def _is_among(data, start, end, wanted, bounds, types):
+    """Tell whether a stretch of bytes is one of the first ``types`` words."""
+    for kind in range(types):  # noqa: SIM110 (compiles faster)
+        if _same(data, start, end, wanted, bounds[kind], bounds[kind + 1]):
+            return True
+    return False
+
+
+@_inner
+def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
+    """Read the last column up to its line break; give the break's position, or -1 where the line is not ordinary.
+
+    ``spans`` takes start and end of the value of each wanted attribute, start -1 where there is none; the last one holds.
+    """
+    keys = len(spans) // 2
+    for key in range(keys):
+        spans[2 * key] = -1
+    while True:
+        byte = data[position]
+        while byte in (_SPACE, _TAB, _SEMICOLON):
+            position += 1
+            byte = data[position]
+        if byte in (_LF, _CR):
+            return position
+        key_start = position
+        while byte not in (_SPACE, _EQUALS, _TAB):
+            if byte < _SPACE or byte >= 128 or byte == _SEMICOLON or (gtf and byte == _QUOTE):
+                return -1
+            position += 1
+            byte = data[position]
+        key_end = position
+        if key_start == key_end:
+            return -1
+        while byte in (_SPACE, _EQUALS, _TAB):
+            position += 1
+            byte = data[position]
+        value_start = position
+        quoted = gtf and byte == _QUOTE
+        if quoted:
+            position += 1
+            byte = data[position]
+            while byte != _QUOTE:
+                if byte < _SPACE or byte >= 128:
+                    return -1
+                position += 1
+                byte = data[position]
+            position += 1
+            byte = data[position]
+        value_end = position
+        while byte not in (_SEMICOLON, _LF, _CR):
+            if byte < _SPACE or byte >= 128 or (gtf and byte == _QUOTE):
+                return -1
+            position += 1
+            byte = data[position]
+        if quoted and value_end == position:
+            value_start += 1
+            value_end -= 1
+        else:
+            # Whatever follows a closing quote belongs to the value, and then the quotes stay.
+            value_end = position
+        for key in range(keys):
+            if _same(data, key_start, key_end, wanted, bounds[first_key + key], bounds[first_key + key + 1]):
+                spans[2 * key] = value_start
+                spans[2 * key + 1] = value_end
+
+
+@_inner
+def _intern(data, start, end, guess, state, strings, arena, table):
+    """Give the number of a string, adding it where it is new. ``guess`` is a number to try first, or -1."""
+    if guess >= 0:
+        offset = strings[guess, OFFSET]
+        if _same(data, start, end, arena, offset, offset + strings[guess, LENGTH]):
+            return guess
+    code = np.uint64(14695981039346656037)  # FNV-1a
+    for position in range(start, end):
+        code = (code ^ np.uint64(data[position])) * np.uint64(1099511628211)
+    code = (code ^ (code >> np.uint64(29))) >> np.uint64(1)
+    mask = len(table) - 1
+    slot = np.int64(code) & mask
+    while table[slot] >= 0:
+        known = table[slot]
+        if strings[known, HASH] == np.int64(code):
+            offset = strings[known, OFFSET]
+            if _same(data, start, end, arena, offset, offset + strings[known, LENGTH]):
+                return known
+        slot = (slot + 1) & mask
+    new = state[STRINGS]
+    offset = state[ARENA]
+    for position in range(start, end):
+        arena[offset + position - start] = data[position]
+    strings[new, OFFSET] = offset
+    strings[new, LENGTH] = end - start
+    strings[new, HASH] = np.int64(code)
+    strings[new, AS_TYPE] = 0
+    table[slot] = new
+    state[STRINGS] = new + 1
+    state[ARENA] = offset + end - start
+    return new
+
+
+@njit(cache=True, nogil=True)
+def index_strings(strings, used, table):
+    """Fill the empty hash index ``table`` (all -1, its length a power of two) with the first ``used`` strings."""
+    mask = len(table) - 1
+    for number in range(used):
+        slot = strings[number, HASH] & mask
+        while table[slot] >= 0:
+            slot = (slot + 1) & mask
+        table[slot] = number
+
+
+@_inner
+def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
+    """Check the columns between the tabs and write the interval and strand to ``row``; False where the line is not ordinary."""
+    first = _integer(data, tabs[2] + 1, tabs[3])
+    last = _integer(data, tabs[3] + 1, tabs[4])
+    if first < 0 or last < 0 or first > last + 1 or tabs[6] - tabs[5] != 2:
+        return False
+    sign = data[tabs[5] + 1]
+    strand = 0 if sign == 43 else 1 if sign == 45 else 2
+    if strand == 2 and sign != 46:
+        return False
+    frame_is_dot = tabs[7] - tabs[6] == 2 and data[tabs[6] + 1] == 46
+    if not frame_is_dot and _integer(data, tabs[6] + 1, tabs[7]) < 0:
+        return False
+    if not _plain_score(data, tabs[4] + 1, tabs[5]):
+        return False
+    if selected:
+        if first == 0 or first > last or (stranded and strand == 2):
+            return False
+        for key in range(required):
+            if spans[2 * key] < 0:
+                return False
+    row[START] = first - 1
+    row[END] = last
+    row[STRAND] = strand
+    return True
+
+
+@_inner
+def _line_end(data, position):
+    """Give the position of the next line break."""
+    while data[position] != _LF and data[position] != _CR:
+        position += 1
+    return position
+
+
+@njit(cache=True, nogil=True)
+def scan(
+    data, size, state, gtf, stranded, wanted, bounds, types, required, rows, strings, arena, table, tabs, spans, latest
+):
+    """Scan ``data[state[POSITION]:size]``, which ends with a line break, up to its end or to a line that it cannot take.
+
+    ``wanted[bounds[i]:bounds[i + 1]]`` are first the ``types`` feature types, then the attributes, of which the first
+    ``required`` must be there. ``tabs`` (8), ``spans`` (2 per attribute) and ``latest`` (2 more than attributes, -1) are scratch.
+    Returns DONE; ODD, where ``state`` names a line that is not ordinary and ``rows`` has room for it; or FULL, where a table
+    needs room before it can go on.
+    """
+    keys = len(spans) // 2
+    no_spans = spans[:0]
+    position = state[POSITION]
+    while position < size:
+        line_start = position
+        end = -1
+        byte = data[position]
+        if byte in (_LF, _CR):
+            end = position
+        elif byte == 35:
+            end = position + 1
+            while (data[end] >= _SPACE and data[end] < 128) or data[end] == _TAB:
+                end += 1
+            if data[end] != _LF and data[end] != _CR:
+                end = -1
+        else:
+            used = state[STRINGS]
+            if state[ROWS] == len(rows) or used + keys + 2 > len(strings) or 2 * (used + keys + 2) > len(table):
+                state[POSITION] = line_start
+                return FULL
+            row = rows[state[ROWS]]
+            position = _columns(data, position, tabs)
+            selected = position >= 0 and _is_among(data, tabs[1] + 1, tabs[2], wanted, bounds, types)
+            if position >= 0:
+                end = _attributes(data, position, gtf, wanted, bounds, types, spans if selected else no_spans)
+            if end >= 0 and not _row_is_sound(data, tabs, required, selected, stranded, spans, row):
+                end = -1
+            if end >= 0:
+                if state[ARENA] + end - line_start > len(arena):
+                    state[POSITION] = line_start
+                    return FULL
+                state[FEATURES] += 1
+                # Entry 0 of the scratch is the type, 1 the contig, then the attributes.
+                for item in range(keys + 2 if selected else 1):
+                    if item == 0:
+                        start, stop = tabs[1] + 1, tabs[2]
+                    elif item == 1:
+                        start, stop = line_start, tabs[0]
+                    else:
+                        start, stop = spans[2 * item - 4], spans[2 * item - 3]
+                    number = -1
+                    if start >= 0:
+                        number = _intern(data, start, stop, latest[item], state, strings, arena, table)
+                        latest[item] = number
+                    if item == 0:
+                        strings[number, AS_TYPE] += 1
+                    elif item == 1:
+                        row[CONTIG] = number
+                    else:
+                        row[VALUES + item - 2] = number
+                if selected:
+                    state[ROWS] += 1
+        state[LINE] += 1
+        odd = end < 0
+        if odd:
+            end = _line_end(data, line_start)
+            state[LINE_START] = line_start
+            state[LINE_END] = end
+        position = end + 1
+        if data[end] == _CR and position < size and data[position] == _LF:
+            position += 1
+        state[POSITION] = position
+        if odd:
+            return ODD
+    return DONE

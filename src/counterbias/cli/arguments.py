@@ -1,0 +1,426 @@
+"""The options of ``counterbias count``: htseq-count's own, then ``--bias-…``.
+
+htseq-count's options keep their names, choices, defaults and repeat semantics. argparse lets users abbreviate long
+options, so every new option starts with ``--bias-``, a prefix that no htseq-count option shares: what was unambiguous in a
+script stays so.
+Only argparse is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from counterbias.records import CountingOptions, Window
+
+#: What ``--bias-counts`` may put into the main table.
+MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
+
+#: The ways to draw foreground and background windows.
+SAMPLINGS = ("local", "paper", "seqbias")
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationArguments:
+    """What decides which lines of the annotation are features.
+
+    Args:
+        path: the GTF or GFF3 file.
+        feature_types: types (third column) that are counted.
+        id_attributes: attributes whose values, joined by ``:``, name a feature.
+        additional_attributes: attributes written beside the name, in this order; a name may stand twice.
+        chromosome: whether a column ``Chromosome`` follows them.
+        query: htseq-count's ``--feature-query``, or None.
+        stranded: whether the strands of a contig are counted apart.
+        quiet: whether to say nothing about progress.
+    """
+
+    path: str
+    feature_types: tuple[str, ...]
+    id_attributes: tuple[str, ...]
+    additional_attributes: tuple[str, ...]
+    chromosome: bool
+    query: str | None
+    stranded: bool
+    quiet: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns between a feature's name and its counts."""
+        return (*self.additional_attributes, "Chromosome") if self.chromosome else self.additional_attributes
+
+
+class CollectUnique(argparse.Action):
+    """Collect the values of a repeated option, each once; the first value given displaces the default."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one value (see argparse)."""
+        current = getattr(namespace, self.dest)
+        known = [] if current is self.default else list(current)
+        if values not in known:
+            known.append(values)
+        setattr(namespace, self.dest, known)
+
+
+class ShowVersion(argparse.Action):
+    """Print the bare version and stop, whether or not files are named."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Print it (see argparse)."""
+        from counterbias import __version__
+
+        print(__version__)
+        parser.exit()
+
+
+def _window(text: str) -> str:
+    """Check the form ``UPSTREAM,DOWNSTREAM``; the records' own Window is built later, at no cost to ``--help``."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) <= 127 for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers from 0 to 127, as in 10,10")
+    return text
+
+
+def _positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    """Read an integer of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 0")
+    return int(text)
+
+
+def _cap(text: str) -> float:
+    """Read a number of at least 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
+    return value
+
+
+def _setting(text: str) -> str:
+    """Check the form ``key=value``."""
+    key, equals, _ = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form key=value")
+    return text
+
+
+def build_count_parser(prog: str = "counterbias count") -> argparse.ArgumentParser:
+    """Build the parser; usage errors end the program with status 2, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Count reads per feature with htseq-count's options and output. With --bias-model, a table of counts "
+        "corrected for sequence-specific bias is written as well.",
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
+    _add_files(parser)
+    _add_reads(parser.add_argument_group("reads"))
+    _add_features(parser.add_argument_group("features"))
+    _add_assignment(parser.add_argument_group("assignment"))
+    _add_output(parser.add_argument_group("output"))
+    _add_bias(parser.add_argument_group("bias"))
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "samfilenames",
+        metavar="alignments",
+        nargs="+",
+        help="SAM, BAM or CRAM files, one sample each; '-' reads from standard input",
+    )
+    parser.add_argument("featuresfilename", metavar="annotation", help="GTF or GFF3 file, plain or gzipped")
+
+
+def _add_reads(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-f",
+        "--format",
+        dest="samtype",
+        choices=("sam", "bam", "auto"),
+        default="auto",
+        help="accepted for old scripts; the format is always detected",
+    )
+    group.add_argument(
+        "-r",
+        "--order",
+        choices=("pos", "name"),
+        default="name",
+        help="how paired-end files are sorted (default: name)",
+    )
+    group.add_argument(
+        "--max-reads-in-buffer",
+        dest="max_buffer_size",
+        metavar="N",
+        type=int,
+        default=30000000,
+        help="accepted for old scripts; mates are found in bounded memory whatever their distance",
+    )
+    group.add_argument(
+        "-a",
+        "--minaqual",
+        metavar="MAPQ",
+        type=int,
+        default=10,
+        help="leave out alignments whose mapping quality lies below this (default: 10)",
+    )
+    group.add_argument(
+        "--secondary-alignments",
+        choices=("score", "ignore"),
+        default="ignore",
+        help="what to do with alignments flagged 0x100 (default: ignore)",
+    )
+    group.add_argument(
+        "--supplementary-alignments",
+        choices=("score", "ignore"),
+        default="ignore",
+        help="what to do with alignments flagged 0x800 (default: ignore)",
+    )
+
+
+def _add_features(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-t",
+        "--type",
+        dest="feature_type",
+        metavar="TYPE",
+        action=CollectUnique,
+        default=["exon"],
+        help="feature type (third column) to count; may be repeated (default: exon)",
+    )
+    group.add_argument(
+        "-i",
+        "--idattr",
+        metavar="ATTRIBUTE",
+        action=CollectUnique,
+        default=["gene_id"],
+        help="attribute that names the feature counted; when repeated, the values are joined by ':' (default: gene_id)",
+    )
+    group.add_argument(
+        "--additional-attr",
+        dest="additional_attributes",
+        metavar="ATTRIBUTE",
+        action="append",
+        default=[],
+        help="attribute to write in a column of its own beside the name; may be repeated",
+    )
+    group.add_argument(
+        "--add-chromosome-info",
+        action="store_true",
+        help="write the feature's chromosome in a column of its own, after the additional attributes",
+    )
+    group.add_argument(
+        "--feature-query",
+        metavar="QUERY",
+        default=None,
+        help="keep only features with an attribute of this value, as in 'gene_name == \"ACTB\"'",
+    )
+
+
+def _add_assignment(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-s",
+        "--stranded",
+        choices=("yes", "no", "reverse"),
+        default="yes",
+        help="whether reads tell the strand of their gene, and which: the same, none, or the opposite one (default: yes)",
+    )
+    group.add_argument(
+        "-m",
+        "--mode",
+        choices=("union", "intersection-strict", "intersection-nonempty"),
+        default="union",
+        help="how the features under the bases of a read are combined (default: union)",
+    )
+    group.add_argument(
+        "--nonunique",
+        choices=("none", "all", "fraction", "random"),
+        default="none",
+        help="what reads with several alignments or several features add: nothing, one to each feature, equal shares, or one to "
+        "a feature drawn at random (default: none)",
+    )
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-o",
+        "--samout",
+        dest="samouts",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write every alignment with its feature in the tag XF; once per input file",
+    )
+    group.add_argument(
+        "-p",
+        "--samout-format",
+        choices=("SAM", "BAM", "sam", "bam"),
+        default="SAM",
+        help="format of the files of -o (default: SAM)",
+    )
+    group.add_argument(
+        "-d",
+        "--delimiter",
+        dest="output_delimiter",
+        metavar="TEXT",
+        default="\t",
+        help="what stands between the columns of the table (default: a tab)",
+    )
+    group.add_argument(
+        "-c",
+        "--counts_output",
+        dest="output_filename",
+        metavar="FILE",
+        default="",
+        help="write the table to this file, not to standard output: .tsv, .csv, .mtx, .h5ad or .loom",
+    )
+    group.add_argument(
+        "--counts-output-sparse",
+        action="store_true",
+        help="write a sparse matrix (.mtx, .h5ad, .loom)",
+    )
+    group.add_argument(
+        "--append-output",
+        dest="output_append",
+        action="store_true",
+        help="add the table to the end of a .tsv or .csv file that exists",
+    )
+    group.add_argument(
+        "--with-header",
+        action="store_true",
+        help="start the table with a line that names the alignment files (.tsv, .csv, standard output)",
+    )
+    group.add_argument(
+        "-n",
+        "--nprocesses",
+        metavar="N",
+        type=int,
+        default=1,
+        help="number of alignment files to count at the same time (default: 1); see --bias-threads for one large file",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+
+
+def _add_bias(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--bias-model",
+        metavar="NAME|FILE",
+        default=None,
+        help="learn a bias model of this kind (`counterbias models` lists them), or use one that was saved; default: none",
+    )
+    group.add_argument("--bias-genome", metavar="FASTA", default=None, help="the genome; needed by bias models and CRAM files")
+    group.add_argument(
+        "--bias-output",
+        metavar="PREFIX",
+        default=None,
+        help="start of the names of the weighted table, the model and the quality report (default: the sample's name)",
+    )
+    group.add_argument(
+        "--bias-window",
+        metavar="UP,DOWN",
+        type=_window,
+        default="10,10",
+        help="bases before and after a read's first base that a model sees (default: 10,10)",
+    )
+    group.add_argument(
+        "--bias-option",
+        metavar="KEY=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="an option of the bias model; may be repeated",
+    )
+    group.add_argument(
+        "--bias-counts",
+        choices=MAIN_TABLES,
+        default="raw",
+        help="which counts the main table holds (default: raw, as htseq-count writes them)",
+    )
+    group.add_argument(
+        "--bias-threads",
+        metavar="N",
+        type=_positive,
+        default=1,
+        help="threads within one file; results do not depend on it (default: 1)",
+    )
+    group.add_argument("--bias-seed", metavar="N", type=_seed, default=1, help="start of every random choice (default: 1)")
+    group.add_argument(
+        "--bias-sampling",
+        choices=SAMPLINGS,
+        default="local",
+        help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
+    )
+    group.add_argument(
+        "--bias-cap",
+        metavar="X",
+        type=_cap,
+        default=10.0,
+        help="weights stay between 1/X and X (default: 10)",
+    )
+    group.add_argument(
+        "--bias-contig-alias",
+        metavar="FILE",
+        default=None,
+        help="two columns: a contig's name in the alignments, and its name in the annotation",
+    )
+
+
+def annotation_arguments(arguments: argparse.Namespace) -> AnnotationArguments:
+    """Gather what concerns the annotation."""
+    return AnnotationArguments(
+        path=arguments.featuresfilename,
+        feature_types=tuple(arguments.feature_type),
+        id_attributes=tuple(arguments.idattr),
+        additional_attributes=tuple(arguments.additional_attributes),
+        chromosome=arguments.add_chromosome_info,
+        query=arguments.feature_query,
+        stranded=arguments.stranded != "no",
+        quiet=arguments.quiet,
+    )
+
+
+def counting_options(arguments: argparse.Namespace) -> CountingOptions:
+    """Gather what decides the feature of a fragment."""
+    from counterbias.records import CountingOptions
+
+    return CountingOptions(
+        order=arguments.order,
+        stranded=arguments.stranded,
+        mode=arguments.mode,
+        nonunique=arguments.nonunique,
+        minaqual=arguments.minaqual,
+        secondary_alignments=arguments.secondary_alignments,
+        supplementary_alignments=arguments.supplementary_alignments,
+        seed=arguments.bias_seed,
+    )
+
+
+def bias_window(arguments: argparse.Namespace) -> Window:
+    """Give the window of ``--bias-window``."""
+    from counterbias.records import Window
+
+    return Window.parse(arguments.bias_window)

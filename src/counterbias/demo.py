@@ -1,0 +1,183 @@
+"""The demo: simulate reads with a known bias and a known abundance, count them, compare the counts with the truth.
+
+``make demo`` runs it as ``python -m counterbias.demo``. Counting goes through the command line that users have; the table
+that is printed is computed from the files that it wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import cli, simulation
+
+ESTIMATES = ("raw", "weighted", "corrected")
+#: Genes with fewer expected fragments than these say more of chance than of bias.
+FEWEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How near the counts of one model come to the truth.
+
+    Args:
+        model: name of the bias model.
+        genes: number of genes compared.
+        error: estimate → root mean square of log2(estimate / truth), after the median is subtracted.
+        spearman: estimate → rank correlation with the truth.
+        gain: bits per read gained on held-out genes, or None where the report does not say.
+        fall: part of the composition's divergence from the background that weighting removes, on held-out blocks, or None.
+        seconds: wall time of the whole command.
+    """
+
+    model: str
+    genes: int
+    error: Mapping[str, float]
+    spearman: Mapping[str, float]
+    gain: float | None
+    fall: float | None
+    seconds: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; give the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--directory", type=Path, default=Path("demo"), help="folder for all files (default: demo)")
+    parser.add_argument("--pairs", type=int, default=250_000, help="read pairs to simulate (default: 250000)")
+    parser.add_argument("--genes", type=int, default=400, help="genes to simulate (default: 400)")
+    parser.add_argument("--models", default="pwm,gru", help="bias models to compare (default: pwm,gru)")
+    parser.add_argument("--threads", type=int, default=2, help="threads for counting and scoring (default: 2)")
+    parser.add_argument("--seed", type=int, default=7, help="start of every random choice (default: 7)")
+    arguments = parser.parse_args(argv)
+    started = time.perf_counter()
+    folder: Path = arguments.directory
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = simulate(folder, pairs=arguments.pairs, genes=arguments.genes, seed=arguments.seed)
+    comparisons = []
+    for model in arguments.models.split(","):
+        began = time.perf_counter()
+        command = count_command(folder, model, arguments.threads)
+        print(f"\n$ counterbias {shlex.join(command)}", flush=True)
+        if status := cli.main(command):
+            return status
+        comparisons.append(compare(folder, model, truth, time.perf_counter() - began))
+    print_comparisons(comparisons, truth)
+    print_files(folder)
+    print(f"\n{time.perf_counter() - started:.0f} s in all")
+    return 0
+
+
+def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> simulation.Truth:
+    """Write genome.fa, genes.gtf, reads.bam and truth.tsv; give the truth."""
+    rng = np.random.default_rng(seed)
+    lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
+    genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
+    models = simulation.simulate_annotation(rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0))
+    # A short window's worth of composition differs between genes, so that their counts are biased as well as their positions.
+    bias = simulation.simulate_priming_bias(rng, strength=1.1)
+    abundance = simulation.simulate_abundance(rng, models, spread=1.0)
+    library = simulation.Library(pairs, multi_mapped=0.03, unmapped_mate=0.02, unmapped=0.02, error_rate=0.002)
+    reads = simulation.simulate_reads(rng, genome, models, abundance, library, bias)
+    simulation.write_fasta(folder / "genome.fa", genome)
+    exons = simulation.write_gtf(folder / "genes.gtf", models)
+    simulation.write_bam(folder / "reads.bam", reads, order="pos")
+    simulation.write_truth(folder / "truth.tsv", reads.truth)
+    bases = sum(genome.lengths.values())
+    print(f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, {pairs} read pairs with a priming bias")
+    return reads.truth
+
+
+def count_command(folder: Path, model: str, threads: int) -> list[str]:
+    """Give the arguments of the command line for one model."""
+    options = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / model)]
+    options += ["--bias-threads", str(threads)]
+    files = ["-c", str(folder / "counts.tsv"), str(folder / "reads.bam"), str(folder / "genes.gtf")]
+    return ["count", "-q", "-s", "no", "-r", "pos", *options, *files]
+
+
+def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -> Comparison:
+    """Read what a run wrote and compare it with the truth, as fragments per base of each gene."""
+    with (folder / f"{model}.counts.tsv").open() as stream:
+        rows = {row["feature"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    keep = np.flatnonzero(truth.unbiased_fragments >= FEWEST)
+    expected = np.log2(truth.unbiased_fragments[keep] / truth.length[keep])
+    error, spearman = {}, {}
+    for estimate in ESTIMATES:
+        density = np.array([float(rows[truth.gene_ids[gene]][f"fpkm_{estimate}"]) for gene in keep.tolist()])
+        found = np.log2(np.maximum(density, 1e-3))
+        error[estimate] = spread(found - expected)
+        spearman[estimate] = rank_correlation(found, expected)
+    report = json.loads((folder / f"{model}.counterbias.json").read_text())
+    ends = report.get("ends") or [{}]
+    gain = look_up(ends[0], "gain", "cap5", "value")
+    divergence = (look_up(ends[0], "divergence", "held_out") or [{}])[0]
+    return Comparison(model, len(keep), error, spearman, gain, look_up(divergence, "fall"), seconds)
+
+
+def spread(differences: NDArray[np.float64]) -> float:
+    """Give the root mean square after the median is subtracted: totals of libraries are arbitrary."""
+    return float(np.sqrt(np.mean((differences - np.median(differences)) ** 2)))
+
+
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Give Spearman's rank correlation (equal values get ranks in the order of their rows)."""
+    ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (first, second)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def look_up(tree: Any, *keys: str) -> Any:
+    """Follow keys through nested dicts; None where one is missing."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth) -> None:
+    """Print one row per model and estimate."""
+    keep = truth.unbiased_fragments >= FEWEST
+    bias = spread(np.log2(truth.mean_bias[keep]))
+    chance = float(np.sqrt(np.mean(1.0 / truth.expected_fragments[keep]))) / np.log(2)
+    print(f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that unbiased reads would give")
+    print(f"error to expect: {bias:.3f} from the simulated bias, {chance:.3f} from chance\n")
+    print("model  counts      RMSE log2  Spearman")
+    for result in comparisons:
+        for estimate in ESTIMATES:
+            print(f"{result.model:<6} {estimate:<10} {result.error[estimate]:>10.3f} {result.spearman[estimate]:>9.4f}")
+    print("\nmodel  held-out gain, bits per read  divergence removed  seconds")
+    for result in comparisons:
+        gain = "-" if result.gain is None else f"{result.gain:.3f}"
+        fall = "-" if result.fall is None else f"{100 * result.fall:.1f} %"
+        print(f"{result.model:<6} {gain:>28} {fall:>19} {result.seconds:>8.1f}")
+
+
+def print_files(folder: Path) -> None:
+    """Name the files that were written."""
+    meanings = {
+        "genome.fa": "simulated genome",
+        "genes.gtf": "its annotation",
+        "reads.bam": "read pairs, sorted by position",
+        "truth.tsv": "abundance and bias of each gene",
+        "counts.tsv": "what htseq-count writes",
+        "*.counts.tsv": "raw, weighted and corrected counts",
+        "*.model": "fitted bias model, for --bias-model FILE",
+        "*.counterbias.json": "quality report",
+    }
+    print()
+    for pattern, meaning in meanings.items():
+        for path in sorted(folder.glob(pattern)):
+            print(f"{path!s:<30} {meaning}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Split the genome into blocks, and blocks into folds.
+
+Reads of one gene share its abundance and its sequence, so a split by reads would test a model on what it learnt. Blocks of
+50 kb are dealt to five folds; where a library covers so little that fewer than 25 blocks hold reads, smaller
+blocks are taken, down to 1 kb.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.records import Positions
+
+#: Block sizes in bases, tried in this order.
+BLOCK_SIZES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000)
+#: Populated blocks wanted before a block size is taken.
+ENOUGH_BLOCKS = 25
+FOLDS = 5
+
+#: The fold kept away from every model, and the fold for early stopping; all others are for training.
+HELD_OUT_FOLD, VALIDATION_FOLD = 0, 1
+
+#: Parts, as ``counterbias.sampling`` names them.
+TRAINING, VALIDATION, HELD_OUT, UNUSED = 0, 1, 2, -1
+
+_STRIDE = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Which genomic block belongs to which fold.
+
+    Args:
+        block: bases per block.
+        keys: int64 (blocks,), ascending: contig and block number of every block with reads.
+        fold: int8 (blocks,).
+        count: number of folds.
+    """
+
+    block: int
+    keys: NDArray[np.int64]
+    fold: NDArray[np.int8]
+    count: int = FOLDS
+
+    def of(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Give the fold of each position, int8 (n,); -1 for blocks without reads."""
+        if not len(self.keys):
+            return np.full(len(position), -1, np.int8)
+        wanted = _block_keys(contig, position, self.block)
+        row = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[row] == wanted, self.fold[row], -1).astype(np.int8)
+
+    def parts(self, positions: Positions, *, margin: int, held_out: int = HELD_OUT_FOLD) -> NDArray[np.int8]:
+        """Tell training, validation, held-out and unused positions apart, int8 (n,).
+
+        The held-out fold stays whole. A position of another part is unused where the block ``margin`` bases to its left or
+        right belongs to another part, so that windows up to ``margin`` wide never overlap across parts. The fold after the
+        held-out one is for validation.
+        """
+        own = self._part(positions.contig, positions.position, held_out)
+        left = self._part(positions.contig, np.maximum(positions.position - margin, 0), held_out)
+        right = self._part(positions.contig, positions.position + margin, held_out)
+        clash = ((left != own) & (left != UNUSED)) | ((right != own) & (right != UNUSED))
+        # Only one side of an edge needs to give way: held-out before validation before training.
+        ahead = np.maximum(left, right)
+        return np.where(clash & (ahead > own), UNUSED, own).astype(np.int8)
+
+    def _part(self, contig: NDArray[np.int32], position: NDArray[np.int64], held_out: int) -> NDArray[np.int8]:
+        fold = self.of(contig, position)
+        part = np.where(fold == held_out, HELD_OUT, np.where(fold == (held_out + 1) % self.count, VALIDATION, TRAINING))
+        return np.where(fold < 0, UNUSED, part).astype(np.int8)
+
+
+def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
+    """Deal genomic blocks to folds of about equally many distinct starts.
+
+    Blocks go, largest first, to the fold that has the fewest starts so far (ties: the lower fold; blocks of equal
+    size in genome order): the same sites always give the same folds, without a seed.
+    """
+    size, keys, counts = BLOCK_SIZES[0], np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for size in BLOCK_SIZES:
+        keys, counts = np.unique(_block_keys(starts.contig, starts.position, size), return_counts=True)
+        if len(keys) >= ENOUGH_BLOCKS:
+            break
+    load = np.zeros(folds, np.int64)
+    fold = np.zeros(len(keys), np.int8)
+    for row in np.argsort(-counts, kind="stable"):
+        chosen = int(np.argmin(load))
+        fold[row] = chosen
+        load[chosen] += counts[row]
+    return Folds(size, keys, fold, folds)
+
+
+def _block_keys(contig: NDArray[np.int32], position: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    return np.asarray(contig.astype(np.int64) * _STRIDE + position // block, dtype=np.int64)

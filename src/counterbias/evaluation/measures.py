@@ -1,0 +1,162 @@
+"""The measures: how well a log bias tells where reads start within a unit.
+
+All take ``log_bias``, float64 (positions,), natural logarithm, one number per row of ``Units.reads``; a constant added to it
+changes nothing.
+Give windows that cannot be scored (N, off the contig) the log bias NaN: they are left out, with their reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.evaluation.units import Units
+
+#: Reads per position that count in the three gains; None is no limit.
+GAIN_CAPS: dict[str, float | None] = {"uniq": 1.0, "cap5": 5.0, "all": None}
+MIN_READS_DEVIANCE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its standard error over units; ``units`` is how many there were. NaN where there were too few."""
+
+    value: float
+    standard_error: float
+    units: int
+
+
+def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
+    """Divide exp(log_bias) by its mean over the unit; float64 (positions,), NaN where log_bias is."""
+    unit = units.of_position
+    known = np.isfinite(log_bias)
+    top = np.full(len(units), -np.inf)
+    np.maximum.at(top, unit[known], log_bias[known])
+    shifted = np.where(known, np.exp(np.where(known, log_bias, 0.0) - np.where(known, top[unit], 0.0)), 0.0)
+    n = np.bincount(unit, weights=known, minlength=len(units))
+    total = np.bincount(unit, weights=shifted, minlength=len(units))
+    mean = np.divide(total, n, out=np.ones(len(units)), where=(n > 0) & (total > 0))
+    return np.where(known, shifted / mean[unit], np.nan)
+
+
+def gain(log_bias: NDArray[np.float64], units: Units, *, cap: float | None = 5.0) -> Estimate:
+    """Give bits gained per read: Σ y log2(b / mean of b over the unit) / Σ y, with y = min(reads, cap).
+
+    Zero for no model; at its largest where b is proportional to the true rate. The standard error is that of a ratio of sums
+    over units (reads of one unit are not independent).
+    """
+    relative = relative_bias(log_bias, units)
+    known = np.isfinite(relative)
+    y = units.reads if cap is None else np.minimum(units.reads, cap)
+    y = np.where(known, y, 0.0)
+    bits = y * np.log2(np.where(known & (relative > 0), relative, 1.0))
+    unit = units.of_position
+    per_unit = np.bincount(unit, weights=bits, minlength=len(units))
+    reads = np.bincount(unit, weights=y, minlength=len(units))
+    return ratio_estimate(per_unit, reads)
+
+
+def ratio_estimate(numerator: NDArray[Any], denominator: NDArray[Any]) -> Estimate:
+    """Estimate Σ numerator / Σ denominator over independent groups, with its standard error (linearised)."""
+    n, total = len(numerator), float(denominator.sum())
+    if n == 0 or total <= 0:
+        return Estimate(float("nan"), float("nan"), n)
+    value = float(numerator.sum() / total)
+    if n < 2:
+        return Estimate(value, float("nan"), n)
+    residual = numerator - value * denominator
+    return Estimate(value, float(np.sqrt(n / (n - 1) * (residual**2).sum()) / total), n)
+
+
+def gains(log_bias: NDArray[np.float64], units: Units) -> dict[str, Estimate]:
+    """Give the gain with reads per position capped at 1 (``uniq``), at 5 (``cap5``, the primary measure) and not (``all``)."""
+    return {name: gain(log_bias, units, cap=cap) for name, cap in GAIN_CAPS.items()}
+
+
+def deviance_explained(log_bias: NDArray[np.float64], units: Units, *, min_reads: float = MIN_READS_DEVIANCE) -> float:
+    """Give the median over units of the Poisson deviance that the bias explains, 1 − L′/L (Jones et al. 2012).
+
+    Per unit a constant rate a is compared with a·b, a by maximum likelihood. NaN without units of at least ``min_reads``.
+    """
+    relative = relative_bias(log_bias, units)
+    known = np.isfinite(relative)
+    unit = units.of_position
+    size = len(units)
+    y = np.where(known, units.reads, 0.0)
+    n = np.bincount(unit, weights=known, minlength=size)
+    total = np.bincount(unit, weights=y, minlength=size)
+    mean = np.divide(total, n, out=np.zeros(size), where=n > 0)
+    # Relative bias averages 1 over the unit, so both models have the same maximum likelihood rate and the same Σ rate.
+    log_y = np.log(np.where(y > 0, y, 1.0))
+    base = np.where(y > 0, y * (log_y - np.log(np.where(mean > 0, mean, 1.0))[unit]), 0.0)
+    with_bias = np.where(y > 0, base - y * np.log(np.where(known & (relative > 0), relative, 1.0)), 0.0)
+    deviance = np.bincount(unit, weights=base, minlength=size)
+    remaining = np.bincount(unit, weights=with_bias, minlength=size)
+    chosen = (total >= min_reads) & (deviance > 0)
+    return float(np.median(1.0 - remaining[chosen] / deviance[chosen])) if chosen.any() else float("nan")
+
+
+def discrimination(log_bias: NDArray[np.float64], units: Units) -> tuple[float, float]:
+    """Give AUC and log loss (nats) of distinct starts against uniform positions of the same unit.
+
+    AUC: chance that a start scores above a position drawn from its unit, ties half, mean over starts. Log loss: of telling a
+    start from one position of its unit by b/(1 + b), b relative to the unit; ln 2 for no model.
+    """
+    relative = relative_bias(log_bias, units)
+    wins = losses = starts = 0.0
+    for i in range(len(units)):
+        rows = slice(int(units.offsets[i]), int(units.offsets[i + 1]))
+        known = np.isfinite(relative[rows])
+        b, hit = relative[rows][known], units.reads[rows][known] > 0
+        n = int(hit.sum())
+        if n == 0:
+            continue
+        ordered = np.sort(b)
+        below, up_to = np.searchsorted(ordered, b[hit]), np.searchsorted(ordered, b[hit], side="right")
+        wins += float(((below + up_to) / 2 / len(b)).sum())
+        with np.errstate(divide="ignore"):
+            found = np.maximum(np.log(b[hit]) - np.log1p(b[hit]), -50.0)
+        losses += float(-found.mean() + np.log1p(b).mean()) / 2 * n
+        starts += n
+    return (wins / starts, losses / starts) if starts else (float("nan"), float("nan"))
+
+
+def effective_sample_size(weights: NDArray[np.float64]) -> tuple[float, float]:
+    """Give (Σw)²/(n Σw²), 1 for equal weights, and max w / mean w; NaN without weights."""
+    if not len(weights) or weights.sum() <= 0:
+        return float("nan"), float("nan")
+    total = float(weights.sum())
+    return total**2 / (len(weights) * float((weights**2).sum())), float(weights.max()) * len(weights) / total
+
+
+def half_consistency(
+    log_bias: NDArray[np.float64], units: Units, *, block: int = 50, by: str = "effective_length", cap: float | None = None
+) -> float:
+    """Give the root mean square log2 ratio between densities of alternating 50-base blocks of each unit.
+
+    ``by``: ``raw`` (reads per position), ``weighted`` (Σ reads/b per position, 1/b capped at ``cap`` times its median) or
+    ``effective_length`` (Σ reads / Σ b). Units where a half has no reads are left out; NaN without any.
+    """
+    relative = relative_bias(log_bias, units)
+    known = np.isfinite(relative)
+    unit = units.of_position
+    within = np.arange(len(unit)) - units.offsets[unit]
+    half = 2 * unit + (within // block) % 2
+    y = np.where(known, units.reads, 0.0)
+    b = np.where(known, relative, 0.0)
+    bottom = np.bincount(half, weights=b if by == "effective_length" else known.astype(float), minlength=2 * len(units))
+    if by == "weighted":
+        weight = np.divide(1.0, b, out=np.zeros(len(b)), where=b > 0)
+        if cap is not None and (y > 0).any():
+            weight = np.minimum(weight, cap * np.median(np.repeat(weight[y > 0], y[y > 0].astype(int))))
+        y = y * weight
+    top = np.bincount(half, weights=y, minlength=2 * len(units))
+    pairs_top, pairs_bottom = top.reshape(-1, 2), bottom.reshape(-1, 2)
+    usable = (pairs_top > 0).all(axis=1) & (pairs_bottom > 0).all(axis=1)
+    if not usable.any():
+        return float("nan")
+    density = pairs_top[usable] / pairs_bottom[usable]
+    return float(np.sqrt((np.log2(density[:, 0] / density[:, 1]) ** 2).mean()))

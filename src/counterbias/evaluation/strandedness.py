@@ -1,0 +1,104 @@
+"""Notice when ``--stranded`` does not fit the library.
+
+A count with the wrong strandedness still looks like a count. With ``no`` the start sites themselves tell: reads of a stranded
+library all lie on one strand of their features. With ``yes`` or ``reverse`` the wrong fragments are not
+among the counted ones; then a sample of the alignments has to be counted once more with ``no`` (its start sites tell), or,
+without one, an unusually high share of fragments without feature is all there is to go by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterbias.records import PRESENT, REVERSE, Features, StartSites
+
+#: Fragments needed before anything is said.
+FEWEST = 200
+#: A library with a share of sense read 1 above this (or below one minus this) is stranded.
+STRANDED_SHARE = 0.9
+#: A library with a share between one minus this and this is unstranded.
+UNSTRANDED_SHARE = 0.7
+#: Share of fragments without feature, among these and the assigned ones, that is worth a remark in a stranded count.
+SUSPICIOUS_NO_FEATURE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class StrandEvidence:
+    """Count fragments, assigned without regard to strand, by the strand of their read 1 (where missing, the opposite of read
+    2's).
+
+    Args:
+        sense: read 1 on the feature's strand, as ``--stranded yes`` expects.
+        antisense: on the other strand, as ``--stranded reverse`` expects.
+    """
+
+    sense: int
+    antisense: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of sense fragments, or None where there are too few to tell."""
+        total = self.sense + self.antisense
+        return self.sense / total if total >= FEWEST else None
+
+    @property
+    def verdict(self) -> str | None:
+        """The ``--stranded`` that fits: ``yes``, ``reverse``, ``no``, or None where that cannot be told."""
+        share = self.share
+        if share is None:
+            return None
+        if share >= STRANDED_SHARE:
+            return "yes"
+        if share <= 1 - STRANDED_SHARE:
+            return "reverse"
+        return "no" if 1 - UNSTRANDED_SHARE <= share <= UNSTRANDED_SHARE else None
+
+
+def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
+    """Count sense and antisense fragments among start sites that were counted with ``--stranded no``.
+
+    Features without a strand, or with blocks on both, are left out.
+    """
+    first = features.block_offsets[:-1]
+    strand = features.block_strand[first].astype(np.int64)
+    owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
+    mixed = np.bincount(owner, weights=features.block_strand != strand[owner], minlength=len(features)) > 0
+    strand[mixed] = 2
+    expected = strand[sites.feature]
+    seen = np.full(len(sites), -1, np.int64)
+    for number in reversed(range(len(sites.ends))):
+        bits = sites.ends[number].bits
+        reverse = ((bits & REVERSE) != 0).astype(np.int64)
+        seen = np.where((bits & PRESENT) != 0, reverse if number == 0 else 1 - reverse, seen)
+    usable = (seen >= 0) & (expected < 2)
+    same = seen[usable] == expected[usable]
+    return StrandEvidence(int(same.sum()), int((~same).sum()))
+
+
+def strandedness_hint(stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0) -> str | None:
+    """Say in one line, without a full stop, that ``--stranded`` looks wrong; None where nothing speaks against it.
+
+    Args:
+        stranded: ``yes``, ``no`` or ``reverse``, as counted.
+        evidence: from fragments counted with ``no``: the sites themselves where ``stranded`` is ``no``, else those of a sample.
+        assigned, no_feature: fragments of the whole count; they stand in where there is no evidence.
+    """
+    if evidence is not None and evidence.share is not None:
+        verdict = evidence.verdict
+        if verdict is None or verdict == stranded:
+            return None
+        total = evidence.sense + evidence.antisense
+        seen = f"of {total:,} fragments in features, {100 * (evidence.share or 0.0):.0f} % have read 1 on the feature's strand"
+        return f"--stranded {stranded} looks wrong: {seen}, as with --stranded {verdict}"
+    if stranded == "no" or assigned + no_feature < FEWEST:
+        return None
+    share = no_feature / (assigned + no_feature)
+    if share <= SUSPICIOUS_NO_FEATURE:
+        return None
+    other = "reverse" if stranded == "yes" else "yes"
+    return (
+        f"--stranded {stranded} may be wrong: {100 * share:.0f} % of the fragments that could be counted lie in no feature; "
+        f"compare with --stranded {other} and --stranded no"
+    )

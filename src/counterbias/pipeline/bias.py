@@ -1,0 +1,353 @@
+"""Start sites of one sample → models, weights, corrected counts and the QC document."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.contexts import Genome
+from counterbias.counts import bias_columns, fold_changes
+from counterbias.errors import InputError
+from counterbias.evaluation.strandedness import StrandEvidence
+from counterbias.model_file import ModelFile, Training
+from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
+from counterbias.records import CLIPPED, PRESENT, Features, Positions, SampleCounts, StartSites
+from counterbias.scoring import SiteScores, score_positions, score_sites
+from counterbias.weights import FragmentLengths, FragmentWeights, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.writers.qc import build_qc
+
+#: Packages whose versions stand in the QC file.
+PACKAGES = ("counterbias", "numpy", "numba", "pysam", "pyfaidx", "deflate", "torch")
+#: Quantiles of the log fold changes in the QC file.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBias:
+    """What the bias stage gives for one sample.
+
+    Args:
+        columns: the table of ``PREFIX.counts.tsv``, name → (features,).
+        model: fitted models with their calibration.
+        report: the QC document.
+        read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the tag ``ZW``.
+        warnings: what the user should know, one line each.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    model: ModelFile
+    report: dict[str, Any]
+    read_weights: NDArray[np.float32]
+    warnings: tuple[str, ...]
+
+
+class Stopwatch:
+    """Collect wall times by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add to a stage's time."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def run(self, stage: str, work: Callable[[], Any]) -> Any:
+        """Do something and add its time."""
+        begin = time.perf_counter()
+        result = work()
+        self.add(stage, time.perf_counter() - begin)
+        return result
+
+
+class Weighing:
+    """Calibrated log biases of one sample, whatever the number of end classes."""
+
+    def __init__(self, context: Context, ends: tuple[FittedEnd, ...]) -> None:
+        self.context = context
+        self.by_number = {number: end for end in ends for number in end.reads.numbers}
+        self.scores: dict[int, SiteScores] = {}
+        self.windows = 0
+        self.seconds = 0.0
+
+    def score_sites(self) -> None:
+        """Score every distinct start site once per end class."""
+        begin = time.perf_counter()
+        for end in {id(end): end for end in self.by_number.values()}.values():
+            found = score_sites(
+                end.model, self.context.extract, self.context.sites, ends=end.reads.numbers, threads=self.context.threads
+            )
+            self.windows += len(found.keys)
+            for number in end.reads.numbers:
+                self.scores[number] = found
+        self.seconds += time.perf_counter() - begin
+
+    def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
+        """Give the log bias of reads, nats; NaN where there is none."""
+        found = self.scores[number].of(self.context.sites.ends[number], rows)
+        return self.by_number[number].calibration(found)
+
+    def of_positions(self, positions: Positions, number: int) -> NDArray[np.float64]:
+        """Give the log bias of positions as starts of reads of one end."""
+        begin = time.perf_counter()
+        end = self.by_number[number if number in self.by_number else 0]
+        found = score_positions(end.model, self.context.extract, positions, threads=self.context.threads)
+        self.windows += len(positions)
+        self.seconds += time.perf_counter() - begin
+        return end.calibration(found)
+
+    @property
+    def applied(self) -> bool:
+        """Whether any end's model is used."""
+        return any(end.calibration.applied for end in self.by_number.values())
+
+
+def check_genome(genome: Genome, sites: StartSites) -> None:
+    """Refuse a genome that lacks a contig with counted reads, or ends before one of them."""
+    reach = np.full(len(sites.contigs), -1, np.int64)
+    for end in sites.ends:
+        present = np.flatnonzero((end.bits & PRESENT) != 0)
+        np.maximum.at(reach, end.contig[present], end.position[present].astype(np.int64))
+    used = np.flatnonzero(reach >= 0)
+    genome.check([sites.contigs[i] for i in used], [int(reach[i]) + 1 for i in used])
+
+
+def read_weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> NDArray[np.float32]:
+    """Give each read's own weight, float32 (rows, 2); column 1 repeats column 0 for single-end data."""
+    columns = []
+    for number in range(len(sites.ends)):
+        column = np.empty(len(sites), np.float32)
+        for first in range(0, len(sites), 1 << 18):
+            rows = slice(first, min(first + (1 << 18), len(sites)))
+            column[rows] = weights.scale.weight(weighing.of_reads(number, rows))
+        columns.append(column)
+    return np.stack([columns[0], columns[-1]], axis=1)
+
+
+def weigh_sample(
+    context: Context,
+    result: SampleCounts,
+    *,
+    stranded: str,
+    sample: str,
+    about: Mapping[str, Any],
+    evidence: StrandEvidence | None,
+    warnings: tuple[str, ...],
+    want_read_weights: bool = False,
+) -> SampleBias:
+    """Fit (or take) the models of one sample, weigh its fragments, and correct its counts.
+
+    Args:
+        context: everything the steps need.
+        result: the sample's counts.
+        stranded: htseq-count's option.
+        sample: the sample's name.
+        about: ``command_line``, ``inputs``, ``options``, ``mode`` and ``annotation_seconds`` for the QC file.
+        evidence: what start sites tell of strandedness, or None.
+        warnings: warnings given so far.
+        want_read_weights: whether weights of single reads are needed (``-o``).
+    """
+    watch = Stopwatch()
+    watch.add("counting", result.seconds)
+    ends = tuple(fit_end(context, reads, watch.add) for reads in end_classes(context.sites, stranded))
+    weighing = Weighing(context, ends)
+    watch.run("scoring", weighing.score_sites)
+    weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(context.sites, weighing.of_reads, cap=context.cap))
+    weighted = weighted_counts(context.sites, weights, len(context.features))
+    lengths, observed, measured = watch.run("effective lengths", lambda: _lengths(context, result, weighing, stranded))
+    raw = _raw(result)
+    columns = bias_columns(context.features.lengths, result.counts, weighted, lengths)
+    model = _model_file(context, ends, weights, sample)
+    every = (*warnings, *_warnings(context, ends), *context.manager.problems)
+    context.manager.problems.clear()
+    report = build_qc(
+        {
+            "sample": sample,
+            "versions": _versions(),
+            "command_line": about["command_line"],
+            "inputs": about["inputs"],
+            "options": about["options"],
+            "counting": _counting(result, stranded, about["mode"], raw),
+            "strandedness": _strandedness(evidence),
+            "model": _model(context),
+            "sampling": {"scheme": context.sampling, "seed": context.seed},
+            "ends": [end.report for end in ends],
+            "weights": _weights(context.sites, weights),
+            "lengths": _length_report(observed, measured),
+            "fold_change": {
+                "quantiles": list(QUANTILES),
+                "weighted": fold_changes(raw, weighted, quantiles=QUANTILES),
+                "corrected": fold_changes(raw, np.asarray(columns["corrected"]), quantiles=QUANTILES),
+            },
+            "warnings": list(every),
+            "run": {
+                "seconds": {"annotation": about["annotation_seconds"], **watch.seconds},
+                "threads": context.threads,
+                "fragments_per_second": result.fragments / result.seconds if result.seconds > 0 else None,
+                "windows_per_second": weighing.windows / weighing.seconds if weighing.seconds > 0 else None,
+            },
+        }
+    )
+    single = read_weights(context.sites, weights, weighing) if want_read_weights else np.ones((0, 2), np.float32)
+    return SampleBias(columns, model, report, single, every)
+
+
+def _raw(result: SampleCounts) -> NDArray[np.float64]:
+    return np.asarray(result.counts, dtype=np.float64)
+
+
+def _lengths(
+    context: Context, result: SampleCounts, weighing: Weighing, stranded: str
+) -> tuple[NDArray[np.float64], FragmentLengths | None, int]:
+    """Measure effective lengths of the features with reads; the others, and all without a model in use, keep their length."""
+    features = context.features
+    observed = fragment_lengths(context.sites, features, context.contig_of)
+    if not weighing.applied:
+        return features.lengths.astype(np.float64), observed, 0
+    only = np.asarray(result.counts) > 0
+    lengths = effective_lengths(
+        features, context.contig_of, weighing.of_positions, stranded=stranded, fragments=observed, only=only
+    )
+    return lengths, observed, int(only.sum())
+
+
+def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:
+    kind = context.kind
+    if kind.fitted is not None:
+        training = kind.fitted.training
+    else:
+        training = Training((sample,), context.seed, context.sampling, _versions()["counterbias"])
+    return ModelFile(
+        backend=kind.backend,
+        distribution=kind.distribution,
+        version=kind.version,
+        window=kind.window,
+        ends=tuple(end.end_model() for end in ends),
+        training=training,
+        cap=weights.scale.cap,
+        factor=weights.scale.factor,
+    )
+
+
+def _warnings(context: Context, ends: tuple[FittedEnd, ...]) -> list[str]:
+    """Say what a user should know of the fit, one line each."""
+    lines = []
+    for end in ends:
+        of = "" if end.reads.label == "both" else f" of {end.reads.label}"
+        if end.starts < FEW_STARTS:
+            lines.append(f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,}): expect a noisy model")
+        signature = end.signature
+        if signature is not None and signature.precedes_start:
+            lines.append(
+                f"the bias signature{of} lies at {signature.first:+d}…{signature.last:+d}, before the read start, as in reads whose 5' end "
+                f"was trimmed; --bias-window {signature.window} would hold it"
+            )
+        elif signature is not None and signature.found and signature.outside > 0.25:
+            lines.append(f"much of the bias signature{of} lies outside the window; --bias-window {signature.window} would hold it")
+        if not end.calibration.applied:
+            lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
+    return lines
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _counting(result: SampleCounts, stranded: str, mode: str, raw: NDArray[np.float64]) -> dict[str, Any]:
+    names = ("no_feature", "ambiguous", "too_low_quality", "not_aligned", "not_unique")
+    return {
+        "paired": result.paired,
+        "stranded": stranded,
+        "mode": mode,
+        "fragments": result.fragments,
+        "assigned": float(raw.sum()),
+        **dict(zip(names, result.classes, strict=True)),
+        "features": len(raw),
+        "features_with_reads": int((raw > 0).sum()),
+    }
+
+
+def _strandedness(evidence: StrandEvidence | None) -> dict[str, Any]:
+    if evidence is None:
+        return {}
+    return {"sense": evidence.sense, "antisense": evidence.antisense, "verdict": evidence.verdict}
+
+
+def _model(context: Context) -> dict[str, Any]:
+    import dataclasses
+
+    kind = context.kind
+    return {
+        "backend": kind.backend,
+        "distribution": kind.distribution,
+        "version": kind.version,
+        "options": dataclasses.asdict(kind.options),
+        "upstream": kind.window.upstream,
+        "downstream": kind.window.downstream,
+    }
+
+
+def _weights(sites: StartSites, weights: FragmentWeights) -> dict[str, Any]:
+    clipped_ends = sum(int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in sites.ends)
+    return {
+        "reads": weights.reads,
+        "unscored": weights.unscored,
+        "skipped": {"window": weights.unscored - clipped_ends, "clipped_end": clipped_ends},
+        "capped": weights.clipped,
+        "capped_share": weights.clipped / weights.reads if weights.reads else None,
+        "cap": weights.scale.cap,
+        "factor": weights.scale.factor,
+        "effective_sample_size": weights.effective,
+        "max_over_mean": weights.largest,
+        "histogram": {"edges": list(weights.histogram_edges), "counts": list(weights.histogram)},
+    }
+
+
+def _length_report(observed: FragmentLengths | None, measured: int) -> dict[str, Any]:
+    if observed is None:
+        return {"measured": measured}
+    return {
+        "measured": measured,
+        "fragments": observed.fragments,
+        "fragment_mean": observed.mean,
+        "fragment_lengths": observed.length,
+        "fragment_shares": observed.probability,
+    }
+
+
+def contig_index(features: Features, contigs: tuple[str, ...]) -> NDArray[np.int64]:
+    """Give, per contig of the features, its index among the alignments' contigs, or -1."""
+    number = {name: i for i, name in enumerate(contigs)}
+    return np.array([number.get(name, -1) for name in features.contigs], dtype=np.int64)
+
+
+def open_genome(path: str, aliases: Mapping[str, str]) -> Genome:
+    """Open the genome, with the aliases that it can use."""
+    genome = Genome(path)
+    useful = {name: target for name, target in aliases.items() if name not in genome and target in genome}
+    if not useful:
+        return genome
+    genome.close()
+    return Genome(path, useful)
+
+
+def check_common(genome: Genome, contigs: tuple[str, ...], *, alignments: str) -> None:
+    """Refuse a genome that shares no contig with the alignments, before anything is counted."""
+    if contigs and not any(name in genome for name in contigs):
+        raise InputError(
+            f"the genome has no contig in common with {alignments}: it has '{genome.names[0]}' …, the alignments '{contigs[0]}' …",
+            file=genome.path,
+            remedy="give the genome that the reads were aligned to, or --bias-contig-alias FILE",
+        )

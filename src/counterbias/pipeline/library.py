@@ -1,0 +1,103 @@
+"""The pipeline for people who call it from Python: ``counterbias.count_reads`` and ``counterbias.fit_model``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from counterbias.model_file import ModelFile
+from counterbias.pipeline.run import BiasOptions, CountRun, count_files
+from counterbias.records import CountingOptions, Window
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationOptions:
+    """htseq-count's options that decide which lines of the annotation are features (its defaults)."""
+
+    path: str
+    feature_types: tuple[str, ...] = ("exon",)
+    id_attributes: tuple[str, ...] = ("gene_id",)
+    additional_attributes: tuple[str, ...] = ()
+    chromosome: bool = False
+    query: str | None = None
+    stranded: bool = True
+    quiet: bool = True
+
+
+def count_reads(
+    alignments: Path | Sequence[Path],
+    annotation: Path,
+    *,
+    options: CountingOptions | None = None,
+    feature_types: Sequence[str] = ("exon",),
+    id_attributes: Sequence[str] = ("gene_id",),
+    additional_attributes: Sequence[str] = (),
+    bias: BiasOptions | None = None,
+    threads: int = 1,
+) -> CountRun:
+    """Count alignment files as ``counterbias count`` does, without writing anything.
+
+    Args:
+        alignments: one or several BAM, SAM or CRAM files.
+        annotation: GTF or GFF3 file.
+        options: counting options; htseq-count's defaults.
+        feature_types, id_attributes, additional_attributes: ``-t``, ``-i``, ``--additional-attr``.
+        bias: the bias model to fit or use, or None.
+        threads: threads within one file.
+
+    Returns:
+        features, counts per file, and per file the columns of the weighted table, the model and the QC document.
+
+    Raises:
+        InputError: for everything that a user can mend.
+    """
+    paths = [alignments] if isinstance(alignments, str | os.PathLike) else list(alignments)
+    counting = options or CountingOptions()
+    choice = AnnotationOptions(
+        path=os.fspath(annotation),
+        feature_types=tuple(feature_types),
+        id_attributes=tuple(id_attributes),
+        additional_attributes=tuple(additional_attributes),
+        stranded=counting.stranded != "no",
+    )
+    reference = None if bias is None else bias.genome
+    return count_files(
+        [os.fspath(path) for path in paths], choice, counting, bias=bias, reference=reference, threads=threads, quiet=True
+    )
+
+
+def fit_model(
+    alignments: Path,
+    annotation: Path,
+    genome: Path,
+    *,
+    model: str = "pwm",
+    window: Window | None = None,
+    model_options: Sequence[str] = (),
+    stranded: str = "no",
+    order: str = "pos",
+    seed: int = 1,
+    threads: int = 1,
+) -> ModelFile:
+    """Fit the bias model of one sample; ``counterbias.save_models`` writes it to a file.
+
+    Args:
+        alignments: BAM, SAM or CRAM file.
+        annotation: GTF or GFF3 file; reads assigned to its features are learnt from.
+        genome: FASTA file.
+        model: name of a backend.
+        window: bases around a read start; 10 before and 10 after by default.
+        model_options: ``key=value`` texts.
+        stranded, order: as in htseq-count.
+        seed: start of every random choice.
+        threads: threads. The result does not depend on them.
+
+    Raises:
+        InputError: for everything that a user can mend.
+    """
+    bias = BiasOptions(model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads)
+    options = replace(CountingOptions(), stranded=stranded, order=order)
+    return count_reads(alignments, annotation, options=options, bias=bias, threads=threads).bias[0].model

@@ -1,0 +1,358 @@
+"""A whole run: annotation → every alignment file → bias. The order of the stages is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from counterbias.alignments import AlignmentHeader, read_header
+from counterbias.annotation import load_annotation
+from counterbias.errors import InputError
+from counterbias.pipeline.counting import count_alignments
+from counterbias.records import Annotation, CountingOptions, SampleCounts, TaggedBatch, Window
+from counterbias.writers.tagged import TaggedWriter
+
+if TYPE_CHECKING:
+    from counterbias.contexts import Genome
+    from counterbias.evaluation.strandedness import StrandEvidence
+    from counterbias.pipeline.bias import SampleBias
+    from counterbias.pipeline.fitting import Kind
+    from counterbias.plugins import Manager
+
+Say = Callable[[str], None]
+
+
+class AnnotationChoice(Protocol):
+    """What decides which lines of the annotation are features (``counterbias.cli.arguments.AnnotationArguments``)."""
+
+    path: str
+    feature_types: tuple[str, ...]
+    id_attributes: tuple[str, ...]
+    additional_attributes: tuple[str, ...]
+    chromosome: bool
+    query: str | None
+    stranded: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BiasOptions:
+    """What ``--bias-…`` says of the model.
+
+    Args:
+        model: name of a backend, or a model file.
+        genome: FASTA file.
+        window: the window; None takes the default, or the model file's.
+        model_options: ``key=value`` texts for the backend.
+        sampling: scheme of drawing windows.
+        cap: a weight is at most this many times the median weight.
+        seed: start of every random choice.
+        threads: threads for scoring.
+    """
+
+    model: str
+    genome: str
+    window: Window | None = None
+    model_options: tuple[str, ...] = ()
+    sampling: str = "local"
+    cap: float = 10.0
+    seed: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CountRun:
+    """What a run gave.
+
+    Args:
+        annotation: features and steps.
+        results: one per alignment file.
+        bias: one per alignment file; empty without a bias model.
+    """
+
+    annotation: Annotation
+    results: tuple[SampleCounts, ...]
+    bias: tuple[SampleBias, ...] = ()
+
+
+def load_features(choice: AnnotationChoice, *, say: Say) -> Annotation:
+    """Load the annotation, telling progress as htseq-count does."""
+    return load_annotation(
+        choice.path,
+        feature_types=choice.feature_types,
+        id_attributes=choice.id_attributes,
+        additional_attributes=choice.additional_attributes,
+        add_chromosome_info=choice.chromosome,
+        feature_query=choice.query,
+        stranded=choice.stranded,
+        on_lines=None if choice.quiet else say,
+    )
+
+
+def count_files(
+    paths: Sequence[str],
+    choice: AnnotationChoice,
+    options: CountingOptions,
+    *,
+    bias: BiasOptions | None = None,
+    samples: Sequence[str] = (),
+    reference: str | None = None,
+    alias_file: str | None = None,
+    threads: int = 1,
+    processes: int = 1,
+    quiet: bool = False,
+    say: Say = lambda text: None,
+    tagged: Sequence[tuple[str, str]] = (),
+    command_line: str = "",
+) -> CountRun:
+    """Count alignment files and, with ``bias``, weigh them.
+
+    Args:
+        paths: alignment files, ``-`` for standard input.
+        choice: what to take from the annotation.
+        options: htseq-count's counting options.
+        bias: the bias model, or None for counting only.
+        samples: names of the samples, for reports; the paths by default.
+        reference: FASTA file for CRAM.
+        alias_file: contig names of the alignments and what annotation and genome call them.
+        threads: threads within one file. No result depends on it.
+        processes: files counted at the same time.
+        quiet: whether to leave the last progress line out, as htseq-count does.
+        say: takes one line for stderr.
+        tagged: per alignment file the file to write with assignments, and its format; empty for none.
+        command_line: what to write into the QC file.
+
+    Raises:
+        InputError: for everything that a user can mend.
+    """
+    aliases = _aliases(alias_file)
+    plan = _plan(bias, aliases)
+    headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
+    begin = time.perf_counter()
+    annotation = _renamed(load_features(choice, say=say), aliases)
+    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, time.perf_counter() - begin)
+    for path, header in zip(paths, headers, strict=True):
+        if header is not None:
+            job.check_header(path, header)
+    outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
+    work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
+    done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
+    return CountRun(annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+
+
+def _side_by_side(
+    job: Job, work: list[tuple[str, str, tuple[str, str] | None]], processes: int, say: Say
+) -> list[tuple[SampleCounts, SampleBias | None]]:
+    """Count several files at the same time, telling of them in order."""
+    told: list[list[str]] = [[] for _ in work]
+    done = []
+    with ThreadPoolExecutor(processes) as pool:
+        futures = [pool.submit(job.run, *one, lines.append) for one, lines in zip(work, told, strict=True)]
+        try:
+            for future, lines in zip(futures, told, strict=True):
+                done.append(future.result())
+                for line in lines:
+                    say(line)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The bias part of a run, prepared before anything is counted."""
+
+    options: BiasOptions
+    manager: Manager
+    kind: Kind
+    genome: Genome
+
+
+def _aliases(path: str | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    from counterbias.contexts import read_aliases
+
+    return read_aliases(path)
+
+
+def _plan(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | None:
+    """Find the backend or load the model file, and open the genome."""
+    if bias is None:
+        return None
+    from counterbias.pipeline.bias import open_genome
+    from counterbias.pipeline.fitting import choose_kind
+    from counterbias.plugins import load_plugins
+
+    manager = load_plugins()
+    is_file = os.path.isfile(bias.model) or os.sep in bias.model or bias.model.endswith(".model")
+    if is_file and not os.path.isfile(bias.model):
+        raise InputError("there is no such model file", file=bias.model, remedy="name a file, or a backend of `counterbias models`")
+    kind = choose_kind(bias.model, is_file, bias.window, bias.model_options, manager)
+    return Plan(bias, manager, kind, open_genome(bias.genome, aliases))
+
+
+def _renamed(annotation: Annotation, aliases: Mapping[str, str]) -> Annotation:
+    """Give the annotation's contigs the names that the alignments use."""
+    if not aliases:
+        return annotation
+    back = {target: name for name, target in aliases.items()}
+    have = set(annotation.steps.contigs)
+
+    def rename(contigs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(back[name] if name in back and back[name] not in have else name for name in contigs)
+
+    return replace(
+        annotation,
+        features=replace(annotation.features, contigs=rename(annotation.features.contigs)),
+        steps=replace(annotation.steps, contigs=rename(annotation.steps.contigs)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is the same for every file of a run, and what is done with each of them."""
+
+    annotation: Annotation
+    options: CountingOptions
+    choice: AnnotationChoice
+    plan: Plan | None
+    reference: str | None
+    threads: int
+    quiet: bool
+    command_line: str
+    annotation_seconds: float
+
+    def check_header(self, path: str, header: AlignmentHeader) -> None:
+        """Refuse alignments that have no contig in common with the annotation or the genome."""
+        known = set(self.annotation.steps.contigs)
+        if header.contigs and not any(name in known for name in header.contigs):
+            ours, theirs = header.contigs[0], self.annotation.steps.contigs[0]
+            raise InputError(
+                f"no contig of the alignments is in the annotation {self.choice.path}: they say '{ours}' …, it says '{theirs}' …",
+                file=path,
+                remedy="give files of one assembly, or the names that belong together with --bias-contig-alias FILE",
+            )
+        if self.plan is not None:
+            from counterbias.pipeline.bias import check_common
+
+            check_common(self.plan.genome, header.contigs, alignments=path)
+
+    def run(
+        self, path: str, sample: str, output: tuple[str, str] | None, say: Say
+    ) -> tuple[SampleCounts, SampleBias | None]:
+        """Count one file, weigh it, and write its ``-o`` file."""
+        with ExitStack() as stack:
+            sinks: list[TaggedWriter] = []
+
+            def on_header(header: AlignmentHeader) -> None:
+                self.check_header(path, header)
+                if output is not None:
+                    sinks.append(stack.enter_context(self._sink(output, header)))
+
+            def write(batch: TaggedBatch) -> None:
+                sinks[0].write(batch)
+
+            result, _ = count_alignments(
+                path,
+                self.annotation,
+                self.options,
+                threads=self.threads,
+                want_sites=self.plan is not None,
+                reference=self.reference,
+                on_header=on_header,
+                progress=lambda number, paired: say(_processed(number, paired)),
+                warn=lambda text: say(f"Warning: {text}"),
+                record_sink=None if output is None else write,
+            )
+            if not self.quiet:
+                say(_processed(result.fragments, result.paired))
+            weighed = self._weigh(result, path, sample, say) if self.plan is not None else None
+            for sink in sinks:
+                sink.finish(None if weighed is None else weighed.read_weights)
+        # Start sites are the only thing that grows with the reads: they go as soon as their file is done.
+        return replace(result, sites=None), weighed
+
+    def _sink(self, output: tuple[str, str], header: AlignmentHeader) -> TaggedWriter:
+        return TaggedWriter(
+            output[0],
+            kind=output[1],
+            header=header.as_bam(),
+            names=self.annotation.features.ids,
+            weighted=self.plan is not None,
+        )
+
+    def _weigh(self, result: SampleCounts, path: str, sample: str, say: Say) -> SampleBias:
+        """Run the bias stage for one file."""
+        from counterbias.pipeline.bias import check_genome, contig_index, weigh_sample
+        from counterbias.pipeline.fitting import Context
+
+        plan, sites, features = self.plan, result.sites, self.annotation.features
+        assert plan is not None
+        assert sites is not None
+        check_genome(plan.genome, sites)
+        evidence, hint = self._strandedness(result, path)
+        context = Context(
+            sites=sites,
+            features=features,
+            contig_of=contig_index(features, sites.contigs),
+            genome=plan.genome,
+            kind=plan.kind,
+            sampling=plan.options.sampling,
+            seed=plan.options.seed,
+            threads=plan.options.threads,
+            cap=plan.options.cap,
+            manager=plan.manager,
+        )
+        weighed = weigh_sample(
+            context,
+            result,
+            stranded=self.options.stranded,
+            sample=sample,
+            about=self._about(path),
+            evidence=evidence,
+            warnings=() if hint is None else (hint,),
+        )
+        for line in weighed.warnings:
+            say(f"Warning: {sample}: {line}")
+        return weighed
+
+    def _strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:
+        """See whether ``--stranded`` fits: from the start sites, or from what was left without a feature."""
+        from counterbias.evaluation.strandedness import strand_evidence, strandedness_hint
+
+        assert result.sites is not None
+        stranded = self.options.stranded
+        evidence = strand_evidence(result.sites, self.annotation.features) if stranded == "no" else None
+        assigned = len(result.sites)
+        return evidence, strandedness_hint(stranded, evidence, assigned=assigned, no_feature=result.classes[0])
+
+    def _about(self, path: str) -> dict[str, Any]:
+        """Gather what the QC file tells of the run's inputs."""
+        assert self.plan is not None
+        options = self.plan.options
+        mine = {name: value for name, value in asdict(options).items() if name not in ("threads", "window")}
+        return {
+            "command_line": self.command_line,
+            "inputs": {
+                "alignments": path,
+                "annotation": self.choice.path,
+                "genome": options.genome,
+                "model": self.plan.kind.path,
+            },
+            "options": {**asdict(self.options), **{f"bias_{name}": value for name, value in mine.items()}},
+            "mode": self.options.mode,
+            "annotation_seconds": self.annotation_seconds,
+        }
+
+
+def _processed(number: int, paired: bool) -> str:
+    """Tell progress as htseq-count does."""
+    return f"{number} alignment record{' pairs' if paired else 's'} processed."

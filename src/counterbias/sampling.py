@@ -1,0 +1,324 @@
+"""Choose the windows that a bias model learns from.
+
+In come the start sites of the assigned fragments; out go stranded positions: where reads start (foreground) and
+places near by where they could have started (background). The pipeline turns positions into windows and gives them back
+to :func:`assemble`, which leaves out what cannot be used and makes the :class:`~counterbias.records.TrainingSet`.
+
+Everything is drawn from the generator that is passed in, over sites sorted by contig, position and strand, so that
+neither the order of the alignments nor the number of threads changes a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.records import REVERSE, TRAINABLE, Features, Positions, StartSites, Tiles, TrainingSet, Window
+
+End = Literal["both", 0, 1]
+
+#: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
+SCHEMES = ("local", "paper", "seqbias")
+#: Background windows of the scheme ``local`` lie within this many bases of their start.
+LOCAL_REACH = 100
+#: Standard deviation of the offset in the scheme ``seqbias``.
+SEQBIAS_SIGMA = 500.0
+
+#: Parts that :func:`assemble` tells apart.
+TRAINING, VALIDATION, HELD_OUT, UNUSED = 0, 1, 2, -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Foreground and background positions that belong together.
+
+    Args:
+        foreground: n positions with their training weight.
+        background: m positions; each has the weight of the start that it was drawn for.
+        origin: int64 (m,), the row of ``foreground`` that each background position was drawn for.
+    """
+
+    foreground: Positions
+    background: Positions
+    origin: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows of one part of a sample, with the bond between start and background kept.
+
+    Args:
+        foreground: uint8 (n, width); ``foreground_weight`` float64 (n,).
+        background: uint8 (m, width); ``background_weight`` float64 (m,).
+        origin: int64 (m,), the row of ``foreground`` that each background window belongs to.
+        starts: the positions of the foreground windows.
+    """
+
+    foreground: NDArray[np.uint8]
+    foreground_weight: NDArray[np.float64]
+    background: NDArray[np.uint8]
+    background_weight: NDArray[np.float64]
+    origin: NDArray[np.int64]
+    starts: Positions
+
+    def __len__(self) -> int:
+        return len(self.foreground)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What :func:`assemble` makes of a sample.
+
+    Args:
+        training: for ``BiasModel.fit``; its ``validation`` is None where that part is empty.
+        held_out: windows that no model sees, for calibration, slope and gain.
+        skipped: reason → number of foreground windows left out (``invalid``: N or off the contig; ``edge``: too close to
+            another part; ``outside_exon``).
+    """
+
+    training: TrainingSet
+    held_out: Windows
+    skipped: dict[str, int]
+
+
+def read_starts(sites: StartSites, *, end: End = "both") -> Positions:
+    """List the trainable read starts as they are, one row per read, sorted by contig, position and strand.
+
+    Trainable are unclipped reads with a unique, primary alignment. ``end`` is 0 for read 1 or single reads, 1 for read 2,
+    ``both`` to pool them. All weights are 1.
+    """
+    keys = _keys(sites, end)
+    keys.sort()
+    return _from_keys(keys, np.ones(len(keys)), sites)
+
+
+def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
+    """List the distinct trainable read starts, sorted by contig, position and strand; weight = reads that start there."""
+    keys, counts = np.unique(_keys(sites, end), return_counts=True)
+    return _from_keys(keys, counts.astype(np.float64), sites)
+
+
+def draw(sites: StartSites, rng: np.random.Generator, *, scheme: str = "local", end: End = "both", most: int = 100_000) -> Sample:
+    """Draw foreground and background positions.
+
+    ``local``: distinct starts, weight √reads; two background positions each, at uniform ±1…100 on the same strand (measured
+    best).
+    ``paper`` (Zhang et al. 2017): reads as they are, duplicates included, one background position each near by (±1…100;
+    leave out windows that leave the exon with :func:`inside_exons`).
+    ``seqbias`` (Jones et al. 2012, its code): distinct starts, weight 1, two background positions each at a Gaussian offset
+    of σ = 500.
+
+    At most ``most`` foreground positions are kept, chosen at random. Positions may lie off the contig: such windows come back
+    as invalid from the genome and are left out by :func:`assemble`. Raises InputError for an unknown scheme.
+    """
+    if scheme not in SCHEMES:
+        raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
+    starts = read_starts(sites, end=end) if scheme == "paper" else unique_starts(sites, end=end)
+    if len(starts) > most:
+        starts = starts.take(np.sort(rng.choice(len(starts), size=most, replace=False)))
+    copies = 1 if scheme == "paper" else 2
+    weight = np.sqrt(starts.weight) if scheme == "local" else np.ones(len(starts))
+    foreground = Positions(starts.contig, starts.position, starts.strand, weight)
+    origin = np.repeat(np.arange(len(starts), dtype=np.int64), copies)
+    near = foreground.take(origin)
+    offsets = _gaussian_offsets(rng, len(origin)) if scheme == "seqbias" else _local_offsets(rng, len(origin))
+    background = Positions(near.contig, near.position + offsets, near.strand, near.weight)
+    return Sample(foreground, background, origin)
+
+
+def inside_exons(positions: Positions, window: Window, features: Features, contig_of: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which windows lie wholly within the merged exons of the annotation, on either strand; bool (n,).
+
+    ``contig_of`` gives, per contig of ``features``, its index in the positions' contig names, or -1.
+    """
+    forward = positions.strand == 0
+    first = positions.position - np.where(forward, window.upstream, window.downstream)
+    last = positions.position + np.where(forward, window.downstream, window.upstream)
+    inside = np.zeros(len(positions), dtype=bool)
+    for contig, (starts, ends) in merged_exons(features, contig_of).items():
+        rows = np.flatnonzero(positions.contig == contig)
+        block = np.searchsorted(starts, first[rows], side="right") - 1
+        inside[rows] = (block >= 0) & (last[rows] < ends[np.maximum(block, 0)])
+    return inside
+
+
+def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Merge the blocks of all features, whatever the strand: contig index → starts and ends, ascending and disjoint."""
+    mapped = np.asarray(contig_of)[features.block_contig]
+    merged = {}
+    for contig in np.unique(mapped[mapped >= 0]).tolist():
+        rows = np.flatnonzero(mapped == contig)
+        rows = rows[np.argsort(features.block_start[rows], kind="stable")]
+        starts, reach = features.block_start[rows], np.maximum.accumulate(features.block_end[rows])
+        opens = np.concatenate(([True], starts[1:] > reach[:-1]))
+        closes = np.concatenate((opens[1:], [True]))
+        merged[contig] = (starts[opens], reach[closes])
+    return merged
+
+
+def draw_tiles(
+    starts: Positions,
+    features: Features,
+    contig_of: NDArray[np.int64],
+    window: Window,
+    *,
+    length: int = 100,
+    fewest_reads: float = 2.0,
+) -> tuple[Positions, NDArray[np.float64], Window]:
+    """Cut merged exons into tiles of ``length`` consecutive positions and keep those where reads start.
+
+    ``starts`` are distinct starts weighted by their reads (:func:`unique_starts`). Returns the 5' position of each tile on
+    its strand (both strands are looked at), counts float64 (tiles, length), and the wider window that makes the genome give
+    all bases of a tile at once. A tile ends with its exon, so exons shorter than ``length`` give none.
+    """
+    wide = Window(window.upstream, window.downstream + length - 1)
+    tiles: list[Positions] = []
+    counts: list[NDArray[np.float64]] = []
+    for contig, (begins, ends) in merged_exons(features, contig_of).items():
+        per_block = (ends - begins) // length
+        block = np.repeat(np.arange(len(begins)), per_block)
+        number = np.arange(len(block)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
+        tile_start = begins[block] + number * length
+        for strand in (0, 1):
+            rows = np.flatnonzero((starts.contig == contig) & (starts.strand == strand))
+            found = _tile_counts(tile_start, length, starts.position[rows], starts.weight[rows])
+            if strand:
+                found = found[:, ::-1]
+            kept = np.flatnonzero(found.sum(axis=1) >= fewest_reads)
+            first = tile_start[kept] + (length - 1 if strand else 0)
+            n = len(kept)
+            tiles.append(Positions(np.full(n, contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)))
+            counts.append(np.ascontiguousarray(found[kept]))
+    if not tiles:
+        return _no_positions(), np.zeros((0, length)), wide
+    return _join(tiles), np.concatenate(counts), wide
+
+
+def assemble(
+    window: Window,
+    sample: Sample,
+    foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    parts: tuple[NDArray[np.int8], NDArray[np.int8]],
+    *,
+    tiles: Tiles | None = None,
+    tile_parts: NDArray[np.int8] | None = None,
+    inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+) -> Assembled:
+    """Make training, validation and held-out windows of a sample and its contexts.
+
+    ``foreground`` and ``background`` are contexts and validity of the sample's positions; ``parts`` says for each position
+    to which part it belongs (:data:`TRAINING`, :data:`VALIDATION`, :data:`HELD_OUT`, :data:`UNUSED`). A background window is
+    kept only within the part of its start. ``inside`` masks windows that leave the exon (scheme ``paper``); tiles belong to
+    the part in ``tile_parts``.
+    """
+    keep_f, keep_b = foreground[1].copy(), background[1].copy()
+    skipped = {"invalid": int((~keep_f).sum()), "outside_exon": 0, "edge": 0}
+    if inside is not None:
+        skipped["outside_exon"] = int((keep_f & ~inside[0]).sum())
+        keep_f &= inside[0]
+        keep_b &= inside[1]
+    skipped["edge"] = int((keep_f & (parts[0] == UNUSED)).sum())
+    keep_b &= keep_f[sample.origin] & (parts[1] == parts[0][sample.origin])
+
+    def windows(part: int) -> Windows:
+        rows_f = np.flatnonzero(keep_f & (parts[0] == part))
+        rows_b = np.flatnonzero(keep_b & (parts[0][sample.origin] == part))
+        row_of = np.full(len(keep_f), -1, np.int64)
+        row_of[rows_f] = np.arange(len(rows_f))
+        return Windows(
+            foreground[0][rows_f],
+            sample.foreground.weight[rows_f],
+            background[0][rows_b],
+            sample.background.weight[rows_b],
+            row_of[sample.origin[rows_b]],
+            sample.foreground.take(rows_f),
+        )
+
+    def training(part: int, validation: TrainingSet | None) -> TrainingSet:
+        chosen = windows(part)
+        own = None
+        if tiles is not None and tile_parts is not None and (tile_parts == part).any():
+            own = Tiles(tiles.sequence[tile_parts == part], tiles.counts[tile_parts == part])
+        return TrainingSet(
+            window=window,
+            foreground=chosen.foreground,
+            foreground_weight=chosen.foreground_weight,
+            background=chosen.background,
+            background_weight=chosen.background_weight,
+            tiles=own,
+            validation=validation,
+        )
+
+    check = training(VALIDATION, None)
+    usable = len(check.foreground) > 0 and len(check.background) > 0
+    return Assembled(training(TRAINING, check if usable else None), windows(HELD_OUT), skipped)
+
+
+def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
+    """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,)."""
+    ends = sites.ends if end == "both" else sites.ends[end : end + 1]
+    offsets = _offsets(sites)
+    parts = []
+    for one in ends:
+        rows = np.flatnonzero((one.bits & TRAINABLE) != 0)
+        strand = (one.bits[rows] & REVERSE) != 0
+        parts.append(2 * (offsets[one.contig[rows]] + one.position[rows]) + strand)
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _offsets(sites: StartSites) -> NDArray[np.int64]:
+    """Give each contig's first position on a line that joins all contigs."""
+    return np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
+
+
+def _from_keys(keys: NDArray[np.int64], weight: NDArray[np.float64], sites: StartSites) -> Positions:
+    """Turn keys back into positions."""
+    offsets = _offsets(sites)
+    line = keys // 2
+    contig = np.searchsorted(offsets, line, side="right") - 1
+    return Positions(contig.astype(np.int32), line - offsets[contig], (keys % 2).astype(np.uint8), weight)
+
+
+def _local_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Draw uniform offsets from -100…-1 and 1…100."""
+    offsets = rng.integers(1, 2 * LOCAL_REACH + 1, size=n)
+    return np.where(offsets > LOCAL_REACH, offsets - 2 * LOCAL_REACH - 1, offsets)
+
+
+def _gaussian_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Draw Gaussian offsets, rounded; 0 becomes 1, because a start is no background of itself."""
+    offsets = np.rint(rng.normal(0.0, SEQBIAS_SIGMA, size=n)).astype(np.int64)
+    return np.where(offsets == 0, 1, offsets)
+
+
+def _tile_counts(
+    tile_start: NDArray[np.int64], length: int, position: NDArray[np.int64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Count starts per tile and position, in genome order; float64 (tiles, length)."""
+    counts = np.zeros((len(tile_start), length))
+    if not len(tile_start) or not len(position):
+        return counts
+    tile = np.searchsorted(tile_start, position, side="right") - 1
+    column = position - tile_start[np.maximum(tile, 0)]
+    within = (tile >= 0) & (column < length)
+    np.add.at(counts, (tile[within], column[within]), weight[within])
+    return counts
+
+
+def _no_positions() -> Positions:
+    return Positions(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0))
+
+
+def _join(parts: Sequence[Positions]) -> Positions:
+    return Positions(
+        np.concatenate([part.contig for part in parts]),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.strand for part in parts]),
+        np.concatenate([part.weight for part in parts]),
+    )

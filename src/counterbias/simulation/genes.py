@@ -1,0 +1,236 @@
+"""Simulated annotations: genes on both strands, exons and introns, isoforms, overlaps; and their abundance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.simulation.files import replacing
+
+_MARGIN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationDesign:
+    """What simulated genes look like; lengths in bases are medians of log-normal distributions.
+
+    Args:
+        mean_exons: exons per gene (1 + a mixture of Poisson distributions).
+        exon_length, last_exon_length: of inner and of last exons.
+        intron_length: median intron.
+        second_isoform: part of the genes that have two transcripts.
+        overlapping: part of the genes that start within the gene before them.
+    """
+
+    mean_exons: float = 5.0
+    exon_length: float = 140.0
+    last_exon_length: float = 600.0
+    intron_length: float = 600.0
+    second_isoform: float = 0.3
+    overlapping: float = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class GeneModels:
+    """Genes, their transcripts and exons (0-based, half open).
+
+    Args:
+        contigs: contig names.
+        gene_ids, gene_names: one per gene.
+        gene_contig: int32 (genes,). gene_strand: int8 (genes,), 0 ``+``, 1 ``-``.
+        transcript_ids: one per transcript; transcripts of a gene stand together.
+        transcript_gene: int32 (transcripts,).
+        exon_offsets: int64 (transcripts + 1,): rows of the exons of each transcript, ascending along the contig.
+        exon_start, exon_end: int64 (exons,).
+    """
+
+    contigs: tuple[str, ...]
+    gene_ids: tuple[str, ...]
+    gene_names: tuple[str, ...]
+    gene_contig: NDArray[np.int32]
+    gene_strand: NDArray[np.int8]
+    transcript_ids: tuple[str, ...]
+    transcript_gene: NDArray[np.int32]
+    exon_offsets: NDArray[np.int64]
+    exon_start: NDArray[np.int64]
+    exon_end: NDArray[np.int64]
+
+    @property
+    def transcript_lengths(self) -> NDArray[np.int64]:
+        """Bases per transcript, int64 (transcripts,)."""
+        return np.add.reduceat(self.exon_end - self.exon_start, self.exon_offsets[:-1])
+
+    @property
+    def gene_lengths(self) -> NDArray[np.int64]:
+        """Bases per gene, int64 (genes,): the length of the union of its exons."""
+        lengths = np.zeros(len(self.gene_ids), dtype=np.int64)
+        gene_of_exon = np.repeat(self.transcript_gene, np.diff(self.exon_offsets))
+        order = np.lexsort((self.exon_start, gene_of_exon))
+        gene, reached = -1, 0
+        for row in order.tolist():
+            if gene_of_exon[row] != gene:
+                gene, reached = int(gene_of_exon[row]), 0
+            start, end = max(int(self.exon_start[row]), reached), int(self.exon_end[row])
+            lengths[gene] += max(0, end - start)
+            reached = max(reached, end)
+        return lengths
+
+
+def simulate_annotation(
+    rng: np.random.Generator, lengths: Mapping[str, int], genes: int, *, design: AnnotationDesign | None = None
+) -> GeneModels:
+    """Place genes on contigs, as many on each as its length allows for.
+
+    Raises InputError where the genes do not fit.
+    """
+    design = design or AnnotationDesign()
+    shares = np.array(list(lengths.values()), dtype=np.float64)
+    per_contig = rng.multinomial(genes, shares / shares.sum())
+    gene_contig = np.repeat(np.arange(len(shares)), per_contig).astype(np.int32)
+    shapes = [_shape(rng, design) for _ in range(genes)]
+    spans = np.array([ends[-1] for _, ends in shapes], dtype=np.int64)
+    overlapping = rng.random(genes) < design.overlapping
+    first = np.concatenate(([0], np.cumsum(per_contig)))
+    starts = np.concatenate(
+        [
+            _place(rng, name, length, spans[first[c] : first[c + 1]], overlapping[first[c] : first[c + 1]])
+            for c, (name, length) in enumerate(lengths.items())
+        ]
+    )
+    return _assemble(rng, tuple(lengths), gene_contig, shapes, starts, design)
+
+
+def _shape(rng: np.random.Generator, design: AnnotationDesign) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw the exons of one gene, relative to its start; the last exon (3') stands last."""
+    count = 1 + int(rng.poisson(rng.gamma(2.0, (design.mean_exons - 1) / 2.0)))
+    exons = np.rint(design.exon_length * rng.lognormal(0.0, 0.45, size=count)).astype(np.int64) + 10
+    exons[-1] = int(design.last_exon_length * rng.lognormal(0.0, 0.5)) + 100
+    introns = np.rint(design.intron_length * rng.lognormal(0.0, 0.9, size=count)).astype(np.int64) + 40
+    introns[0] = 0
+    ends = np.cumsum(exons + introns)
+    return ends - exons, ends
+
+
+def _place(
+    rng: np.random.Generator, name: str, length: int, spans: NDArray[np.int64], overlapping: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Give the starts of genes on one contig, ascending, with random gaps between those that do not overlap."""
+    starts = np.zeros(len(spans), dtype=np.int64)
+    reached, previous = 0, -1
+    within = rng.random(len(spans))
+    for gene, span in enumerate(spans.tolist()):
+        if previous >= 0 and overlapping[gene]:
+            starts[gene] = starts[previous] + int(within[gene] * spans[previous])
+        else:
+            starts[gene] = reached
+        reached, previous = max(reached, int(starts[gene]) + span), gene
+    free = length - 2 * _MARGIN - reached
+    if free < 0:
+        raise InputError(
+            f"{len(spans)} genes do not fit on {name} of {length} bases",
+            remedy=f"simulate a contig of at least {reached + 2 * _MARGIN} bases, or fewer genes",
+        )
+    opens = ~overlapping
+    opens[:1] = True
+    gaps = np.where(opens, rng.exponential(size=len(spans)), 0.0)
+    shares = np.cumsum(gaps) / max(1e-9, gaps.sum() + rng.exponential())
+    return np.asarray(starts + _MARGIN + (shares * free).astype(np.int64), dtype=np.int64)
+
+
+def _assemble(
+    rng: np.random.Generator,
+    contigs: tuple[str, ...],
+    gene_contig: NDArray[np.int32],
+    shapes: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    starts: NDArray[np.int64],
+    design: AnnotationDesign,
+) -> GeneModels:
+    """Turn shapes into genes with strands, transcripts and identifiers."""
+    count = len(shapes)
+    strands = rng.integers(0, 2, size=count).astype(np.int8)
+    has_second = rng.random(count) < design.second_isoform
+    exon_starts, exon_ends, owners = [], [], []
+    for gene, (left, right) in enumerate(shapes):
+        if strands[gene]:  # the 3' exon of a gene on the minus strand comes first along the contig
+            left, right = right[-1] - right[::-1], right[-1] - left[::-1]
+        variants = [(left, right)]
+        if has_second[gene]:
+            variants.append(_second_isoform(rng, left, right))
+        for left, right in variants:
+            exon_starts.append(left + starts[gene])
+            exon_ends.append(right + starts[gene])
+            owners.append(gene)
+    transcript_gene = np.array(owners, dtype=np.int32)
+    return GeneModels(
+        contigs,
+        tuple(f"SIMG{number:08d}" for number in range(1, count + 1)),
+        tuple(f"GENE{number}" for number in range(1, count + 1)),
+        gene_contig,
+        strands,
+        tuple(f"SIMT{number:08d}" for number in range(1, len(owners) + 1)),
+        transcript_gene,
+        np.concatenate(([0], np.cumsum([len(exons) for exons in exon_starts]))).astype(np.int64),
+        np.concatenate(exon_starts) if exon_starts else np.zeros(0, np.int64),
+        np.concatenate(exon_ends) if exon_ends else np.zeros(0, np.int64),
+    )
+
+
+def _second_isoform(
+    rng: np.random.Generator, left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Skip some inner exons, or shorten the outer ones where there are none."""
+    keep = rng.random(len(left)) > 0.25
+    keep[0] = keep[-1] = True
+    left, right = left[keep].copy(), right[keep].copy()
+    right[-1] -= int(rng.random() * 0.3 * (right[-1] - left[-1]))
+    return left, right
+
+
+def simulate_abundance(rng: np.random.Generator, genes: GeneModels, *, spread: float = 1.5) -> NDArray[np.float64]:
+    """Draw the abundance of each transcript, float64 (transcripts,), molecules per million.
+
+    Genes are log-normal (standard deviation ``spread``, in nats); the transcripts of a gene share its abundance.
+    """
+    abundance = rng.lognormal(0.0, spread, size=len(genes.gene_ids))
+    shares = rng.gamma(2.0, size=len(genes.transcript_ids))
+    shares /= np.bincount(genes.transcript_gene, shares, minlength=len(genes.gene_ids))[genes.transcript_gene]
+    per_transcript = abundance[genes.transcript_gene] * shares
+    return np.asarray(1e6 * per_transcript / per_transcript.sum(), dtype=np.float64)
+
+
+def write_gtf(path: str | os.PathLike[str], genes: GeneModels) -> int:
+    """Write gene, transcript and exon lines; give the number of exon lines.
+
+    Attributes: gene_id, transcript_id, gene_name, gene_biotype, exon_number. Exons stand in the order of transcription.
+    """
+    with replacing(path) as stream:
+        stream.write(b"#!genome-build simulated\n")
+        stream.writelines(line.encode() for line in _gtf_lines(genes))
+    return len(genes.exon_start)
+
+
+def _gtf_lines(genes: GeneModels) -> Iterator[str]:
+    """Give the lines of a GTF file, gene by gene."""
+    starts, ends = (genes.exon_start + 1).tolist(), genes.exon_end.tolist()
+    offsets = genes.exon_offsets.tolist()
+    first = np.searchsorted(genes.transcript_gene, np.arange(len(genes.gene_ids) + 1)).tolist()
+    for gene, identifier in enumerate(genes.gene_ids):
+        contig, strand = genes.contigs[genes.gene_contig[gene]], "+-"[genes.gene_strand[gene]]
+        of_gene = f'gene_id "{identifier}"; '
+        tail = f'gene_name "{genes.gene_names[gene]}"; gene_biotype "protein_coding";\n'
+        rows = slice(offsets[first[gene]], offsets[first[gene + 1]])
+        span = f"{min(starts[rows])}\t{max(ends[rows])}\t.\t{strand}\t.\t"
+        yield f"{contig}\tsimulation\tgene\t{span}{of_gene}{tail}"
+        for transcript in range(first[gene], first[gene + 1]):
+            exons = range(offsets[transcript], offsets[transcript + 1])
+            of_transcript = f'{of_gene}transcript_id "{genes.transcript_ids[transcript]}"; '
+            span = f"{starts[exons[0]]}\t{ends[exons[-1]]}\t.\t{strand}\t.\t"
+            yield f"{contig}\tsimulation\ttranscript\t{span}{of_transcript}{tail}"
+            for number, row in enumerate(exons if strand == "+" else reversed(exons), start=1):
+                span = f"{starts[row]}\t{ends[row]}\t.\t{strand}\t.\t"
+                yield f'{contig}\tsimulation\texon\t{span}{of_transcript}exon_number "{number}"; {tail}'

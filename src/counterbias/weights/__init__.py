@@ -1,0 +1,27 @@
+"""Turn log biases into weights: calibrate them, decide whether to use them, weigh fragments, measure effective lengths.
+
+In come log biases of held-out windows and of start sites; out go a calibration, fragment weights and effective lengths. The
+order is the only safe one: a model is judged on held-out windows before a single read is weighed.
+"""
+
+from counterbias.weights.calibration import GAIN_BLOCK, UNUSED, Calibration, best_slope, calibrate
+from counterbias.weights.fragments import CAP, FragmentWeights, LogBiasOf, Scale, fragment_weights, weighted_counts
+from counterbias.weights.lengths import BiasOf, FragmentLengths, effective_lengths, fragment_lengths
+
+__all__ = [
+    "CAP",
+    "GAIN_BLOCK",
+    "UNUSED",
+    "BiasOf",
+    "Calibration",
+    "FragmentLengths",
+    "FragmentWeights",
+    "LogBiasOf",
+    "Scale",
+    "best_slope",
+    "calibrate",
+    "effective_lengths",
+    "fragment_lengths",
+    "fragment_weights",
+    "weighted_counts",
+]

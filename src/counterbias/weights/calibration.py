@@ -1,0 +1,151 @@
+"""Judge a model on held-out windows and calibrate its log bias.
+
+The model is judged as it is; one that gains nothing gives weights of 1. Otherwise its log bias is multiplied by a
+slope between 0 and 1 and shifted so that its exponential averages 1 over held-out background.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bases per group of starts whose gains are taken as dependent on each other.
+GAIN_BLOCK = 1000
+#: Groups needed before the gain of a model is believed.
+MIN_GROUPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was found on held-out windows, and the line that makes a bias of a model's number.
+
+    Args:
+        applied: whether the model is used at all; with False every bias is 1.
+        slope: what the log bias is multiplied by, 0 to 1.
+        constant: what is subtracted after that, nats.
+        gain, gain_error: bits per start that the model gains, with slope 1, in telling held-out starts from their own
+            background windows, and its standard error over blocks of 1 kb. NaN where there was nothing to judge by.
+        starts: number of held-out starts with background.
+        reason: why the model is not used; empty where it is.
+    """
+
+    applied: bool
+    slope: float
+    constant: float
+    gain: float
+    gain_error: float
+    starts: int
+    reason: str = ""
+
+    def __call__(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrate log biases, nats; NaN stays NaN."""
+        if not self.applied:
+            return np.where(np.isnan(log_bias), np.nan, 0.0)
+        return np.asarray(self.slope * log_bias - self.constant)
+
+
+#: A calibration that leaves every read at weight 1.
+UNUSED = Calibration(False, 0.0, 0.0, math.nan, math.nan, 0, "not calibrated")
+
+
+def calibrate(
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    *,
+    foreground_weight: NDArray[np.float64],
+    background_weight: NDArray[np.float64],
+    origin: NDArray[np.int64],
+    block: NDArray[np.int64],
+    shrink: bool = True,
+    gate: bool = True,
+) -> Calibration:
+    """Judge and calibrate a model on held-out windows.
+
+    Each held-out start competes with its own background windows (row ``origin`` of the foreground): the chance that a model
+    with bias b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a model without
+    bias. It must be above zero by two standard errors, over groups of starts (``block``: one number per start), or the model
+    is not used.
+    The slope maximises the same likelihood (conditional logistic regression), within 0 to 1; ``shrink=False`` keeps it
+    at 1, ``gate=False`` uses the model whatever its gain.
+    """
+    paired = np.bincount(origin, minlength=len(foreground)) > 0
+    starts = int(paired.sum())
+    gain, error = _conditional_gain(foreground, background, foreground_weight, origin, block)
+    groups = len(np.unique(block[paired]))
+    if gate and groups < MIN_GROUPS:
+        reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
+        return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
+    if gate and not gain - 2 * error > 0:
+        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero"
+        return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
+    slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
+    constant = _log_mean_exp(slope * background, background_weight)
+    return Calibration(True, slope, constant, gain, error, starts)
+
+
+def best_slope(
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    origin: NDArray[np.int64],
+) -> float:
+    """Find the slope in 0…1 that makes held-out starts most likely among their own background windows.
+
+    The likelihood is concave in the slope, so its derivative is bisected.
+    """
+    top = foreground.copy()
+    np.maximum.at(top, origin, background)
+    size = len(foreground)
+
+    def derivative(slope: float) -> float:
+        own, other = np.exp(slope * (foreground - top)), np.exp(slope * (background - top[origin]))
+        total = own + np.bincount(origin, weights=other, minlength=size)
+        mean = (own * foreground + np.bincount(origin, weights=other * background, minlength=size)) / total
+        return float((weight * (foreground - mean)).sum())
+
+    low, high = 0.0, 1.0
+    if derivative(high) >= 0:
+        return high
+    if derivative(low) <= 0:
+        return low
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (middle, high) if derivative(middle) > 0 else (low, middle)
+    return low
+
+
+def _conditional_gain(
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    origin: NDArray[np.int64],
+    block: NDArray[np.int64],
+) -> tuple[float, float]:
+    """Give the weighted mean gain in bits and its standard error over blocks (ratio of sums, linearised)."""
+    size = len(foreground)
+    rivals = np.bincount(origin, minlength=size)
+    rows = np.flatnonzero(rivals > 0)
+    if not len(rows):
+        return math.nan, math.nan
+    top = foreground.copy()
+    np.maximum.at(top, origin, background)
+    others = np.bincount(origin, weights=np.exp(background - top[origin]), minlength=size)
+    bits = (foreground - top - np.log((np.exp(foreground - top) + others) / (1 + rivals))) / math.log(2)
+    _, group = np.unique(block[rows], return_inverse=True)
+    above = np.bincount(group, weights=bits[rows] * weight[rows])
+    below = np.bincount(group, weights=weight[rows])
+    gain = float(above.sum() / below.sum())
+    n = len(above)
+    if n < 2:
+        return gain, math.nan
+    return gain, float(math.sqrt(n / (n - 1) * ((above - gain * below) ** 2).sum()) / below.sum())
+
+
+def _log_mean_exp(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    if not len(values):
+        return 0.0
+    top = float(values.max())
+    return top + math.log(float((weight * np.exp(values - top)).sum() / weight.sum()))

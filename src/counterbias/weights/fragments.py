@@ -1,0 +1,183 @@
+"""Weigh fragments by the inverse bias of where their reads start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.records import PRESENT, StartSites
+
+#: A read weighs at most this many times the median read.
+CAP = 10.0
+#: Fragments handled at a time.
+CHUNK = 1 << 18
+
+#: Gives the calibrated log bias of rows of one end (number 0 or 1): float64, nats, NaN where there is none.
+LogBiasOf = Callable[[int, slice], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a calibrated log bias becomes a read weight, the same for every read of a sample.
+
+    Args:
+        cap: largest 1/b before scaling; infinity without a cap.
+        factor: what 1/b is multiplied by, so that the weights of the assigned fragments sum to their number.
+    """
+
+    cap: float
+    factor: float
+
+    def weight(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give read weights, dimensionless; 1 where the log bias is NaN."""
+        inverse = np.minimum(np.exp(-log_bias), self.cap) * self.factor
+        return np.asarray(np.where(np.isnan(inverse), 1.0, inverse))
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentWeights:
+    """Weights of the rows of :class:`~counterbias.records.StartSites`.
+
+    Args:
+        weight: float32 (n,), mean weight of the fragment's reads; their sum, weighted by share, is the sum of shares.
+        scale: how a read's weight was made.
+        reads: reads weighed.
+        unscored: of these, reads that got weight 1: N in the window, window off the contig, 5' end clipped.
+        clipped: of these, reads whose weight was cut to the cap.
+        effective: (Σw)²/(n Σw²) over read weights. largest: max w / mean w.
+        histogram: reads per bin of log2 weight; ``histogram_edges`` has one number more.
+    """
+
+    weight: NDArray[np.float32]
+    scale: Scale
+    reads: int
+    unscored: int
+    clipped: int
+    effective: float
+    largest: float
+    histogram: tuple[int, ...]
+    histogram_edges: tuple[float, ...]
+
+
+#: Edges of the histogram of log2 weights; lower and higher weights go to the outer bins.
+HISTOGRAM_EDGES = tuple(float(x) for x in np.arange(-6.0, 6.01, 0.25))
+
+
+def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP) -> FragmentWeights:
+    """Weigh fragments: the mean over a fragment's reads of exp(−log_bias), capped at ``cap`` times the median, scaled.
+
+    A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature is then Zhang et al.'s
+    sum over reads of 1/b in units of fragments. Reads without a log bias weigh exactly 1 and are left out of the scaling.
+    """
+    inverse = _inverse_bias(sites, log_bias)
+    limit = _limit(inverse, cap)
+    clipped = sum(int((part > limit).sum()) for part in inverse)
+    valid_sum, invalid_share = 0.0, 0.0
+    weight = np.zeros(len(sites), np.float32)
+    for rows in _chunks(len(sites)):
+        share = _share(sites, rows)
+        known, unknown, reads = _per_fragment(sites, inverse, limit, rows)
+        valid_sum += float((share * known / reads).sum())
+        invalid_share += float((share * unknown / reads).sum())
+    total = float(len(sites)) if sites.share is None else float(sites.share.sum(dtype=np.float64))
+    factor = (total - invalid_share) / valid_sum if valid_sum > 0 else 1.0
+    scale = Scale(limit, factor)
+    for rows in _chunks(len(sites)):
+        known, unknown, reads = _per_fragment(sites, inverse, limit, rows)
+        weight[rows] = (factor * known + unknown) / reads
+    return _summary(sites, inverse, weight, scale, clipped)
+
+
+def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) -> NDArray[np.float64]:
+    """Sum share × fragment weight per feature; float64 (features,), in fragments."""
+    total = np.zeros(features)
+    for rows in _chunks(len(sites)):
+        total += np.bincount(sites.feature[rows], weights=_share(sites, rows) * weights.weight[rows], minlength=features)
+    return total
+
+
+def _inverse_bias(sites: StartSites, log_bias: LogBiasOf) -> list[NDArray[np.float32]]:
+    """Give 1/b per end and fragment, NaN where there is none."""
+    inverse = []
+    for number in range(len(sites.ends)):
+        part = np.empty(len(sites), np.float32)
+        for rows in _chunks(len(sites)):
+            part[rows] = np.exp(-log_bias(number, rows))
+        inverse.append(part)
+    return inverse
+
+
+def _limit(inverse: Sequence[NDArray[np.float32]], cap: float | None) -> float:
+    """Give ``cap`` times the median of all known 1/b, in float32 so that comparison does not depend on precision."""
+    if cap is None:
+        return math.inf
+    known = np.concatenate([part[~np.isnan(part)] for part in inverse])
+    return float(np.float32(cap * np.median(known))) if len(known) else math.inf
+
+
+def _per_fragment(
+    sites: StartSites, inverse: Sequence[NDArray[np.float32]], limit: float, rows: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Give, per fragment, the sum of its known capped 1/b, its reads without one, and its reads."""
+    size = len(sites.feature[rows])
+    known, unknown, reads = np.zeros(size), np.zeros(size), np.zeros(size)
+    for end, part in zip(sites.ends, inverse, strict=True):
+        present = (end.bits[rows] & PRESENT) != 0
+        value = np.minimum(part[rows].astype(np.float64), limit)
+        missing = np.isnan(value)
+        known += np.where(missing | ~present, 0.0, value)
+        unknown += missing & present
+        reads += present
+    # A fragment without any read cannot be weighed; it stays at 1.
+    unknown[reads == 0] = 1.0
+    return known, unknown, np.maximum(reads, 1.0)
+
+
+def _summary(
+    sites: StartSites,
+    inverse: Sequence[NDArray[np.float32]],
+    weight: NDArray[np.float32],
+    scale: Scale,
+    clipped: int,
+) -> FragmentWeights:
+    reads = unscored = 0
+    total = squares = largest = 0.0
+    edges = np.array(HISTOGRAM_EDGES)
+    histogram = np.zeros(len(edges) - 1, np.int64)
+    for end, part in zip(sites.ends, inverse, strict=True):
+        for rows in _chunks(len(sites)):
+            present = (end.bits[rows] & PRESENT) != 0
+            value = part[rows][present].astype(np.float64)
+            missing = np.isnan(value)
+            w = np.where(missing, 1.0, np.minimum(value, scale.cap) * scale.factor)
+            reads += len(w)
+            unscored += int(missing.sum())
+            if len(w):
+                total, squares, largest = total + float(w.sum()), squares + float((w**2).sum()), max(largest, float(w.max()))
+                logs = np.clip(np.log2(np.maximum(w, 1e-300)), edges[0], edges[-1])
+                histogram += np.histogram(logs, edges)[0]
+    return FragmentWeights(
+        weight=weight,
+        scale=scale,
+        reads=reads,
+        unscored=unscored,
+        clipped=clipped,
+        effective=total**2 / (reads * squares) if squares > 0 else math.nan,
+        largest=largest * reads / total if total > 0 else math.nan,
+        histogram=tuple(int(x) for x in histogram),
+        histogram_edges=HISTOGRAM_EDGES,
+    )
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(first, min(first + CHUNK, n)) for first in range(0, n, CHUNK)]
+
+
+def _share(sites: StartSites, rows: slice) -> NDArray[np.float64]:
+    if sites.share is None:
+        return np.ones(len(sites.feature[rows]))
+    return sites.share[rows].astype(np.float64)

@@ -1,0 +1,49 @@
+"""Write ``PREFIX.counts.tsv``: the bias-weighted counts, one row per feature.
+
+The header begins with ``feature``; no line looks like htseq-count's two columns, so that no report takes one for the other.
+Decimals have up to nine significant digits, integers all of theirs; the same numbers always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.writers.files import whole_file, writing_errors
+
+
+def write_bias_table(
+    path: str | os.PathLike[str],
+    ids: Sequence[str],
+    columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]],
+    *,
+    attributes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write the table whole or not at all.
+
+    Args:
+        path: file to write.
+        ids: n identifiers of features.
+        columns: name → n numbers, in the order of the columns.
+        attributes: name → n texts, additional attributes; they stand after the identifier.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    texts = [list(ids)]
+    texts += [list(values) for values in (attributes or {}).values()]
+    texts += [_format(np.asarray(values)) for values in columns.values()]
+    header = ["feature", *(attributes or {}), *columns]
+    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(header) + "\n")
+        file.writelines("\t".join(row) + "\n" for row in zip(*texts, strict=True))
+
+
+def _format(values: NDArray[Any]) -> list[str]:
+    if values.dtype.kind in "iub":
+        return [str(value) for value in values.tolist()]
+    return [f"{value:.9g}" for value in values.tolist()]

@@ -1,0 +1,186 @@
+"""The keys of ``PREFIX.counterbias.json``: names, kinds and meanings, in the order in which they are written.
+
+This list is all there is: :mod:`counterbias.writers.qc` builds and checks documents by it, and ``docs/reference/qc-json.md``
+holds the table that :func:`markdown_table` makes of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: Tag and version. A new minor version adds keys; a new major version renames, removes or changes some.
+TAG, VERSION = "counterbias_schema", (1, 0)
+
+
+class Key(NamedTuple):
+    """One key: ``a.b`` is key b of object a, ``a[].b`` key b of each object in list a."""
+
+    path: str
+    kind: str
+    meaning: str
+
+
+_LETTERS = ("A", "C", "G", "T")
+_PARTS = ("held_out", "training")
+
+_GENERAL = (
+    Key("sample", "text", "name of the sample"),
+    Key("versions", "object", "name of a program or package → version"),
+    Key("command_line", "text", "the command as it was given"),
+    Key("inputs.alignments", "text", "alignment file, `-` for standard input"),
+    Key("inputs.annotation", "text", "annotation file"),
+    Key("inputs.genome", "text", "FASTA file"),
+    Key("inputs.model", "text", "model file; null where the model was trained on this sample"),
+    Key("options", "object", "option → value, counting and bias options with their defaults"),
+    Key("counting.paired", "boolean", "whether the file holds pairs; then all numbers of fragments are pairs"),
+    Key("counting.stranded", "text", "`yes`, `no` or `reverse`"),
+    Key("counting.mode", "text", "overlap mode"),
+    Key("counting.fragments", "integer", "reads or pairs processed"),
+    Key("counting.assigned", "number", "fragments counted for a feature"),
+    Key("counting.no_feature", "integer", "`__no_feature`"),
+    Key("counting.ambiguous", "integer", "`__ambiguous`"),
+    Key("counting.too_low_quality", "integer", "`__too_low_aQual`"),
+    Key("counting.not_aligned", "integer", "`__not_aligned`"),
+    Key("counting.not_unique", "integer", "`__alignment_not_unique`"),
+    Key("counting.features", "integer", "features in the annotation"),
+    Key("counting.features_with_reads", "integer", "features with a count above zero"),
+    Key("strandedness.sense", "integer", "fragments with read 1 on the feature's strand; null where it was not looked at"),
+    Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
+    Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"),
+    Key("model.backend", "text", "name of the bias model"),
+    Key("model.distribution", "text", "package that brought it"),
+    Key("model.version", "text", "that package's version"),
+    Key("model.options", "object", "the model's options"),
+    Key("model.upstream", "integer", "bases of the window before the read start"),
+    Key("model.downstream", "integer", "bases of the window after the read's first base"),
+    Key("sampling.scheme", "text", "`local`, `paper` or `seqbias`"),
+    Key("sampling.seed", "integer", "start of every random choice"),
+)
+
+_END = (
+    Key("ends[].end", "text", "`both` (read 1 and 2 pooled, or single reads), `read1` or `read2`"),
+    Key("ends[].block", "integer", "bases per genomic block of the folds"),
+    Key("ends[].blocks", "integer", "blocks with reads"),
+    Key("ends[].unique_starts", "integer", "distinct trainable read starts"),
+    Key("ends[].training_starts", "integer", "of these, in the training part"),
+    Key("ends[].validation_starts", "integer", "in the validation part"),
+    Key("ends[].held_out_starts", "integer", "in the held-out part"),
+    Key("ends[].skipped.invalid", "integer", "starts left out of training: N in the window, or window off the contig"),
+    Key("ends[].skipped.edge", "integer", "starts left out because their window reaches into another part"),
+    Key("ends[].skipped.outside_exon", "integer", "starts left out because their window leaves the exon (scheme `paper`)"),
+    Key("ends[].offsets", "integers", "offsets of the composition from the read's first base, negative before it"),
+    *(
+        Key(f"ends[].composition.{which}.{letter}", "numbers", f"share of {letter} per offset, held-out {what}")
+        for which, what in (
+            ("before", "starts (weight √reads)"),
+            ("after", "starts weighted by 1/b"),
+            ("background", "background windows"),
+        )
+        for letter in _LETTERS
+    ),
+    *(
+        Key(f"ends[].divergence.{part}[].{key}", kind, meaning)
+        for part in _PARTS
+        for key, kind, meaning in (
+            ("k", "integer", "length of the k-mers, 1 to 4"),
+            (
+                "before",
+                "numbers",
+                f"symmetrised KL between starts and background per offset, bits, {part.replace('_', '-')} part",
+            ),
+            ("after", "numbers", "the same with starts weighted by 1/b"),
+            ("mean_before", "number", "mean over offsets of `before`"),
+            ("mean_after", "number", "mean over offsets of `after`"),
+            ("sum_before", "number", "sum over offsets of `before`"),
+            ("sum_after", "number", "sum over offsets of `after`"),
+            ("fall", "number", "1 − mean_after / mean_before"),
+            ("noise_before", "number", "what two samples of one distribution show per offset at these numbers, before"),
+            ("noise_after", "number", "the same for the weighted sample"),
+        )
+    ),
+    Key(
+        "ends[].signature.found", "boolean", "whether composition around the start differs clearly from the background (−40…+40)"
+    ),
+    Key("ends[].signature.first", "integer", "first offset of the signature"),
+    Key("ends[].signature.last", "integer", "last offset"),
+    Key("ends[].signature.peak", "integer", "offset where it is strongest"),
+    Key("ends[].signature.before_start", "number", "share of it that lies before the read start"),
+    Key("ends[].signature.outside", "number", "share of it that lies outside the window"),
+    Key("ends[].signature.upstream", "integer", "upstream bases of the window that would hold it"),
+    Key("ends[].signature.downstream", "integer", "downstream bases of the window that would hold it"),
+    Key("ends[].calibration.applied", "boolean", "whether the model is used; with false all weights are 1"),
+    Key("ends[].calibration.reason", "text", "why it is not used"),
+    Key("ends[].calibration.slope", "number", "what the log bias was multiplied by"),
+    Key("ends[].calibration.constant", "number", "what was subtracted after that, nats"),
+    Key("ends[].calibration.gain", "number", "bits per held-out start gained over its own background windows; decides `applied`"),
+    Key("ends[].calibration.gain_error", "number", "its standard error"),
+    *(
+        Key(f"ends[].gain.{name}.{key}", kind, meaning)
+        for name, what in (
+            ("uniq", "each position counted once"),
+            ("cap5", "at most five reads per position"),
+            ("all", "all reads"),
+        )
+        for key, kind, meaning in (
+            ("value", "number", f"bits per read gained in held-out units, {what}"),
+            ("error", "number", "its standard error over units"),
+        )
+    ),
+    Key("ends[].gain.units", "integer", "held-out units (exon bins on one strand with at least 20 reads)"),
+    Key(
+        "ends[].deviance_explained", "number", "median share of Poisson deviance explained, held-out units with at least 30 reads"
+    ),
+    Key("ends[].auc", "number", "held-out starts against uniform positions of their unit"),
+    Key("ends[].log_loss", "number", "the same, nats; ln 2 without a model"),
+    Key("ends[].training.parameters", "integer", "free parameters of the model"),
+    Key("ends[].training.curves", "object", "name → values per epoch"),
+    Key("ends[].training.perplexity", "object", "name → perplexity per base on the validation part"),
+    Key("ends[].training.details", "object", "what else the model has to say of its training"),
+    Key("ends[].metrics", "object", "figures that plug-ins added (`counterbias_qc_metrics`)"),
+)
+
+_RESULT = (
+    Key("weights.reads", "integer", "reads weighed"),
+    Key("weights.unscored", "integer", "of these, reads of weight 1 because their start could not be scored"),
+    Key("weights.skipped.window", "integer", "of the unscored: N in the window, or window off the contig"),
+    Key("weights.skipped.clipped_end", "integer", "of the unscored: 5' end clipped"),
+    Key("weights.capped", "integer", "reads whose weight was cut to the cap"),
+    Key("weights.capped_share", "number", "capped / reads"),
+    Key("weights.cap", "number", "largest 1/b before scaling"),
+    Key("weights.factor", "number", "what 1/b was multiplied by, so that weights sum to the assigned fragments"),
+    Key("weights.effective_sample_size", "number", "(Σw)²/(n Σw²), 1 for equal weights"),
+    Key("weights.max_over_mean", "number", "largest weight over mean weight"),
+    Key("weights.histogram.edges", "numbers", "edges of the bins, log2 of the weight; outer bins take what lies beyond"),
+    Key("weights.histogram.counts", "integers", "reads per bin"),
+    Key("lengths.measured", "integer", "features whose effective length was measured; the others have their length"),
+    Key("lengths.fragments", "integer", "pairs that the fragment lengths come from; null for single-end data"),
+    Key("lengths.fragment_mean", "number", "mean fragment length in spliced coordinates, bases"),
+    Key("lengths.fragment_lengths", "integers", "representative fragment lengths, bases"),
+    Key("lengths.fragment_shares", "numbers", "their probabilities"),
+    Key("fold_change.quantiles", "numbers", "which quantiles the bins below hold"),
+    *(
+        Key(f"fold_change.{which}[].{key}", kind, meaning)
+        for which in ("weighted", "corrected")
+        for key, kind, meaning in (
+            ("features", "integer", "features in this bin of expression"),
+            ("raw_min", "number", "lowest raw count in it"),
+            ("raw_max", "number", "highest raw count in it"),
+            ("quantiles", "numbers", f"quantiles of log2({which} / raw)"),
+        )
+    ),
+    Key("warnings", "texts", "the warnings given, one text each"),
+    Key("run.seconds", "object", "stage → wall time in seconds (the only block that differs between equal runs)"),
+    Key("run.threads", "integer", "threads"),
+    Key("run.fragments_per_second", "number", "fragments counted per second of the counting pass"),
+    Key("run.windows_per_second", "number", "windows scored per second"),
+)
+
+#: Every key, in the order of the file.
+KEYS: tuple[Key, ...] = (Key(TAG, "integers", "major and minor version of these keys"), *_GENERAL, *_END, *_RESULT)
+
+
+def markdown_table() -> str:
+    """Make the table of the reference page."""
+    lines = ["| key | kind | meaning |", "|---|---|---|"]
+    lines += [f"| `{key.path}` | {key.kind} | {key.meaning} |" for key in KEYS]
+    return "\n".join(lines) + "\n"

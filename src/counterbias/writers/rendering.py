@@ -1,0 +1,317 @@
+"""BAM records rewritten as htseq-count's ``-o`` has them, in a compiled loop over their bytes.
+
+htseq-count turns each record into an object of its own and back. What that changes in a record, and what is therefore done here:
+
+- an unaligned read loses position, mapping quality, CIGAR and template length;
+- the mate's position is dropped unless the flags say that there is an aligned mate;
+- the bin is worked out anew;
+- integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``;
+- ``XF`` is appended, as ``Z``.
+
+Layout of a record: SAM specification (SAMv1), section 4.2. Every length is checked against the record before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+#: Bytes of the fixed part of a record, the four of ``block_size`` included.
+FIXED = 36
+
+
+@njit(cache=True, nogil=True)
+def _signed(data: Any, at: Any) -> Any:
+    """Read a little-endian int32."""
+    value = np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
+    return value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value
+
+
+@njit(cache=True, nogil=True)
+def _put(out: Any, at: Any, value: Any, size: Any) -> Any:
+    """Write the low ``size`` bytes of a number, little-endian; give the position after it."""
+    for shift in range(size):
+        out[at + shift] = (value >> (8 * shift)) & 0xFF
+    return at + size
+
+
+@njit(cache=True, nogil=True)
+def _copy(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
+    """Copy bytes; give the position after them."""
+    for index in range(start, stop):
+        out[at] = data[index]
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _bin_of(start: Any, end: Any) -> Any:
+    """Give the bin of the smallest interval of the binning scheme that holds [start, end) (SAMv1, section 5.3)."""
+    last = end - 1
+    shift = 14
+    offset = ((1 << 15) - 1) // 7
+    for level in range(5, 0, -1):
+        if start >> shift == last >> shift:
+            return offset + (start >> shift)
+        shift += 3
+        offset -= 1 << (3 * (level - 1))
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _array_width(kind: Any) -> Any:
+    """Give the bytes of one value of a tag of this type, 0 where a type has no fixed width or is not known."""
+    if kind == 65 or kind == 97 or kind == 99 or kind == 67:  # A a c C
+        return 1
+    if kind == 115 or kind == 83:  # s S
+        return 2
+    if kind == 105 or kind == 73 or kind == 102:  # i I f
+        return 4
+    if kind == 100:  # d
+        return 8
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _tag_end(data: Any, at: Any, stop: Any) -> Any:
+    """Give where the tag that starts at ``at`` ends, -1 where it does not fit into its record."""
+    if at + 4 > stop:
+        return np.int64(-1)
+    kind = data[at + 2]
+    if kind == 90 or kind == 72:  # Z H
+        end = at + 3
+        while end < stop and data[end] != 0:
+            end += 1
+        return end + 1 if end < stop else np.int64(-1)
+    if kind == 66:  # B
+        if at + 8 > stop:
+            return np.int64(-1)
+        width = _array_width(data[at + 3])
+        number = _signed(data, at + 4)
+        end = at + 8 + number * width
+        return end if width > 0 and number >= 0 and end <= stop else np.int64(-1)
+    width = _array_width(kind)
+    end = at + 3 + width
+    return end if width > 0 and end <= stop else np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _put_integer(out: Any, at: Any, value: Any) -> Any:
+    """Write type and value of an integer tag in the smallest type, unsigned unless negative."""
+    if value >= 0:
+        kind, size = (67, 1) if value <= 255 else (83, 2) if value <= 65535 else (73, 4)
+    else:
+        kind, size = (99, 1) if value >= -128 else (115, 2) if value >= -32768 else (105, 4)
+    out[at] = kind
+    return _put(out, at + 1, value, size)
+
+
+@njit(cache=True, nogil=True)
+def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
+    """Write one tag with the type that htseq-count gives it."""
+    kind = data[start + 2]
+    out[at] = data[start]
+    out[at + 1] = data[start + 1]
+    at += 2
+    value = start + 3
+    if kind == 99:  # c
+        number = np.int64(data[value])
+        return _put_integer(out, at, number - 256 if number > 127 else number)
+    if kind == 67:  # C
+        return _put_integer(out, at, np.int64(data[value]))
+    if kind == 115 or kind == 83:  # s S
+        number = np.int64(data[value]) | np.int64(data[value + 1]) << 8
+        return _put_integer(out, at, number - 65536 if kind == 115 and number > 32767 else number)
+    if kind == 105:  # i
+        return _put_integer(out, at, _signed(data, value))
+    if kind == 73:  # I
+        return _put_integer(out, at, _signed(data, value) & 0xFFFFFFFF)
+    if kind == 65 or kind == 97 or kind == 72:  # A a H
+        out[at] = 90
+        at = _copy(out, at + 1, data, value, stop)
+        if kind != 72:
+            out[at] = 0
+            at += 1
+        return at
+    return _copy(out, at, data, start + 2, stop)
+
+
+@njit(cache=True, nogil=True)
+def _put_assignment(out: Any, at: Any, code: Any, first: Any, last: Any, members: Any, names: Any, name_offsets: Any) -> Any:
+    """Write ``XF:Z`` with a feature, a class, or the class and the features of an ambiguous fragment."""
+    out[at] = 88
+    out[at + 1] = 70
+    out[at + 2] = 90
+    total = len(name_offsets) - 6
+    row = np.int64(code) if code >= 0 else total - 1 - code
+    at = _copy(out, at + 3, names, name_offsets[row], name_offsets[row + 1])
+    if code == -2 and last > first:
+        out[at] = 91
+        at += 1
+        for index in range(first, last):
+            if index > first:
+                out[at] = 43
+                at += 1
+            member = members[index]
+            at = _copy(out, at, names, name_offsets[member], name_offsets[member + 1])
+        out[at] = 93
+        at += 1
+    out[at] = 0
+    return at + 1
+
+
+@njit(cache=True, nogil=True)
+def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: Any) -> Any:
+    """Write the fixed part of a record but for ``block_size``; the bin and the CIGAR's length are those of what is kept."""
+    flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
+    position = _signed(data, start + 8)
+    aligned = flag & 4 == 0
+    if aligned:
+        span = np.int64(0)
+        for operation in range(cigar, cigar_end, 4):
+            kind = data[operation] & 15
+            if kind == 0 or kind == 2 or kind == 3 or kind == 7 or kind == 8:
+                span += (_signed(data, operation) & 0xFFFFFFFF) >> 4
+        at = _copy(out, at, data, start + 4, start + 14)
+        at = _put(out, at, _bin_of(position, position + max(span, 1)), 2)
+        at = _put(out, at, (cigar_end - cigar) // 4, 2)
+    else:
+        at = _put(out, at, -1, 8)
+        out[at] = data[start + 12]
+        out[at + 1] = 0
+        at = _put(out, at + 2, 4680, 2)
+        at = _put(out, at, 0, 2)
+    at = _copy(out, at, data, start + 18, start + 24)
+    if flag & 9 == 1 and _signed(data, start + 24) != -1:
+        at = _copy(out, at, data, start + 24, start + 32)
+    else:
+        at = _put(out, at, -1, 8)
+    return _copy(out, at, data, start + 32, start + 36) if aligned else _put(out, at, 0, 4)
+
+
+@njit(cache=True, nogil=True)
+def bound(lengths: Any, record: Any, member_offsets: Any, members: Any, code: Any, names: Any, name_offsets: Any) -> Any:
+    """Give a number of bytes that the entries cannot exceed."""
+    total = np.int64(0)
+    for entry in range(len(record)):
+        length = lengths[record[entry]]
+        # A tag of type A takes four bytes and becomes one of five; ZW, two XF and their classes come on top.
+        total += length + length // 4 + 80
+        if code[entry] >= 0:
+            total += name_offsets[code[entry] + 1] - name_offsets[code[entry]]
+        for index in range(member_offsets[entry], member_offsets[entry + 1]):
+            total += name_offsets[members[index] + 1] - name_offsets[members[index]] + 1
+    return total
+
+
+@njit(cache=True, nogil=True)
+def render(
+    data: Any,
+    offsets: Any,
+    lengths: Any,
+    record: Any,
+    code: Any,
+    repeated: Any,
+    member_offsets: Any,
+    members: Any,
+    site: Any,
+    second: Any,
+    names: Any,
+    name_offsets: Any,
+    weighted: Any,
+    out: Any,
+) -> Any:
+    """Write all entries of a batch (see :class:`~counterbias.records.TaggedBatch`) to ``out``.
+
+    Args:
+        names, name_offsets: the bytes of the features' names and of the five classes, end to end, and where each starts.
+        weighted: whether entries that were counted get ``ZW:I``, twice their row of start sites plus one for read 2, to be
+            replaced by the weight later; a ``ZW`` that is there already is dropped.
+
+    Returns:
+        (bytes written, -1), or (0, entry) for the first entry whose record's lengths do not fit together.
+    """
+    at = np.int64(0)
+    for entry in range(len(record)):
+        start = offsets[record[entry]]
+        length = lengths[record[entry]]
+        end = start + length
+        if length < FIXED or end > len(data):
+            return np.int64(0), np.int64(entry)
+        name_length = np.int64(data[start + 12])
+        operations = np.int64(data[start + 16]) | np.int64(data[start + 17]) << 8
+        flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
+        bases = _signed(data, start + 20)
+        cigar = start + FIXED + name_length
+        cigar_end = cigar + 4 * operations
+        qualities = cigar_end + (bases + 1) // 2
+        tags = qualities + bases
+        if bases < 0 or tags > end:
+            return np.int64(0), np.int64(entry)
+        # A CIGAR of more than 65,535 operations stands in the tag CG and comes last, also after XF (SAMv1, section 4.2.2).
+        placeholder = operations == 2 and _signed(data, cigar) & 0xFFFFFFFF == (bases << 4 | 4) and data[cigar + 4] & 15 == 3
+        head = at
+        at = _put_head(out, at + 4, data, start, cigar, cigar_end)
+        at = _copy(out, at, data, start + FIXED, cigar)
+        if flag & 4 == 0:
+            at = _copy(out, at, data, cigar, cigar_end)
+        at = _copy(out, at, data, cigar_end, tags)
+        if bases & 1:
+            out[at - bases - 1] &= 0xF0
+        moved, moved_end = np.int64(0), np.int64(0)
+        tag = tags
+        while tag < end:
+            following = _tag_end(data, tag, end)
+            if following < 0:
+                return np.int64(0), np.int64(entry)
+            if placeholder and data[tag] == 67 and data[tag + 1] == 71 and data[tag + 2] == 66:
+                moved, moved_end = tag, following
+            elif not (weighted and data[tag] == 90 and data[tag + 1] == 87):
+                at = _put_tag(out, at, data, tag, following)
+            tag = following
+        if weighted and site[entry] >= 0 and (code[entry] >= 0 or code[entry] == -2):
+            out[at] = 90
+            out[at + 1] = 87
+            out[at + 2] = 73
+            at = _put(out, at + 3, 2 * site[entry] + np.int64(second[entry]), 4)
+        if repeated[entry]:
+            at = _put_assignment(out, at, -5, 0, 0, members, names, name_offsets)
+        at = _put_assignment(out, at, code[entry], member_offsets[entry], member_offsets[entry + 1], members, names, name_offsets)
+        if flag & 4 == 0:
+            at = _copy(out, at, data, moved, moved_end)
+        _put(out, head, at - head - 4, 4)
+    return at, np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def put_weights(data: Any, weights: Any) -> Any:
+    """Replace ``ZW:I`` by ``ZW:f`` in whole records (as :func:`render` wrote them), in place.
+
+    Args:
+        data: uint8, records end to end.
+        weights: uint8 (2 × rows, 4): the bytes of the float32 weight of read 1 and read 2 of each row of start sites.
+
+    Returns:
+        number of tags replaced, or -1 where a row is not in ``weights``.
+    """
+    replaced = 0
+    start = np.int64(0)
+    while start < len(data):
+        end = start + 4 + _signed(data, start)
+        bases = _signed(data, start + 20)
+        operations = np.int64(data[start + 16]) | np.int64(data[start + 17]) << 8
+        tag = start + FIXED + np.int64(data[start + 12]) + 4 * operations + (bases + 1) // 2 + bases
+        while tag < end:
+            if data[tag] == 90 and data[tag + 1] == 87:
+                row = _signed(data, tag + 3) & 0xFFFFFFFF
+                if row >= len(weights):
+                    return -1
+                data[tag + 2] = 102
+                _copy(data, tag + 3, weights[row], 0, 4)
+                replaced += 1
+                break
+            tag = _tag_end(data, tag, end)
+        start = end
+    return replaced

@@ -1,0 +1,326 @@
+"""Alignments with their assignment (``-o``), as SAM or BAM.
+
+Batches of records come in from the counting pass, in the order in which htseq-count writes them. They are rewritten by
+:mod:`counterbias.writers.rendering` and leave as BAM (BGZF blocks compressed here) or as SAM (written by htslib, so that its
+bytes are htseq-count's). With a bias model the weights are known only after the pass: the records wait in a spool file, each
+with the row of its fragment in ``ZW``, and a second sequential pass puts the weights in. Files appear under their name when they
+are whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.records import CLASSES, TaggedBatch
+from counterbias.writers import rendering
+from counterbias.writers.files import temporary_name, whole_file, writing_errors
+
+#: Bytes that go into one BGZF block: with the worst compression it still fits into the 65,536 of a block.
+BLOCK = 0xFF00
+#: The empty block that marks the end of a BGZF file.
+END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+_BLOCK_HEADER = struct.Struct("<4BI2BHBBHH")
+
+
+class TaggedWriter:
+    """Write one ``-o`` file.
+
+    Use it as a context manager and call :meth:`finish` at the end: leaving it otherwise removes everything.
+
+    Args:
+        path: the file to write.
+        kind: ``SAM`` or ``BAM``, in either case.
+        header: the alignments' header as BAM has it, uncompressed: magic, text and reference names.
+        names: the features' identifiers.
+        weighted: whether :meth:`finish` will be given weights.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(self, path: str, *, kind: str, header: bytes, names: Sequence[str], weighted: bool = False) -> None:
+        self.path = path
+        self._weighted = weighted
+        encoded = [name.encode("utf-8", "surrogateescape") for name in (*names, *CLASSES)]
+        self._names = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        self._name_offsets = np.concatenate(([0], np.cumsum([len(name) for name in encoded]))).astype(np.int64)
+        self._room = np.empty(1 << 20, dtype=np.uint8)
+        self._stack = ExitStack()
+        self._finished = False
+        try:
+            with writing_errors(path):
+                partial = self._stack.enter_context(whole_file(path))
+                self._sink: _Sink = _Bam(partial, header) if kind.upper() == "BAM" else _Sam(partial, header)
+                self._stack.callback(self._sink.abandon)
+                self._spool = _Spool(path) if weighted else None
+                if self._spool:
+                    self._stack.callback(self._spool.close)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> TaggedWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Remove what was written, unless :meth:`finish` was through."""
+        if not self._finished:
+            self._finished = True
+            reason = _Unfinished()
+            self._stack.__exit__(_Unfinished, reason, None)
+
+    def write(self, batch: TaggedBatch) -> None:
+        """Write the entries of a batch, in order.
+
+        Raises:
+            InputError: the file cannot be written, or a record's lengths do not fit together.
+        """
+        if not len(batch):
+            return
+        records = self._render(batch)
+        with writing_errors(self.path):
+            if self._spool:
+                self._spool.add(records)
+            else:
+                self._sink.write(records)
+
+    def _render(self, batch: TaggedBatch) -> NDArray[np.uint8]:
+        """Give the bytes of the records, valid until the next call."""
+        needed = rendering.bound(
+            batch.lengths, batch.record, batch.member_offsets, batch.members, batch.code, self._names, self._name_offsets
+        )
+        if needed > len(self._room):
+            self._room = np.empty(needed + needed // 4, dtype=np.uint8)
+        used, bad = rendering.render(
+            batch.buffer,
+            batch.offsets,
+            batch.lengths,
+            batch.record,
+            batch.code,
+            batch.repeated,
+            batch.member_offsets,
+            batch.members,
+            batch.site,
+            batch.second,
+            self._names,
+            self._name_offsets,
+            self._weighted,
+            self._room,
+        )
+        if bad >= 0:
+            raise InputError("an alignment record's lengths do not fit together: the alignment file is damaged", file=self.path)
+        return self._room[:used]
+
+    def finish(self, weights: NDArray[np.floating[Any]] | None = None) -> None:
+        """Complete the file and put it in its place.
+
+        Args:
+            weights: with ``weighted``: (rows,), one weight per row of start sites, or (rows, 2), one for read 1 and one for
+                read 2; float32 is kept. Otherwise None.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        if self._finished:
+            return
+        if (weights is not None) != self._weighted:
+            raise ValueError("weights are given at the end if, and only if, they were announced at the start")
+        try:
+            with writing_errors(self.path):
+                if self._spool and weights is not None:
+                    for records in self._weigh(self._spool, weights):
+                        self._sink.write(records)
+                self._sink.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._finished = True
+        self._stack.close()
+
+    @staticmethod
+    def _weigh(spool: _Spool, weights: NDArray[np.floating[Any]]) -> Iterator[NDArray[np.uint8]]:
+        """Read the spooled records back with their weights in place."""
+        both = np.asarray(weights, dtype="<f4")
+        both = np.repeat(both, 2) if both.ndim == 1 else both.reshape(-1)
+        table = np.ascontiguousarray(both).view(np.uint8).reshape(-1, 4)
+        for records in spool.read():
+            if rendering.put_weights(records, table) < 0:
+                raise IndexError("a record's row of start sites has no weight")
+            yield records
+
+
+class _Unfinished(Exception):
+    """Stand for the missing error when a writer is left without having been finished."""
+
+
+class _Sink(Protocol):
+    """Where records go: bytes of whole BAM records, uncompressed."""
+
+    def write(self, records: NDArray[np.uint8]) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class _Bam:
+    """Write BGZF blocks."""
+
+    def __init__(self, partial: str, header: bytes) -> None:
+        self._waiting = bytearray(_written_header(header, "wb"))
+        self._stream: BinaryIO = open(partial, "wb", buffering=1 << 18)  # noqa: SIM115 (closed by close or abandon)
+        self._flush(len(self._waiting))
+
+    def write(self, records: NDArray[np.uint8]) -> None:
+        self._waiting += records.data
+        self._flush(len(self._waiting) // BLOCK * BLOCK)
+
+    def _flush(self, size: int) -> None:
+        view = memoryview(self._waiting)
+        for start in range(0, size, BLOCK):
+            self._stream.write(_bgzf_block(bytes(view[start : min(start + BLOCK, size)])))
+        view.release()
+        del self._waiting[:size]
+
+    def close(self) -> None:
+        self._flush(len(self._waiting))
+        self._stream.write(END_OF_FILE)
+        self._stream.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):
+            self._stream.close()
+
+
+class _Sam:
+    """Let htslib turn records into text, in a thread of its own that reads them from a pipe."""
+
+    def __init__(self, partial: str, header: bytes) -> None:
+        self._error: BaseException | None = None
+        self._target: BinaryIO = open(partial, "wb", buffering=0)  # noqa: SIM115 (closed by _end)
+        reading, writing = os.pipe()
+        self._stream: BinaryIO = os.fdopen(writing, "wb", buffering=0)
+        self._thread = threading.Thread(target=self._run, args=(os.fdopen(reading, "rb", buffering=0),), daemon=True)
+        self._thread.start()
+        try:
+            text = memoryview(_written_header(header, "w"))
+            while text.nbytes:
+                text = text[self._target.write(text) :]
+            self._send(memoryview(header))
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _run(self, stream: BinaryIO) -> None:
+        import pysam
+
+        try:
+            # pysam never gets to write the header: on a full disk it would then fail where nothing can catch it.
+            with (
+                stream,
+                pysam.AlignmentFile(stream, "rb", check_sq=False) as source,
+                pysam.AlignmentFile(self._target, "w", template=source, add_sam_header=False) as target,
+            ):
+                write = target.write
+                for record in source:
+                    write(record)
+        except BaseException as error:
+            self._error = error
+
+    def _send(self, data: memoryview) -> None:
+        try:
+            while data.nbytes:
+                data = data[os.write(self._stream.fileno(), data) :]
+        except BrokenPipeError:
+            self._end()
+            raise OSError("the SAM file could not be written") from None
+
+    def write(self, records: NDArray[np.uint8]) -> None:
+        self._send(records.data)
+
+    def _end(self) -> None:
+        self._stream.close()
+        self._thread.join()
+        self._target.close()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def close(self) -> None:
+        self._end()
+
+    def abandon(self) -> None:
+        with suppress(BaseException):
+            self._end()
+
+
+def _written_header(header: bytes, mode: str) -> bytes:
+    """Give the header as htslib writes it in pysam's mode ``w`` or ``wb``, uncompressed."""
+    import pysam
+
+    with tempfile.TemporaryDirectory(prefix="counterbias.") as folder:
+        given, written = os.path.join(folder, "given"), os.path.join(folder, "written")
+        with open(given, "wb") as stream:
+            for start in range(0, len(header), BLOCK):
+                stream.write(_bgzf_block(header[start : start + BLOCK]))
+            stream.write(END_OF_FILE)
+        with pysam.AlignmentFile(given, "rb", check_sq=False) as source, pysam.AlignmentFile(written, mode, template=source):
+            pass
+        with gzip.open(written) if mode == "wb" else open(written, "rb") as stream:
+            return bytes(stream.read())
+
+
+def _bgzf_block(data: bytes) -> bytes:
+    """Compress at most :data:`BLOCK` bytes into one block (SAMv1, section 4.1)."""
+    from deflate import deflate_compress
+
+    packed = bytes(deflate_compress(data, 6))
+    if len(packed) > 0xFFFF - 26:
+        packed = b"\x01" + struct.pack("<HH", len(data), len(data) ^ 0xFFFF) + data
+    head = _BLOCK_HEADER.pack(31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(packed) + 25)
+    return head + packed + struct.pack("<II", zlib.crc32(data), len(data))
+
+
+class _Spool:
+    """Keep records in a temporary file, in the pieces in which they came, lightly compressed."""
+
+    def __init__(self, path: str) -> None:
+        from deflate import deflate_compress, deflate_decompress
+
+        self._compress, self._decompress = deflate_compress, deflate_decompress
+        name = temporary_name(path)
+        self._stream = open(name, "x+b", buffering=1 << 18)  # noqa: SIM115 (closed by close)
+        # Without a name the file goes when it is closed, whatever ends the program.
+        os.remove(name)
+
+    def add(self, records: NDArray[np.uint8]) -> None:
+        packed = self._compress(records.tobytes(), 1)
+        self._stream.write(struct.pack("<QQ", len(packed), len(records)))
+        self._stream.write(packed)
+
+    def read(self) -> Iterator[NDArray[np.uint8]]:
+        self._stream.seek(0)
+        while head := self._stream.read(16):
+            packed, size = struct.unpack("<QQ", head)
+            yield np.frombuffer(bytearray(self._decompress(self._stream.read(packed), size)), dtype=np.uint8)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._stream.close()

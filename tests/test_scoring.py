@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from counterbias import scoring
+from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites
+
+
+class Sum:
+    """A model whose log bias is a number that the window spells."""
+
+    def log_bias(self, contexts: np.ndarray) -> np.ndarray:
+        assert contexts.flags.c_contiguous
+        return contexts.astype(np.float64) @ np.arange(1, contexts.shape[1] + 1) / 10
+
+
+def extract(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
+    """Windows that spell contig, place and strand; every 13th place has an N."""
+    columns = (positions.contig % 4, positions.position % 4, (positions.position // 4) % 4, positions.strand)
+    return np.stack(columns, axis=1).astype(np.uint8), positions.position % 13 != 0
+
+
+def make_sites(n: int = 3000) -> StartSites:
+    rng = np.random.default_rng(5)
+    lengths = (1000, 0, 500, 2000)
+    ends = []
+    for _ in range(2):
+        contig = rng.choice([0, 2, 3], n).astype(np.int32)
+        position = (rng.random(n) * np.array(lengths)[contig]).astype(np.int32)
+        bits = rng.choice([PRESENT, PRESENT | CLIPPED, 0], n, p=[0.8, 0.1, 0.1]) | np.where(rng.random(n) < 0.5, REVERSE, 0)
+        ends.append(EndSites(np.where(bits & PRESENT, contig, -1).astype(np.int32), position, bits.astype(np.uint8)))
+    return StartSites(("a", "b", "c", "d"), lengths, np.zeros(n, np.int32), None, tuple(ends))
+
+
+def test_threads_and_batches_change_nothing() -> None:
+    contexts = np.random.default_rng(1).integers(0, 4, (10_000, 21)).astype(np.uint8)
+    expected = Sum().log_bias(contexts)
+    for threads in (1, 2, 3):
+        assert (scoring.score(Sum(), contexts, threads=threads, batch=777) == expected).all()
+        assert (scoring.score(Sum(), contexts[::2], threads=threads) == expected[::2]).all()
+    assert scoring.score(Sum(), contexts[:0]).shape == (0,)
+
+
+def test_positions_with_an_n_are_nan() -> None:
+    n = 5000
+    places = Positions(np.zeros(n, np.int32), np.arange(n), np.zeros(n, np.uint8), np.ones(n))
+    contexts, valid = extract(places)
+    for threads in (1, 2):
+        found = scoring.score_positions(Sum(), extract, places, threads=threads, chunk=611)
+        assert (np.isnan(found) == ~valid).all()
+        assert (found[valid] == Sum().log_bias(contexts[valid])).all()
+
+
+@pytest.mark.parametrize("group", [1 << 28, 1200, 1])
+@pytest.mark.parametrize("skip", [True, False])
+def test_sites_are_scored_once_and_found_again(monkeypatch: pytest.MonkeyPatch, group: int, skip: bool) -> None:
+    monkeypatch.setattr(scoring, "GROUP", group)
+    sites, seen = make_sites(), []
+
+    def counted(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
+        seen.extend(zip(positions.contig.tolist(), positions.position.tolist(), positions.strand.tolist(), strict=True))
+        return extract(positions)
+
+    scores = scoring.score_sites(Sum(), counted, sites, skip_clipped=skip)
+    assert len(seen) == len(set(seen)) == len(scores)
+    for end in sites.ends:
+        strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
+        contexts, valid = extract(Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand))))
+        expected = np.where(valid & ((end.bits & PRESENT) != 0), Sum().log_bias(contexts), np.nan)
+        found = scores.of(end, slice(0, len(sites)))
+        if skip:
+            expected[(end.bits & CLIPPED) != 0] = np.nan
+        assert np.allclose(found, expected, equal_nan=True, atol=1e-6)
+        part = scores.of(end, slice(100, 200))
+        assert np.array_equal(part, found[100:200], equal_nan=True)
+
+
+def test_one_end_only() -> None:
+    sites = make_sites()
+    both, one = (scoring.score_sites(Sum(), extract, sites, ends=ends) for ends in (None, (1,)))
+    assert len(one) < len(both)
+    assert not np.isnan(one.of(sites.ends[1], slice(0, 50))[(sites.ends[1].bits[:50] & (PRESENT | CLIPPED)) == PRESENT]).all()
+    assert one.unscored > 0
