@@ -114,9 +114,6 @@ def check_blocks(annotation: Annotation) -> None:
         assert stepped == covered
 
 
-# ---------------------------------------------------------------- against HTSeq
-
-
 _ODD_NAME = st.sampled_from(["A", "B", "C", "G one", "é", "x;y", "=", " "])
 _NAME = st.sampled_from(["A", "B", "C", "D.1", "é", "E=f"])
 # Each names gene_id and transcript_id in a way that HTSeq takes, under GTF's rules or, without quotes, under both.
@@ -276,9 +273,6 @@ def test_ordinary_lines_need_no_second_reading(data_dir: Path, monkeypatch: pyte
         assert len(load_annotation(path).features) > 20
 
 
-# ---------------------------------------------------------------- reading
-
-
 def test_lines_are_counted_as_htseq_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two = LINE.replace('"A"', '"B"')
     many, few = "#c\n\n" + LINE + LINE.replace("exon", "CDS") * 100_000, "#c\n\n" + (LINE + two) * 3
@@ -377,8 +371,6 @@ def test_joined_identifiers_that_meet(tmp_path: Path) -> None:
     ours = compare(write(tmp_path / "a.gtf", text), id_attributes=("gene_id", "n"))
     assert ours.features.ids == ("A:x:y",)
 
-
-# ---------------------------------------------------------------- bad input
 
 BAD_LINES = [
     ("chr1 src exon 1 2 . + . gene_id x\n", "expected 9 tab-separated columns, found 1 column", "separated by tabs"),

@@ -33,7 +33,10 @@ def any_arrays(cell: str, hidden: int, width: int) -> dict[str, np.ndarray]:
 
 
 def test_backends() -> None:
-    assert [(one.name, one.extra, one.requires) for one in (GRU, LSTM)] == [("gru", "rnn", ("torch",)), ("lstm", "rnn", ("torch",))]
+    assert [(one.name, one.extra, one.requires) for one in (GRU, LSTM)] == [
+        ("gru", "rnn", ("torch",)),
+        ("lstm", "rnn", ("torch",)),
+    ]
     assert (GRU.load(), LSTM.load()) == (GRUModel, LSTMModel)
     # The paper's network: 4-10-4.
     assert parameter_count("gru", 10) == 3 * 10 * (4 + 10 + 2) + 4 * 10 + 4

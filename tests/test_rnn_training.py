@@ -8,7 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs torch (extra rnn)")
+pytest.importorskip("torch", reason="training needs torch (extra rnn)")
+
+import torch
 
 from counterbias import FitReport, InputError, TrainingSet, Window
 from counterbias.testing import planted_log_bias, planted_sample

@@ -99,8 +99,7 @@ def read_starts(sites: StartSites, *, end: End = "both") -> Positions:
 
 def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
     """List the distinct trainable read starts, sorted by contig, position and strand; weight = reads that start there."""
-    keys, counts = np.unique(_keys(sites, end), return_counts=True)
-    return _from_keys(keys, counts.astype(np.float64), sites)
+    return _from_keys(*_distinct(_keys(sites, end)), sites)
 
 
 def draw(sites: StartSites, rng: np.random.Generator, *, scheme: str = "local", end: End = "both", most: int = 100_000) -> Sample:
@@ -118,9 +117,16 @@ def draw(sites: StartSites, rng: np.random.Generator, *, scheme: str = "local", 
     """
     if scheme not in SCHEMES:
         raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
-    starts = read_starts(sites, end=end) if scheme == "paper" else unique_starts(sites, end=end)
-    if len(starts) > most:
-        starts = starts.take(np.sort(rng.choice(len(starts), size=most, replace=False)))
+    keys = _keys(sites, end)
+    if scheme == "paper":
+        keys.sort()
+        counts = np.ones(len(keys))
+    else:
+        keys, counts = _distinct(keys)
+    if len(keys) > most:
+        rows = np.sort(rng.choice(len(keys), size=most, replace=False))
+        keys, counts = keys[rows], counts[rows]
+    starts = _from_keys(keys, counts, sites)
     copies = 1 if scheme == "paper" else 2
     weight = np.sqrt(starts.weight) if scheme == "local" else np.ones(len(starts))
     foreground = Positions(starts.contig, starts.position, starts.strand, weight)
@@ -270,6 +276,14 @@ def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
         strand = (one.bits[rows] & REVERSE) != 0
         parts.append(2 * (offsets[one.contig[rows]] + one.position[rows]) + strand)
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Sort keys (in place) and give the distinct ones with their numbers."""
+    keys.sort()
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1])))
+    counts = np.diff(first, append=len(keys)).astype(np.float64)
+    return keys[first], counts
 
 
 def _offsets(sites: StartSites) -> NDArray[np.int64]:

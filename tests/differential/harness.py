@@ -71,7 +71,7 @@ def _outcome(status: int, out: str, err: str, folder: Path) -> Outcome:
 def content(path: Path) -> bytes:
     """Give a file's bytes, uncompressed where it is a BAM file: how well blocks are packed is nobody's business."""
     data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".bam" and data else data
+    return gzip.decompress(data) if path.suffix == ".bam" and data.startswith(b"\x1f\x8b") else data
 
 
 def _status(stop: SystemExit) -> int:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
 from numba import njit
+
+from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
 
 _ZERO, _ONE, _LIMIT = np.float32(0.0), np.float32(1.0), np.float32(60.0)
 _LOGISTIC, _TANH = np.float32(-1.0 / math.log(2.0)), np.float32(-2.0 / math.log(2.0))
@@ -192,7 +193,7 @@ def _readout(hidden, width, flat, readout, values, weights, errors, observed):
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
 def _products(left, at_left, right, at_right, rows, row, width, gradient, at):
-    """Add to ``gradient[at : at + rows]`` the products of one row of ``left`` with rows of ``right``, summed over steps and windows."""
+    """Add to ``gradient[at : at + rows]`` one row of ``left`` times rows of ``right``, summed over steps and windows."""
     for k in range(rows):
         start = at_right + k * row
         one = splat(_ZERO)

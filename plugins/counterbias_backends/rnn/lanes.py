@@ -1,7 +1,7 @@
 """A vector of 32 floats as a type that numba's compiled code can calculate with.
 
 LLVM does not find the vector instructions in loops over hidden units by itself: the same network is ten times slower in scalar
-code. So the kernels here say it: 32 windows go side by side, one per lane, and every value of the network is a :data:`lanes_type`.
+code. So the kernels here say it: 32 windows go side by side, one per lane; every value of the network is a :data:`lanes_type`.
 ``+ - * /`` work between vectors and between a vector and a float32. Multiplications and additions may be fused; nothing is
 reordered, so that a result depends on the machine only.
 """

@@ -1,9 +1,9 @@
 """Score windows with two fitted character networks, without torch.
 
 In: the parameters of the foreground and the background network, and windows. Out: ln p_f − ln p_b per window.
-Three things make it fast: 32 windows go side by side (:mod:`.lanes`), the states after each of the 4^7 possible beginnings of a window
-are calculated once per model and looked up, and logarithms are taken of products of several steps. States are float32; the
-sum agrees with torch in double precision to better than 1e-5 (tests/test_rnn_scoring.py).
+Three things make it fast: 32 windows go side by side (:mod:`.lanes`), the states after each of the 4^7 possible beginnings of a
+window are calculated once per model and looked up, and logarithms are taken of products of several steps. States are float32;
+the sum agrees with torch in double precision to better than 1e-5 (tests/test_rnn_scoring.py).
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
-from counterbias_backends.rnn.parameters import Parameters, gate_count
 from numba import njit
 from numpy.typing import NDArray
+
+from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
+from counterbias_backends.rnn.parameters import Parameters, gate_count
 
 #: Bases whose states are kept in a table: 4^7 rows; an eighth would cost four times the memory to save one step of 14.
 PREFIX = 7
 
-# Exponents of 2 beyond which a gate, or the odds of a letter, change no more. GATE: products of two factors (1 + 2^38) fit float32.
+# Exponents of 2 beyond which a gate, or the odds of a letter, change no more. GATE: the product of two factors (1 + 2^38) fits
+# float32 and leaves room.
 # ODDS and FLUSH: the product of 6 steps of both networks, at most 2^(6 × 162), fits float64.
 _GATE, _ODDS, _FLUSH = np.float32(38.0), np.float32(80.0), 6
 _ONE = np.float32(1.0)
@@ -34,7 +36,7 @@ class Packed:
     Gates are scaled so that a logistic gate is 1 / (1 + 2^a) and a tanh gate (1 − 2^a) / (1 + 2^a).
 
     Args:
-        gates: (2, hidden · gates · (4 + hidden)), per unit and gate its weights of the four letters (biases included) and of the units.
+        gates: (2, hidden · gates · (4 + hidden)), per unit and gate the weights of letters (biases included) and of units.
         bias: (2, hidden), the bias that the reset gate of a GRU multiplies; zeros for an LSTM.
         readout: (2, 3 · hidden), log2 odds of A, C, G against T per unit.
         offset: (2, 3), log2 odds at a state of 0.
@@ -138,7 +140,7 @@ def _advance(contexts, first, last, states, logs, hidden, gates, bias, readout, 
 
     Args:
         contexts: uint8 (n, width).
-        states, logs: float32 (2, 4^first, state), float64 (4^first,): what came before, by the code of the columns before ``first``.
+        states, logs: float32 (2, 4^first, state), float64 (4^first,): after each code of the columns before ``first``.
         cell: None for a GRU, 0 for an LSTM; the type decides which of them is compiled.
         out_logs: float64 (n,), written: ln p_f − ln p_b of columns ``0:last``.
         out_states: float32 (2, n, state), written; with (2, 0, state) not wanted.
@@ -207,7 +209,8 @@ def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
     inner = double["bias_hh"].reshape(gates, hidden)
     if network.cell == "gru":
         outer[tanh_gate] = inner[tanh_gate]
-    letters = double["weight_ih"].reshape(gates, hidden, 4) + (double["bias_ih"].reshape(gates, hidden) + inner - outer)[..., None]
+    bias = double["bias_ih"].reshape(gates, hidden) + inner - outer
+    letters = double["weight_ih"].reshape(gates, hidden, 4) + bias[..., None]
     both = np.concatenate([letters, double["weight_hh"].reshape(gates, hidden, hidden)], axis=2) * scale[:, None, None]
     odds = (double["readout_weight"][:3] - double["readout_weight"][3]) / math.log(2.0)
     offset = (double["readout_bias"][:3] - double["readout_bias"][3]) / math.log(2.0)
@@ -257,7 +260,7 @@ class Scorer:
         self._run((words & 3).astype(np.uint8), 0, self._prefix, self._packed.start, np.zeros(1), self._logs, self._states)
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score windows: uint8 (n, width) → float64 (n,), ln p_f − ln p_b in nats. Raises ValueError for anything but such windows."""
+        """Score windows, ln p_f − ln p_b in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""
         contexts = np.ascontiguousarray(contexts, dtype=np.uint8)
         if contexts.ndim != 2 or contexts.shape[1] != self.width:
             raise ValueError(f"contexts of shape {contexts.shape} instead of (n, {self.width})")

@@ -1,8 +1,8 @@
 """Train character networks: which windows, how long, which hidden size.
 
-In: a training set. Out: the parameters of the foreground and the background network and how training went. Each network is trained
-on its own, with a seed of its own, so that neither the number of threads nor other candidates change it. torch draws the first
-parameters and owns the optimiser; the gradient is compiled code (:mod:`.gradients`). No global setting of torch is touched.
+In: a training set. Out: the parameters of the foreground and the background network and how training went. Each network is
+trained on its own, with a seed of its own, so that the number of threads does not change it. torch draws the first parameters
+and owns the optimiser; the gradient is compiled code (:mod:`.gradients`). No global setting of torch is touched.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def _split(
     both = ((sample.foreground, sample.foreground_weight), (sample.background, sample.background_weight))
     for role, (contexts, _) in zip(("read starts", "background windows"), both, strict=True):
         if len(contexts) < 2:
-            raise InputError(f"{len(contexts)} {role} are too few to train a network", remedy="use --bias-model pwm or more reads")
+            raise InputError(
+                f"{len(contexts)} {role} are too few to train a network", remedy="use --bias-model pwm or more reads"
+            )
     held_out = sample.validation
     apart = held_out is not None and min(len(held_out.foreground), len(held_out.background)) >= MIN_VALIDATION
     parts = []

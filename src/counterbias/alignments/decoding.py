@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from counterbias.alignments.native import load_i32, load_u8, load_u16, load_u64
+from counterbias.alignments.native import load_i32, load_u8, load_u16, load_u64, prefetch, store_i64
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 
 #: Columns of a row.
@@ -50,27 +50,35 @@ PROBLEMS = {
 }
 
 
-@njit(cache=True, nogil=True)
-def _fields_end(data: Any, start: Any) -> Any:
-    """Give the offset at which the tags start, -1 where a length is impossible. The first 36 bytes must be there."""
-    length = load_i32(data, start + 20)
-    name = load_u8(data, start + 12)
-    end = start + 36 + name + 4 * load_u16(data, start + 16) + (length + 1) // 2 + length
-    if name < 1 or length < 0 or end > start + 4 + load_i32(data, start):
+#: Helpers take addresses of records, never arrays; they are compiled into the loops that call them.
+helper = njit(nogil=True)
+
+
+@helper
+def _fields_end(start: Any) -> Any:
+    """Give the address at which a record's tags start, -1 where a length is impossible. The first 36 bytes must be there."""
+    length = load_i32(start + 20)
+    name = load_u8(start + 12)
+    end = start + 36 + name + 4 * load_u16(start + 16) + ((length + 1) >> 1) + length
+    if name < 1 or length < 0 or end > start + 4 + load_i32(start):
         return -1
     return end
 
 
-@njit(cache=True, nogil=True)
-def same_name(data: Any, first: Any, second: Any) -> Any:
+@helper
+def same_name(first: Any, second: Any) -> Any:
     """Tell whether two records, whose names lie within them, have the same name."""
-    length = load_u8(data, first + 12)
-    if length != load_u8(data, second + 12):
+    length = load_u8(first + 12)
+    if length != load_u8(second + 12):
         return False
-    for i in range(36, 36 + length):  # noqa: SIM110  (compiled)
-        if load_u8(data, first + i) != load_u8(data, second + i):
+    place = 36
+    while length >= 8:
+        if load_u64(first + place) != load_u64(second + place):
             return False
-    return True
+        place += 8
+        length -= 8
+    # Bytes behind the name are shifted out; what is read of them lies within the record or the buffer's slack.
+    return length == 0 or ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * length)) == 0
 
 
 @njit(cache=True, nogil=True)
@@ -80,29 +88,33 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
     With ``keep_groups`` the last group of records with one name is left for the next batch, since it may go on there.
     Records that take no part in pairing do not separate groups. Gives (records, where the rest starts, problem or 0).
     """
+    base = data.ctypes.data
     count = 0
     here = start
     while here + 4 <= end:
-        size = load_i32(data, here)
+        size = load_i32(base + here)
         if size < 32 or size > MAX_RECORD:
             return count, here, BAD_SIZE
         if here + 4 + size > end:
-            if here + 36 <= end and _fields_end(data, here) < 0:
+            if here + 36 <= end and _fields_end(base + here) < 0:
                 return count, here, BAD_LENGTHS
             break
+        # Records are about equally long, so this is roughly where one of the next lies.
+        prefetch(base + here + 5 * size)
         offsets[count] = here
         count += 1
         here += 4 + size
     if not keep_groups:
         return count, here, 0
     last = count - 1
-    while last >= 0 and primary_only and (load_u16(data, offsets[last] + 18) & NOT_PRIMARY) != 0:
+    while last >= 0 and primary_only and (load_u16(base + offsets[last] + 18) & NOT_PRIMARY) != 0:
         last -= 1
     first = max(last, 0)
     for i in range(last - 1, -1, -1):
-        if primary_only and (load_u16(data, offsets[i] + 18) & NOT_PRIMARY) != 0:
+        record = base + offsets[i]
+        if primary_only and (load_u16(record + 18) & NOT_PRIMARY) != 0:
             continue
-        if _fields_end(data, offsets[i]) < 0 or not same_name(data, offsets[i], offsets[last]):
+        if _fields_end(record) < 0 or not same_name(record, base + offsets[last]):
             break
         first = i
     if count > 0:
@@ -110,12 +122,12 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
     return first, here, 0
 
 
-@njit(cache=True, nogil=True)
-def _next_tag(data: Any, here: Any, end: Any) -> Any:
+@helper
+def _next_tag(here: Any, end: Any) -> Any:
     """Give where the tag after the one at ``here`` starts, -1 where it is malformed."""
     if here + 4 > end:
         return -1
-    kind = load_u8(data, here + 2)
+    kind = load_u8(here + 2)
     here += 3
     if kind == 65 or kind == 99 or kind == 67:  # A c C
         here += 1
@@ -126,14 +138,14 @@ def _next_tag(data: Any, here: Any, end: Any) -> Any:
     elif kind == 100:  # d
         here += 8
     elif kind == 90 or kind == 72:  # Z H
-        while here < end and load_u8(data, here) != 0:
+        while here < end and load_u8(here) != 0:
             here += 1
         here += 1
     elif kind == 66:  # B
         if here + 5 > end:
             return -1
-        kind = load_u8(data, here)
-        count = load_i32(data, here + 1)
+        kind = load_u8(here)
+        count = load_i32(here + 1)
         if kind == 99 or kind == 67:
             size = 1
         elif kind == 115 or kind == 83:
@@ -150,45 +162,45 @@ def _next_tag(data: Any, here: Any, end: Any) -> Any:
     return here if here <= end else -1
 
 
-@njit(cache=True, nogil=True)
-def _hits(data: Any, here: Any) -> Any:
+@helper
+def _hits(here: Any) -> Any:
     """Tell whether the well-formed NH tag at ``here`` says more than 1."""
-    kind = load_u8(data, here + 2)
+    kind = load_u8(here + 2)
     here += 3
     if kind == 67:  # C
-        value = load_u8(data, here)
+        value = load_u8(here)
     elif kind == 99:  # c
-        value = load_u8(data, here)
+        value = load_u8(here)
         value = value - 256 if value > 127 else value
     elif kind == 83:  # S
-        value = load_u16(data, here)
+        value = load_u16(here)
     elif kind == 115:  # s
-        value = load_u16(data, here)
+        value = load_u16(here)
         value = value - 65536 if value > 32767 else value
     elif kind == 105:  # i
-        value = load_i32(data, here)
+        value = load_i32(here)
     elif kind == 73:  # I
-        value = load_i32(data, here) & 0xFFFFFFFF
+        value = load_i32(here) & 0xFFFFFFFF
     elif kind == 102:  # f: positive floats are ordered as their bits are, up to infinity
-        value = load_i32(data, here)
+        value = load_i32(here)
         value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
     else:
         return NH_INVALID
     return NH_MANY if value > 1 else NH_ONE
 
 
-@njit(cache=True, nogil=True)
-def _read_tags(data: Any, here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
+@helper
+def _read_tags(here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
     """Look for NH and, if wanted, CG. Gives (what NH says, where CG starts or -1, problem or 0)."""
     hits = NH_ABSENT
     cigar = np.int64(-1)
     while here < end:
-        following = _next_tag(data, here, end)
+        following = _next_tag(here, end)
         if following < 0:
             return hits, cigar, BAD_TAGS
-        tag = load_u16(data, here)
+        tag = load_u16(here)
         if tag == 0x484E and hits == NH_ABSENT:  # NH
-            hits = _hits(data, here)
+            hits = _hits(here)
             if not want_cigar and not check_all:
                 break
         elif tag == 0x4743 and want_cigar and cigar < 0:  # CG
@@ -197,26 +209,26 @@ def _read_tags(data: Any, here: Any, end: Any, want_cigar: Any, check_all: Any) 
     return hits, cigar, 0
 
 
-@njit(cache=True, nogil=True)
-def _long_cigar(data: Any, start: Any, operations: Any) -> Any:
+@helper
+def _long_cigar(start: Any, operations: Any) -> Any:
     """Tell whether the CIGAR may be a placeholder for one in the tag CG: all bases soft-clipped first."""
-    if operations == 0 or load_i32(data, start + 4) < 0 or load_i32(data, start + 8) < 0:
+    if operations == 0 or load_i32(start + 4) < 0 or load_i32(start + 8) < 0:
         return False
-    first = load_i32(data, start + 36 + load_u8(data, start + 12)) & 0xFFFFFFFF
-    return (first & 15) == 4 and (first >> 4) == load_i32(data, start + 20)
+    first = load_i32(start + 36 + load_u8(start + 12)) & 0xFFFFFFFF
+    return (first & 15) == 4 and (first >> 4) == load_i32(start + 20)
 
 
-@njit(cache=True, nogil=True)
-def _hash_name(data: Any, here: Any, length: Any) -> Any:
+@helper
+def _hash_name(here: Any, length: Any) -> Any:
     """Hash bytes, eight at a time; bytes read beyond the end are masked out."""
     value = np.uint64(length) * np.uint64(0x9E3779B97F4A7C15)
     while length >= 8:
-        value = (value ^ load_u64(data, here)) * np.uint64(0xFF51AFD7ED558CCD)
+        value = (value ^ load_u64(here)) * np.uint64(0xFF51AFD7ED558CCD)
         value ^= value >> np.uint64(32)
         here += 8
         length -= 8
     if length > 0:
-        rest = load_u64(data, here) & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
+        rest = load_u64(here) & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
         value = (value ^ rest) * np.uint64(0xFF51AFD7ED558CCD)
         value ^= value >> np.uint64(32)
     value *= np.uint64(0xC4CEB9FE1A85EC53)
@@ -231,23 +243,25 @@ def decode(
 
     ``blocks`` must have room for one entry per four bytes of records. Gives (records done, problem or 0).
     """
+    base = data.ctypes.data
+    row = rows.ctypes.data
     filled = 0
     for i in range(count):
-        start = offsets[i]
-        end = start + 4 + load_i32(data, start)
-        contig = load_i32(data, start + 4)
-        position = load_i32(data, start + 8)
-        name_length = load_u8(data, start + 12)
-        mapq = load_u8(data, start + 13)
-        operations = load_u16(data, start + 16)
-        flag = load_u16(data, start + 18)
-        length = load_i32(data, start + 20)
-        next_contig = load_i32(data, start + 24)
-        next_position = load_i32(data, start + 28)
-        tags = _fields_end(data, start)
+        start = base + offsets[i]
+        end = start + 4 + load_i32(start)
+        contig = load_i32(start + 4)
+        position = load_i32(start + 8)
+        name_length = load_u8(start + 12)
+        mapq = load_u8(start + 13)
+        operations = load_u16(start + 16)
+        flag = load_u16(start + 18)
+        length = load_i32(start + 20)
+        next_contig = load_i32(start + 24)
+        next_position = load_i32(start + 28)
+        tags = _fields_end(start)
         if tags < 0:
             return i, BAD_LENGTHS
-        if load_u8(data, start + 35 + name_length) != 0:
+        if load_u8(start + 35 + name_length) != 0:
             return i, BAD_NAME
         if contig < -1 or contig >= contigs or next_contig < -1 or next_contig >= contigs:
             return i, BAD_CONTIG
@@ -256,22 +270,22 @@ def decode(
                 return i, NOT_PAIRED
             if (flag & (READ1 | READ2)) == 0:
                 return i, NEITHER_READ
-        placeholder = _long_cigar(data, start, operations)
-        hits, tag, problem = _read_tags(data, tags, end, placeholder, check_tags)
+        placeholder = _long_cigar(start, operations)
+        hits, tag, problem = _read_tags(tags, end, placeholder, check_tags)
         if problem != 0:
             return i, problem
         cigar = start + 36 + name_length
-        if tag >= 0 and load_u8(data, tag + 2) == 66 and (load_u8(data, tag + 3) | 32) == 105:
+        if tag >= 0 and load_u8(tag + 2) == 66 and (load_u8(tag + 3) | 32) == 105:
             # htslib's rule: the tag must hold at least as many operations as the placeholder.
-            if load_i32(data, tag + 4) >= operations:
-                operations = load_i32(data, tag + 4)
+            if load_i32(tag + 4) >= operations:
+                operations = load_i32(tag + 4)
                 cigar = tag + 8
         aligned = (flag & UNMAPPED) == 0
         first_block[i] = filled
         here = position
         query = np.int64(0)
         for k in range(operations):
-            word = load_i32(data, cigar + 4 * k) & 0xFFFFFFFF
+            word = load_i32(cigar + 4 * k) & 0xFFFFFFFF
             size = word >> 4
             operation = word & 15
             if operation == 0 or operation >= 7:  # M = X
@@ -304,26 +318,28 @@ def decode(
             if (flag & REVERSE_FLAG) != 0:
                 bits |= REVERSE
                 if operations > 0:
-                    word = load_i32(data, cigar + 4 * (operations - 1)) & 0xFFFFFFFF
+                    word = load_i32(cigar + 4 * (operations - 1)) & 0xFFFFFFFF
                 five = (blocks[filled - 1] & 0xFFFFFFFF) - 1 if filled > first_block[i] else position
             else:
                 if operations > 0:
-                    word = load_i32(data, cigar) & 0xFFFFFFFF
+                    word = load_i32(cigar) & 0xFFFFFFFF
                 five = blocks[first_block[i]] >> 32 if filled > first_block[i] else position
             if ((word & 15) == 4 or (word & 15) == 5) and (word >> 4) > 0:
                 bits |= CLIPPED
             elif trainable:
                 bits |= TRAINABLE
-        rows[i, NAME] = _hash_name(data, start + 36, name_length - 1)
-        rows[i, HERE] = contig << 32 | position if aligned else np.int64(-1)
-        rows[i, NEXT] = (
-            next_contig << 32 | (next_position & 0xFFFFFFFF) if (flag & (PAIRED_FLAG | MATE_UNMAPPED)) == PAIRED_FLAG and next_contig >= 0 else np.int64(-1)
-        )
-        rows[i, INFO] = flag | mapq << MAPQ_SHIFT | bits << BITS_SHIFT | hits << NH_SHIFT
-        rows[i, FIVE] = five
-        rows[i, SET] = SET_NONE
-        rows[i, TLEN] = load_i32(data, start + 32)
-        rows[i, END] = max(here, position + 1)
+        store_i64(row + 8 * NAME, _hash_name(start + 36, name_length - 1))
+        store_i64(row + 8 * HERE, contig << 32 | position if aligned else np.int64(-1))
+        following = np.int64(-1)
+        if (flag & (PAIRED_FLAG | MATE_UNMAPPED)) == PAIRED_FLAG and next_contig >= 0:
+            following = next_contig << 32 | (next_position & 0xFFFFFFFF)
+        store_i64(row + 8 * NEXT, following)
+        store_i64(row + 8 * INFO, flag | mapq << MAPQ_SHIFT | bits << BITS_SHIFT | hits << NH_SHIFT)
+        store_i64(row + 8 * FIVE, five)
+        store_i64(row + 8 * SET, SET_NONE)
+        store_i64(row + 8 * TLEN, load_i32(start + 32))
+        store_i64(row + 8 * END, max(here, position + 1))
+        row += 8 * COLUMNS
     first_block[count] = filled
     return count, 0
 

@@ -153,11 +153,11 @@ def is_bgzf(head: bytes) -> bool:
 
 def _open(path: str) -> Any:
     if path == "-":
-        return getattr(sys.stdin, "buffer", None) or open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
+        return getattr(sys.stdin, "buffer", None) or open(0, "rb", buffering=0, closefd=False)
     if os.path.isdir(path):
         raise InputError("this is a folder, not an alignment file", file=path)
     try:
-        return open(path, "rb", buffering=0)  # noqa: SIM115
+        return open(path, "rb", buffering=0)
     except FileNotFoundError:
         raise InputError("there is no such file", file=path) from None
     except OSError as error:

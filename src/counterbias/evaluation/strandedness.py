@@ -21,7 +21,7 @@ STRANDED_SHARE = 0.9
 #: A library with a share between one minus this and this is unstranded.
 UNSTRANDED_SHARE = 0.7
 #: Share of fragments without feature, among these and the assigned ones, that is worth a remark in a stranded count.
-SUSPICIOUS_NO_FEATURE = 0.4
+SUSPICIOUS_NO_FEATURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,14 @@ from counterbias.model_file import ModelFile, Training
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
 from counterbias.records import CLIPPED, PRESENT, Features, Positions, SampleCounts, StartSites
 from counterbias.scoring import SiteScores, score_positions, score_sites
-from counterbias.weights import FragmentLengths, FragmentWeights, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.weights import (
+    FragmentLengths,
+    FragmentWeights,
+    effective_lengths,
+    fragment_lengths,
+    fragment_weights,
+    weighted_counts,
+)
 from counterbias.writers.qc import build_qc
 
 #: Packages whose versions stand in the QC file.

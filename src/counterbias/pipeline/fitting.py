@@ -21,7 +21,7 @@ from counterbias.evaluation import composition, folds, measures, units
 from counterbias.model import BiasModel, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.plugins import Manager
-from counterbias.records import Features, FitReport, Positions, StartSites, Tiles, Window
+from counterbias.records import Features, FitReport, Positions, StartSites, Tiles, TrainingSet, Window
 from counterbias.sampling import Assembled, End
 from counterbias.scoring import score, score_positions
 from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
@@ -180,8 +180,7 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     report = None
     if fitted is None:
         model = context.kind.model(context.kind.window, context.kind.options)
-        _refuse_empty(assembled)
-        report = model.fit(assembled.training, np.random.default_rng([context.seed, 2, number]))
+        report = model.fit(_learnable(assembled), np.random.default_rng([context.seed, 2, number]))
     else:
         model = fitted.end(number).model
     timed("training", time.perf_counter() - begin)
@@ -194,12 +193,18 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     return end
 
 
-def _refuse_empty(assembled: Assembled) -> None:
-    if not len(assembled.training.foreground) or not len(assembled.training.background):
-        raise InputError(
-            "no read start can be learnt from: none of the assigned reads is unclipped and uniquely aligned with its window in the genome",
-            remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
-        )
+def _learnable(assembled: Assembled) -> TrainingSet:
+    """Give the training part; where a tiny sample has none, its held-out part, since calibration will not let such a model be used."""
+    training = assembled.training
+    if len(training.foreground) and len(training.background):
+        return training
+    held_out = held_out_set(assembled)
+    if len(held_out.foreground) and len(held_out.background):
+        return held_out
+    raise InputError(
+        "no read start can be learnt from: none of the assigned reads is unclipped and uniquely aligned with its window in the genome",
+        remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
+    )
 
 
 def _sample(
@@ -323,10 +328,8 @@ def _describe(
     end.report.update(_measure(context, end, starts, dealt))
 
 
-def held_out_set(assembled: Assembled) -> Any:
+def held_out_set(assembled: Assembled) -> TrainingSet:
     """Give the held-out windows in the form that plug-ins know."""
-    from counterbias.records import TrainingSet
-
     part = assembled.held_out
     return TrainingSet(
         assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight

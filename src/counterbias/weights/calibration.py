@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 #: Bases per group of starts whose gains are taken as dependent on each other.
 GAIN_BLOCK = 1000
+#: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty would be "corrected" by noise;
+#: the gain of real priming bias is 8 to 40 of them.
+GATE_ERRORS = 3.0
 #: Groups needed before the gain of a model is believed.
 MIN_GROUPS = 10
 
@@ -66,7 +69,7 @@ def calibrate(
 
     Each held-out start competes with its own background windows (row ``origin`` of the foreground): the chance that a model
     with bias b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a model without
-    bias. It must be above zero by two standard errors, over groups of starts (``block``: one number per start), or the model
+    bias. It must be above zero by three standard errors, over groups of starts (``block``: one number per start), or the model
     is not used.
     The slope maximises the same likelihood (conditional logistic regression), within 0 to 1; ``shrink=False`` keeps it
     at 1, ``gate=False`` uses the model whatever its gain.
@@ -78,7 +81,7 @@ def calibrate(
     if gate and groups < MIN_GROUPS:
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
-    if gate and not gain - 2 * error > 0:
+    if gate and not gain - GATE_ERRORS * error > 0:
         reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
     slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
