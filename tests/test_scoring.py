@@ -54,31 +54,28 @@ def test_positions_with_an_n_are_nan() -> None:
 
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])
 @pytest.mark.parametrize("skip", [True, False])
-def test_sites_are_scored_once_and_found_again(monkeypatch: pytest.MonkeyPatch, group: int, skip: bool) -> None:
-    monkeypatch.setattr(scoring, "GROUP", group)
+def test_sites_are_scored_once_and_given_to_every_read(group: int, skip: bool) -> None:
     sites, seen = make_sites(), []
 
     def counted(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
         seen.extend(zip(positions.contig.tolist(), positions.position.tolist(), positions.strand.tolist(), strict=True))
         return extract(positions)
 
-    scores = scoring.score_sites(Sum(), counted, sites, skip_clipped=skip)
-    assert len(seen) == len(set(seen)) == len(scores)
-    for end in sites.ends:
+    scores = scoring.score_reads(Sum(), counted, sites, skip_clipped=skip, group=group)
+    assert len(seen) == len(set(seen)) == scores.sites
+    assert scores.invalid > 0
+    for number, end in enumerate(sites.ends):
         strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
         contexts, valid = extract(Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand))))
         expected = np.where(valid & ((end.bits & PRESENT) != 0), Sum().log_bias(contexts), np.nan)
-        found = scores.of(end, slice(0, len(sites)))
         if skip:
             expected[(end.bits & CLIPPED) != 0] = np.nan
-        assert np.allclose(found, expected, equal_nan=True, atol=1e-6)
-        part = scores.of(end, slice(100, 200))
-        assert np.array_equal(part, found[100:200], equal_nan=True)
+        assert np.allclose(scores.log_bias[number], expected, equal_nan=True, atol=1e-6)
 
 
 def test_one_end_only() -> None:
     sites = make_sites()
-    both, one = (scoring.score_sites(Sum(), extract, sites, ends=ends) for ends in (None, (1,)))
-    assert len(one) < len(both)
-    assert not np.isnan(one.of(sites.ends[1], slice(0, 50))[(sites.ends[1].bits[:50] & (PRESENT | CLIPPED)) == PRESENT]).all()
-    assert one.unscored > 0
+    both, one = (scoring.score_reads(Sum(), extract, sites, ends=ends) for ends in (None, (1,)))
+    assert one.sites < both.sites
+    assert list(one.log_bias) == [1]
+    assert np.array_equal(one.log_bias[1], both.log_bias[1], equal_nan=True)

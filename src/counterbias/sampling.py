@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.records import REVERSE, TRAINABLE, Features, Positions, StartSites, Tiles, TrainingSet, Window
+from counterbias.records import Features, Positions, StartSites, Tiles, TrainingSet, Window
 
 End = Literal["both", 0, 1]
 
 #: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
 SCHEMES = ("local", "paper", "seqbias")
+#: Trainable reads beyond which only part of the genome is sampled.
+MOST_READS = 2_000_000
 #: Background windows of the scheme ``local`` lie within this many bases of their start.
 LOCAL_REACH = 100
 #: Standard deviation of the offset in the scheme ``seqbias``.
@@ -267,15 +270,48 @@ def assemble(
 
 
 def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
-    """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,)."""
+    """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,).
+
+    Beyond :data:`MOST_READS` reads, only those of some blocks of the genome are taken, chosen by a fixed hash of the block, so that time
+    and memory of sampling stop growing with the sample and coverage within a block stays what it is.
+    """
     ends = sites.ends if end == "both" else sites.ends[end : end + 1]
-    offsets = _offsets(sites)
-    parts = []
+    line = _offsets(sites)
+    total = sum(int(_count_trainable(one.bits)) for one in ends)
+    thousandths = 1000 if total <= MOST_READS else max(1, 1000 * MOST_READS // total)
+    keys = np.empty(total, np.int64) if thousandths == 1000 else np.empty(min(total, 2 * MOST_READS), np.int64)
+    used = 0
     for one in ends:
-        rows = np.flatnonzero((one.bits & TRAINABLE) != 0)
-        strand = (one.bits[rows] & REVERSE) != 0
-        parts.append(2 * (offsets[one.contig[rows]] + one.position[rows]) + strand)
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        used = int(_list_trainable(one.contig, one.position, one.bits, line, thousandths, keys, used))
+    return keys[:used]
+
+
+@njit(cache=True, nogil=True)
+def _count_trainable(bits):  # type: ignore[no-untyped-def]
+    """Count the reads that a model may learn from."""
+    count = 0
+    for i in range(len(bits)):
+        if bits[i] & 8:
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # type: ignore[no-untyped-def]
+    """List the keys of trainable reads in the chosen blocks, until there is no more room."""
+    for i in range(len(bits)):
+        if bits[i] & 8 == 0:
+            continue
+        place = line[contig[i]] + position[i]
+        if thousandths < 1000:
+            mixed = np.uint64(place // 50000) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+            if (mixed >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
+                continue
+        if used < len(keys):
+            keys[used] = 2 * place + (1 if bits[i] & 2 else 0)
+            used += 1
+    return used
 
 
 def _distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """Score windows and start sites with a bias model, in batches, on several threads.
 
 A batch never depends on the number of threads, so results do not either. Start sites are scored once per distinct contig,
-position and strand, however many reads begin there, and kept in 8 bytes each.
+position and strand, however many reads begin there.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites
+from counterbias.records import CLIPPED, PRESENT, Positions, StartSites
 
 #: Windows that a model is given at a time.
 BATCH = 65_536
 #: Positions whose windows are held in memory at a time, per thread.
 CHUNK = 262_144
-#: Bases per group of contigs; 2 × this must fit into 32 bits.
-GROUP = 1 << 28
+#: Reads whose starts are sorted at a time, and bases (log2) per bin when the genome is cut into stretches of so many.
+GROUP, BIN_BITS = 1 << 20, 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -85,52 +86,21 @@ def score_positions(
 
 
 @dataclass(frozen=True, slots=True)
-class SiteScores:
-    """Log bias of every distinct start site of some ends, by group of contigs.
-
-    Group ``g`` holds contigs ``bounds[g]`` to ``bounds[g + 1] - 1``, laid end to end.
+class ReadScores:
+    """Log bias of every read of some ends.
 
     Args:
-        bounds: first contig of each group, and the number of contigs at the end.
-        offsets: int64 (contigs,), where each contig begins within its group.
-        keys: per group uint32 (sites,), ascending: 2 × place within the group + strand.
-        log_bias: per group float32 (sites,), nats, NaN where the window holds an N or leaves the contig.
-        skip_clipped: whether reads clipped at their 5' end have no log bias, even where another read starts there.
+        log_bias: per end number float32 (rows,), nats; NaN where the read is missing or could not be scored.
+        sites: number of distinct start sites that were scored.
+        invalid: of these, sites whose window holds an N or leaves the contig.
     """
 
-    bounds: tuple[int, ...]
-    offsets: NDArray[np.int64]
-    keys: tuple[NDArray[np.uint32], ...]
-    log_bias: tuple[NDArray[np.float32], ...]
-    skip_clipped: bool = True
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.keys)
-
-    @property
-    def unscored(self) -> int:
-        """Number of distinct sites whose window holds an N or leaves the contig."""
-        return sum(int(np.isnan(part).sum()) for part in self.log_bias)
-
-    def of(self, end: EndSites, rows: slice) -> NDArray[np.float64]:
-        """Look up the log bias of some reads, float64; NaN where the read is missing or its site was not scored."""
-        contig, position, bits = end.contig[rows], end.position[rows], end.bits[rows]
-        out = np.full(len(contig), np.nan)
-        present = _wanted(bits, self.skip_clipped)
-        for group, keys in enumerate(self.keys):
-            chosen = np.flatnonzero(present & _within(contig, self.bounds, group))
-            if not len(chosen) or not len(keys):
-                continue
-            wanted = _keys(self.offsets, contig[chosen], position[chosen], bits[chosen])
-            # Looked up in ascending order, neighbours share the cache: ten times faster on name-sorted files.
-            order = np.argsort(wanted)
-            chosen, wanted = chosen[order], wanted[order]
-            row = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            out[chosen] = np.where(keys[row] == wanted, self.log_bias[group][row], np.nan)
-        return out
+    log_bias: dict[int, NDArray[np.float32]]
+    sites: int
+    invalid: int
 
 
-def score_sites(
+def score_reads(
     model: Scorer,
     extract: Extract,
     sites: StartSites,
@@ -138,80 +108,79 @@ def score_sites(
     ends: tuple[int, ...] | None = None,
     threads: int = 1,
     skip_clipped: bool = True,
-) -> SiteScores:
-    """Score every distinct start of the given ends (all by default) once.
+    group: int = GROUP,
+) -> ReadScores:
+    """Score the start of every read of the given ends (all by default), each distinct site once.
 
     Where the 5' end of a read is clipped, the fragment did not begin at its first aligned base: with ``skip_clipped`` such
-    reads are not scored (their weight will be 1).
+    reads are not scored (their weight will be 1). Reads are handled in stretches of the genome with about ``group`` reads each, so
+    that the memory needed beside the result (4 bytes per read) does not grow with the sample.
     """
-    bounds, offsets = _groups(sites.contig_lengths)
-    all_keys, all_scores = [], []
-    for group in range(len(bounds) - 1):
-        found = []
-        for number in range(len(sites.ends)) if ends is None else ends:
+    numbers = tuple(range(len(sites.ends))) if ends is None else ends
+    mask = PRESENT | (CLIPPED if skip_clipped else 0)
+    out = {number: np.full(len(sites), np.nan, np.float32) for number in numbers}
+    line = np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
+    histogram = np.zeros(int(line[-1] >> BIN_BITS) + 1, np.int64)
+    for number in numbers:
+        end = sites.ends[number]
+        _count_bins(end.contig, end.position, end.bits, mask, PRESENT, line, BIN_BITS, histogram)
+    scored = invalid = 0
+    for low, high, size in _stretches(histogram, group):
+        keys, rows, used = np.empty(size, np.int64), np.empty(size, np.int64), 0
+        parts = []
+        for number in numbers:
             end = sites.ends[number]
-            wanted = _wanted(end.bits, skip_clipped) & _within(end.contig, bounds, group)
-            found.append(_keys(offsets, end.contig[wanted], end.position[wanted], end.bits[wanted]))
-        keys = np.concatenate(found)
-        del found
-        keys.sort()
-        keys = keys[np.concatenate((np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1]))]
-        all_scores.append(_score_keys(model, extract, keys, (bounds[group], bounds[group + 1]), offsets, threads))
-        all_keys.append(keys)
-    return SiteScores(bounds, offsets, tuple(all_keys), tuple(all_scores), skip_clipped)
+            before = used
+            used = int(_select(end.contig, end.position, end.bits, mask, PRESENT, line, low, high, keys, rows, used))
+            parts.append((number, before, used))
+        order = np.argsort(keys)
+        ordered = keys[order]
+        fresh = np.concatenate((np.ones(min(size, 1), bool), ordered[1:] != ordered[:-1]))
+        found = score_positions(model, extract, _positions(ordered[fresh], line), threads=threads)
+        values = np.empty(size, np.float32)
+        values[order] = found[np.cumsum(fresh) - 1]
+        for number, first, last in parts:
+            out[number][rows[first:last]] = values[first:last]
+        scored, invalid = scored + len(found), invalid + int(np.isnan(found).sum())
+    return ReadScores(out, scored, invalid)
 
 
-def _score_keys(
-    model: Scorer,
-    extract: Extract,
-    keys: NDArray[np.uint32],
-    contigs: tuple[int, int],
-    offsets: NDArray[np.int64],
-    threads: int,
-) -> NDArray[np.float32]:
-    """Score the sites of one group, positions and windows made chunk by chunk."""
-    out = np.empty(len(keys), np.float32)
-
-    def one(first: int) -> None:
-        part = keys[first : first + CHUNK]
-        out[first : first + len(part)] = score_positions(model, extract, _positions(part, *contigs, offsets))
-
-    for _ in in_order(one, iter(range(0, len(keys), CHUNK)), threads):
-        pass
-    return out
+def _stretches(histogram: NDArray[np.int64], group: int) -> Iterator[tuple[int, int, int]]:
+    """Join neighbouring bins up to about ``group`` reads: first place, place after the last, reads."""
+    first, size = 0, 0
+    for number, reads in enumerate(histogram.tolist()):
+        if size and size + reads > group:
+            yield first << BIN_BITS, number << BIN_BITS, size
+            first, size = number, 0
+        size += reads
+    if size:
+        yield first << BIN_BITS, len(histogram) << BIN_BITS, size
 
 
-def _groups(lengths: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.int64]]:
-    """Group neighbouring contigs up to about :data:`GROUP` bases; bounds and each contig's offset within its group."""
-    bounds, offsets, filled = [0], np.zeros(len(lengths), np.int64), 0
-    for contig, length in enumerate(lengths):
-        if filled and filled + length > GROUP:
-            bounds.append(contig)
-            filled = 0
-        offsets[contig] = filled
-        filled += length
-    if lengths:
-        bounds.append(len(lengths))
-    return tuple(bounds), offsets
-
-
-def _wanted(bits: NDArray[np.uint8], skip_clipped: bool) -> NDArray[np.bool_]:
-    return np.asarray((bits & (PRESENT | CLIPPED if skip_clipped else PRESENT)) == PRESENT)
-
-
-def _within(contig: NDArray[np.int32], bounds: tuple[int, ...], group: int) -> NDArray[np.bool_]:
-    return np.asarray((contig >= bounds[group]) & (contig < bounds[group + 1]))
-
-
-def _keys(
-    offsets: NDArray[np.int64], contig: NDArray[np.int32], position: NDArray[np.int32], bits: NDArray[np.uint8]
-) -> NDArray[np.uint32]:
-    return np.asarray(2 * (offsets[contig] + position) + ((bits & REVERSE) != 0), dtype=np.uint32)
-
-
-def _positions(keys: NDArray[np.uint32], first: int, last: int, offsets: NDArray[np.int64]) -> Positions:
-    place = (keys // 2).astype(np.int64)
-    # An empty contig shares its offset with the next one; the later of the two is the right one.
-    contig = first + np.searchsorted(offsets[first:last], place, side="right") - 1
+def _positions(keys: NDArray[np.int64], line: NDArray[np.int64]) -> Positions:
+    """Turn ascending keys, 2 × place on the line that joins all contigs + strand, into positions."""
+    place = keys // 2
+    contig = np.searchsorted(line, place, side="right") - 1
     weight = np.broadcast_to(np.float64(1.0), len(keys))
-    return Positions(contig.astype(np.int32), place - offsets[contig], (keys % 2).astype(np.uint8), weight)
+    return Positions(contig.astype(np.int32), place - line[contig], (keys % 2).astype(np.uint8), weight)
+
+
+@njit(cache=True, nogil=True)
+def _count_bins(contig, position, bits, mask, wanted, line, shift, histogram):  # type: ignore[no-untyped-def]
+    """Count the wanted reads per bin of the joined line."""
+    for i in range(len(bits)):
+        if bits[i] & mask == wanted:
+            histogram[(line[contig[i]] + position[i]) >> shift] += 1
+
+
+@njit(cache=True, nogil=True)
+def _select(contig, position, bits, mask, wanted, line, low, high, keys, rows, used):  # type: ignore[no-untyped-def]
+    """List keys and rows of the wanted reads between two places of the joined line."""
+    for i in range(len(bits)):
+        if bits[i] & mask == wanted:
+            place = line[contig[i]] + position[i]
+            if low <= place < high:
+                keys[used] = 2 * place + (1 if bits[i] & 2 else 0)
+                rows[used] = i
+                used += 1
+    return used

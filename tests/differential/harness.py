@@ -53,7 +53,8 @@ def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", category=UserWarning)
+        # Python's default: the same text from the same place is shown once in a run.
+        warnings.filterwarnings("default", category=UserWarning)
         yield out, err
 
 

@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-#: Windows that are calculated side by side; 32 was the fastest of 16, 32 and 64 on AVX2 and AVX-512.
+#: Windows that are calculated side by side; 32 was the fastest of 16, 32 and 64 on the one processor tried (AVX-512).
 LANES = 32
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)

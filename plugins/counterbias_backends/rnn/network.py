@@ -44,7 +44,7 @@ def initial_parameters(cell: str, hidden: int, width: int, seed: int) -> Paramet
 
     The biases of the gate that keeps its state are drawn so that it forgets over 1 to ``width`` bases (Tallec & Ollivier 2018,
     arXiv:1804.11188). Such states tell the position in the window, which a network has to find out before anything else; without
-    them, networks trained on 10,000 starts or fewer often stayed on that plateau until training was stopped.
+    them, one of two networks trained on 10,000 starts stayed on that plateau until training was stopped.
     """
     generator = torch.Generator().manual_seed(seed)
     flat = torch.empty(parameter_count(cell, hidden), dtype=torch.float32)

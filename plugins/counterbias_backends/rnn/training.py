@@ -135,10 +135,10 @@ def _split(
 ) -> tuple[tuple[tuple[Windows, Windows], tuple[Windows, Windows]], str]:
     """Give training and validation windows of foreground and background, and where validation comes from."""
     both = ((sample.foreground, sample.foreground_weight), (sample.background, sample.background_weight))
-    for role, (contexts, _) in zip(("read starts", "background windows"), both, strict=True):
+    for kind, (contexts, _) in zip(("read starts", "background windows"), both, strict=True):
         if len(contexts) < 2:
             raise InputError(
-                f"{len(contexts)} {role} are too few to train a network", remedy="use --bias-model pwm or more reads"
+                f"{len(contexts)} {kind} are too few to train a network", remedy="use --bias-model pwm or more reads"
             )
     held_out = sample.validation
     apart = held_out is not None and min(len(held_out.foreground), len(held_out.background)) >= MIN_VALIDATION

@@ -38,21 +38,22 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
 
     Gives (blocks found, where the first unlisted block starts, inflated bytes, problem or 0).
     """
+    base = source.ctypes.data
     found = 0
     total = 0
     here = start
     while found < blocks.shape[0] and total < enough and end - here >= 18:
         if source[here] != 31 or source[here + 1] != 139 or source[here + 2] != 8 or (source[here + 3] & 4) == 0:
             return found, here, total, BAD_MAGIC
-        extra_end = here + 12 + load_u16(source, here + 10)
+        extra_end = here + 12 + load_u16(base + here + 10)
         if extra_end > end:
             break
         length = -1
         field = here + 12
         while field + 4 <= extra_end:
-            size = load_u16(source, field + 2)
+            size = load_u16(base + field + 2)
             if source[field] == 66 and source[field + 1] == 67 and size == 2 and field + 6 <= extra_end:
-                length = load_u16(source, field + 4) + 1
+                length = load_u16(base + field + 4) + 1
                 break
             field += 4 + size
         if length < 0:
@@ -61,13 +62,13 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
             return found, here, total, BAD_SIZE
         if here + length > end:
             break
-        inflated = load_i32(source, here + length - 4)
+        inflated = load_i32(base + here + length - 4)
         if inflated < 0 or inflated > MAX_BLOCK:
             return found, here, total, BAD_INFLATED
         blocks[found, 0] = extra_end
         blocks[found, 1] = here + length - 8 - extra_end
         blocks[found, 2] = inflated
-        blocks[found, 3] = load_i32(source, here + length - 8) & 0xFFFFFFFF
+        blocks[found, 3] = load_i32(base + here + length - 8) & 0xFFFFFFFF
         blocks[found, 4] = total
         total += inflated
         found += 1

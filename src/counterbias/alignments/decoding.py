@@ -284,28 +284,41 @@ def decode(
         first_block[i] = filled
         here = position
         query = np.int64(0)
+        covered = np.int64(-1)  # where the covered bases start that are not yet written, and end; and the first of all
+        covered_end = np.int64(-1)
+        first_covered = np.int64(-1)
+        first_word = np.int64(0)
+        word = np.int64(0)
         for k in range(operations):
             word = load_i32(cigar + 4 * k) & 0xFFFFFFFF
+            if k == 0:
+                first_word = word
             size = word >> 4
             operation = word & 15
             if operation == 0 or operation >= 7:  # M = X
                 if operation > 8:
                     return i, BAD_CIGAR
                 if size > 0 and aligned:
-                    if filled > first_block[i] and (blocks[filled - 1] & 0xFFFFFFFF) == here:
-                        blocks[filled - 1] += size
-                    else:
-                        blocks[filled] = here << 32 | (here + size)
-                        filled += 1
+                    if covered_end != here:
+                        if covered_end >= 0:
+                            blocks[filled] = covered << 32 | covered_end
+                            filled += 1
+                        else:
+                            first_covered = here
+                        covered = here
+                    covered_end = here + size
+                    # Checked at once, so that nothing impossible is written.
+                    if covered_end > 0x7FFFFFFF or here < 0:
+                        return i, BAD_POSITION
                 here += size
                 query += size
-                # Checked at once: what was stored above is only right for positions below 2^31.
-                if here > 0x7FFFFFFF and aligned:
-                    return i, BAD_POSITION
             elif operation == 2 or operation == 3:  # D N
                 here += size
             elif operation == 1 or operation == 4:  # I S
                 query += size
+        if covered_end >= 0:
+            blocks[filled] = covered << 32 | covered_end
+            filled += 1
         bits = PRESENT
         five = position
         if aligned:
@@ -313,20 +326,17 @@ def decode(
                 return i, BAD_POSITION
             if operations > 0 and length > 0 and query != length:
                 return i, BAD_CIGAR_LENGTH
-            trainable = filled > first_block[i] and hits <= NH_ONE and (flag & NOT_PRIMARY) == 0
-            word = np.int64(0)
             if (flag & REVERSE_FLAG) != 0:
                 bits |= REVERSE
-                if operations > 0:
-                    word = load_i32(cigar + 4 * (operations - 1)) & 0xFFFFFFFF
-                five = (blocks[filled - 1] & 0xFFFFFFFF) - 1 if filled > first_block[i] else position
+                if covered_end >= 0:
+                    five = covered_end - 1
             else:
-                if operations > 0:
-                    word = load_i32(cigar) & 0xFFFFFFFF
-                five = blocks[first_block[i]] >> 32 if filled > first_block[i] else position
+                word = first_word
+                if covered_end >= 0:
+                    five = first_covered
             if ((word & 15) == 4 or (word & 15) == 5) and (word >> 4) > 0:
                 bits |= CLIPPED
-            elif trainable:
+            elif covered_end >= 0 and hits <= NH_ONE and (flag & NOT_PRIMARY) == 0:
                 bits |= TRAINABLE
         store_i64(row + 8 * NAME, _hash_name(start + 36, name_length - 1))
         store_i64(row + 8 * HERE, contig << 32 | position if aligned else np.int64(-1))

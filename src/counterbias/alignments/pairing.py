@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, same_name
-from counterbias.alignments.native import load_i32, load_u8, load_u64, store_u64, with_slack
+from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, helper, same_name
+from counterbias.alignments.native import load_i32, load_i64, load_u8, store_i64, with_slack
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
 #: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: a row's INFO, -1 where missing. OVERLAP: its SET.
@@ -21,6 +21,8 @@ from counterbias.alignments.native import load_i32, load_u8, load_u64, store_u64
 WHERE, STATE, OVERLAP, RECORD = range(4)
 MATE = 4
 FRAGMENT_COLUMNS = 8
+#: Bytes of a row.
+ROW = 8 * COLUMNS
 
 #: A SET from here downwards points to members in a pool: ``pool[FIRST_POOLED - SET]`` is their number, they follow.
 FIRST_POOLED = -3
@@ -33,76 +35,70 @@ USED, ARENA, NOTES, RANKS, AMBIGUOUS, FIRST_AMBIGUOUS = range(6)
 DONE, POOL_FULL, NOTES_FULL, SPILL_FULL = range(4)
 
 
-@njit(cache=True, nogil=True)
-def _set_mate(fragments: Any, fragment: Any, rows: Any, i: Any, record: Any, overlap: Any) -> Any:
-    """Write one mate into a fragment, on the side its flag says."""
-    side = 0 if (rows[i, INFO] & READ1) != 0 else MATE
-    here = rows[i, HERE]
-    fragments[fragment, side] = -1 if here == -1 else (here >> 32) << 32 | rows[i, FIVE]
-    fragments[fragment, side + STATE] = rows[i, INFO]
-    fragments[fragment, side + OVERLAP] = overlap
-    fragments[fragment, side + RECORD] = record
+@helper
+def _set_mate(fragment: Any, row: Any, record: Any, overlap: Any, paired: Any) -> Any:
+    """Write one mate into the fragment at an address, on the side its flag says."""
+    info = load_i64(row + 8 * INFO)
+    if paired and (info & READ1) == 0:
+        fragment += 8 * MATE
+    here = load_i64(row + 8 * HERE)
+    store_i64(fragment + 8 * WHERE, -1 if here == -1 else (here >> 32) << 32 | load_i64(row + 8 * FIVE))
+    store_i64(fragment + 8 * STATE, info)
+    store_i64(fragment + 8 * OVERLAP, overlap)
+    store_i64(fragment + 8 * RECORD, record)
 
 
-@njit(cache=True, nogil=True)
-def _clear(fragments: Any, fragment: Any) -> Any:
-    """Make a fragment of two missing mates."""
-    for side in range(0, 8, MATE):
-        fragments[fragment, side] = -1
-        fragments[fragment, side + STATE] = -1
-        fragments[fragment, side + OVERLAP] = -1
-        fragments[fragment, side + RECORD] = -1
+@helper
+def _clear(fragment: Any) -> Any:
+    """Make the fragment at an address one of two missing mates."""
+    for place in range(0, 64, 8):
+        store_i64(fragment + place, np.int64(-1))
 
 
-@njit(cache=True, nogil=True)
-def _are_mates(rows: Any, first: Any, second: Any) -> Any:
-    """Tell whether two records of one name are mates, as htseq-count judges."""
-    if ((rows[first, INFO] ^ rows[second, INFO]) & READ1) == 0:
+@helper
+def _are_mates(first: Any, second: Any) -> Any:
+    """Tell whether two rows of one name, given by address, are mates, as htseq-count judges."""
+    if ((load_i64(first + 8 * INFO) ^ load_i64(second + 8 * INFO)) & READ1) == 0:
         return False
-    if (rows[first, HERE] == -1) != (rows[second, NEXT] == -1) or (rows[first, NEXT] == -1) != (rows[second, HERE] == -1):
+    first_here, first_next = load_i64(first + 8 * HERE), load_i64(first + 8 * NEXT)
+    second_here, second_next = load_i64(second + 8 * HERE), load_i64(second + 8 * NEXT)
+    if (first_here == -1) != (second_next == -1) or (first_next == -1) != (second_here == -1):
         return False
-    if rows[first, HERE] == -1 or rows[second, HERE] == -1:
+    if first_here == -1 or second_here == -1:
         return True
-    return rows[first, HERE] == rows[second, NEXT] and rows[second, HERE] == rows[first, NEXT]
+    return first_here == second_next and second_here == first_next
 
 
 @njit(cache=True, nogil=True)
 def pair_by_name(
-    data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any
+    data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any, group: Any
 ) -> Any:
     """Join adjacent records of one name; single-end records become fragments of their own.
 
     ``missing`` gets (fragment, row) of each record whose flag promises an aligned mate that its group does not hold.
-    Gives (fragments, missing mates).
+    ``group`` is room for the numbers of one group's records. Gives (fragments, missing mates).
     """
+    base = data.ctypes.data
+    row = rows.ctypes.data
+    fragment = fragments.ctypes.data
     made = 0
     lost = 0
-    if not paired:
-        for i in range(count):
-            _clear(fragments, i)
-            here = rows[i, HERE]
-            fragments[i, WHERE] = -1 if here == -1 else (here >> 32) << 32 | rows[i, FIVE]
-            fragments[i, STATE] = rows[i, INFO]
-            fragments[i, OVERLAP] = rows[i, SET]
-            fragments[i, RECORD] = i
-        return count, 0
-    group = np.empty(64, dtype=np.int64)
     i = 0
     while i < count:
         size = 0
         first = i
-        while i < count:
-            if not (primary_only and (rows[i, INFO] & NOT_PRIMARY) != 0):
-                if size > 0:
-                    # The hash is a shortcut only: names that agree in it are compared byte by byte.
-                    if rows[i, NAME] != rows[first, NAME] or not same_name(data, offsets[i], offsets[first]):
-                        break
-                else:
+        if not paired:
+            group[0] = i
+            size = 1
+            i += 1
+        while i < count and paired:
+            here = row + ROW * i
+            if not (primary_only and (load_i64(here + 8 * INFO) & NOT_PRIMARY) != 0):
+                if size == 0:
                     first = i
-                if size == group.size:
-                    larger = np.empty(2 * size, dtype=np.int64)
-                    larger[:size] = group
-                    group = larger
+                # The hash is a shortcut only: names that agree in it are compared byte by byte.
+                elif load_i64(here + 8 * NAME) != load_i64(row + ROW * first + 8 * NAME) or not same_name(base + offsets[i], base + offsets[first]):
+                    break
                 group[size] = i
                 size += 1
             i += 1
@@ -110,25 +106,27 @@ def pair_by_name(
             one = group[a]
             if one < 0:
                 continue
-            _clear(fragments, made)
-            _set_mate(fragments, made, rows, one, one, rows[one, SET])
+            here = row + ROW * one
+            _clear(fragment)
+            _set_mate(fragment, here, one, load_i64(here + 8 * SET), paired)
             found = False
             for b in range(a + 1, size):
                 other = group[b]
-                if other >= 0 and _are_mates(rows, one, other):
-                    _set_mate(fragments, made, rows, other, other, rows[other, SET])
+                if other >= 0 and _are_mates(here, row + ROW * other):
+                    _set_mate(fragment, row + ROW * other, other, load_i64(row + ROW * other + 8 * SET), paired)
                     group[b] = -1
                     found = True
                     break
-            if not found and rows[one, NEXT] != -1:
+            if paired and not found and load_i64(here + 8 * NEXT) != -1:
                 missing[lost, 0] = made
                 missing[lost, 1] = one
                 lost += 1
+            fragment += 8 * FRAGMENT_COLUMNS
             made += 1
     return made, lost
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _key(name: Any, here: Any, following: Any, which: Any) -> Any:
     """Hash what identifies a record as someone's mate."""
     value = np.uint64(name) + np.uint64(here) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(following) * np.uint64(0xC2B2AE3D27D4EB4F)
@@ -167,11 +165,23 @@ def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any
     return -1, 0, used
 
 
-@njit(cache=True, nogil=True)
-def _copy(source: Any, start: Any, target: Any, place: Any, size: Any) -> Any:
+@helper
+def _copy(source: Any, target: Any, size: Any) -> Any:
     """Copy bytes eight at a time; up to seven bytes of the target's slack are overwritten too."""
     for k in range(0, size, 8):
-        store_u64(target, place + k, load_u64(source, start + k))
+        store_i64(target + k, load_i64(source + k))
+
+
+@helper
+def _waits_as(waiting: Any, name: Any, here: Any, following: Any, which: Any, length: Any) -> Any:
+    """Tell whether the waiting row at an address is alive and has this key."""
+    if load_i64(waiting + 8 * NAME) != name or load_i64(waiting + 8 * INFO) == -1:
+        return False
+    if load_i64(waiting + 8 * HERE) != here or load_i64(waiting + 8 * NEXT) != following:
+        return False
+    if (load_i64(waiting + 8 * INFO) & READ1) != which:
+        return False
+    return here == -1 or following == -1 or load_i64(waiting + 8 * TLEN) == length
 
 
 @njit(cache=True, nogil=True)
@@ -187,27 +197,26 @@ def pair_by_position(
     otherwise just their names. Gives (records done, fragments, ints in ``pool``, records spilled, why it stopped).
     """
     mask = table.size - 1
+    bytes_of = data.ctypes.data
+    waiting_at = waiting.ctypes.data
+    arena_at = arena.ctypes.data
+    used = state[USED]
     for i in range(start, count):
-        info = rows[i, INFO]
+        row = rows.ctypes.data + ROW * i
+        info = load_i64(row + 8 * INFO)
         if primary_only and (info & NOT_PRIMARY) != 0:
             continue
         which = info & READ1
-        here = rows[i, HERE]
-        following = rows[i, NEXT]
-        both = here != -1 and following != -1
-        match = -1
+        name = load_i64(row + 8 * NAME)
+        here = load_i64(row + 8 * HERE)
+        following = load_i64(row + 8 * NEXT)
+        length = load_i64(row + 8 * TLEN)
+        match = np.int64(-1)
         again = False
-        slot = np.int64(_key(rows[i, NAME], following, here, which ^ READ1)) & mask
+        slot = np.int64(_key(name, following, here, which ^ READ1)) & mask
         while table[slot] != 0:
-            j = table[slot] - 1
-            if (
-                waiting[j, NAME] == rows[i, NAME]
-                and waiting[j, INFO] != -1
-                and (waiting[j, INFO] & READ1) != which
-                and waiting[j, HERE] == following
-                and waiting[j, NEXT] == here
-                and (not both or waiting[j, TLEN] == -rows[i, TLEN])
-            ):
+            j = np.int64(table[slot]) - 1
+            if _waits_as(waiting_at + ROW * j, name, following, here, which ^ READ1, -length):
                 if match >= 0:
                     again = True
                     break
@@ -217,24 +226,27 @@ def pair_by_position(
             overlap = waiting[match, SET]
             if overlap <= FIRST_POOLED:
                 note = FIRST_POOLED - overlap
-                size = notes[note] + 1
+                size = np.int64(notes[note]) + 1
                 if pooled + size > pool.size:
+                    state[USED] = used
                     return i, made, pooled, spilled, NOTES_FULL
-                pool[pooled : pooled + size] = notes[note : note + size]
+                for k in range(size):
+                    pool[pooled + k] = notes[note + k]
                 overlap = FIRST_POOLED - pooled
                 pooled += size
             record = np.int64(-1)
             if keep:
                 size = facts[match, BLOB_SIZE]
                 if spill_offsets[spilled] + size + 8 > spill.size:
+                    state[USED] = used
                     return i, made, pooled, spilled, SPILL_FULL
-                _copy(arena, facts[match, BLOB], spill, spill_offsets[spilled], size)
+                _copy(arena_at + facts[match, BLOB], spill.ctypes.data + spill_offsets[spilled], size)
                 record = -2 - spilled
                 spill_offsets[spilled + 1] = spill_offsets[spilled] + size
                 spilled += 1
-            _clear(fragments, made)
-            _set_mate(fragments, made, waiting, match, record, overlap)
-            _set_mate(fragments, made, rows, i, i, rows[i, SET])
+            fragment = fragments.ctypes.data + 8 * FRAGMENT_COLUMNS * made
+            _set_mate(fragment, waiting_at + ROW * match, record, overlap, True)
+            _set_mate(fragment, row, np.int64(i), load_i64(row + 8 * SET), True)
             made += 1
             waiting[match, INFO] = -1
             if again:
@@ -242,48 +254,40 @@ def pair_by_position(
                     state[FIRST_AMBIGUOUS] = base + i
                 state[AMBIGUOUS] += 1
             continue
-        size = load_i32(data, offsets[i]) + 4 if keep else load_u8(data, offsets[i] + 12) + 36
-        begin = offsets[i] if keep else offsets[i] + 36
-        if not keep:
-            size -= 36
-        overlap = rows[i, SET]
-        members = pool[FIRST_POOLED - overlap] + 1 if overlap <= FIRST_POOLED else 0
-        j = state[USED]
-        if j == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
+        record = bytes_of + offsets[i]
+        begin = record if keep else record + 36
+        size = load_i32(record) + 4 if keep else load_u8(record + 12)
+        overlap = load_i64(row + 8 * SET)
+        members = np.int64(pool[FIRST_POOLED - overlap]) + 1 if overlap <= FIRST_POOLED else np.int64(0)
+        if used == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
+            state[USED] = used
             return i, made, pooled, spilled, POOL_FULL
         rank = np.int64(-1)
-        slot = np.int64(_key(rows[i, NAME], here, following, which)) & mask
+        slot = np.int64(_key(name, here, following, which)) & mask
         while table[slot] != 0:
-            k = table[slot] - 1
-            if (
-                rank < 0
-                and waiting[k, NAME] == rows[i, NAME]
-                and waiting[k, INFO] != -1
-                and (waiting[k, INFO] & READ1) == which
-                and waiting[k, HERE] == here
-                and waiting[k, NEXT] == following
-                and (not both or waiting[k, TLEN] == rows[i, TLEN])
-            ):
+            k = np.int64(table[slot]) - 1
+            if rank < 0 and _waits_as(waiting_at + ROW * k, name, here, following, which, length):
                 rank = facts[k, RANK]
             slot = (slot + 1) & mask
         if rank < 0:
             rank = state[RANKS]
             state[RANKS] += 1
-        table[slot] = j + 1
-        for column in range(COLUMNS):
-            waiting[j, column] = rows[i, column]
+        table[slot] = used + 1
+        _copy(row, waiting_at + ROW * used, ROW)
         if members > 0:
             note = FIRST_POOLED - overlap
-            notes[state[NOTES] : state[NOTES] + members] = pool[note : note + members]
-            waiting[j, SET] = FIRST_POOLED - state[NOTES]
+            for k in range(members):
+                notes[state[NOTES] + k] = pool[note + k]
+            waiting[used, SET] = FIRST_POOLED - state[NOTES]
             state[NOTES] += members
-        facts[j, NUMBER] = base + i
-        facts[j, RANK] = rank
-        facts[j, BLOB] = state[ARENA]
-        facts[j, BLOB_SIZE] = size
-        _copy(data, begin, arena, state[ARENA], size)
+        facts[used, NUMBER] = base + i
+        facts[used, RANK] = rank
+        facts[used, BLOB] = state[ARENA]
+        facts[used, BLOB_SIZE] = size
+        _copy(begin, arena_at + state[ARENA], size)
         state[ARENA] += size
-        state[USED] += 1
+        used += 1
+    state[USED] = used
     return count, made, pooled, spilled, DONE
 
 
@@ -299,14 +303,15 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
         if waiting[j, INFO] == -1:
             continue
         size = facts[j, BLOB_SIZE]
-        for k in range(size):
-            arena[bytes_used + k] = arena[facts[j, BLOB] + k]
+        # Downwards and in order, so what is overwritten (slack too) was moved already or belongs to this record.
+        if bytes_used != facts[j, BLOB]:
+            for k in range(size):
+                arena[bytes_used + k] = arena[facts[j, BLOB] + k]
         overlap = waiting[j, SET]
-        for column in range(COLUMNS):
-            waiting[used, column] = waiting[j, column]
+        _copy(waiting.ctypes.data + ROW * j, waiting.ctypes.data + ROW * used, ROW)
         if overlap <= FIRST_POOLED:
             note = FIRST_POOLED - overlap
-            members = notes[note] + 1
+            members = np.int64(notes[note]) + 1
             for k in range(members):
                 notes[notes_used + k] = notes[note + k]
             waiting[used, SET] = FIRST_POOLED - notes_used
@@ -332,7 +337,7 @@ class MatePool:
     Rows are only ever appended, and dead ones cleared away from time to time, which keeps first come, first served among equal keys.
     """
 
-    def __init__(self, keep: bool, capacity: int = 1 << 14) -> None:
+    def __init__(self, keep: bool, capacity: int = 1 << 12) -> None:
         self.keep = keep
         self.waiting: NDArray[np.int64] = np.empty((capacity, COLUMNS), dtype=np.int64)
         self.facts: NDArray[np.int64] = np.empty((capacity, 4), dtype=np.int64)

@@ -10,47 +10,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterbias.records import CountingOptions, Window
+    from counterbias.records import AnnotationOptions, CountingOptions, Window
 
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
 
 #: The ways to draw foreground and background windows.
 SAMPLINGS = ("local", "paper", "seqbias")
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationArguments:
-    """What decides which lines of the annotation are features.
-
-    Args:
-        path: the GTF or GFF3 file.
-        feature_types: types (third column) that are counted.
-        id_attributes: attributes whose values, joined by ``:``, name a feature.
-        additional_attributes: attributes written beside the name, in this order; a name may stand twice.
-        chromosome: whether a column ``Chromosome`` follows them.
-        query: htseq-count's ``--feature-query``, or None.
-        stranded: whether the strands of a contig are counted apart.
-        quiet: whether to say nothing about progress.
-    """
-
-    path: str
-    feature_types: tuple[str, ...]
-    id_attributes: tuple[str, ...]
-    additional_attributes: tuple[str, ...]
-    chromosome: bool
-    query: str | None
-    stranded: bool
-    quiet: bool
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns between a feature's name and its counts."""
-        return (*self.additional_attributes, "Chromosome") if self.chromosome else self.additional_attributes
 
 
 class CollectUnique(argparse.Action):
@@ -389,9 +358,11 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def annotation_arguments(arguments: argparse.Namespace) -> AnnotationArguments:
+def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
     """Gather what concerns the annotation."""
-    return AnnotationArguments(
+    from counterbias.records import AnnotationOptions
+
+    return AnnotationOptions(
         path=arguments.featuresfilename,
         feature_types=tuple(arguments.feature_type),
         id_attributes=tuple(arguments.idattr),

@@ -19,7 +19,7 @@ from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Training
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
 from counterbias.records import CLIPPED, PRESENT, Features, Positions, SampleCounts, StartSites
-from counterbias.scoring import SiteScores, score_positions, score_sites
+from counterbias.scoring import score_positions, score_reads
 from counterbias.weights import (
     FragmentLengths,
     FragmentWeights,
@@ -79,26 +79,29 @@ class Weighing:
     def __init__(self, context: Context, ends: tuple[FittedEnd, ...]) -> None:
         self.context = context
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
-        self.scores: dict[int, SiteScores] = {}
+        self.log_bias: dict[int, NDArray[np.float32]] = {}
         self.windows = 0
         self.seconds = 0.0
 
-    def score_sites(self) -> None:
-        """Score every distinct start site once per end class."""
+    def score_reads(self) -> None:
+        """Score the start of every read, each distinct site once per end class; nothing to do where no model is used."""
         begin = time.perf_counter()
         for end in {id(end): end for end in self.by_number.values()}.values():
-            found = score_sites(
+            if not end.calibration.applied:
+                continue
+            found = score_reads(
                 end.model, self.context.extract, self.context.sites, ends=end.reads.numbers, threads=self.context.threads
             )
-            self.windows += len(found.keys)
-            for number in end.reads.numbers:
-                self.scores[number] = found
+            self.windows += found.sites
+            self.log_bias.update(found.log_bias)
         self.seconds += time.perf_counter() - begin
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
-        """Give the log bias of reads, nats; NaN where there is none."""
-        found = self.scores[number].of(self.context.sites.ends[number], rows)
-        return self.by_number[number].calibration(found)
+        """Give the calibrated log bias of reads, nats; NaN where there is none."""
+        calibration = self.by_number[number].calibration
+        if not calibration.applied:
+            return np.zeros(len(self.context.sites.feature[rows]))
+        return calibration(self.log_bias[number][rows].astype(np.float64))
 
     def of_positions(self, positions: Positions, number: int) -> NDArray[np.float64]:
         """Give the log bias of positions as starts of reads of one end."""
@@ -164,7 +167,7 @@ def weigh_sample(
     watch.add("counting", result.seconds)
     ends = tuple(fit_end(context, reads, watch.add) for reads in end_classes(context.sites, stranded))
     weighing = Weighing(context, ends)
-    watch.run("scoring", weighing.score_sites)
+    watch.run("scoring", weighing.score_reads)
     weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(context.sites, weighing.of_reads, cap=context.cap))
     weighted = weighted_counts(context.sites, weights, len(context.features))
     lengths, observed, measured = watch.run("effective lengths", lambda: _lengths(context, result, weighing, stranded))

@@ -42,6 +42,7 @@ class Work:
         self.kinds: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
         self.result: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.missing: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
+        self.group: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.made = 0
         self.lost = 0
         self.problem: tuple[int, int] | None = None
@@ -55,6 +56,7 @@ class Work:
             self.kinds = np.empty(2 * count, dtype=np.uint8)
             self.result = np.empty(2 * count, dtype=np.int64)
             self.missing = np.empty((2 * count, 2), dtype=np.int64)
+            self.group = np.empty(2 * count, dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -210,7 +212,7 @@ class _Counter:
         if self._by_position:
             return
         made, lost = pairing.pair_by_name(
-            batch.data, batch.offsets, batch.rows, batch.count, paired, self.primary_only, work.fragments, work.missing
+            batch.data, batch.offsets, batch.rows, batch.count, paired, self.primary_only, work.fragments, work.missing, work.group
         )
         work.made, work.lost = int(made), int(lost)
         work.pool = self.assigner.classify(work.fragments, work.made, work.pool, work.used, work.kinds, work.result)

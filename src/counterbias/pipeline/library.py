@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from counterbias.model_file import ModelFile
 from counterbias.pipeline.run import BiasOptions, CountRun, count_files
-from counterbias.records import CountingOptions, Window
+from counterbias.records import AnnotationOptions, CountingOptions, Window
 
 Path = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationOptions:
-    """htseq-count's options that decide which lines of the annotation are features (its defaults)."""
-
-    path: str
-    feature_types: tuple[str, ...] = ("exon",)
-    id_attributes: tuple[str, ...] = ("gene_id",)
-    additional_attributes: tuple[str, ...] = ()
-    chromosome: bool = False
-    query: str | None = None
-    stranded: bool = True
-    quiet: bool = True
 
 
 def count_reads(
@@ -62,6 +48,7 @@ def count_reads(
         id_attributes=tuple(id_attributes),
         additional_attributes=tuple(additional_attributes),
         stranded=counting.stranded != "no",
+        quiet=True,
     )
     reference = None if bias is None else bias.genome
     return count_files(

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from counterbias.alignments import AlignmentHeader, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.pipeline.counting import count_alignments
-from counterbias.records import Annotation, CountingOptions, SampleCounts, TaggedBatch, Window
+from counterbias.records import Annotation, AnnotationOptions, CountingOptions, SampleCounts, TaggedBatch, Window
 from counterbias.writers.tagged import TaggedWriter
 
 if TYPE_CHECKING:
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from counterbias.plugins import Manager
 
 Say = Callable[[str], None]
-
-
-class AnnotationChoice(Protocol):
-    """What decides which lines of the annotation are features (``counterbias.cli.arguments.AnnotationArguments``)."""
-
-    path: str
-    feature_types: tuple[str, ...]
-    id_attributes: tuple[str, ...]
-    additional_attributes: tuple[str, ...]
-    chromosome: bool
-    query: str | None
-    stranded: bool
-    quiet: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +67,7 @@ class CountRun:
     bias: tuple[SampleBias, ...] = ()
 
 
-def load_features(choice: AnnotationChoice, *, say: Say) -> Annotation:
+def load_features(choice: AnnotationOptions, *, say: Say) -> Annotation:
     """Load the annotation, telling progress as htseq-count does."""
     return load_annotation(
         choice.path,
@@ -96,7 +83,7 @@ def load_features(choice: AnnotationChoice, *, say: Say) -> Annotation:
 
 def count_files(
     paths: Sequence[str],
-    choice: AnnotationChoice,
+    choice: AnnotationOptions,
     options: CountingOptions,
     *,
     bias: BiasOptions | None = None,
@@ -222,7 +209,7 @@ class Job:
 
     annotation: Annotation
     options: CountingOptions
-    choice: AnnotationChoice
+    choice: AnnotationOptions
     plan: Plan | None
     reference: str | None
     threads: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,23 +73,21 @@ def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | Non
     A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature is then Zhang et al.'s
     sum over reads of 1/b in units of fragments. Reads without a log bias weigh exactly 1 and are left out of the scaling.
     """
-    inverse = _inverse_bias(sites, log_bias)
-    limit = _limit(inverse, cap)
-    clipped = sum(int((part > limit).sum()) for part in inverse)
+    limit = _limit(sites, log_bias, cap)
     valid_sum, invalid_share = 0.0, 0.0
     weight = np.zeros(len(sites), np.float32)
     for rows in _chunks(len(sites)):
         share = _share(sites, rows)
-        known, unknown, reads = _per_fragment(sites, inverse, limit, rows)
+        known, unknown, reads = _per_fragment(sites, log_bias, limit, rows)
         valid_sum += float((share * known / reads).sum())
         invalid_share += float((share * unknown / reads).sum())
     total = float(len(sites)) if sites.share is None else float(sites.share.sum(dtype=np.float64))
     factor = (total - invalid_share) / valid_sum if valid_sum > 0 else 1.0
     scale = Scale(limit, factor)
     for rows in _chunks(len(sites)):
-        known, unknown, reads = _per_fragment(sites, inverse, limit, rows)
+        known, unknown, reads = _per_fragment(sites, log_bias, limit, rows)
         weight[rows] = (factor * known + unknown) / reads
-    return _summary(sites, inverse, weight, scale, clipped)
+    return _summary(sites, log_bias, weight, scale)
 
 
 def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) -> NDArray[np.float64]:
@@ -100,34 +98,34 @@ def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) 
     return total
 
 
-def _inverse_bias(sites: StartSites, log_bias: LogBiasOf) -> list[NDArray[np.float32]]:
-    """Give 1/b per end and fragment, NaN where there is none."""
-    inverse = []
-    for number in range(len(sites.ends)):
-        part = np.empty(len(sites), np.float32)
-        for rows in _chunks(len(sites)):
-            part[rows] = np.exp(-log_bias(number, rows))
-        inverse.append(part)
-    return inverse
-
-
-def _limit(inverse: Sequence[NDArray[np.float32]], cap: float | None) -> float:
-    """Give ``cap`` times the median of all known 1/b, in float32 so that comparison does not depend on precision."""
+def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None) -> float:
+    """Give ``cap`` times the median of all known 1/b: exp of minus the (lower) median log bias, found in float32."""
     if cap is None:
         return math.inf
-    known = np.concatenate([part[~np.isnan(part)] for part in inverse])
-    return float(np.float32(cap * np.median(known))) if len(known) else math.inf
+    known = np.empty(len(sites) * len(sites.ends), np.float32)
+    used = 0
+    for number in range(len(sites.ends)):
+        for rows in _chunks(len(sites)):
+            part = log_bias(number, rows)
+            part = part[~np.isnan(part)]
+            known[used : used + len(part)] = part
+            used += len(part)
+    if not used:
+        return math.inf
+    known = known[:used]
+    known.partition((used - 1) // 2)
+    return float(cap * math.exp(-float(known[(used - 1) // 2])))
 
 
 def _per_fragment(
-    sites: StartSites, inverse: Sequence[NDArray[np.float32]], limit: float, rows: slice
+    sites: StartSites, log_bias: LogBiasOf, limit: float, rows: slice
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Give, per fragment, the sum of its known capped 1/b, its reads without one, and its reads."""
     size = len(sites.feature[rows])
     known, unknown, reads = np.zeros(size), np.zeros(size), np.zeros(size)
-    for end, part in zip(sites.ends, inverse, strict=True):
+    for number, end in enumerate(sites.ends):
         present = (end.bits[rows] & PRESENT) != 0
-        value = np.minimum(part[rows].astype(np.float64), limit)
+        value = np.minimum(np.exp(-log_bias(number, rows)), limit)
         missing = np.isnan(value)
         known += np.where(missing | ~present, 0.0, value)
         unknown += missing & present
@@ -137,23 +135,18 @@ def _per_fragment(
     return known, unknown, np.maximum(reads, 1.0)
 
 
-def _summary(
-    sites: StartSites,
-    inverse: Sequence[NDArray[np.float32]],
-    weight: NDArray[np.float32],
-    scale: Scale,
-    clipped: int,
-) -> FragmentWeights:
-    reads = unscored = 0
+def _summary(sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32], scale: Scale) -> FragmentWeights:
+    reads = unscored = clipped = 0
     total = squares = largest = 0.0
     edges = np.array(HISTOGRAM_EDGES)
     histogram = np.zeros(len(edges) - 1, np.int64)
-    for end, part in zip(sites.ends, inverse, strict=True):
+    for number, end in enumerate(sites.ends):
         for rows in _chunks(len(sites)):
             present = (end.bits[rows] & PRESENT) != 0
-            value = part[rows][present].astype(np.float64)
-            missing = np.isnan(value)
-            w = np.where(missing, 1.0, np.minimum(value, scale.cap) * scale.factor)
+            inverse = np.exp(-log_bias(number, rows)[present])
+            clipped += int((inverse > scale.cap).sum())
+            missing = np.isnan(inverse)
+            w = np.where(missing, 1.0, np.minimum(inverse, scale.cap) * scale.factor)
             reads += len(w)
             unscored += int(missing.sum())
             if len(w):
