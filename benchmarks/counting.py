@@ -105,6 +105,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     htseq.add_argument("--skip-htseq", action="store_true", help="leave htseq-count out")
     htseq.add_argument("--htseq-pairs", type=int, help="run htseq-count on so many pairs only, and extrapolate its time")
     parser.add_argument("--htseq-repeats", type=int, default=1, help="runs of htseq-count (default: 1)")
+    parser.add_argument("--skip-compilation", action="store_true", help="use the ordinary cache of compiled code; do not time compilation")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     arguments = parser.parse_args(argv)
     arguments.threads = [int(text) for text in arguments.threads.split(",")]
@@ -172,12 +173,13 @@ class Files:
 class Runner:
     """Run commands and measure them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, compile_anew: bool = True) -> None:
         self.folder = folder / "runs"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         # Compiled code is kept in a cache of this benchmark's own, so that compilation can be timed.
-        self.environment = {**os.environ, "NUMBA_CACHE_DIR": str(self.folder / "compiled")}
+        cache = {"NUMBA_CACHE_DIR": str(self.folder / "compiled")} if compile_anew else {}
+        self.environment = {**os.environ, **cache}
 
     def run(self, command: list[str], stdout: str = "stdout.txt") -> dict[str, float]:
         """Run one command; give wall and CPU time (s) and peak memory (bytes). Raises RuntimeError where it fails."""
@@ -222,7 +224,7 @@ def htseq_command(htseq: str, arguments: argparse.Namespace, order: str, bam: Pa
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Simulate, run everything in turn, compare the outputs; give all figures."""
-    files, runner = Files(folder, arguments), Runner(folder)
+    files, runner = Files(folder, arguments), Runner(folder, compile_anew=not arguments.skip_compilation)
     exon_lines = files.make()
     bams = {order: files.bam(order, arguments.pairs) for order in arguments.order}
     empty = files.bam("name", 0)
@@ -248,7 +250,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return result
 
 
-def measure_fixed(arguments: argparse.Namespace, files: Files, runner: Runner, empty: Path) -> dict[str, float]:
+def measure_fixed(arguments: argparse.Namespace, files: Files, runner: Runner, empty: Path) -> dict[str, float | None]:
     """Time what does not depend on the number of reads: compilation, start-up with annotation, annotation alone."""
     sample = files.bam(arguments.order[0], min(arguments.pairs, 1000))
     say("counterbias: first run, which compiles")
@@ -265,7 +267,7 @@ def measure_fixed(arguments: argparse.Namespace, files: Files, runner: Runner, e
         runner.run([sys.executable, "-c", GTF_ONLY, str(files.gtf)])
         annotation.append(float(runner.output()))
     return {
-        "compilation": first - runs * statistics.median(again),
+        "compilation": None if arguments.skip_compilation else first - runs * statistics.median(again),
         "start_and_annotation": statistics.median(start),
         "annotation": statistics.median(annotation),
     }
@@ -293,9 +295,7 @@ def measure_order(
     return [measure_htseq(arguments, files, runner, order, htseq, result), *theirs, *ours]
 
 
-def measure_htseq(
-    arguments: argparse.Namespace, files: Files, runner: Runner, order: str, htseq: str, result: dict[str, Any]
-) -> Program:
+def measure_htseq(arguments: argparse.Namespace, files: Files, runner: Runner, order: str, htseq: str, result: dict[str, Any]) -> Program:
     """Run htseq-count, on all pairs or on a smaller file, and compare our output on that file with its own."""
     pairs = min(arguments.htseq_pairs or arguments.pairs, arguments.pairs)
     bam = files.bam(order, pairs)
@@ -307,8 +307,8 @@ def measure_htseq(
     if pairs < arguments.pairs:
         say(f"{order}: htseq-count on no reads, to extrapolate")
         fixed = runner.run(htseq_command(htseq, arguments, order, files.bam("name", 0), files.gtf))["wall"]
-        program.extrapolated = fixed + (program.median("wall") - fixed) * arguments.pairs / pairs
-        program.note = f"ran on {pairs} pairs; {program.extrapolated:.1f} s extrapolated"
+        program.extrapolated = fixed + max(0.0, program.median("wall") - fixed) * arguments.pairs / pairs
+        program.note = f"wall extrapolated from {program.median('wall'):.1f} s for {pairs} pairs; CPU and memory are of that run"
     runner.run(counterbias_command(arguments, order, max(arguments.threads), bam, files.gtf), "ours.txt")
     if runner.output("ours.txt") != runner.output(f"htseq-{order}.txt"):
         raise RuntimeError(f"{order}: counterbias' output differs from htseq-count's (--keep leaves both under runs/)")
@@ -338,7 +338,8 @@ def print_report(result: dict[str, Any], rows: list[Program]) -> None:
             f"{row.median('peak') / 1e6:>8.0f} {ratios}{'   ' + row.note if row.note else ''}"
         )
     fixed = result["fixed"]
-    print(f"\ncounterbias: compilation once {fixed['compilation']:.1f} s; ", end="")
+    compilation = "" if fixed["compilation"] is None else f"compilation once {fixed['compilation']:.1f} s; "
+    print(f"\ncounterbias: {compilation}", end="")
     print(f"start-up and annotation {fixed['start_and_annotation']:.2f} s, of which annotation {fixed['annotation']:.2f} s")
     for note in result["notes"]:
         print(note)

@@ -64,8 +64,8 @@ def test_wrong_options_end_with_usage(counting: ModuleType, option: list[str], c
 
 
 def test_benchmark_compares_and_reports(counting: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--pairs", "3000", "--genes", "60", "--repeats", "1", "--threads", "1,2", "--workdir", str(tmp_path)]
-    result = counting.main([*options, "--htseq-pairs", "1000", "--json", str(tmp_path / "figures.json")])
+    options = ["--pairs", "3000", "--genes", "60", "--repeats", "1", "--threads", "1,2", "--skip-compilation"]
+    result = counting.main([*options, "--workdir", str(tmp_path), "--htseq-pairs", "1000", "--json", str(tmp_path / "figures.json")])
     printed = capsys.readouterr().out
     assert json.loads((tmp_path / "figures.json").read_text())["programs"] == json.loads(json.dumps(result["programs"]))
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]

@@ -80,9 +80,7 @@ def test_same_seed_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.bam", "1.bam", "2.bam"]
 
 
-def test_files_are_whole_and_sorted_as_they_say(
-    full: Reads, records: dict[str, list[pysam.AlignedSegment]], tmp_path: Path
-) -> None:
+def test_files_are_whole_and_sorted_as_they_say(full: Reads, records: dict[str, list[pysam.AlignedSegment]], tmp_path: Path) -> None:
     assert sorted(record.to_string() for record in records["name"]) == sorted(record.to_string() for record in records["pos"])
     path = tmp_path / "pos.bam"
     write_bam(path, full, order="pos")
@@ -149,17 +147,14 @@ def test_reads_match_the_genome_and_lie_within_exons(full: Reads, records: dict[
         rows = slice(full.genes.exon_offsets[transcript], full.genes.exon_offsets[transcript + 1])
         for exon in zip(full.genes.exon_start[rows].tolist(), full.genes.exon_end[rows].tolist(), strict=True):
             exons.setdefault(contig, set()).add(exon)
-    sequences = {
-        name: "".join("ACGT"[base] for base in full.genome.contig(number)) for number, name in enumerate(full.genome.names)
-    }
+    sequences = {name: "".join("ACGT"[base] for base in full.genome.contig(number)) for number, name in enumerate(full.genome.names)}
     different = total = 0
     for record in records["name"]:
         if record.is_unmapped:
             assert record.cigarstring is None
             continue
         assert all(
-            any(start <= left and right <= end for start, end in exons[record.reference_name])
-            for left, right in record.get_blocks()
+            any(start <= left and right <= end for start, end in exons[record.reference_name]) for left, right in record.get_blocks()
         )
         inner = [block for block in pairwise(record.get_blocks()) if "N" in record.cigarstring]
         assert all((before[1] < after[0]) for before, after in inner)
@@ -315,9 +310,7 @@ def test_some_genes_overlap() -> None:
         start, end = int(models.exon_start[rows].min()), int(models.exon_end[rows].max())
         known = spans.get(gene, (start, end))
         spans[gene] = min(start, known[0]), max(end, known[1])
-    overlaps = sum(
-        spans[gene][1] > spans[gene + 1][0] and models.gene_contig[gene] == models.gene_contig[gene + 1] for gene in range(59)
-    )
+    overlaps = sum(spans[gene][1] > spans[gene + 1][0] and models.gene_contig[gene] == models.gene_contig[gene + 1] for gene in range(59))
     assert 3 <= overlaps <= 30
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.errors import InputError
+from counterbias.native import helper, load_i32, load_i64, prefetch, store_i32
 from counterbias.records import CLASSES, CountingOptions, Steps
 
 NONE, UNKNOWN, FIRST_POOLED = -1, -2, -3
@@ -29,6 +29,8 @@ NH_ABSENT, NH_MANY, NH_INVALID = 0, 2, 3
 #: What becomes of a fragment: assigned by its set, or one of the others; MULTIMAPPED may be added to any.
 ASSIGNED, LOW_QUALITY, NOT_ALIGNED, SKIPPED, STOPPED = range(5)
 MULTIMAPPED = 8
+#: What :func:`classify` gives instead of a number of ints.
+INVALID_NH = -2
 
 UNION, STRICT, NONEMPTY = range(3)
 MODES = {"union": UNION, "intersection-strict": STRICT, "intersection-nonempty": NONEMPTY}
@@ -36,7 +38,7 @@ COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(4)
 NONUNIQUE = {"none": COUNT_NONE, "all": COUNT_ALL, "fraction": COUNT_FRACTION, "random": COUNT_RANDOM}
 
 #: Buckets of the step index in all: small enough to stay in the processor's cache.
-BUCKETS = 1 << 19
+BUCKETS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class StepIndex:
 
     Args:
         contig_of: int32 (header's contigs,), the annotation's contig for each, -1 where it has none.
-        offsets: int64 (vectors + 1,), rows of ``starts`` and ``sets`` per vector.
-        starts, sets: int32 (steps,).
+        offsets: int64 (vectors + 1,), rows of ``steps`` per vector.
+        steps: int64 (steps,), start << 32 | set.
         bucket_offsets: int64 (vectors + 1,); bucket ``b`` of a vector covers positions ``b << shift`` onwards.
         buckets: int32, the step in which each bucket starts.
         shift: bits of a bucket.
@@ -56,8 +58,7 @@ class StepIndex:
 
     contig_of: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    starts: NDArray[np.int32]
-    sets: NDArray[np.int32]
+    steps: NDArray[np.int64]
     bucket_offsets: NDArray[np.int64]
     buckets: NDArray[np.int32]
     shift: int
@@ -96,8 +97,7 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     return StepIndex(
         contig_of=contig_of,
         offsets=offsets,
-        starts=starts.astype(np.int32),
-        sets=np.ascontiguousarray(steps.sets, dtype=np.int32),
+        steps=starts << 32 | np.asarray(steps.sets, dtype=np.int64),
         bucket_offsets=bucket_offsets,
         buckets=buckets,
         shift=shift,
@@ -107,123 +107,138 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     )
 
 
-@njit(cache=True, nogil=True)
-def _span(code: Any, member_offsets: Any, pool: Any) -> Any:
-    """Give where a set's members stand (within the pool if its code is negative) and their number."""
+@helper
+def _size(code: Any, member_offsets: Any, pool: Any) -> Any:
+    """Give the number of a set's members. Arrays are given by address."""
     if code <= FIRST_POOLED:
-        place = FIRST_POOLED - code
-        return place + 1, np.int64(pool[place])
-    return member_offsets[code], member_offsets[code + 1] - member_offsets[code]
+        return load_i32(pool + 4 * (FIRST_POOLED - code))
+    return load_i64(member_offsets + 8 * code + 8) - load_i64(member_offsets + 8 * code)
 
 
-@njit(cache=True, nogil=True)
-def _member(code: Any, place: Any, members: Any, pool: Any) -> Any:
-    return pool[place] if code <= FIRST_POOLED else members[place]
+@helper
+def _first_member(code: Any, member_offsets: Any, members: Any, pool: Any) -> Any:
+    """Give the address of a set's first member."""
+    if code <= FIRST_POOLED:
+        return pool + 4 * (FIRST_POOLED - code) + 4
+    return members + 4 * load_i64(member_offsets + 8 * code)
 
 
-@njit(cache=True, nogil=True)
-def _merge(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, single: Any, pool: Any, used: Any) -> Any:
-    """Merge two sets; gives (the set, ints used in the pool), the latter -1 where the pool is too small."""
-    if one == two or two == NONE:
-        return one, used
-    if one == NONE:
-        return two, used
-    if one == UNKNOWN or two == UNKNOWN:
-        return np.int64(UNKNOWN), used
-    if one == 0:
-        return (two if union else one), used
-    if two == 0:
-        return (one if union else two), used
-    here, size_one = _span(one, member_offsets, pool)
-    there, size_two = _span(two, member_offsets, pool)
-    if used + 1 + size_one + size_two > pool.size:
+@helper
+def _merge_members(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, room: Any) -> Any:
+    """Merge two sets that differ and have members; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
+    here = _first_member(one, member_offsets, members, pool)
+    there = _first_member(two, member_offsets, members, pool)
+    size_one = _size(one, member_offsets, pool)
+    size_two = _size(two, member_offsets, pool)
+    if used + 1 + size_one + size_two > room:
         return one, np.int64(-1)
-    here_end = here + size_one
-    there_end = there + size_two
-    place = used + 1
+    here_end = here + 4 * size_one
+    there_end = there + 4 * size_two
+    first = pool + 4 * used + 4
+    place = first
     while here < here_end or there < there_end:
-        if there == there_end:
-            side = 1
-        elif here == here_end:
-            side = 2
-        else:
-            a = _member(one, here, members, pool)
-            b = _member(two, there, members, pool)
-            side = 3 if a == b else (1 if a < b else 2)
-        if union or side == 3:
-            pool[place] = _member(one, here, members, pool) if (side & 1) != 0 else _member(two, there, members, pool)
-            place += 1
-        here += side & 1
-        there += side >> 1
-    size = place - used - 1
+        a = load_i32(here) if here < here_end else np.int64(1) << 40
+        b = load_i32(there) if there < there_end else np.int64(1) << 40
+        if union or a == b:
+            store_i32(place, min(a, b))
+            place += 4
+        if a <= b:
+            here += 4
+        if b <= a:
+            there += 4
+    size = (place - first) >> 2
     if size == 0:
         return np.int64(0), used
     if size == 1:
-        return np.int64(single[pool[used + 1]]), used
+        return load_i32(single + 4 * load_i32(first)), used
     # A result as large as one of the two is that one: nothing new needs keeping.
     if size == size_one:
         return one, used
     if size == size_two:
         return two, used
-    pool[used] = size
-    return np.int64(FIRST_POOLED - used), place
+    store_i32(first - 4, size)
+    return FIRST_POOLED - used, used + 1 + size
+
+
+@helper
+def _merge(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, room: Any) -> Any:
+    """Merge two sets; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
+    if one in (two, UNKNOWN) or two == NONE:
+        return one, used
+    if one == NONE or two == UNKNOWN:
+        return two, used
+    if one == 0:
+        return (two if union else one), used
+    if two == 0:
+        return (one if union else two), used
+    return _merge_members(one, two, union, member_offsets, members, single, pool, used, room)
 
 
 @njit(cache=True, nogil=True)
 def overlap(
     rows: Any, count: Any, first_block: Any, blocks: Any, paired: Any, stranded: Any, reverse: Any, mode: Any, minaqual: Any,
-    contig_of: Any, offsets: Any, starts: Any, sets: Any, bucket_offsets: Any, buckets: Any, shift: Any,
+    contig_of: Any, offsets: Any, steps: Any, bucket_offsets: Any, buckets: Any, shift: Any,
     member_offsets: Any, members: Any, single: Any, pool: Any,
 ) -> Any:  # fmt: skip
     """Fill column SET of the rows; gives ints used in the pool, -1 where it is too small (then call again with a larger one)."""
     used = np.int64(0)
-    for i in range(count):
-        result = np.int64(NONE)
-        info = rows[i, INFO]
-        # A fragment with a record below the MAPQ wanted is counted as such, whatever it overlaps.
-        if rows[i, HERE] != -1 and ((info >> MAPQ_SHIFT) & 255) >= minaqual:
-            contig = contig_of[rows[i, HERE] >> 32]
-            first = first_block[i]
-            last = first_block[i + 1]
-            if contig < 0:
-                result = np.int64(UNKNOWN) if last > first else np.int64(NONE)
-                last = first
-            vector = np.int64(contig)
-            if stranded:
-                minus = (info & REVERSE_FLAG) != 0
-                if paired and (info & READ1) == 0:
-                    minus = not minus
-                if reverse:
-                    minus = not minus
-                vector = 2 * vector + (1 if minus else 0)
-            for k in range(first, last):
+    step_at = steps.ctypes.data
+    for begin in range(0, count, 64):
+        # First find where each record's search starts, for many records at once: these are the accesses that miss the cache.
+        for i in range(begin, min(begin + 64, count)):
+            place = np.int64(NONE)
+            info = rows[i, INFO]
+            # A fragment with a record below the MAPQ wanted is counted as such, whatever it overlaps.
+            if rows[i, HERE] != -1 and ((info >> MAPQ_SHIFT) & 255) >= minaqual and first_block[i + 1] > first_block[i]:
+                vector = np.int64(contig_of[rows[i, HERE] >> 32])
+                if vector < 0:
+                    place = np.int64(UNKNOWN)
+                else:
+                    if stranded:
+                        minus = ((info & REVERSE_FLAG) != 0) ^ (paired and (info & READ1) == 0) ^ reverse
+                        vector = 2 * vector + (1 if minus else 0)
+                    bucket = bucket_offsets[vector] + ((blocks[first_block[i]] >> 32) >> shift)
+                    low = np.int64(buckets[min(bucket, bucket_offsets[vector + 1] - 1)])
+                    prefetch(step_at + 8 * low)
+                    place = vector << 32 | low
+            rows[i, SET] = place
+        for i in range(begin, min(begin + 64, count)):
+            if rows[i, SET] < 0:
+                continue
+            vector = rows[i, SET] >> 32
+            low = rows[i, SET] & 0xFFFFFFFF
+            final = offsets[vector + 1] - 1
+            result = np.int64(NONE)
+            for k in range(first_block[i], first_block[i + 1]):
                 start = blocks[k] >> 32
                 end = blocks[k] & 0xFFFFFFFF
-                final = offsets[vector + 1] - 1
                 bucket = bucket_offsets[vector] + (start >> shift)
+                high = final
                 if bucket + 1 < bucket_offsets[vector + 1]:
-                    low = np.int64(buckets[bucket])
                     high = np.int64(buckets[bucket + 1])
-                else:
-                    low = np.int64(buckets[bucket_offsets[vector + 1] - 1])
-                    high = final
-                while low < high:
-                    middle = (low + high + 1) >> 1
-                    if starts[middle] <= start:
+                # Blocks ascend, so a search never has to go back.
+                low = max(low, np.int64(buckets[min(bucket, bucket_offsets[vector + 1] - 1)]))
+                while high - low > 4:
+                    middle = (low + high) >> 1
+                    if load_i64(step_at + 8 * middle) >> 32 <= start:
                         low = middle
                     else:
-                        high = middle - 1
-                step = low
+                        high = middle
+                while low < final and load_i64(step_at + 8 * low + 8) >> 32 <= start:
+                    low += 1
                 while True:
-                    found = np.int64(sets[step])
-                    if mode == STRICT or found != 0:
-                        result, used = _merge(result, found, mode == UNION, member_offsets, members, single, pool, used)
+                    found = load_i64(step_at + 8 * low) & 0xFFFFFFFF
+                    if found != result and (mode == STRICT or found != 0):
+                        result, used = _merge(
+                            result, found, mode == UNION, member_offsets.ctypes.data, members.ctypes.data, single.ctypes.data,
+                            pool.ctypes.data, used, pool.size,
+                        )  # fmt: skip
                         if used < 0:
                             return used
-                    step += 1
-                    if step > final or starts[step] >= end:
+                    if low >= final or load_i64(step_at + 8 * low + 8) >> 32 >= end:
                         break
-        rows[i, SET] = result
+                    low += 1
+            rows[i, SET] = result
     return used
 
 
@@ -254,7 +269,7 @@ def classify(
         if hits == 1 and two != -1:
             hits = (two >> NH_SHIFT) & 3
         if hits == NH_INVALID:
-            return np.int64(-2), f
+            return np.int64(INVALID_NH), f
         if hits == NH_MANY:
             if not count_multimapped:
                 kinds[f] = STOPPED | MULTIMAPPED
@@ -264,16 +279,17 @@ def classify(
             kinds[f] = kind | LOW_QUALITY
             continue
         merged, used = _merge(
-            fragments[f, OVERLAP], fragments[f, MATE + OVERLAP], union, member_offsets, members, single, pool, used
-        )
+            fragments[f, OVERLAP], fragments[f, MATE + OVERLAP], union, member_offsets.ctypes.data, members.ctypes.data,
+            single.ctypes.data, pool.ctypes.data, used, pool.size,
+        )  # fmt: skip
         if used < 0:
             return used, f
         kinds[f] = kind
-        result[f] = 0 if merged == NONE or merged == UNKNOWN else merged
+        result[f] = max(merged, 0) if merged > FIRST_POOLED else merged
     return used, count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _choose(seed: Any, number: Any, size: Any) -> Any:
     """Choose one of ``size`` by hashing the seed and the fragment's number, so that threads cannot matter."""
     value = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
@@ -302,10 +318,10 @@ def tally(
         kind = kinds[f]
         size = np.int64(0)
         place = np.int64(0)
-        code = result[f]
         if (kind & 7) == ASSIGNED:
-            place, size = _span(code, member_offsets, pool)
-        shared = size if nonunique == COUNT_ALL or nonunique == COUNT_FRACTION else min(size, 1)
+            size = _size(result[f], member_offsets.ctypes.data, pool.ctypes.data)
+            place = _first_member(result[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data)
+        shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)
         if nonunique == COUNT_NONE and size > 1:
             shared = np.int64(0)
         if keep and row + shared > feature.size:
@@ -323,11 +339,11 @@ def tally(
             elif size > 1:
                 classes[1] += 1
                 if nonunique == COUNT_RANDOM:
-                    place += _choose(seed, base + f, size)
+                    place += 4 * _choose(seed, base + f, size)
         if site_of.size > 0 and shared > 0 and keep:
             site_of[f] = row
-        for k in range(place, place + shared):
-            chosen = _member(code, k, members, pool)
+        for k in range(shared):
+            chosen = load_i32(place + 4 * k)
             if nonunique == COUNT_FRACTION:
                 parts[chosen] += 1.0 / size
             else:
@@ -352,10 +368,9 @@ def tally(
 class Assigner:
     """Assign and count the fragments of one file."""
 
-    def __init__(self, steps: Steps, features: int, contigs: tuple[str, ...], options: CountingOptions, *, path: str = "") -> None:
+    def __init__(self, steps: Steps, features: int, contigs: tuple[str, ...], options: CountingOptions) -> None:
         self.index = index_steps(steps, features, contigs)
         self.options = options
-        self.path = path
         self.mode = MODES[options.mode]
         self.nonunique = NONUNIQUE[options.nonunique]
         self.counts: NDArray[np.int64] = np.zeros(features, dtype=np.int64)
@@ -376,7 +391,7 @@ class Assigner:
         while True:
             used = overlap(
                 rows, count, first_block, blocks, paired, self._stranded, options.stranded == "reverse", self.mode, options.minaqual,
-                ix.contig_of, ix.offsets, ix.starts, ix.sets, ix.bucket_offsets, ix.buckets, ix.shift,
+                ix.contig_of, ix.offsets, ix.steps, ix.bucket_offsets, ix.buckets, ix.shift,
                 ix.member_offsets, ix.members, ix.single, pool,
             )  # fmt: skip
             if used >= 0:
@@ -385,9 +400,12 @@ class Assigner:
 
     def classify(
         self, fragments: NDArray[np.int64], count: int, pool: NDArray[np.int32], used: int,
-        kinds: NDArray[np.uint8], result: NDArray[np.int64], first_fragment: int = 0,
-    ) -> NDArray[np.int32]:  # fmt: skip
-        """Decide what becomes of a batch's fragments; gives the pool, made larger where needed. Any thread may do it."""
+        kinds: NDArray[np.uint8], result: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int32], int]:  # fmt: skip
+        """Decide what becomes of a batch's fragments; any thread may do it.
+
+        Gives the pool, made larger where needed, and the first fragment whose NH tag is not a number, -1 if there is none.
+        """
         ix, options = self.index, self.options
         while True:
             done, fragment = classify(
@@ -396,9 +414,7 @@ class Assigner:
                 ix.member_offsets, ix.members, ix.single, pool, used, kinds, result,
             )  # fmt: skip
             if done >= 0:
-                return pool
-            if done == -2:
-                raise InputError(
-                    "the tag NH is not a number", file=self.path, place=f"fragment {first_fragment + int(fragment) + 1}"
-                )
+                return pool, -1
+            if done == INVALID_NH:
+                return pool, int(fragment)
             pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))

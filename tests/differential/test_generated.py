@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -31,13 +32,25 @@ def _oracle() -> None:
     require_oracle()
 
 
+def as_bam(path: Path) -> Path:
+    """Convert a SAM file."""
+    target = path.with_suffix(".bam")
+    with pysam.AlignmentFile(str(path)) as source, pysam.AlignmentFile(str(target), "wb", template=source) as stream:
+        for record in source:
+            stream.write(record)
+    return target
+
+
 def check(case: Case) -> None:
     """Write the files and compare."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "x.gtf").write_text(case.gtf)
         (folder / "x.sam").write_text(case.sam)
-        compare([*case.options, *case.outputs, str(folder / "x.sam"), str(folder / "x.gtf")], folder)
+        alignments = folder / "x.sam"
+        if not case.text:
+            alignments = as_bam(alignments)
+        compare([*case.options, *case.outputs, str(alignments), str(folder / "x.gtf")], folder)
 
 
 @CHECKED

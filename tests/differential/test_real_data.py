@@ -56,7 +56,7 @@ WHOLE = [
     ("human_trimmed/SRR1039508.bam", "-r pos -s no -o {out}/x.bam -p bam --nonunique all --secondary-alignments score"),
     ("human_maqc_chr22/UHR_Rep1.bam", "-r pos -s reverse -o {out}/x.sam"),
     ("yeast/isowt5.bam", "-s no -m intersection-nonempty -o {out}/x.sam"),
-    ("yeast/unbiased.bam", "-s yes --nonunique fraction --secondary-alignments score -t gene"),
+    ("yeast/unbiased.bam", "-s yes --nonunique fraction --secondary-alignments score -t CDS"),
 ]
 
 

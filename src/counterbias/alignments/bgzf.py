@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.alignments.native import call_crc32, call_decompress, load_i32, load_u16
+from counterbias.native import call_crc32, call_decompress, load_i32, load_u16
 
 #: No block is longer, compressed or inflated.
 MAX_BLOCK = 1 << 16
@@ -122,8 +122,7 @@ def find_libdeflate() -> Libdeflate | None:
         library = ctypes.CDLL(deflate._deflate.__file__)
         allocate, release = library.libdeflate_alloc_decompressor, library.libdeflate_free_decompressor
         addresses = [
-            ctypes.cast(function, ctypes.c_void_p).value
-            for function in (library.libdeflate_deflate_decompress, library.libdeflate_crc32)
+            ctypes.cast(function, ctypes.c_void_p).value for function in (library.libdeflate_deflate_decompress, library.libdeflate_crc32)
         ]
     except (ImportError, AttributeError, OSError):
         return None
@@ -139,9 +138,7 @@ class Inflater:
         self._library = library
         self._state = library.allocate() if library else None
 
-    def inflate(
-        self, source: NDArray[np.uint8], target: NDArray[np.uint8], base: int, blocks: NDArray[np.int64], count: int
-    ) -> int:
+    def inflate(self, source: NDArray[np.uint8], target: NDArray[np.uint8], base: int, blocks: NDArray[np.int64], count: int) -> int:
         """Inflate the first ``count`` blocks of the table to ``target[base:]``; gives the number of the first bad block, or -1."""
         if self._library is None or not self._state:
             return _inflate_with_zlib(source, target, base, blocks[:count])

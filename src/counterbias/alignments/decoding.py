@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from counterbias.alignments.native import load_i32, load_u8, load_u16, load_u64, prefetch, store_i64
+from counterbias.native import helper, load_i32, load_u8, load_u16, load_u64, prefetch, store_i64
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 
 #: Columns of a row.
@@ -48,10 +48,6 @@ PROBLEMS = {
     NOT_PAIRED: "a single-end record stands among paired-end ones",
     NEITHER_READ: "a paired-end record is neither read 1 nor read 2 (flags 0x40, 0x80)",
 }
-
-
-#: Helpers take addresses of records, never arrays; they are compiled into the loops that call them.
-helper = njit(nogil=True)
 
 
 @helper
@@ -275,11 +271,10 @@ def decode(
         if problem != 0:
             return i, problem
         cigar = start + 36 + name_length
-        if tag >= 0 and load_u8(tag + 2) == 66 and (load_u8(tag + 3) | 32) == 105:
-            # htslib's rule: the tag must hold at least as many operations as the placeholder.
-            if load_i32(tag + 4) >= operations:
-                operations = load_i32(tag + 4)
-                cigar = tag + 8
+        # htslib's rule: the tag must be an array of 32-bit numbers, at least as many as the placeholder has operations.
+        if tag >= 0 and load_u8(tag + 2) == 66 and (load_u8(tag + 3) | 32) == 105 and load_i32(tag + 4) >= operations:
+            operations = load_i32(tag + 4)
+            cigar = tag + 8
         aligned = (flag & UNMAPPED) == 0
         first_block[i] = filled
         here = position
@@ -352,4 +347,3 @@ def decode(
         row += 8 * COLUMNS
     first_block[count] = filled
     return count, 0
-

@@ -1,7 +1,8 @@
 """Join the records of a pair, as htseq-count joins them, in the order in which it completes them.
 
-Comes in: rows of :mod:`~counterbias.alignments.decoding`. Goes out: a table of fragments. In name order a batch holds whole groups of records
-with one name, so batches are independent. In position order a :class:`MatePool` remembers the records whose mate is still to come.
+Comes in: rows of :mod:`~counterbias.alignments.decoding`. Goes out: a table of fragments. In name order a batch holds whole groups
+of records with one name, so batches are independent. In position order a :class:`MatePool` remembers the records whose mate
+is still to come.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, helper, same_name
-from counterbias.alignments.native import load_i32, load_i64, load_u8, store_i64, with_slack
+from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, same_name
+from counterbias.native import helper, load_i32, load_i64, load_u8, store_i64, with_slack
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
 #: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: a row's INFO, -1 where missing. OVERLAP: its SET.
@@ -97,7 +98,9 @@ def pair_by_name(
                 if size == 0:
                     first = i
                 # The hash is a shortcut only: names that agree in it are compared byte by byte.
-                elif load_i64(here + 8 * NAME) != load_i64(row + ROW * first + 8 * NAME) or not same_name(base + offsets[i], base + offsets[first]):
+                elif load_i64(here + 8 * NAME) != load_i64(row + ROW * first + 8 * NAME) or not same_name(
+                    base + offsets[i], base + offsets[first]
+                ):
                     break
                 group[size] = i
                 size += 1
@@ -230,8 +233,8 @@ def pair_by_position(
                 if pooled + size > pool.size:
                     state[USED] = used
                     return i, made, pooled, spilled, NOTES_FULL
-                for k in range(size):
-                    pool[pooled + k] = notes[note + k]
+                for m in range(size):
+                    pool[pooled + m] = notes[note + m]
                 overlap = FIRST_POOLED - pooled
                 pooled += size
             record = np.int64(-1)
@@ -258,7 +261,7 @@ def pair_by_position(
         begin = record if keep else record + 36
         size = load_i32(record) + 4 if keep else load_u8(record + 12)
         overlap = load_i64(row + 8 * SET)
-        members = np.int64(pool[FIRST_POOLED - overlap]) + 1 if overlap <= FIRST_POOLED else np.int64(0)
+        members: Any = np.int64(pool[FIRST_POOLED - overlap]) + 1 if overlap <= FIRST_POOLED else np.int64(0)
         if used == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
             state[USED] = used
             return i, made, pooled, spilled, POOL_FULL
@@ -276,8 +279,8 @@ def pair_by_position(
         _copy(row, waiting_at + ROW * used, ROW)
         if members > 0:
             note = FIRST_POOLED - overlap
-            for k in range(members):
-                notes[state[NOTES] + k] = pool[note + k]
+            for m in range(members):
+                notes[state[NOTES] + m] = pool[note + m]
             waiting[used, SET] = FIRST_POOLED - state[NOTES]
             state[NOTES] += members
         facts[used, NUMBER] = base + i
@@ -297,8 +300,8 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
     table[:] = 0
     mask = table.size - 1
     used = 0
-    bytes_used = 0
-    notes_used = 0
+    bytes_used: Any = 0
+    notes_used: Any = 0
     for j in range(state[USED]):
         if waiting[j, INFO] == -1:
             continue
@@ -312,8 +315,8 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
         if overlap <= FIRST_POOLED:
             note = FIRST_POOLED - overlap
             members = np.int64(notes[note]) + 1
-            for k in range(members):
-                notes[notes_used + k] = notes[note + k]
+            for m in range(members):
+                notes[notes_used + m] = notes[note + m]
             waiting[used, SET] = FIRST_POOLED - notes_used
             notes_used += members
         facts[used, NUMBER] = facts[j, NUMBER]

@@ -60,8 +60,9 @@ class Source:
         """Raise InputError if the stream ended because of something that is not in it."""
 
     def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+        """Close the stream, unless it is stdin."""
+        if self.path != "-":
+            self._stream.close()
 
 
 class TranscodedSource(Source):
@@ -72,7 +73,7 @@ class TranscodedSource(Source):
         self._reference = reference
         # A file is read by the child itself; a pipe has already given us its first bytes, so we pass everything on.
         direct = path != "-" and os.path.isfile(path)
-        self._messages = tempfile.TemporaryFile()
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TRANSCODE, os.path.abspath(path) if direct else "-", reference or ""],
             stdin=subprocess.DEVNULL if direct else subprocess.PIPE,
@@ -105,10 +106,10 @@ class TranscodedSource(Source):
 
     def close(self) -> None:
         """End the child process."""
-        super().close()
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._stream.close()
         self._messages.close()
 
 

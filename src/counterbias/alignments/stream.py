@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.alignments import bgzf, decoding
-from counterbias.alignments.native import with_slack
 from counterbias.alignments.source import RAW, Source
 from counterbias.errors import InputError
+from counterbias.native import with_slack
 
 #: Compressed bytes read per batch at most, and inflated bytes at which a batch is full.
 SOURCE_BYTES = 1 << 20
@@ -139,7 +139,7 @@ class AlignmentStream:
             return self._load_raw(batch)
         size = len(self._rest)
         batch.source[:size] = self._rest
-        size += self._fill(memoryview(batch.source)[size:SOURCE_BYTES])
+        size += self._fill(batch.source.data[size:SOURCE_BYTES])
         if size == 0:
             self.source.check()
             if not self._marked:
@@ -163,7 +163,7 @@ class AlignmentStream:
         return True
 
     def _load_raw(self, batch: Batch) -> bool:
-        size = self._fill(memoryview(batch.data)[HEADROOM : HEADROOM + ENOUGH])
+        size = self._fill(batch.data.data[HEADROOM : HEADROOM + ENOUGH])
         batch.position = self._position
         batch.end = HEADROOM + size
         self._position += size
@@ -234,9 +234,7 @@ class AlignmentStream:
         if len(batch.offsets) < size // 36 + 1:
             batch.offsets = np.empty(size // 36 + ENOUGH // 36, dtype=np.int64)
         keep_groups = bool(self.paired) and self._by_name and not last
-        count, stop, problem = decoding.walk(
-            batch.data, batch.start, batch.end, batch.offsets, keep_groups, self._primary_only
-        )
+        count, stop, problem = decoding.walk(batch.data, batch.start, batch.end, batch.offsets, keep_groups, self._primary_only)
         batch.count = int(count)
         batch.first_record = self._records
         self._records += batch.count
@@ -272,9 +270,7 @@ class AlignmentStream:
                 break
         header, size = parsed
         if not header.contigs:
-            raise InputError(
-                "the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H"
-            )
+            raise InputError("the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H")
         self._carry = np.frombuffer(bytes(content[size:]), dtype=np.uint8)
         return header
 
@@ -316,10 +312,10 @@ def _parse_header(content: bytearray, path: str) -> tuple[AlignmentHeader, int] 
             raise impossible("length of a contig's name")
         if len(content) < here + 8 + size:
             return None
-        contigs.append(content[here + 4 : here + 3 + size].decode("utf-8", "replace"))
+        contigs.append(content[here + 4 : here + 3 + size].decode("utf-8", "surrogateescape"))
+        if number(here + 4 + size) < 0:
+            raise impossible("length of a contig")
         lengths.append(number(here + 4 + size))
         here += 8 + size
-    text = content[8:text_end].rstrip(b"\0").decode("utf-8", "replace")
+    text = content[8:text_end].rstrip(b"\0").decode("utf-8", "surrogateescape")
     return AlignmentHeader(tuple(contigs), tuple(lengths), text), here
-
-

@@ -162,5 +162,3 @@ def _members(code: int, index: StepIndex, pool: NDArray[np.int32]) -> NDArray[np
         place = -3 - code
         return pool[place + 1 : place + 1 + int(pool[place])].copy()
     return index.members[index.member_offsets[code] : index.member_offsets[code + 1]]
-
-

@@ -45,6 +45,7 @@ class Work:
         self.group: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.made = 0
         self.lost = 0
+        self.bad_hits = -1
         self.problem: tuple[int, int] | None = None
         self.loaded: Job | None = None
         self.decoded: Job | None = None
@@ -109,9 +110,7 @@ def count_alignments(
     """
     began = time.perf_counter()
     primary_only = options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
-    stream = open_alignments(
-        path, reference=reference, by_name=options.order == "name", primary_only=primary_only, library=libdeflate
-    )
+    stream = open_alignments(path, reference=reference, by_name=options.order == "name", primary_only=primary_only, library=libdeflate)
     workers = Workers(threads)
     try:
         if on_header:
@@ -178,7 +177,7 @@ class _Counter:
         self.stream = stream
         self.options = options
         self.listeners = listeners
-        self.assigner = Assigner(annotation.steps, len(annotation.features), stream.header.contigs, options, path=stream.source.path)
+        self.assigner = Assigner(annotation.steps, len(annotation.features), stream.header.contigs, options)
         self.want_sites = want_sites
         self.sites: SiteCollector | None = None
         self.primary_only = options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
@@ -206,16 +205,17 @@ class _Counter:
         if problem:
             return
         work.make_room(batch.count)
-        work.pool, work.used = self.assigner.find_overlaps(
-            batch.rows, batch.count, batch.first_block, batch.covered, paired, work.pool
-        )
+        work.pool, work.used = self.assigner.find_overlaps(batch.rows, batch.count, batch.first_block, batch.covered, paired, work.pool)
         if self._by_position:
             return
         made, lost = pairing.pair_by_name(
             batch.data, batch.offsets, batch.rows, batch.count, paired, self.primary_only, work.fragments, work.missing, work.group
         )
         work.made, work.lost = int(made), int(lost)
-        work.pool = self.assigner.classify(work.fragments, work.made, work.pool, work.used, work.kinds, work.result)
+        self._classify(work)
+
+    def _classify(self, work: Work) -> None:
+        work.pool, work.bad_hits = self.assigner.classify(work.fragments, work.made, work.pool, work.used, work.kinds, work.result)
 
     def take(self, work: Work) -> None:
         """Count a batch; batches must come in order."""
@@ -224,7 +224,7 @@ class _Counter:
         spilled = 0
         if self._by_position:
             spilled = self._pair_by_position(work)
-            work.pool = self.assigner.classify(work.fragments, work.made, work.pool, work.used, work.kinds, work.result, self.done)
+            self._classify(work)
         elif work.lost:
             self._warn_of_missing(work)
         self._count(work)
@@ -305,6 +305,9 @@ class _Counter:
 
     def _count(self, work: Work) -> None:
         """Add a batch's fragments to the counts and start sites."""
+        if work.bad_hits >= 0:
+            what = "read pair" if self.stream.paired else "read"
+            raise InputError("the tag NH is not a number", file=self.stream.source.path, place=f"{what} {self.done + work.bad_hits + 1}")
         self._tell_progress(work.made)
         if self.want_sites and self.sites is None:
             self.sites = self._new_sites()
@@ -362,9 +365,7 @@ class _Counter:
             self._count_waiting(alone[:, None])
         if mates.state[pairing.AMBIGUOUS]:
             number = int(mates.state[pairing.AMBIGUOUS])
-            self.listeners.say(
-                f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}."
-            )
+            self.listeners.say(f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}.")
         if len(pairs):
             self.listeners.say(
                 f"{len(pairs)} pairs were put together although their mates disagree about the template length (htseq-count "
@@ -391,9 +392,8 @@ class _Counter:
             work.make_room(len(chosen))
             work.made = len(chosen)
             work.fragments[: len(chosen)] = pairing.as_fragments(mates.waiting, chosen)
-            work.pool = self.assigner.classify(
-                work.fragments, work.made, work.pool, int(mates.state[pairing.NOTES]), work.kinds, work.result, self.done
-            )
+            work.used = int(mates.state[pairing.NOTES])
+            self._classify(work)
             self._count(work)
             if self.listeners.record_sink is not None:
                 self._write(work, mates.arena, mates.facts[: int(mates.state[pairing.USED]), pairing.BLOB], 0)

@@ -261,7 +261,7 @@ class Job:
             )
             if not self.quiet:
                 say(_processed(result.fragments, result.paired))
-            weighed = self._weigh(result, path, sample, say) if self.plan is not None else None
+            weighed = self._weigh(result, path, sample, say, bool(sinks)) if self.plan is not None else None
             for sink in sinks:
                 sink.finish(None if weighed is None else weighed.read_weights)
         # Start sites are the only thing that grows with the reads: they go as soon as their file is done.
@@ -276,7 +276,7 @@ class Job:
             weighted=self.plan is not None,
         )
 
-    def _weigh(self, result: SampleCounts, path: str, sample: str, say: Say) -> SampleBias:
+    def _weigh(self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool) -> SampleBias:
         """Run the bias stage for one file."""
         from counterbias.pipeline.bias import check_genome, contig_index, weigh_sample
         from counterbias.pipeline.fitting import Context
@@ -306,6 +306,7 @@ class Job:
             about=self._about(path),
             evidence=evidence,
             warnings=() if hint is None else (hint,),
+            want_read_weights=tagged,
         )
         for line in weighed.warnings:
             say(f"Warning: {sample}: {line}")

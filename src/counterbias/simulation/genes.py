@@ -116,9 +116,7 @@ def _shape(rng: np.random.Generator, design: AnnotationDesign) -> tuple[NDArray[
     return ends - exons, ends
 
 
-def _place(
-    rng: np.random.Generator, name: str, length: int, spans: NDArray[np.int64], overlapping: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+def _place(rng: np.random.Generator, name: str, length: int, spans: NDArray[np.int64], overlapping: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Give the starts of genes on one contig, ascending, with random gaps between those that do not overlap."""
     starts = np.zeros(len(spans), dtype=np.int64)
     reached, previous = 0, -1

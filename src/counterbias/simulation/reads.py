@@ -184,9 +184,7 @@ class _EndBias:
         if biased:
             left, right = self._along(transcript)
         return float(
-            sample_fragments(
-                left, right, self.probabilities, self.cumulative, biased, self.work[:bases], seed, first, start, length
-            )
+            sample_fragments(left, right, self.probabilities, self.cumulative, biased, self.work[:bases], seed, first, start, length)
         )
 
     def _along(self, transcript: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -212,9 +210,7 @@ class _EndBias:
         return left, right
 
 
-def _along_exon(
-    bias: PrimingBias, contig: NDArray[np.uint8], start: int, end: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _along_exon(bias: PrimingBias, contig: NDArray[np.uint8], start: int, end: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the bias of left and right ends at each base of an interval, from the genome's sequence around it."""
     left = max(0, start - bias.window.width)
     forward, reverse = bias.along(contig[left : end + bias.window.width])
@@ -260,9 +256,7 @@ def _finish(
     place[secondary] = rng.integers(0, max(1, count), size=int(secondary.sum()), dtype=np.int32)
     bits, row_hits = bits[name], hits[name]
     bits[secondary] |= SECONDARY
-    return Reads(
-        genome, genes, library, name, transcript[place], start[place], length[place], bits, row_hits, draw_seed(rng), truth
-    )
+    return Reads(genome, genes, library, name, transcript[place], start[place], length[place], bits, row_hits, draw_seed(rng), truth)
 
 
 def _truth(

@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 #: Bytes that must follow the last byte that matters in any buffer: names are hashed and copied eight bytes at a time.
 SLACK = 64
+
+
+#: Decorates helpers of compiled loops. They take numbers and addresses, never arrays, and are compiled into the loops that call them.
+helper = njit(nogil=True)
 
 
 def _loader(bits: int, result: types.Type) -> Any:
@@ -42,15 +46,23 @@ load_i64 = _loader(64, types.int64)
 load_u64 = _loader(64, types.uint64)
 
 
-@intrinsic
-def store_i64(typing_context: Any, address: Any, value: Any) -> Any:
-    """Write eight bytes at an address."""
+def _storer(bits: int) -> Any:
+    """Make an intrinsic that writes the lower bits of a number at an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
-        return context.get_dummy_value()
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.IntType(bits)
+            value = builder.trunc(args[1], kind) if bits < 64 else args[1]
+            builder.store(value, builder.inttoptr(args[0], kind.as_pointer()), align=1)
+            return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64), codegen
+        return types.void(types.int64, types.int64), codegen
+
+    return intrinsic(store)
+
+
+store_i32 = _storer(32)
+store_i64 = _storer(64)
 
 
 @intrinsic
@@ -76,8 +88,7 @@ def _caller(result: ir.Type, signature: types.Type, pointers: tuple[bool, ...]) 
         kinds = [ir.IntType(8).as_pointer() if pointer else value.type for pointer, value in zip(pointers, values, strict=True)]
         function = builder.inttoptr(args[0], ir.FunctionType(result, kinds).as_pointer())
         converted = [
-            builder.inttoptr(value, kind) if pointer else value
-            for pointer, kind, value in zip(pointers, kinds, values, strict=True)
+            builder.inttoptr(value, kind) if pointer else value for pointer, kind, value in zip(pointers, kinds, values, strict=True)
         ]
         return builder.call(function, converted)
 
