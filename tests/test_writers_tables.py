@@ -74,9 +74,7 @@ def oracle(table: CountTable, options: TableOptions) -> None:
                 if not touched:
                     counts[name] = 0
         results.append({"isam": number, "counts": counts, **dict(zip(CLASS_KEYS, result.classes, strict=True))})
-    attributes = {
-        name: [table.features.attributes[column][row] for column in table.columns] for row, name in enumerate(table.features.ids)
-    }
+    attributes = {name: [table.features.attributes[column][row] for column in table.columns] for row, name in enumerate(table.features.ids)}
     utils._write_output(
         results,
         list(table.samples),

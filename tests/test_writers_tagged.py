@@ -169,9 +169,7 @@ def test_a_read_without_qualities_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sam", "bam"])
 def test_very_long_cigar(tmp_path: Path, kind: str) -> None:
     cigar = "1M1I" * 40000
-    header, records = raw_alignments(
-        tmp_path, [f"r\t0\tchr1\t7\t60\t{cigar}\t*\t0\t0\t{'ACGT' * 20000}\t{'FGHI' * 20000}\tNH:i:1"]
-    )
+    header, records = raw_alignments(tmp_path, [f"r\t0\tchr1\t7\t60\t{cigar}\t*\t0\t0\t{'ACGT' * 20000}\t{'FGHI' * 20000}\tNH:i:1"])
     entries = [Entry(0, 1)]
     expected = oracle(tmp_path, entries, kind).read_bytes()
     got = write(tmp_path / f"ours.{kind}", header, [as_batch(records, entries)])

@@ -174,7 +174,7 @@ def _merge(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, si
     return _merge_members(one, two, union, member_offsets, members, single, pool, used, room)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def overlap(
     rows: Any, count: Any, first_block: Any, blocks: Any, paired: Any, stranded: Any, reverse: Any, mode: Any, minaqual: Any,
     contig_of: Any, offsets: Any, steps: Any, bucket_offsets: Any, buckets: Any, shift: Any,
@@ -242,7 +242,7 @@ def overlap(
     return used
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def classify(
     fragments: Any, count: Any, union: Any, count_multimapped: Any, minaqual: Any, skip_secondary: Any, skip_supplementary: Any,
     member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, kinds: Any, result: Any,
@@ -299,7 +299,7 @@ def _choose(seed: Any, number: Any, size: Any) -> Any:
     return np.int64(((value >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def tally(
     fragments: Any, start: Any, count: Any, kinds: Any, result: Any, nonunique: Any, seed: Any, base: Any,
     member_offsets: Any, members: Any, pool: Any, counts: Any, parts: Any, classes: Any,

@@ -20,7 +20,7 @@ SLACK = 64
 
 
 #: Decorates helpers of compiled loops. They take numbers and addresses, never arrays, and are compiled into the loops that call them.
-helper = njit(nogil=True)
+helper = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def _loader(bits: int, result: types.Type) -> Any:

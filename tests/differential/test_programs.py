@@ -44,10 +44,10 @@ def sam_text(number: int) -> str:
     for row in range(number):
         contig, start, other = ("chr1", "chr1", "2", "3")[row % 4], 60 + 7 * row % 250, 90 + 11 * row % 250
         tags = f"NH:i:{1 + (row % 5 == 0)}"
-        pair = [
-            f"r{row}\t{65 + 16 * (row % 2)}\t{contig}\t{start}\t{row % 40}\t20M5N30M\t=\t{other}\t0\t{'ACGTA' * 10}\t{'ABCDE' * 10}\t{tags}",
-            f"r{row}\t129\t{contig}\t{other}\t30\t25M1D25M\t=\t{start}\t0\t{'ACGTA' * 10}\t{'FGHIJ' * 10}\t{tags}\tXA:A:c",
-        ]
+        first = f"{65 + 16 * (row % 2)}\t{contig}\t{start}\t{row % 40}\t20M5N30M\t=\t{other}"
+        second = f"129\t{contig}\t{other}\t30\t25M1D25M\t=\t{start}"
+        bases = f"0\t{'ACGTA' * 10}\t{'ABCDE' * 10}\t{tags}"
+        pair = [f"r{row}\t{first}\t{bases}", f"r{row}\t{second}\t{bases}\tXA:A:c"]
         lines += pair[:1] if row % 7 == 3 else pair
     return HEADER + "\n".join(lines) + "\n"
 

@@ -32,7 +32,7 @@ SCAN_PROBLEMS = {
 }
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> Any:
     """List the complete blocks in ``source[start:end]`` until ``enough`` inflated bytes are listed or ``blocks`` is full.
 
@@ -76,7 +76,7 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
     return found, here, total, 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def _inflate_blocks(source: Any, target: Any, base: Any, blocks: Any, count: Any, decompress: Any, crc32: Any, state: Any) -> Any:
     """Inflate ``count`` blocks to ``target[base:]``; gives the number of the first bad block, or -1."""
     source_address = source.ctypes.data

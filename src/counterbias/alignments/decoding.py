@@ -77,7 +77,7 @@ def same_name(first: Any, second: Any) -> Any:
     return length == 0 or ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * length)) == 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primary_only: Any) -> Any:
     """List where the complete records in ``data[start:end]`` start, in ``offsets``.
 
@@ -231,7 +231,7 @@ def _hash_name(here: Any, length: Any) -> Any:
     return np.int64(value ^ (value >> np.uint64(29)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def decode(
     data: Any, offsets: Any, count: Any, contigs: Any, paired: Any, check_tags: Any, rows: Any, first_block: Any, blocks: Any
 ) -> Any:

@@ -70,7 +70,7 @@ def _are_mates(first: Any, second: Any) -> Any:
     return first_here == second_next and second_here == first_next
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def pair_by_name(
     data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any, group: Any
 ) -> Any:
@@ -137,7 +137,7 @@ def _key(name: Any, here: Any, following: Any, which: Any) -> Any:
     return value ^ (value >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any) -> Any:
     """Look whether a record's lost mate is a record that was lost earlier; remember those that are not.
 
@@ -187,7 +187,7 @@ def _waits_as(waiting: Any, name: Any, here: Any, following: Any, which: Any, le
     return here == -1 or following == -1 or load_i64(waiting + 8 * TLEN) == length
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def pair_by_position(
     data: Any, offsets: Any, rows: Any, start: Any, count: Any, base: Any, primary_only: Any, keep: Any,
     waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: Any,
@@ -294,7 +294,7 @@ def pair_by_position(
     return count, made, pooled, spilled, DONE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: Any) -> Any:
     """Move the records that still wait together, in their order, and build the table anew."""
     table[:] = 0

@@ -128,9 +128,17 @@ def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:
 def open_source(path: str, reference: str | None = None) -> Source:
     """Open a path, or stdin for ``-``, and find out its format. Raises InputError."""
     stream = _open(path)
-    head = _read_head(path, stream)
+    try:
+        return _recognise(path, stream, _read_head(path, stream), reference)
+    except BaseException:
+        if path != "-":
+            stream.close()
+        raise
+
+
+def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> Source:
+    """Choose the reader by a stream's first bytes."""
     if not head:
-        stream.close()
         raise InputError("the file is empty", file=path, remedy="an alignment file without reads still has a header")
     if head.startswith(b"BAM\1"):
         return Source(path, stream, head, RAW)

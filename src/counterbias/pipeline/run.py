@@ -128,6 +128,7 @@ def count_files(
             job.check_header(path, header)
     outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
     work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
+    say = _each_warning_once(say)
     done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
     return CountRun(annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
 
@@ -150,6 +151,19 @@ def _side_by_side(
                 future.cancel()
             raise
     return done
+
+
+def _each_warning_once(say: Say) -> Say:
+    """Leave out a warning that was given before in the same words, as htseq-count does when it counts several files."""
+    given: set[str] = set()
+
+    def once(text: str) -> None:
+        if text not in given:
+            say(text)
+        if text.startswith("Warning: "):
+            given.add(text)
+
+    return once
 
 
 @dataclass(frozen=True, slots=True)
