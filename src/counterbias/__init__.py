@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from counterbias.hookspecs import hookimpl
     from counterbias.model import Backend, BiasModel, parse_options, take_arrays
     from counterbias.model_file import EndModel, ModelFile, Training, load_model, load_models, save_models
-    from counterbias.pipeline import count_reads, fit_model
+    from counterbias.pipeline.library import count_reads, fit_model
     from counterbias.plugins import load_plugins
     from counterbias.records import FitReport, Tiles, TrainingSet, Window
     from counterbias.weigher import Weigher
@@ -34,8 +34,8 @@ _HOMES = {
     "TrainingSet": "counterbias.records",
     "Weigher": "counterbias.weigher",
     "Window": "counterbias.records",
-    "count_reads": "counterbias.pipeline",
-    "fit_model": "counterbias.pipeline",
+    "count_reads": "counterbias.pipeline.library",
+    "fit_model": "counterbias.pipeline.library",
     "hookimpl": "counterbias.hookspecs",
     "load_model": "counterbias.model_file",
     "load_models": "counterbias.model_file",

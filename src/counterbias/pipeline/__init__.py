@@ -1,7 +1,1 @@
-"""The stages in their order: the only package that knows it."""
-
-from __future__ import annotations
-
-from counterbias.pipeline.library import count_reads, fit_model
-
-__all__ = ["count_reads", "fit_model"]
+"""The stages in their order: the only package that knows it. ``library`` is its face for Python, ``run`` that of the command line."""

@@ -327,14 +327,20 @@ class Job:
         return weighed
 
     def _strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:
-        """See whether ``--stranded`` fits: from the start sites, or from what was left without a feature."""
-        from counterbias.evaluation.strandedness import strand_evidence, strandedness_hint
+        """See whether ``--stranded`` fits: from the start sites, or by counting a suspicious file once more for the other strand."""
+        from counterbias.evaluation.strandedness import StrandEvidence, strand_evidence, strandedness_hint
 
         assert result.sites is not None
-        stranded = self.options.stranded
+        stranded, assigned, no_feature = self.options.stranded, len(result.sites), result.classes[0]
         evidence = strand_evidence(result.sites, self.annotation.features) if stranded == "no" else None
-        assigned = len(result.sites)
-        return evidence, strandedness_hint(stranded, evidence, assigned=assigned, no_feature=result.classes[0])
+        hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
+        if hint is not None and evidence is None and path != "-":
+            other = replace(self.options, stranded="reverse" if stranded == "yes" else "yes")
+            opposite, _ = count_alignments(path, self.annotation, other, threads=self.threads, reference=self.reference)
+            same, against = int(result.counts.sum()), int(opposite.counts.sum())
+            evidence = StrandEvidence(same, against) if stranded == "yes" else StrandEvidence(against, same)
+            hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
+        return evidence, hint
 
     def _about(self, path: str) -> dict[str, Any]:
         """Gather what the QC file tells of the run's inputs."""

@@ -1,0 +1,161 @@
+"""Vectors of numbers as types that numba's compiled code can calculate with, shared by the networks' backends.
+
+LLVM does not find the vector instructions in loops over units by itself: the same network is ten times slower in scalar
+code. So the kernels say it: :func:`vector_kind` makes a numba type of so many numbers side by side, with its ``load``, ``store``, ``splat``
+and ``total``. ``+ - * /`` work between vectors of one kind and between a vector and a scalar of its type. Multiplications and additions
+may be fused; nothing else is reordered, so that a result depends on the machine only.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+_FUSE = ("contract",)
+_INT = ir.IntType(32)
+_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+
+class LanesType(types.Type):
+    """The numba type of a vector of ``count`` numbers of type ``scalar``."""
+
+    def __init__(self, scalar: Any, count: int) -> None:
+        self.scalar, self.count = scalar, count
+        self.vector = ir.VectorType(_SCALARS[scalar], count)
+        super().__init__(name=f"Lanes{count}x{scalar}")
+
+
+@register_model(LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, kind.vector)
+
+
+def splat_value(builder: Any, scalar: Any, kind: LanesType) -> Any:
+    """Build the vector that has a scalar in every lane."""
+    undefined = ir.Constant(kind.vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_INT, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count))
+
+
+_OPERATORS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+
+
+def _fits(kind: Any, args: Any) -> bool:
+    return all(one in (kind, kind.scalar) for one in args)
+
+
+def _register_typing(function: Any) -> None:
+    @infer_global(function)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            vectors = [one for one in args if isinstance(one, LanesType)]
+            if len(args) == 2 and vectors and _fits(vectors[0], args):
+                return signature(vectors[0], *args)
+            return None
+
+
+def _register_lowering(function: Any, instruction: str, kind: LanesType) -> None:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        left, right = (
+            value if one == kind else splat_value(builder, value, kind) for value, one in zip(args, sig.args, strict=True)
+        )
+        return getattr(builder, instruction)(left, right, flags=_FUSE)
+
+    for pair in ((kind, kind), (kind.scalar, kind), (kind, kind.scalar)):
+        lower_builtin(function, *pair)(lower)
+
+
+for _function in _OPERATORS:
+    _register_typing(_function)
+
+
+@dataclass(frozen=True)
+class VectorKind:
+    """A vector type and its functions for compiled code.
+
+    Args:
+        type: the numba type.
+        load: ``load(array, index)``: read ``count`` values of a flat array from ``index`` on (not checked).
+        store: ``store(array, index, vector)``: write them (not checked).
+        splat: ``splat(scalar)``: a scalar in every lane.
+        total: ``total(vector)``: the sum of the lanes, as a scalar.
+        rectified: ``rectified(vector)``: negative values become 0.
+        where_positive: ``where_positive(condition, vector)``: ``vector`` where ``condition`` is above 0, otherwise 0.
+    """
+
+    type: LanesType
+    load: Any
+    store: Any
+    splat: Any
+    total: Any
+    rectified: Any
+    where_positive: Any
+
+
+def vector_kind(scalar: Any, count: int) -> VectorKind:
+    """Make a vector type of ``count`` lanes of numba's float32 or float64."""
+    kind = LanesType(scalar, count)
+    zeros = ir.Constant(kind.vector, [0.0] * count)
+    for function, instruction in _OPERATORS.items():
+        _register_lowering(function, instruction, kind)
+
+    def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+        data = context.make_array(array_type)(context, builder, array).data
+        return builder.bitcast(builder.gep(data, [index]), kind.vector.as_pointer())
+
+    align = 4 if scalar == types.float32 else 8
+
+    @intrinsic
+    def load(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.load(pointer(context, builder, sig.args[0], *args), align=align)
+
+        return kind(array, types.intp), codegen
+
+    @intrinsic
+    def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            builder.store(args[2], pointer(context, builder, sig.args[0], args[0], args[1]), align=align)
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp, kind), codegen
+
+    @intrinsic
+    def splat(typingctx: Any, value: Any) -> Any:
+        return kind(scalar), lambda context, builder, sig, args: splat_value(builder, args[0], kind)
+
+    @intrinsic
+    def total(typingctx: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            number = _SCALARS[scalar]
+            suffix = "f32" if scalar == types.float32 else "f64"
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(number, [number, kind.vector]), f"llvm.vector.reduce.fadd.v{count}{suffix}"
+            )
+            return builder.call(function, [ir.Constant(number, 0.0), args[0]], fastmath=("reassoc",))
+
+        return scalar(kind), codegen
+
+    @intrinsic
+    def rectified(typingctx: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", args[0], zeros), args[0], zeros)
+
+        return kind(kind), codegen
+
+    @intrinsic
+    def where_positive(typingctx: Any, condition: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", args[0], zeros), args[1], zeros)
+
+        return kind(kind, kind), codegen
+
+    return VectorKind(kind, load, store, splat, total, rectified, where_positive)
