@@ -62,8 +62,11 @@ def _gru_forward(hidden, width, flat, values, gates):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _gru_backward(hidden, width, flat, readout, values, gates, errors, flow, direct):
-    """Replace gates by the gradient at their sums; ``flow``: gradient at the states that a step gives."""
+def _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, direct):
+    """Replace gates by the gradient at their sums; ``flow``: gradient at the states that a step gives.
+
+    ``stride``: between the readouts of two steps, 0 where all have the same one.
+    """
     row = (width + 1) * LANES
     hh = 12 * hidden
     for t in range(width - 1, -1, -1):
@@ -74,7 +77,7 @@ def _gru_backward(hidden, width, flat, readout, values, gates, errors, flow, dir
             )  # fmt: skip
             up = load(flow, unit * LANES)
             for letter in range(4):
-                up = up + flat[readout + letter * hidden + unit] * load(errors, letter * row + now)
+                up = up + flat[readout + t * stride + letter * hidden + unit] * load(errors, letter * row + now)
             r, z, n, s = load(gates, at_r), load(gates, at_z), load(gates, at_n), load(gates, at_s)
             before = load(values, (4 + unit) * row + now)
             d_new = up * (_ONE - z) * (_ONE - n * n)
@@ -136,7 +139,7 @@ def _lstm_forward(hidden, width, flat, values, gates):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _lstm_backward(hidden, width, flat, readout, values, gates, errors, flow, cells):
+def _lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, cells):
     """Replace gates by the gradient at their sums; ``flow``, ``cells``: gradient at the states and cells that a step gives."""
     row = (width + 1) * LANES
     hh = 16 * hidden
@@ -148,7 +151,7 @@ def _lstm_backward(hidden, width, flat, readout, values, gates, errors, flow, ce
             )  # fmt: skip
             up = load(flow, unit * LANES)
             for letter in range(4):
-                up = up + flat[readout + letter * hidden + unit] * load(errors, letter * row + now)
+                up = up + flat[readout + t * stride + letter * hidden + unit] * load(errors, letter * row + now)
             i, f, g, o = load(gates, at_i), load(gates, at_f), load(gates, at_g), load(gates, at_o)
             cell_row = (4 + hidden + unit) * row + now
             power = power2(_TANH * load(values, cell_row + LANES), _LIMIT)
@@ -212,6 +215,26 @@ def _sum(left, at_left, width):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _add_gates(hidden, width, cell, values, gates, gradient):
+    """Add the gradient of the gates' weights and biases, from that at their sums."""
+    row = (width + 1) * LANES
+    number = 3 if cell is None else 4
+    hh = 4 * number * hidden
+    outer = hh + number * hidden * hidden
+    inner = outer + number * hidden
+    # Variables, since numba compiles once more for the numbers 0 and 4.
+    top, letters = 0 * row, 0 * row + 4
+    for unit in range(number * hidden):
+        at = unit * row
+        # In a GRU the reset gate stands between the new gate's two parts, so that their gradients differ.
+        at_inner = at + hidden * row if cell is None and unit >= 2 * hidden else at
+        _products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
+        _products(gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden)
+        gradient[outer + unit] += _sum(gates, at, width)
+        gradient[inner + unit] += _sum(gates, at_inner, width)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
 def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden, cell, gradient):
     """Give Σ scale · weight · −ln p over the windows ``order[first:last]``, in nats; add its gradient to ``gradient``.
 
@@ -260,22 +283,10 @@ def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden
         flow[:] = 0
         other[:] = 0
         if cell is None:
-            _gru_backward(hidden, width, flat, readout, values, gates, errors, flow, other)
+            _gru_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
         else:
-            _lstm_backward(hidden, width, flat, readout, values, gates, errors, flow, other)
-        hh = 4 * number * hidden
-        outer = hh + number * hidden * hidden
-        inner = outer + number * hidden
-        # Variables, since numba compiles once more for the numbers 0 and 4.
-        top, letters = 0 * row, len(errors) // row
-        for unit in range(number * hidden):
-            at = unit * row
-            # In a GRU the reset gate stands between the new gate's two parts, so that their gradients differ.
-            at_inner = at + hidden * row if cell is None and unit >= 2 * hidden else at
-            _products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
-            _products(gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden)
-            gradient[outer + unit] += _sum(gates, at, width)
-            gradient[inner + unit] += _sum(gates, at_inner, width)
+            _lstm_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
+        _add_gates(hidden, width, cell, values, gates, gradient)
         for letter in range(4):
             _products(errors, letter * row, values, 4 * row + LANES, hidden, row, width, gradient, readout + letter * hidden)
             gradient[readout + 4 * hidden + letter] += _sum(errors, letter * row, width)

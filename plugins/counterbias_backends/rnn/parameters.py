@@ -18,46 +18,59 @@ def gate_count(cell: str) -> int:
     return 3 if cell == "gru" else 4
 
 
-def shapes(cell: str, hidden: int) -> dict[str, tuple[int, ...]]:
-    """Give the shape of each array, in the order in which they stand in the flat vector."""
+def shapes(cell: str, hidden: int, places: int = 0) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each array, in the order in which they stand in the flat vector.
+
+    ``places``: 0 where all steps share one output layer; otherwise the bases of a window, each with an output layer of its own and
+    with ``skip_weight``, what the base before adds to each letter.
+    """
     rows = gate_count(cell) * hidden
-    return {
+    gates = {
         "weight_ih": (rows, 4),
         "weight_hh": (rows, hidden),
         "bias_ih": (rows,),
         "bias_hh": (rows,),
-        "readout_weight": (4, hidden),
-        "readout_bias": (4,),
     }
+    if not places:
+        return {**gates, "readout_weight": (4, hidden), "readout_bias": (4,)}
+    return {**gates, "readout_weight": (places, 4, hidden), "readout_bias": (places, 4), "skip_weight": (places, 4, 4)}
 
 
-def parameter_count(cell: str, hidden: int) -> int:
+def parameter_count(cell: str, hidden: int, places: int = 0) -> int:
     """Give the length of the flat vector."""
-    return sum(math.prod(shape) for shape in shapes(cell, hidden).values())
+    return sum(math.prod(shape) for shape in shapes(cell, hidden, places).values())
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """One network. Args: cell: ``gru`` or ``lstm``; hidden: units; flat: float32 (parameter_count,)."""
+    """One network.
+
+    Args:
+        cell: ``gru`` or ``lstm``.
+        hidden: units.
+        flat: float32 (parameter_count,).
+        places: output layers, or 0 for one that all steps share (:func:`shapes`).
+    """
 
     cell: str
     hidden: int
     flat: NDArray[np.float32]
+    places: int = 0
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Give the named arrays, as views of the flat vector."""
         named, start = {}, 0
-        for name, shape in shapes(self.cell, self.hidden).items():
+        for name, shape in shapes(self.cell, self.hidden, self.places).items():
             end = start + math.prod(shape)
             named[name] = self.flat[start:end].reshape(shape)
             start = end
         return named
 
     @classmethod
-    def from_arrays(cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]]) -> Parameters:
+    def from_arrays(cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]], places: int = 0) -> Parameters:
         """Join named arrays. Raises ValueError, naming the array, where one is missing, of another shape or not finite."""
         parts = []
-        for name, shape in shapes(cell, hidden).items():
+        for name, shape in shapes(cell, hidden, places).items():
             if name not in arrays:
                 raise ValueError(f"{name} is missing")
             values = np.asarray(arrays[name], dtype=np.float32)
@@ -66,4 +79,4 @@ class Parameters:
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} holds values that are not finite")
             parts.append(values.ravel())
-        return cls(cell, hidden, np.concatenate(parts))
+        return cls(cell, hidden, np.concatenate(parts), places)

@@ -19,6 +19,8 @@ BLOCK_SIZES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000)
 #: Populated blocks wanted before a block size is taken.
 ENOUGH_BLOCKS = 25
 FOLDS = 5
+#: One in so many pieces of the training blocks is for validation in :func:`rotate`, and how long a piece is at least, in bases.
+VALIDATION_EVERY, MIN_PIECE = 10, 2_000
 
 #: The fold kept away from every model, and the fold for early stopping; all others are for training.
 HELD_OUT_FOLD, VALIDATION_FOLD = 0, 1
@@ -80,11 +82,8 @@ def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
     Blocks go, largest first, to the fold that has the fewest starts so far (ties: the lower fold; blocks of equal
     size in genome order): the same sites always give the same folds, without a seed.
     """
-    size, keys, counts = BLOCK_SIZES[0], np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for size in BLOCK_SIZES:
-        keys, counts = np.unique(_block_keys(starts.contig, starts.position, size), return_counts=True)
-        if len(keys) >= ENOUGH_BLOCKS:
-            break
+    size = block_size(starts)
+    keys, counts = np.unique(_block_keys(starts.contig, starts.position, size), return_counts=True)
     load = np.zeros(folds, np.int64)
     fold = np.zeros(len(keys), np.int8)
     for row in np.argsort(-counts, kind="stable"):
@@ -92,6 +91,30 @@ def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
         fold[row] = chosen
         load[chosen] += counts[row]
     return Folds(size, keys, fold, folds)
+
+
+def block_size(starts: Positions) -> int:
+    """Give the size of blocks in bases: the first of :data:`BLOCK_SIZES` of which enough hold starts, or the smallest."""
+    for size in BLOCK_SIZES:
+        if len(np.unique(_block_keys(starts.contig, starts.position, size))) >= ENOUGH_BLOCKS:
+            return size
+    return BLOCK_SIZES[-1]
+
+
+def rotate(starts: Positions, *, block: int, held_out: int, validation_every: int = VALIDATION_EVERY, folds: int = FOLDS) -> Folds:
+    """Hold out every fifth block: those with ``position // block % folds == held_out``.
+
+    All other blocks are for training, but every tenth piece of them (a tenth of a block long, at least 2 kb) is for validation. Give
+    the result's :meth:`Folds.parts` the default ``held_out``: the fold is numbered :data:`HELD_OUT_FOLD` here.
+    """
+    piece = min(block, max(MIN_PIECE, block // 10))
+    while block % piece:
+        piece += 1
+    keys = np.unique(_block_keys(starts.contig, starts.position, piece))
+    away = keys % _STRIDE * piece // block % folds == held_out
+    number = np.cumsum(~away) - 1
+    fold = np.where(number % validation_every == validation_every // 2, VALIDATION_FOLD, VALIDATION_FOLD + 1)
+    return Folds(piece, keys, np.where(away, HELD_OUT_FOLD, fold).astype(np.int8), folds)
 
 
 def _block_keys(contig: NDArray[np.int32], position: NDArray[np.int64], block: int) -> NDArray[np.int64]:

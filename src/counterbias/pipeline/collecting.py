@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,12 @@ _DTYPES = (np.int32, np.float32, np.int32, np.int32, np.uint8, np.int32, np.int3
 _NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
+def _mapped(size: int, kind: Any) -> NDArray[Any]:
+    """Allocate an array whose memory goes back to the system at once when it is dropped, which the heap does not promise."""
+    memory = mmap.mmap(-1, size * np.dtype(kind).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, dtype=kind)
+
+
 class SiteCollector:
     """Start sites, filled chunk by chunk. Columns: feature, share, then contig, position and bits of read 1 and of read 2."""
 
@@ -42,7 +49,7 @@ class SiteCollector:
         self.columns = self._new_columns()
 
     def _new_columns(self) -> list[NDArray[Any]]:
-        return [np.empty(self._capacity if kept else 0, dtype=kind) for kept, kind in zip(self._kept, _DTYPES, strict=True)]
+        return [_mapped(self._capacity, kind) if kept else np.empty(0, dtype=kind) for kept, kind in zip(self._kept, _DTYPES, strict=True)]
 
     def next_chunk(self) -> None:
         """Put the current chunk aside and begin another."""

@@ -1,0 +1,440 @@
+"""Fit every bias model on four fifths of a genome and measure it on the rest.
+
+    python benchmarks/accuracy.py --models pwm,cnn --folds 1,2,3,4 --seeds 1,2 --json accuracy.json
+
+What is measured stands in docs/accuracy.md, and so does what came out. The data are those of COUNTERBIAS_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterbias.annotation import load_annotation
+from counterbias.contexts import Genome
+from counterbias.errors import InputError
+from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend, evaluate_scores, fold_sample, gene_changes
+from counterbias.pipeline.fitting import Kind, choose_kind
+from counterbias.plugins import Manager, load_plugins, missing_modules
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, CountingOptions, EndSites, Positions, StartSites, Window
+
+#: Name → folder and alignment file of the real sets.
+DATASETS = {
+    "fly": ("fly_pasilla_chr4", "reads.bam"),
+    "isowt5": ("yeast", "isowt5.bam"),
+    "isowt6": ("yeast", "isowt6.bam"),
+    "rlp5": ("yeast", "rlp5.bam"),
+    "unbiased": ("yeast", "unbiased.bam"),
+}
+#: The log bias that the R package seqbias gave for held-out positions of ``fly``.
+SEQBIAS_FILE = "seqbias_heldout_log_bias.npz"
+NONE, SEQBIAS = "none", "seqbias"
+REFERENCES = (NONE, SEQBIAS)
+
+#: Columns of the table: heading, key in ``values``, digits.
+COLUMNS = (
+    ("gain uniq", "gain_uniq", 3),
+    ("cap5", "gain_cap5", 3),
+    ("all", "gain_all", 3),
+    ("R²", "r2", 3),
+    ("AUC", "auc", 3),
+    ("log loss", "log_loss", 3),
+    ("ESS", "ess", 2),
+    ("max/mean", "max_over_mean", 1),
+    ("KL k=1", "kl1_after", 4),
+    ("KL k=3", "kl3_after", 3),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a label and, unless it is one of the references, a model."""
+
+    label: str
+    kind: Kind | None = None
+
+
+@dataclass
+class Result:
+    """Everything that was measured on one set, trial by trial."""
+
+    data: str
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def data_folder() -> Path:
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("COUNTERBIAS_DATA", default))
+
+
+# -- samples -----------------------------------------------------------------------------------------------------------
+
+
+def uniquely_aligned(path: Path) -> StartSites:
+    """Give the start of every primary alignment with NH 1, whether it lies in a feature or not."""
+    import pysam
+
+    rows = []
+    with pysam.AlignmentFile(str(path)) as file:
+        contigs, lengths = file.references, file.lengths
+        for read in file:
+            if read.is_unmapped or read.is_secondary or read.is_supplementary or (read.has_tag("NH") and read.get_tag("NH") != 1):
+                continue
+            reverse = read.is_reverse
+            clipped = read.cigartuples[-1 if reverse else 0][0] in (4, 5)
+            bits = PRESENT | (REVERSE if reverse else 0) | (CLIPPED if clipped else TRAINABLE)
+            rows.append((read.reference_id, read.reference_end - 1 if reverse else read.reference_start, bits))
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    end = EndSites(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2].astype(np.uint8))
+    return StartSites(tuple(contigs), tuple(lengths), np.zeros(len(table), np.int32), None, (end,))
+
+
+def load_sample(name: str, reads: str) -> FoldSample:
+    """Read a real set. ``reads``: ``unique`` for all uniquely aligned reads, ``assigned`` for those that are counted for a feature."""
+    folder, file = DATASETS[name]
+    root = data_folder() / folder
+    gtf = str(root / "genes.gtf")
+    genes = load_annotation(gtf, stranded=False)
+    transcripts = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False)
+    if reads == "assigned":
+        sites = count_alignments(str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True)[0].sites
+        assert sites is not None
+    else:
+        sites = uniquely_aligned(root / file)
+    return fold_sample(sites, genes.features, transcripts.features, Genome(str(root / "genome.fa")))
+
+
+def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
+    """Look positions of ``fly`` up in the stored log bias of seqbias."""
+    folder = data_folder() / DATASETS["fly"][0]
+    stored = np.load(folder / SEQBIAS_FILE)["log_bias"].astype(np.float64)
+    contig = sample.sites.contigs.index("chr4")
+
+    def look_up(positions: Positions) -> np.ndarray:
+        known = (positions.contig == contig) & (positions.position < stored.shape[1])
+        return np.where(known, stored[positions.strand, np.minimum(positions.position, stored.shape[1] - 1)], np.nan)
+
+    return look_up
+
+
+# -- trials ------------------------------------------------------------------------------------------------------------
+
+
+def choose_rows(arguments: argparse.Namespace, manager: Manager) -> tuple[list[Row], dict[str, str]]:
+    """Give the table's rows, and label → why for models that cannot be trained."""
+    window = Window.parse(arguments.window)
+    options: dict[str, list[str]] = {}
+    for text in arguments.option:
+        model, colon, pair = text.partition(":")
+        if not colon:
+            raise InputError(f"--option {text}: give MODEL:key=value")
+        options.setdefault(model, []).append(pair)
+    labels = arguments.models.split(",") if arguments.models else list(manager.backends)
+    rows, failures = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else []), {}
+    for label in labels:
+        name, _, own = label.partition(":")
+        pairs = tuple(options.get(name, []) + [pair for pair in own.split("+") if pair])
+        missing = missing_modules(manager.registration(name).backend)
+        if missing:
+            failures[label] = f"training needs {', '.join(missing)}"
+            continue
+        rows.append(Row(label, choose_kind(name, False, window, pairs, manager)))
+    return rows, failures
+
+
+def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, threads: int, null: bool) -> dict[str, Any]:
+    """Measure one row in one fold with one seed."""
+    told: dict[str, Any] = {"label": row.label, "fold": trial.fold, "seed": trial.seed, "starts": trial.starts, "null": trial.null}
+    if row.kind is None:
+        scores = seqbias_scores(sample) if row.label == SEQBIAS else lambda positions: np.zeros(len(positions))
+        return {**told, "values": plain(asdict(evaluate_scores(scores, sample, trial.fold, window)))}
+    found = evaluate_backend(row.kind, sample, trial, threads=threads)
+    told["values"] = plain(asdict(found.accuracy))
+    told["perplexity"] = plain(dict(found.report.perplexity))
+    told["parameters"] = found.report.parameters
+    told["fit_seconds"] = found.report.seconds
+    told["windows_per_second"] = found.windows_per_second
+    told["training"], told["validation"] = found.training, found.validation
+    told["spread"] = found.spread
+    told["calibration"] = plain({name: getattr(found.calibration, name) for name in ("applied", "slope", "gain", "gain_error", "reason")})
+    if null:
+        changes = gene_changes(found.model, found.calibration, sample, window, threads=threads)
+        told["genes"] = len(changes["used"])
+        told["largest_change"] = {name: float(np.abs(factors - 1).max()) for name, factors in changes.items()}
+    return told
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Make numbers fit for JSON, which knows no NaN."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}
+
+
+def trials_of(arguments: argparse.Namespace, row: Row) -> Iterator[Trial]:
+    """List what is to be fitted for a row."""
+    folds, seeds = whole_numbers(arguments.folds), whole_numbers(arguments.seeds)
+    for fold in folds:
+        if row.kind is None:
+            yield Trial(fold)
+            continue
+        for seed in seeds:
+            for starts in whole_numbers(arguments.learning_curve) or [None]:
+                yield Trial(fold, seed, starts, arguments.null, arguments.sampling)
+
+
+def measure(arguments: argparse.Namespace, data: str, rows: list[Row], result: Result, save: Callable[[], None]) -> None:
+    """Run all trials of one set that the result does not hold yet."""
+    sample = load_sample(data, arguments.reads)
+    say(f"{data}: {len(sample.starts):,} distinct starts, {len(sample.units)} units, blocks of {sample.block:,} bases")
+    window = Window.parse(arguments.window)
+    done = {key(trial) for trial in result.trials}
+    for row in rows:
+        if row.label == SEQBIAS and data != "fly":
+            continue
+        for trial in trials_of(arguments, row):
+            if key({"label": row.label, **asdict(trial)}) in done:
+                continue
+            began = time.perf_counter()
+            try:
+                told = run_trial(row, sample, trial, window=window, threads=arguments.threads, null=arguments.null)
+            except (InputError, RuntimeError, ValueError, FloatingPointError) as problem:
+                result.failures[row.label] = f"{type(problem).__name__}: {problem}"
+                say(f"{row.label}: {result.failures[row.label]}")
+                break
+            result.trials.append(told)
+            gain = told["values"]["gain_cap5"]
+            size = "" if trial.starts is None else f" starts {trial.starts}"
+            shown = "–" if gain is None else f"{gain:.3f}"
+            say(f"{data} {row.label} fold {trial.fold} seed {trial.seed}{size}: cap5 {shown} ({time.perf_counter() - began:.1f} s)")
+            save()
+
+
+def key(trial: dict[str, Any]) -> tuple[Any, ...]:
+    """Tell trials apart."""
+    return tuple(trial[name] for name in ("label", "fold", "seed", "starts", "null"))
+
+
+# -- summaries ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over folds of means over seeds, its standard error over folds, and the spread (SD) between seeds."""
+
+    value: float
+    error: float
+    seeds: float
+
+
+def summarise(trials: Sequence[dict[str, Any]], take: Callable[[dict[str, Any]], float | None]) -> Mean:
+    """Average a number over seeds, then over folds."""
+    folds: dict[int, list[float]] = {}
+    for trial in trials:
+        value = take(trial)
+        if value is not None:
+            folds.setdefault(trial["fold"], []).append(value)
+    if not folds:
+        return Mean(math.nan, math.nan, math.nan)
+    means = [float(np.mean(values)) for values in folds.values()]
+    spreads = [float(np.var(values, ddof=1)) for values in folds.values() if len(values) > 1]
+    error = float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
+    return Mean(float(np.mean(means)), error, math.sqrt(float(np.mean(spreads))) if spreads else math.nan)
+
+
+def paired_difference(trials: Sequence[dict[str, Any]], reference: Sequence[dict[str, Any]], name: str = "gain_cap5") -> Mean:
+    """Average over folds the difference to a reference in the same fold."""
+    against = {trial["fold"]: trial["values"][name] for trial in reference}
+    return summarise(
+        [trial for trial in trials if trial["fold"] in against],
+        lambda trial: None if trial["values"][name] is None else trial["values"][name] - against[trial["fold"]],
+    )
+
+
+def value_of(name: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda trial: trial["values"][name]
+
+
+def table(result: Result) -> str:
+    """Lay the measures out as a Markdown table, a line per row."""
+    labels = list(dict.fromkeys(trial["label"] for trial in result.trials))
+    of = {label: [trial for trial in result.trials if trial["label"] == label] for label in labels}
+    heading = ["model", *(column[0] for column in COLUMNS), "perplexity", "parameters", "fit s", "windows/s"]
+    if SEQBIAS in of:
+        heading.append("cap5 − seqbias")
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    for label in labels:
+        trials = of[label]
+        cells = [label, *(with_error(summarise(trials, value_of(name)), digits) for _, name, digits in COLUMNS)]
+        if "parameters" in trials[0]:
+            cells += [perplexities(trials), f"{np.median([t['parameters'] for t in trials]):,.0f}"]
+            cells += [f"{np.mean([t['fit_seconds'] for t in trials]):.2f}", quantity(max(t["windows_per_second"] for t in trials))]
+        else:
+            cells += ["", "", "", ""]
+        if SEQBIAS in of:
+            apart = paired_difference(trials, of[SEQBIAS])
+            cells.append("" if label == SEQBIAS else with_error(apart, 3, sign=True))
+        lines.append("| " + " | ".join(cells) + " |")
+    none = of.get(NONE)
+    if none:
+        before = [f"k={k}: {summarise(none, value_of(f'kl{k}_before')).value:.4f}" for k in (1, 3)]
+        lines.append(f"\nSymmetrised KL before weighting: {', '.join(before)}.")
+    spreads = {label: summarise(trials, value_of("gain_cap5")).seeds for label, trials in of.items()}
+    told = [f"{label} {spread:.3f}" for label, spread in spreads.items() if math.isfinite(spread)]
+    if told:
+        lines.append(f"Standard deviation of cap5 between seeds: {', '.join(told)}.")
+    return "\n".join(lines)
+
+
+def curve_table(result: Result) -> str:
+    """Lay gain_cap5 out by the number of starts."""
+    trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
+    sizes = sorted({trial["starts"] for trial in trials})
+    lines = ["| model | " + " | ".join(f"{size:,} starts" for size in sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
+    for label in dict.fromkeys(trial["label"] for trial in trials):
+        own = [[trial for trial in trials if trial["label"] == label and trial["starts"] == size] for size in sizes]
+        cells = [with_error(summarise(part, value_of("gain_cap5")), 3) + (" (not used)" if unused(part) else "") for part in own]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def null_table(result: Result) -> str:
+    """Lay out what models make of a sample in which there is nothing to be learnt."""
+    lines = ["| model | starts | SD of log2 b | gate opened | change, as used | change, ungated |", "|" + "---|" * 6]
+    trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
+    for label, size in dict.fromkeys((trial["label"], trial["starts"]) for trial in trials):
+        own = [trial for trial in trials if (trial["label"], trial["starts"]) == (label, size)]
+        opened = sum(trial["calibration"]["applied"] for trial in own)
+        largest = {name: max(trial["largest_change"][name] for trial in own) for name in ("used", "ungated")}
+        starts = "all" if size is None else f"{size:,}"
+        spread = summarise(own, lambda trial: trial["spread"]).value
+        cells = [label, starts, f"{spread:.3f}", f"{opened} of {len(own)}", f"{largest['used']:.1%}", f"{largest['ungated']:.1%}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    genes = {trial["genes"] for trial in trials}
+    return "\n".join(lines) + f"\n\nOver {min(genes, default=0)} genes with at least 100 reads."
+
+
+def unused(trials: Sequence[dict[str, Any]]) -> bool:
+    """Whether a count would leave every weight at 1 in most of the trials."""
+    return 2 * sum(trial["calibration"]["applied"] for trial in trials) < len(trials)
+
+
+def with_error(mean: Mean, digits: int, *, sign: bool = False) -> str:
+    if not math.isfinite(mean.value):
+        return "–"
+    text = f"{mean.value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return text if not math.isfinite(mean.error) else f"{text} ± {mean.error:.{digits}f}"
+
+
+def perplexities(trials: Sequence[dict[str, Any]]) -> str:
+    names = list(trials[0]["perplexity"])
+    return " / ".join(f"{summarise(trials, lambda trial, name=name: trial['perplexity'].get(name)).value:.3f}" for name in names)
+
+
+def quantity(value: float) -> str:
+    return f"{value / 1e6:.3g} M" if value >= 1e5 else f"{value:,.0f}"
+
+
+# -- command line ------------------------------------------------------------------------------------------------------
+
+
+def whole_numbers(text: str | None) -> list[int]:
+    return [int(part) for part in (text or "").split(",") if part]
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure bias models on genomic blocks that they did not learn from.")
+    parser.add_argument("--data", default="fly", help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]")
+    parser.add_argument("--models", help="comma-separated backends, each with options of its own as in gru:head=position+units=10 [all]")
+    parser.add_argument("--option", action="append", default=[], metavar="MODEL:KEY=VALUE", help="an option of one backend; repeatable")
+    parser.add_argument("--folds", default="1,2,3,4", help="folds to hold out in turn, 0 to 4 [%(default)s]")
+    parser.add_argument("--seeds", default="1,2", help="seeds [%(default)s]")
+    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
+    parser.add_argument("--sampling", default="local", help="scheme, as in --bias-sampling [%(default)s]")
+    parser.add_argument("--reads", choices=("unique", "assigned"), default="unique", help="reads to learn from [%(default)s]")
+    parser.add_argument("--learning-curve", metavar="STARTS", help="learn from so many distinct starts, as in 1000,3000,10000,40000")
+    parser.add_argument("--null", action="store_true", help="replace starts by places near them, so that there is nothing to be learnt")
+    parser.add_argument("--threads", type=int, default=1, help="threads for scoring [%(default)s]")
+    parser.add_argument("--json", type=Path, help="write every trial to this file, after each of them")
+    parser.add_argument("--resume", action="store_true", help="keep the trials that the file of --json holds and add the others")
+    arguments = parser.parse_args(argv)
+    arguments.data = arguments.data.split(",")
+    for name in arguments.data:
+        if name not in DATASETS:
+            parser.error(f"there is no set '{name}'; choose out of {', '.join(DATASETS)}")
+    for option in ("folds", "seeds", "learning_curve"):
+        try:
+            whole_numbers(getattr(arguments, option))
+        except ValueError:
+            parser.error(f"--{option.replace('_', '-')}: give whole numbers, separated by commas")
+    if not set(whole_numbers(arguments.folds)) <= set(range(5)):
+        parser.error("--folds: there are folds 0 to 4")
+    if arguments.resume and arguments.json is None:
+        parser.error("--resume needs --json")
+    return arguments
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What trials must have in common to be put into one table."""
+    return {name: getattr(arguments, name) for name in ("window", "sampling", "reads", "option", "null")}
+
+
+def open_results(arguments: argparse.Namespace) -> dict[str, Result]:
+    """Give empty results, or those of the file with ``--resume``."""
+    results = {name: Result(name) for name in arguments.data}
+    if arguments.resume and arguments.json.exists():
+        stored = json.loads(arguments.json.read_text())
+        if stored["settings"] != settings(arguments):
+            raise InputError("these trials were made with other options", file=str(arguments.json), remedy="leave --resume out")
+        for entry in stored["results"]:
+            results[entry["data"]] = Result(entry["data"], entry["trials"])
+    return results
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        rows, missing = choose_rows(arguments, load_plugins())
+        results = open_results(arguments)
+    except InputError as problem:
+        say(f"error: {problem}")
+        return 1
+
+    def save() -> None:
+        if arguments.json is None:
+            return
+        about = {"python": platform.python_version(), "processors": os.cpu_count(), "command": sys.argv if argv is None else list(argv)}
+        content = {"settings": settings(arguments), **about, "results": [asdict(result) for result in results.values()]}
+        temporary = arguments.json.with_name(arguments.json.name + ".part")
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(temporary, arguments.json)
+
+    for name in arguments.data:
+        result = results[name]
+        result.failures.update(missing)
+        measure(arguments, name, rows, result, save)
+        lay_out = null_table if arguments.null else curve_table if arguments.learning_curve else table
+        print(f"\n## {name}\n\n{lay_out(result)}")
+        for label, reason in result.failures.items():
+            print(f"{label}: not measured: {reason}")
+    save()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

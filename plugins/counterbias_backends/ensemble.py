@@ -1,0 +1,124 @@
+"""The mean log bias of several backends.
+
+Comes in: windows with weights. Goes out: the plain mean of the members' log biases. What one model gets wrong by chance another one
+does not, so the mean of different models is often better than each. Members are found as users find them, by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, load_plugins, parse_options
+
+NAME = "ensemble"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``ensemble``.
+
+    Args:
+        members: names of backends, separated by commas. Options of a member follow its name after a colon, separated by semicolons, as in
+            ``vlmm:layout=salmon;pseudocount=2,pwm``; a slash stands for a comma in their values.
+    """
+
+    members: tuple[str, ...] = ("vlmm", "bayesnet")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", tuple(str(member) for member in self.members))
+        if not self.members:
+            raise InputError("--bias-option members=: an ensemble needs at least one member")
+        for member in self.members:
+            if member.partition(":")[0] == NAME:
+                raise InputError(f"--bias-option members={member}: an ensemble cannot hold an ensemble")
+
+
+class Ensemble(BiasModel):
+    """Score windows by the mean of several models. Raises InputError where a member is unknown or does not take the window."""
+
+    Options = Options
+    #: A member may need them; which ones there are is known too late.
+    needs_tiles: ClassVar[bool] = True
+
+    def __init__(self, window: Window, options: Any = None) -> None:
+        super().__init__(window, options)
+        manager = load_plugins()
+        self._members: list[tuple[str, BiasModel]] = []
+        for member in self.options.members:
+            name, _, given = member.partition(":")
+            kind = manager.backend(name).load()
+            pairs = [pair.replace("/", ",") for pair in given.split(";") if pair]
+            self._members.append((name, kind(window, parse_options(kind, pairs))))
+        self._fitted = False
+
+    def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
+        """Fit each member, with randomness of its own. Raises InputError where a package is missing that a member trains with."""
+        began = time.perf_counter()
+        manager = load_plugins()
+        for name, _ in self._members:
+            manager.require(name)
+        curves: dict[str, Any] = {}
+        perplexity: dict[str, float] = {}
+        details: dict[str, object] = {}
+        parameters = 0
+        for number, ((name, model), own) in enumerate(zip(self._members, rng.spawn(len(self._members)), strict=True)):
+            report = model.fit(sample, own)
+            label = _label(number, name)
+            curves.update({f"{label}_{key}": value for key, value in report.curves.items()})
+            perplexity.update({f"{label}_{key}": value for key, value in report.perplexity.items()})
+            details[label] = {"seconds": report.seconds, "parameters": report.parameters, **report.details}
+            parameters += report.parameters
+        self._fitted = True
+        return FitReport(time.perf_counter() - began, parameters, curves, perplexity, details)
+
+    def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Give the mean of the members' log biases: uint8 (n, width) → float64 (n,), nats."""
+        if not self._fitted:
+            raise RuntimeError("ensemble: log_bias was called before fit")
+        contexts = self.as_contexts(contexts)
+        total = np.zeros(len(contexts))
+        for _, model in self._members:
+            total += model.log_bias(contexts)
+        return total / len(self._members)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give the members' arrays, each named after the member's number and name."""
+        if not self._fitted:
+            raise RuntimeError("ensemble: to_arrays was called before fit")
+        return {
+            f"{_label(number, name)}_{key}": array
+            for number, (name, model) in enumerate(self._members)
+            for key, array in model.to_arrays().items()
+        }
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what :meth:`to_arrays` gave; raises InputError where a member does not take its part, or a part is nobody's."""
+        left = dict(arrays)
+        for number, (name, model) in enumerate(self._members):
+            prefix = f"{_label(number, name)}_"
+            own = {key: left.pop(key) for key in sorted(left) if key.startswith(prefix)}
+            model.from_arrays({key.removeprefix(prefix): array for key, array in own.items()})
+        if left:
+            raise InputError(f"array '{min(left)}' of the model is unknown")
+        self._fitted = True
+
+
+def _label(number: int, name: str) -> str:
+    """Name a member; a backend may be there twice."""
+    return f"{number + 1}-{name}"
+
+
+def _load() -> type[BiasModel]:
+    return Ensemble
+
+
+@hookimpl
+def counterbias_backends() -> list[Backend]:
+    """Offer ``ensemble``."""
+    return [Backend(NAME, "mean log bias of several backends", _load)]

@@ -1,0 +1,198 @@
+"""Variable-length Markov model: each base of the window depends on so many bases before it (Roberts 2011, Cufflinks, Salmon).
+
+Comes in: windows with weights. Goes out: the sum over columns of ln P(base | bases before) at read starts minus the same in the
+background. How many bases before is the *order* of a column; a *layout* gives the order of each offset from the read start.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, take_arrays
+
+if TYPE_CHECKING:
+    from counterbias_backends.tables import TableSum
+
+#: Layout → offset of its first column from the read's first base, and the order of each column.
+LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
+    "cufflinks": (-8, (0,) * 5 + (1,) * 3 + (2,) * 8 + (1,) * 3 + (0,) * 2),
+    "roberts": (-8, (0,) * 5 + (1,) * 3 + (2,) * 7 + (1,) * 3 + (0,) * 3),
+    "salmon": (-3, (0, 1) + (2,) * 7),
+}
+#: Orders above this have more parameters than any sample can fill.
+MAX_ORDER = 7
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``vlmm``.
+
+    Args:
+        layout: ``cufflinks``, ``roberts``, ``salmon``, one order for all columns, as in ``2``, or the order of each column of the
+            window, separated by commas.
+        pseudocount: added to each base's weight after each word, above 0.
+        backoff: whether pseudocounts are shared out as the model of the next lower order says, instead of evenly.
+    """
+
+    layout: str = "cufflinks"
+    pseudocount: float = 1.0
+    backoff: bool = False
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            parts = self.layout.split(",")
+            if not all(part.strip().isdecimal() and int(part) <= MAX_ORDER for part in parts):
+                raise InputError(
+                    f"--bias-option layout={self.layout}: there is no such layout",
+                    remedy=f"choose {', '.join(LAYOUTS)}, or give orders from 0 to {MAX_ORDER}, as in layout=2 or layout=0,1,2,2",
+                )
+        if not 0 < self.pseudocount < float("inf"):
+            raise InputError(f"--bias-option pseudocount={self.pseudocount}: must be above 0")
+
+
+def orders(layout: str, window: Window) -> dict[int, int]:
+    """Give the order of each column that the model uses, ascending by column.
+
+    Columns outside a named layout are left out, and so is what lies outside the window. No order reaches back beyond the window's first
+    column. Raises InputError where a list of orders is not as long as the window.
+    """
+    if layout in LAYOUTS:
+        first, given = LAYOUTS[layout]
+        first += window.upstream
+    else:
+        first, given = 0, tuple(int(part) for part in layout.split(","))
+        if len(given) == 1:
+            given *= window.width
+        if len(given) != window.width:
+            raise InputError(f"--bias-option layout={layout}: {len(given)} orders for a window of {window.width} bases")
+    placed = {first + number: order for number, order in enumerate(given)}
+    return {column: min(order, column) for column, order in placed.items() if 0 <= column < window.width}
+
+
+class MarkovModel(BiasModel):
+    """Score windows by two variable-length Markov models."""
+
+    Options = Options
+
+    def __init__(self, window: Window, options: Any = None) -> None:
+        super().__init__(window, options)
+        self._orders = orders(self.options.layout, window)
+        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None  # foreground, background: columns' tables in turn
+        self._sum: TableSum | None = None
+
+    def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
+        """Count words per column; nothing is random."""
+        began = time.perf_counter()
+        foreground = self._learn(sample.foreground, sample.foreground_weight)
+        background = self._learn(sample.background, sample.background_weight)
+        self._set(foreground, background)
+        perplexity = {}
+        if sample.validation is not None:
+            held_out = sample.validation
+            perplexity["foreground"] = self._perplexity(foreground, held_out.foreground, held_out.foreground_weight)
+            perplexity["background"] = self._perplexity(background, held_out.background, held_out.background_weight)
+        return FitReport(
+            seconds=time.perf_counter() - began,
+            parameters=2 * sum(3 * 4**order for order in self._orders.values()),
+            perplexity={name: value for name, value in perplexity.items() if value is not None},
+            details={
+                "offsets": [column - self.window.upstream for column in self._orders],
+                "orders": list(self._orders.values()),
+            },
+        )
+
+    def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Add up the tables' entries: uint8 (n, width) → float64 (n,), nats."""
+        if self._sum is None:
+            raise RuntimeError("vlmm: log_bias was called before fit")
+        return self._sum(self.as_contexts(contexts))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give ln P(base | bases before) of foreground and background, float64: column after column 4^(order + 1) numbers.
+
+        The base itself changes fastest, then the one before it.
+        """
+        if self._logs is None:
+            raise RuntimeError("vlmm: to_arrays was called before fit")
+        return {"log_foreground": self._logs[0], "log_background": self._logs[1]}
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit window and layout."""
+        size = sum(4 ** (order + 1) for order in self._orders.values())
+        taken = take_arrays(arrays, {"log_foreground": (size,), "log_background": (size,)})
+        self._set(taken["log_foreground"], taken["log_background"])
+
+    def _set(self, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:
+        self._logs = (foreground, background)
+        self._sum = self._terms(foreground - background)
+
+    def _terms(self, logs: NDArray[np.float64]) -> TableSum:
+        """Make one term per column."""
+        from counterbias_backends.tables import TableSum, Term
+
+        terms, first = [], 0
+        for column, order in self._orders.items():
+            size = 4 ** (order + 1)
+            terms.append(Term(tuple(range(column - order, column + 1)), logs[first : first + size]))
+            first += size
+        return TableSum(terms)
+
+    def _learn(self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give ln P(base | bases before), column after column."""
+        from counterbias_backends.tables import count_words
+
+        columns = np.ascontiguousarray(self.as_contexts(contexts).T)
+        return np.concatenate(
+            [
+                np.log(
+                    conditional(
+                        count_words(columns, range(column - order, column + 1), weights),
+                        self.options.pseudocount,
+                        self.options.backoff,
+                    )
+                ).ravel()
+                for column, order in self._orders.items()
+            ]
+        )
+
+    def _perplexity(
+        self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]
+    ) -> float | None:
+        """Give the weighted perplexity per base of the columns in use, or None without windows."""
+        total = float(weights.sum())
+        if not total:
+            return None
+        return float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / len(self._orders)))
+
+
+def conditional(counts: NDArray[np.float64], pseudocount: float, backoff: bool) -> NDArray[np.float64]:
+    """Turn the weights of words into P(last base | bases before), float64 (words before, 4).
+
+    Args:
+        counts: float64 (4 ** (order + 1),), last base fastest.
+        pseudocount: per base and word before.
+        backoff: share the pseudocounts out as the word without its first base says, down to order 0 (where evenly).
+    """
+    table = counts.reshape(-1, 4)
+    prior: NDArray[np.float64] | float = pseudocount
+    if backoff and len(table) > 1:
+        shorter = conditional(counts.reshape(4, -1).sum(axis=0), pseudocount, True)
+        prior = 4 * pseudocount * np.tile(shorter, (4, 1))
+    table = table + prior
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
+def _load() -> type[BiasModel]:
+    return MarkovModel
+
+
+@hookimpl
+def counterbias_backends() -> list[Backend]:
+    """Offer ``vlmm``."""
+    return [Backend("vlmm", "variable-length Markov model, as in Cufflinks (Roberts et al. 2011) or Salmon", _load)]
