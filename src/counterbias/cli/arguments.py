@@ -348,13 +348,13 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
         metavar="X",
         type=_cap,
         default=10.0,
-        help="weights stay between 1/X and X (default: 10)",
+        help="a read weighs at most X times the median read (default: 10)",
     )
     group.add_argument(
         "--bias-contig-alias",
         metavar="FILE",
         default=None,
-        help="two columns: a contig's name in the alignments, and its name in the annotation",
+        help="two columns: a contig's name in the alignments, and its name in annotation and genome",
     )
 
 

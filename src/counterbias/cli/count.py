@@ -130,9 +130,19 @@ def _import_numba() -> None:
     arraymath._HAVE_BLAS = True
 
 
+def _announce_compilation() -> None:
+    """Say once, on the first run after an installation, why it takes longer."""
+    from counterbias.alignments.decoding import decode
+
+    folder = Path(decode._cache.cache_path)
+    if not any(folder.glob(f"decoding.decode-*.py{sys.version_info.major}{sys.version_info.minor}*.nbi")):
+        _say(f"First run: compiling the counting loops, which takes some seconds once; they are kept in {folder}.")
+
+
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
     _import_numba()
+    _announce_compilation()
     from counterbias.pipeline.run import BiasOptions, count_files
 
     bias = None
