@@ -22,7 +22,8 @@ class Weigher:
 
     ``weigher(read)`` takes a ``pysam.AlignedSegment``, an ``HTSeq.SAM_Alignment`` or a pair (a tuple of two, either of which
     may be None) and returns a float: exp(−log_bias) of the read's start site, capped and scaled as in the run that wrote the
-    model; for a pair the mean of its reads. A read that is unmapped, clipped at its 5' end, or whose window holds an N or leaves the contig has weight 1.
+    model; for a pair the mean of its reads. A read that is unmapped, clipped at its 5' end, or whose window holds an N or
+    leaves the contig has weight 1.
 
     Args:
         model: a model file (``PREFIX.model``) or what ``counterbias.load_model`` gave.
