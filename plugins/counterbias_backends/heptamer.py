@@ -37,7 +37,7 @@ class Options:
     """
 
     scheme: str = "robust"
-    pseudocount: float = 1.0
+    pseudocount: float = 3.0
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:

@@ -65,10 +65,9 @@ def codes(columns: NDArray[np.uint8], chosen: Sequence[int]) -> NDArray[np.int64
 
 def count_words(columns: NDArray[np.uint8], chosen: Sequence[int], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the weight of each word in some columns, float64 (4 ** chosen,). Raises ValueError on a base that is none."""
-    counts = np.bincount(codes(columns, chosen), weights, 4 ** len(chosen))
-    if len(counts) > 4 ** len(chosen):
+    if columns.shape[1] and max(columns[column].max() for column in chosen) > 3:
         raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
-    return counts
+    return np.bincount(codes(columns, chosen), weights, 4 ** len(chosen))
 
 
 def _group(terms: Sequence[Term], limit: int) -> list[tuple[tuple[int, ...], list[Term]]]:

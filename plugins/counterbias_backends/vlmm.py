@@ -36,13 +36,14 @@ class Options:
     Args:
         layout: ``cufflinks``, ``roberts``, ``salmon``, one order for all columns, as in ``2``, or the order of each column of the
             window, separated by commas.
-        pseudocount: added to each base's weight after each word, above 0.
-        backoff: whether pseudocounts are shared out as the model of the next lower order says, instead of evenly.
+        pseudocount: added to the weight of each base where nothing better is known, above 0.
+        backoff: windows added to each word, shared out among the bases as the model of the next lower order says; with 0 each base
+            gets ``pseudocount`` whatever the order, as in Cufflinks.
     """
 
     layout: str = "cufflinks"
     pseudocount: float = 1.0
-    backoff: bool = False
+    backoff: float = 300.0
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -54,6 +55,8 @@ class Options:
                 )
         if not 0 < self.pseudocount < float("inf"):
             raise InputError(f"--bias-option pseudocount={self.pseudocount}: must be above 0")
+        if not 0 <= self.backoff < float("inf"):
+            raise InputError(f"--bias-option backoff={self.backoff}: must not be below 0")
 
 
 def orders(layout: str, window: Window) -> dict[int, int]:
@@ -171,20 +174,20 @@ class MarkovModel(BiasModel):
         return float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / len(self._orders)))
 
 
-def conditional(counts: NDArray[np.float64], pseudocount: float, backoff: bool) -> NDArray[np.float64]:
+def conditional(counts: NDArray[np.float64], pseudocount: float, backoff: float) -> NDArray[np.float64]:
     """Turn the weights of words into P(last base | bases before), float64 (words before, 4).
 
     Args:
         counts: float64 (4 ** (order + 1),), last base fastest.
-        pseudocount: per base and word before.
-        backoff: share the pseudocounts out as the word without its first base says, down to order 0 (where evenly).
+        pseudocount: added per base, at order 0 or without backoff.
+        backoff: added per word, shared out as the words without their first base say, down to order 0.
     """
     table = counts.reshape(-1, 4)
-    prior: NDArray[np.float64] | float = pseudocount
     if backoff and len(table) > 1:
-        shorter = conditional(counts.reshape(4, -1).sum(axis=0), pseudocount, True)
-        prior = 4 * pseudocount * np.tile(shorter, (4, 1))
-    table = table + prior
+        shorter = conditional(counts.reshape(4, -1).sum(axis=0), pseudocount, backoff)
+        table = table + backoff * np.tile(shorter, (4, 1))
+    else:
+        table = table + pseudocount
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 

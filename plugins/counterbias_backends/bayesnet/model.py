@@ -19,8 +19,6 @@ from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, t
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
 
-#: With fewer read starts than this a quarter of the penalty is used (seqbias does so: the graph would be too sparse).
-FEW_STARTS = 10_000
 #: Columns per table, at most: 4^7 numbers.
 MAX_COLUMNS = 7
 
@@ -35,18 +33,22 @@ class Options:
     Args:
         max_parents: columns per table, at most, the column itself being one of them (as seqbias counts them).
         max_distance: columns between a column and a parent, at most.
-        penalty: c of the score, ln L − c · parameters · ln n.
+        penalty: c of the score, ln L − c · parameters · ln n; seqbias has 1, and 0.25 with fewer than 10,000 starts.
         pseudocount: added to the weight of each word, above 0.
+        threads: moves weighed at the same time; the result does not depend on it.
     """
 
     max_parents: int = 4
     max_distance: int = 10
-    penalty: float = 1.0
+    penalty: float = 0.05
     pseudocount: float = 1.0
+    threads: int = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_parents <= MAX_COLUMNS:
             raise InputError(f"--bias-option max_parents={self.max_parents}: must be from 1 to {MAX_COLUMNS}")
+        if self.threads < 1:
+            raise InputError(f"--bias-option threads={self.threads}: must be at least 1")
         if self.max_distance < 0:
             raise InputError(f"--bias-option max_distance={self.max_distance}: must not be below 0")
         if not 0 <= self.penalty < float("inf"):
@@ -71,11 +73,10 @@ class BayesianNetwork(BiasModel):
         from counterbias_backends.bayesnet.search import Samples, climb
 
         began = time.perf_counter()
-        few = len(sample.foreground) < FEW_STARTS
         samples = Samples.of(self.as_contexts(sample.foreground), sample.foreground_weight, self.as_contexts(sample.background),
                              sample.background_weight)  # fmt: skip
-        penalty = self.options.penalty * (0.25 if few else 1.0)
-        found = climb(samples, self.options.max_parents, self.options.max_distance, penalty, self.options.pseudocount)
+        options = self.options
+        found = climb(samples, options.max_parents, options.max_distance, options.penalty, options.pseudocount, options.threads)
         sides = [[found.logs[column][side] for column in found.graph] for side in range(2)]
         self._set(found.graph, *(np.concatenate([np.zeros(0), *tables]) for tables in sides))
         start = self.window.upstream
@@ -88,7 +89,6 @@ class BayesianNetwork(BiasModel):
                 "offsets": [column - start for column in found.graph],
                 "edges": [[parent - start, column - start] for column, own in found.graph.items() for parent in own[1:]],
                 "moves": dict(found.moves),
-                "penalty": penalty,
             },
         )
 

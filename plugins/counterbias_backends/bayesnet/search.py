@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,8 @@ from counterbias import InputError
 
 #: Moves computed in full, each round: so many; and, where none of these raises the score, up to so many.
 EXACT, EXACT_AT_END = 4, 16
+#: Tables that are kept, each with two bytes per window.
+REMEMBERED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +87,23 @@ class Move:
     graph: dict[int, tuple[int, ...]]
 
 
-def climb(samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float) -> Found:
-    """Find a graph of which no single move raises the score; nothing is random."""
-    return _Climber(samples, max_parents, max_distance, penalty, pseudocount).run()
+def climb(samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, threads: int = 1) -> Found:
+    """Find a graph of which no single move raises the score; nothing is random, and the number of threads changes nothing."""
+    with ThreadPoolExecutor(threads) as pool:
+        return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run()
 
 
 class _Climber:
-    def __init__(self, samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float) -> None:
-        self.samples, self.width = samples, len(samples.columns)
+    def __init__(
+        self, samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, pool: ThreadPoolExecutor
+    ) -> None:
+        self.samples, self.width, self.pool = samples, len(samples.columns), pool
         self.max_parents, self.max_distance, self.pseudocount = max_parents, max_distance, pseudocount
         self.cost = penalty * np.log(len(samples.weight))  # of one parameter
         n = samples.columns.shape[1]
-        self.graph: dict[int, tuple[int, ...]] = {column: () for column in range(self.width)}
-        self.code = {column: np.zeros(n, np.uint16) for column in range(self.width)}  # each window's entry of the column's table
-        self.ratio = {column: np.zeros(1) for column in range(self.width)}  # the table: foreground minus background
+        self.graph: dict[int, tuple[int, ...]] = dict.fromkeys(range(self.width), ())
+        # Columns of a table → each window's entry of it, and the table (foreground minus background) that is added to the log odds.
+        self.tables: dict[tuple[int, ...], tuple[NDArray[np.uint16], NDArray[np.float64]]] = {(): (np.zeros(n, np.uint16), np.zeros(1))}
         starts = float(samples.weight[: samples.starts].sum())
         self.odds = np.full(n, np.log(starts / (float(samples.weight.sum()) - starts)))
         self.slope, self.curvature = np.empty(n), np.empty(n)
@@ -113,7 +119,7 @@ class _Climber:
                 if rank >= (EXACT_AT_END if chosen is None else EXACT):
                     break
                 after = self.likelihood(self.change(move))
-                gain = after - likelihood - self.cost * self.added(move)
+                gain = after - likelihood - self.cost * self.added(move.graph)
                 if gain > best + 1e-9 * abs(likelihood):
                     chosen, best, gained = move, gain, after
             if chosen is None:
@@ -130,80 +136,71 @@ class _Climber:
     def moves(self) -> list[Move]:
         """Give all moves, each with about the gain that it brings."""
         below = self.reached()
-        found: list[Move] = []
-        deleted: dict[tuple[int, int], float] = {}
-        added: dict[tuple[int, int], float] = {}
-        for column, own in self.graph.items():
-            if not own:
-                added.update(self.additions(column, np.array([column])))
-                continue
-            for parent, gain in self.deletions(column):
-                deleted[parent, column] = gain
-            near = range(max(0, column - self.max_distance), min(self.width, column + self.max_distance + 1))
-            # An edge from a column that this one leads to would close a circle.
-            candidates = [other for other in near if other not in own and not below[column, other]]
-            if candidates and len(own) < self.max_parents:
-                added.update(self.additions(column, np.array(candidates)))
-        for (parent, column), gain in added.items():
-            own = self.graph[column]
-            longer = (*own[:1], *sorted((*own[1:], parent))) if own else (column,)
-            found.append(self.move("add", gain, {column: longer}))
-        for (parent, column), gain in deleted.items():
-            found.append(self.move("delete", gain, {column: tuple(other for other in self.graph[column] if other != parent)}))
-        found.extend(self.reversals(below))
+        return [move for moves in self.pool.map(lambda column: self.moves_of(column, below), self.graph) for move in moves]
+
+    def moves_of(self, column: int, below: NDArray[np.bool_]) -> list[Move]:
+        """Give the moves that add to a column's parents, take away from them or turn the edges from them round."""
+        own = self.graph[column]
+        found = list(self.deletions(column))
+        near = range(max(0, column - self.max_distance), min(self.width, column + self.max_distance + 1)) if own else (column,)
+        # An edge from a column that this one leads to would close a circle.
+        candidates = [other for other in near if other not in own and not below[column, other]]
+        if candidates and len(own) < self.max_parents:
+            found.extend(self.additions(column, candidates))
+        for parent in own[1:]:
+            other = self.graph[parent]
+            # Another way from parent to column would close a circle, too.
+            if other and len(other) < self.max_parents and not below[parent, [one for one in own[1:] if one != parent]].any():
+                found.append(self.reversal(column, parent))
         return found
 
     def move(self, kind: str, gain: float, graph: dict[int, tuple[int, ...]]) -> Move:
-        """Make a move out of a gain of the likelihood alone."""
-        move = Move(kind, 0.0, graph)
-        return Move(kind, gain - self.cost * self.added(move), graph)
+        """Make a move out of a gain of ln L alone."""
+        return Move(kind, gain - self.cost * self.added(graph), graph)
 
-    def added(self, move: Move) -> int:
-        """Count the parameters that a move adds, as seqbias counts them: words less one, for both sides."""
-        return 2 * sum(4 ** len(own) - 4 ** len(self.graph[column]) for column, own in move.graph.items())
+    def added(self, graph: dict[int, tuple[int, ...]]) -> int:
+        """Count the parameters that a change adds, as seqbias counts them: words less one, for both sides."""
+        return 2 * sum(4 ** len(own) - 4 ** len(self.graph[column]) for column, own in graph.items())
 
-    def additions(self, column: int, candidates: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int], float]]:
-        """Give about the gain of L for each new parent of a column (the column itself, where it is not in the graph)."""
-        size = len(self.ratio[column])
+    def additions(self, column: int, candidates: list[int]) -> Iterator[Move]:
+        """Weigh each new parent of a column (the column itself, where it is not in the graph)."""
+        own, samples = self.graph[column], self.samples
+        code, ratio = self.table(own)
         gains = np.empty(len(candidates))
-        totals = np.empty((4 * size, 4))
         _weigh_additions(
-            self.code[column], self.samples.columns, candidates, self.samples.weight, self.samples.starts, self.slope, self.curvature,
-            self.ratio[column], self.pseudocount, totals, gains,
+            code, samples.columns, np.array(candidates), samples.weight, samples.starts, self.slope, self.curvature, ratio,
+            self.pseudocount, np.empty((4 * len(ratio), 4)), gains,
         )  # fmt: skip
-        return (((int(parent), column), float(gain)) for parent, gain in zip(candidates, gains, strict=True))
+        for parent, gain in zip(candidates, gains.tolist(), strict=True):
+            longer = (column, *sorted((*own[1:], parent))) if own else (column,)
+            yield self.move("add", gain, {column: longer})
 
-    def deletions(self, column: int) -> Iterator[tuple[int, float]]:
-        """Give about the gain of L for each parent of a column that is let go (itself, where it has none)."""
-        own = self.graph[column]
-        foreground, background = self.counts(self.code[column], len(self.ratio[column]))
-        slope = np.bincount(self.code[column], self.slope, len(self.ratio[column]))
-        curvature = np.bincount(self.code[column], self.curvature, len(self.ratio[column]))
-        for digit in range(1, len(own)) if len(own) > 1 else (0,):
-            change = -self.ratio[column]
-            if len(own) > 1:
-                low = 4**digit
-                kept = [table.reshape(-1, 4, low).sum(axis=1).ravel() for table in (foreground, background)]
-                shorter = _log_conditional(kept[0], self.pseudocount) - _log_conditional(kept[1], self.pseudocount)
-                change = change + np.repeat(shorter.reshape(-1, 1, low), 4, axis=1).ravel()
-            yield own[digit], float(slope @ change + 0.5 * (curvature @ change**2))
+    def deletions(self, column: int) -> Iterator[Move]:
+        """Weigh each parent of a column that could be let go (the column itself, where it has none)."""
+        own, samples = self.graph[column], self.samples
+        code, ratio = self.table(own)
+        totals = np.zeros((len(ratio), 4))
+        if own:
+            _total(code, samples.weight, samples.starts, self.slope, self.curvature, totals)
+        for digit in range(1, len(own)) if len(own) > 1 else range(len(own)):
+            change = -ratio
+            if digit:
+                kept = totals[:, :2].reshape(-1, 4, 4**digit, 2).sum(axis=1).reshape(-1, 2)
+                shorter = _log_conditional(kept[:, 0], self.pseudocount) - _log_conditional(kept[:, 1], self.pseudocount)
+                change = change + np.repeat(shorter.reshape(-1, 1, 4**digit), 4, axis=1).ravel()
+            gain = float(totals[:, 2] @ change + 0.5 * (totals[:, 3] @ change**2))
+            yield self.move("delete", gain, {column: tuple(other for other in own if other != own[digit])})
 
-    def reversals(self, below: NDArray[np.bool_]) -> Iterator[Move]:
-        """Give the edges that can be turned round without a circle."""
-        for column, own in self.graph.items():
-            for parent in own[1:]:
-                other = self.graph[parent]
-                if not other or len(other) >= self.max_parents:
-                    continue
-                # Another way from parent to column would close a circle.
-                if any(below[parent, middle] for middle in own[1:] if middle != parent):
-                    continue
-                turned = {
-                    column: tuple(one for one in own if one != parent),
-                    parent: (parent, *sorted((*other[1:], column))),
-                }
-                change = self.change(Move("reverse", 0.0, turned))
-                yield self.move("reverse", float(self.slope @ change + 0.5 * (self.curvature @ change**2)), turned)
+    def reversal(self, column: int, parent: int) -> Move:
+        """Weigh turning the edge from a parent to a column round."""
+        turned = {
+            column: tuple(one for one in self.graph[column] if one != parent),
+            parent: (parent, *sorted((*self.graph[parent][1:], column))),
+        }
+        (code_a, old_a), (code_b, old_b) = self.table(self.graph[column]), self.table(self.graph[parent])
+        (code_c, new_a), (code_d, new_b) = self.table(turned[column]), self.table(turned[parent])
+        gain = _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, self.slope, self.curvature)
+        return self.move("reverse", gain, turned)
 
     def reached(self) -> NDArray[np.bool_]:
         """Tell which columns are reached along edges from which, bool (from, to)."""
@@ -216,10 +213,13 @@ class _Climber:
 
     # -- what a move does --------------------------------------------------------------------------------------------
 
-    def counts(self, code: NDArray[np.uint16], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give the weight of each word at starts and in the background."""
-        starts, weight = self.samples.starts, self.samples.weight
-        return np.bincount(code[:starts], weight[:starts], size), np.bincount(code[starts:], weight[starts:], size)
+    def table(self, own: tuple[int, ...]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+        """Give a table and each window's entry of it; what was looked at before is remembered."""
+        known = self.tables.get(own)
+        if known is None:
+            foreground, background = self.logs(own)
+            known = self.tables[own] = (self.encode(own), foreground - background)
+        return known
 
     def encode(self, own: tuple[int, ...]) -> NDArray[np.uint16]:
         """Give each window's entry of a table: the first column is the lowest digit."""
@@ -231,32 +231,28 @@ class _Climber:
 
     def logs(self, own: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give ln P(base | parents) of both sides."""
-        foreground, background = self.counts(self.encode(own), 4 ** len(own))
-        return _log_conditional(foreground, self.pseudocount), _log_conditional(background, self.pseudocount)
-
-    def ratio_of(self, own: tuple[int, ...]) -> NDArray[np.float64]:
-        """Give the table that is added to the log odds."""
-        if not own:
-            return np.zeros(1)
-        foreground, background = self.logs(own)
-        return foreground - background
+        totals = np.zeros((4 ** len(own), 4))
+        _total(self.encode(own), self.samples.weight, self.samples.starts, self.zeros, self.zeros, totals)
+        return _log_conditional(totals[:, 0], self.pseudocount), _log_conditional(totals[:, 1], self.pseudocount)
 
     def change(self, move: Move) -> NDArray[np.float64]:
         """Give the change of each window's log odds."""
         total = self.zeros
         for column, own in move.graph.items():
-            total = total + self.ratio_of(own)[self.encode(own)] - self.ratio[column][self.code[column]]
+            for code, ratio, sign in ((*self.table(own), 1), (*self.table(self.graph[column]), -1)):
+                total = total + sign * ratio[code]
         return total
 
     def likelihood(self, change: NDArray[np.float64]) -> float:
-        """Give ln P(class | windows) after a change of the log odds."""
+        """Give ln L after a change of the log odds."""
         return float(_log_likelihood(self.odds, change, self.samples.weight, self.samples.starts))
 
     def make(self, move: Move) -> None:
-        """Make a move."""
+        """Make a move, and forget tables that will hardly be asked for again."""
         self.odds += self.change(move)
-        for column, own in move.graph.items():
-            self.graph[column], self.code[column], self.ratio[column] = own, self.encode(own), self.ratio_of(own)
+        self.graph.update(move.graph)
+        if len(self.tables) > REMEMBERED:
+            self.tables = {own: self.tables[own] for own in {(), *self.graph.values()} if own in self.tables}
 
 
 def _log_conditional(counts: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:
@@ -285,6 +281,25 @@ def _log_likelihood(odds, change, weight, starts):  # type: ignore[no-untyped-de
         # Either way of the formula keeps exp within range.
         total -= weight[i] * (max(wrong, 0.0) + np.log1p(np.exp(-abs(wrong))))
     return total
+
+
+@njit(cache=True, nogil=True)
+def _total(code, weight, starts, slope, curvature, totals):  # type: ignore[no-untyped-def]
+    """Add up per word the weight at starts and in the background, slope and curvature: float64 (words, 4)."""
+    for i in range(len(code)):
+        totals[code[i], 0 if i < starts else 1] += weight[i]
+        totals[code[i], 2] += slope[i]
+        totals[code[i], 3] += curvature[i]
+
+
+@njit(cache=True, nogil=True)
+def _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, slope, curvature):  # type: ignore[no-untyped-def]
+    """Give about the gain of ln L where two tables take the place of two others."""
+    gain = 0.0
+    for i in range(len(slope)):
+        change = new_a[code_c[i]] - old_a[code_a[i]] + new_b[code_d[i]] - old_b[code_b[i]]
+        gain += change * (slope[i] + 0.5 * curvature[i] * change)
+    return gain
 
 
 @njit(cache=True, nogil=True)
