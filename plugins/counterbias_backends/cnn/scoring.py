@@ -1,6 +1,6 @@
 """Score windows with fitted convolutional networks, without torch.
 
-In: the parameters of the networks, and windows. Out: the mean of the networks' scores. The first layer sees five bases at a time, so
+In: the parameters of the networks, and windows. Out: the mean of the networks' scores. The first layer sees a few bases at a time, so
 what a word of bases adds to the second layer's sums at a place can be looked up. Neighbouring places are joined to longer
 words, so that a window of 21 bases takes a few look-ups of one row each. Sums are float32; they agree with torch in double
 precision to better than 1e-5 (tests/test_cnn_scoring.py). Neighbouring windows share nothing more: each has other sums.
@@ -17,8 +17,8 @@ from counterbias_backends.lanes import vector_kind
 
 #: Units that are calculated side by side.
 LANES = 16
-#: Bases per looked-up word: 4^6 rows of 64 bytes per place and network.
-WORD = 6
+#: Bases per looked-up word. With 5 the tables of the default model take 2.7 MB; longer words need fewer look-ups, but miss the cache.
+WORD = 5
 #: Windows whose words are found before any is looked up.
 BLOCK = 64
 

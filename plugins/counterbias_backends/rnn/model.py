@@ -1,6 +1,8 @@
-"""The bias models ``gru`` and ``lstm``: two character networks, one of read starts and one of windows nearby.
+"""The bias models ``gru`` and ``lstm``: two character networks, one of read starts and one of windows nearby,
+or one network that tells them apart.
 
-Comes in: windows with weights. Goes out: ln p_f(window) − ln p_b(window). Fitting needs torch, scoring does not.
+Comes in: windows with weights. Goes out: ln p_f(window) − ln p_b(window), or the one network's score.
+Fitting needs torch, scoring does not.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, t
 from counterbias_backends.rnn.parameters import Parameters, shapes
 
 if TYPE_CHECKING:
+    from counterbias_backends.rnn.position_scoring import PositionScorer
     from counterbias_backends.rnn.scoring import Scorer
 
 #: The paper's limit of hidden units.
 MAX_HIDDEN = 20
 ROLES = ("foreground", "background")
+OBJECTIVES, HEADS = ("language", "ratio"), ("shared", "position")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Options:
     """Options of ``gru`` and ``lstm``.
 
     Args:
+        objective: ``language``: two networks that predict each base from those before it; ``ratio``: one network trained to tell read
+            starts from places near by, always with an output layer per position.
+        head: ``shared``: one output layer; ``position``: one per position in the window, and what the base before adds.
         hidden: hidden units, 1 to 20.
         candidates: hidden units to choose between by validation loss, as in ``5,10,20``; none: ``hidden`` is used.
         epochs: at most so many; an epoch is one pass over the windows, and several where ``min_steps`` asks for it.
@@ -40,6 +47,8 @@ class Options:
         threads: networks trained at the same time; the result does not depend on it.
     """
 
+    objective: str = "language"
+    head: str = "shared"
     hidden: int = 10
     candidates: tuple[int, ...] = ()
     epochs: int = 20
@@ -56,6 +65,11 @@ class Options:
             object.__setattr__(self, "candidates", tuple(int(one) for one in self.candidates))
         except ValueError:
             raise InputError(f"--bias-option candidates={self.candidates}: must be whole numbers, as in 5,10,20") from None
+        for name, known in (("objective", OBJECTIVES), ("head", HEADS)):
+            if getattr(self, name) not in known:
+                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be one of {', '.join(known)}")
+        if self.objective == "ratio" and self.candidates:
+            raise InputError("--bias-option candidates: only objective=language chooses between sizes", remedy="use hidden=N")
         for name, values in (("hidden", (self.hidden,)), ("candidates", self.candidates)):
             if not all(1 <= value <= MAX_HIDDEN for value in values):
                 shown = ",".join(str(value) for value in values)
@@ -73,18 +87,35 @@ class CharacterModel(BiasModel):
     """Score windows by two character networks. Subclasses name the :attr:`cell`."""
 
     Options = Options
+    needs_tiles = True
     cell: ClassVar[str]
 
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
-        self._networks: tuple[Parameters, Parameters] | None = None
-        self._scorer: Scorer | None = None
+        self._networks: tuple[Parameters, ...] | None = None
+        self._scorer: Scorer | PositionScorer | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the networks."""
+        return ("ratio",) if self.options.objective == "ratio" else ROLES
+
+    @property
+    def places(self) -> int:
+        """Output layers, 0 for one that all positions share."""
+        return self.window.width if self.options.objective == "ratio" or self.options.head == "position" else 0
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train both networks, for every candidate; keep the hidden size with the lowest validation loss. Needs torch."""
+        """Train both networks, for every candidate, and keep the hidden size with the lowest validation loss; or one. Needs torch."""
+        began = time.perf_counter()
+        if self.options.objective == "ratio":
+            from counterbias_backends.rnn.ratio import train_ratio
+
+            one = train_ratio(self.cell, sample, self.options, rng)
+            self._set((one.parameters,))
+            return FitReport(time.perf_counter() - began, len(one.parameters.flat), curves=one.curves, details=one.details)
         from counterbias_backends.rnn.training import train_pair
 
-        began = time.perf_counter()
         trained = train_pair(self.cell, sample, self.options, rng)
         foreground, background = trained.networks
         self._set((foreground.parameters, background.parameters))
@@ -114,7 +145,7 @@ class CharacterModel(BiasModel):
             "hidden": np.array([self._networks[0].hidden], dtype=np.int64),
             "width": np.array([self.window.width], dtype=np.int64),
         }
-        for role, network in zip(ROLES, self._networks, strict=True):
+        for role, network in zip(self.roles, self._networks, strict=True):
             arrays.update({f"{role}_{name}": values.copy() for name, values in network.arrays().items()})
         return arrays
 
@@ -127,18 +158,21 @@ class CharacterModel(BiasModel):
             raise InputError(f"array 'hidden' of the model is {hidden:g}, expected a whole number from 1 to {MAX_HIDDEN}")
         if width != self.window.width:
             raise InputError(f"the model is for windows of {width:g} bases, not of {self.window.width}")
-        parts = shapes(self.cell, int(hidden))
-        wanted = {f"{role}_{name}": shape for role in ROLES for name, shape in parts.items()}
+        parts = shapes(self.cell, int(hidden), self.places)
+        wanted = {f"{role}_{name}": shape for role in self.roles for name, shape in parts.items()}
         taken = take_arrays(arrays, {**numbers, **wanted})
-        foreground, background = (
-            Parameters.from_arrays(self.cell, int(hidden), {name: taken[f"{role}_{name}"] for name in parts}) for role in ROLES
-        )
-        self._set((foreground, background))
+        networks = [
+            Parameters.from_arrays(self.cell, int(hidden), {name: taken[f"{role}_{name}"] for name in parts}, self.places)
+            for role in self.roles
+        ]
+        self._set(tuple(networks))
 
-    def _set(self, networks: tuple[Parameters, Parameters]) -> None:
+    def _set(self, networks: tuple[Parameters, ...]) -> None:
+        from counterbias_backends.rnn.position_scoring import PositionScorer
         from counterbias_backends.rnn.scoring import Scorer
 
-        self._networks, self._scorer = networks, Scorer(networks, self.window.width)
+        self._networks = networks
+        self._scorer = PositionScorer(networks) if self.places else Scorer((networks[0], networks[1]), self.window.width)
 
 
 class GRUModel(CharacterModel):

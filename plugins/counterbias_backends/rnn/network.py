@@ -39,7 +39,44 @@ class CharacterNetwork(nn.Module):
         return (log_probability * letters).sum(dim=(1, 2))
 
 
-def initial_parameters(cell: str, hidden: int, width: int, seed: int) -> Parameters:
+class PositionNetwork(nn.Module):
+    """A GRU or LSTM with an output layer per position, to which the letter before adds.
+
+    ``forward`` gives ln p(window), or with ``ratio`` the sum of the outputs of the window's letters.
+    """
+
+    def __init__(self, cell: str, hidden: int, places: int, ratio: bool) -> None:
+        super().__init__()
+        self.ratio = ratio
+        self.cell = CharacterNetwork(cell, hidden).cell
+        self.readout_weight = nn.Parameter(torch.empty(places, 4, hidden))
+        self.readout_bias = nn.Parameter(torch.empty(places, 4))
+        self.skip_weight = nn.Parameter(torch.empty(places, 4, 4))
+
+    @classmethod
+    def from_parameters(cls, parameters: Parameters, *, ratio: bool) -> PositionNetwork:
+        """Make the network that has these parameters."""
+        network = cls(parameters.cell, parameters.hidden, parameters.places, ratio)
+        nn.utils.vector_to_parameters(torch.from_numpy(parameters.flat.copy()), network.ordered())
+        return network
+
+    def ordered(self) -> list[nn.Parameter]:
+        """Give the parameters in the order of the flat vector."""
+        return [*self.cell.parameters(), self.readout_weight, self.readout_bias, self.skip_weight]
+
+    def forward(self, contexts: torch.Tensor) -> torch.Tensor:
+        """Score windows: integer (n, width) → (n,)."""
+        letters = nn.functional.one_hot(contexts.long(), 4).to(self.readout_weight.dtype)  # (n, width, 4)
+        before = torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)  # (n, width, 4)
+        states, _ = self.cell(before)  # (n, width, hidden)
+        outputs = torch.einsum("nth,tlh->ntl", states, self.readout_weight) + self.readout_bias
+        outputs = outputs + torch.einsum("ntk,tlk->ntl", before, self.skip_weight)
+        if not self.ratio:
+            outputs = torch.log_softmax(outputs, dim=-1)
+        return (outputs * letters).sum(dim=(1, 2))
+
+
+def initial_parameters(cell: str, hidden: int, width: int, seed: int, places: int = 0) -> Parameters:
     """Draw parameters as torch does for these layers, uniform within ± 1 / √hidden, but let every other unit start slow.
 
     The biases of the gate that keeps its state are drawn so that it forgets over 1 to ``width`` bases (Tallec & Ollivier 2018,
@@ -47,10 +84,14 @@ def initial_parameters(cell: str, hidden: int, width: int, seed: int) -> Paramet
     them, one of two networks trained on 10,000 starts stayed on that plateau until training was stopped.
     """
     generator = torch.Generator().manual_seed(seed)
-    flat = torch.empty(parameter_count(cell, hidden), dtype=torch.float32)
+    flat = torch.empty(parameter_count(cell, hidden, places), dtype=torch.float32)
     flat.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
-    parameters = Parameters(cell, hidden, flat.numpy())
+    parameters = Parameters(cell, hidden, flat.numpy(), places)
     arrays = parameters.arrays()
+    if places:
+        # Many outputs per unit: they begin small, and those that need no unit at 0.
+        arrays["readout_weight"] *= 0.1
+        arrays["readout_bias"][...] = arrays["skip_weight"][...] = 0
     bases = torch.empty(hidden).uniform_(1, max(width - 1, 2), generator=generator).log().numpy()
     slow = np.arange(0, hidden, 2)
     keep = hidden + slow  # rows of a GRU's update gate, an LSTM's forget gate
@@ -67,5 +108,19 @@ def log_ratio(
     kind = torch.float64 if double else torch.float32
     letters = torch.from_numpy(np.ascontiguousarray(contexts))
     with torch.no_grad():
-        foreground, background = (CharacterNetwork.from_parameters(one).to(kind)(letters) for one in networks)
+        foreground, background = (_network(one).to(kind)(letters) for one in networks)
         return np.asarray((foreground - background).double().numpy())
+
+
+def _network(parameters: Parameters) -> nn.Module:
+    if parameters.places:
+        return PositionNetwork.from_parameters(parameters, ratio=False)
+    return CharacterNetwork.from_parameters(parameters)
+
+
+def ratio_scores(parameters: Parameters, contexts: NDArray[np.uint8], *, double: bool = True) -> NDArray[np.float64]:
+    """Score windows by torch with the one network of ``objective=ratio``: uint8 (n, width) → float64 (n,)."""
+    kind = torch.float64 if double else torch.float32
+    with torch.no_grad():
+        network = PositionNetwork.from_parameters(parameters, ratio=True).to(kind)
+        return np.asarray(network(torch.from_numpy(np.ascontiguousarray(contexts))).double().numpy())

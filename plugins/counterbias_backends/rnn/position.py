@@ -1,8 +1,8 @@
 """Loss and gradient of networks with an output layer per position, compiled: ``head=position`` and ``objective=ratio``.
 
-As :mod:`.gradients`, whose cells it uses; the output at step ``t`` is ``V[t] h + c[t] + B[t] x``, one number per letter, with ``h`` the state and
-``x`` the letter before. Modes: :data:`PROBABILITY`, −ln p(window) with a softmax over the letters; otherwise a window's score is the
-sum of the outputs of its letters, and the loss is :data:`LOGISTIC` (read start or not) or :data:`SOFTMAX`, over 32 places of one
+As :mod:`.gradients`, whose cells it uses; the output at step ``t`` is ``V[t] h + c[t] + B[t] x``, one number per letter, with ``h`` the
+state and ``x`` the letter before. Modes: :data:`PROBABILITY`, −ln p(window) with a softmax over the letters; otherwise a window's score
+is the sum of the outputs of its letters, and the loss is :data:`LOGISTIC` (read start or not) or :data:`SOFTMAX`, over 32 places of one
 stretch of the genome with their numbers of reads.
 """
 
@@ -14,7 +14,13 @@ import numpy as np
 from numba import njit
 
 from counterbias_backends.rnn.gradients import (
-    _add_gates, _gru_backward, _gru_forward, _lstm_backward, _lstm_forward, _products, _sum,
+    _add_gates,
+    _gru_backward,
+    _gru_forward,
+    _lstm_backward,
+    _lstm_forward,
+    _products,
+    _sum,
 )  # fmt: skip
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
 

@@ -200,6 +200,14 @@ def pack(networks: tuple[Parameters, Parameters]) -> Packed:
 
 
 def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
+    named = network.arrays()
+    weight, bias = (np.asarray(named[name], dtype=np.float64) for name in ("readout_weight", "readout_bias"))
+    gates, inner, start = pack_gates(network)
+    return gates, inner, ((weight[:3] - weight[3]) / math.log(2.0)).ravel(), (bias[:3] - bias[3]) / math.log(2.0), start
+
+
+def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Give ``gates``, ``bias`` and ``start`` of one network, as :class:`Packed` has them."""
     hidden, gates = network.hidden, gate_count(network.cell)
     double = {name: np.asarray(values, dtype=np.float64) for name, values in network.arrays().items()}
     tanh_gate = 2
@@ -212,13 +220,9 @@ def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
     bias = double["bias_ih"].reshape(gates, hidden) + inner - outer
     letters = double["weight_ih"].reshape(gates, hidden, 4) + bias[..., None]
     both = np.concatenate([letters, double["weight_hh"].reshape(gates, hidden, hidden)], axis=2) * scale[:, None, None]
-    odds = (double["readout_weight"][:3] - double["readout_weight"][3]) / math.log(2.0)
-    offset = (double["readout_bias"][:3] - double["readout_bias"][3]) / math.log(2.0)
     return (
         both.transpose(1, 0, 2).ravel(),  # (hidden, gates, 4 + hidden)
         outer[tanh_gate] * scale[tanh_gate],
-        odds.ravel(),
-        offset,
         _first_state(network.cell, double)[None],
     )
 

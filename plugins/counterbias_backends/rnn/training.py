@@ -21,6 +21,7 @@ from counterbias import InputError, TrainingSet
 from counterbias_backends.rnn.gradients import loss_and_gradient
 from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.parameters import Parameters
+from counterbias_backends.rnn.position import PROBABILITY, position_loss_and_gradient
 
 if TYPE_CHECKING:
     from counterbias_backends.rnn.model import Options
@@ -171,7 +172,8 @@ def train_network(
         seed: of the first parameters and the order of windows.
         stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
     """
-    parameters = initial_parameters(cell, hidden, training.contexts.shape[1], seed)
+    places = training.contexts.shape[1] if options.head == "position" else 0
+    parameters = initial_parameters(cell, hidden, training.contexts.shape[1], seed, places)
     generator = torch.Generator().manual_seed(seed)
     # numpy arrays and torch tensors share their memory: the kernel reads what the optimiser writes, and the other way round.
     gradient = np.zeros_like(parameters.flat)
@@ -179,6 +181,18 @@ def train_network(
     leaf.grad = torch.from_numpy(gradient)
     optimiser = torch.optim.Adam([leaf], lr=options.learning_rate, fused=True)
     kind = None if cell == "gru" else 0
+
+    def evaluate(
+        windows: Windows, order: NDArray[np.int64], first: int, last: int, scale: float, wanted: NDArray[np.float32]
+    ) -> float:
+        rows = (windows.weights, order, first, last, np.float32(scale), parameters.flat, hidden, kind)
+        if places:
+            # Probabilities need no targets.
+            found = position_loss_and_gradient(windows.contexts, windows.weights, *rows, PROBABILITY, wanted)
+        else:
+            found = loss_and_gradient(windows.contexts, *rows, wanted)
+        return float(found)
+
     batches = math.ceil(len(training) / options.batch)
     passes = max(1, math.ceil(options.min_steps / (options.epochs * batches)))
     steps = passes * options.epochs * batches
@@ -195,18 +209,12 @@ def train_network(
                 last = min(first + options.batch, len(training))
                 bases = (last - first) * training.contexts.shape[1]
                 gradient[:] = 0
-                loss += bases * loss_and_gradient(
-                    training.contexts, training.weights, order, first, last, np.float32(1 / bases), parameters.flat, hidden, kind,
-                    gradient,
-                )  # fmt: skip
+                loss += bases * evaluate(training, order, first, last, 1 / bases, gradient)
                 optimiser.param_groups[0]["lr"] = _learning_rate(options.learning_rate, step / steps)
                 optimiser.step()
                 step += 1
         curves[0].append(math.exp(loss / passes / training.contexts.size))
-        held_out = loss_and_gradient(
-            validation.contexts, validation.weights, everything, 0, len(validation), np.float32(1), parameters.flat, hidden, kind,
-            gradient[:0],
-        ) / validation.contexts.size  # fmt: skip
+        held_out = evaluate(validation, everything, 0, len(validation), 1.0, gradient[:0]) / validation.contexts.size
         curves[1].append(math.exp(held_out))
         if held_out < best_loss:
             best, best_loss, waited = parameters.flat.copy(), held_out, 0
@@ -214,7 +222,7 @@ def train_network(
             waited += 1
             if waited >= options.patience:
                 break
-    return TrainedNetwork(Parameters(cell, hidden, best), passes, *curves)
+    return TrainedNetwork(Parameters(cell, hidden, best, places), passes, *curves)
 
 
 def _learning_rate(first: float, progress: float) -> float:

@@ -1,0 +1,184 @@
+"""Time how many windows per second every bias model scores, and the networks against torch scoring the same networks.
+
+    python benchmarks/scoring.py --threads 2
+
+Models are not trained (or hardly), since their speed does not depend on what they learnt. Windows are random bases. Torch has as many
+threads, single precision and the best of three batch sizes. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import BiasModel, Window, load_plugins, parse_options
+from counterbias.scoring import score
+from counterbias.testing import planted_sample
+
+#: Label → backend and options.
+MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gru": ("gru", ()),
+    "lstm": ("lstm", ()),
+    "gru:head=position": ("gru", ("head=position",)),
+    "gru:objective=ratio+hidden=20": ("gru", ("objective=ratio", "hidden=20")),
+    "cnn": ("cnn", ()),
+    "cnn:members=1+units=16+kmer=5": ("cnn", ("members=1", "units=16", "kmer=5")),
+    "heptamer": ("heptamer", ()),
+    "pwm": ("pwm", ()),
+    "vlmm": ("vlmm", ()),
+    "bayesnet": ("bayesnet", ()),
+}
+BATCHES = (4096, 16_384, 65_536)
+#: Networks → how many times as fast as torch they ought to be; tables → as the default cnn.
+WANTED_TORCH = {"gru": 12.0, "cnn": 15.0}
+WANTED_CNN = {"pwm": 5.0, "vlmm": 5.0}
+#: How far scores may lie from torch's in double precision.
+TOLERANCE = 1e-5
+
+Scoring = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+
+
+def make_model(name: str, pairs: Sequence[str], window: Window) -> tuple[BiasModel, Callable[[bool], Scoring] | None]:
+    """Give a model with some parameters, and for networks what gives torch's scores (double precision or single)."""
+    kind = load_plugins().backend(name).load()
+    model = kind(window, parse_options(kind, list(pairs)))
+    if name in ("gru", "lstm"):
+        return model, _random_recurrent(model)
+    if name == "cnn":
+        return model, _random_convolutional(model)
+    model.fit(planted_sample(window, starts=20_000, seed=1), np.random.default_rng(1))
+    return model, None
+
+
+def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
+    from counterbias_backends.rnn.network import log_ratio, ratio_scores
+    from counterbias_backends.rnn.parameters import Parameters, parameter_count
+
+    rng, hidden = np.random.default_rng(1), model.options.hidden
+    size = parameter_count(model.cell, hidden, model.places)
+    networks = tuple(
+        Parameters(model.cell, hidden, rng.uniform(-0.4, 0.4, size).astype(np.float32), model.places) for _ in model.roles
+    )
+    arrays: dict[str, NDArray[Any]] = {"hidden": np.array([hidden]), "width": np.array([model.window.width])}
+    for role, network in zip(model.roles, networks, strict=True):
+        arrays.update({f"{role}_{name}": values for name, values in network.arrays().items()})
+    model.from_arrays(arrays)
+    if len(networks) == 1:
+        return lambda double: lambda contexts: ratio_scores(networks[0], contexts, double=double)
+    return lambda double: lambda contexts: log_ratio(networks, contexts, double=double)
+
+
+def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
+    from counterbias_backends.cnn.network import log_bias
+
+    flat = np.random.default_rng(1).normal(0, 0.2, (model.options.members, model.shape.size)).astype(np.float32)
+    model.from_arrays(model.shape.split(flat))
+    return lambda double: lambda contexts: log_bias(flat, model.shape, contexts, double=double)
+
+
+def timed(call: Callable[[], object], repeats: int) -> float:
+    """Give the median seconds of some calls, after one that is not timed."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def torch_rate(scoring: Scoring, contexts: NDArray[np.uint8], repeats: int) -> float:
+    """Give windows per second of torch, with the batch size that suits it best."""
+    found = []
+    for batch in BATCHES:
+
+        def whole(batch: int = batch) -> None:
+            for first in range(0, len(contexts), batch):
+                scoring(contexts[first : first + batch])
+
+        found.append(len(contexts) / timed(whole, repeats))
+    return max(found)
+
+
+def measure(label: str, window: Window, windows: int, threads: int, repeats: int) -> dict[str, Any]:
+    """Time one model."""
+    name, pairs = MODELS[label]
+    model, reference = make_model(name, pairs, window)
+    contexts = np.random.default_rng(2).integers(0, 4, (windows, window.width), dtype=np.uint8)
+    began = time.perf_counter()
+    model.log_bias(contexts[:1])
+    told: dict[str, Any] = {"label": label, "first_call_seconds": time.perf_counter() - began}
+    told["per_second"] = windows / timed(lambda: score(model, contexts, threads=threads), repeats)
+    if reference is not None:
+        few = contexts[:131_072]
+        told["torch_per_second"] = torch_rate(reference(False), few, repeats)
+        told["difference"] = float(np.abs(model.log_bias(few[:4096]) - reference(True)(few[:4096])).max())
+    return told
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay the results out as a Markdown table."""
+    cnn = next((one["per_second"] for one in results if one["label"] == "cnn"), None)
+    lines = ["| model | M windows/s | torch | times torch | largest difference | times cnn |", "|---|---|---|---|---|---|"]
+    for one in results:
+        rate, other = one["per_second"], one.get("torch_per_second")
+        cells = [one["label"], f"{rate / 1e6:.2f}"]
+        cells += ["", "", ""] if other is None else [f"{other / 1e6:.3f}", f"{rate / other:.1f}", f"{one['difference']:.1e}"]
+        cells.append("" if cnn is None else f"{rate / cnn:.1f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what is slower than it ought to be, or wrong."""
+    of = {one["label"]: one for one in results}
+    told = [f"{label}: {one['difference']:.1e} from torch" for label, one in of.items() if one.get("difference", 0) > TOLERANCE]
+    for wanted, than in ((WANTED_TORCH, "torch"), (WANTED_CNN, "cnn")):
+        for label, least in wanted.items():
+            other = of.get(label, {}).get("torch_per_second") if than == "torch" else of.get("cnn", {}).get("per_second")
+            if label in of and other and of[label]["per_second"] < least * other:
+                told.append(f"{label}: {of[label]['per_second'] / other:.1f} times {than}, not {least:g}")
+    return told
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Time the scoring of windows.")
+    parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
+    parser.add_argument("--windows", type=int, default=2_000_000, help="windows to score [%(default)s]")
+    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
+    parser.add_argument("--threads", type=int, default=2, help="threads, for torch too [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=5, help="timed repeats, of which the median is taken [%(default)s]")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    arguments = parser.parse_args(argv)
+    labels = arguments.models.split(",") if arguments.models else list(MODELS)
+    for label in labels:
+        if label not in MODELS:
+            parser.error(f"there is no model '{label}' here; choose out of {', '.join(MODELS)}")
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(arguments.threads)
+    try:
+        window = Window.parse(arguments.window)
+        results = [measure(label, window, arguments.windows, arguments.threads, arguments.repeats) for label in labels]
+    finally:
+        torch.set_num_threads(before)
+    print(f"{arguments.windows:,} windows of {window.width} bases, {arguments.threads} threads, torch {torch.__version__}\n")
+    print(table(results))
+    short = shortcomings(results)
+    print("\nBelow what was wanted: " + ("; ".join(short) if short else "nothing") + ".")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"threads": arguments.threads, "windows": arguments.windows, "results": results}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,315 @@
+"""Train the networks: which windows and tiles, how many steps, what loss.
+
+In: a training set. Out: the parameters of every network and how training went. Each network has a seed of its own and is
+trained on its own, in double precision, so that neither threads nor device change the result by more than rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import InputError, Tiles, TrainingSet
+from counterbias_backends.cnn.gradients import adam_step, add_layers, add_rows, fill_tables
+from counterbias_backends.cnn.parameters import Shape, word_codes
+
+if TYPE_CHECKING:
+    from counterbias_backends.cnn.model import Options
+
+#: Points of the curves in the report.
+STAGES = 20
+#: Fraction of the steps in which the learning rate rises.
+WARM_UP = 0.05
+#: Bounds of the weight decay that ``decay`` divided by the number of starts gives.
+LEAST_DECAY, MOST_DECAY = 0.1, 5.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Stretches of positions: windows (one position each) or tiles.
+
+    Args:
+        sequence: uint8 (n, length + width − 1).
+        codes: uint16 (n, length + places − 1), its words.
+        counts: float64 (n, length); windows 1 at a read start, 0 in the background.
+        weights: float64 (n,).
+        mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles) per row.
+    """
+
+    sequence: NDArray[np.uint8]
+    codes: NDArray[np.uint16]
+    counts: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    mass: float
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a network learns from, or is judged by: windows, and tiles where there are any."""
+
+    windows: Rows
+    tiles: Rows | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All networks after training. Args: flat: float32 (networks, size); curves, details: for the report."""
+
+    flat: NDArray[np.float32]
+    curves: dict[str, list[float]]
+    details: dict[str, object]
+
+
+class Gradient(Protocol):
+    """Give the loss of some rows and add its gradient; ``order[first:last]`` are the rows, ``scale`` multiplies the loss."""
+
+    def __call__(
+        self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
+    ) -> list[float]:
+        """Give the loss of each part; an empty ``gradient`` is not wanted."""
+        ...
+
+
+class CompiledGradient:
+    """The compiled code, with its tables of work."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        size = shape.places * 4**shape.kmer * shape.units
+        self._words, self._tables, self._errors = np.zeros(4**shape.kmer * shape.channels), np.zeros(size), np.zeros(size)
+
+    def __call__(
+        self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
+    ) -> list[float]:
+        """Give the loss of each part and add the gradient of their sum."""
+        shape = self.shape
+        sizes = (shape.kmer, shape.channels, shape.places, shape.units)
+        errors = self._errors if len(gradient) else self._errors[:0]
+        fill_tables(flat, *sizes, self._words, self._tables)
+        losses = [
+            float(
+                add_rows(
+                    rows.codes, rows.counts, rows.weights, order, first, last, scale, shape.places, shape.units, self._tables, flat,
+                    shape.head, errors, gradient,
+                )
+            )
+            for rows, order, first, last, scale in parts
+        ]  # fmt: skip
+        if len(gradient):
+            add_layers(flat, *sizes, self._words, self._errors, gradient)
+        return losses
+
+
+def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator) -> Trained:
+    """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there."""
+    for kind, number in (("read starts", len(sample.foreground)), ("background windows", len(sample.background))):
+        if not number:
+            raise InputError(f"no {kind} to train a network with", remedy="use more reads")
+    everything = sample
+    judge = sample.validation
+    if judge is not None and options.learn_validation and len(judge.foreground) and len(judge.background):
+        everything, judge = _joined(sample, judge), None
+    tiles = None if options.objective == "windows" else _chosen_tiles(everything.tiles, options, rng)
+    data = Data(_windows(everything, shape), None if tiles is None else _tile_rows(tiles, shape, options.cap))
+    check = None
+    if judge is not None and len(judge.foreground) and len(judge.background):
+        given = judge.tiles if tiles is not None else None
+        check = Data(_windows(judge, shape), None if given is None or not len(given.counts) else _tile_rows(given, shape, options.cap))
+    steps = _steps(data, options)
+    decay = options.decay if options.decay >= 0 else min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY)
+    seeds = rng.integers(0, 2**62, size=options.members)
+    stop = threading.Event()
+    maker, device = _gradient_maker(shape, options.device)
+
+    def job(seed: int) -> tuple[NDArray[np.float64], dict[str, list[float]]]:
+        return train_network(maker(), shape, data, check, options, steps, decay, seed, stop)
+
+    with ThreadPoolExecutor(min(options.threads, options.members)) as pool:
+        try:
+            futures = [pool.submit(job, int(seed)) for seed in seeds]
+            found = [future.result() for future in futures]
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    curves = {name: [float(np.mean(values)) for values in zip(*(one[1][name] for one in found), strict=True)] for name in found[0][1]}
+    details: dict[str, object] = {
+        "networks": options.members,
+        "steps": steps,
+        "weight_decay": decay,
+        "device": device,
+        "starts": len(everything.foreground),
+        "background": len(everything.background),
+        "tiles": 0 if data.tiles is None else len(data.tiles),
+        "tile_reads": 0.0 if data.tiles is None else float(data.tiles.counts.sum()),
+        "validation_learnt": everything is not sample,
+    }
+    return Trained(np.stack([one[0] for one in found]).astype(np.float32), curves, details)
+
+
+def train_network(
+    evaluate: Gradient, shape: Shape, data: Data, check: Data | None, options: Options, steps: int, decay: float, seed: int,
+    stop: threading.Event,
+) -> tuple[NDArray[np.float64], dict[str, list[float]]]:  # fmt: skip
+    """Train one network: its parameters, float64 (size,), and its curves.
+
+    Args:
+        evaluate: loss and gradient.
+        data: to learn from; ``check``: to report on, or None.
+        steps: of the optimiser; the learning rate rises at first and then falls to 0 along half a cosine.
+        decay: weight decay of the weights of the first two layers.
+        seed: of the first parameters and the order of windows and tiles.
+        stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
+    """
+    rng = np.random.default_rng(seed)
+    flat = initial_parameters(shape, rng)
+    gradient, first, second = np.zeros_like(flat), np.zeros_like(flat), np.zeros_like(flat)
+    decays = np.zeros_like(flat)
+    for name in ("first_weight", "second_weight"):
+        shape.split(decays)[name][...] = decay
+    draws = [_Draw(rows, size, rng) for rows, size in _batches(data, options)]
+    curves: dict[str, list[float]] = {}
+    sums, begun = [0.0] * len(draws), 0
+    for step in range(1, steps + 1):
+        if stop.is_set():
+            raise RuntimeError("training was stopped")
+        losses = evaluate(flat, [draw.next() for draw in draws], gradient)
+        sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
+        adam_step(flat, gradient, first, second, step, options.learning_rate * _schedule(step / steps), decays)
+        if step * STAGES // steps > (step - 1) * STAGES // steps:
+            for draw, loss in zip(draws, sums, strict=True):
+                name, value = _shown(draw.rows, loss / (step - begun))
+                curves.setdefault(f"training_{name}", []).append(value)
+            sums, begun = [0.0] * len(draws), step
+            for name, value in [] if check is None else _judged(evaluate, flat, check):
+                curves.setdefault(f"validation_{name}", []).append(value)
+    return flat, curves
+
+
+class _Draw:
+    """Rows in random order, a batch at a time, over and over."""
+
+    def __init__(self, rows: Rows, size: int, rng: np.random.Generator) -> None:
+        self.rows, self._size, self._rng = rows, min(size, len(rows)), rng
+        self._order, self._at = np.zeros(0, np.int64), 0
+
+    def next(self) -> tuple[Rows, NDArray[np.int64], int, int, float]:
+        """Give the next batch, for :class:`Gradient`."""
+        if self._at + self._size > len(self._order):
+            self._order, self._at = self._rng.permutation(len(self.rows)), 0
+        self._at += self._size
+        return self.rows, self._order, self._at - self._size, self._at, 1 / (self._size * self.rows.mass)
+
+
+def initial_parameters(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw parameters: Gaussian, with a variance that keeps that of the layers (He et al. 2015); a small readout; biases 0."""
+    flat = np.zeros(shape.size)
+    named = shape.split(flat)
+    for name, variance in (
+        ("first_weight", 2 / shape.kmer),
+        ("second_weight", 2 / (shape.places * shape.channels)),
+        ("readout_weight", 0.09 / shape.units),
+    ):
+        named[name][...] = rng.normal(0.0, math.sqrt(variance), named[name].shape)
+    return flat
+
+
+def _schedule(progress: float) -> float:
+    return min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _batches(data: Data, options: Options) -> list[tuple[Rows, int]]:
+    if data.tiles is None:
+        return [(data.windows, 4 * options.batch_windows)]
+    if options.objective == "tiles":
+        return [(data.tiles, options.batch_tiles)]
+    return [(data.tiles, options.batch_tiles), (data.windows, options.batch_windows)]
+
+
+def _steps(data: Data, options: Options) -> int:
+    rows, size = _batches(data, options)[0]
+    return min(max(options.epochs * math.ceil(len(rows) / size), options.min_steps), options.max_steps)
+
+
+def _shown(rows: Rows, loss: float) -> tuple[str, float]:
+    """Name a loss and give it as it is reported: bits gained per read over uniform positions, or nats per window."""
+    length = rows.counts.shape[1]
+    return ("log_loss", loss) if length == 1 else ("gain", (math.log(length) - loss) / math.log(2))
+
+
+def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[tuple[str, float]]:
+    given = [rows for rows in (check.tiles, check.windows) if rows is not None]
+    parts = [(rows, np.arange(len(rows)), 0, len(rows), 1 / (len(rows) * rows.mass)) for rows in given]
+    losses = evaluate(flat, parts, flat[:0])
+    return [_shown(rows, loss) for rows, loss in zip(given, losses, strict=True)]
+
+
+def _windows(sample: TrainingSet, shape: Shape) -> Rows:
+    """Give foreground and background as rows; both sides weigh the same in all."""
+    sequence = np.concatenate([sample.foreground, sample.background]).astype(np.uint8, copy=False)
+    weights = np.concatenate(
+        [side / side.sum() for side in (sample.foreground_weight, sample.background_weight)]
+    ) * (len(sequence) / 2)  # fmt: skip
+    counts = np.zeros((len(sequence), 1))
+    counts[: len(sample.foreground)] = 1
+    return Rows(sequence, _checked_codes(sequence, shape), counts, weights, 1.0)
+
+
+def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
+    """Give tiles as rows, with capped counts."""
+    counts = np.minimum(tiles.counts, cap)
+    return Rows(tiles.sequence, _checked_codes(tiles.sequence, shape), counts, np.ones(len(counts)), float(counts.sum() / len(counts)))
+
+
+def _checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:
+    # The compiled code uses words as addresses.
+    if sequence.size and sequence.max() > 3:
+        raise ValueError("windows hold a value that is not 0, 1, 2 or 3")
+    return word_codes(sequence, shape.kmer)
+
+
+def _chosen_tiles(tiles: Tiles | None, options: Options, rng: np.random.Generator) -> Tiles | None:
+    """Leave out tiles without reads, and draw ``max_tiles`` of more; None where none are left or they have one position."""
+    if tiles is None or tiles.counts.ndim != 2 or tiles.counts.shape[1] < 2:
+        return None
+    rows = np.flatnonzero(tiles.counts.sum(axis=1) > 0)
+    if len(rows) > options.max_tiles:
+        rows = np.sort(rng.choice(rows, options.max_tiles, replace=False))
+    return Tiles(tiles.sequence[rows], tiles.counts[rows]) if len(rows) else None
+
+
+def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:
+    """Join a training and a validation part."""
+    tiles = one.tiles
+    if one.tiles is not None and two.tiles is not None:
+        tiles = Tiles(
+            np.concatenate([one.tiles.sequence, two.tiles.sequence]), np.concatenate([one.tiles.counts, two.tiles.counts])
+        )  # fmt: skip
+    return TrainingSet(
+        one.window,
+        np.concatenate([one.foreground, two.foreground]),
+        np.concatenate([one.foreground_weight, two.foreground_weight]),
+        np.concatenate([one.background, two.background]),
+        np.concatenate([one.background_weight, two.background_weight]),
+        tiles,
+    )
+
+
+def _gradient_maker(shape: Shape, device: str) -> tuple[Callable[[], Gradient], str]:
+    """Give what makes a network's gradient, and the device's name. ``auto`` is the processor, for which no torch is needed."""
+    if device != "cuda":
+        return lambda: CompiledGradient(shape), "cpu"
+    from counterbias_backends.cnn.device import TorchGradient, cuda
+
+    where = cuda()
+    return lambda: TorchGradient(shape, where), str(where)

@@ -1,0 +1,203 @@
+"""The backend ``cnn``: conformance, options, arrays, training and what it imports."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counterbias import InputError, Tiles, TrainingSet, Window, parse_options
+from counterbias.testing import conformance, planted_log_bias, planted_sample
+from counterbias_backends.cnn import counterbias_backends
+from counterbias_backends.cnn.model import ConvolutionalModel, Options
+from counterbias_backends.cnn.parameters import Shape, word_codes
+
+(CNN,) = counterbias_backends()
+QUICK = Options(members=2, units=16, channels=8, min_steps=150, max_steps=150, batch_tiles=8, batch_windows=64, decay=0.5)
+WINDOW = Window(3, 4)
+
+TestCNN = conformance(CNN, options=QUICK)
+
+
+def fitted(sample: TrainingSet, options: Options = QUICK, seed: int = 1) -> tuple[ConvolutionalModel, dict[str, object]]:
+    model = ConvolutionalModel(sample.window, options)
+    report = model.fit(sample, np.random.default_rng(seed))
+    return model, {"curves": report.curves, "parameters": report.parameters, **report.details}
+
+
+def test_backend() -> None:
+    assert (CNN.name, CNN.requires) == ("cnn", ())
+    assert CNN.load() is ConvolutionalModel
+    # The network of the prototype: convolution of 5 to 16 channels, of 17 to 16 units, one output.
+    assert Shape(21, 5, 16, 16).size == 4721
+
+
+@pytest.mark.parametrize(
+    ("pair", "problem"),
+    [
+        ("members=0", "members=0: must be from 1 to 32"),
+        ("kmer=7", "kmer=7: must be from 1 to 6"),
+        ("units=24", "units=24: must be a multiple of 16"),
+        ("objective=all", "objective=all: must be one of both, tiles, windows"),
+        ("device=tpu", "device=tpu: must be one of auto, cpu, cuda"),
+        ("max_steps=0", "max_steps=0: must be at least 1"),
+        ("cap=0", "cap=0.0: must be above 0"),
+        ("decay=inf", "decay=inf: must be a number"),
+    ],
+)
+def test_bad_options(pair: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        parse_options(ConvolutionalModel, [pair])
+
+
+def test_word_codes_put_the_first_base_highest() -> None:
+    assert word_codes(np.array([[1, 2, 3, 0]], dtype=np.uint8), 3).tolist() == [[1 * 16 + 2 * 4 + 3, 2 * 16 + 3 * 4]]
+
+
+@pytest.mark.parametrize("objective", ["both", "tiles", "windows"])
+def test_learns_planted_bias(objective: str) -> None:
+    options = dataclasses.replace(QUICK, objective=objective, max_steps=300, min_steps=300)
+    model, told = fitted(planted_sample(WINDOW, starts=8000, seed=1), options)
+    contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
+    truth = planted_log_bias(WINDOW, contexts)
+    scores = model.log_bias(contexts)
+    assert np.corrcoef(scores, truth)[0, 1] > 0.95
+    # Not only the order: the scale is that of log odds.
+    assert np.polyfit(scores, truth, 1)[0] == pytest.approx(1, abs=0.25)
+    assert (told["tiles"] == 0) == (objective == "windows")
+
+
+def test_counts_beyond_the_cap_change_nothing() -> None:
+    sample = planted_sample(WINDOW, starts=2000, seed=1)
+    assert sample.tiles is not None
+    high = dataclasses.replace(sample, tiles=Tiles(sample.tiles.sequence, np.where(sample.tiles.counts >= 2, 50.0, sample.tiles.counts)))
+    low = dataclasses.replace(sample, tiles=Tiles(sample.tiles.sequence, np.minimum(sample.tiles.counts, 2.0)))
+    options = dataclasses.replace(QUICK, cap=2.0, min_steps=20, max_steps=20, learn_validation=False)
+    one, two = (fitted(chosen, options)[0].to_arrays() for chosen in (high, low))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_same_seed_same_model_whatever_the_threads() -> None:
+    sample = planted_sample(WINDOW, starts=600, seed=1)
+    options = dataclasses.replace(QUICK, members=3, min_steps=30, max_steps=30)
+    one, two = (fitted(sample, dataclasses.replace(options, threads=threads))[0].to_arrays() for threads in (1, 4))
+    other = fitted(sample, options, seed=2)[0].to_arrays()
+    for name in one:
+        assert one[name].tobytes() == two[name].tobytes()
+    assert not np.array_equal(one["second_weight"], other["second_weight"])
+    # Networks differ from each other.
+    assert not np.array_equal(one["second_weight"][0], one["second_weight"][1])
+
+
+def test_validation_is_learnt_or_reported() -> None:
+    sample = planted_sample(WINDOW, starts=2000, seed=1)
+    _, told = fitted(sample)
+    assert told["validation_learnt"]
+    assert (told["starts"], told["background"]) == (2500, 5000)
+    assert set(told["curves"]) == {"training_gain", "training_log_loss"}
+    model, told = fitted(sample, dataclasses.replace(QUICK, learn_validation=False))
+    assert (told["validation_learnt"], told["starts"]) == (False, 2000)
+    curves = told["curves"]
+    assert set(curves) == {"training_gain", "training_log_loss", "validation_gain", "validation_log_loss"}
+    assert all(len(curve) == 20 for curve in curves.values())
+    assert curves["validation_gain"][-1] > max(curves["validation_gain"][0], 0.1)
+    assert curves["validation_log_loss"][-1] < np.log(2)
+    assert told["parameters"] == 2 * model.shape.size == sum(array.size for array in model.to_arrays().values())
+
+
+def test_reported_gain_is_that_of_the_model() -> None:
+    """The last point of the curve, worked out from the model's scores."""
+    sample = planted_sample(WINDOW, starts=2000, seed=1)
+    model, told = fitted(sample, dataclasses.replace(QUICK, members=1, learn_validation=False))
+    assert sample.validation is not None
+    assert sample.validation.tiles is not None
+    tiles = sample.validation.tiles
+    views = np.lib.stride_tricks.sliding_window_view(tiles.sequence, WINDOW.width, axis=1)
+    scores = model.log_bias(np.ascontiguousarray(views.reshape(-1, WINDOW.width))).reshape(tiles.counts.shape)
+    reads = np.minimum(tiles.counts, 5)
+    relative = np.exp(scores) / np.exp(scores).mean(axis=1, keepdims=True)
+    expected = (reads * np.log2(relative)).sum() / reads.sum()
+    assert told["curves"]["validation_gain"][-1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_small_samples_are_held_back() -> None:
+    decays = [fitted(planted_sample(WINDOW, starts=starts, seed=1))[1]["weight_decay"] for starts in (200,)]
+    assert decays == [0.5]
+    automatic = dataclasses.replace(QUICK, decay=-1.0, max_steps=2, min_steps=1)
+    decays = [fitted(planted_sample(WINDOW, starts=starts, seed=1), automatic)[1]["weight_decay"] for starts in (200, 8000)]
+    assert decays == [5.0, pytest.approx(1.0)]
+
+
+def test_without_tiles_windows_are_enough() -> None:
+    model, told = fitted(planted_sample(WINDOW, starts=4000, seed=1, tiles=False))
+    contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
+    assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
+    assert set(told["curves"]) == {"training_log_loss"}
+
+
+def test_empty_sample_is_refused() -> None:
+    sample = planted_sample(WINDOW, starts=200, seed=1)
+    empty = dataclasses.replace(sample, background=sample.background[:0], background_weight=sample.background_weight[:0])
+    with pytest.raises(InputError, match="no background windows to train"):
+        fitted(empty)
+
+
+def test_what_is_no_base_is_refused() -> None:
+    sample = planted_sample(WINDOW, starts=200, seed=1)
+    with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
+        fitted(dataclasses.replace(sample, foreground=sample.foreground + np.uint8(1)))
+
+
+def test_training_that_nobody_wants_ends() -> None:
+    from counterbias_backends.cnn import training
+
+    stop = threading.Event()
+    stop.set()
+    shape = Shape(8, 3, 8, 16)
+    data = training.Data(training._windows(planted_sample(WINDOW, starts=50, seed=1), shape), None)
+    with pytest.raises(RuntimeError, match="stopped"):
+        training.train_network(training.CompiledGradient(shape), shape, data, None, QUICK, 5, 0.1, 1, stop)
+
+
+def run_python(code: str, folder: Path) -> str:
+    """Run code in a new interpreter that finds the same packages."""
+    paths = [path for path in sys.path if path]
+    prelude = f"import sys; sys.path[:0] = {paths!r}\n"
+    done = subprocess.run([sys.executable, "-c", prelude + code], capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_listing_imports_neither_numba_nor_torch(tmp_path: Path) -> None:
+    code = """
+from counterbias_backends import cnn
+for backend in cnn.counterbias_backends():
+    backend.load()
+print(sorted({"numba", "torch"} & set(sys.modules)))
+"""
+    assert run_python(code, tmp_path).strip() == "[]"
+
+
+def test_training_and_scoring_work_without_torch(tmp_path: Path) -> None:
+    code = """
+sys.modules["torch"] = None  # importing it raises ImportError
+import numpy as np
+from counterbias import InputError, Window
+from counterbias.testing import planted_sample
+from counterbias_backends.cnn.model import ConvolutionalModel, Options
+window = Window(3, 4)
+options = dict(members=1, units=16, channels=8, min_steps=5, max_steps=5)
+model = ConvolutionalModel(window, Options(**options))
+model.fit(planted_sample(window, starts=100, seed=1), np.random.default_rng(1))
+print(np.isfinite(model.log_bias(np.zeros((1, 8), dtype=np.uint8))[0]))
+try:
+    ConvolutionalModel(window, Options(device="cuda", **options)).fit(planted_sample(window, starts=100, seed=1), np.random.default_rng(1))
+except InputError as problem:
+    print("needs torch" in str(problem))
+"""
+    assert run_python(code, tmp_path).split() == ["True", "True"]

@@ -1,0 +1,133 @@
+"""The compiled code of ``cnn`` against torch: scores, loss, gradient, and a whole training."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the reference is torch (extra rnn)")
+
+import torch
+
+from counterbias import InputError, Window
+from counterbias.testing import planted_sample
+from counterbias_backends.cnn import device, training
+from counterbias_backends.cnn.model import ConvolutionalModel, Options
+from counterbias_backends.cnn.network import log_bias
+from counterbias_backends.cnn.parameters import Shape
+from counterbias_backends.cnn.scoring import BLOCK, WORD, Scorer
+
+QUICK = Options(units=16, channels=8, members=1, decay=0.5)
+
+
+def random_networks(shape: Shape, members: int, *, size: float = 1.0, seed: int = 1) -> np.ndarray:
+    return (size * np.random.default_rng(seed).normal(0, 0.4, (members, shape.size))).astype(np.float32)
+
+
+def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4, (n, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize(("kmer", "channels", "units"), [(5, 16, 16), (3, 16, 32), (1, 4, 16), (6, 5, 48)])
+def test_scores_equal_torch(kmer: int, channels: int, units: int, members: int) -> None:
+    shape = Shape(21, kmer, channels, units)
+    flat = random_networks(shape, members, size=0.7)
+    contexts = random_contexts(1000, 21)
+    expected = log_bias(flat, shape, contexts)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(Scorer(flat, shape).log_bias(contexts), expected, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, WORD - 1, WORD, WORD + 1, 2 * WORD, 41, 255])
+def test_every_width(width: int) -> None:
+    shape = Shape(width, min(3, width), 4, 16)
+    flat = random_networks(shape, 1, size=0.5)
+    contexts = random_contexts(2 * BLOCK + 5, width)
+    np.testing.assert_allclose(Scorer(flat, shape).log_bias(contexts), log_bias(flat, shape, contexts), rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_every_number_of_windows(n: int) -> None:
+    shape = Shape(12, 3, 4, 16)
+    scorer = Scorer(random_networks(shape, 2), shape)
+    contexts = random_contexts(2 * BLOCK, 12)
+    np.testing.assert_array_equal(scorer.log_bias(contexts[:n]), scorer.log_bias(contexts)[:n])
+
+
+def test_what_is_no_window_is_refused() -> None:
+    shape = Shape(5, 3, 4, 16)
+    scorer = Scorer(random_networks(shape, 1), shape)
+    for column in range(5):
+        contexts = np.zeros((3, 5), dtype=np.uint8)
+        contexts[2, column] = 4
+        with pytest.raises(ValueError, match="values other than"):
+            scorer.log_bias(contexts)
+    with pytest.raises(ValueError, match="shape"):
+        scorer.log_bias(np.zeros((2, 6), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("kmer", "channels", "units"), [(3, 8, 32), (4, 16, 16)])
+def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) -> None:
+    window = Window(5, 5)
+    shape = Shape(window.width, kmer, channels, units)
+    sample = planted_sample(window, starts=300, seed=1)
+    assert sample.tiles is not None
+    windows, tiles = training._windows(sample, shape), training._tile_rows(sample.tiles, shape, 5.0)
+    rng = np.random.default_rng(3)
+    parts = [
+        (tiles, rng.permutation(len(tiles)), 1, 6, 0.5),
+        (windows, rng.permutation(len(windows)), 0, 700, 0.01),
+    ]
+    flat = random_networks(shape, 1)[0].astype(np.float64)
+    compiled, reference = np.ones(shape.size), np.ones(shape.size)  # they are added to
+    evaluate = training.CompiledGradient(shape)
+    losses = evaluate(flat, parts, compiled)
+    expected = device.TorchGradient(shape, torch.device("cpu"))(flat, parts, reference)
+    np.testing.assert_allclose(losses, expected, rtol=1e-10)
+    np.testing.assert_allclose(compiled, reference, rtol=1e-8, atol=1e-9)
+    assert np.count_nonzero(compiled - 1) > 0.5 * shape.size
+    # Tables of work are left clean; without a gradient the losses are the same.
+    again = np.ones(shape.size)
+    assert evaluate(flat, parts, again) == losses
+    assert np.array_equal(again, compiled)
+    assert evaluate(flat, parts, flat[:0]) == losses
+
+
+def test_training_on_another_device_gives_the_same_model() -> None:
+    """The code for GPUs, run on the processor: after 200 steps scores agree far better than within 1e-4."""
+    window = Window(4, 4)
+    model = ConvolutionalModel(window, QUICK)
+    sample = planted_sample(window, starts=1000, seed=1)
+    assert sample.tiles is not None
+    data = training.Data(training._windows(sample, model.shape), training._tile_rows(sample.tiles, model.shape, 5.0))
+    makers = (training.CompiledGradient(model.shape), device.TorchGradient(model.shape, torch.device("cpu")))
+    flats = [
+        training.train_network(one, model.shape, data, None, QUICK, 200, 0.5, 7, threading.Event())[0].astype(np.float32)[None]
+        for one in makers
+    ]
+    contexts = random_contexts(2000, window.width)
+    one, two = (Scorer(flat, model.shape).log_bias(contexts) for flat in flats)
+    assert one.std() > 0.2
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_missing_gpu_is_told() -> None:
+    model = ConvolutionalModel(Window(2, 2), dataclasses.replace(QUICK, device="cuda"))
+    with pytest.raises(InputError, match="torch finds no GPU"):
+        model.fit(planted_sample(Window(2, 2), starts=100, seed=1), np.random.default_rng(1))
+
+
+def test_no_global_state_is_touched() -> None:
+    torch.manual_seed(7)
+    before = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), np.random.get_state()[1].copy())  # noqa: NPY002
+    model = ConvolutionalModel(Window(2, 2), dataclasses.replace(QUICK, min_steps=3, max_steps=3))
+    model.fit(planted_sample(Window(2, 2), starts=100, seed=1), np.random.default_rng(1))
+    after = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1:3] == after[1:3]
+    assert np.array_equal(before[3], after[3])

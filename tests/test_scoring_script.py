@@ -1,0 +1,53 @@
+"""The benchmark of scoring runs on few windows and reports what it measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("torch", reason="the script compares with torch (extra rnn)")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def scoring() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("benchmark_scoring", ROOT / "benchmarks" / "scoring.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_table_and_file(scoring: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scoring.json"
+    models = "gru,gru:objective=ratio+hidden=20,cnn,pwm"
+    assert scoring.main(["--models", models, "--windows", "3000", "--repeats", "1", "--window", "4,5", "--json", str(path)]) == 0
+    told = json.loads(path.read_text())
+    assert [one["label"] for one in told["results"]] == models.split(",")
+    assert all(one["per_second"] > 1000 for one in told["results"])
+    assert all(one["difference"] < 1e-5 for one in told["results"][:3])
+    text = capsys.readouterr().out
+    assert "| cnn |" in text
+    assert "3,000 windows of 10 bases" in text
+
+
+def test_shortcomings_are_told(scoring: ModuleType) -> None:
+    results = [
+        {"label": "gru", "per_second": 13.0, "torch_per_second": 1.0, "difference": 1e-4},
+        {"label": "cnn", "per_second": 14.0, "torch_per_second": 1.0, "difference": 1e-7},
+        {"label": "pwm", "per_second": 69.0},
+        {"label": "vlmm", "per_second": 71.0},
+    ]
+    assert scoring.shortcomings(results) == ["gru: 1.0e-04 from torch", "cnn: 14.0 times torch, not 15", "pwm: 4.9 times cnn, not 5"]
+
+
+def test_unknown_model_ends_with_usage(scoring: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        scoring.main(["--models", "far"])
+    assert "no model 'far'" in capsys.readouterr().err
