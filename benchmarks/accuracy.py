@@ -43,18 +43,22 @@ SEQBIAS_FILE = "seqbias_heldout_log_bias.npz"
 NONE, SEQBIAS = "none", "seqbias"
 REFERENCES = (NONE, SEQBIAS)
 
-#: Columns of the table: heading, key in ``values``, digits.
-COLUMNS = (
+#: Columns of the two tables: heading, name of the measure, digits.
+ACCURACY = (
     ("gain uniq", "gain_uniq", 3),
-    ("cap5", "gain_cap5", 3),
-    ("all", "gain_all", 3),
+    ("gain cap5", "gain_cap5", 3),
+    ("gain all", "gain_all", 3),
     ("R²", "r2", 3),
     ("AUC", "auc", 3),
     ("log loss", "log_loss", 3),
+)
+WEIGHTS = (
     ("ESS", "ess", 2),
     ("max/mean", "max_over_mean", 1),
     ("KL k=1", "kl1_after", 4),
     ("KL k=3", "kl3_after", 3),
+    ("halves, weighted", "half_weighted", 3),
+    ("halves, effective length", "half_effective", 3),
 )
 
 
@@ -146,7 +150,7 @@ def choose_rows(arguments: argparse.Namespace, manager: Manager) -> tuple[list[R
     rows, failures = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else []), {}
     for label in labels:
         name, _, own = label.partition(":")
-        pairs = tuple(options.get(name, []) + [pair for pair in own.split("+") if pair])
+        pairs = tuple(options.get(name, []) + [pair.replace("/", ",") for pair in own.split("+") if pair])
         missing = missing_modules(manager.registration(name).backend)
         if missing:
             failures[label] = f"training needs {', '.join(missing)}"
@@ -168,7 +172,7 @@ def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, thr
     told["fit_seconds"] = found.report.seconds
     told["windows_per_second"] = found.windows_per_second
     told["training"], told["validation"] = found.training, found.validation
-    told["spread"] = found.spread
+    told["spread"], told["calibrated_cap5"] = found.spread, found.calibrated_cap5
     told["calibration"] = plain({name: getattr(found.calibration, name) for name in ("applied", "slope", "gain", "gain_error", "reason")})
     if null:
         changes = gene_changes(found.model, found.calibration, sample, window, threads=threads)
@@ -267,29 +271,29 @@ def value_of(name: str) -> Callable[[dict[str, Any]], float | None]:
 
 
 def table(result: Result) -> str:
-    """Lay the measures out as a Markdown table, a line per row."""
+    """Lay the measures out as two Markdown tables, a line per row."""
     labels = list(dict.fromkeys(trial["label"] for trial in result.trials))
     of = {label: [trial for trial in result.trials if trial["label"] == label] for label in labels}
-    heading = ["model", *(column[0] for column in COLUMNS), "perplexity", "parameters", "fit s", "windows/s"]
+    first, second = ["model", *(column[0] for column in ACCURACY)], ["model", *(column[0] for column in WEIGHTS)]
     if SEQBIAS in of:
-        heading.append("cap5 − seqbias")
-    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
-    for label in labels:
-        trials = of[label]
-        cells = [label, *(with_error(summarise(trials, value_of(name)), digits) for _, name, digits in COLUMNS)]
-        if "parameters" in trials[0]:
-            cells += [perplexities(trials), f"{np.median([t['parameters'] for t in trials]):,.0f}"]
-            cells += [f"{np.mean([t['fit_seconds'] for t in trials]):.2f}", quantity(max(t["windows_per_second"] for t in trials))]
-        else:
-            cells += ["", "", "", ""]
+        first.append("cap5 − seqbias")
+    upper, lower = [first], [[*second, "perplexity", "parameters", "fit s", "windows/s"]]
+    for label, trials in of.items():
+        cells = [with_error(summarise(trials, value_of(name)), digits) for _, name, digits in ACCURACY]
         if SEQBIAS in of:
-            apart = paired_difference(trials, of[SEQBIAS])
-            cells.append("" if label == SEQBIAS else with_error(apart, 3, sign=True))
-        lines.append("| " + " | ".join(cells) + " |")
-    none = of.get(NONE)
-    if none:
-        before = [f"k={k}: {summarise(none, value_of(f'kl{k}_before')).value:.4f}" for k in (1, 3)]
-        lines.append(f"\nSymmetrised KL before weighting: {', '.join(before)}.")
+            cells.append("" if label == SEQBIAS else with_error(paired_difference(trials, of[SEQBIAS]), 3, sign=True))
+        upper.append([label, *cells])
+        cost = ["", "", "", ""]
+        if "parameters" in trials[0]:
+            cost = [perplexities(trials), f"{np.median([trial['parameters'] for trial in trials]):,.0f}"]
+            cost += [f"{np.mean([trial['fit_seconds'] for trial in trials]):.2f}"]
+            cost += [quantity(max(trial["windows_per_second"] for trial in trials))]
+        lower.append([label, *(with_error(summarise(trials, value_of(name)), digits) for _, name, digits in WEIGHTS), *cost])
+    lines = [markdown(upper), "", markdown(lower)]
+    any_trials = next(iter(of.values()), [])
+    before = [f"k={k} {summarise(any_trials, value_of(f'kl{k}_before')).value:.4f}" for k in (1, 3)]
+    halves = f"{summarise(any_trials, value_of('half_raw')).value:.3f}"
+    lines.append(f"\nBefore weighting: KL {', '.join(before)}; halves {halves}.")
     spreads = {label: summarise(trials, value_of("gain_cap5")).seeds for label, trials in of.items()}
     told = [f"{label} {spread:.3f}" for label, spread in spreads.items() if math.isfinite(spread)]
     if told:
@@ -297,21 +301,30 @@ def table(result: Result) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Lay rows out as a Markdown table, the first one being its heading."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
 def curve_table(result: Result) -> str:
     """Lay gain_cap5 out by the number of starts."""
     trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
     sizes = sorted({trial["starts"] for trial in trials})
-    lines = ["| model | " + " | ".join(f"{size:,} starts" for size in sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
+    rows = [["model", *(f"{size:,} starts" for size in sizes)]]
     for label in dict.fromkeys(trial["label"] for trial in trials):
-        own = [[trial for trial in trials if trial["label"] == label and trial["starts"] == size] for size in sizes]
-        cells = [with_error(summarise(part, value_of("gain_cap5")), 3) + (" (not used)" if unused(part) else "") for part in own]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = []
+        for size in sizes:
+            own = [trial for trial in trials if (trial["label"], trial["starts"]) == (label, size)]
+            as_fitted, as_used = summarise(own, value_of("gain_cap5")), summarise(own, lambda trial: trial["calibrated_cap5"])
+            cells.append(f"{with_error(Mean(as_fitted.value, math.nan, 0), 2)} / {with_error(as_used, 2)}")
+        rows.append([label, *cells])
+    return markdown(rows) + "\n\nEach cell: gain cap5 of the model as fitted / as a count uses it (slope and gate) ± SE over folds."
 
 
 def null_table(result: Result) -> str:
     """Lay out what models make of a sample in which there is nothing to be learnt."""
-    lines = ["| model | starts | SD of log2 b | gate opened | change, as used | change, ungated |", "|" + "---|" * 6]
+    rows = [["model", "starts", "SD of log2 b", "gate opened", "largest change, as used", "largest change, ungated"]]
     trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
     for label, size in dict.fromkeys((trial["label"], trial["starts"]) for trial in trials):
         own = [trial for trial in trials if (trial["label"], trial["starts"]) == (label, size)]
@@ -320,14 +333,9 @@ def null_table(result: Result) -> str:
         starts = "all" if size is None else f"{size:,}"
         spread = summarise(own, lambda trial: trial["spread"]).value
         cells = [label, starts, f"{spread:.3f}", f"{opened} of {len(own)}", f"{largest['used']:.1%}", f"{largest['ungated']:.1%}"]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     genes = {trial["genes"] for trial in trials}
-    return "\n".join(lines) + f"\n\nOver {min(genes, default=0)} genes with at least 100 reads."
-
-
-def unused(trials: Sequence[dict[str, Any]]) -> bool:
-    """Whether a count would leave every weight at 1 in most of the trials."""
-    return 2 * sum(trial["calibration"]["applied"] for trial in trials) < len(trials)
+    return markdown(rows) + f"\n\nOver {min(genes, default=0)} genes with at least 100 reads."
 
 
 def with_error(mean: Mean, digits: int, *, sign: bool = False) -> str:
@@ -356,7 +364,7 @@ def whole_numbers(text: str | None) -> list[int]:
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure bias models on genomic blocks that they did not learn from.")
     parser.add_argument("--data", default="fly", help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]")
-    parser.add_argument("--models", help="comma-separated backends, each with options of its own as in gru:head=position+units=10 [all]")
+    parser.add_argument("--models", help="comma-separated backends, each with options of its own as in ensemble:members=vlmm/pwm+… [all]")
     parser.add_argument("--option", action="append", default=[], metavar="MODEL:KEY=VALUE", help="an option of one backend; repeatable")
     parser.add_argument("--folds", default="1,2,3,4", help="folds to hold out in turn, 0 to 4 [%(default)s]")
     parser.add_argument("--seeds", default="1,2", help="seeds [%(default)s]")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.contexts import CodesByContig, extract
 from counterbias.errors import InputError
-from counterbias.evaluation import folds
+from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
 from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel
@@ -91,6 +91,8 @@ class Evaluated:
         model: the fitted model.
         report: what the backend told.
         calibration: what a count would make of the model, judged on the held-out fold's windows.
+        calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used. Slope and gate were found on windows of
+            the same fold.
         training, validation: number of distinct starts there.
         spread: standard deviation of log2 b over the positions of the held-out units.
         windows_per_second: scored by one thread.
@@ -101,6 +103,7 @@ class Evaluated:
     model: BiasModel = field(repr=False)
     report: FitReport
     calibration: Calibration
+    calibrated_cap5: float
     training: int
     validation: int
     spread: float
@@ -146,12 +149,14 @@ def evaluate_backend(kind: Kind, sample: FoldSample, trial: Trial, *, threads: i
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
     log_bias = np.full(len(positions), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
+    calibration = judge(model, assembled.held_out, threads=threads)
     return Evaluated(
         trial=trial,
         accuracy=measure_accuracy(log_bias, held_out, contexts, valid),
         model=model,
         report=report,
-        calibration=judge(model, assembled.held_out, threads=threads),
+        calibration=calibration,
+        calibrated_cap5=measures.gain(calibration(log_bias), held_out).value,
         training=len(training.foreground),
         validation=0 if training.validation is None else len(training.validation.foreground),
         spread=float(np.nanstd(log_bias) / np.log(2)),

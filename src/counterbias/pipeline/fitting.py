@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from counterbias.errors import InputError
 from counterbias.evaluation import composition, folds, measures, units
 from counterbias.model import BiasModel, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
+from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.plugins import Manager
 from counterbias.records import Features, FitReport, Positions, StartSites, Tiles, TrainingSet, Window
 from counterbias.sampling import Assembled, End
@@ -61,6 +62,7 @@ class Kind:
         window: the window.
         fitted: the models of a file, or None.
         path: that file.
+        auto: whether the backend is chosen per sample, by :func:`suit`.
     """
 
     backend: str
@@ -71,6 +73,7 @@ class Kind:
     window: Window
     fitted: ModelFile | None = None
     path: str | None = None
+    auto: bool = False
 
 
 def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[str, ...], manager: Manager) -> Kind:
@@ -84,6 +87,10 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
         return Kind(
             file.backend, file.distribution, file.version, type(file.ends[0].model), file.options, file.window, file, name
         )
+    if name == AUTO:
+        if pairs:
+            raise InputError(f"--bias-option {pairs[0]} needs a model's name", remedy=f"name one instead of '{AUTO}'")
+        return replace(choose_kind(backend_for(ENOUGH, manager), False, window, (), manager), auto=True)
     found = manager.registration(name)
     manager.require(name)
     model = found.backend.load()
@@ -91,6 +98,15 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
     chosen = window or _DEFAULT_WINDOW
     model(chosen, options)
     return Kind(name, found.plugin.distribution, found.plugin.version, model, options, chosen)
+
+
+def suit(kind: Kind, sites: StartSites, stranded: str, manager: Manager) -> Kind:
+    """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts."""
+    if not kind.auto:
+        return kind
+    starts = min(distinct_starts(sites, reads.end) for reads in end_classes(sites, stranded))
+    name = backend_for(starts, manager)
+    return kind if name == kind.backend else replace(choose_kind(name, False, kind.window, (), manager), auto=True)
 
 
 @dataclass(slots=True)

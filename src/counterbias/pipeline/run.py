@@ -293,7 +293,7 @@ class Job:
     def _weigh(self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool) -> SampleBias:
         """Run the bias stage for one file."""
         from counterbias.pipeline.bias import check_genome, contig_index, weigh_sample
-        from counterbias.pipeline.fitting import Context
+        from counterbias.pipeline.fitting import Context, suit
 
         plan, sites, features = self.plan, result.sites, self.annotation.features
         assert plan is not None
@@ -305,7 +305,7 @@ class Job:
             features=features,
             contig_of=contig_index(features, sites.contigs),
             genome=plan.genome,
-            kind=plan.kind,
+            kind=suit(plan.kind, sites, self.options.stranded, plan.manager),
             sampling=plan.options.sampling,
             seed=plan.options.seed,
             threads=plan.options.threads,

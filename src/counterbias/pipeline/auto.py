@@ -1,0 +1,72 @@
+"""``--bias-model auto``: which backend a sample gets, by the number of its distinct read starts.
+
+The table stands here and nowhere else; ``docs/accuracy.md`` holds the learning curves that it was read from. A sample in which the chosen
+model gains nothing on held-out blocks keeps weights of 1, as with any model (:mod:`counterbias.weights`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from counterbias import sampling
+from counterbias.errors import InputError
+from counterbias.plugins import Manager, missing_modules
+from counterbias.records import StartSites
+
+#: What users write instead of a backend's name.
+AUTO = "auto"
+#: Rows looked at first, when it may be that they already hold enough distinct starts.
+FIRST_LOOK = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A backend and the fewest distinct starts of a sample (training, validation and held-out together) at which it is taken."""
+
+    backend: str
+    fewest: int
+
+
+#: Best first. The first one that is installed, can be trained, and has enough starts is taken.
+LADDER = (Rung("cnn", 1_500), Rung("vlmm", 1_000), Rung("heptamer", 0))
+#: Starts from which on more of them change nothing.
+ENOUGH = max(step.fewest for step in LADDER)
+
+
+def trainable(manager: Manager, ladder: Sequence[Rung] = LADDER) -> tuple[Rung, ...]:
+    """Give the rungs whose backend is installed, with all that training needs."""
+    backends = manager.backends
+    return tuple(rung for rung in ladder if rung.backend in backends and not missing_modules(backends[rung.backend].backend))
+
+
+def backend_for(starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER) -> str:
+    """Name the backend for a sample with so many distinct starts; with too few for any, the one that asks for the fewest.
+
+    Raises:
+        InputError: none of them can be trained.
+    """
+    able = trainable(manager, ladder)
+    if not able:
+        names = ", ".join(rung.backend for rung in ladder)
+        raise InputError(f"--bias-model {AUTO} can train none of {names}", remedy="`counterbias models` says why")
+    for rung in able:
+        if starts >= rung.fewest:
+            return rung.backend
+    return min(able, key=lambda rung: rung.fewest).backend
+
+
+def distinct_starts(sites: StartSites, end: sampling.End, *, enough: int = ENOUGH) -> int:
+    """Count distinct trainable starts; where the first rows hold ``enough`` of them, no more are looked at."""
+    if len(sites) > FIRST_LOOK:
+        found = len(sampling.unique_starts(_head(sites, FIRST_LOOK), end=end))
+        if found >= enough:
+            return found
+    return len(sampling.unique_starts(sites, end=end))
+
+
+def _head(sites: StartSites, rows: int) -> StartSites:
+    """Give the first rows."""
+    share = None if sites.share is None else sites.share[:rows]
+    ends = tuple(replace(one, contig=one.contig[:rows], position=one.position[:rows], bits=one.bits[:rows]) for one in sites.ends)
+    return replace(sites, feature=sites.feature[:rows], share=share, ends=ends)
