@@ -363,7 +363,7 @@ def test_interrupted(files: Files) -> None:
     big = files.folder / "big.bam"
     with pysam.AlignmentFile(str(big), "wb", header=HEADER) as out:
         one = read("r", 150)
-        for i in range(150_000):
+        for i in range(600_000):
             one.query_name = f"r{i}"
             out.write(one)
     # Compiled before: a signal that arrives while a loop is being compiled may be noticed late.

@@ -299,8 +299,8 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
         "--bias-model",
         metavar="NAME|FILE",
         default=None,
-        help="learn a bias model of this kind (`counterbias models` lists them; `auto` chooses by the number of read starts), or use one that "
-        "was saved; default: none",
+        help="learn a bias model of this kind (`counterbias models` lists them; `auto` chooses by the number of read starts), or use "
+        "one that was saved; default: none",
     )
     group.add_argument("--bias-genome", metavar="FASTA", default=None, help="the genome; needed by bias models and CRAM files")
     group.add_argument(
