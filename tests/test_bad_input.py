@@ -371,7 +371,11 @@ def test_interrupted(files: Files) -> None:
     (files.folder / "first.sam").unlink()
     before = files.snapshot()
     command = [sys.executable, "-m", "counterbias", "count", "-c", "out.tsv", "-o", "out.sam", "-", str(files.gtf)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+
+    def heed_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells make what runs in the background deaf to Ctrl-C
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as run:
         assert run.stdin is not None
         assert run.stderr is not None
         run.stdin.write(big.read_bytes()[:-28])
