@@ -26,7 +26,7 @@ End = Literal["both", 0, 1]
 #: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
 SCHEMES = ("local", "paper", "seqbias")
 #: Trainable reads beyond which only part of the genome is sampled.
-MOST_READS = 2_000_000
+MOST_READS = 1_000_000
 #: Background windows of the scheme ``local`` lie within this many bases of their start.
 LOCAL_REACH = 100
 #: Standard deviation of the offset in the scheme ``seqbias``.

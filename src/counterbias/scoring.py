@@ -23,7 +23,7 @@ BATCH = 65_536
 #: Positions whose windows are held in memory at a time, per thread.
 CHUNK = 262_144
 #: Reads whose starts are sorted at a time, and bases (log2) per bin when the genome is cut into stretches of so many.
-GROUP, BIN_BITS = 1 << 20, 16
+GROUP, BIN_BITS = 1 << 19, 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
