@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +195,10 @@ def test_parser_needs_nothing_heavy() -> None:
     code = "import sys; from counterbias.cli.arguments import build_count_parser as b; b().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numba", "HTSeq", "pandas", "pysam"} & set(loaded)
+
+
+def test_every_option_stands_in_the_reference(root: Path) -> None:
+    page = (root / "docs" / "reference" / "count.md").read_text(encoding="utf-8")
+    options = [option for action in build_count_parser()._actions for option in action.option_strings]
+    assert len(options) > 30
+    assert [option for option in options if f"`{option}`" not in page] == []
