@@ -24,10 +24,12 @@ import numpy as np
 from counterbias.annotation import load_annotation
 from counterbias.contexts import Genome
 from counterbias.errors import InputError
+from counterbias.evaluation.comparison import Mean, paired_difference, summarise, value_of
+from counterbias.pipeline.candidates import find_candidates, parse_extra
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend, evaluate_scores, fold_sample, gene_changes
-from counterbias.pipeline.fitting import Kind, choose_kind
-from counterbias.plugins import Manager, load_plugins, missing_modules
+from counterbias.pipeline.fitting import Kind
+from counterbias.plugins import Manager, load_plugins
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, CountingOptions, EndSites, Positions, StartSites, Window
 
 #: Name → folder and alignment file of the real sets.
@@ -139,24 +141,11 @@ def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
 
 def choose_rows(arguments: argparse.Namespace, manager: Manager) -> tuple[list[Row], dict[str, str]]:
     """Give the table's rows, and label → why for models that cannot be trained."""
-    window = Window.parse(arguments.window)
-    options: dict[str, list[str]] = {}
-    for text in arguments.option:
-        model, colon, pair = text.partition(":")
-        if not colon:
-            raise InputError(f"--option {text}: give MODEL:key=value")
-        options.setdefault(model, []).append(pair)
-    labels = arguments.models.split(",") if arguments.models else list(manager.backends)
-    rows, failures = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else []), {}
-    for label in labels:
-        name, _, own = label.partition(":")
-        pairs = tuple(options.get(name, []) + [pair.replace("/", ",") for pair in own.split("+") if pair])
-        missing = missing_modules(manager.registration(name).backend)
-        if missing:
-            failures[label] = f"training needs {', '.join(missing)}"
-            continue
-        rows.append(Row(label, choose_kind(name, False, window, pairs, manager)))
-    return rows, failures
+    labels = arguments.models.split(",") if arguments.models else []
+    found = find_candidates(labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option))
+    rows = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else [])
+    rows += [Row(one.label, one.kind) for one in found if one.kind is not None]
+    return rows, {one.label: one.reason for one in found if one.kind is None}
 
 
 def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, threads: int, null: bool) -> dict[str, Any]:
@@ -231,43 +220,6 @@ def key(trial: dict[str, Any]) -> tuple[Any, ...]:
 
 
 # -- summaries ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over folds of means over seeds, its standard error over folds, and the spread (SD) between seeds."""
-
-    value: float
-    error: float
-    seeds: float
-
-
-def summarise(trials: Sequence[dict[str, Any]], take: Callable[[dict[str, Any]], float | None]) -> Mean:
-    """Average a number over seeds, then over folds."""
-    folds: dict[int, list[float]] = {}
-    for trial in trials:
-        value = take(trial)
-        if value is not None:
-            folds.setdefault(trial["fold"], []).append(value)
-    if not folds:
-        return Mean(math.nan, math.nan, math.nan)
-    means = [float(np.mean(values)) for values in folds.values()]
-    spreads = [float(np.var(values, ddof=1)) for values in folds.values() if len(values) > 1]
-    error = float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
-    return Mean(float(np.mean(means)), error, math.sqrt(float(np.mean(spreads))) if spreads else math.nan)
-
-
-def paired_difference(trials: Sequence[dict[str, Any]], reference: Sequence[dict[str, Any]], name: str = "gain_cap5") -> Mean:
-    """Average over folds the difference to a reference in the same fold."""
-    against = {trial["fold"]: trial["values"][name] for trial in reference}
-    return summarise(
-        [trial for trial in trials if trial["fold"] in against],
-        lambda trial: None if trial["values"][name] is None else trial["values"][name] - against[trial["fold"]],
-    )
-
-
-def value_of(name: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda trial: trial["values"][name]
 
 
 def table(result: Result) -> str:

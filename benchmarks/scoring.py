@@ -30,6 +30,7 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "gru:head=position": ("gru", ("head=position",)),
     "gru:objective=ratio+hidden=20": ("gru", ("objective=ratio", "hidden=20")),
     "cnn": ("cnn", ()),
+    "cnn:distil=false": ("cnn", ("distil=false",)),
     "cnn:members=1+units=16+kmer=5": ("cnn", ("members=1", "units=16", "kmer=5")),
     "heptamer": ("heptamer", ()),
     "pwm": ("pwm", ()),
@@ -79,7 +80,7 @@ def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
 def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
     from counterbias_backends.cnn.network import log_bias
 
-    flat = np.random.default_rng(1).normal(0, 0.2, (model.options.members, model.shape.size)).astype(np.float32)
+    flat = np.random.default_rng(1).normal(0, 0.2, (model.networks, model.shape.size)).astype(np.float32)
     model.from_arrays(model.shape.split(flat))
     return lambda double: lambda contexts: log_bias(flat, model.shape, contexts, double=double)
 

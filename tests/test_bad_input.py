@@ -258,8 +258,17 @@ def test_bias_model_without_genome(files: Files) -> None:
     files.fails("--bias-model", "pwm", files.bam, files.gtf, says="--bias-genome")
 
 
-def test_weighted_counts_without_model(files: Files) -> None:
-    files.fails("--bias-counts", "weighted", files.bam, files.gtf, says="--bias-model")
+def test_weighted_counts_without_genome_or_model(files: Files) -> None:
+    files.fails("--bias-counts", "weighted", files.bam, files.gtf, says="--bias-model auto needs the genome.*--bias-genome")
+    files.fails("--bias-output", "out", files.bam, files.gtf, says="--bias-model auto needs the genome.*--bias-genome")
+    files.fails("--bias-counts", "weighted", "--bias-model", "none", files.bam, files.gtf, says="--bias-model none")
+
+
+def test_windows_of_transcripts_that_the_annotation_lacks(files: Files) -> None:
+    text = Path(files.gtf).read_text().replace("transcript_id", "other_id")
+    Path(files.gtf).write_text(text)
+    model = ("--bias-model", "pwm", "--bias-genome", files.genome, "--bias-context", "transcript")
+    files.fails(*model, files.bam, files.gtf, says=r"genes\.gtf.*transcript_id.*--bias-context genome")
 
 
 def test_genome_missing(files: Files) -> None:

@@ -92,9 +92,16 @@ def test_demo_counts_and_compares_with_the_truth(tmp_path: Path, capsys: pytest.
     errors = {row[1]: float(row[2]) for row in rows if row[1] in demo.ESTIMATES}
     assert set(errors) == set(demo.ESTIMATES)
     assert errors["corrected"] < errors["raw"]
-    for name in ("genome.fa", "genes.gtf", "reads.bam", "truth.tsv", "counts.tsv", "pwm.counts.tsv", "pwm.counterbias.json"):
+    files = ("genome.fa", "genes.gtf", "biased.bam", "unbiased.bam", "trimmed.bam", "truth.tsv", "counts.tsv", "pwm.counts.tsv")
+    for name in (*files, "pwm.counterbias.json", "unbiased.counterbias.json", "trimmed.counterbias.json"):
         assert (tmp_path / name).stat().st_size > 0
         assert str(tmp_path / name) in printed
+    if importlib.util.find_spec("multiqc") is None:
+        assert printed.splitlines()[-1].startswith("no report: MultiQC is not installed")
+    else:
+        assert printed.splitlines()[-1] == f"MultiQC report: {tmp_path / 'multiqc_report.html'}"
+        shown = (tmp_path / "multiqc_report_data" / "multiqc_counterbias.txt").read_text()
+        assert [line.split("\t")[0] for line in shown.splitlines()[1:]] == ["biased", "trimmed", "unbiased"]
 
 
 def test_demo_ends_with_the_status_of_a_run_that_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

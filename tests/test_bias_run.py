@@ -16,6 +16,8 @@ import pytest
 import counterbias
 from counterbias import simulation
 from counterbias.cli import main
+from counterbias.cli.arguments import build_count_parser
+from counterbias.cli.count import _check_bias_options
 
 
 def run(*argv: object) -> None:
@@ -217,6 +219,62 @@ def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> Non
     assert [end.label for end in counterbias.load_model(tmp_path / "s.model").ends] == ["read1", "read2"]
 
 
+@pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        (["--bias-output", "x"], "auto"),
+        (["--bias-counts", "corrected"], "auto"),
+        (["--bias-output", "x", "--bias-model", "none"], None),
+        (["--bias-output", "x", "--bias-model", "pwm"], "pwm"),
+        ([], None),
+    ],
+)
+def test_a_model_that_is_not_named_is_auto(given: list[str], model: str | None) -> None:
+    arguments = build_count_parser().parse_args([*given, "--bias-genome", "g.fa", "a.bam", "g.gtf"])
+    _check_bias_options(arguments)
+    assert arguments.bias_model == model
+
+
+def test_without_a_model_only_the_main_table_is_written(sample: Path, tmp_path: Path) -> None:
+    again(sample, tmp_path / "none", model="none")
+    assert [path.name for path in tmp_path.iterdir()] == ["none.tsv"]
+    assert (tmp_path / "none.tsv").read_bytes() == (sample / "counts.tsv").read_bytes()
+
+
+def test_weights_without_a_cap(sample: Path, tmp_path: Path) -> None:
+    again(sample, tmp_path / "free", "--bias-cap", "none")
+    free, capped = report(tmp_path / "free")["weights"], report(sample / "pwm")["weights"]
+    assert free["cap"] is None
+    assert free["capped"] == 0 < capped["capped"]
+    assert free["effective_sample_size"] < capped["effective_sample_size"]
+    assert counterbias.load_model(tmp_path / "free.model").cap == np.inf
+
+
+def test_the_first_read_alone_can_weigh_a_pair(sample: Path, tmp_path: Path) -> None:
+    again(sample, tmp_path / "first", "--bias-ends", "first", "-o", tmp_path / "first.sam")
+    one, both = report(tmp_path / "first"), report(sample / "pwm")
+    assert one["ends"] == both["ends"], "what is learnt does not change"
+    assert one["weights"]["reads"] == both["counting"]["assigned"] < both["weights"]["reads"]
+    found = table(tmp_path / "first")
+    assert found.weighted.sum() == pytest.approx(found.raw.sum(), rel=1e-6)
+    assert not np.allclose(found.effective_length, table(sample / "pwm").effective_length, rtol=0.01)
+    weights: dict[str, set[float]] = {}
+    with pysam.AlignmentFile(str(tmp_path / "first.sam"), check_sq=False) as file:
+        for read in file:
+            if not read.is_secondary and read.has_tag("ZW"):
+                weights.setdefault(read.query_name, set()).add(read.get_tag("ZW"))
+    assert all(len(seen) == 1 for seen in weights.values()), "both reads carry the weight of the first"
+
+
+def test_windows_can_follow_the_transcript(sample: Path, tmp_path: Path) -> None:
+    again(sample, tmp_path / "spliced", "--bias-context", "transcript", "--bias-threads", 2)
+    again(sample, tmp_path / "once_more", "--bias-context", "transcript")
+    assert (tmp_path / "spliced.counts.tsv").read_bytes() == (tmp_path / "once_more.counts.tsv").read_bytes()
+    # The simulated priming saw the transcript: windows that follow it tell more of the held-out starts.
+    spliced, plain = (report(prefix)["ends"][0]["gain"]["cap5"]["value"] for prefix in (tmp_path / "spliced", sample / "pwm"))
+    assert spliced > plain
+
+
 def test_python_interface(sample: Path) -> None:
     from counterbias.pipeline.run import BiasOptions
     from counterbias.records import CountingOptions
@@ -227,7 +285,7 @@ def test_python_interface(sample: Path) -> None:
     beside = table(sample / "pwm")
     assert list(found.annotation.features.ids) == list(beside.index)
     assert np.allclose(found.bias[0].columns["weighted"], beside.weighted, rtol=1e-8)
-    model = counterbias.fit_model(sample / "reads.bam", sample / "genes.gtf", sample / "genome.fa")
+    model = counterbias.fit_model(sample / "reads.bam", sample / "genes.gtf", sample / "genome.fa", model="pwm")
     assert model.backend == "pwm"
     assert model.ends[0].starts == found.bias[0].model.ends[0].starts
 
@@ -260,6 +318,8 @@ def test_unbiased_yeast_is_left_alone(data_dir: Path, tmp_path: Path, capfd: pyt
     assert len(found) > 10
     for column in ("weighted", "corrected"):
         assert (found[column] / found.raw - 1).abs().max() <= 0.03
+    weights = report(tmp_path / "u")["weights"]
+    assert (weights["unscored"], weights["skipped"]) == (0, {"window": 0, "clipped_end": 0}), "no start was asked for"
 
 
 def test_trimmed_reads_are_noticed(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -136,9 +136,13 @@ def test_new_options_and_their_defaults() -> None:
         "bias_option": [],
         "bias_counts": "raw",
         "bias_threads": 1,
+        "bias_device": "auto",
         "bias_seed": 1,
         "bias_sampling": "local",
+        "bias_passes": 1,
         "bias_cap": 10.0,
+        "bias_ends": "both",
+        "bias_context": "genome",
         "bias_contig_alias": None,
     }
     line = "--bias-model gru --bias-option hidden=5 --bias-option epochs=3 --bias-window 15,5 --bias-seed 7 -s no -t x -i a -i b"
@@ -170,6 +174,8 @@ def test_defaults_are_not_shared_between_runs() -> None:
         "--bias-seed=-1",
         "--bias-cap=0.5",
         "--bias-cap=nan",
+        "--bias-ends=last",
+        "--bias-context=gene",
         "--bias-option=hidden",
         "--bias-counts=all",
         "--bias-sampling=x",

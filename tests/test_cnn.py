@@ -11,21 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterbias import InputError, Tiles, TrainingSet, Window, parse_options
+from counterbias import InputError, Resources, Tiles, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.cnn import counterbias_backends
 from counterbias_backends.cnn.model import ConvolutionalModel, Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
 
 (CNN,) = counterbias_backends()
-QUICK = Options(members=2, units=16, channels=8, min_steps=150, max_steps=150, batch_tiles=8, batch_windows=64, decay=0.5)
+QUICK = Options(members=2, units=16, channels=8, min_steps=150, max_steps=150, batch_tiles=8, batch_windows=64, decay=0.5, distil=False)
+DISTILLED = dataclasses.replace(QUICK, distil=True, distil_steps=300, distil_channels=8)
 WINDOW = Window(3, 4)
 
-TestCNN = conformance(CNN, options=QUICK)
+TestCNN = conformance(CNN, options=DISTILLED)
 
 
-def fitted(sample: TrainingSet, options: Options = QUICK, seed: int = 1) -> tuple[ConvolutionalModel, dict[str, object]]:
+def fitted(
+    sample: TrainingSet, options: Options = QUICK, seed: int = 1, resources: Resources | None = None
+) -> tuple[ConvolutionalModel, dict[str, object]]:
     model = ConvolutionalModel(sample.window, options)
+    model.resources = resources or Resources()
     report = model.fit(sample, np.random.default_rng(seed))
     return model, {"curves": report.curves, "parameters": report.parameters, **report.details}
 
@@ -43,8 +47,12 @@ def test_backend() -> None:
         ("members=0", "members=0: must be from 1 to 32"),
         ("kmer=7", "kmer=7: must be from 1 to 6"),
         ("units=24", "units=24: must be a multiple of 16"),
+        ("distil_units=8", "distil_units=8: must be a multiple of 16"),
+        ("distil_channels=0", "distil_channels=0: must be from 1 to 256"),
+        ("distil_steps=0", "distil_steps=0: must be at least 1"),
+        ("distil=perhaps", "not of type bool"),
         ("objective=all", "objective=all: must be one of both, tiles, windows"),
-        ("device=tpu", "device=tpu: must be one of auto, cpu, cuda"),
+        ("device=cuda", "no such option"),
         ("max_steps=0", "max_steps=0: must be at least 1"),
         ("cap=0", "cap=0.0: must be above 0"),
         ("decay=inf", "decay=inf: must be a number"),
@@ -85,13 +93,63 @@ def test_counts_beyond_the_cap_change_nothing() -> None:
 def test_same_seed_same_model_whatever_the_threads() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(QUICK, members=3, min_steps=30, max_steps=30)
-    one, two = (fitted(sample, dataclasses.replace(options, threads=threads))[0].to_arrays() for threads in (1, 4))
+    one, two = (fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4))
     other = fitted(sample, options, seed=2)[0].to_arrays()
     for name in one:
         assert one[name].tobytes() == two[name].tobytes()
     assert not np.array_equal(one["second_weight"], other["second_weight"])
     # Networks differ from each other.
     assert not np.array_equal(one["second_weight"][0], one["second_weight"][1])
+
+
+def test_distilled_network_scores_as_the_mean_of_several() -> None:
+    sample = planted_sample(WINDOW, starts=4000, seed=1)
+    options = dataclasses.replace(DISTILLED, members=3, distil_steps=1500, distil_channels=16)
+    one, told = fitted(sample, options)
+    several, mean = fitted(sample, dataclasses.replace(options, distil=False))
+    assert (one.networks, several.networks) == (1, 3)
+    assert (told["distilled"], mean["distilled"]) == (True, False)
+    assert told["parameters"] == one.shape.size < mean["parameters"]
+    # The several are those that are trained without being distilled.
+    assert told["curves"] == mean["curves"]
+    contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
+    wanted, found = several.log_bias(contexts), one.log_bias(contexts)
+    assert np.sqrt(((wanted - found) ** 2).mean()) < 0.1 * wanted.std()
+    assert told["distilled_difference"] < 0.1 * told["distilled_spread"]
+
+
+def test_distilled_network_is_the_same_whatever_the_threads() -> None:
+    sample = planted_sample(WINDOW, starts=600, seed=1)
+    options = dataclasses.replace(DISTILLED, members=3, min_steps=30, max_steps=30, distil_steps=50)
+    one, two = (fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4))
+    other = fitted(sample, options, seed=2)[0].to_arrays()
+    assert all(one[name].tobytes() == two[name].tobytes() for name in one)
+    assert not np.array_equal(one["second_weight"], other["second_weight"])
+
+
+def test_model_from_before_distilling_still_scores() -> None:
+    sample = planted_sample(WINDOW, starts=600, seed=1)
+    options = dataclasses.replace(DISTILLED, members=3, min_steps=20, max_steps=20, distil=False)
+    old, _ = fitted(sample, options)
+    loaded = ConvolutionalModel(WINDOW, dataclasses.replace(options, distil=True))
+    loaded.from_arrays(old.to_arrays())
+    contexts = np.random.default_rng(2).integers(0, 4, (100, WINDOW.width), dtype=np.uint8)
+    assert np.array_equal(loaded.log_bias(contexts), old.log_bias(contexts))
+    assert all(np.array_equal(values, old.to_arrays()[name]) for name, values in loaded.to_arrays().items())
+
+
+def test_one_network_needs_no_distilling() -> None:
+    sample = planted_sample(WINDOW, starts=600, seed=1)
+    options = dataclasses.replace(DISTILLED, members=1, min_steps=20, max_steps=20)
+    one, two = (fitted(sample, dataclasses.replace(options, distil=distil))[0].to_arrays() for distil in (True, False))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_distilling_does_without_tiles() -> None:
+    model, told = fitted(planted_sample(WINDOW, starts=4000, seed=1, tiles=False), DISTILLED)
+    contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
+    assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
+    assert 0 < told["distilled_difference"] < told["distilled_spread"]
 
 
 def test_validation_is_learnt_or_reported() -> None:
@@ -187,7 +245,7 @@ def test_training_and_scoring_work_without_torch(tmp_path: Path) -> None:
     code = """
 sys.modules["torch"] = None  # importing it raises ImportError
 import numpy as np
-from counterbias import InputError, Window
+from counterbias import InputError, Resources, Window
 from counterbias.testing import planted_sample
 from counterbias_backends.cnn.model import ConvolutionalModel, Options
 window = Window(3, 4)
@@ -195,8 +253,9 @@ options = dict(members=1, units=16, channels=8, min_steps=5, max_steps=5)
 model = ConvolutionalModel(window, Options(**options))
 model.fit(planted_sample(window, starts=100, seed=1), np.random.default_rng(1))
 print(np.isfinite(model.log_bias(np.zeros((1, 8), dtype=np.uint8))[0]))
+model.resources = Resources(device="cuda")
 try:
-    ConvolutionalModel(window, Options(device="cuda", **options)).fit(planted_sample(window, starts=100, seed=1), np.random.default_rng(1))
+    model.fit(planted_sample(window, starts=100, seed=1), np.random.default_rng(1))
 except InputError as problem:
     print("needs torch" in str(problem))
 """

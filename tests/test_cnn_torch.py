@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="the reference is torch (extra rnn)")
 
 import torch
 
-from counterbias import InputError, Window
+from counterbias import InputError, Resources, Window
 from counterbias.testing import planted_sample
 from counterbias_backends.cnn import device, training
 from counterbias_backends.cnn.model import ConvolutionalModel, Options
@@ -58,6 +58,30 @@ def test_every_number_of_windows(n: int) -> None:
     np.testing.assert_array_equal(scorer.log_bias(contexts[:n]), scorer.log_bias(contexts)[:n])
 
 
+@pytest.mark.parametrize("width", [1, 7, 8, 12, 21, 33, 64])
+@pytest.mark.parametrize("members", [1, 3])
+def test_windows_of_a_sequence_score_as_windows(width: int, members: int) -> None:
+    shape = Shape(width, min(3, width), 4, 16)
+    scorer = Scorer(random_networks(shape, members), shape)
+    for n in (1, BLOCK, 200):
+        sequence = np.random.default_rng(n).integers(0, 4, n + width - 1, dtype=np.uint8)
+        views = np.lib.stride_tricks.sliding_window_view(sequence, width)
+        np.testing.assert_array_equal(scorer.along(sequence), scorer.log_bias(views))
+
+
+def test_what_is_no_sequence_is_refused() -> None:
+    shape = Shape(5, 3, 4, 16)
+    scorer = Scorer(random_networks(shape, 1), shape)
+    for sequence in (np.zeros(4, np.uint8), np.zeros((2, 8), np.uint8)):
+        with pytest.raises(ValueError, match="has no window of 5 bases"):
+            scorer.along(sequence)
+    for column in range(9):
+        sequence = np.zeros(9, np.uint8)
+        sequence[column] = 4
+        with pytest.raises(ValueError, match="values other than"):
+            scorer.along(sequence)
+
+
 def test_what_is_no_window_is_refused() -> None:
     shape = Shape(5, 3, 4, 16)
     scorer = Scorer(random_networks(shape, 1), shape)
@@ -66,6 +90,12 @@ def test_what_is_no_window_is_refused() -> None:
         contexts[2, column] = 4
         with pytest.raises(ValueError, match="values other than"):
             scorer.log_bias(contexts)
+    wide = Shape(40, 3, 4, 16)
+    for column in range(40):
+        contexts = np.zeros((1, 40), dtype=np.uint8)
+        contexts[0, column] = 128
+        with pytest.raises(ValueError, match="values other than"):
+            Scorer(random_networks(wide, 1), wide).log_bias(contexts)
     with pytest.raises(ValueError, match="shape"):
         scorer.log_bias(np.zeros((2, 6), dtype=np.uint8))
 
@@ -82,11 +112,13 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) 
         (tiles, rng.permutation(len(tiles)), 1, 6, 0.5),
         (windows, rng.permutation(len(windows)), 0, 700, 0.01),
     ]
+    scored = dataclasses.replace(windows, counts=np.random.default_rng(4).normal(size=windows.counts.shape), squares=True)
+    parts.append((scored, rng.permutation(len(windows)), 10, 400, 0.02))
     flat = random_networks(shape, 1)[0].astype(np.float64)
     compiled, reference = np.ones(shape.size), np.ones(shape.size)  # they are added to
     evaluate = training.CompiledGradient(shape)
     losses = evaluate(flat, parts, compiled)
-    expected = device.TorchGradient(shape, torch.device("cpu"))(flat, parts, reference)
+    expected = device.TorchGradient(shape, "cpu")(flat, parts, reference)
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
     np.testing.assert_allclose(compiled, reference, rtol=1e-8, atol=1e-9)
     assert np.count_nonzero(compiled - 1) > 0.5 * shape.size
@@ -95,6 +127,9 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) 
     assert evaluate(flat, parts, again) == losses
     assert np.array_equal(again, compiled)
     assert evaluate(flat, parts, flat[:0]) == losses
+    found = np.zeros(len(windows))
+    evaluate.add_scores(flat, windows.codes, found)
+    np.testing.assert_allclose(found, log_bias(flat[None], shape, windows.sequence), rtol=1e-10, atol=1e-12)
 
 
 def test_training_on_another_device_gives_the_same_model() -> None:
@@ -104,7 +139,7 @@ def test_training_on_another_device_gives_the_same_model() -> None:
     sample = planted_sample(window, starts=1000, seed=1)
     assert sample.tiles is not None
     data = training.Data(training._windows(sample, model.shape), training._tile_rows(sample.tiles, model.shape, 5.0))
-    makers = (training.CompiledGradient(model.shape), device.TorchGradient(model.shape, torch.device("cpu")))
+    makers = (training.CompiledGradient(model.shape), device.TorchGradient(model.shape, "cpu"))
     flats = [
         training.train_network(one, model.shape, data, None, QUICK, 200, 0.5, 7, threading.Event())[0].astype(np.float32)[None]
         for one in makers
@@ -117,7 +152,8 @@ def test_training_on_another_device_gives_the_same_model() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_missing_gpu_is_told() -> None:
-    model = ConvolutionalModel(Window(2, 2), dataclasses.replace(QUICK, device="cuda"))
+    model = ConvolutionalModel(Window(2, 2), QUICK)
+    model.resources = Resources(device="cuda")
     with pytest.raises(InputError, match="torch finds no GPU"):
         model.fit(planted_sample(Window(2, 2), starts=100, seed=1), np.random.default_rng(1))
 

@@ -72,6 +72,11 @@ class Centred(Base):
         return scores - scores.mean() if len(scores) else scores
 
 
+class SkipsTheFirstWindow(Base):
+    def along(self, sequence):
+        return np.roll(super().along(sequence), 1)
+
+
 class ChangesContexts(Base):
     def log_bias(self, contexts):
         scores = super().log_bias(contexts)
@@ -138,6 +143,7 @@ DEFECTS = [
     (RandomOfItsOwn, testing.check_determinism, "different arrays 'log_foreground'"),
     (SharedBuffer, testing.check_threads, "several threads"),
     (Centred, testing.check_rows_are_independent, "when it is alone"),
+    (SkipsTheFirstWindow, testing.check_along, "score otherwise than one by one"),
     (ChangesContexts, testing.check_input_untouched, "changed its contexts"),
     (ChangesWeights, testing.check_input_untouched, "changed foreground_weight"),
     (ScoresBeforeFit, testing.check_not_fitted, "before fit"),

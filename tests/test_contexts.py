@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -142,7 +143,8 @@ def test_line_layouts(tmp_path: Path, ending: str, final: bool, width: int) -> N
 
 
 def test_pieces_smaller_than_a_contig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterbias.contexts._READ_BYTES", 25)
+    monkeypatch.setattr("counterbias.contexts.pages.PAGE", 8)
+    monkeypatch.setattr("counterbias.contexts.pages.MOST_PAGES", 3)
     text = "ACGTTGCATG" * 11 + "ACG"
     lines = "\n".join(text[start : start + 10] for start in range(0, len(text), 10))
     for content in (f">x\n{lines}", f">x\n{lines[:-4]}\n", f">x\n{lines[:-4]}"):
@@ -152,14 +154,59 @@ def test_pieces_smaller_than_a_contig(tmp_path: Path, monkeypatch: pytest.Monkey
             assert (genome.codes("x") == encode(expected)).all()
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.lists(st.tuples(st.integers(-30, 330), st.integers(-5, 60)), max_size=6))
+def test_only_what_is_asked_for_is_decoded(width: int, ending: str, wanted: list[tuple[int, int]]) -> None:
+    """Whatever the pages and lines, what lies in the intervals is right, and pages come on top of each other."""
+    text = "".join(np.random.default_rng(width).choice(list("ACGTN"), 300))
+    lines = ending.join(text[start : start + width] for start in range(0, 300, width))
+    start = np.array([first for first, _ in wanted], np.int64)
+    end = start + np.array([size for _, size in wanted], np.int64)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("counterbias.contexts.pages.PAGE", 16)
+        patch.setattr("counterbias.contexts.pages.MOST_PAGES", 2)
+        with Genome(write(Path(folder, "g.fa"), f">x{ending}{lines}{ending}>y{ending}AC{ending}")) as genome:
+            for first, last in ([start[:2], end[:2]], [start, end]):
+                codes = genome.codes_within("x", first, last, before=3, after=2)
+                for one, other in zip(first, last, strict=True):
+                    part = slice(max(one - 3, 0), max(other + 2, 0))
+                    assert (codes[part] == encode(text)[part]).all()
+            assert (genome.codes("x") == encode(text)).all()
+
+
+def test_pages_that_nobody_asked_for_are_not_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.fa", ">x\n" + "A" * 5000 + "\n" + "A" * 4999 + "!\n")
+    with Genome(path) as genome:
+        early, late = np.array([10]), np.array([9990])
+        assert genome.codes_within("x", early, early + 20)[10:30].tolist() == [0] * 20
+        with pytest.raises(InputError, match="other than a sequence"):
+            genome.codes_within("x", late, late + 20)
+        with pytest.raises(InputError, match="other than a sequence"):
+            genome.codes("x")
+        assert genome.codes_within("x", early, early + 20)[10] == 0
+
+
+@pytest.mark.parametrize("size", [100, 5 << 20])
+def test_a_file_that_ends_too_early(tmp_path: Path, size: int) -> None:
+    path = write(tmp_path / "g.fa", ">x\n" + "ACGT" * (size // 4) + "\n")
+    with Genome(path) as genome:
+        os.truncate(path, size // 2)
+        if size > 100:
+            assert genome.codes_within("x", np.array([1]), np.array([4]))[1:4].tolist() == [1, 2, 3]
+        with pytest.raises(InputError, match="the file ends within the contig 'x'"):
+            genome.codes("x")
+
+
 def test_the_cache_holds_what_it_may(tmp_path: Path) -> None:
     path = write(tmp_path / "g.fa", "".join(f">{name}\n{'ACGTA' * 20}\n" for name in "abc"))
     with Genome(path, cache_bytes=250) as genome:
         first = genome.codes("a")
         assert genome.codes("a") is first
-        genome.codes("b")
+        second = genome.codes("b")
         genome.codes("c")
-        assert genome.codes("a") is not first
+        # Contigs are gone through in turn: keeping the first ones is better than keeping the latest.
+        assert genome.codes("a") is first
+        assert genome.codes("b") is not second
     with Genome(path, cache_bytes=0) as genome:
         assert genome.codes("a") is genome.codes("a")
         with pytest.raises(ValueError, match="read-only"):
@@ -191,7 +238,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("counterbias.contexts.os.replace", refuse)
+    monkeypatch.setattr("counterbias.contexts.genome.os.replace", refuse)
     with Genome(path) as genome:
         assert genome.codes("x").tolist() == [0, 1, 2, 3]
     assert os.listdir(tmp_path) == ["g.fa"]

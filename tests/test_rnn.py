@@ -54,7 +54,7 @@ def test_options_from_the_command_line() -> None:
         ("hidden=0", "hidden=0: must be from 1 to 20"),
         ("hidden=21", "hidden=21: must be from 1 to 20"),
         ("candidates=5,30", "candidates=5,30: must be from 1 to 20"),
-        ("candidates=5,many", "must be whole numbers"),
+        ("candidates=5,many", "not a list of int, as in a,b"),
         ("epochs=0", "epochs=0: must be at least 1"),
         ("min_steps=-1", "must not be below 0"),
         ("batch=-1", "batch=-1: must be at least 1"),

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="training needs torch (extra rnn)")
 
 import torch
 
-from counterbias import InputError, Window, parse_options
+from counterbias import InputError, Resources, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.rnn import counterbias_backends, ratio
 from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
@@ -143,8 +143,9 @@ def test_position_head_needs_no_memory_for_composition() -> None:
 
 def test_ratio_does_not_depend_on_threads() -> None:
     sample = planted_sample(WINDOW, starts=1000, seed=1)
-    models = [GRUModel(WINDOW, dataclasses.replace(RATIO, threads=threads)) for threads in (1, 2)]
-    for model in models:
+    models = [GRUModel(WINDOW, RATIO) for _ in range(2)]
+    for threads, model in enumerate(models, 1):
+        model.resources = Resources(threads)
         model.fit(sample, np.random.default_rng(1))
     one, two = (model.to_arrays() for model in models)
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)

@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="training needs torch (extra rnn)")
 
 import torch
 
-from counterbias import FitReport, InputError, TrainingSet, Window
+from counterbias import FitReport, InputError, Resources, TrainingSet, Window
 from counterbias.testing import planted_log_bias, planted_sample
 from counterbias_backends.rnn.gradients import loss_and_gradient
 from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
@@ -24,8 +24,11 @@ WINDOW = Window(3, 4)
 QUICK = Options(hidden=6, epochs=10, min_steps=0, batch=32, learning_rate=2e-2)
 
 
-def fitted(sample: TrainingSet, options: Options = QUICK, seed: int = 1) -> tuple[GRUModel, FitReport]:
+def fitted(
+    sample: TrainingSet, options: Options = QUICK, seed: int = 1, resources: Resources | None = None
+) -> tuple[GRUModel, FitReport]:
     model = GRUModel(sample.window, options)
+    model.resources = resources or Resources()
     return model, model.fit(sample, np.random.default_rng(seed))
 
 
@@ -136,7 +139,7 @@ def test_candidates_are_chosen_by_validation() -> None:
 def test_same_seed_same_model_whatever_the_threads() -> None:
     sample = planted_sample(WINDOW, starts=1000, seed=1)
     one, two = (
-        fitted(sample, dataclasses.replace(QUICK, threads=threads, candidates=(3, 5)))[0].to_arrays() for threads in (1, 4)
+        fitted(sample, dataclasses.replace(QUICK, candidates=(3, 5)), resources=Resources(threads))[0].to_arrays() for threads in (1, 4)
     )
     other = fitted(sample, dataclasses.replace(QUICK, candidates=(3, 5)), seed=2)[0].to_arrays()
     for name in one:

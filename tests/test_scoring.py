@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterbias import scoring
-from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites
+from counterbias import contexts, scoring
+from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites, Stretches, Window
 
 
 class Sum:
@@ -34,22 +34,66 @@ def make_sites(n: int = 3000) -> StartSites:
 
 
 def test_threads_and_batches_change_nothing() -> None:
-    contexts = np.random.default_rng(1).integers(0, 4, (10_000, 21)).astype(np.uint8)
-    expected = Sum().log_bias(contexts)
+    windows = np.random.default_rng(1).integers(0, 4, (10_000, 21)).astype(np.uint8)
+    expected = Sum().log_bias(windows)
     for threads in (1, 2, 3):
-        assert (scoring.score(Sum(), contexts, threads=threads, batch=777) == expected).all()
-        assert (scoring.score(Sum(), contexts[::2], threads=threads) == expected[::2]).all()
-    assert scoring.score(Sum(), contexts[:0]).shape == (0,)
+        assert (scoring.score(Sum(), windows, threads=threads, batch=777) == expected).all()
+        assert (scoring.score(Sum(), windows[::2], threads=threads) == expected[::2]).all()
+    assert scoring.score(Sum(), windows[:0]).shape == (0,)
 
 
 def test_positions_with_an_n_are_nan() -> None:
     n = 5000
     places = Positions(np.zeros(n, np.int32), np.arange(n), np.zeros(n, np.uint8), np.ones(n))
-    contexts, valid = extract(places)
+    windows, valid = extract(places)
     for threads in (1, 2):
         found = scoring.score_positions(Sum(), extract, places, threads=threads, chunk=611)
         assert (np.isnan(found) == ~valid).all()
-        assert (found[valid] == Sum().log_bias(contexts[valid])).all()
+        assert (found[valid] == Sum().log_bias(windows[valid])).all()
+
+
+class SumAlong(Sum):
+    def along(self, sequence: np.ndarray) -> np.ndarray:
+        return self.log_bias(np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(sequence, 4)))
+
+
+class ShortAlong(Sum):
+    def along(self, sequence: np.ndarray) -> np.ndarray:
+        return np.zeros(2)
+
+
+def test_scores_of_a_wrong_shape_are_not_read() -> None:
+    one = Stretches(np.zeros(1, np.int32), np.array([0]), np.array([50]), np.zeros(1, np.uint8))
+    with pytest.raises(ValueError, match=r"ShortAlong.along gave scores of shape \(2,\), not \(50,\)"):
+        scoring.score_stretches(ShortAlong(), 4, lambda part: (np.zeros(53, np.uint8), True), one)
+
+
+CONTIGS = {"a": np.random.default_rng(3).integers(0, 4, 900).astype(np.uint8), "b": np.array([0, 1, 2, 4, 3, 3, 1], np.uint8)}
+CONTIGS["a"][[100, 101, 350, 899]] = 4
+
+
+class Contigs:
+    def codes(self, contig: str) -> np.ndarray:
+        return CONTIGS[contig]
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 16])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None:
+    rows = [(0, 0, 50, 0), (0, 80, 130, 1), (0, 80, 130, 0), (1, 0, 7, 1), (0, 340, 360, 1), (0, 200, 200, 0), (0, 850, 900, 0)]
+    rows += [(-1, 5, 9, 0), (0, 890, 905, 1), (1, 3, 4, 0), (0, 2000, 2010, 0)]
+    contig, start, end, strand = (np.array(column) for column in zip(*rows, strict=True))
+    stretches = Stretches(contig.astype(np.int32), start, end, strand.astype(np.uint8))
+    window, names = Window(1, 2), ("a", "b")
+    places = stretches.positions()
+    expected = scoring.score_positions(Sum(), lambda part: contexts.extract(Contigs(), names, part, window), places)
+    assert 0 < np.isnan(expected).sum() < len(expected) / 2
+    found = scoring.score_stretches(
+        SumAlong(), 4, lambda part: contexts.extract_stretches(Contigs(), names, part, window), stretches, threads=threads, chunk=chunk
+    )
+    assert np.array_equal(found, expected, equal_nan=True)
+    nothing = stretches.take(slice(0, 0))
+    assert len(scoring.score_stretches(SumAlong(), 4, lambda part: (np.zeros(0, np.uint8), True), nothing)) == 0
 
 
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])

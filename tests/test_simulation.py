@@ -210,6 +210,7 @@ def test_truth_adds_up(tmp_path: Path) -> None:
     lines = (tmp_path / "truth.tsv").read_text().splitlines()
     assert lines[0].split("\t") == [
         "gene_id", "length", "abundance", "expected_fragments", "unbiased_fragments", "mean_bias", "fragments",
+        "mapped_fragments", "fpkm",
     ]  # fmt: skip
     assert len(lines) == 41
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Features, Positions, StartSites
+from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Features, StartSites, Stretches
 from counterbias.weights import (
     FragmentLengths,
     Scale,
@@ -175,7 +175,10 @@ FEATURES = make_features([(0, [(10, 20), (40, 60)]), (1, [(15, 35)]), (0, [(90, 
 FIELD = np.random.default_rng(7).normal(0, 1, (2, 2, 100))
 
 
-def field(positions: Positions, end: int) -> np.ndarray:
+def field(stretches: Stretches, end: int) -> np.ndarray:
+    positions = stretches.positions()
+    if (positions.contig == -1).all():
+        return np.full(len(positions), np.nan)
     assert (positions.contig == 0).all()
     return FIELD[end, positions.strand, positions.position]
 
@@ -215,9 +218,33 @@ def test_paired_end_lengths_are_means_over_places_of_fragments(stranded: str) ->
 def test_an_unbiased_sample_gives_the_length(paired: bool) -> None:
     fragments = FragmentLengths(np.array([5]), np.array([1.0]), 1000, 5.0) if paired else None
     for bias in (0.0, np.nan):
-        found = effective_lengths(FEATURES, CONTIG_OF, lambda p, _, b=bias: np.full(len(p), b), fragments=fragments)
+        found = effective_lengths(FEATURES, CONTIG_OF, lambda s, _, b=bias: np.full(s.sizes.sum(), b), fragments=fragments)
         assert np.allclose(found, [30, 20, 3])
     assert np.allclose(effective_lengths(FEATURES, np.array([-1]), field, fragments=fragments), [30, 20, 3])
+
+
+def test_every_length_within_a_class_counts() -> None:
+    lengths = np.array([4, 5, 6, 10, 11, 25, 26])
+    listed = FragmentLengths(lengths, np.array([1 / 9, 1 / 9, 1 / 9, 1 / 6, 1 / 6, 1 / 6, 1 / 6]), 1000, 10.0)
+    classes = FragmentLengths(np.array([5, 10, 25]), np.full(3, 1 / 3), 1000, 10.0, np.array([[4, 6], [10, 11], [25, 26]]))
+    found = [effective_lengths(FEATURES, CONTIG_OF, field, fragments=one) for one in (listed, classes)]
+    assert found[0] == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
+def test_lengths_with_a_bias_of_the_first_read_alone(stranded: str) -> None:
+    fragments = FragmentLengths(np.array([12]), np.array([1.0]), 1000, 12.0)
+    found = effective_lengths(FEATURES, CONTIG_OF, field, stranded=stranded, fragments=fragments, ends="first")
+    for gene, strand in enumerate((0, 1, 0)):
+        sides = {"no": (0, 1), "yes": (strand,), "reverse": (1 - strand,)}[stranded]
+        share = 0.0
+        for side in sides:
+            b = np.exp(FIELD[0, side, places(gene)])
+            n = len(b)
+            # The left read of a fragment of 12 bases leaves 11 places at the right end free, the right read at the left end.
+            fitting = b[: max(n - 11, 0)] if side == 0 else b[11:]
+            share += (100 * b.mean() + fitting.sum()) / (100 + len(fitting)) / len(sides)
+        assert found[gene] == pytest.approx(n * share)
 
 
 def test_only_some_features_and_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +253,7 @@ def test_only_some_features_and_small_batches(monkeypatch: pytest.MonkeyPatch) -
     assert some.tolist() == [30, everything[1], 3]
     monkeypatch.setattr("counterbias.weights.lengths.BATCH", 25)
     assert np.allclose(effective_lengths(FEATURES, CONTIG_OF, field), everything)
+    assert (effective_lengths(FEATURES, CONTIG_OF, field, threads=3) == effective_lengths(FEATURES, CONTIG_OF, field)).all()
 
 
 def pairs(left: list[int], right: list[int], gene: list[int], flip: list[bool]) -> StartSites:
@@ -271,7 +299,7 @@ def test_effective_lengths_beat_single_reads_on_simulated_counts() -> None:
     sites = StartSites(("one",), (genes * length,), (position // length).astype(np.int32), None, (end,))
     raw = np.bincount(sites.feature, minlength=genes)
     weighted = weighted_counts(sites, fragment_weights(sites, lambda _, rows: field[position[rows]], cap=None), genes)
-    lengths = effective_lengths(features, CONTIG_OF, lambda places, _: field[places.position], stranded="yes")
+    lengths = effective_lengths(features, CONTIG_OF, lambda places, _: field[places.positions().position], stranded="yes")
 
     def error(values: np.ndarray) -> float:
         return float(np.log2(values / values.mean()).std())

@@ -57,6 +57,12 @@ class Ensemble(BiasModel):
             self._members.append((name, kind(window, parse_options(kind, pairs))))
         self._fitted = False
 
+    def check_resources(self) -> None:
+        """Raise InputError where a member does."""
+        for _, model in self._members:
+            model.resources = self.resources
+            model.check_resources()
+
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Fit each member, with randomness of its own. Raises InputError where a package is missing that a member trains with."""
         began = time.perf_counter()
@@ -68,6 +74,7 @@ class Ensemble(BiasModel):
         details: dict[str, object] = {}
         parameters = 0
         for number, ((name, model), own) in enumerate(zip(self._members, rng.spawn(len(self._members)), strict=True)):
+            model.resources = self.resources
             report = model.fit(sample, own)
             label = _label(number, name)
             curves.update({f"{label}_{key}": value for key, value in report.curves.items()})
@@ -85,6 +92,17 @@ class Ensemble(BiasModel):
         total = np.zeros(len(contexts))
         for _, model in self._members:
             total += model.log_bias(contexts)
+        return total / len(self._members)
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Give the mean of the members' scores along a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
+        if not self._fitted:
+            raise RuntimeError("ensemble: along was called before fit")
+        if len(sequence) < self.window.width:
+            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self.window.width}")
+        total = np.zeros(len(sequence) - self.window.width + 1)
+        for _, model in self._members:
+            total += model.along(sequence)
         return total / len(self._members)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

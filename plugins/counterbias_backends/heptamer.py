@@ -97,6 +97,12 @@ class Heptamer(BiasModel):
             raise RuntimeError("heptamer: log_bias was called before fit")
         return self._sum(self.as_contexts(contexts))
 
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        if self._sum is None:
+            raise RuntimeError("heptamer: along was called before fit")
+        return self._sum.along(sequence, self.window.width)
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P of each heptamer, float64 (16384,), at starts and elsewhere; AAAAAAA comes first, the last base changes fastest."""
         if self._log_foreground is None or self._log_background is None:

@@ -68,6 +68,18 @@ class PositionWeightMatrix(BiasModel):
             raise RuntimeError("pwm: log_bias was called before fit")
         return _score(self._table, self.as_contexts(contexts))
 
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        if self._table is None:
+            raise RuntimeError("pwm: along was called before fit")
+        if len(sequence) < self.window.width:
+            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self.window.width}")
+        if sequence.max() > 3:
+            raise ValueError("the sequence holds a value that is not 0, 1, 2 or 3")
+        scores = np.empty(len(sequence) - self.window.width + 1)
+        _along_kernel()(self._table, np.ascontiguousarray(sequence), scores)
+        return scores
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P per offset and base, float64 (width, 4), of foreground and background."""
         if self._log_foreground is None or self._log_background is None:
@@ -129,6 +141,25 @@ def _kernel() -> Callable[..., bool]:
     from numba import njit
 
     compiled: Callable[..., bool] = njit(cache=True, nogil=True)(_sum_rows)
+    return compiled
+
+
+def _sum_along(table, sequence, scores):  # type: ignore[no-untyped-def]
+    """Fill scores with the windows that begin at each base, in the order of additions of :func:`_sum_rows`."""
+    width = table.shape[0]
+    for first in range(len(scores)):
+        total = 0.0
+        for offset in range(width):
+            total += table[offset, sequence[first + offset]]
+        scores[first] = total
+
+
+@functools.cache
+def _along_kernel() -> Callable[..., None]:
+    """Compile the loop on first use."""
+    from numba import njit
+
+    compiled: Callable[..., None] = njit(cache=True, nogil=True)(_sum_along)
     return compiled
 
 

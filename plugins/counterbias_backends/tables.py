@@ -54,6 +54,17 @@ class TableSum:
         return sums
 
 
+    def along(self, sequence: NDArray[np.uint8], width: int) -> NDArray[np.float64]:
+        """Add up the terms of the windows at consecutive places: uint8 (n + width - 1,) → float64 (n,), as for the windows themselves."""
+        if len(sequence) < width:
+            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {width}")
+        if sequence.max() > 3:  # bases are used as addresses
+            raise ValueError("the sequence holds a value that is not 0, 1, 2 or 3")
+        sums = np.empty(len(sequence) - width + 1)
+        _along_kernel()(np.ascontiguousarray(sequence), self._columns, self._tables, sums)
+        return sums
+
+
 def codes(columns: NDArray[np.uint8], chosen: Sequence[int]) -> NDArray[np.int64]:
     """Number the words that windows spell in some columns. Args: columns: uint8 (width, n), the windows' transpose."""
     code = np.zeros(columns.shape[1], np.int64)
@@ -118,6 +129,37 @@ def _add_up(contexts, columns, tables, sums):  # type: ignore[no-untyped-def]
                     for k in range(size):
                         code = code << two | np.uint64(contexts[row, columns[group, k]])
                     sums[row] += tables[group, code]
+
+
+def _add_along(sequence, columns, tables, sums):  # type: ignore[no-untyped-def]
+    """Fill ``sums``; first the words that a block of windows spell in a table's columns, side by side, then the look-ups."""
+    size = columns.shape[1]
+    words = np.empty(ROWS, np.uint32)
+    for first in range(0, len(sums), ROWS):
+        count = min(ROWS, len(sums) - first)
+        part = sums[first : first + count]
+        for group in range(columns.shape[0]):
+            words[:] = 0
+            for k in range(size):
+                bases = sequence[first + columns[group, k] : first + columns[group, k] + count]
+                for row in range(count):
+                    words[row] = words[row] << np.uint32(2) | bases[row]
+            table = tables[group]
+            if group:
+                for row in range(count):
+                    part[row] += table[words[row]]
+            else:
+                for row in range(count):
+                    part[row] = table[words[row]]
+
+
+@functools.cache
+def _along_kernel() -> Callable[..., Any]:
+    """Compile the loop on first use."""
+    from numba import njit
+
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(_add_along)
+    return compiled
 
 
 @functools.cache

@@ -116,6 +116,12 @@ class MarkovModel(BiasModel):
             raise RuntimeError("vlmm: log_bias was called before fit")
         return self._sum(self.as_contexts(contexts))
 
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        if self._sum is None:
+            raise RuntimeError("vlmm: along was called before fit")
+        return self._sum.along(sequence, self.window.width)
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P(base | bases before) of foreground and background, float64: column after column 4^(order + 1) numbers.
 

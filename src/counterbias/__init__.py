@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from counterbias.errors import InputError
     from counterbias.hookspecs import hookimpl
-    from counterbias.model import Backend, BiasModel, parse_options, take_arrays
+    from counterbias.model import Backend, BiasModel, Resources, parse_options, take_arrays
     from counterbias.model_file import EndModel, ModelFile, Training, load_model, load_models, save_models
-    from counterbias.pipeline.library import count_reads, fit_model
+    from counterbias.pipeline.library import count_reads, fit_model, train_cohort
     from counterbias.plugins import load_plugins
     from counterbias.records import FitReport, Tiles, TrainingSet, Window
     from counterbias.weigher import Weigher
@@ -29,6 +29,7 @@ _HOMES = {
     "FitReport": "counterbias.records",
     "InputError": "counterbias.errors",
     "ModelFile": "counterbias.model_file",
+    "Resources": "counterbias.model",
     "Tiles": "counterbias.records",
     "Training": "counterbias.model_file",
     "TrainingSet": "counterbias.records",
@@ -43,6 +44,7 @@ _HOMES = {
     "parse_options": "counterbias.model",
     "save_models": "counterbias.model_file",
     "take_arrays": "counterbias.model",
+    "train_cohort": "counterbias.pipeline.library",
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "FitReport",
     "InputError",
     "ModelFile",
+    "Resources",
     "Tiles",
     "Training",
     "TrainingSet",
@@ -67,6 +70,7 @@ __all__ = [
     "parse_options",
     "save_models",
     "take_arrays",
+    "train_cohort",
 ]
 
 

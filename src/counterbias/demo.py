@@ -1,15 +1,18 @@
 """The demo: simulate reads with a known bias and a known abundance, count them, compare the counts with the truth.
 
 ``make demo`` runs it as ``python -m counterbias.demo``. Counting goes through the command line that users have; the table
-that is printed is computed from the files that it wrote.
+that is printed is computed from the files that it wrote. Two smaller samples of the same genome, one without bias and one with trimmed
+reads, are counted as well, and MultiQC reports on all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import json
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +26,21 @@ from numpy.typing import NDArray
 from counterbias import cli, simulation
 
 ESTIMATES = ("raw", "weighted", "corrected")
+#: Pairs of the two smaller samples, at most, and the bases cut off the reads of one of them.
+SMALL, TRIMMED = 100_000, 12
 #: Genes with fewer expected fragments than these say more of chance than of bias.
 FEWEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What all samples of the demo have in common, and the truth of the first one."""
+
+    genome: simulation.Genome
+    genes: simulation.GeneModels
+    bias: simulation.PrimingBias
+    abundance: NDArray[np.float64]
+    truth: simulation.Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     folder: Path = arguments.directory
     folder.mkdir(parents=True, exist_ok=True)
-    truth = simulate(folder, pairs=arguments.pairs, genes=arguments.genes, seed=arguments.seed)
+    study = simulate(folder, pairs=arguments.pairs, genes=arguments.genes, seed=arguments.seed)
     comparisons = []
     for model in arguments.models.split(","):
         began = time.perf_counter()
@@ -71,15 +87,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n$ counterbias {shlex.join(command)}", flush=True)
         if status := cli.main(command):
             return status
-        comparisons.append(compare(folder, model, truth, time.perf_counter() - began))
-    print_comparisons(comparisons, truth)
+        comparisons.append(compare(folder, model, study.truth, time.perf_counter() - began))
+    if status := count_small_samples(folder, study, pairs=min(arguments.pairs, SMALL), seed=arguments.seed, threads=arguments.threads):
+        return status
+    print_comparisons(comparisons, study.truth)
     print_files(folder)
-    print(f"\n{time.perf_counter() - started:.0f} s in all")
+    print(f"\n{time.perf_counter() - started:.0f} s for simulation and counting")
+    print(report(folder))
     return 0
 
 
-def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> simulation.Truth:
-    """Write genome.fa, genes.gtf, reads.bam and truth.tsv; give the truth."""
+def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
+    """Write genome.fa, genes.gtf, biased.bam and truth.tsv."""
     rng = np.random.default_rng(seed)
     lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
     genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
@@ -91,18 +110,47 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> simulation.T
     reads = simulation.simulate_reads(rng, genome, models, abundance, library, bias)
     simulation.write_fasta(folder / "genome.fa", genome)
     exons = simulation.write_gtf(folder / "genes.gtf", models)
-    simulation.write_bam(folder / "reads.bam", reads, order="pos")
+    simulation.write_bam(folder / "biased.bam", reads, order="pos")
     simulation.write_truth(folder / "truth.tsv", reads.truth)
     bases = sum(genome.lengths.values())
     print(f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, {pairs} read pairs with a priming bias")
-    return reads.truth
+    return Study(genome, models, bias, abundance, reads.truth)
 
 
-def count_command(folder: Path, model: str, threads: int) -> list[str]:
-    """Give the arguments of the command line for one model."""
-    options = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / model)]
+def count_small_samples(folder: Path, study: Study, *, pairs: int, seed: int, threads: int) -> int:
+    """Simulate and count a sample without bias and one whose reads were trimmed at their 5' ends; give the exit status."""
+    for number, (sample, bias, trimmed) in enumerate((("unbiased", None, 0), ("trimmed", study.bias, TRIMMED)), start=1):
+        rng = np.random.default_rng([seed, number])
+        library = simulation.Library(pairs, trimmed=trimmed)
+        reads = simulation.simulate_reads(rng, study.genome, study.genes, study.abundance, library, bias)
+        simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
+        command = count_command(folder, "pwm", threads, sample=sample, prefix=sample)
+        print(f"\n$ counterbias {shlex.join(command)}", flush=True)
+        if status := cli.main(command):
+            return status
+    return 0
+
+
+def report(folder: Path) -> str:
+    """Let MultiQC report on all samples; give the line that says where the report is, or why there is none."""
+    if importlib.util.find_spec("multiqc") is None:
+        return "no report: MultiQC is not installed (pip install 'counterbias[multiqc]')"
+    options = ["--quiet", "--no-ansi", "--no-version-check", "--force", "--module", "counterbias", "--require-logs"]
+    options += ["--title", "Counterbias demo", "--cl-config", "show_analysis_paths: False"]
+    files = [str(path) for path in sorted(folder.glob("*.counterbias.json"))]
+    command = [sys.executable, "-m", "multiqc", *options, "--outdir", str(folder), "--filename", "multiqc_report.html", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"no report: MultiQC failed\n{done.stdout}{done.stderr}"
+    return f"MultiQC report: {folder / 'multiqc_report.html'}"
+
+
+def count_command(folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = "") -> list[str]:
+    """Give the arguments of the command line for one model and sample."""
+    options = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / (prefix or model))]
     options += ["--bias-threads", str(threads)]
-    files = ["-c", str(folder / "counts.tsv"), str(folder / "reads.bam"), str(folder / "genes.gtf")]
+    counts = "counts.tsv" if sample == "biased" else f"{sample}.htseq.tsv"
+    files = ["-c", str(folder / counts), str(folder / f"{sample}.bam"), str(folder / "genes.gtf")]
     return ["count", "-q", "-s", "no", "-r", "pos", *options, *files]
 
 
@@ -166,9 +214,10 @@ def print_files(folder: Path) -> None:
     meanings = {
         "genome.fa": "simulated genome",
         "genes.gtf": "its annotation",
-        "reads.bam": "read pairs, sorted by position",
+        "*.bam": "read pairs, sorted by position",
         "truth.tsv": "abundance and bias of each gene",
         "counts.tsv": "what htseq-count writes",
+        "*.htseq.tsv": "the same of the other samples",
         "*.counts.tsv": "raw, weighted and corrected counts",
         "*.model": "fitted bias model, for --bias-model FILE",
         "*.counterbias.json": "quality report",

@@ -10,18 +10,48 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.records import FitReport, TrainingSet, Window
 
+#: Takes a stage of fitting, the steps done and the steps there are (0: not known). It may be called from any thread.
+Progress = Callable[[str, int, int], None]
+#: What a model may be fitted on.
+Device = Literal["cpu", "cuda", "auto"]
+#: Windows that :meth:`BiasModel.along` cuts at a time.
+ALONG = 8192
+
 
 @dataclass(frozen=True)
 class NoOptions:
     """Options of a backend that has none."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a model may use while it is fitted. None of it may change the model by more than rounding.
+
+    Args:
+        threads: threads, at least 1. The fitted model must be the same to the byte whatever their number.
+        device: ``cpu``; ``cuda``, a GPU, which only networks use, and which they ask for by InputError where there is none; ``auto``: a GPU
+            where there is one and the model gains by it.
+        progress: to be told of progress, or None.
+    """
+
+    threads: int = 1
+    device: Device = "cpu"
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+        if self.device not in get_args(Device):
+            raise ValueError(f"device must be one of {', '.join(get_args(Device))}, not '{self.device}'")
 
 
 class BiasModel(ABC):
@@ -36,10 +66,15 @@ class BiasModel(ABC):
     strand_symmetric: ClassVar[bool] = False
     #: Declared by models whose ``fit`` reads :attr:`TrainingSet.tiles`.
     needs_tiles: ClassVar[bool] = False
+    #: What :meth:`fit` may use; whoever fits a model may set it before. Models are free to ignore it.
+    resources: Resources = Resources()
 
     def __init__(self, window: Window, options: Any = None) -> None:
         self.window = window
         self.options = self.Options() if options is None else options
+
+    def check_resources(self) -> None:  # noqa: B027 (most models have nothing to check)
+        """Raise InputError where :meth:`fit` could not use :attr:`resources`. Called before anything is counted."""
 
     @abstractmethod
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
@@ -52,6 +87,20 @@ class BiasModel(ABC):
         In nats: ln P(context | read start) − ln P(context | background), up to a constant, always finite. Raises RuntimeError
         before :meth:`fit`. Must be safe to call from several threads at once.
         """
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score the windows at consecutive positions: uint8 (n + width - 1,), 0-3 → float64 (n,), nats.
+
+        Number ``i`` is what :meth:`log_bias` gives for ``sequence[i : i + width]``. Effective lengths take most of a run's scores this
+        way, so a model whose neighbouring windows share work should say how; by default windows are cut and handed to ``log_bias``.
+        Raises ValueError where the sequence is shorter than a window. Must be safe to call from several threads at once.
+        """
+        windows = sliding_window_view(sequence, self.window.width)
+        scores = np.empty(len(windows))
+        for first in range(0, len(windows), ALONG):
+            part = windows[first : first + ALONG]
+            scores[first : first + len(part)] = self.log_bias(np.ascontiguousarray(part))
+        return scores
 
     def as_contexts(self, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give contexts as C-contiguous uint8 (n, width) for compiled code; raises ValueError where they do not fit."""
@@ -126,25 +175,48 @@ class Backend:
 def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
     """Turn ``key=value`` texts into an instance of ``model.Options``. Raises InputError, naming the known keys."""
     fields = {field.name: field for field in dataclasses.fields(model.Options)}
+    hints = _hints(model.Options)
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or key not in fields:
             known = ", ".join(sorted(fields)) or "none"
             raise InputError(f"--bias-option {pair}: no such option of this model", remedy=f"it has: {known}")
-        values[key] = _convert(pair, text, fields[key].default)
+        values[key] = _convert(pair, text, fields[key].default, hints.get(key))
     return model.Options(**values)
 
 
-def _convert(pair: str, text: str, default: Any) -> object:
-    """Read a text as the type of the option's default."""
+def _hints(options: type[Any]) -> dict[str, Any]:
+    """Give the annotations of options; none where they name what only a type checker sees."""
     try:
-        if isinstance(default, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        return get_type_hints(options)
+    except NameError:
+        return {}
+
+
+def _convert(pair: str, text: str, default: Any, hint: Any) -> object:
+    """Read a text as the type of the option's default, a tuple's parts as the type that its annotation names."""
+    kind: type[Any] = type(default)
+    try:
         if isinstance(default, tuple):
-            kind = type(default[0]) if default else str
-            return tuple(kind(part) for part in text.split(",") if part)
-        return type(default)(text)
+            kind = _part_type(default, hint)
+            return tuple(_scalar(kind, part) for part in text.split(",") if part)
+        return _scalar(kind, text)
     except (KeyError, ValueError):
-        name = type(default).__name__
-        raise InputError(f"--bias-option {pair}: the value is not of type {name}") from None
+        what = f"a list of {kind.__name__}, as in a,b" if isinstance(default, tuple) else f"of type {kind.__name__}"
+        raise InputError(f"--bias-option {pair}: the value is not {what}") from None
+
+
+def _part_type(default: tuple[Any, ...], hint: Any) -> type[Any]:
+    """Give the type of a tuple's parts: that of ``tuple[int, ...]``, or else of the first one."""
+    named = get_args(hint) if get_origin(hint) is tuple else ()
+    if named and named[0] in (bool, int, float, str):
+        return named[0]  # type: ignore[no-any-return]
+    return type(default[0]) if default else str
+
+
+def _scalar(kind: type[Any], text: str) -> object:
+    """Read a text as a value of a type. Raises KeyError or ValueError where it is none."""
+    if kind is bool:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+    return kind(text)

@@ -109,6 +109,12 @@ def call_crc32(typing_context: Any, function: Any, start: Any, source: Any, size
     return _caller(ir.IntType(32), signature, (False, True, False))
 
 
+@intrinsic
+def call_pread(typing_context: Any, function: Any, file: Any, target: Any, size: Any, offset: Any) -> Any:
+    """Call ``ssize_t f(int, void *, size_t, off_t)``."""
+    return _caller(ir.IntType(64), types.int64(types.int64, types.int32, *[types.int64] * 3), (False, True, False, False))
+
+
 def with_slack(size: int) -> NDArray[np.uint8]:
     """Allocate ``size`` bytes and the slack behind them."""
     array = np.empty(size + SLACK, dtype=np.uint8)

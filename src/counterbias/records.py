@@ -275,6 +275,41 @@ class Positions:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretches:
+    """Runs of consecutive genome positions, one row each; a row lies on one strand.
+
+    Args:
+        contig: int32 (n,), index into the contig names that go with it, -1 for none of them.
+        start, end: int64 (n,), 0-based and half open.
+        strand: uint8 (n,), 0 ``+``, 1 ``-``.
+    """
+
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Positions per row, int64 (n,)."""
+        return self.end - self.start
+
+    def take(self, rows: slice) -> Stretches:
+        """Give some neighbouring rows."""
+        return Stretches(self.contig[rows], self.start[rows], self.end[rows], self.strand[rows])
+
+    def positions(self) -> Positions:
+        """List every position, row after row, each row in genome order; all weights are 1."""
+        sizes = self.sizes
+        row = np.repeat(np.arange(len(self)), sizes)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return Positions(self.contig[row], self.start[row] + within, self.strand[row], np.ones(len(row)))
+
+
+@dataclass(frozen=True, slots=True)
 class Tiles:
     """Stretches of consecutive positions with the number of reads starting at each.
 

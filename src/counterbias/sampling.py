@@ -193,16 +193,14 @@ def draw_tiles(
         block = np.repeat(np.arange(len(begins)), per_block)
         number = np.arange(len(block)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
         tile_start = begins[block] + number * length
+        here = np.flatnonzero(starts.contig == contig)
         for strand in (0, 1):
-            rows = np.flatnonzero((starts.contig == contig) & (starts.strand == strand))
-            found = _tile_counts(tile_start, length, starts.position[rows], starts.weight[rows])
-            if strand:
-                found = found[:, ::-1]
-            kept = np.flatnonzero(found.sum(axis=1) >= fewest_reads)
+            rows = here[starts.strand[here] == strand]
+            kept, found = _tile_counts(tile_start, length, starts.position[rows], starts.weight[rows], fewest_reads)
             first = tile_start[kept] + (length - 1 if strand else 0)
             n = len(kept)
             tiles.append(Positions(np.full(n, contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)))
-            counts.append(np.ascontiguousarray(found[kept]))
+            counts.append(found[:, ::-1] if strand else found)
     if not tiles:
         return _no_positions(), np.zeros((0, length)), wide
     return _join(tiles), np.concatenate(counts), wide
@@ -348,17 +346,22 @@ def _gaussian_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
 
 
 def _tile_counts(
-    tile_start: NDArray[np.int64], length: int, position: NDArray[np.int64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Count starts per tile and position, in genome order; float64 (tiles, length)."""
-    counts = np.zeros((len(tile_start), length))
-    if not len(tile_start) or not len(position):
-        return counts
+    tile_start: NDArray[np.int64], length: int, position: NDArray[np.int64], weight: NDArray[np.float64], fewest: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give the tiles with at least ``fewest`` reads, and the reads per position of each, in genome order; float64 (tiles, length)."""
+    if not len(tile_start):
+        return np.zeros(0, np.int64), np.zeros((0, length))
     tile = np.searchsorted(tile_start, position, side="right") - 1
     column = position - tile_start[np.maximum(tile, 0)]
     within = (tile >= 0) & (column < length)
-    np.add.at(counts, (tile[within], column[within]), weight[within])
-    return counts
+    tile, column, weight = tile[within], column[within], weight[within]
+    kept = np.flatnonzero(np.bincount(tile, weight, len(tile_start)) >= fewest)
+    row_of = np.full(len(tile_start), -1, np.int64)
+    row_of[kept] = np.arange(len(kept))
+    row = row_of[tile]
+    chosen = row >= 0
+    counts = np.bincount(row[chosen] * length + column[chosen], weight[chosen], len(kept) * length)
+    return kept, counts.astype(np.float64).reshape(len(kept), length)
 
 
 def _no_positions() -> Positions:

@@ -16,12 +16,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import CLIPPED, PRESENT, Positions, StartSites
+from counterbias.records import CLIPPED, PRESENT, Positions, StartSites, Stretches
 
 #: Windows that a model is given at a time.
 BATCH = 65_536
 #: Positions whose windows are held in memory at a time, per thread.
 CHUNK = 262_144
+#: Positions that are scored along a sequence at a time: small enough for their numbers to stay in a fast cache.
+STRETCH = 65_536
 #: Reads whose starts are sorted at a time, and bases (log2) per bin when the genome is cut into stretches of so many.
 GROUP, BIN_BITS = 1 << 19, 16
 
@@ -31,12 +33,23 @@ Result = TypeVar("Result")
 #: Turns positions into contexts, uint8 (n, width), and their validity, bool (n,): False with an N or off the contig.
 Extract = Callable[[Positions], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
+#: Turns stretches into their sequence with flanks and whether all of it is known: ``contexts.extract_stretches``.
+ExtractStretches = Callable[[Stretches], tuple[NDArray[np.uint8], bool]]
+
 
 class Scorer(Protocol):
     """What scoring asks of a model: ``BiasModel.log_bias``."""
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,)."""
+        ...
+
+
+class AlongScorer(Protocol):
+    """What scoring of stretches asks of a model: ``BiasModel.along``."""
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows: uint8 (n + width - 1,) → float64 (n,)."""
         ...
 
 
@@ -85,6 +98,61 @@ def score_positions(
     return out
 
 
+def score_stretches(
+    model: AlongScorer, width: int, extract: ExtractStretches, stretches: Stretches, *, threads: int = 1, chunk: int = STRETCH
+) -> NDArray[np.float64]:
+    """Score all positions of stretches, float64 (positions,), nats, row after row, each row in genome order.
+
+    NaN where the window (of ``width`` bases) holds an N or leaves the contig. The same numbers as :func:`score_positions` gives, but no
+    windows are cut: the model goes along the sequence. About ``chunk`` positions are scored at a time, always whole stretches.
+    """
+    upto = np.concatenate(([0], np.cumsum(stretches.sizes)))
+    out = np.empty(int(upto[-1]))
+    part_of = upto[:-1] // chunk
+    edges = np.flatnonzero(np.diff(part_of, prepend=-1, append=-1)).tolist()
+
+    def one(number: int) -> None:
+        rows = slice(edges[number], edges[number + 1])
+        part = stretches.take(rows)
+        sequence, whole = extract(part)
+        known = sequence if whole else np.minimum(sequence, 3)
+        windows = max(len(sequence) - width + 1, 0)
+        scores = np.asarray(model.along(known) if windows else np.empty(0))
+        if scores.shape != (windows,):
+            # Compiled code reads them next, unchecked.
+            raise ValueError(f"{type(model).__name__}.along gave scores of shape {scores.shape}, not ({windows},)")
+        offsets = upto[rows.start : rows.stop + 1]
+        _put_in_order(scores, sequence, whole, width, offsets, part.strand, out)
+
+    for _ in in_order(one, iter(range(len(edges) - 1)), threads):
+        pass
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _put_in_order(scores, sequence, whole, width, offsets, strand, out):  # type: ignore[no-untyped-def]
+    """Leave out what reaches from one stretch into the next, turn stretches of the minus strand round, put NaN where bases are unknown."""
+    flanks = width - 1
+    for row in range(len(strand)):
+        size = offsets[row + 1] - offsets[row]
+        source = offsets[row] - offsets[0] + row * flanks
+        target = offsets[row]
+        if strand[row] == 0:
+            for i in range(size):
+                out[target + i] = scores[source + i]
+        else:
+            for i in range(size):
+                out[target + size - 1 - i] = scores[source + i]
+        if not whole:
+            unknown = -width
+            for i in range(size + flanks):
+                if sequence[source + i] > 3:
+                    unknown = i
+                first = i - flanks
+                if first >= 0 and unknown >= first:
+                    out[target + (first if strand[row] == 0 else size - 1 - first)] = np.nan
+
+
 @dataclass(frozen=True, slots=True)
 class ReadScores:
     """Log bias of every read of some ends.
@@ -124,8 +192,10 @@ def score_reads(
     for number in numbers:
         end = sites.ends[number]
         _count_bins(end.contig, end.position, end.bits, mask, PRESENT, line, BIN_BITS, histogram)
-    scored = invalid = 0
-    for low, high, size in _stretches(histogram, group):
+    stretches = list(_stretches(histogram, group))
+
+    def one(stretch: tuple[int, int, int]) -> tuple[int, int]:
+        low, high, size = stretch
         keys, rows, used = np.empty(size, np.int64), np.empty(size, np.int64), 0
         parts = []
         for number in numbers:
@@ -136,12 +206,17 @@ def score_reads(
         order = np.argsort(keys)
         ordered = keys[order]
         fresh = np.concatenate((np.ones(min(size, 1), bool), ordered[1:] != ordered[:-1]))
-        found = score_positions(model, extract, _positions(ordered[fresh], line), threads=threads)
+        # Stretches are worked on side by side; where there is but one, its windows are.
+        found = score_positions(model, extract, _positions(ordered[fresh], line), threads=threads if len(stretches) == 1 else 1)
         values = np.empty(size, np.float32)
         values[order] = found[np.cumsum(fresh) - 1]
         for number, first, last in parts:
             out[number][rows[first:last]] = values[first:last]
-        scored, invalid = scored + len(found), invalid + int(np.isnan(found).sum())
+        return len(found), int(np.isnan(found).sum())
+
+    scored = invalid = 0
+    for sites_scored, sites_invalid in in_order(one, iter(stretches), threads):
+        scored, invalid = scored + sites_scored, invalid + sites_invalid
     return ReadScores(out, scored, invalid)
 
 

@@ -298,6 +298,21 @@ def check_rows_are_independent(subject: Subject) -> None:
     )
 
 
+def check_along(subject: Subject, window: Window) -> None:
+    """``along`` gives what ``log_bias`` gives for the windows of a sequence, changes nothing, and refuses what is shorter than one."""
+    model = subject.fitted(window)
+    for size in (window.width, window.width + 1, 3000):
+        sequence = np.random.default_rng(subject.seed).integers(0, 4, size, dtype=np.uint8)
+        before = sequence.copy()
+        scores = model.along(sequence)
+        _expect(np.array_equal(sequence, before), "along changed its sequence")
+        _expect(scores.dtype == np.float64 and scores.shape == (size - window.width + 1,), "along must give float64 (n,)")
+        expected = model.log_bias(sliding_window_view(sequence, window.width).copy())
+        _expect(np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE), "windows along a sequence score otherwise than one by one")
+    _refused(lambda: model.along(sequence[: window.width - 1]), ValueError, "along with less than a window")
+    _refused(lambda: subject.new(window).along(sequence), RuntimeError, "along before fit")
+
+
 def check_input_untouched(subject: Subject) -> None:
     """Neither fit nor log_bias changes what it is given."""
     window = subject.windows[0]
@@ -392,7 +407,7 @@ CHECKS = (
     check_arrays_refused,
     check_small_samples,
 )
-WINDOW_CHECKS = (check_scores, check_learns, check_round_trip, check_strand_symmetry)
+WINDOW_CHECKS = (check_scores, check_learns, check_along, check_round_trip, check_strand_symmetry)
 
 
 def conformance(backend: str | Backend, **settings: Any) -> type:

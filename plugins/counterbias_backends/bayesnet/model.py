@@ -35,20 +35,16 @@ class Options:
         max_distance: columns between a column and a parent, at most.
         penalty: c of the score, ln L − c · parameters · ln n; seqbias has 1, and 0.25 with fewer than 10,000 starts.
         pseudocount: added to the weight of each word, above 0.
-        threads: moves weighed at the same time; the result does not depend on it.
     """
 
     max_parents: int = 4
     max_distance: int = 10
     penalty: float = 0.05
     pseudocount: float = 1.0
-    threads: int = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_parents <= MAX_COLUMNS:
             raise InputError(f"--bias-option max_parents={self.max_parents}: must be from 1 to {MAX_COLUMNS}")
-        if self.threads < 1:
-            raise InputError(f"--bias-option threads={self.threads}: must be at least 1")
         if self.max_distance < 0:
             raise InputError(f"--bias-option max_distance={self.max_distance}: must not be below 0")
         if not 0 <= self.penalty < float("inf"):
@@ -76,7 +72,7 @@ class BayesianNetwork(BiasModel):
         samples = Samples.of(self.as_contexts(sample.foreground), sample.foreground_weight, self.as_contexts(sample.background),
                              sample.background_weight)  # fmt: skip
         options = self.options
-        found = climb(samples, options.max_parents, options.max_distance, options.penalty, options.pseudocount, options.threads)
+        found = climb(samples, options.max_parents, options.max_distance, options.penalty, options.pseudocount, self.resources)
         sides = [[found.logs[column][side] for column in found.graph] for side in range(2)]
         self._set(found.graph, *(np.concatenate([np.zeros(0), *tables]) for tables in sides))
         start = self.window.upstream
@@ -97,6 +93,12 @@ class BayesianNetwork(BiasModel):
         if self._sum is None:
             raise RuntimeError("bayesnet: log_bias was called before fit")
         return self._sum(self.as_contexts(contexts))
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        if self._sum is None:
+            raise RuntimeError("bayesnet: along was called before fit")
+        return self._sum.along(sequence, self.window.width)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the graph and ln P(base | parents) of foreground and background.

@@ -21,7 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias import InputError
+from counterbias import InputError, Resources
+from counterbias_backends.progress import Steps
 
 #: Moves computed in full, each round: so many; and, where none of these raises the score, up to so many.
 EXACT, EXACT_AT_END = 4, 16
@@ -87,10 +88,18 @@ class Move:
     graph: dict[int, tuple[int, ...]]
 
 
-def climb(samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, threads: int = 1) -> Found:
+def climb(
+    samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, resources: Resources | None = None
+) -> Found:
     """Find a graph of which no single move raises the score; nothing is random, and the number of threads changes nothing."""
-    with ThreadPoolExecutor(threads) as pool:
-        return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run()
+    given = resources or Resources()
+    # How many moves there will be is not known.
+    told = Steps(given, "finding the graph of bayesnet", 0)
+    with ThreadPoolExecutor(given.threads) as pool:
+        try:
+            return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run(told)
+        finally:
+            told.finish()
 
 
 class _Climber:
@@ -109,7 +118,7 @@ class _Climber:
         self.slope, self.curvature = np.empty(n), np.empty(n)
         self.zeros = np.zeros(n)
 
-    def run(self) -> Found:
+    def run(self, told: Steps) -> Found:
         likelihood = self.likelihood(self.zeros)
         scores, moves = [likelihood], Counter()
         while True:
@@ -128,6 +137,7 @@ class _Climber:
             likelihood = gained
             moves[chosen.kind] += 1
             scores.append(scores[-1] + best)
+            told.advance()
         graph = {column: own for column, own in self.graph.items() if own}
         return Found(graph, {column: self.logs(own) for column, own in graph.items()}, scores, moves)
 

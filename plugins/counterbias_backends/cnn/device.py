@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
-from counterbias import InputError
+from counterbias_backends.cnn.network import scores
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.training import Rows
-
-try:
-    import torch
-    from torch.nn import functional
-
-    from counterbias_backends.cnn.network import scores
-except ImportError as problem:
-    raise InputError("--bias-device cuda needs torch", remedy="pip install 'counterbias[rnn]', or use --bias-device cpu") from problem
-
-
-def cuda() -> torch.device:
-    """Give the GPU; raises InputError where torch sees none."""
-    if not torch.cuda.is_available():
-        raise InputError("--bias-device cuda: torch finds no GPU", remedy="use --bias-device cpu")
-    return torch.device("cuda")
 
 
 class TorchGradient:
     """As :class:`~counterbias_backends.cnn.training.CompiledGradient`; parameters and gradient stay numpy arrays of the host."""
 
-    def __init__(self, shape: Shape, device: torch.device) -> None:
-        self._shape, self._device = shape, device
+    def __init__(self, shape: Shape, device: str) -> None:
+        self._shape, self._device = shape, torch.device(device)
 
     def __call__(
         self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
@@ -48,7 +35,9 @@ class TorchGradient:
             torch.from_numpy(array[chosen]).to(self._device) for array in (rows.sequence, rows.counts, rows.weights)
         )
         found = scores(leaf[None], self._shape, sequence)[:, 0]  # (n, length)
-        if found.shape[1] == 1:
+        if rows.squares:
+            each = 0.5 * (found - counts).square().sum(dim=1)
+        elif found.shape[1] == 1:
             each = functional.binary_cross_entropy_with_logits(found, counts, reduction="none").sum(dim=1)
         else:
             each = -(counts * torch.log_softmax(found, dim=1)).sum(dim=1)

@@ -7,7 +7,8 @@ is added up in a table of the same shape, and taken through both layers once per
 hundred windows and for a thousand. tests/test_cnn_training.py compares every entry with torch's autograd.
 
 A *row* is a stretch of ``length + places − 1`` words: ``length`` positions, the windows that begin at each of its words. Rows of
-one position are windows, with the logistic loss; longer ones are tiles, with a softmax over their positions.
+one position are windows, with the logistic loss, or with the squared one where scores are to be learnt; longer ones are tiles, with a
+softmax over their positions.
 """
 
 from __future__ import annotations
@@ -82,6 +83,13 @@ def _logistic(score, label, weight):
 
 
 @_inner  # type: ignore[misc]
+def _squares(score, target, weight):
+    """Give half the squared difference and its derivative by the score, times ``weight``."""
+    difference = score - target
+    return 0.5 * weight * difference * difference, weight * difference
+
+
+@_inner  # type: ignore[misc]
 def _softmax(scores, counts, row, length, weight):
     """Replace scores by the derivative of the loss, −Σ counts · ln softmax(scores) times ``weight``; give the loss."""
     top = scores[0]
@@ -101,13 +109,14 @@ def _softmax(scores, counts, row, length, weight):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_rows(codes, counts, weights, order, first, last, scale, places, units, tables, flat, head, grad_tables, gradient):
+def add_rows(codes, counts, weights, squares, order, first, last, scale, places, units, tables, flat, head, grad_tables, gradient):
     """Give Σ scale · weight · loss over the rows ``order[first:last]``; add its gradient to ``grad_tables`` and ``gradient``.
 
     Args:
         codes: uint16 (rows, length + places − 1).
-        counts: float64 (rows, length); for windows 1 at a read start and 0 in the background.
+        counts: float64 (rows, length); for windows 1 at a read start and 0 in the background, or the score to be learnt.
         weights: float64 (rows,).
+        squares: whether windows have the squared loss instead of the logistic one.
         tables: of :func:`fill_tables`; ``grad_tables`` of the same length, or empty where no gradient is wanted.
         head: where the second layer's biases begin in ``flat``; the readout and its bias follow.
     """
@@ -121,7 +130,9 @@ def add_rows(codes, counts, weights, order, first, last, scale, places, units, t
         row = order[at]
         weight = scale * weights[row]
         _forward(codes, row, length, places, number, units, tables, flat, head, hidden, scores)
-        if length == 1:
+        if squares:
+            part, scores[0] = _squares(scores[0], counts[row, 0], weight)
+        elif length == 1:
             part, scores[0] = _logistic(scores[0], counts[row, 0], weight)
         else:
             part = _softmax(scores, counts, row, length, weight)
@@ -140,6 +151,17 @@ def add_rows(codes, counts, weights, order, first, last, scale, places, units, t
                     entry = (place * number + np.int64(codes[row, j + place])) * units + g
                     _store(grad_tables, entry, _load(grad_tables, entry) + down)
     return loss
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def add_scores(codes, places, units, tables, flat, head, out):
+    """Add the scores of windows, uint16 (n, places), to ``out``, float64 (n,); arguments as for :func:`add_rows`."""
+    number = len(tables) // (places * units)
+    hidden = np.zeros(units, np.float64)
+    scores = np.zeros(1, np.float64)
+    for row in range(len(codes)):
+        _forward(codes, row, 1, places, number, units, tables, flat, head, hidden, scores)
+        out[row] += scores[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]

@@ -1,6 +1,7 @@
-"""The bias model ``cnn``: the mean of a few small convolutional networks trained to tell read starts from places near by.
+"""The bias model ``cnn``: a few small convolutional networks trained to tell read starts from places near by.
 
-Comes in: windows and tiles. Goes out: the networks' mean score, ln P(window | read start) − ln P(window | near by) up to a constant.
+Comes in: windows and tiles. Goes out: the networks' mean score, or that of one network fitted to it:
+ln P(window | read start) − ln P(window | near by), up to a constant.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
 from counterbias_backends.cnn.parameters import Shape
+from counterbias_backends.gpu import require_gpu
 
 if TYPE_CHECKING:
     from counterbias_backends.cnn.scoring import Scorer
 
 OBJECTIVES = ("both", "tiles", "windows")
-DEVICES = ("auto", "cpu", "cuda")
+SIZES = ("channels", "units", "distil_channels", "distil_units")
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ class Options:
         min_steps, max_steps: bounds of the optimiser's steps.
         batch_tiles, batch_windows: per step; without tiles four times ``batch_windows``.
         max_tiles: of more tiles, so many are drawn.
+        distil: where there are several networks, fit one to their mean, which then scores alone.
+        distil_units, distil_channels: ``units`` and ``channels`` of that one.
+        distil_steps: of the optimiser, to fit it.
         learn_validation: learn from the validation part too; there is no early stopping that it would be needed for. If not, curves tell
             how the networks do there.
-        threads: networks trained at the same time; the result does not depend on it.
-        device: ``cpu``, ``cuda`` or ``auto``, which is the processor.
     """
 
-    members: int = 3
+    members: int = 4
     kmer: int = 3
     channels: int = 16
     units: int = 32
@@ -62,19 +65,21 @@ class Options:
     batch_windows: int = 256
     max_tiles: int = 50_000
     learn_validation: bool = True
-    threads: int = 2
-    device: str = "auto"
+    distil: bool = True
+    distil_units: int = 16
+    distil_channels: int = 24
+    distil_steps: int = 8000
 
     def __post_init__(self) -> None:
-        for name, known in (("objective", OBJECTIVES), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be one of {', '.join(known)}")
-        for name, most in (("members", 32), ("kmer", 6), ("channels", 256), ("units", 256)):
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"--bias-option objective={self.objective}: must be one of {', '.join(OBJECTIVES)}")
+        for name, most in (("members", 32), ("kmer", 6), *((one, 256) for one in SIZES)):
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be from 1 to {most}")
-        if self.units % 16:
-            raise InputError(f"--bias-option units={self.units}: must be a multiple of 16")
-        for name in ("epochs", "min_steps", "max_steps", "batch_tiles", "batch_windows", "max_tiles", "threads"):
+        for name in ("units", "distil_units"):
+            if getattr(self, name) % 16:
+                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be a multiple of 16")
+        for name in ("epochs", "min_steps", "max_steps", "batch_tiles", "batch_windows", "max_tiles", "distil_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be at least 1")
         for name in ("cap", "learning_rate"):
@@ -85,7 +90,11 @@ class Options:
 
 
 class ConvolutionalModel(BiasModel):
-    """Score windows by the mean of several networks."""
+    """Score windows by the mean of several networks, or by one network distilled from them.
+
+    Attributes:
+        shape: of each network that scores. networks: how many score.
+    """
 
     Options = Options
     needs_tiles = True
@@ -93,29 +102,46 @@ class ConvolutionalModel(BiasModel):
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
         chosen = self.options
-        self.shape = Shape(window.width, min(chosen.kmer, window.width), chosen.channels, chosen.units)
+        kmer = min(chosen.kmer, window.width)
+        self._member = Shape(window.width, kmer, chosen.channels, chosen.units)
+        self._distils = chosen.distil and chosen.members > 1
+        self.shape = Shape(window.width, kmer, chosen.distil_channels, chosen.distil_units) if self._distils else self._member
+        self.networks = 1 if self._distils else chosen.members
         self._flat: NDArray[np.float32] | None = None  # (networks, size)
         self._scorer: Scorer | None = None
 
+    def check_resources(self) -> None:
+        """Raise InputError where a GPU is asked for and there is none."""
+        if self.resources.device == "cuda":
+            require_gpu()
+
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train all networks."""
+        """Train all networks, and the one that stands for them."""
         from counterbias_backends.cnn.training import train
 
         began = time.perf_counter()
-        trained = train(sample, self.shape, self.options, rng)
-        self._set(trained.flat)
+        trained = train(sample, self._member, self.options, rng, self.resources)
+        flat, details = trained.flat, {**trained.details, "distilled": self._distils}
+        if self._distils:
+            from counterbias_backends.cnn.distillation import distil
+
+            flat, told = distil(flat, self._member, self.shape, trained.sample, self.options, rng, self.resources)
+            details.update(told)
+        self._set(flat.astype(np.float32))
         return FitReport(
             seconds=time.perf_counter() - began,
-            parameters=int(trained.flat.size),
+            parameters=int(flat.size),
             curves=trained.curves,
-            details=trained.details,
+            details=details,
         )
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,), nats. Raises RuntimeError before fit."""
-        if self._scorer is None:
-            raise RuntimeError("cnn: log_bias was called before fit")
-        return self._scorer.log_bias(self.as_contexts(contexts))
+        return self._ready().log_bias(self.as_contexts(contexts))
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), to the bit what :meth:`log_bias` gives."""
+        return self._ready().along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the parameters by name, float32, the networks along the first axis."""
@@ -124,11 +150,21 @@ class ConvolutionalModel(BiasModel):
         return {name: values.copy() for name, values in self.shape.split(self._flat).items()}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit window and options."""
-        taken = take_arrays(arrays, {name: (self.options.members, *shape) for name, shape in self.shape.arrays.items()})
+        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit window and options.
+
+        All networks are taken too where one was to stand for them: model files from before distilling have no option that says so.
+        """
+        if self._distils and np.shape(arrays.get("second_weight", ()))[:1] == (self.options.members,):
+            self.shape, self.networks = self._member, self.options.members
+        taken = take_arrays(arrays, {name: (self.networks, *shape) for name, shape in self.shape.arrays.items()})
         self._set(self.shape.join(taken))
 
     def _set(self, flat: NDArray[np.float32]) -> None:
         from counterbias_backends.cnn.scoring import Scorer
 
         self._flat, self._scorer = flat, Scorer(flat, self.shape)
+
+    def _ready(self) -> Scorer:
+        if self._scorer is None:
+            raise RuntimeError("cnn: log_bias was called before fit")
+        return self._scorer

@@ -3,7 +3,7 @@
 In: the parameters of the networks, and windows. Out: the mean of the networks' scores. The first layer sees a few bases at a time, so
 what a word of bases adds to the second layer's sums at a place can be looked up. Neighbouring places are joined to longer
 words, so that a window of 21 bases takes a few look-ups of one row each. Sums are float32; they agree with torch in double
-precision to better than 1e-5 (tests/test_cnn_scoring.py). Neighbouring windows share nothing more: each has other sums.
+precision to better than 1e-5 (tests/test_cnn_torch.py). The windows of a stretch of sequence share its words; their sums are their own.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from counterbias_backends.cnn.packing import MOST, packed
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.lanes import vector_kind
 
 #: Units that are calculated side by side.
 LANES = 16
-#: Bases per looked-up word. With 5 the tables of the default model take 2.7 MB; longer words need fewer look-ups, but miss the cache.
+#: Bases per looked-up word. With 5 the tables of a network of 16 units take 0.5 MB; longer words need fewer, but may miss the cache.
 WORD = 5
-#: Windows whose words are found before any is looked up.
+#: Windows whose bases are packed before any is looked up.
 BLOCK = 64
 
 _KIND = vector_kind(types.float32, LANES)
@@ -27,45 +28,75 @@ _load, _rectified, _splat, _total = _KIND.load, _KIND.rectified, _KIND.splat, _K
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _score(contexts, ends, word, tables, bias, readout, offset, rows, out):
+def _score(contexts, width, begins, groups, word, tables, bias, readout, offset, out):
     """Fill ``out``; False where some base was above 3 (masked before use, so that no memory outside the tables is read).
 
     Args:
-        contexts: uint8 (n, width).
-        ends: int64 (look-ups,), ascending: the column of the last base of each word.
+        contexts: uint8 (n · width,).
+        width: bases per window.
+        begins: int64 (look-ups,), ascending: the column of the first base of each word.
+        groups: int64 (groups + 1,): look-ups ``groups[i]`` to ``groups[i + 1]`` have their words within 32 bases, which are packed.
         word: bases per word.
-        tables: float32 (look-ups · 4^word · units,).
+        tables: float32 (look-ups · 4^word · units,), the first base of a word counting least.
         bias, readout: float32 (units,) of all networks.
         offset: float64.
-        rows: int64 (BLOCK · look-ups,), of work.
     """
-    width = contexts.shape[1]
     units = len(bias)
-    lookups = len(ends)
-    mask = (1 << (2 * word)) - 1
-    seen = np.uint8(0)
-    for start in range(0, len(contexts), BLOCK):
-        count = min(BLOCK, len(contexts) - start)
-        for w in range(count):
-            code = 0
-            found = 0
-            for column in range(width):
-                base = contexts[start + w, column]
-                seen |= base
-                code = ((code << 2) | np.int64(base & 3)) & mask
-                if column == ends[found]:
-                    rows[w * lookups + found] = ((found << (2 * word)) + code) * units
-                    found += 1
-                    if found == lookups:
-                        break
+    size = 1 << (2 * word)
+    seen = np.uint64(0)
+    number = len(groups) - 1
+    lookups = len(begins)
+    codes = np.zeros(BLOCK, np.uint64)
+    rows = np.empty(BLOCK * lookups, np.int64)
+    for start in range(0, len(out), BLOCK):
+        count = min(BLOCK, len(out) - start)
+        for i in range(number):
+            begin = begins[groups[i]]
+            wide = begins[groups[i + 1] - 1] + word - begin
+            for w in range(count):
+                codes[w], strange = packed(contexts, (start + w) * width + begin, wide)
+                seen |= strange
+            for found in range(groups[i], groups[i + 1]):
+                shift = np.uint64(2 * (begins[found] - begin))
+                for w in range(BLOCK):
+                    rows[found * BLOCK + w] = (found * size + (np.int64(codes[w] >> shift) & (size - 1))) * units
         for w in range(count):
             score = np.float32(0.0)
             for g in range(0, units, LANES):
                 sums = _load(bias, g)
                 for found in range(lookups):
-                    sums = sums + _load(tables, rows[w * lookups + found] + g)
+                    sums = sums + _load(tables, rows[found * BLOCK + w] + g)
                 score += _total(_rectified(sums) * _load(readout, g))
             out[start + w] = offset + score
+    return seen == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, out):
+    """Fill ``out`` with the scores of all windows of a sequence; arguments and result as for :func:`_score`.
+
+    Args:
+        sequence: uint8 (n + width − 1,).
+        codes: uint32 (n + width − 1,), of work: where the row of the word that begins at each base lies in its table.
+    """
+    units = len(bias)
+    lookups = len(begins)
+    size = 1 << (2 * word)
+    seen = np.uint8(0)
+    code = 0
+    for i in range(len(sequence) - 1, -1, -1):
+        base = sequence[i]
+        seen |= base
+        code = ((code << 2) | np.int64(base & 3)) & (size - 1)
+        codes[i] = code * units
+    for j in range(len(out)):
+        score = np.float32(0.0)
+        for g in range(0, units, LANES):
+            sums = _load(bias, g)
+            for found in range(lookups):
+                sums = sums + _load(tables, found * (size * units) + np.int64(codes[j + begins[found]]) + g)
+            score += _total(_rectified(sums) * _load(readout, g))
+        out[j] = offset + score
     return seen <= 3
 
 
@@ -89,10 +120,11 @@ class Scorer:
         firsts = list(range(0, shape.places, joined))
         # The last word may have to begin earlier; it then adds only places that no word before it has.
         begins = [min(first, shape.width - self._word) for first in firsts]
-        self._ends = np.array([begin + self._word - 1 for begin in begins], np.int64)
+        self._begins = np.array(begins, np.int64)
+        self._groups = np.array(_grouped(begins, self._word), np.int64)
         tables = np.zeros((len(firsts), 4**self._word, networks * shape.units))
         words = np.arange(4**self._word)
-        letters = (words[:, None] >> 2 * np.arange(self._word)[::-1]) & 3
+        letters = (words[:, None] >> 2 * np.arange(self._word)) & 3
         for row, (first, begin) in enumerate(zip(firsts, begins, strict=True)):
             for place in range(first, min(first + joined, shape.places)):
                 at = place - begin
@@ -105,13 +137,39 @@ class Scorer:
         if contexts.ndim != 2 or contexts.shape[1] != self.width:
             raise ValueError(f"contexts of shape {contexts.shape} instead of (n, {self.width})")
         out = np.empty(len(contexts))
-        rows = np.empty(BLOCK * len(self._ends), np.int64)
         valid = _score(
-            contexts, self._ends, self._word, self._tables, self._bias, self._readout, self._offset, rows, out
+            contexts.reshape(-1), self.width, self._begins, self._groups, self._word, self._tables, self._bias, self._readout,
+            self._offset, out,
         )  # fmt: skip
         if not valid:
             raise ValueError("contexts hold values other than 0, 1, 2 and 3")
         return out
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score every window of a sequence: uint8 (n + width − 1,) → float64 (n,), to the bit what :meth:`log_bias` gives.
+
+        Raises ValueError for what is no sequence, or one shorter than a window.
+        """
+        sequence = np.ascontiguousarray(sequence, dtype=np.uint8)
+        if sequence.ndim != 1 or len(sequence) < self.width:
+            raise ValueError(f"a sequence of shape {sequence.shape} has no window of {self.width} bases")
+        out = np.empty(len(sequence) - self.width + 1)
+        codes = np.empty(len(sequence), np.uint32)
+        valid = _score_along(
+            sequence, self._begins, self._word, self._tables, self._bias, self._readout, self._offset, codes, out
+        )  # fmt: skip
+        if not valid:
+            raise ValueError("the sequence holds values other than 0, 1, 2 and 3")
+        return out
+
+
+def _grouped(begins: list[int], word: int) -> list[int]:
+    """Group words that begin in these columns so that those of a group lie within as many bases as can be packed."""
+    groups = [0]
+    for found, begin in enumerate(begins):
+        if begin + word - begins[groups[-1]] > MOST:
+            groups.append(found)
+    return [*groups, len(begins)]
 
 
 def _codes(letters: NDArray[np.int64]) -> NDArray[np.int64]:

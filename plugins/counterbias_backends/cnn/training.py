@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import InputError, Tiles, TrainingSet
-from counterbias_backends.cnn.gradients import adam_step, add_layers, add_rows, fill_tables
+from counterbias import InputError, Resources, Tiles, TrainingSet
+from counterbias_backends.cnn.gradients import adam_step, add_layers, add_rows, add_scores, fill_tables
 from counterbias_backends.cnn.parameters import Shape, word_codes
+from counterbias_backends.gpu import require_gpu
+from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
     from counterbias_backends.cnn.model import Options
@@ -41,6 +43,7 @@ class Rows:
         counts: float64 (n, length); windows 1 at a read start, 0 in the background.
         weights: float64 (n,).
         mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles) per row.
+        squares: whether ``counts`` are scores of windows, to be learnt by least squares.
     """
 
     sequence: NDArray[np.uint8]
@@ -48,6 +51,7 @@ class Rows:
     counts: NDArray[np.float64]
     weights: NDArray[np.float64]
     mass: float
+    squares: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -63,9 +67,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Trained:
-    """All networks after training. Args: flat: float32 (networks, size); curves, details: for the report."""
+    """All networks after training. Args: flat: float64 (networks, size); sample: what they learnt from; curves, details: for the report."""
 
-    flat: NDArray[np.float32]
+    flat: NDArray[np.float64]
+    sample: TrainingSet
     curves: dict[str, list[float]]
     details: dict[str, object]
 
@@ -99,8 +104,8 @@ class CompiledGradient:
         losses = [
             float(
                 add_rows(
-                    rows.codes, rows.counts, rows.weights, order, first, last, scale, shape.places, shape.units, self._tables, flat,
-                    shape.head, errors, gradient,
+                    rows.codes, rows.counts, rows.weights, rows.squares, order, first, last, scale, shape.places, shape.units, self._tables,
+                    flat, shape.head, errors, gradient,
                 )
             )
             for rows, order, first, last, scale in parts
@@ -109,8 +114,14 @@ class CompiledGradient:
             add_layers(flat, *sizes, self._words, self._errors, gradient)
         return losses
 
+    def add_scores(self, flat: NDArray[np.float64], codes: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
+        """Add a network's scores of windows, given by their words, uint16 (n, places), to ``out``, float64 (n,)."""
+        shape = self.shape
+        fill_tables(flat, shape.kmer, shape.channels, shape.places, shape.units, self._words, self._tables)
+        add_scores(codes, shape.places, shape.units, self._tables, flat, shape.head, out)
 
-def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator) -> Trained:
+
+def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator, resources: Resources) -> Trained:
     """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there."""
     for kind, number in (("read starts", len(sample.foreground)), ("background windows", len(sample.background))):
         if not number:
@@ -129,12 +140,13 @@ def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Ge
     decay = options.decay if options.decay >= 0 else min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY)
     seeds = rng.integers(0, 2**62, size=options.members)
     stop = threading.Event()
-    maker, device = _gradient_maker(shape, options.device)
+    maker, device = _gradient_maker(shape, resources.device)
+    told = Steps(resources, "training cnn", steps * options.members)
 
     def job(seed: int) -> tuple[NDArray[np.float64], dict[str, list[float]]]:
-        return train_network(maker(), shape, data, check, options, steps, decay, seed, stop)
+        return train_network(maker(), shape, data, check, options, steps, decay, seed, stop, told.advance)
 
-    with ThreadPoolExecutor(min(options.threads, options.members)) as pool:
+    with ThreadPoolExecutor(min(resources.threads, options.members)) as pool:
         try:
             futures = [pool.submit(job, int(seed)) for seed in seeds]
             found = [future.result() for future in futures]
@@ -142,6 +154,8 @@ def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Ge
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+        finally:
+            told.finish()
     curves = {name: [float(np.mean(values)) for values in zip(*(one[1][name] for one in found), strict=True)] for name in found[0][1]}
     details: dict[str, object] = {
         "networks": options.members,
@@ -154,12 +168,12 @@ def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Ge
         "tile_reads": 0.0 if data.tiles is None else float(data.tiles.counts.sum()),
         "validation_learnt": everything is not sample,
     }
-    return Trained(np.stack([one[0] for one in found]).astype(np.float32), curves, details)
+    return Trained(np.stack([one[0] for one in found]), everything, curves, details)
 
 
 def train_network(
     evaluate: Gradient, shape: Shape, data: Data, check: Data | None, options: Options, steps: int, decay: float, seed: int,
-    stop: threading.Event,
+    stop: threading.Event, advance: Callable[[], None] = lambda: None,
 ) -> tuple[NDArray[np.float64], dict[str, list[float]]]:  # fmt: skip
     """Train one network: its parameters, float64 (size,), and its curves.
 
@@ -170,6 +184,7 @@ def train_network(
         decay: weight decay of the weights of the first two layers.
         seed: of the first parameters and the order of windows and tiles.
         stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
+        advance: told of each step.
     """
     rng = np.random.default_rng(seed)
     flat = initial_parameters(shape, rng)
@@ -177,7 +192,7 @@ def train_network(
     decays = np.zeros_like(flat)
     for name in ("first_weight", "second_weight"):
         shape.split(decays)[name][...] = decay
-    draws = [_Draw(rows, size, rng) for rows, size in _batches(data, options)]
+    draws = [Draw(rows, size, rng) for rows, size in _batches(data, options)]
     curves: dict[str, list[float]] = {}
     sums, begun = [0.0] * len(draws), 0
     for step in range(1, steps + 1):
@@ -185,7 +200,8 @@ def train_network(
             raise RuntimeError("training was stopped")
         losses = evaluate(flat, [draw.next() for draw in draws], gradient)
         sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
-        adam_step(flat, gradient, first, second, step, options.learning_rate * _schedule(step / steps), decays)
+        adam_step(flat, gradient, first, second, step, options.learning_rate * schedule(step / steps), decays)
+        advance()
         if step * STAGES // steps > (step - 1) * STAGES // steps:
             for draw, loss in zip(draws, sums, strict=True):
                 name, value = _shown(draw.rows, loss / (step - begun))
@@ -196,7 +212,7 @@ def train_network(
     return flat, curves
 
 
-class _Draw:
+class Draw:
     """Rows in random order, a batch at a time, over and over."""
 
     def __init__(self, rows: Rows, size: int, rng: np.random.Generator) -> None:
@@ -224,7 +240,8 @@ def initial_parameters(shape: Shape, rng: np.random.Generator) -> NDArray[np.flo
     return flat
 
 
-def _schedule(progress: float) -> float:
+def schedule(progress: float) -> float:
+    """Give the learning rate as a fraction of its highest: it rises, and falls along half a cosine."""
     return min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -262,16 +279,17 @@ def _windows(sample: TrainingSet, shape: Shape) -> Rows:
     ) * (len(sequence) / 2)  # fmt: skip
     counts = np.zeros((len(sequence), 1))
     counts[: len(sample.foreground)] = 1
-    return Rows(sequence, _checked_codes(sequence, shape), counts, weights, 1.0)
+    return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0)
 
 
 def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
     """Give tiles as rows, with capped counts."""
     counts = np.minimum(tiles.counts, cap)
-    return Rows(tiles.sequence, _checked_codes(tiles.sequence, shape), counts, np.ones(len(counts)), float(counts.sum() / len(counts)))
+    return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, np.ones(len(counts)), float(counts.sum() / len(counts)))
 
 
-def _checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:
+def checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:
+    """Number the words of sequences. Raises ValueError where they hold something else than bases."""
     # The compiled code uses words as addresses.
     if sequence.size and sequence.max() > 3:
         raise ValueError("windows hold a value that is not 0, 1, 2 or 3")
@@ -306,10 +324,13 @@ def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:
 
 
 def _gradient_maker(shape: Shape, device: str) -> tuple[Callable[[], Gradient], str]:
-    """Give what makes a network's gradient, and the device's name. ``auto`` is the processor, for which no torch is needed."""
+    """Give what makes a network's gradient, and the device's name.
+
+    ``auto`` is the processor: a few seconds of compiled code that never waits for a GPU of which each step would use little.
+    """
     if device != "cuda":
         return lambda: CompiledGradient(shape), "cpu"
-    from counterbias_backends.cnn.device import TorchGradient, cuda
+    where = require_gpu()
+    from counterbias_backends.cnn.device import TorchGradient
 
-    where = cuda()
-    return lambda: TorchGradient(shape, where), str(where)
+    return lambda: TorchGradient(shape, where), where

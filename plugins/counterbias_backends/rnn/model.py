@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
+from counterbias_backends.gpu import require_gpu
 from counterbias_backends.rnn.parameters import Parameters, shapes
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class Options:
         batch: windows per step of the optimiser.
         learning_rate: of Adam at the first step; it falls to 0 along half a cosine until the last epoch.
         max_windows: windows per network; of more, so many are drawn.
-        threads: networks trained at the same time; the result does not depend on it.
     """
 
     objective: str = "language"
@@ -57,14 +57,9 @@ class Options:
     batch: int = 64
     learning_rate: float = 1e-2
     max_windows: int = 100_000
-    threads: int = 2
 
     def __post_init__(self) -> None:
-        try:
-            # From the command line and from model files, candidates come as text or as a list.
-            object.__setattr__(self, "candidates", tuple(int(one) for one in self.candidates))
-        except ValueError:
-            raise InputError(f"--bias-option candidates={self.candidates}: must be whole numbers, as in 5,10,20") from None
+        object.__setattr__(self, "candidates", tuple(self.candidates))
         for name, known in (("objective", OBJECTIVES), ("head", HEADS)):
             if getattr(self, name) not in known:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be one of {', '.join(known)}")
@@ -74,7 +69,7 @@ class Options:
             if not all(1 <= value <= MAX_HIDDEN for value in values):
                 shown = ",".join(str(value) for value in values)
                 raise InputError(f"--bias-option {name}={shown}: must be from 1 to {MAX_HIDDEN}")
-        for name in ("epochs", "patience", "batch", "max_windows", "threads"):
+        for name in ("epochs", "patience", "batch", "max_windows"):
             if getattr(self, name) < 1:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be at least 1")
         if self.min_steps < 0:
@@ -105,18 +100,23 @@ class CharacterModel(BiasModel):
         """Output layers, 0 for one that all positions share."""
         return self.window.width if self.options.objective == "ratio" or self.options.head == "position" else 0
 
+    def check_resources(self) -> None:
+        """Raise InputError where a GPU is asked for and there is none."""
+        if self.resources.device == "cuda":
+            require_gpu()
+
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Train both networks, for every candidate, and keep the hidden size with the lowest validation loss; or one. Needs torch."""
         began = time.perf_counter()
         if self.options.objective == "ratio":
             from counterbias_backends.rnn.ratio import train_ratio
 
-            one = train_ratio(self.cell, sample, self.options, rng)
+            one = train_ratio(self.cell, sample, self.options, rng, self.resources)
             self._set((one.parameters,))
             return FitReport(time.perf_counter() - began, len(one.parameters.flat), curves=one.curves, details=one.details)
         from counterbias_backends.rnn.training import train_pair
 
-        trained = train_pair(self.cell, sample, self.options, rng)
+        trained = train_pair(self.cell, sample, self.options, rng, self.resources)
         foreground, background = trained.networks
         self._set((foreground.parameters, background.parameters))
         curves = {}

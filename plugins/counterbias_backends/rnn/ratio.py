@@ -18,11 +18,13 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from counterbias import InputError, Tiles, TrainingSet
+from counterbias import InputError, Resources, Tiles, TrainingSet
+from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
+from counterbias_backends.rnn.loss import gradient_maker
 from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.parameters import Parameters
-from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX, position_loss_and_gradient
+from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
 
 if TYPE_CHECKING:
     from counterbias_backends.rnn.model import Options
@@ -60,8 +62,13 @@ class TrainedRatio:
     details: dict[str, object]
 
 
-def train_ratio(cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator) -> TrainedRatio:
-    """Train one network on the training and the validation part. Raises InputError where there are no windows."""
+def train_ratio(
+    cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator, resources: Resources
+) -> TrainedRatio:
+    """Train one network on the training and the validation part.
+
+    Raises InputError where there are no windows, or the device is not there.
+    """
     sets = [sample] + ([sample.validation] if sample.validation is not None else [])
     foreground = np.concatenate([one.foreground for one in sets])
     background = np.concatenate([one.background for one in sets])
@@ -76,7 +83,7 @@ def train_ratio(cell: str, sample: TrainingSet, options: Options, rng: np.random
     stretches = [_stretches(one.tiles, sample.window.width) for one in sets if one.tiles is not None]
     if sum(len(targets) for _, targets in stretches):
         parts.insert(0, _stretch_part(stretches, rng))
-    flat, curves, steps, decay = _train(cell, parts, len(foreground), options, int(rng.integers(0, 2**62)))
+    flat, curves, steps, decay = _train(cell, parts, len(foreground), options, int(rng.integers(0, 2**62)), resources)
     details: dict[str, object] = {
         "cell": cell,
         "hidden": options.hidden,
@@ -90,7 +97,7 @@ def train_ratio(cell: str, sample: TrainingSet, options: Options, rng: np.random
 
 
 def _train(
-    cell: str, parts: list[Part], starts: int, options: Options, seed: int
+    cell: str, parts: list[Part], starts: int, options: Options, seed: int, resources: Resources
 ) -> tuple[NDArray[np.float32], dict[str, list[float]], int, float]:
     width = parts[0].contexts.shape[1]
     parameters = initial_parameters(cell, options.hidden, width, seed, width)
@@ -110,7 +117,9 @@ def _train(
     names = ["training_gain", "training_log_loss"][-len(parts) :]
     curves: dict[str, list[float]] = {name: [] for name in names}
     sums, begun = np.zeros(len(parts)), 0
-    kind = None if cell == "gru" else 0
+    maker = gradient_maker(resources.device)
+    loss_of = {part.mode: maker(cell, options.hidden, width, part.mode) for part in parts}
+    told = Steps(resources, f"training {cell}", steps)
 
     def half(number: int, chosen: list[NDArray[np.int64]]) -> list[float]:
         gradient = halves[number]
@@ -119,12 +128,9 @@ def _train(
         for part, rows in zip(parts, chosen, strict=True):
             middle = (len(rows) // LANES + 1) // 2 * LANES
             first, last = (0, min(middle, len(rows))) if number == 0 else (min(middle, len(rows)), len(rows))
-            scale = np.float32(1 / (len(rows) // part.group))
-            losses.append(
-                position_loss_and_gradient(
-                    part.contexts, part.targets, part.weights, rows, first, last, scale, flat, options.hidden, kind, part.mode, gradient
-                )
-            )
+            scale = 1 / (len(rows) // part.group)
+            loss = loss_of[part.mode](part.contexts, part.targets, part.weights, rows, first, last, scale, flat, gradient)
+            losses.append(loss)
         return losses
 
     with ThreadPoolExecutor(1) as pool:
@@ -136,7 +142,7 @@ def _train(
                 groups = orders[i][at[i] : at[i] + size]
                 at[i] += size
                 chosen.append((groups[:, None] * part.group + np.arange(part.group)).ravel())
-            if options.threads > 1:
+            if resources.threads > 1:
                 other = pool.submit(half, 1, chosen)
                 losses = [half(0, chosen), other.result()]
             else:
@@ -146,11 +152,13 @@ def _train(
             progress = step / steps
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
             optimiser.step()
+            told.advance()
             if step * STAGES // steps > (step - 1) * STAGES // steps:
                 mean = sums / (step - begun)
                 sums, begun = np.zeros(len(parts)), step
                 for name, loss in zip(names, mean.tolist(), strict=True):
                     curves[name].append((math.log(LANES) - loss) / math.log(2) if name == "training_gain" else loss)
+    told.finish()
     return flat.copy(), curves, steps, decay
 
 

@@ -2,13 +2,14 @@
 
 In: a training set. Out: the parameters of the foreground and the background network and how training went. Each network is
 trained on its own, with a seed of its own, so that the number of threads does not change it. torch draws the first parameters
-and owns the optimiser; the gradient is compiled code (:mod:`.gradients`). No global setting of torch is touched.
+and owns the optimiser; the gradient comes from compiled code or from a GPU (:mod:`.loss`). No global setting of torch is touched.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from counterbias import InputError, TrainingSet
-from counterbias_backends.rnn.gradients import loss_and_gradient
+from counterbias import InputError, Resources, TrainingSet
+from counterbias_backends.progress import Steps
+from counterbias_backends.rnn.loss import CompiledGradient, Maker, gradient_maker
 from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.parameters import Parameters
-from counterbias_backends.rnn.position import PROBABILITY, position_loss_and_gradient
+from counterbias_backends.rnn.position import PROBABILITY
 
 if TYPE_CHECKING:
     from counterbias_backends.rnn.model import Options
@@ -82,22 +84,28 @@ class TrainedPair:
     details: dict[str, object]
 
 
-def train_pair(cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator) -> TrainedPair:
+def train_pair(
+    cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator, resources: Resources
+) -> TrainedPair:
     """Train a foreground and a background network for each candidate size; keep the size with the lowest validation loss.
 
-    Raises InputError where there are no windows. Source: Zhang et al. 2017, with early stopping.
+    Raises InputError where there are no windows, or the device is not there. Source: Zhang et al. 2017, with early stopping.
     """
     parts, validation_source = _split(sample, options.max_windows, rng)
     sizes = tuple(dict.fromkeys(options.candidates)) or (options.hidden,)
     seeds = rng.integers(0, 2**62, size=(len(sizes), 2))
     stop = threading.Event()
+    maker = gradient_maker(resources.device)
+    told = Steps(resources, f"training {cell}", len(sizes) * sum(_schedule(training, options)[1] for training, _ in parts))
 
     def job(index: int) -> TrainedNetwork:
         size, role = divmod(index, 2)
         training, validation = parts[role]
-        return train_network(cell, sizes[size], training, validation, options, int(seeds[size, role]), stop)
+        return train_network(
+            cell, sizes[size], training, validation, options, int(seeds[size, role]), stop, maker=maker, advance=told.advance
+        )
 
-    with ThreadPoolExecutor(min(options.threads, 2 * len(sizes))) as pool:
+    with ThreadPoolExecutor(min(resources.threads, 2 * len(sizes))) as pool:
         try:
             # Background networks have more windows: they go first, so that threads finish together.
             order = sorted(range(2 * len(sizes)), key=lambda index: -sizes[index // 2] * len(parts[index % 2][0]))
@@ -107,6 +115,8 @@ def train_pair(cell: str, sample: TrainingSet, options: Options, rng: np.random.
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+        finally:
+            told.finish()
     pairs = [(trained[2 * number], trained[2 * number + 1]) for number in range(len(sizes))]
     # The mean of both networks' loss per base; the first of equals.
     losses = [sum(math.log(network.best_perplexity) for network in pair) / 2 for pair in pairs]
@@ -160,7 +170,16 @@ def _split(
 
 
 def train_network(
-    cell: str, hidden: int, training: Windows, validation: Windows, options: Options, seed: int, stop: threading.Event
+    cell: str,
+    hidden: int,
+    training: Windows,
+    validation: Windows,
+    options: Options,
+    seed: int,
+    stop: threading.Event,
+    *,
+    maker: Maker = CompiledGradient,
+    advance: Callable[[int], None] = lambda steps: None,
 ) -> TrainedNetwork:
     """Train one network until ``options.patience`` epochs bring no lower validation loss, and keep the best parameters.
 
@@ -171,6 +190,8 @@ def train_network(
         options: epochs, min_steps, patience, batch, learning_rate.
         seed: of the first parameters and the order of windows.
         stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
+        maker: what gives loss and gradient.
+        advance: told of steps done, or saved by stopping early.
     """
     places = training.contexts.shape[1] if options.head == "position" else 0
     parameters = initial_parameters(cell, hidden, training.contexts.shape[1], seed, places)
@@ -180,22 +201,15 @@ def train_network(
     leaf = torch.from_numpy(parameters.flat)
     leaf.grad = torch.from_numpy(gradient)
     optimiser = torch.optim.Adam([leaf], lr=options.learning_rate, fused=True)
-    kind = None if cell == "gru" else 0
+    loss_of = maker(cell, hidden, places, PROBABILITY)
 
     def evaluate(
         windows: Windows, order: NDArray[np.int64], first: int, last: int, scale: float, wanted: NDArray[np.float32]
     ) -> float:
-        rows = (windows.weights, order, first, last, np.float32(scale), parameters.flat, hidden, kind)
-        if places:
-            # Probabilities need no targets.
-            found = position_loss_and_gradient(windows.contexts, windows.weights, *rows, PROBABILITY, wanted)
-        else:
-            found = loss_and_gradient(windows.contexts, *rows, wanted)
-        return float(found)
+        # Probabilities need no targets.
+        return loss_of(windows.contexts, windows.weights, windows.weights, order, first, last, scale, parameters.flat, wanted)
 
-    batches = math.ceil(len(training) / options.batch)
-    passes = max(1, math.ceil(options.min_steps / (options.epochs * batches)))
-    steps = passes * options.epochs * batches
+    passes, steps = _schedule(training, options)
     best, best_loss, waited, step = parameters.flat.copy(), math.inf, 0, 0
     curves: tuple[list[float], list[float]] = ([], [])
     everything = np.arange(len(validation))
@@ -213,6 +227,7 @@ def train_network(
                 optimiser.param_groups[0]["lr"] = _learning_rate(options.learning_rate, step / steps)
                 optimiser.step()
                 step += 1
+                advance(1)
         curves[0].append(math.exp(loss / passes / training.contexts.size))
         held_out = evaluate(validation, everything, 0, len(validation), 1.0, gradient[:0]) / validation.contexts.size
         curves[1].append(math.exp(held_out))
@@ -222,7 +237,15 @@ def train_network(
             waited += 1
             if waited >= options.patience:
                 break
+    advance(steps - step)
     return TrainedNetwork(Parameters(cell, hidden, best, places), passes, *curves)
+
+
+def _schedule(training: Windows, options: Options) -> tuple[int, int]:
+    """Give the passes over the windows per epoch, and the steps of all epochs."""
+    batches = math.ceil(len(training) / options.batch)
+    passes = max(1, math.ceil(options.min_steps / (options.epochs * batches)))
+    return passes, passes * options.epochs * batches
 
 
 def _learning_rate(first: float, progress: float) -> float:

@@ -12,6 +12,9 @@ from counterbias.errors import InputError
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
     "count": ("counterbias.cli.count", "count reads per feature as htseq-count does, with bias-weighted counts beside it"),
+    "compare": ("counterbias.cli.compare", "compare bias models on your own data, with each other and against a truth"),
+    "simulate": ("counterbias.cli.simulate", "simulate reads with a known bias and a known abundance, and the truth beside them"),
+    "train": ("counterbias.cli.train", "fit one bias model to many samples, and tell what it gains in each"),
     "models": ("counterbias.cli.models", "list the bias models that are installed"),
 }
 

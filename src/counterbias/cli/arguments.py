@@ -21,6 +21,9 @@ MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
 #: The ways to draw foreground and background windows.
 SAMPLINGS = ("local", "paper", "seqbias")
 
+#: Which reads of a pair are taken as biased, and what windows follow over the edge of an exon.
+BIASED_ENDS, CONTEXTS = ("both", "first"), ("genome", "transcript")
+
 
 class CollectUnique(argparse.Action):
     """Collect the values of a repeated option, each once; the first value given displaces the default."""
@@ -79,14 +82,16 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _cap(text: str) -> float:
-    """Read a number of at least 1."""
+def _cap(text: str) -> float | None:
+    """Read a number of at least 1, or ``none``."""
+    if text == "none":
+        return None
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 1 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number of at least 1 nor 'none'")
     return value
 
 
@@ -106,16 +111,17 @@ def build_count_parser(prog: str = "counterbias count") -> argparse.ArgumentPars
         "corrected for sequence-specific bias is written as well.",
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
-    _add_files(parser)
-    _add_reads(parser.add_argument_group("reads"))
-    _add_features(parser.add_argument_group("features"))
-    _add_assignment(parser.add_argument_group("assignment"))
-    _add_output(parser.add_argument_group("output"))
-    _add_bias(parser.add_argument_group("bias"))
+    add_files(parser)
+    add_reads(parser.add_argument_group("reads"))
+    add_features(parser.add_argument_group("features"))
+    add_assignment(parser.add_argument_group("assignment"))
+    add_output(parser.add_argument_group("output"))
+    add_bias(parser.add_argument_group("bias"))
     return parser
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the alignment files and the annotation."""
     parser.add_argument(
         "samfilenames",
         metavar="alignments",
@@ -125,7 +131,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("featuresfilename", metavar="annotation", help="GTF or GFF3 file, plain or gzipped")
 
 
-def _add_reads(group: argparse._ArgumentGroup) -> None:
+def add_reads(group: argparse._ArgumentGroup) -> None:
+    """Add htseq-count's options on reads."""
     group.add_argument(
         "-f",
         "--format",
@@ -171,7 +178,8 @@ def _add_reads(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_features(group: argparse._ArgumentGroup) -> None:
+def add_features(group: argparse._ArgumentGroup) -> None:
+    """Add htseq-count's options on features."""
     group.add_argument(
         "-t",
         "--type",
@@ -210,7 +218,8 @@ def _add_features(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_assignment(group: argparse._ArgumentGroup) -> None:
+def add_assignment(group: argparse._ArgumentGroup) -> None:
+    """Add htseq-count's options on assignment."""
     group.add_argument(
         "-s",
         "--stranded",
@@ -234,7 +243,8 @@ def _add_assignment(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_output(group: argparse._ArgumentGroup) -> None:
+def add_output(group: argparse._ArgumentGroup) -> None:
+    """Add htseq-count's options on output."""
     group.add_argument(
         "-o",
         "--samout",
@@ -294,13 +304,14 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
 
 
-def _add_bias(group: argparse._ArgumentGroup) -> None:
+def add_bias(group: argparse._ArgumentGroup) -> None:
+    """Add the options on the bias model."""
     group.add_argument(
         "--bias-model",
         metavar="NAME|FILE",
         default=None,
         help="learn a bias model of this kind (`counterbias models` lists them; `auto` chooses by the number of read starts), or use "
-        "one that was saved; default: none",
+        "one that was saved (default: auto with --bias-output or --bias-counts, else none)",
     )
     group.add_argument("--bias-genome", metavar="FASTA", default=None, help="the genome; needed by bias models and CRAM files")
     group.add_argument(
@@ -337,6 +348,12 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
         default=1,
         help="threads within one file; results do not depend on it (default: 1)",
     )
+    group.add_argument(
+        "--bias-device",
+        choices=("cpu", "cuda", "auto"),
+        default="auto",
+        help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless a GPU is there and pays (default: auto)",
+    )
     group.add_argument("--bias-seed", metavar="N", type=_seed, default=1, help="start of every random choice (default: 1)")
     group.add_argument(
         "--bias-sampling",
@@ -345,11 +362,32 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
         help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
     )
     group.add_argument(
+        "--bias-passes",
+        metavar="N",
+        type=int,
+        choices=range(1, 6),
+        default=1,
+        help="fit the model N times, 1 to 5; from the second time on against background rid of the bias around it, which takes more of "
+        "the bias out of corrected counts (default: 1)",
+    )
+    group.add_argument(
         "--bias-cap",
         metavar="X",
         type=_cap,
         default=10.0,
-        help="a read weighs at most X times the median read (default: 10)",
+        help="a read weighs at most X times the median read; 'none' for no limit (default: 10)",
+    )
+    group.add_argument(
+        "--bias-ends",
+        choices=BIASED_ENDS,
+        default="both",
+        help="whether both reads of a pair give its weight and its feature's effective length, or the first alone (default: both)",
+    )
+    group.add_argument(
+        "--bias-context",
+        choices=CONTEXTS,
+        default="genome",
+        help="what a window holds beyond the edge of an exon: the genome, or the transcript's next exon (default: genome)",
     )
     group.add_argument(
         "--bias-contig-alias",

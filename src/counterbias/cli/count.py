@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterbias.cli.arguments import annotation_arguments, bias_window, build_count_parser, counting_options
+from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _say(text: str) -> None:
+def say_line(text: str) -> None:
+    """Write one line to stderr."""
     sys.stderr.write(text if text.endswith("\n") else text + "\n")
     sys.stderr.flush()
 
@@ -75,10 +77,12 @@ def _say(text: str) -> None:
 def _check_bias_options(arguments: Namespace) -> None:
     """Refuse options that contradict each other before any file is opened."""
     names = arguments.samfilenames
+    if arguments.bias_model is None and (arguments.bias_output is not None or arguments.bias_counts != "raw"):
+        arguments.bias_model = "auto"
     if arguments.bias_model in (None, "none"):
         arguments.bias_model = None
         if arguments.bias_counts != "raw":
-            raise InputError(f"--bias-counts {arguments.bias_counts} needs --bias-model", remedy="try --bias-model pwm")
+            raise InputError(f"--bias-counts {arguments.bias_counts} needs a bias model", remedy="leave --bias-model none out")
     elif arguments.bias_genome is None:
         raise InputError(f"--bias-model {arguments.bias_model} needs the genome", remedy="give it with --bias-genome FASTA")
     if names.count("-") > 1:
@@ -114,7 +118,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     return options
 
 
-def _import_numba() -> None:
+def import_numba() -> None:
     """Import numba without scipy's linear algebra, which it looks for at once, costs 0.2 s, and no counting loop needs.
 
     numba looks again where a compiled function does need it, so a plug-in that uses ``np.dot`` is not touched.
@@ -130,19 +134,19 @@ def _import_numba() -> None:
     arraymath._HAVE_BLAS = True
 
 
-def _announce_compilation() -> None:
+def announce_compilation() -> None:
     """Say once, on the first run after an installation, why it takes longer."""
     from counterbias.alignments.decoding import decode
 
     folder = Path(decode._cache.cache_path)
     if not any(folder.glob(f"decoding.decode-*.py{sys.version_info.major}{sys.version_info.minor}*.nbi")):
-        _say(f"First run: compiling the counting loops, which takes some seconds once; they are kept in {folder}.")
+        say_line(f"First run: compiling the counting loops, which takes some seconds once; they are kept in {folder}.")
 
 
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
-    _import_numba()
-    _announce_compilation()
+    import_numba()
+    announce_compilation()
     from counterbias.pipeline.run import BiasOptions, count_files
 
     bias = None
@@ -150,31 +154,37 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
         bias = BiasOptions(
             model=arguments.bias_model,
             genome=arguments.bias_genome,
-            window=bias_window(arguments) if _was_given(argv, "--bias-window") else None,
+            window=bias_window(arguments) if was_given(argv, "--bias-window") else None,
             model_options=tuple(arguments.bias_option),
             sampling=arguments.bias_sampling,
             cap=arguments.bias_cap,
+            passes=arguments.bias_passes,
+            ends=arguments.bias_ends,
+            context=arguments.bias_context,
             seed=arguments.bias_seed,
             threads=arguments.bias_threads,
+            device=arguments.bias_device,
         )
-    return count_files(
-        arguments.samfilenames,
-        annotation_arguments(arguments),
-        counting_options(arguments),
-        bias=bias,
-        samples=[sample_name(path) for path in arguments.samfilenames],
-        reference=arguments.bias_genome,
-        alias_file=arguments.bias_contig_alias,
-        threads=arguments.bias_threads,
-        processes=min(max(arguments.nprocesses, 1), len(arguments.samfilenames)),
-        quiet=arguments.quiet,
-        say=_say,
-        tagged=[(name, arguments.samout_format.upper()) for name in arguments.samouts],
-        command_line=shlex.join(["counterbias", "count", *argv]),
-    )
+    with training_bar(quiet=arguments.quiet) as bar:
+        return count_files(
+            arguments.samfilenames,
+            annotation_arguments(arguments),
+            counting_options(arguments),
+            bias=bias,
+            samples=[sample_name(path) for path in arguments.samfilenames],
+            reference=arguments.bias_genome,
+            alias_file=arguments.bias_contig_alias,
+            threads=arguments.bias_threads,
+            processes=min(max(arguments.nprocesses, 1), len(arguments.samfilenames)),
+            quiet=arguments.quiet,
+            say=bar.say,
+            tagged=[(name, arguments.samout_format.upper()) for name in arguments.samouts],
+            command_line=shlex.join(["counterbias", "count", *argv]),
+            progress=bar.progress,
+        )
 
 
-def _was_given(argv: list[str], option: str) -> bool:
+def was_given(argv: list[str], option: str) -> bool:
     """Tell whether a long option, or a prefix that argparse takes for it, stands on the command line."""
     return any(len(word) > len("--bias-w") - 1 and option.startswith(word.partition("=")[0]) for word in argv if word.startswith("--"))
 
@@ -192,7 +202,7 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
         write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
         save_models(prefix + MODEL, sample.model)
         write_qc(prefix + REPORT, sample.report)
-        _say(f"Weighted counts are in {prefix}{TABLE}, the model in {prefix}{MODEL}, its quality report in {prefix}{REPORT}.")
+        say_line(f"Weighted counts are in {prefix}{TABLE}, the model in {prefix}{MODEL}, its quality report in {prefix}{REPORT}.")
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

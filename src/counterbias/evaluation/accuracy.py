@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.evaluation import measures
-from counterbias.evaluation.composition import composition, symmetrised_kl
+from counterbias.evaluation.composition import composition, noise_floor, symmetrised_kl
 from counterbias.evaluation.units import Units
 
 #: Lengths of k-mers whose divergence is measured.
-KMERS = (1, 3)
+KMERS = (1, 2, 3, 4)
 #: Cap of read weights, times their median, in the half consistency of weighted densities.
 HALF_CAP = 10.0
 
@@ -32,8 +32,9 @@ class Accuracy:
         deviance: the same of Poisson deviances.
         auc, log_loss: distinct starts against uniform positions of their unit (log loss in nats).
         ess, max_over_mean: effective sample size and largest weight of 1/b over distinct starts, not capped.
-        kl1_before, kl1_after, kl3_before, kl3_after: symmetrised KL of k-mers between distinct starts and positions of their units, bits,
-            mean over the window's offsets, unweighted and weighted by 1/b.
+        kl1_before … kl4_after: symmetrised KL of k-mers between distinct starts and positions of their units, bits, mean over the window's
+            offsets, unweighted and weighted by 1/b.
+        kl1_floor … kl4_floor: what the same would be of weighted starts drawn from the background: noise.
         half_raw, half_weighted, half_effective: RMS log2 ratio of densities of alternating 50-base blocks: reads, reads weighted by capped
             1/b, reads by effective length.
         units, starts: how many units and distinct starts there were.
@@ -50,8 +51,16 @@ class Accuracy:
     max_over_mean: float
     kl1_before: float
     kl1_after: float
+    kl1_floor: float
+    kl2_before: float
+    kl2_after: float
+    kl2_floor: float
     kl3_before: float
     kl3_after: float
+    kl3_floor: float
+    kl4_before: float
+    kl4_after: float
+    kl4_floor: float
     half_raw: float
     half_weighted: float
     half_effective: float
@@ -75,7 +84,10 @@ def measure_accuracy(
     started = (units.reads > 0) & np.isfinite(log_bias)
     weights = inverse_bias(log_bias[started])
     ess, largest = measures.effective_sample_size(weights)
-    divergence = {k: _divergence(log_bias, units, contexts, valid, k) for k in KMERS}
+    divergence: dict[str, float] = {}
+    for k in KMERS:
+        found = _divergence(log_bias, units, contexts, valid, k)
+        divergence |= {f"kl{k}_{side}": value for side, value in zip(("before", "after", "floor"), found, strict=True)}
     return Accuracy(
         gain_uniq=gains["uniq"].value,
         gain_cap5=gains["cap5"].value,
@@ -86,10 +98,7 @@ def measure_accuracy(
         log_loss=log_loss,
         ess=ess,
         max_over_mean=largest,
-        kl1_before=divergence[1][0],
-        kl1_after=divergence[1][1],
-        kl3_before=divergence[3][0],
-        kl3_after=divergence[3][1],
+        **divergence,
         half_raw=measures.half_consistency(log_bias, units, by="raw"),
         half_weighted=measures.half_consistency(log_bias, units, by="weighted", cap=HALF_CAP),
         half_effective=measures.half_consistency(log_bias, units, by="effective_length"),
@@ -107,8 +116,8 @@ def inverse_bias(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _divergence(
     log_bias: NDArray[np.float64], units: Units, contexts: NDArray[np.uint8], valid: NDArray[np.bool_], k: int
-) -> tuple[float, float]:
-    """Give the mean divergence over offsets of distinct starts from the background, before and after weighting by 1/b.
+) -> tuple[float, float, float]:
+    """Give the mean divergence over offsets of distinct starts from the background, before and after weighting by 1/b, and its floor.
 
     The background is every position of a unit, weighted so that each unit counts as much as on the side of the starts: what uniform
     draws, one per start, give on average.
@@ -116,12 +125,13 @@ def _divergence(
     known = valid & np.isfinite(log_bias)
     started = known & (units.reads > 0)
     if not started.any() or contexts.shape[1] < k:
-        return math.nan, math.nan
+        return math.nan, math.nan, math.nan
     unit = units.of_position
     starts = np.bincount(unit[started], minlength=len(units))
     share = starts / np.maximum(np.bincount(unit[known], minlength=len(units)), 1)
     background = composition(contexts[known], share[unit[known]], k=k)
     foreground = contexts[started]
     before = symmetrised_kl(composition(foreground, k=k), background)
-    after = symmetrised_kl(composition(foreground, inverse_bias(log_bias[started]), k=k), background)
-    return float(before.mean()), float(after.mean())
+    weighted = composition(foreground, inverse_bias(log_bias[started]), k=k)
+    after = symmetrised_kl(weighted, background)
+    return float(before.mean()), float(after.mean()), noise_floor(weighted, background)

@@ -84,6 +84,8 @@ class Signature:
         before_start: share of the excess divergence at negative offsets, 0 to 1.
         outside: share that lies outside the window in use.
         window: the window that would hold it.
+        offsets, profile: the wide profile that was looked at: symmetrised KL per offset, bits.
+        noise: its noise floor.
     """
 
     found: bool
@@ -93,6 +95,9 @@ class Signature:
     before_start: float
     outside: float
     window: Window
+    offsets: tuple[int, ...] = ()
+    profile: tuple[float, ...] = ()
+    noise: float = 0.0
 
     @property
     def precedes_start(self) -> bool:

@@ -82,27 +82,72 @@ def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
     Blocks go, largest first, to the fold that has the fewest starts so far (ties: the lower fold; blocks of equal
     size in genome order): the same sites always give the same folds, without a seed.
     """
-    size = block_size(starts)
-    keys, counts = np.unique(_block_keys(starts.contig, starts.position, size), return_counts=True)
-    load = np.zeros(folds, np.int64)
-    fold = np.zeros(len(keys), np.int8)
-    for row in np.argsort(-counts, kind="stable"):
-        chosen = int(np.argmin(load))
-        fold[row] = chosen
-        load[chosen] += counts[row]
-    return Folds(size, keys, fold, folds)
+    tally = StartTally()
+    tally.add(starts)
+    return tally.folds(folds)
 
 
 def block_size(starts: Positions) -> int:
     """Give the size of blocks in bases: the first of :data:`BLOCK_SIZES` of which enough hold starts, or the smallest."""
-    for size in BLOCK_SIZES:
-        if len(np.unique(_block_keys(starts.contig, starts.position, size))) >= ENOUGH_BLOCKS:
-            return size
-    return BLOCK_SIZES[-1]
+    tally = StartTally()
+    tally.add(starts)
+    return tally.size
+
+
+class StartTally:
+    """Distinct starts per smallest block, added up over samples, so that a cohort has one set of folds; never larger than the genome.
+
+    All samples must number their contigs alike. The size of blocks is the (lower) median of those that the samples would have alone: a
+    sample that covers little of the genome must still have several blocks, but one among many must not cut the blocks of all.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._keys: NDArray[np.int64] = np.empty(0, np.int64)
+        self._counts: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def add(self, starts: Positions) -> None:
+        """Add the distinct starts of a sample."""
+        keys = _block_keys(starts.contig, starts.position, BLOCK_SIZES[-1])
+        own, counts = _summed(keys, np.ones(len(keys), np.int64))
+        enough = (size for size in BLOCK_SIZES if len(_enlarged(own, counts, size)[0]) >= ENOUGH_BLOCKS)
+        self._sizes.append(next(enough, BLOCK_SIZES[-1]))
+        self._keys, self._counts = _summed(np.concatenate((self._keys, own)), np.concatenate((self._counts, counts)))
+
+    @property
+    def size(self) -> int:
+        """The size of blocks in bases."""
+        return sorted(self._sizes)[(len(self._sizes) - 1) // 2]
+
+    def folds(self, folds: int = FOLDS) -> Folds:
+        """Deal the blocks as :func:`make_folds` does."""
+        size = self.size
+        keys, counts = _enlarged(self._keys, self._counts, size)
+        load = np.zeros(folds, np.int64)
+        fold = np.zeros(len(keys), np.int8)
+        for row in np.argsort(-counts, kind="stable"):
+            chosen = int(np.argmin(load))
+            fold[row] = chosen
+            load[chosen] += counts[row]
+        return Folds(size, keys, fold, folds)
+
+
+def _enlarged(keys: NDArray[np.int64], counts: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Join smallest blocks into blocks of ``size`` bases."""
+    return _summed(keys // _STRIDE * _STRIDE + keys % _STRIDE // (size // BLOCK_SIZES[-1]), counts)
+
+
+def _summed(keys: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give distinct keys, ascending, and the sum of the counts of each."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), ordered[1:] != ordered[:-1])))
+    totals = np.add.reduceat(counts[order], first) if len(first) else counts[:0]
+    return ordered[first], totals
 
 
 def rotate(starts: Positions, *, block: int, held_out: int, validation_every: int = VALIDATION_EVERY, folds: int = FOLDS) -> Folds:
-    """Hold out every fifth block: those with ``position // block % folds == held_out``.
+    """Hold out every fifth block: those with ``position // block % folds == held_out`` (see :func:`rotation`).
 
     All other blocks are for training, but every tenth piece of them (a tenth of a block long, at least 2 kb) is for validation. Give
     the result's :meth:`Folds.parts` the default ``held_out``: the fold is numbered :data:`HELD_OUT_FOLD` here.
@@ -111,10 +156,23 @@ def rotate(starts: Positions, *, block: int, held_out: int, validation_every: in
     while block % piece:
         piece += 1
     keys = np.unique(_block_keys(starts.contig, starts.position, piece))
-    away = keys % _STRIDE * piece // block % folds == held_out
+    contig = keys // _STRIDE
+    away = (rotation(starts, block=block, folds=folds)[contig] + keys % _STRIDE * piece // block) % folds == held_out
     number = np.cumsum(~away) - 1
     fold = np.where(number % validation_every == validation_every // 2, VALIDATION_FOLD, VALIDATION_FOLD + 1)
     return Folds(piece, keys, np.where(away, HELD_OUT_FOLD, fold).astype(np.int8), folds)
+
+
+def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np.int64]:
+    """Give, per contig number up to the last one with starts, what is added to its blocks' numbers before they are dealt to folds.
+
+    It is 0 for contigs of at least ``folds`` blocks. Shorter ones are numbered through in their order, as if they were one: otherwise all
+    of an assembly of short contigs, or of transcripts, would lie in the first fold.
+    """
+    last = np.full(int(starts.contig.max()) + 1 if len(starts) else 0, -1, np.int64)
+    np.maximum.at(last, starts.contig, starts.position // block)
+    short = np.where(last + 1 < folds, last + 1, 0)
+    return np.asarray(np.where(last + 1 < folds, np.cumsum(short) - short, 0), np.int64)
 
 
 def _block_keys(contig: NDArray[np.int32], position: NDArray[np.int64], block: int) -> NDArray[np.int64]:

@@ -34,7 +34,9 @@ def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.flo
     unit = units.of_position
     known = np.isfinite(log_bias)
     top = np.full(len(units), -np.inf)
-    np.maximum.at(top, unit[known], log_bias[known])
+    filled = np.flatnonzero(np.diff(units.offsets) > 0)
+    if len(filled):
+        top[filled] = np.maximum.reduceat(np.where(known, log_bias, -np.inf), units.offsets[filled])
     shifted = np.where(known, np.exp(np.where(known, log_bias, 0.0) - np.where(known, top[unit], 0.0)), 0.0)
     n = np.bincount(unit, weights=known, minlength=len(units))
     total = np.bincount(unit, weights=shifted, minlength=len(units))
@@ -42,13 +44,15 @@ def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.flo
     return np.where(known, shifted / mean[unit], np.nan)
 
 
-def gain(log_bias: NDArray[np.float64], units: Units, *, cap: float | None = 5.0) -> Estimate:
+def gain(
+    log_bias: NDArray[np.float64], units: Units, *, cap: float | None = 5.0, relative: NDArray[np.float64] | None = None
+) -> Estimate:
     """Give bits gained per read: Σ y log2(b / mean of b over the unit) / Σ y, with y = min(reads, cap).
 
     Zero for no model; at its largest where b is proportional to the true rate. The standard error is that of a ratio of sums
-    over units (reads of one unit are not independent).
+    over units (reads of one unit are not independent). ``relative``: what :func:`relative_bias` gives, where it is at hand.
     """
-    relative = relative_bias(log_bias, units)
+    relative = relative_bias(log_bias, units) if relative is None else relative
     known = np.isfinite(relative)
     y = units.reads if cap is None else np.minimum(units.reads, cap)
     y = np.where(known, y, 0.0)
@@ -71,17 +75,26 @@ def ratio_estimate(numerator: NDArray[Any], denominator: NDArray[Any]) -> Estima
     return Estimate(value, float(np.sqrt(n / (n - 1) * (residual**2).sum()) / total), n)
 
 
-def gains(log_bias: NDArray[np.float64], units: Units) -> dict[str, Estimate]:
+def gains(
+    log_bias: NDArray[np.float64], units: Units, *, relative: NDArray[np.float64] | None = None
+) -> dict[str, Estimate]:
     """Give the gain with reads per position capped at 1 (``uniq``), at 5 (``cap5``, the primary measure) and not (``all``)."""
-    return {name: gain(log_bias, units, cap=cap) for name, cap in GAIN_CAPS.items()}
+    relative = relative_bias(log_bias, units) if relative is None else relative
+    return {name: gain(log_bias, units, cap=cap, relative=relative) for name, cap in GAIN_CAPS.items()}
 
 
-def deviance_explained(log_bias: NDArray[np.float64], units: Units, *, min_reads: float = MIN_READS_DEVIANCE) -> float:
+def deviance_explained(
+    log_bias: NDArray[np.float64],
+    units: Units,
+    *,
+    min_reads: float = MIN_READS_DEVIANCE,
+    relative: NDArray[np.float64] | None = None,
+) -> float:
     """Give the median over units of the Poisson deviance that the bias explains, 1 − D′/D.
 
     Per unit a constant rate a is compared with a·b, a by maximum likelihood. NaN without units of at least ``min_reads``.
     """
-    relative = relative_bias(log_bias, units)
+    relative = relative_bias(log_bias, units) if relative is None else relative
     known = np.isfinite(relative)
     unit = units.of_position
     size = len(units)
@@ -122,13 +135,15 @@ def likelihood_explained(log_bias: NDArray[np.float64], units: Units, *, min_rea
     return float(np.median(1.0 - with_bias[chosen] / flat[chosen])) if chosen.any() else float("nan")
 
 
-def discrimination(log_bias: NDArray[np.float64], units: Units) -> tuple[float, float]:
+def discrimination(
+    log_bias: NDArray[np.float64], units: Units, *, relative: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
     """Give AUC and log loss (nats) of distinct starts against uniform positions of the same unit.
 
     AUC: chance that a start scores above a position drawn from its unit, ties half, mean over starts. Log loss: of telling a
     start from one position of its unit by b/(1 + b), b relative to the unit; ln 2 for no model.
     """
-    relative = relative_bias(log_bias, units)
+    relative = relative_bias(log_bias, units) if relative is None else relative
     wins = losses = starts = 0.0
     for i in range(len(units)):
         rows = slice(int(units.offsets[i]), int(units.offsets[i + 1]))

@@ -22,6 +22,8 @@ STRANDED_SHARE = 0.9
 UNSTRANDED_SHARE = 0.7
 #: Share of fragments without feature, among these and the assigned ones, that is worth a remark in a stranded count.
 SUSPICIOUS_NO_FEATURE = 0.5
+#: Fragments looked at at a time.
+CHUNK = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,19 @@ def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
     owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
     mixed = np.bincount(owner, weights=features.block_strand != strand[owner], minlength=len(features)) > 0
     strand[mixed] = 2
-    expected = strand[sites.feature]
-    seen = np.full(len(sites), -1, np.int64)
-    for number in reversed(range(len(sites.ends))):
-        bits = sites.ends[number].bits
-        reverse = ((bits & REVERSE) != 0).astype(np.int64)
-        seen = np.where((bits & PRESENT) != 0, reverse if number == 0 else 1 - reverse, seen)
-    usable = (seen >= 0) & (expected < 2)
-    same = seen[usable] == expected[usable]
-    return StrandEvidence(int(same.sum()), int((~same).sum()))
+    same = against = 0
+    for first_row in range(0, len(sites), CHUNK):
+        rows = slice(first_row, first_row + CHUNK)
+        expected = strand[sites.feature[rows]]
+        seen = np.full(len(expected), -1, np.int64)
+        for number in reversed(range(len(sites.ends))):
+            bits = sites.ends[number].bits[rows]
+            reverse = ((bits & REVERSE) != 0).astype(np.int64)
+            seen = np.where((bits & PRESENT) != 0, reverse if number == 0 else 1 - reverse, seen)
+        usable = (seen >= 0) & (expected < 2)
+        agreeing = int((seen[usable] == expected[usable]).sum())
+        same, against = same + agreeing, against + int(usable.sum()) - agreeing
+    return StrandEvidence(same, against)
 
 
 def strandedness_hint(stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0) -> str | None:

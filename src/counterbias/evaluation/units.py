@@ -75,28 +75,18 @@ def make_units(
     starts' contig names, or -1; ``block`` is the block size of the folds, so that each unit lies in one block.
     """
     contig, begin, end = _bins(features, contig_of, block, min_length)
-    rows_c, rows_b, rows_e, rows_s, reads = [], [], [], [], []
+    parts = []
     for strand in (0, 1):
         for number in np.unique(contig).tolist():
             bins = np.flatnonzero(contig == number)
             here = np.flatnonzero((starts.contig == number) & (starts.strand == strand))
-            found = _reads_within(begin[bins], end[bins], starts.position[here], starts.weight[here])
-            for row, counts in zip(bins.tolist(), found, strict=True):
-                if counts is not None and counts.sum() >= min_reads:
-                    rows_c.append(number)
-                    rows_b.append(begin[row])
-                    rows_e.append(end[row])
-                    rows_s.append(strand)
-                    reads.append(counts)
-    lengths = np.array([len(part) for part in reads], dtype=np.int64)
-    return Units(
-        np.array(rows_c, np.int32),
-        np.array(rows_b, np.int64),
-        np.array(rows_e, np.int64),
-        np.array(rows_s, np.uint8),
-        np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        np.concatenate(reads) if reads else np.zeros(0),
-    )
+            kept, reads = _reads_within(begin[bins], end[bins], starts.position[here], starts.weight[here], min_reads)
+            parts.append((bins[kept], np.full(len(kept), strand, np.uint8), reads))
+    if not parts:
+        parts.append((np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0)))
+    rows, strands, reads = (np.concatenate(column) for column in zip(*parts, strict=True))
+    offsets = np.concatenate(([0], np.cumsum(end[rows] - begin[rows]))).astype(np.int64)
+    return Units(contig[rows].astype(np.int32), begin[rows], end[rows], strands, offsets, reads)
 
 
 def _bins(
@@ -124,13 +114,21 @@ def _bins(
 
 
 def _reads_within(
-    begin: NDArray[np.int64], end: NDArray[np.int64], position: NDArray[np.int64], weight: NDArray[np.float64]
-) -> list[NDArray[np.float64] | None]:
-    """Count reads per position of each bin; None where no read starts. ``position`` is ascending."""
-    first = np.searchsorted(position, begin)
-    last = np.searchsorted(position, end)
-    found: list[NDArray[np.float64] | None] = []
-    for a, b, i, j in zip(begin.tolist(), end.tolist(), first.tolist(), last.tolist(), strict=True):
-        counts = np.bincount(position[i:j] - a, weights=weight[i:j], minlength=b - a).astype(np.float64)
-        found.append(counts if j > i else None)
-    return found
+    begin: NDArray[np.int64], end: NDArray[np.int64], position: NDArray[np.int64], weight: NDArray[np.float64], least: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give the bins with at least ``least`` reads (and one), and the reads that start at each of their positions, bin after bin.
+
+    Bins are apart from each other and ascending.
+    """
+    row = np.searchsorted(begin, position, side="right") - 1
+    inside = row >= 0
+    inside[inside] = position[inside] < end[row[inside]]
+    row, position, weight = row[inside], position[inside], weight[inside]
+    reads = np.bincount(row, weights=weight, minlength=len(begin))
+    kept = np.flatnonzero((reads >= least) & (np.bincount(row, minlength=len(begin)) > 0))
+    first = np.full(len(begin), -1, np.int64)
+    lengths = end[kept] - begin[kept]
+    first[kept] = np.cumsum(lengths) - lengths
+    here = first[row] >= 0
+    at = first[row[here]] + position[here] - begin[row[here]]
+    return kept, np.bincount(at, weights=weight[here], minlength=int(lengths.sum())).astype(np.float64)

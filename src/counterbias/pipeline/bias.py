@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,8 @@ from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Training
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
-from counterbias.records import CLIPPED, PRESENT, Features, Positions, SampleCounts, StartSites
-from counterbias.scoring import score_positions, score_reads
+from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites, Stretches
+from counterbias.scoring import score_reads
 from counterbias.weights import (
     FragmentLengths,
     FragmentWeights,
@@ -56,14 +58,16 @@ class SampleBias:
 
 
 class Stopwatch:
-    """Collect wall times by stage."""
+    """Collect wall times by stage, from any thread. Stages may run beside each other, so the sum may exceed the run's time."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._lock = Lock()
 
     def add(self, stage: str, seconds: float) -> None:
         """Add to a stage's time."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def run(self, stage: str, work: Callable[[], Any]) -> Any:
         """Do something and add its time."""
@@ -74,14 +78,16 @@ class Stopwatch:
 
 
 class Weighing:
-    """Calibrated log biases of one sample, whatever the number of end classes."""
+    """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed."""
 
-    def __init__(self, context: Context, ends: tuple[FittedEnd, ...]) -> None:
+    def __init__(self, context: Context, ends: tuple[FittedEnd, ...], sites: StartSites) -> None:
         self.context = context
+        self.sites = sites
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
         self.log_bias: dict[int, NDArray[np.float32]] = {}
         self.windows = 0
         self.seconds = 0.0
+        self._lock = Lock()
 
     def score_reads(self) -> None:
         """Score the start of every read, each distinct site once per end class; nothing to do where no model is used."""
@@ -89,9 +95,10 @@ class Weighing:
         for end in {id(end): end for end in self.by_number.values()}.values():
             if not end.calibration.applied:
                 continue
-            found = score_reads(
-                end.model, self.context.extract, self.context.sites, ends=end.reads.numbers, threads=self.context.threads
-            )
+            numbers = tuple(number for number in end.reads.numbers if number < len(self.sites.ends))
+            if not numbers:
+                continue
+            found = score_reads(end.model, self.context.extract, self.sites, ends=numbers, threads=self.context.threads)
             self.windows += found.sites
             self.log_bias.update(found.log_bias)
         self.seconds += time.perf_counter() - begin
@@ -100,16 +107,17 @@ class Weighing:
         """Give the calibrated log bias of reads, nats; NaN where there is none."""
         calibration = self.by_number[number].calibration
         if not calibration.applied:
-            return np.zeros(len(self.context.sites.feature[rows]))
+            return np.zeros(len(self.sites.feature[rows]))
         return calibration(self.log_bias[number][rows].astype(np.float64))
 
-    def of_positions(self, positions: Positions, number: int) -> NDArray[np.float64]:
-        """Give the log bias of positions as starts of reads of one end."""
+    def of_stretches(self, stretches: Stretches, number: int) -> NDArray[np.float64]:
+        """Give the log bias of all positions of stretches as starts of reads of one end. Several threads call it at once."""
         begin = time.perf_counter()
         end = self.by_number[number if number in self.by_number else 0]
-        found = score_positions(end.model, self.context.extract, positions, threads=self.context.threads)
-        self.windows += len(positions)
-        self.seconds += time.perf_counter() - begin
+        found = self.context.score_stretches(end.model, stretches, threads=1)
+        with self._lock:
+            self.windows += len(found)
+            self.seconds += (time.perf_counter() - begin) / self.context.threads
         return end.calibration(found)
 
     @property
@@ -129,7 +137,7 @@ def check_genome(genome: Genome, sites: StartSites) -> None:
 
 
 def read_weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> NDArray[np.float32]:
-    """Give each read's own weight, float32 (rows, 2); column 1 repeats column 0 for single-end data."""
+    """Give each read's own weight, float32 (rows, 2); column 1 repeats column 0 where read 1 alone is weighed."""
     columns = []
     for number in range(len(sites.ends)):
         column = np.empty(len(sites), np.float32)
@@ -150,6 +158,7 @@ def weigh_sample(
     evidence: StrandEvidence | None,
     warnings: tuple[str, ...],
     want_read_weights: bool = False,
+    ends: str = "both",
 ) -> SampleBias:
     """Fit (or take) the models of one sample, weigh its fragments, and correct its counts.
 
@@ -162,19 +171,26 @@ def weigh_sample(
         evidence: what start sites tell of strandedness, or None.
         warnings: warnings given so far.
         want_read_weights: whether weights of single reads are needed (``-o``).
+        ends: ``both`` reads weigh a pair, or the ``first`` alone; models learn from both all the same.
     """
     watch = Stopwatch()
     watch.add("counting", result.seconds)
-    ends = tuple(fit_end(context, reads, watch.add) for reads in end_classes(context.sites, stranded))
-    weighing = Weighing(context, ends)
-    watch.run("scoring", weighing.score_reads)
-    weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(context.sites, weighing.of_reads, cap=context.cap))
-    weighted = weighted_counts(context.sites, weights, len(context.features))
-    lengths, observed, measured = watch.run("effective lengths", lambda: _lengths(context, result, weighing, stranded))
+    sites = context.sites if ends == "both" else replace(context.sites, ends=context.sites.ends[:1])
+    with ThreadPoolExecutor(1) as pool:
+        # The report on a model is written while reads are weighed with it.
+        aside = pool if context.threads > 1 else None
+        fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in end_classes(context.sites, stranded))
+        weighing = Weighing(context, fitted, sites)
+        watch.run("scoring", weighing.score_reads)
+        weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap))
+        weighted = weighted_counts(sites, weights, len(context.features))
+        lengths, observed, measured = watch.run("effective lengths", lambda: _lengths(context, result, weighing, stranded))
+        for end in fitted:
+            end.finish()
     raw = _raw(result)
     columns = bias_columns(context.features.lengths, result.counts, weighted, lengths)
-    model = _model_file(context, ends, weights, sample)
-    every = (*warnings, *_warnings(context, ends), *context.manager.problems)
+    model = _model_file(context, fitted, weights, sample)
+    every = (*warnings, *_warnings(context, fitted), *context.manager.problems)
     context.manager.problems.clear()
     report = build_qc(
         {
@@ -184,11 +200,12 @@ def weigh_sample(
             "inputs": about["inputs"],
             "options": about["options"],
             "counting": _counting(result, stranded, about["mode"], raw),
+            "contigs": _contigs(context),
             "strandedness": _strandedness(evidence),
             "model": _model(context),
             "sampling": {"scheme": context.sampling, "seed": context.seed},
-            "ends": [end.report for end in ends],
-            "weights": _weights(context.sites, weights),
+            "ends": [end.report for end in fitted],
+            "weights": _weights(sites, weights, weighing),
             "lengths": _length_report(observed, measured),
             "fold_change": {
                 "quantiles": list(QUANTILES),
@@ -204,7 +221,7 @@ def weigh_sample(
             },
         }
     )
-    single = read_weights(context.sites, weights, weighing) if want_read_weights else np.ones((0, 2), np.float32)
+    single = read_weights(sites, weights, weighing) if want_read_weights else np.ones((0, 2), np.float32)
     return SampleBias(columns, model, report, single, every)
 
 
@@ -222,7 +239,14 @@ def _lengths(
         return features.lengths.astype(np.float64), observed, 0
     only = np.asarray(result.counts) > 0
     lengths = effective_lengths(
-        features, context.contig_of, weighing.of_positions, stranded=stranded, fragments=observed, only=only
+        features,
+        context.contig_of,
+        weighing.of_stretches,
+        stranded=stranded,
+        fragments=observed,
+        only=only,
+        ends="both" if len(weighing.sites.ends) > 1 else "first",
+        threads=context.threads,
     )
     return lengths, observed, int(only.sum())
 
@@ -289,6 +313,20 @@ def _counting(result: SampleCounts, stranded: str, mode: str, raw: NDArray[np.fl
     }
 
 
+def _contigs(context: Context) -> dict[str, Any]:
+    """Tell which contigs of the features the alignments do not have."""
+    features = context.features
+    missing = context.contig_of < 0
+    reachable = np.concatenate(([0], np.cumsum(~missing[features.block_contig])))
+    blocks = reachable[features.block_offsets[1:]] - reachable[features.block_offsets[:-1]]
+    used = np.unique(features.block_contig)
+    return {
+        "annotation": len(used),
+        "unmatched": [features.contigs[contig] for contig in used.tolist() if missing[contig]][:20],
+        "unmatched_features": int((blocks == 0).sum()),
+    }
+
+
 def _strandedness(evidence: StrandEvidence | None) -> dict[str, Any]:
     if evidence is None:
         return {}
@@ -309,8 +347,10 @@ def _model(context: Context) -> dict[str, Any]:
     }
 
 
-def _weights(sites: StartSites, weights: FragmentWeights) -> dict[str, Any]:
-    clipped_ends = sum(int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in sites.ends)
+def _weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> dict[str, Any]:
+    # Where no model is used, no start was asked for: clipped ends are then not among the unscored.
+    scored = [end for number, end in enumerate(sites.ends) if weighing.by_number[number].calibration.applied]
+    clipped_ends = sum(int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored)
     return {
         "reads": weights.reads,
         "unscored": weights.unscored,

@@ -19,7 +19,7 @@ from counterbias.errors import InputError
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
 from counterbias.evaluation.units import Units, make_units
-from counterbias.model import BiasModel
+from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.fitting import Kind
 from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Tiles, Window
 from counterbias.scoring import score, score_positions
@@ -31,7 +31,7 @@ TIMED = 0.1
 
 @dataclass(frozen=True, slots=True)
 class FoldSample:
-    """One sample, cut into folds by ``position // block % 5``.
+    """One sample, cut into folds by ``position // block % 5`` (:func:`counterbias.evaluation.folds.rotation`).
 
     Args:
         sites: its start sites.
@@ -55,7 +55,8 @@ class FoldSample:
 
     def held_out(self, fold: int) -> Units:
         """Give the units of a fold."""
-        return self.units.take(self.units.start // self.block % folds.FOLDS == fold)
+        first = folds.rotation(self.starts, block=self.block)[self.units.contig]
+        return self.units.take((first + self.units.start // self.block) % folds.FOLDS == fold)
 
     def cut(self, positions: Positions, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut windows at positions."""
@@ -136,17 +137,24 @@ def fold_sample(
     return FoldSample(sites, end, features, contig_of, genome, starts, make_units(starts, edges, edges_of, block=size), size)
 
 
-def evaluate_backend(kind: Kind, sample: FoldSample, trial: Trial, *, threads: int = 1) -> Evaluated:
-    """Fit a backend without one fold and measure it there. Raises InputError where there is nothing to learn from or to measure by."""
+def evaluate_backend(
+    kind: Kind, sample: FoldSample, trial: Trial, *, threads: int = 1, resources: Resources | None = None
+) -> Evaluated:
+    """Fit a backend without one fold and measure it there.
+
+    ``threads`` are for scoring, and for fitting where ``resources`` do not say otherwise. Raises InputError where there is nothing to
+    learn from or to measure by.
+    """
     assembled = assemble_trial(kind, sample, trial)
     training = assembled.training
-    model = kind.model(kind.window, kind.options)
-    report = model.fit(training, np.random.default_rng([trial.seed, 2]))
     held_out = sample.held_out(trial.fold)
     positions = held_out.positions()
     contexts, valid = sample.cut(positions, kind.window)
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
+    model = kind.model(kind.window, kind.options)
+    model.resources = resources or Resources(threads)
+    report = model.fit(training, np.random.default_rng([trial.seed, 2]))
     log_bias = np.full(len(positions), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
     calibration = judge(model, assembled.held_out, threads=threads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import sampling
-from counterbias.contexts import Genome, extract
+from counterbias.contexts import Genome, Splices, extract, extract_stretches, extract_tiles
 from counterbias.errors import InputError
 from counterbias.evaluation import composition, folds, measures, units
-from counterbias.model import BiasModel, parse_options
+from counterbias.model import BiasModel, Device, Progress, Resources, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
+from counterbias.pipeline.passes import level_background
 from counterbias.plugins import Manager
-from counterbias.records import Features, FitReport, Positions, StartSites, Tiles, TrainingSet, Window
+from counterbias.records import Features, FitReport, Positions, StartSites, Stretches, Tiles, TrainingSet, Window
 from counterbias.sampling import Assembled, End
-from counterbias.scoring import score, score_positions
+from counterbias.scoring import score, score_positions, score_stretches
 from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
 
 #: Fewer distinct starts than this and the user is warned.
@@ -33,6 +35,9 @@ FEW_STARTS = 2000
 WIDE, WIDE_STARTS = Window(40, 40), 20_000
 
 _DEFAULT_WINDOW = Window()
+
+#: Windows, uint8 (n, width), and which of them are whole and without N.
+Contexts = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,13 @@ def suit(kind: Kind, sites: StartSites, stranded: str, manager: Manager) -> Kind
     """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts."""
     if not kind.auto:
         return kind
-    starts = min(distinct_starts(sites, reads.end) for reads in end_classes(sites, stranded))
+    return suit_starts(kind, min(distinct_starts(sites, reads.end) for reads in end_classes(sites, stranded)), manager)
+
+
+def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
+    """Give the kind for so many distinct starts."""
+    if not kind.auto:
+        return kind
     name = backend_for(starts, manager)
     return kind if name == kind.backend else replace(choose_kind(name, False, kind.window, (), manager), auto=True)
 
@@ -121,6 +132,8 @@ class FittedEnd:
         starts: distinct trainable starts of the sample.
         report: parts of the QC file's entry in ``ends``.
         signature: where composition differs from the background, in the wide window.
+        pending: work on the report that goes on beside others, or None.
+        passes: how often a model was fitted.
         windows_scored, seconds_scoring: throughput so far.
     """
 
@@ -131,6 +144,14 @@ class FittedEnd:
     starts: int
     report: dict[str, Any] = field(default_factory=dict)
     signature: composition.Signature | None = None
+    pending: Future[None] | None = None
+    passes: int = 1
+
+    def finish(self) -> None:
+        """Wait until ``report`` and ``signature`` are there; raises what went wrong with them."""
+        if self.pending is not None:
+            self.pending.result()
+            self.pending = None
 
     def end_model(self) -> EndModel:
         """Give the entry for the model file; slope and offset are 0 where the model is not used."""
@@ -159,8 +180,12 @@ class Context:
         sampling: scheme.
         seed: seed.
         threads: threads for scoring.
-        cap: a weight is at most this many times the median.
+        cap: a weight is at most this many times the median; None for no limit.
         manager: plug-ins, for their metrics.
+        splices: what follows the exons' edges, or None for windows of the genome.
+        device: what models are fitted on.
+        progress: told of progress in fitting, or None.
+        passes: how often a model is fitted, see :mod:`~counterbias.pipeline.passes`.
     """
 
     sites: StartSites
@@ -171,40 +196,99 @@ class Context:
     sampling: str
     seed: int
     threads: int
-    cap: float
+    cap: float | None
     manager: Manager
+    splices: Splices | None = None
+    device: Device = "cpu"
+    progress: Progress | None = None
+    passes: int = 1
+
+    @property
+    def resources(self) -> Resources:
+        """What a model may use while it is fitted."""
+        return Resources(self.threads, self.device, self.progress)
 
     def extract(self, positions: Positions, window: Window | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut windows at positions."""
-        return extract(self.genome, self.sites.contigs, positions, window or self.kind.window)
+        return extract(self.genome, self.sites.contigs, positions, window or self.kind.window, splices=self.splices)
+
+    def score_stretches(self, model: BiasModel, stretches: Stretches, *, threads: int) -> NDArray[np.float64]:
+        """Score all positions of stretches, row after row in genome order; NaN where there is no window."""
+        if self.splices is not None:
+            # Neighbouring windows may follow different transcripts.
+            return score_positions(model, self.extract, stretches.positions(), threads=threads)
+        window = self.kind.window
+
+        def cut(part: Stretches) -> tuple[NDArray[np.uint8], bool]:
+            return extract_stretches(self.genome, self.sites.contigs, part, window)
+
+        return score_stretches(model, window.width, cut, stretches, threads=threads)
+
+    def extract_tiles(self, positions: Positions, wide: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Cut tiles of consecutive positions, with flanks."""
+        return extract_tiles(self.genome, self.sites.contigs, positions, wide, self.kind.window, self.splices)
 
 
-def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], None]) -> FittedEnd:
+def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], None], *, aside: Executor | None = None) -> FittedEnd:
     """Sample, fit (unless the model comes from a file), and judge one end class.
 
-    ``timed(stage, seconds)`` collects wall times.
+    ``timed(stage, seconds)`` collects wall times. What weighing does not wait for, the signature and the report, is worked out by
+    ``aside`` where it is given; :meth:`FittedEnd.finish` waits for it.
     """
     begin = time.perf_counter()
     number = reads.numbers[0]
     starts = sampling.unique_starts(context.sites, end=reads.end)
     dealt = folds.make_folds(starts)
-    assembled = _sample(context, reads, starts, dealt, np.random.default_rng([context.seed, 1, number]))
+    drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, number]))
+    assembled = drawn.deal(context.kind.window, dealt)
     timed("sampling", time.perf_counter() - begin)
 
+    # Only further passes need what was drawn; tiles are large.
+    kept = drawn if context.passes > 1 else None
+    del drawn
+    end = _fit_and_judge(context, reads, assembled, len(starts), timed)
+    for done in range(2, context.passes + 1):
+        if kept is None or not end.calibration.applied:
+            break
+        begin = time.perf_counter()
+        level = level_background(context, end.model, kept).deal(context.kind.window, dealt)
+        timed("sampling", time.perf_counter() - begin)
+        again = _fit_and_judge(context, reads, level, len(starts), timed)
+        if not again.calibration.applied:
+            break
+        again.passes = done
+        assembled, end = level, again
+
+    def describe() -> None:
+        begin = time.perf_counter()
+        end.signature = _signature(context, reads)
+        _describe(context, end, assembled, starts, dealt)
+        timed("evaluation", time.perf_counter() - begin)
+
+    if aside is None:
+        describe()
+    else:
+        end.pending = aside.submit(describe)
+    return end
+
+
+def _fit_and_judge(
+    context: Context, reads: EndClass, assembled: Assembled, starts: int, timed: Callable[[str, float], None]
+) -> FittedEnd:
+    """Fit one end class, or take its model from the file, and calibrate it; every fit begins with the same random numbers."""
     begin = time.perf_counter()
-    fitted = context.kind.fitted
+    number, fitted = reads.numbers[0], context.kind.fitted
     report = None
     if fitted is None:
         model = context.kind.model(context.kind.window, context.kind.options)
+        model.resources = context.resources
         report = model.fit(_learnable(assembled), np.random.default_rng([context.seed, 2, number]))
     else:
         model = fitted.end(number).model
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
-    end = _judge(context, reads, model, assembled, report, len(starts))
-    end.signature = _signature(context, reads)
-    _describe(context, end, assembled, starts, dealt)
+    end = _judge(context, reads, model, assembled, report, starts)
     timed("evaluation", time.perf_counter() - begin)
     return end
 
@@ -223,36 +307,65 @@ def _learnable(assembled: Assembled) -> TrainingSet:
     )
 
 
-def _sample(
-    context: Context, reads: EndClass, starts: Positions, dealt: folds.Folds, rng: np.random.Generator
-) -> Assembled:
-    """Draw windows and deal them to training, validation and held-out parts."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Windows of one end class, not yet dealt to parts.
+
+    Args:
+        sample: positions of starts and background.
+        foreground, background: their contexts, and which of them are valid.
+        inside: which of them lie within exons (scheme ``paper``), or None.
+        tiles: tiles of consecutive positions, for models that learn from counts, or None.
+        tile_positions: where the tiles begin.
+    """
+
+    sample: sampling.Sample
+    foreground: Contexts
+    background: Contexts
+    inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    tiles: Tiles | None = None
+    tile_positions: Positions | None = None
+
+    def deal(self, window: Window, dealt: folds.Folds) -> Assembled:
+        """Deal the windows to training, validation and held-out parts."""
+        positions = (self.sample.foreground, self.sample.background)
+        parts = tuple(dealt.parts(one, margin=window.width) for one in positions)
+        tile_parts = None
+        if self.tiles is not None and self.tile_positions is not None:
+            wide = window.width + self.tiles.counts.shape[1] - 1
+            tile_parts = dealt.parts(self.tile_positions, margin=wide)
+        return sampling.assemble(
+            window,
+            self.sample,
+            self.foreground,
+            self.background,
+            (parts[0], parts[1]),
+            tiles=self.tiles,
+            tile_parts=tile_parts,
+            inside=self.inside,
+        )
+
+
+def draw_end(context: Context, reads: EndClass, starts: Positions, rng: np.random.Generator) -> Drawn:
+    """Draw windows and, for models that need them, tiles. ``starts`` are the end class's distinct starts."""
     window = context.kind.window
     drawn = sampling.draw(context.sites, rng, scheme=context.sampling, end=reads.end)
-    parts = tuple(dealt.parts(positions, margin=window.width) for positions in (drawn.foreground, drawn.background))
     inside = None
     if context.sampling == "paper":
         both = (drawn.foreground, drawn.background)
         masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
         inside = (masks[0], masks[1])
-    tiles, tile_parts = _tiles(context, starts, dealt) if context.kind.model.needs_tiles else (None, None)
-    return sampling.assemble(
-        window,
-        drawn,
-        context.extract(drawn.foreground),
-        context.extract(drawn.background),
-        (parts[0], parts[1]),
-        tiles=tiles,
-        tile_parts=tile_parts,
-        inside=inside,
-    )
+    tiles, places = _tiles(context, starts) if context.kind.model.needs_tiles else (None, None)
+    return Drawn(drawn, context.extract(drawn.foreground), context.extract(drawn.background), inside, tiles, places)
 
 
-def _tiles(context: Context, starts: Positions, dealt: folds.Folds) -> tuple[Tiles, NDArray[np.int8]]:
+def _tiles(context: Context, starts: Positions) -> tuple[Tiles, Positions]:
     """Cut tiles of consecutive positions, for models that learn from counts."""
     positions, counts, wide = sampling.draw_tiles(starts, context.features, context.contig_of, context.kind.window)
-    sequence, valid = context.extract(positions, wide)
-    return Tiles(sequence[valid], counts[valid]), dealt.parts(positions, margin=wide.width)[valid]
+    sequence, valid = context.extract_tiles(positions, wide)
+    if valid.all():
+        return Tiles(sequence, counts), positions
+    return Tiles(sequence[valid], counts[valid]), positions.take(valid)
 
 
 def _judge(
@@ -277,7 +390,7 @@ def _judge(
 def _inverse(context: Context, end: FittedEnd, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Give 1/b of windows, capped as reads are."""
     inverse = np.exp(-end.calibration(score(end.model, contexts, threads=context.threads)))
-    return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) else inverse
+    return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) and context.cap is not None else inverse
 
 
 def _describe(
@@ -332,6 +445,9 @@ def _describe(
             "outside": signature.outside,
             "upstream": signature.window.upstream,
             "downstream": signature.window.downstream,
+            "offsets": signature.offsets,
+            "profile": signature.profile,
+            "noise": signature.noise,
         }
     if end.training is not None:
         told = end.training
@@ -339,7 +455,7 @@ def _describe(
             "parameters": told.parameters,
             "curves": _plain(told.curves),
             "perplexity": _plain(told.perplexity),
-            "details": _plain(told.details),
+            "details": _plain(told.details) | ({} if context.passes == 1 else {"passes": end.passes}),
         }
     end.report.update(_measure(context, end, starts, dealt))
 
@@ -360,13 +476,15 @@ def _measure(context: Context, end: FittedEnd, starts: Positions, dealt: folds.F
     """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
     every = units.make_units(starts, context.features, context.contig_of, block=dealt.block)
     chosen = every.take(dealt.of(every.contig, every.start) == folds.HELD_OUT_FOLD)
-    log_bias = score_positions(end.model, context.extract, chosen.positions(), threads=context.threads)
-    auc, log_loss = measures.discrimination(log_bias, chosen)
-    gains = measures.gains(log_bias, chosen)
+    stretches = Stretches(chosen.contig, chosen.start, chosen.end, chosen.strand)
+    log_bias = context.score_stretches(end.model, stretches, threads=context.threads)
+    relative = measures.relative_bias(log_bias, chosen)
+    auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
+    gains = measures.gains(log_bias, chosen, relative=relative)
     found: dict[str, Any] = {name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()}
     return {
         "gain": {**found, "units": len(chosen)},
-        "deviance_explained": measures.deviance_explained(log_bias, chosen),
+        "deviance_explained": measures.deviance_explained(log_bias, chosen, relative=relative),
         "auc": auc,
         "log_loss": log_loss,
     }
@@ -383,4 +501,6 @@ def _signature(context: Context, reads: EndClass) -> composition.Signature | Non
     first = composition.composition(foreground[valid], drawn.foreground.weight[valid])
     second = composition.composition(background[background_valid], drawn.background.weight[background_valid])
     profile, noise = composition.symmetrised_kl(first, second), composition.noise_floor(first, second)
-    return composition.signature_span(profile, noise, upstream=WIDE.upstream, window=context.kind.window)
+    found = composition.signature_span(profile, noise, upstream=WIDE.upstream, window=context.kind.window)
+    offsets = tuple(range(-WIDE.upstream, WIDE.downstream + 1))
+    return replace(found, offsets=offsets, profile=tuple(profile.tolist()), noise=noise)

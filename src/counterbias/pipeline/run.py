@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from counterbias.alignments import AlignmentHeader, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
+from counterbias.model import Device, Progress, Resources
 from counterbias.pipeline.counting import count_alignments
-from counterbias.records import Annotation, AnnotationOptions, CountingOptions, SampleCounts, TaggedBatch, Window
+from counterbias.records import Annotation, AnnotationOptions, CountingOptions, SampleCounts, StartSites, TaggedBatch, Window
 from counterbias.writers.tagged import TaggedWriter
 
 if TYPE_CHECKING:
-    from counterbias.contexts import Genome
+    from counterbias.contexts import Genome, Transcripts
     from counterbias.evaluation.strandedness import StrandEvidence
     from counterbias.pipeline.bias import SampleBias
-    from counterbias.pipeline.fitting import Kind
+    from counterbias.pipeline.fitting import Context, Kind
     from counterbias.plugins import Manager
+    from counterbias.records import StartSites
 
 Say = Callable[[str], None]
 
@@ -37,9 +39,13 @@ class BiasOptions:
         window: the window; None takes the default, or the model file's.
         model_options: ``key=value`` texts for the backend.
         sampling: scheme of drawing windows.
-        cap: a weight is at most this many times the median weight.
+        cap: a weight is at most this many times the median weight; None for no limit.
+        ends: ``both`` reads of a pair give its weight and its feature's effective length, or the ``first`` alone.
+        context: windows follow the ``genome`` over exon edges, or the ``transcript``.
         seed: start of every random choice.
-        threads: threads for scoring.
+        threads: threads for fitting and scoring.
+        device: what networks are fitted on: ``cpu``, ``cuda`` or ``auto``.
+        passes: how often the model is fitted, 1 to 5; from the second time on against background rid of its neighbourhood's bias.
     """
 
     model: str
@@ -47,9 +53,13 @@ class BiasOptions:
     window: Window | None = None
     model_options: tuple[str, ...] = ()
     sampling: str = "local"
-    cap: float = 10.0
+    cap: float | None = 10.0
+    ends: str = "both"
+    context: str = "genome"
     seed: int = 1
     threads: int = 1
+    device: Device = "auto"
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,7 @@ def count_files(
     say: Say = lambda text: None,
     tagged: Sequence[tuple[str, str]] = (),
     command_line: str = "",
+    progress: Progress | None = None,
 ) -> CountRun:
     """Count alignment files and, with ``bias``, weigh them.
 
@@ -113,24 +124,60 @@ def count_files(
         say: takes one line for stderr.
         tagged: per alignment file the file to write with assignments, and its format; empty for none.
         command_line: what to write into the QC file.
+        progress: told of progress in fitting models, from any thread; None for nobody.
 
     Raises:
         InputError: for everything that a user can mend.
     """
-    aliases = _aliases(alias_file)
-    plan = _plan(bias, aliases)
-    headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
-    begin = time.perf_counter()
-    annotation = _renamed(load_features(choice, say=say), aliases)
-    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, time.perf_counter() - begin)
-    for path, header in zip(paths, headers, strict=True):
-        if header is not None:
-            job.check_header(path, header)
+    job = open_job(
+        paths,
+        choice,
+        options,
+        bias=bias,
+        reference=reference,
+        alias_file=alias_file,
+        threads=threads,
+        quiet=quiet,
+        say=say,
+        command_line=command_line,
+        progress=progress,
+    )
     outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
     work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
     say = _each_warning_once(say)
     done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
-    return CountRun(annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+    return CountRun(job.annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+
+
+def open_job(
+    paths: Sequence[str],
+    choice: AnnotationOptions,
+    options: CountingOptions,
+    *,
+    bias: BiasOptions | None,
+    reference: str | None,
+    alias_file: str | None,
+    threads: int,
+    quiet: bool,
+    say: Say,
+    command_line: str,
+    progress: Progress | None,
+) -> Job:
+    """Do what comes before the first read: find the model, open the genome, load the annotation, check all headers.
+
+    The arguments are those of :func:`count_files`.
+    """
+    aliases = load_aliases(alias_file)
+    plan = plan_bias(bias, aliases)
+    headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
+    begin = time.perf_counter()
+    annotation = rename_contigs(load_features(choice, say=say), aliases)
+    plan = add_transcripts(plan, choice.path, aliases, say=say)
+    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, time.perf_counter() - begin, progress)
+    for path, header in zip(paths, headers, strict=True):
+        if header is not None:
+            job.check_header(path, header)
+    return job
 
 
 def _side_by_side(
@@ -174,9 +221,11 @@ class Plan:
     manager: Manager
     kind: Kind
     genome: Genome
+    transcripts: Transcripts | None = None
 
 
-def _aliases(path: str | None) -> dict[str, str]:
+def load_aliases(path: str | None) -> dict[str, str]:
+    """Read ``--bias-contig-alias``; empty without a file."""
     if path is None:
         return {}
     from counterbias.contexts import read_aliases
@@ -184,37 +233,61 @@ def _aliases(path: str | None) -> dict[str, str]:
     return read_aliases(path)
 
 
-def _plan(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | None:
+def is_model_file(name: str) -> bool:
+    """Tell whether ``--bias-model`` names a file and not a backend."""
+    return os.path.isfile(name) or os.sep in name or name.endswith(".model")
+
+
+def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | None:
     """Find the backend or load the model file, and open the genome."""
     if bias is None:
         return None
     from counterbias.pipeline.bias import open_genome
     from counterbias.pipeline.fitting import choose_kind
+    from counterbias.pipeline.passes import check_passes
     from counterbias.plugins import load_plugins
 
     manager = load_plugins()
-    is_file = os.path.isfile(bias.model) or os.sep in bias.model or bias.model.endswith(".model")
+    is_file = is_model_file(bias.model)
     if is_file and not os.path.isfile(bias.model):
         raise InputError("there is no such model file", file=bias.model, remedy="name a file, or a backend of `counterbias models`")
     kind = choose_kind(bias.model, is_file, bias.window, bias.model_options, manager)
+    check_passes(bias.passes, fitted=kind.path, sampling=bias.sampling)
+    if kind.fitted is None:
+        model = kind.model(kind.window, kind.options)
+        model.resources = Resources(bias.threads, bias.device)
+        model.check_resources()
     return Plan(bias, manager, kind, open_genome(bias.genome, aliases))
 
 
-def _renamed(annotation: Annotation, aliases: Mapping[str, str]) -> Annotation:
+def add_transcripts(plan: Plan | None, path: str, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
+    """Load the annotation's transcripts where windows follow them."""
+    if plan is None or plan.options.context == "genome":
+        return plan
+    from counterbias.pipeline.splicing import load_transcripts
+
+    transcripts = load_transcripts(path)
+    if not transcripts.spliced:
+        say(f"Warning: {path}: no transcript has two exons, so that --bias-context transcript changes nothing")
+    return replace(plan, transcripts=replace(transcripts, contigs=_renamed(transcripts.contigs, aliases)))
+
+
+def rename_contigs(annotation: Annotation, aliases: Mapping[str, str]) -> Annotation:
     """Give the annotation's contigs the names that the alignments use."""
     if not aliases:
         return annotation
-    back = {target: name for name, target in aliases.items()}
-    have = set(annotation.steps.contigs)
-
-    def rename(contigs: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(back[name] if name in back and back[name] not in have else name for name in contigs)
-
+    contigs = _renamed(annotation.steps.contigs, aliases)
     return replace(
         annotation,
-        features=replace(annotation.features, contigs=rename(annotation.features.contigs)),
-        steps=replace(annotation.steps, contigs=rename(annotation.steps.contigs)),
+        features=replace(annotation.features, contigs=_renamed(annotation.features.contigs, aliases)),
+        steps=replace(annotation.steps, contigs=contigs),
     )
+
+
+def _renamed(contigs: tuple[str, ...], aliases: Mapping[str, str]) -> tuple[str, ...]:
+    back = {target: name for name, target in aliases.items()}
+    have = set(contigs)
+    return tuple(back[name] if name in back and back[name] not in have else name for name in contigs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +303,7 @@ class Job:
     quiet: bool
     command_line: str
     annotation_seconds: float
+    progress: Progress | None = None
 
     def check_header(self, path: str, header: AlignmentHeader) -> None:
         """Refuse alignments that have no contig in common with the annotation or the genome."""
@@ -269,13 +343,13 @@ class Job:
                 want_sites=self.plan is not None,
                 reference=self.reference,
                 on_header=on_header,
-                progress=lambda number, paired: say(_processed(number, paired)),
+                progress=lambda number, paired: say(processed(number, paired)),
                 warn=lambda text: say(f"Warning: {text}"),
                 record_sink=None if output is None else write,
             )
             if not self.quiet:
-                say(_processed(result.fragments, result.paired))
-            weighed = self._weigh(result, path, sample, say, bool(sinks)) if self.plan is not None else None
+                say(processed(result.fragments, result.paired))
+            weighed = self.weigh(result, path, sample, say, bool(sinks)) if self.plan is not None else None
             for sink in sinks:
                 sink.finish(None if weighed is None else weighed.read_weights)
         # Start sites are the only thing that grows with the reads: they go as soon as their file is done.
@@ -290,28 +364,16 @@ class Job:
             weighted=self.plan is not None,
         )
 
-    def _weigh(self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool) -> SampleBias:
+    def weigh(self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool) -> SampleBias:
         """Run the bias stage for one file."""
-        from counterbias.pipeline.bias import check_genome, contig_index, weigh_sample
-        from counterbias.pipeline.fitting import Context, suit
+        from counterbias.pipeline.bias import weigh_sample
+        from counterbias.pipeline.fitting import suit
 
-        plan, sites, features = self.plan, result.sites, self.annotation.features
+        plan, sites = self.plan, result.sites
         assert plan is not None
         assert sites is not None
-        check_genome(plan.genome, sites)
-        evidence, hint = self._strandedness(result, path)
-        context = Context(
-            sites=sites,
-            features=features,
-            contig_of=contig_index(features, sites.contigs),
-            genome=plan.genome,
-            kind=suit(plan.kind, sites, self.options.stranded, plan.manager),
-            sampling=plan.options.sampling,
-            seed=plan.options.seed,
-            threads=plan.options.threads,
-            cap=plan.options.cap,
-            manager=plan.manager,
-        )
+        evidence, hint = self.strandedness(result, path)
+        context = self.context(sites, suit(plan.kind, sites, self.options.stranded, plan.manager), sample)
         weighed = weigh_sample(
             context,
             result,
@@ -321,12 +383,39 @@ class Job:
             evidence=evidence,
             warnings=() if hint is None else (hint,),
             want_read_weights=tagged,
+            ends=plan.options.ends,
         )
         for line in weighed.warnings:
             say(f"Warning: {sample}: {line}")
         return weighed
 
-    def _strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:
+    def context(self, sites: StartSites, kind: Kind, sample: str) -> Context:
+        """Gather what the bias stages of one file need; refuse a genome that does not hold its start sites."""
+        from counterbias.pipeline.bias import check_genome, contig_index
+        from counterbias.pipeline.fitting import Context
+        from counterbias.pipeline.splicing import sample_splices
+
+        plan, features = self.plan, self.annotation.features
+        assert plan is not None
+        check_genome(plan.genome, sites)
+        return Context(
+            sites=sites,
+            features=features,
+            contig_of=contig_index(features, sites.contigs),
+            genome=plan.genome,
+            kind=kind,
+            sampling=plan.options.sampling,
+            seed=plan.options.seed,
+            threads=plan.options.threads,
+            cap=plan.options.cap,
+            manager=plan.manager,
+            splices=None if plan.transcripts is None else sample_splices(plan.transcripts, sites),
+            device=plan.options.device,
+            progress=_labelled(self.progress, sample),
+            passes=plan.options.passes,
+        )
+
+    def strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:
         """See whether ``--stranded`` fits: from the start sites, or by counting a suspicious file once more for the other strand."""
         from counterbias.evaluation.strandedness import StrandEvidence, strand_evidence, strandedness_hint
 
@@ -361,6 +450,13 @@ class Job:
         }
 
 
-def _processed(number: int, paired: bool) -> str:
+def _labelled(progress: Progress | None, sample: str) -> Progress | None:
+    """Put the sample's name before each stage."""
+    if progress is None:
+        return None
+    return lambda stage, done, total: progress(f"{sample}: {stage}", done, total)
+
+
+def processed(number: int, paired: bool) -> str:
     """Tell progress as htseq-count does."""
     return f"{number} alignment record{' pairs' if paired else 's'} processed."

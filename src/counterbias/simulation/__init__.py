@@ -1,7 +1,7 @@
 """Simulate genomes, annotations and reads with a known bias and a known abundance.
 
-The demo, the tests and the benchmarks use this one simulator. A sample is made in four steps, each of which takes what the
-former gave and a numpy Generator, so that the same seed gives the same bytes::
+``counterbias simulate``, the demo, the tests and the benchmarks use this one simulator. A sample is made in four steps, each of
+which takes what the former gave and a numpy Generator, so that the same seed gives the same bytes::
 
     genome = simulate_genome(rng, {"chr1": 2_000_000})
     genes = simulate_annotation(rng, genome.lengths, 100)
@@ -16,26 +16,41 @@ a corrected count has to find back is the abundance (:class:`Truth`).
 from __future__ import annotations
 
 from counterbias.simulation.bam import write_bam
-from counterbias.simulation.bias import PrimingBias, simulate_priming_bias
+from counterbias.simulation.bias import PrimingBias, ScoredBias, SequenceBias, simulate_priming_bias
+from counterbias.simulation.design import Study, StudyDesign, simulate_study
+from counterbias.simulation.fastq import write_fastq, write_transcripts
+from counterbias.simulation.fragments import FragmentModel
 from counterbias.simulation.genes import AnnotationDesign, GeneModels, simulate_abundance, simulate_annotation, write_gtf
 from counterbias.simulation.genome import Genome, simulate_genome, write_fasta
-from counterbias.simulation.reads import Library, Reads, Truth, simulate_reads, write_truth
+from counterbias.simulation.library import Library
+from counterbias.simulation.reads import Reads, simulate_reads
+from counterbias.simulation.truth import Starts, Truth, write_starts, write_truth
 
 __all__ = [
     "AnnotationDesign",
+    "FragmentModel",
     "GeneModels",
     "Genome",
     "Library",
     "PrimingBias",
     "Reads",
+    "ScoredBias",
+    "SequenceBias",
+    "Starts",
+    "Study",
+    "StudyDesign",
     "Truth",
     "simulate_abundance",
     "simulate_annotation",
     "simulate_genome",
     "simulate_priming_bias",
     "simulate_reads",
+    "simulate_study",
     "write_bam",
     "write_fasta",
+    "write_fastq",
     "write_gtf",
+    "write_starts",
+    "write_transcripts",
     "write_truth",
 ]

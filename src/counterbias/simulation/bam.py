@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
-import deflate
 import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.simulation.compression import BLOCK, write_blocks
 from counterbias.simulation.encoding import LEFT_IS_FIRST, encode_records, sort_keys
 from counterbias.simulation.files import replacing
 from counterbias.simulation.reads import Reads
 
-_BLOCK = 0xFF00
 _CHUNK = 40_000
-_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_NAME_START = np.frombuffer(b"SIM:1:FC:1:", dtype=np.uint8)
+#: What all names begin with.
+NAME_START = np.frombuffer(b"SIM:1:FC:1:", dtype=np.uint8)
 
 
 def write_bam(path: str | os.PathLike[str], reads: Reads, *, order: str = "name", level: int = 6, threads: int = 1) -> int:
@@ -33,17 +30,10 @@ def write_bam(path: str | os.PathLike[str], reads: Reads, *, order: str = "name"
     """
     if order not in ("name", "pos"):
         raise InputError(f"reads cannot be sorted by '{order}'", remedy="choose name or pos")
-    layout = _Layout(reads)
+    layout = Layout(reads)
     records = layout.order(order)
-    with replacing(path) as stream, ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[bytes]] = deque()
-        for block in _blocks(layout, records, _header(reads, order)):
-            pending.append(pool.submit(_compress, block, level))
-            while len(pending) > 4 * threads + 60:
-                stream.write(pending.popleft().result())
-        for future in pending:
-            stream.write(future.result())
-        stream.write(_EOF)
+    with replacing(path) as stream:
+        write_blocks(stream, _blocks(layout, records, _header(reads, order)), level=level, threads=threads)
     return len(records)
 
 
@@ -60,19 +50,19 @@ def _header(reads: Reads, order: str) -> bytes:
     return b"".join(parts)
 
 
-def _blocks(layout: _Layout, records: NDArray[np.int64], header: bytes) -> Iterator[bytes]:
+def _blocks(layout: Layout, records: NDArray[np.int64], header: bytes) -> Iterator[bytes]:
     """Give the uncompressed content of BGZF blocks: the header by itself, then whole records, as htslib cuts them."""
-    for start in range(0, len(header), _BLOCK):
-        yield header[start : start + _BLOCK]
+    for start in range(0, len(header), BLOCK):
+        yield header[start : start + BLOCK]
     kept = b""
     for first in range(0, len(records), _CHUNK):
         content, ends = layout.encode(records[first : first + _CHUNK])
         content, ends = kept + content, ends + len(kept)
         start = 0
-        while len(content) - start > _BLOCK:
+        while len(content) - start > BLOCK:
             # The last record end that fits; a record longer than a block is cut.
-            fitting = int(np.searchsorted(ends, start + _BLOCK, side="right")) - 1
-            end = int(ends[fitting]) if fitting >= 0 and ends[fitting] > start else start + _BLOCK
+            fitting = int(np.searchsorted(ends, start + BLOCK, side="right")) - 1
+            end = int(ends[fitting]) if fitting >= 0 and ends[fitting] > start else start + BLOCK
             yield content[start:end]
             start = end
         kept = content[start:]
@@ -80,23 +70,14 @@ def _blocks(layout: _Layout, records: NDArray[np.int64], header: bytes) -> Itera
         yield kept
 
 
-def _compress(content: bytes, level: int) -> bytes:
-    """Give one BGZF block (SAMv1 section 4.1)."""
-    packed = deflate.deflate_compress(content, level)
-    if len(packed) + 26 > 0x10000:
-        packed = deflate.deflate_compress(content, 0)
-    head = struct.pack("<4BI2BH2B2H", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(packed) + 25)
-    return head + bytes(packed) + struct.pack("<2I", deflate.crc32(content), len(content))
-
-
-class _Layout:
+class Layout:
     """Arrays in the form that the compiled loops take, and buffers for them."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, *, chunk: int = _CHUNK) -> None:
         genes, library = reads.genes, reads.library
         self.paired, self.read_length, self.error_rate, self.seed = (
             library.paired,
-            library.read_length,
+            library.aligned_length,
             library.error_rate,
             reads.seed,
         )
@@ -110,7 +91,7 @@ class _Layout:
         self.rows = (reads.name, reads.transcript, reads.start, reads.length, reads.bits, reads.hits)
         # Fixed part, name, read, tags; and 4 bytes for each of at most 2 × bases + 1 CIGAR operations.
         longest = 36 + 40 + 2 * self.read_length + 32 + 8 * min(self.read_length, int(np.diff(self.exon_offsets).max(initial=1)))
-        self.buffer = np.empty(_CHUNK * longest, dtype=np.uint8)
+        self.buffer = np.empty(chunk * longest, dtype=np.uint8)
 
     def order(self, order: str) -> NDArray[np.int64]:
         """Give the records in the order of the file: row × 2 + side (0 left, 1 right)."""
@@ -140,6 +121,6 @@ class _Layout:
         size = encode_records(
             records, name, transcript, start, length, bits, hits, self.read_length, self.paired, self.error_rate, self.seed,
             self.contig, self.contig_offsets, self.bases, self.exon_offsets, self.exon_start, self.exon_left,
-            self.exon_length, _NAME_START, self.buffer, ends,
+            self.exon_length, NAME_START, self.buffer, ends,
         )  # fmt: skip
         return self.buffer[:size].tobytes(), ends

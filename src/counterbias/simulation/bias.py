@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,49 @@ from counterbias.simulation.kernels import bias_along
 #: as in libraries primed with random hexamers.
 _PROFILE = dict(zip(range(-4, 9), (0.10, 0.15, 0.25, 0.35, 0.70, 0.75, 0.60, 0.50, 0.55, 0.45, 0.30, 0.20, 0.12), strict=True))
 _NEIGHBOURS = ((-1, 0), (0, 1), (1, 2), (2, 3), (4, 5), (1, 4))
+
+
+class SequenceBias(Protocol):
+    """What the simulator asks of a bias."""
+
+    @property
+    def window(self) -> Window:
+        """The bases that matter."""
+        ...
+
+    def along(self, sequence: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give exp(log bias) of reads starting at each position: on the sequence's strand, and on the other one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBias:
+    """A bias that any function of windows gives, such as a fitted model's log_bias.
+
+    Args:
+        window: the bases that matter.
+        score: uint8 (n, width), 0-3 = A, C, G, T → log bias, float64 (n,), nats. It must allow calls from several threads.
+        strength: factor on the log bias.
+    """
+
+    window: Window
+    score: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+    strength: float = 1.0
+
+    def along(self, sequence: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give exp(log bias) on both strands; 1 where a window holds an unknown base or leaves the sequence."""
+        strands = []
+        opposite = np.where(sequence < 4, 3 - sequence, 4).astype(np.uint8)[::-1]
+        for bases in (sequence, opposite):
+            padded = np.pad(bases, (self.window.upstream, self.window.downstream), constant_values=4)
+            strands.append(np.lib.stride_tricks.sliding_window_view(padded, self.window.width))
+        contexts = np.concatenate(strands)
+        valid = (contexts < 4).all(axis=1)
+        log_bias = np.zeros(len(contexts))
+        if valid.any():
+            log_bias[valid] = self.strength * np.asarray(self.score(np.ascontiguousarray(contexts[valid])), dtype=np.float64)
+        bias = np.exp(log_bias)
+        return bias[: len(sequence)].copy(), bias[len(sequence) :][::-1].copy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numba import njit
 from counterbias.simulation.kernels import mix, uniform
 
 #: Bits of a fragment.
-LEFT_IS_FIRST, SECONDARY, LEFT_UNMAPPED, RIGHT_UNMAPPED = 1, 2, 4, 8
+LEFT_IS_FIRST, SECONDARY, LEFT_UNMAPPED, RIGHT_UNMAPPED, DUPLICATE = 1, 2, 4, 8, 16
 #: Record names are ``SIM:1:FC:1:TILE:X:Y``; so many fragments share a tile.
 PER_TILE = 40_000
 
@@ -122,13 +122,102 @@ def _put_qualities(buffer, at, length, seed):
     return at + length
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _seed_of(seed, name, secondary, side):
+    """Give the seed of one read's qualities and errors."""
+    return mix(seed, np.uint64(4 * np.int64(name) + 2 * secondary + side) + np.uint64(1) << np.uint64(20))
+
+
+@njit(cache=True, nogil=True)
+def _put_unmapped(sequence, bases, origin, name, side, read_length):
+    """Fill in what an aligner could not place: scattered bases of the genome."""
+    for base in range(read_length):
+        sequence[base] = bases[(origin + 7 * base + name * 13 + side * 101) % len(bases)]
+
+
+@njit(cache=True, nogil=True)
+def _substitute(sequence, read_length, error_rate, read_seed):
+    """Exchange bases at the rate of errors; give the number of bases that differ from the genome's (an N always does)."""
+    mismatches = 0
+    for base in range(read_length):
+        mismatches += sequence[base] > 3
+    if error_rate <= 0.0:
+        return mismatches
+    base, counter = 0, np.uint64(1) << np.uint64(32)
+    while True:
+        base += np.int64(np.log(1.0 - uniform(read_seed, counter)) / np.log(1.0 - error_rate))
+        if base >= read_length:
+            return mismatches
+        if sequence[base] < 4:
+            shift = 1 + np.int64(mix(read_seed, counter + np.uint64(1)) >> np.uint64(8)) % 3
+            sequence[base] = (sequence[base] + shift) & 3
+            mismatches += 1
+        base += 1
+        counter += np.uint64(2)
+
+
+@njit(cache=True, nogil=True)
+def encode_fastq(
+    rows, read, name, transcript, start, length, bits, read_length, error_rate, seed, contig, contig_offsets, bases, exon_offsets,
+    exon_start, exon_left, exon_length, name_start, buffer,
+):  # fmt: skip
+    """Write read 1 (``read`` 0) or read 2 of primary rows as FASTQ, as sequenced, into ``buffer``; give the number of bytes."""
+    letters = np.array([65, 67, 71, 84, 78], dtype=np.uint8)
+    sequence, qualities = np.empty(read_length, dtype=np.uint8), np.empty(read_length, dtype=np.uint8)
+    at = 0
+    for number in range(len(rows)):
+        row = rows[number]
+        kind = np.int64(bits[row])
+        side = 0 if (kind & LEFT_IS_FIRST != 0) == (read == 0) else 1
+        unmapped = kind & (RIGHT_UNMAPPED if side else LEFT_UNMAPPED) != 0
+        first_exon, last_exon = exon_offsets[transcript[row]], exon_offsets[transcript[row] + 1]
+        read_start = contig_offsets[contig[transcript[row]]]
+        read_seed = _seed_of(seed, name[row], False, side)
+        if unmapped:
+            _put_unmapped(sequence, bases, read_start + exon_start[first_exon], name[row], side, read_length)
+        else:
+            offset = np.int64(start[row]) + (length[row] - read_length if side else 0)
+            exon = _exon_of(exon_left, first_exon, last_exon, offset)
+            for base in range(read_length):
+                if offset - exon_left[exon] >= exon_length[exon]:
+                    exon += 1
+                sequence[base] = bases[read_start + exon_start[exon] + offset - exon_left[exon]]
+                offset += 1
+            _substitute(sequence, read_length, error_rate, read_seed)
+        _put_qualities(qualities, 0, read_length, read_seed)
+        buffer[at] = 64  # @
+        at = _put_name(buffer, at + 1, name_start, np.int64(name[row]), seed)
+        buffer[at - 1] = 10
+        reverse = side == 1 and not unmapped
+        for base in range(read_length):
+            code = np.int64(sequence[read_length - 1 - base]) if reverse else np.int64(sequence[base])
+            buffer[at + base] = letters[3 - code] if reverse and code < 4 else letters[code]
+        at += read_length
+        buffer[at], buffer[at + 1], buffer[at + 2] = 10, 43, 10
+        at += 3
+        for base in range(read_length):
+            buffer[at + base] = 33 + (qualities[read_length - 1 - base] if reverse else qualities[base])
+        at += read_length
+        buffer[at] = 10
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def start_positions(transcript, offset, exon_offsets, exon_start, exon_left, positions):
+    """Give the position on the contig of each offset along a transcript."""
+    for row in range(len(offset)):
+        exon = _exon_of(exon_left, exon_offsets[transcript[row]], exon_offsets[transcript[row] + 1], offset[row])
+        positions[row] = exon_start[exon] + offset[row] - exon_left[exon]
+
+
 @njit(cache=True, nogil=True)
 def encode_records(
     records, name, transcript, start, length, bits, hits, read_length, paired, error_rate, seed, contig, contig_offsets,
     bases, exon_offsets, exon_start, exon_left, exon_length, name_start, buffer, ends,
 ):  # fmt: skip
     """Write records into ``buffer``; fill ``ends`` and give the number of bytes."""
-    codes = np.array([1, 2, 4, 8], dtype=np.uint8)
+    codes = np.array([1, 2, 4, 8, 15], dtype=np.uint8)
     sequence = np.empty(read_length + 1, dtype=np.uint8)
     at = 0
     for number in range(len(records)):
@@ -175,6 +264,8 @@ def encode_records(
             flag |= 16
         if secondary:
             flag |= 256
+        if kind & DUPLICATE:
+            flag |= 1024
         if not paired:
             mate, mate_contig = -1, -1
 
@@ -185,10 +276,7 @@ def encode_records(
         operations, position, left, taken = 0, own, read_length, 0
         read_start = contig_offsets[max(0, chromosome)]
         if unmapped:
-            # What an aligner could not place: the fragment's own sequence reversed, which maps nowhere.
-            origin = contig_offsets[contig[transcript[row]]] + exon_start[first_exon]
-            for base in range(read_length):
-                sequence[base] = bases[(origin + 7 * base + name[row] * 13 + side * 101) % len(bases)]
+            _put_unmapped(sequence, bases, contig_offsets[contig[transcript[row]]] + exon_start[first_exon], name[row], side, read_length)
         else:
             while left > 0:
                 inside = offset - exon_left[exon]
@@ -207,19 +295,8 @@ def encode_records(
                 offset += size
                 exon += 1
 
-        read_seed = mix(seed, np.uint64(4 * np.int64(name[row]) + 2 * secondary + side) + np.uint64(1) << np.uint64(20))
-        mismatches = 0
-        if error_rate > 0.0 and not unmapped:
-            base, counter = 0, np.uint64(1) << np.uint64(32)
-            while True:
-                base += np.int64(np.log(1.0 - uniform(read_seed, counter)) / np.log(1.0 - error_rate))
-                if base >= read_length:
-                    break
-                shift = 1 + np.int64(mix(read_seed, counter + np.uint64(1)) >> np.uint64(8)) % 3
-                sequence[base] = (sequence[base] + shift) & 3
-                mismatches += 1
-                base += 1
-                counter += np.uint64(2)
+        read_seed = _seed_of(seed, name[row], secondary, side)
+        mismatches = 0 if unmapped else _substitute(sequence, read_length, error_rate, read_seed)
 
         shown = 0 if secondary else read_length  # secondary alignments have no sequence of their own: '*'
         if not secondary:

@@ -15,7 +15,7 @@ from counterbias.errors import InputError
 from counterbias.simulation.files import replacing
 from counterbias.simulation.kernels import draw_seed, fill_bases
 
-_LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
+_LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _LINE = 60
 #: GC contents from which isochores take theirs.
 _GC_LEVELS = np.linspace(0.34, 0.62, 15)
@@ -28,7 +28,7 @@ class Genome:
     Args:
         names: contig names.
         offsets: int64 (contigs + 1,): contig ``c`` is ``bases[offsets[c]:offsets[c + 1]]``.
-        bases: uint8, 0-3 = A, C, G, T.
+        bases: uint8, 0-3 = A, C, G, T; 4 = N, which only genomes of a user have.
     """
 
     names: tuple[str, ...]
@@ -87,12 +87,12 @@ def write_fasta(path: str | os.PathLike[str], genome: Genome) -> None:
         for number, (name, length) in enumerate(genome.lengths.items()):
             stream.write(f">{name}\n".encode())
             rows.append(f"{name}\t{length}\t{stream.tell()}\t{_LINE}\t{_LINE + 1}\n")
-            _write_sequence(stream, genome.contig(number))
+            write_sequence(stream, genome.contig(number))
     with replacing(path.with_name(path.name + ".fai")) as stream:
         stream.write("".join(rows).encode())
 
 
-def _write_sequence(stream: BinaryIO, bases: NDArray[np.uint8]) -> None:
+def write_sequence(stream: BinaryIO, bases: NDArray[np.uint8]) -> None:
     """Write lines of bases."""
     letters = _LETTERS[bases]
     whole = len(letters) // _LINE * _LINE

@@ -77,20 +77,34 @@ def bias_along(padded, flank, weights, pair_columns, pair_weights, upstream, for
 
 
 @njit(cache=True, nogil=True)
-def sample_fragments(left, right, probabilities, cumulative, biased, work, seed, first, start, length):
+def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
+    """Weigh a fragment by all but its left end."""
+    value = probabilities[size] * right[i + size - 1]
+    if len(gc_factors) > 0:
+        value *= gc_factors[np.int64((gc_before[i + size] - gc_before[i]) * per_base[size] + 0.5)]
+    return value
+
+
+@njit(cache=True, nogil=True)
+def sample_fragments(left, right, probabilities, cumulative, shortest, biased, gc_before, gc_factors, seed, first, start, length):
     """Draw ``len(start)`` fragments of one transcript and give the sum of the weights of all its fragments.
 
-    A fragment at ``i`` of length ``size`` weighs left[i] × probabilities[size] × right[i + size - 1].
+    A fragment at ``i`` of length ``size`` weighs left[i] × probabilities[size] × right[i + size - 1] × the factor of its GC
+    content (``gc_before``: G and C before each base; ``gc_factors`` is empty without such an effect).
     """
     bases = len(left)
     longest = len(probabilities) - 1
+    work = np.empty(bases)
+    per_base = np.zeros(longest + 1)
+    for size in range(1, longest + 1):
+        per_base[size] = (len(gc_factors) - 1) / size
     total = 0.0
     for i in range(bases):
         room = min(longest, bases - i)
         if biased:
             inner = 0.0
-            for size in range(1, room + 1):
-                inner += probabilities[size] * right[i + size - 1]
+            for size in range(shortest, room + 1):
+                inner += _weight(i, size, probabilities, right, gc_before, gc_factors, per_base)
             total += left[i] * inner
         else:
             total += cumulative[room]
@@ -103,10 +117,10 @@ def sample_fragments(left, right, probabilities, cumulative, biased, work, seed,
         if biased:
             wanted = number * (work[i] - (work[i - 1] if i > 0 else 0.0)) / left[i]
             chosen, reached = 0, 0.0
-            for size in range(1, room + 1):
+            for size in range(shortest, room + 1):
                 if probabilities[size] > 0.0:
                     chosen = size
-                    reached += probabilities[size] * right[i + size - 1]
+                    reached += _weight(i, size, probabilities, right, gc_before, gc_factors, per_base)
                     if reached > wanted:
                         break
         else:

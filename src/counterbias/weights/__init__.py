@@ -4,7 +4,7 @@ In come log biases of held-out windows and of start sites; out go a calibration,
 order is the only safe one: a model is judged on held-out windows before a single read is weighed.
 """
 
-from counterbias.weights.calibration import GAIN_BLOCK, UNUSED, Calibration, best_slope, calibrate
+from counterbias.weights.calibration import GAIN_BLOCK, UNUSED, Calibration, best_slope, calibrate, mean_over_blocks, start_gains
 from counterbias.weights.fragments import CAP, FragmentWeights, LogBiasOf, Scale, fragment_weights, weighted_counts
 from counterbias.weights.lengths import BiasOf, FragmentLengths, effective_lengths, fragment_lengths
 
@@ -23,5 +23,7 @@ __all__ = [
     "effective_lengths",
     "fragment_lengths",
     "fragment_weights",
+    "mean_over_blocks",
+    "start_gains",
     "weighted_counts",
 ]

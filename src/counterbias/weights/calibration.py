@@ -76,7 +76,7 @@ def calibrate(
     """
     paired = np.bincount(origin, minlength=len(foreground)) > 0
     starts = int(paired.sum())
-    gain, error = _conditional_gain(foreground, background, foreground_weight, origin, block)
+    gain, error = mean_over_blocks(start_gains(foreground, background, origin), foreground_weight, block)
     groups = len(np.unique(block[paired]))
     if gate and groups < MIN_GROUPS:
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
@@ -120,23 +120,24 @@ def best_slope(
     return low
 
 
-def _conditional_gain(
-    foreground: NDArray[np.float64],
-    background: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    origin: NDArray[np.int64],
-    block: NDArray[np.int64],
-) -> tuple[float, float]:
-    """Give the weighted mean gain in bits and its standard error over blocks (ratio of sums, linearised)."""
+def start_gains(
+    foreground: NDArray[np.float64], background: NDArray[np.float64], origin: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Give each start's gain in bits among its own background windows, float64 (n,); NaN for starts without any."""
     size = len(foreground)
     rivals = np.bincount(origin, minlength=size)
-    rows = np.flatnonzero(rivals > 0)
-    if not len(rows):
-        return math.nan, math.nan
     top = foreground.copy()
     np.maximum.at(top, origin, background)
     others = np.bincount(origin, weights=np.exp(background - top[origin]), minlength=size)
     bits = (foreground - top - np.log((np.exp(foreground - top) + others) / (1 + rivals))) / math.log(2)
+    return np.asarray(np.where(rivals > 0, bits, np.nan))
+
+
+def mean_over_blocks(bits: NDArray[np.float64], weight: NDArray[np.float64], block: NDArray[np.int64]) -> tuple[float, float]:
+    """Give the weighted mean of what is not NaN, and its standard error over blocks (ratio of sums, linearised)."""
+    rows = np.flatnonzero(~np.isnan(bits))
+    if not len(rows):
+        return math.nan, math.nan
     _, group = np.unique(block[rows], return_inverse=True)
     above = np.bincount(group, weights=bits[rows] * weight[rows])
     below = np.bincount(group, weights=weight[rows])

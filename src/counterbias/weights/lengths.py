@@ -7,16 +7,17 @@ every position of the feature counts, not only those where a read was seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import PRESENT, REVERSE, Features, Positions, StartSites
+from counterbias.records import PRESENT, REVERSE, Features, StartSites, Stretches
 
-#: Positions scored at a time.
-BATCH = 1 << 20
+#: Positions that a thread measures at a time: what it holds of them stays in a fast cache.
+BATCH = 1 << 16
 #: Representative fragment lengths kept.
 MOST_LENGTHS = 16
 #: Fragments looked at for the fragment lengths.
@@ -27,8 +28,9 @@ PRIOR_PLACEMENTS = 100.0
 
 _STRIDE = 1 << 40
 
-#: Gives the calibrated log bias of positions as starts of reads of one end (0 or 1), nats, NaN where there is none.
-BiasOf = Callable[[Positions, int], NDArray[np.float64]]
+#: Gives the calibrated log bias of all positions of stretches, row after row in genome order, as starts of reads of one end (0 or 1):
+#: float64 (positions,), nats, NaN where there is none, as for all of contig -1. It may be called from several threads at once.
+BiasOf = Callable[[Stretches, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,21 @@ class FragmentLengths:
         length: int64 (k,), ascending. probability: float64 (k,), sums to 1.
         fragments: number of fragments they come from.
         mean: mean length, bases.
+        classes: int64 (c, 2), equally probable classes of lengths, each from its first to its last one, within which all lengths are
+            taken as equally probable; None where ``length`` and ``probability`` are the whole distribution.
     """
 
     length: NDArray[np.int64]
     probability: NDArray[np.float64]
     fragments: int
     mean: float
+    classes: NDArray[np.int64] | None = None
+
+    def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Give the first and last length of each class, and its probability."""
+        if self.classes is None:
+            return self.length, self.length, self.probability
+        return self.classes[:, 0].copy(), self.classes[:, 1].copy(), np.full(len(self.classes), 1 / len(self.classes))
 
 
 def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[np.int64]) -> FragmentLengths | None:
@@ -74,7 +85,9 @@ def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[n
     kept = length[low:high]
     middle = (np.arange(MOST_LENGTHS) + 0.5) / MOST_LENGTHS
     values, counts = np.unique(kept[(middle * len(kept)).astype(np.int64)], return_counts=True)
-    return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), float(kept.mean()))
+    edges = np.linspace(0, len(kept), MOST_LENGTHS + 1).astype(np.int64)
+    classes = np.stack((kept[edges[:-1]], kept[edges[1:] - 1]), axis=1).astype(np.int64)
+    return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), float(kept.mean()), classes)
 
 
 def _spliced(
@@ -110,6 +123,8 @@ def effective_lengths(
     stranded: str = "no",
     fragments: FragmentLengths | None = None,
     only: NDArray[np.bool_] | None = None,
+    ends: str = "both",
+    threads: int = 1,
 ) -> NDArray[np.float64]:
     """Give each feature's effective length, float64 (n,), bases; the plain length for an unbiased sample.
 
@@ -119,21 +134,37 @@ def effective_lengths(
     so that features hardly longer than a fragment do not hang on a handful of places. b is 1 where there is no log bias (N,
     off the contig, contig missing).
 
+    ``ends``: with ``first`` only read 1 of a pair is biased; its mate gives the places where the fragment fits. In unstranded
+    libraries read 1 is the left or the right one in half of the fragments each.
+
     ``stranded``: htseq-count's ``yes``, ``no`` or ``reverse``. ``only``: features to measure; the others get their length.
-    ``contig_of``: per contig of ``features`` its index for ``bias_of``, or -1.
+    ``contig_of``: per contig of ``features`` its index for ``bias_of``, or -1. ``threads``: batches of features measured at the same time.
     """
     lengths = features.lengths
     result = lengths.astype(np.float64)
     mapped = np.asarray(contig_of)[features.block_contig]
-    for chosen in _batches(features, lengths, only):
-        blocks, per_feature = _blocks_of(features, chosen)
-        forward, backward = _two_strands(features, mapped, blocks, bias_of, stranded, fragments is not None)
+
+    def measure(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        blocks, per_feature = _blocks_of(features, chosen), lengths[chosen]
+        forward, backward = _two_strands(features, mapped, blocks, bias_of, stranded, "" if fragments is None else ends)
         offsets = np.concatenate(([0], np.cumsum(per_feature))).astype(np.int64)
         if fragments is None:
-            result[chosen] = np.add.reduceat((forward + backward) / 2, offsets[:-1])
-        else:
-            share = _pair_means(offsets, forward, backward, fragments.length, fragments.probability, PRIOR_PLACEMENTS)
-            result[chosen] = share * lengths[chosen]
+            return np.asarray(np.add.reduceat((forward + backward) / 2, offsets[:-1]))
+        sides = [(forward, backward)]
+        if ends == "first":
+            nothing = np.ones(len(forward))
+            sides = [(forward, nothing), (nothing, backward)] if stranded == "no" else sides
+        shares = [_pair_means(offsets, *side, *fragments.spans(), PRIOR_PLACEMENTS) for side in sides]
+        return np.asarray(np.mean(shares, axis=0) * per_feature)
+
+    batches = list(_batches(features, lengths, only))
+    if threads <= 1:
+        found = list(map(measure, batches))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(measure, batches))
+    for chosen, values in zip(batches, found, strict=True):
+        result[chosen] = values
     return result
 
 
@@ -147,11 +178,11 @@ def _batches(features: Features, lengths: NDArray[np.int64], only: NDArray[np.bo
         yield wanted[batch == number]
 
 
-def _blocks_of(features: Features, chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List the block rows of features, in order, and the bases per feature."""
-    first, count = features.block_offsets[chosen], np.diff(features.block_offsets)[chosen]
-    rows = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
-    return rows, features.lengths[chosen]
+def _blocks_of(features: Features, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """List the block rows of features, in order."""
+    first = features.block_offsets[chosen]
+    count = features.block_offsets[chosen + 1] - first
+    return np.asarray(np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum()))
 
 
 def _two_strands(
@@ -160,65 +191,75 @@ def _two_strands(
     blocks: NDArray[np.int64],
     bias_of: BiasOf,
     stranded: str,
-    paired: bool,
+    paired: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give b of reads on the + and on the - strand at every position; both the same for stranded single-end data.
 
     Which end's model applies: read 1 of a ``yes`` library lies on the feature's strand, read 2 on the other; ``reverse`` is
-    the opposite; otherwise read 1 (single-end) or either (pooled, end 0) may lie on both.
+    the opposite; otherwise read 1 (single-end) or either (pooled, end 0) may lie on both. ``paired``: nothing for single-end, ``both``, or
+    ``first``, where the second read of a pair has no bias.
     """
-    length = features.block_end[blocks] - features.block_start[blocks]
-    block = np.repeat(blocks, length)
-    within = np.arange(len(block)) - np.repeat(np.cumsum(length) - length, length)
-    contig, position = mapped[block].astype(np.int32), features.block_start[block] + within
+    contig, start, end = mapped[blocks].astype(np.int32), features.block_start[blocks], features.block_end[blocks]
+
+    def bias(strand: NDArray[np.uint8], number: int) -> NDArray[np.float64]:
+        return _bias(bias_of, Stretches(contig, start, end, strand), number)
+
     if stranded == "no":
-        return _bias(bias_of, contig, position, 0, 0), _bias(bias_of, contig, position, 1, 0)
-    own = features.block_strand[block].astype(np.uint8)
+        nowhere = np.zeros(len(blocks), np.uint8)
+        return bias(nowhere, 0), bias(nowhere + np.uint8(1), 0)
+    own = features.block_strand[blocks].astype(np.uint8)
     read_one = own if stranded == "yes" else 1 - own
     read_one = np.where(own > 1, 0, read_one).astype(np.uint8)
-    sense = _bias(bias_of, contig, position, read_one, 0)
+    sense = bias(read_one, 0)
     if not paired:
         return sense, sense
-    other = _bias(bias_of, contig, position, (1 - read_one).astype(np.uint8), 1)
-    return np.where(read_one == 0, sense, other), np.where(read_one == 0, other, sense)
+    other = np.ones(len(sense)) if paired == "first" else bias((1 - read_one).astype(np.uint8), 1)
+    forward = np.repeat(read_one == 0, end - start)
+    return np.where(forward, sense, other), np.where(forward, other, sense)
 
 
-def _bias(
-    bias_of: BiasOf, contig: NDArray[np.int32], position: NDArray[np.int64], strand: int | NDArray[np.uint8], end: int
-) -> NDArray[np.float64]:
+def _bias(bias_of: BiasOf, stretches: Stretches, end: int) -> NDArray[np.float64]:
     """Give b, 1 where there is no log bias."""
-    known = contig >= 0
-    strands = np.broadcast_to(np.asarray(strand, np.uint8), len(contig))
-    weight = np.broadcast_to(np.float64(1.0), len(contig))
-    b = np.ones(len(contig))
-    if known.all():
-        log_bias = bias_of(Positions(contig, position, strands, weight), end)
-    else:
-        log_bias = np.full(len(contig), np.nan)
-        log_bias[known] = bias_of(Positions(contig[known], position[known], strands[known], weight[known]), end)
-    np.exp(log_bias, out=b, where=~np.isnan(log_bias))
+    b = np.exp(bias_of(stretches, end))
+    b[np.isnan(b)] = 1.0
     return b
 
 
 @njit(cache=True, nogil=True)
-def _pair_means(offsets, left, right, length, probability, prior):  # type: ignore[no-untyped-def]
-    """Give, per feature, the mean of b_left · b_right over all places of fragments; 1 for no bias."""
+def _pair_means(offsets, left, right, shortest, longest, probability, prior):  # type: ignore[no-untyped-def]
+    """Give, per feature, the mean of b_left · b_right over all places of fragments; 1 for no bias.
+
+    All lengths of a class are covered: sums of b_right over the places where such fragments end are differences of running sums.
+    """
     out = np.ones(len(offsets) - 1)
     for f in range(len(offsets) - 1):
         first, n = offsets[f], offsets[f + 1] - offsets[f]
-        sum_left, sum_right = 0.0, 0.0
-        for i in range(first, first + n):
-            sum_left += left[i]
-            sum_right += right[i]
-        total, places = prior * (sum_left / n) * (sum_right / n), prior
-        for k in range(len(length)):
-            reach = length[k] - 1
-            if reach >= n:
+        sum_left = 0.0
+        upto = np.zeros(n + 1)
+        for i in range(n):
+            sum_left += left[first + i]
+            upto[i + 1] = upto[i] + right[first + i]
+        total, places = prior * (sum_left / n) * (upto[n] / n), prior
+        for k in range(len(shortest)):
+            if shortest[k] > n:
                 break
-            dot = 0.0
-            for i in range(first, first + n - reach):
-                dot += left[i] * right[i + reach]
-            total += probability[k] * dot
-            places += probability[k] * (n - reach)
+            near, far = shortest[k] - 1, longest[k]
+            # Four sums, since each addition waits for the one before it; a fixed order, since the results are to be the same everywhere.
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            whole = max(n - far + 1, 0) // 4 * 4
+            starts, sooner, later = left[first : first + whole], upto[near : near + whole], upto[far : far + whole]
+            for i in range(0, whole, 4):
+                a += starts[i] * (later[i] - sooner[i])
+                b += starts[i + 1] * (later[i + 1] - sooner[i + 1])
+                c += starts[i + 2] * (later[i + 2] - sooner[i + 2])
+                d += starts[i + 3] * (later[i + 3] - sooner[i + 3])
+            fitting = whole * (far - near)
+            for i in range(whole, n - near):
+                beyond = min(i + far, n)
+                a += left[first + i] * (upto[beyond] - upto[i + near])
+                fitting += beyond - (i + near)
+            each = probability[k] / (longest[k] - shortest[k] + 1)
+            total += each * ((a + b) + (c + d))
+            places += each * fitting
         out[f] = total / places
     return out

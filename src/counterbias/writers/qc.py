@@ -95,7 +95,7 @@ def _fill(tree: Tree, given: Any, path: str) -> dict[str, Any]:
         elif isinstance(kind, list):
             filled[name] = [_fill(kind[0], entry, f"{path}{name}[].") for entry in value or ()]
         else:
-            filled[name] = _plain(value)
+            filled[name] = plain(value)
     return filled
 
 
@@ -116,16 +116,16 @@ def _check(tree: Tree, value: Any, path: str) -> None:
             raise ValueError(f"{place}: {str(entry)[:60]!r} is not of kind {kind}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn numpy values, tuples and mappings into what JSON knows; non-finite numbers become None."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return float(f"{value:.8g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
+        return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, Sequence):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     raise ValueError(f"a {type(value).__name__} cannot be written as JSON")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes some.
-TAG, VERSION = "counterbias_schema", (1, 0)
+TAG, VERSION = "counterbias_schema", (1, 1)
 
 
 class Key(NamedTuple):
@@ -44,6 +44,9 @@ _GENERAL = (
     Key("counting.not_unique", "integer", "`__alignment_not_unique`"),
     Key("counting.features", "integer", "features in the annotation"),
     Key("counting.features_with_reads", "integer", "features with a count above zero"),
+    Key("contigs.annotation", "integer", "contigs that have features"),
+    Key("contigs.unmatched", "texts", "of these, contigs that the alignments' header lacks; the first 20 names"),
+    Key("contigs.unmatched_features", "integer", "features on such contigs only; no read can be assigned to them"),
     Key("strandedness.sense", "integer", "fragments with read 1 on the feature's strand; null where it was not looked at"),
     Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
     Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"),
@@ -108,6 +111,9 @@ _END = (
     Key("ends[].signature.outside", "number", "share of it that lies outside the window"),
     Key("ends[].signature.upstream", "integer", "upstream bases of the window that would hold it"),
     Key("ends[].signature.downstream", "integer", "downstream bases of the window that would hold it"),
+    Key("ends[].signature.offsets", "integers", "offsets that were looked at, −40 to +40"),
+    Key("ends[].signature.profile", "numbers", "symmetrised KL between starts and background at these offsets, bits, not held out"),
+    Key("ends[].signature.noise", "number", "what two samples of one distribution show per offset at these numbers"),
     Key("ends[].calibration.applied", "boolean", "whether the model is used; with false all weights are 1"),
     Key("ends[].calibration.reason", "text", "why it is not used"),
     Key("ends[].calibration.slope", "number", "what the log bias was multiplied by"),
@@ -169,7 +175,12 @@ _RESULT = (
         )
     ),
     Key("warnings", "texts", "the warnings given, one text each"),
-    Key("run.seconds", "object", "stage → wall time in seconds (the only block that differs between equal runs)"),
+    Key(
+        "run.seconds",
+        "object",
+        "stage → wall time in seconds (the only block that differs between equal runs); "
+        "with several threads `evaluation` goes on beside the stages after it",
+    ),
     Key("run.threads", "integer", "threads"),
     Key("run.fragments_per_second", "number", "fragments counted per second of the counting pass"),
     Key("run.windows_per_second", "number", "windows scored per second"),

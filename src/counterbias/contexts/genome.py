@@ -1,9 +1,4 @@
-"""Positions → windows of bases: the only place that reads genomes.
-
-A :class:`Genome` gives contigs as codes 0-3 = A, C, G, T and 4 for all else. :func:`extract` and :func:`iterate_contexts` cut
-windows out of them on the read's strand, contig by contig, so that one contig in memory is enough. A window that holds an N or
-leaves the contig is marked as not valid; bases are never made up.
-"""
+"""FASTA files, plain or compressed, and the names that alignments have for their contigs."""
 
 from __future__ import annotations
 
@@ -16,54 +11,18 @@ import warnings
 import weakref
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.contexts.pages import Entry, Pages
 from counterbias.errors import InputError
-from counterbias.records import Positions, Window
 
-#: Bytes of decoded contigs that a genome keeps; the latest contig stays whatever its size.
+#: Bytes of decoded pages that a genome keeps; those of the latest contig stay, however many.
 CACHE_BYTES = 1 << 28
-
-#: Code of everything that is not A, C, G, T or U.
-UNKNOWN = 4
-
-_CODES = np.full(256, UNKNOWN, dtype=np.uint8)
-for _letters, _code in ((b"Aa", 0), (b"Cc", 1), (b"Gg", 2), (b"TtUu", 3)):
-    _CODES[list(_letters)] = _code
-
-_READ_BYTES = 1 << 24
-_REMEDY_INDEX = "delete the .fai file, so that it is made anew"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Where a contig lies in the file: bases, offset of the first, bases per line, bytes per line."""
-
-    length: int
-    offset: int
-    bases: int
-    width: int
-
-    @property
-    def end(self) -> int:
-        """Offset after the contig's last base."""
-        if not self.length:
-            return self.offset
-        return self.offset + (self.length - 1) // self.bases * self.width + (self.length - 1) % self.bases + 1
-
-
-class CodesByContig(Protocol):
-    """What windows are cut from: a genome, or anything else with this method."""
-
-    def codes(self, contig: str) -> NDArray[np.uint8]:
-        """Give a contig's codes, uint8 (length,)."""
 
 
 class Genome:
@@ -75,7 +34,7 @@ class Genome:
     Args:
         path: the FASTA file.
         aliases: name used by the alignments → name in the FASTA file.
-        cache_bytes: how many bytes of contigs to keep; the contig used last is kept in any case.
+        cache_bytes: how many bytes of decoded pages to keep; those of the contig used last are kept in any case.
 
     Raises InputError for a file that is missing, not FASTA, damaged, or has two contigs of one name. Threads may share one.
     """
@@ -87,7 +46,7 @@ class Genome:
         self.aliases = dict(aliases or {})
         self.cache_bytes = cache_bytes
         self._lock = threading.Lock()
-        self._cache: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._cache: OrderedDict[str, Pages] = OrderedDict()
         self._file, self._entries = _open(self.path)
         self._close = weakref.finalize(self, os.close, self._file)
         for name, target in self.aliases.items():
@@ -119,19 +78,43 @@ class Genome:
 
     def codes(self, contig: str) -> NDArray[np.uint8]:
         """Give a contig as uint8 (length,), read-only: 0-3 = A, C, G, T in either case (U is T), 4 = anything else."""
+        name, pages = self._take(contig)
+        pages.ensure_all()
+        self._make_room(name)
+        return pages.codes
+
+    def codes_within(
+        self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0
+    ) -> NDArray[np.uint8]:
+        """Give a contig as :meth:`codes` does, but only with what lies in some intervals; elsewhere the array may hold anything.
+
+        Intervals are int64 (n,), 0-based and half open, each longer by ``before`` and ``after`` bases; they may leave the contig. Nothing
+        else is read or takes memory.
+        """
+        name, pages = self._take(contig)
+        pages.ensure(start, end, before=before, after=after)
+        self._make_room(name)
+        return pages.codes
+
+    def _take(self, contig: str) -> tuple[str, Pages]:
+        """Find a contig's pages, none of them decoded where it was not asked for lately."""
         name = self._resolve(contig)
         with self._lock:
-            if name in self._cache:
-                self._cache.move_to_end(name)
-                return self._cache[name]
-            entry = self._entries[name]
-            held = sum(len(codes) for codes in self._cache.values())
-            while self._cache and held + entry.length > self.cache_bytes:
-                held -= len(self._cache.popitem(last=False)[1])
-            codes = self._load(name, entry)
-            codes.setflags(write=False)
-            self._cache[name] = codes
-            return codes
+            if name not in self._cache:
+                self._cache[name] = Pages(self._file, self.path, name, self._entries[name])
+            self._cache.move_to_end(name)
+            return name, self._cache[name]
+
+    def _make_room(self, name: str) -> None:
+        """Let go of other contigs than this one until what is held is not too much."""
+        with self._lock:
+            held = sum(pages.held for pages in self._cache.values())
+            # The one used last goes first: contigs are gone through in turn, time and again, and whoever let go of the one used longest ago
+            # would always let go of the next one wanted.
+            for other in [other for other in reversed(self._cache) if other != name] if held > self.cache_bytes else []:
+                if held <= self.cache_bytes:
+                    break
+                held -= self._cache.pop(other).held
 
     def check(self, contigs: Sequence[str], lengths: Sequence[int]) -> None:
         """Check that every contig named is there and has at least the length given.
@@ -174,110 +157,6 @@ class Genome:
             remedy="give the genome that the reads were aligned to, or pair the names with --bias-contig-alias FILE",
         )
 
-    def _load(self, name: str, entry: _Entry) -> NDArray[np.uint8]:
-        """Read a contig a few lines at a time, so that no second copy of it is ever held."""
-        codes = np.empty(entry.length, dtype=np.uint8)
-        step = max(1, _READ_BYTES // max(1, entry.width) * entry.bases, entry.bases)
-        for start in range(0, entry.length, step):
-            part = codes[start : start + step]
-            full, rest = divmod(len(part), entry.bases)
-            size = full * entry.width + rest
-            raw = np.zeros((full + 1) * entry.width, dtype=np.uint8)
-            offset = entry.offset + start // entry.bases * entry.width
-            # The file's last line need not have a line break.
-            if _read_at(self._file, raw[:size], offset) < size - (entry.width - entry.bases if not rest else 0):
-                raise InputError(f"the file ends within the contig '{name}'", file=self.path, remedy=_REMEDY_INDEX)
-            lines = raw.reshape(full + 1, entry.width)
-            breaks = lines[:full, entry.bases :]
-            if start + len(part) == entry.length and not rest:
-                breaks = breaks[:-1]
-            if (breaks != ord("\n")).any() and (breaks != (ord("\r"), ord("\n"))[-breaks.shape[1] :]).any():
-                raise InputError(f"the index does not fit the file at the contig '{name}'", file=self.path, remedy=_REMEDY_INDEX)
-            letters = lines[:, : entry.bases].reshape(-1)[: len(part)]
-            if (letters < ord("*")).any() or (letters == ord(">")).any():
-                raise InputError(
-                    f"the contig '{name}' holds something other than a sequence, or the index does not fit the file",
-                    file=self.path,
-                    remedy=_REMEDY_INDEX,
-                )
-            np.take(_CODES, letters, out=part, mode="clip")
-        return codes
-
-
-def extract(
-    genome: CodesByContig, contigs: Sequence[str], positions: Positions, window: Window
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Cut the window around each position.
-
-    Args:
-        genome: where the contigs' codes come from.
-        contigs: the names that ``positions.contig`` counts in.
-        positions: where to cut; a contig of -1 gives a window that is not valid.
-        window: how much to cut.
-
-    Returns (contexts, valid): uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the position's strand, column ``upstream`` at the
-    position; and bool (n,), False (and the row 0) where the window leaves the contig or holds anything but these bases.
-    """
-    contexts = np.zeros((len(positions), window.width), dtype=np.uint8)
-    valid = np.zeros(len(positions), dtype=np.bool_)
-    for rows, part, part_valid in iterate_contexts(genome, contigs, positions, window):
-        contexts[rows] = part
-        valid[rows] = part_valid
-    return contexts, valid
-
-
-def iterate_contexts(
-    genome: CodesByContig, contigs: Sequence[str], positions: Positions, window: Window, *, batch: int = 1 << 18
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Yield (rows, contexts, valid) for at most ``batch`` positions at a time, contig by contig; for scoring large genomes.
-
-    ``rows`` are int64 indices into ``positions``; each row comes once. See :func:`extract` for the rest.
-    """
-    order = np.argsort(positions.contig, kind="stable")
-    numbers, first, sizes = np.unique(positions.contig[order], return_index=True, return_counts=True)
-    ends = first + sizes
-    for number, start, end in zip(numbers.tolist(), first.tolist(), ends.tolist(), strict=True):
-        codes = np.empty(0, dtype=np.uint8) if number < 0 else np.ascontiguousarray(genome.codes(contigs[number]))
-        codes = codes.view()
-        codes.setflags(write=False)
-        for low in range(start, end, batch):
-            rows = order[low : min(low + batch, end)]
-            contexts = np.empty((len(rows), window.width), dtype=np.uint8)
-            valid = np.empty(len(rows), dtype=np.bool_)
-            where = positions.position[rows].astype(np.int64, copy=False)
-            _gather(codes, where, positions.strand[rows].astype(np.uint8, copy=False), window.upstream, contexts, valid)
-            yield rows, contexts, valid
-
-
-@njit(cache=True, nogil=True)
-def _gather(
-    codes: NDArray[np.uint8],
-    positions: NDArray[np.int64],
-    strands: NDArray[np.uint8],
-    upstream: int,
-    contexts: NDArray[np.uint8],
-    valid: NDArray[np.bool_],
-) -> None:
-    """Copy windows; on the minus strand from right to left, complemented."""
-    width = contexts.shape[1]
-    for row in range(len(positions)):
-        minus = strands[row] != 0
-        start = positions[row] + upstream if minus else positions[row] - upstream
-        step = -1 if minus else 1
-        last = start + step * (width - 1)
-        good = min(start, last) >= 0 and max(start, last) < len(codes)
-        if good:
-            for column in range(width):
-                code = codes[start + step * column]
-                if code > 3:
-                    good = False
-                    break
-                contexts[row, column] = 3 - code if minus else code
-        if not good:
-            for column in range(width):
-                contexts[row, column] = 0
-        valid[row] = good
-
 
 def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
     """Read a file of two tab-separated columns: a contig's name in the alignments, its name in the genome.
@@ -313,7 +192,7 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
     return aliases
 
 
-def _open(path: str) -> tuple[int, dict[str, _Entry]]:
+def _open(path: str) -> tuple[int, dict[str, Entry]]:
     """Open a FASTA file and its index; give a file descriptor of the plain text and the contigs."""
     try:
         with open(path, "rb") as file:
@@ -398,7 +277,7 @@ def _fits(index: str, plain: str) -> bool:
     """Tell whether an index is whole: each contig follows a header with its name, and nothing comes after the last one."""
     try:
         rows = [line.split("\t") for line in Path(index).read_text(encoding="utf-8").splitlines()]
-        entries = [(row[0], _Entry(*(int(field) for field in row[1:5]))) for row in rows]
+        entries = [(row[0], Entry(*(int(field) for field in row[1:5]))) for row in rows]
         before = 0
         with open(plain, "rb") as file:
             for name, entry in entries:
@@ -415,10 +294,10 @@ def _fits(index: str, plain: str) -> bool:
         return False
 
 
-def _read_index(path: str, plain: str, index: str) -> dict[str, _Entry]:
+def _read_index(path: str, plain: str, index: str) -> dict[str, Entry]:
     """Read the index with pyfaidx."""
     records = _call_pyfaidx(path, plain, index)
-    entries = {name: _Entry(record.rlen, record.offset, record.lenc, record.lenb) for name, record in records.items()}
+    entries = {name: Entry(record.rlen, record.offset, record.lenc, record.lenb) for name, record in records.items()}
     if not any(entry.length for entry in entries.values()):
         raise InputError("the genome holds no sequences", file=path)
     return entries
@@ -446,18 +325,6 @@ def _call_pyfaidx(path: str, plain: str, index: str) -> dict[str, Any]:
         raise InputError(f"the genome cannot be indexed ({error})", file=path) from None
     except Exception as error:
         raise InputError(f"the genome cannot be indexed ({type(error).__name__}: {error})", file=path) from None
-
-
-def _read_at(file: int, target: NDArray[np.uint8], offset: int) -> int:
-    """Fill an array from a file; give the bytes that were there."""
-    done = 0
-    view = memoryview(target.data)
-    while done < len(target):
-        got = os.preadv(file, [view[done : done + (1 << 30)]], offset + done)
-        if not got:
-            break
-        done += got
-    return done
 
 
 def _listed(names: list[str]) -> str:

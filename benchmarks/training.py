@@ -1,0 +1,155 @@
+"""Time the training of every bias model on windows made here.
+
+    python benchmarks/training.py --windows 100000 --threads 2
+
+Each model is trained in a process of its own. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterbias import Resources, Window, load_plugins, parse_options
+from counterbias.plugins import missing_modules
+from counterbias.testing import planted_sample
+
+#: Label → backend, options, and the most seconds that its training on 100,000 windows may take on two cores.
+MODELS: dict[str, tuple[str, tuple[str, ...], float]] = {
+    "pwm": ("pwm", (), 1),
+    "heptamer": ("heptamer", (), 1),
+    "vlmm": ("vlmm", (), 1),
+    "bayesnet": ("bayesnet", (), 60),
+    "ensemble": ("ensemble", (), 60),
+    "cnn": ("cnn", (), 20),
+    "gru": ("gru", (), 60),
+    "lstm": ("lstm", (), 60),
+    "gru:head=position": ("gru", ("head=position",), 60),
+    "gru:objective=ratio+hidden=20": ("gru", ("objective=ratio", "hidden=20"), 60),
+    "lstm:objective=ratio+hidden=20": ("lstm", ("objective=ratio", "hidden=20"), 60),
+}
+#: The number of windows that the limits hold for.
+STATED = 100_000
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time the training of bias models.")
+    parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
+    parser.add_argument("--windows", type=int, default=STATED, help="read starts; twice as many background windows [%(default)s]")
+    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
+    parser.add_argument("--threads", type=int, default=2, help="as in --bias-threads [%(default)s]")
+    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="as in --bias-device [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=3, help="trainings, of which the median is taken [%(default)s]")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    arguments.labels = arguments.models.split(",") if arguments.models else list(MODELS)
+    for label in arguments.labels:
+        if label not in MODELS:
+            parser.error(f"there is no model '{label}' here; choose out of {', '.join(MODELS)}")
+    return arguments
+
+
+def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train one model in this process, after a small training that is not timed (it compiles and imports)."""
+    name, pairs, _ = MODELS[label]
+    window = Window.parse(arguments.window)
+    backend = load_plugins().backend(name)
+    if missing_modules(backend):
+        return {"label": label, "missing": f"needs {', '.join(missing_modules(backend))}"}
+    kind = backend.load()
+    options = parse_options(kind, list(pairs))
+
+    def train(sample: Any) -> tuple[float, float]:
+        model = kind(window, options)
+        model.resources = Resources(arguments.threads, arguments.device)
+        begun, used = time.perf_counter(), os.times()
+        model.fit(sample, np.random.default_rng(1))
+        seconds, after = time.perf_counter() - begun, os.times()
+        return seconds, after.user + after.system - used.user - used.system
+
+    train(planted_sample(window, starts=300, seed=2))
+    sample = planted_sample(window, starts=arguments.windows, seed=1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    runs = [train(sample) for _ in range(arguments.repeats)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "label": label,
+        "wall": [wall for wall, _ in runs],
+        "cpu": [cpu for _, cpu in runs],
+        "peak": peak * unit,
+        "grown": (peak - before) * unit,
+    }
+
+
+def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train one model in a process of its own, so that peak memory is its own."""
+    words = [sys.executable, __file__, "--alone", label]
+    words += [f"--{name}={getattr(arguments, name)}" for name in ("windows", "window", "threads", "device", "repeats")]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{label} failed with status {done.returncode}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay the results out as a Markdown table."""
+    lines = ["| model | wall s | CPU s | all wall s | peak MB | of it for training | wanted, s |", "|---|---|---|---|---|---|---|"]
+    for one in results:
+        if "missing" in one:
+            lines.append(f"| {one['label']} | {one['missing']} | | | | | |")
+            continue
+        cells = [one["label"], f"{statistics.median(one['wall']):.2f}", f"{statistics.median(one['cpu']):.2f}"]
+        cells += [", ".join(f"{wall:.2f}" for wall in one["wall"]), f"{one['peak'] / 1e6:.0f}", f"{one['grown'] / 1e6:.0f}"]
+        lines.append("| " + " | ".join([*cells, f"< {MODELS[one['label']][2]:g}"]) + " |")
+    return "\n".join(lines)
+
+
+def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what is slower than it ought to be."""
+    told = []
+    for one in results:
+        most = MODELS[one["label"]][2]
+        if "wall" in one and statistics.median(one["wall"]) > most:
+            told.append(f"{one['label']}: {statistics.median(one['wall']):.1f} s, not {most:g}")
+    return told
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    if arguments.alone:
+        print(json.dumps(measure_alone(arguments.alone, arguments)))
+        return 0
+    try:
+        results = [measure(label, arguments) for label in arguments.labels]
+    except RuntimeError as problem:
+        print(f"training.py: {problem}", file=sys.stderr)
+        return 1
+    load = os.getloadavg()[0]
+    width = Window.parse(arguments.window).width
+    print(f"{arguments.windows:,} read starts of {width} bases and twice as many background windows,", end=" ")
+    print(f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}")
+    if arguments.windows >= STATED:
+        short = shortcomings(results)
+        print("\nSlower than wanted: " + ("; ".join(short) if short else "nothing") + ".")
+    if arguments.json:
+        about = {name: getattr(arguments, name) for name in ("windows", "window", "threads", "device")}
+        arguments.json.write_text(json.dumps({**about, "load": load, "results": results}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,195 @@
+"""Count a sample with one bias model after the other, and with the bias that is known to be true.
+
+Counting goes through :func:`counterbias.count_reads`, as any user's does. The truth measures are the project's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import ModelFile, Window, count_reads
+from counterbias.annotation import load_annotation
+from counterbias.contexts import Genome, extract
+from counterbias.counts import bias_columns
+from counterbias.pipeline.bias import contig_index
+from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.records import REVERSE, CountingOptions, Positions, StartSites, Stretches
+from counterbias.weights import effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+
+#: The columns that are judged: estimate → column of fragments per base.
+DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
+TRUE = "true bias"
+
+#: Gives the log bias of positions for reads of one end (0 or 1), nats, NaN where there is none; contigs are those of the alignments.
+Scores = Callable[[tuple[str, ...], Positions, int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files of a sample.
+
+    Args:
+        alignments, annotation, genome: BAM sorted by position, GTF, FASTA.
+        stranded: htseq-count's option.
+    """
+
+    alignments: Path
+    annotation: Path
+    genome: Path
+    stranded: str = "no"
+
+    @property
+    def options(self) -> CountingOptions:
+        """htseq-count's options."""
+        return CountingOptions(order="pos", stranded=self.stranded)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What counting with one model gave.
+
+    Args:
+        ids: features.
+        columns: those of PREFIX.counts.tsv.
+        applied: whether the model was used (the gate).
+        gain, slope: of the first end's calibration, bits per start and dimensionless; None for the true bias.
+        seconds: wall time, counting and fitting included.
+    """
+
+    ids: tuple[str, ...]
+    columns: Mapping[str, NDArray[np.float64]]
+    applied: bool
+    gain: float | None
+    slope: float | None
+    seconds: float
+
+    def density(self, estimate: str) -> NDArray[np.float64]:
+        """Give fragments per kilobase and million, one per feature."""
+        return np.asarray(self.columns[DENSITIES[estimate]], np.float64)
+
+
+def count_with(
+    sample: Sample,
+    model: str,
+    *,
+    threads: int = 1,
+    seed: int = 1,
+    sampling: str = "local",
+    window: Window | None = None,
+    model_options: Sequence[str] = (),
+) -> Counted:
+    """Fit a model (or take a model file) and count.
+
+    ``NAME@SCHEME`` samples by another scheme, as --bias-sampling does; ``NAME@transcript`` lets windows follow the transcript, as
+    --bias-context does; ``NAME@passes2`` fits twice, as --bias-passes 2 does.
+    """
+    began = time.perf_counter()
+    name, _, how = model.partition("@")
+    context = how if how == "transcript" else "genome"
+    passes = int(how.removeprefix("passes")) if how.startswith("passes") else 1
+    scheme = how if how and how != context and passes == 1 else sampling
+    options = (str(sample.genome), window, tuple(model_options))
+    bias = BiasOptions(name, *options, sampling=scheme, context=context, seed=seed, threads=threads, passes=passes)
+    run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads)
+    return counted(run, 0, time.perf_counter() - began)
+
+
+def counted(run: CountRun, number: int, seconds: float) -> Counted:
+    """Take one sample out of a run."""
+    weighed = run.bias[number]
+    judged = weighed.report["ends"][0]["calibration"]
+    columns = {name: np.asarray(values, np.float64) for name, values in weighed.columns.items()}
+    return Counted(tuple(run.annotation.features.ids), columns, bool(judged["applied"]), judged["gain"], judged["slope"], seconds)
+
+
+def count_with_truth(
+    sample: Sample, window: Window, score: Callable[[NDArray[np.uint8]], NDArray[np.float64]], *, threads: int = 1
+) -> Counted:
+    """Count and correct with a bias that is known, as a count would with a model without any error.
+
+    ``score`` gives the log bias of windows, uint8 (n, width) → float64 (n,), nats.
+    """
+    return count_with_windows(sample, window, lambda contexts, end: score(contexts), threads=threads)
+
+
+def count_ungated(sample: Sample, fitted: ModelFile, *, threads: int = 1) -> Counted:
+    """Count with fitted models as they are: not calibrated, and used although a count might leave them out."""
+    score = {number: fitted.end(number).model.log_bias for number in (0, 1)}
+    return count_with_windows(sample, fitted.window, lambda contexts, end: score[end](contexts), threads=threads)
+
+
+def count_with_windows(
+    sample: Sample, window: Window, score: Callable[[NDArray[np.uint8], int], NDArray[np.float64]], *, threads: int = 1
+) -> Counted:
+    """Count with a function of windows and the number of the read's end."""
+    with Genome(str(sample.genome)) as genome:
+
+        def of_positions(contigs: tuple[str, ...], positions: Positions, end: int) -> NDArray[np.float64]:
+            contexts, valid = extract(genome, contigs, positions, window)
+            found = np.full(len(valid), np.nan)
+            found[valid] = score(contexts[valid], end)
+            return found
+
+        return count_with_scores(sample, of_positions, threads=threads)
+
+
+def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Counted:
+    """Count and correct with a log bias that comes from elsewhere, by position.
+
+    The stages are those of a run; nothing is fitted, judged or calibrated.
+    """
+    began = time.perf_counter()
+    annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
+    result, _ = count_alignments(str(sample.alignments), annotation, sample.options, threads=threads, want_sites=True)
+    sites, features = result.sites, annotation.features
+    assert sites is not None
+
+    def of_stretches(stretches: Stretches, end: int) -> NDArray[np.float64]:
+        positions = stretches.positions()
+        known = positions.contig >= 0
+        found = np.full(len(known), np.nan)
+        found[known] = scores(sites.contigs, positions.take(known), end)
+        return found
+
+    contig_of = contig_index(features, sites.contigs)
+    by_end = [scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))]
+    weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
+    lengths = effective_lengths(
+        features,
+        contig_of,
+        of_stretches,
+        stranded=sample.stranded,
+        fragments=fragment_lengths(sites, features, contig_of),
+        only=np.asarray(result.counts) > 0,
+    )
+    columns = bias_columns(features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths)
+    floats = {name: np.asarray(values, np.float64) for name, values in columns.items()}
+    return Counted(tuple(features.ids), floats, True, None, None, time.perf_counter() - began)
+
+
+def _starts(sites: StartSites, number: int) -> Positions:
+    """Give the 5' positions of one end of every fragment."""
+    end = sites.ends[number]
+    strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
+    return Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand)))
+
+
+def in_order(ids: Sequence[str], wanted: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put values of features into the order of other ids; features without a value get 0."""
+    row = {name: number for number, name in enumerate(ids)}
+    return np.array([values[row[name]] if name in row else 0.0 for name in wanted], np.float64)
+
+
+def read_table(path: Path) -> dict[str, list[str]]:
+    """Read a TSV file with a heading: column → texts."""
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}

@@ -1,0 +1,170 @@
+"""Time whole runs of ``counterbias count`` without a bias model and with some, on the same simulated read pairs.
+
+    python benchmarks/whole_run.py --pairs 2000000 --models vlmm,cnn --threads 2 --rounds 4
+
+Runs take turns, so that what else the machine does hits all of them. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from counting import Runner, say, warm
+
+from counterbias import simulation
+
+PLAIN = "plain"
+#: Model → how much longer than the plain count a run may take: times, plus seconds, plus the training time or not.
+WANTED = {"vlmm": (1.3, 2.0, False), "cnn": (2.0, 0.0, True)}
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time whole runs with and without a bias model.")
+    parser.add_argument("--pairs", type=int, default=2_000_000, help="read pairs to simulate [%(default)s]")
+    parser.add_argument("--genes", type=int, default=20_000, help="genes to simulate [%(default)s]")
+    parser.add_argument("--models", default="vlmm,cnn", help="comma-separated backends [%(default)s]")
+    parser.add_argument("--threads", type=int, default=2, help="as in --bias-threads [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=4, help="runs of each, in turn [%(default)s]")
+    parser.add_argument("--order", choices=("name", "pos"), default="pos", help="how the file is sorted [%(default)s]")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workdir", type=Path, help="folder for all files, kept and used again [a temporary one]")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    return parser.parse_args(argv)
+
+
+def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
+    """Write genome, annotation and reads; give the alignment file. Files of the same options are used again."""
+    stamp = {key: getattr(arguments, key) for key in ("pairs", "genes", "order", "seed")}
+    path, note = folder / "reads.bam", folder / "made_from.json"
+    if path.exists() and note.exists() and json.loads(note.read_text()) == stamp:
+        return path
+    say(f"simulating {arguments.pairs:,} pairs")
+    rng = np.random.default_rng(arguments.seed)
+    contigs = min(22, max(1, arguments.genes // 50))
+    lengths = {f"chr{number}": 16_500 * arguments.genes // contigs + 200_000 for number in range(1, contigs + 1)}
+    genome = simulation.simulate_genome(rng, lengths)
+    design = simulation.AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
+    genes = simulation.simulate_annotation(rng, lengths, arguments.genes, design=design)
+    bias = simulation.simulate_priming_bias(rng)
+    library = simulation.Library(arguments.pairs, multi_mapped=0.05, unmapped_mate=0.02, unmapped=0.03, error_rate=0.002)
+    reads = simulation.simulate_reads(rng, genome, genes, simulation.simulate_abundance(rng, genes), library, bias)
+    simulation.write_fasta(folder / "genome.fa", genome)
+    simulation.write_gtf(folder / "genes.gtf", genes)
+    simulation.write_bam(path, reads, order=arguments.order)
+    note.write_text(json.dumps(stamp))
+    return path
+
+
+def command(arguments: argparse.Namespace, folder: Path, model: str) -> list[str]:
+    """Give the command line of a run."""
+    words = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", arguments.order]
+    words += ["--bias-threads", str(arguments.threads)]
+    if model != PLAIN:
+        words += ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / model)]
+    return [*words, str(folder / "reads.bam"), str(folder / "genes.gtf")]
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Run everything in turn; give all figures."""
+    warm(simulate(folder, arguments))
+    runner = Runner(folder, compile_anew=False)
+    labels = [PLAIN, *arguments.models.split(",")]
+    runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
+    for label in labels:  # compiles, and indexes the genome
+        runner.run(command(arguments, folder, label))
+    for number in range(arguments.rounds):
+        for label in labels:
+            say(f"round {number + 1} of {arguments.rounds}: {label}")
+            found: dict[str, Any] = dict(runner.run(command(arguments, folder, label)))
+            found["output"] = runner.output().decode()
+            if label != PLAIN:
+                report = json.loads((folder / f"{label}.counterbias.json").read_text())
+                found["stages"] = report["run"]["seconds"]
+                found["starts"] = sum(end["unique_starts"] for end in report["ends"])
+                found["used"] = all(end["calibration"]["applied"] for end in report["ends"])
+            runs[label].append(found)
+    outputs = {run.pop("output") for own in runs.values() for run in own}
+    if len(outputs) > 1:
+        raise RuntimeError("the raw counts depend on the bias model")
+    return {"pairs": arguments.pairs, "threads": arguments.threads, "order": arguments.order, "runs": runs}
+
+
+def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
+    """Give, round by round, what a run took for each second of the plain count, less what it may take beside.
+
+    For models of :data:`WANTED` the seconds that are granted (training, or a fixed number) are taken off before.
+    """
+    _, seconds, training = WANTED.get(label, (0.0, 0.0, False))
+    found = []
+    for run, plain in zip(runs[label], runs[PLAIN], strict=True):
+        granted = seconds + (run["stages"]["training"] if training else 0.0)
+        found.append((run["wall"] - granted) / plain["wall"])
+    return found
+
+
+def report(result: dict[str, Any]) -> str:
+    """Lay the figures out."""
+    runs = result["runs"]
+    lines = ["| run | wall s | CPU s | peak MB | training s | over plain | wanted |", "|---|---|---|---|---|---|---|"]
+    told = []
+    for label, own in runs.items():
+        cells = [label, *(f"{statistics.median(run[key] for run in own):.2f}" for key in ("wall", "cpu"))]
+        cells.append(f"{statistics.median(run['peak'] for run in own) / 1e6:.0f}")
+        if label == PLAIN:
+            cells += ["", "1", ""]
+        else:
+            cells.append(f"{statistics.median(run['stages']['training'] for run in own):.2f}")
+            whole = [run["wall"] / plain["wall"] for run, plain in zip(own, runs[PLAIN], strict=True)]
+            cells.append(", ".join(f"{one:.2f}" for one in whole))
+            wanted = ""
+            if label in WANTED:
+                most, seconds, training = WANTED[label]
+                beside = "training" if training else f"{seconds:g} s"
+                after = ratios(runs, label)
+                wanted = f"{most:g} + {beside}: {', '.join(f'{one:.2f}' for one in after)} without"
+                if statistics.median(after) > most:
+                    told.append(f"{label}: {statistics.median(after):.2f} times plain plus {beside}, not {most:g}")
+            cells.append(wanted)
+            if not all(run["used"] for run in own):
+                told.append(f"{label}: the model was not used")
+        lines.append("| " + " | ".join(cells) + " |")
+    for label, own in runs.items():
+        if label != PLAIN:
+            stages = {name: statistics.median(run["stages"][name] for run in own) for name in own[0]["stages"]}
+            listed = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
+            lines.append(f"\n{label}, {own[0]['starts']:,} distinct starts: {listed}.")
+    return "\n".join([*lines, "\nBelow what was wanted: " + ("; ".join(told) if told else "nothing") + "."])
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    arguments = parse_arguments(argv)
+    if arguments.workdir is None:
+        with tempfile.TemporaryDirectory(prefix="counterbias-benchmark-") as name:
+            result = measure(arguments, Path(name).resolve())
+    else:
+        arguments.workdir.mkdir(parents=True, exist_ok=True)
+        result = measure(arguments, arguments.workdir.resolve())
+    result["machine"] = {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()}
+    print(f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {os.getloadavg()[0]:.1f}\n\n{report(result)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RuntimeError as error:
+        sys.exit(f"whole_run.py: {error}")

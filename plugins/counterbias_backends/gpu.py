@@ -1,0 +1,16 @@
+"""The GPU that ``--bias-device cuda`` asks for."""
+
+from __future__ import annotations
+
+from counterbias import InputError
+
+
+def require_gpu() -> str:
+    """Give torch's name of the GPU. Raises InputError where there is no torch or torch finds no GPU."""
+    try:
+        import torch
+    except ImportError as problem:
+        raise InputError("--bias-device cuda needs torch", remedy="pip install 'counterbias[rnn]', or use --bias-device cpu") from problem
+    if not torch.cuda.is_available():
+        raise InputError("--bias-device cuda: torch finds no GPU", remedy="use --bias-device cpu")
+    return "cuda"

@@ -1,0 +1,185 @@
+"""``counterbias train``: many samples, one bias model, and what it gains in each of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from counterbias.cli.arguments import (
+    ShowVersion,
+    add_assignment,
+    add_bias,
+    add_features,
+    add_files,
+    add_reads,
+    annotation_arguments,
+    bias_window,
+    counting_options,
+)
+from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.progress import training_bar
+from counterbias.errors import InputError
+
+if TYPE_CHECKING:
+    from counterbias.pipeline.cohort import Cohort
+
+#: How samples may be weighed, as :data:`counterbias.pipeline.cohort.POOLS` (which is not imported for ``--help``).
+POOLS = ("samples", "reads")
+#: The options of `counterbias count` on bias that mean the same here. The others are about weights, which are made at counting.
+SHARED = (
+    "--bias-window",
+    "--bias-option",
+    "--bias-threads",
+    "--bias-device",
+    "--bias-seed",
+    "--bias-sampling",
+    "--bias-context",
+    "--bias-contig-alias",
+)
+#: Options on features that only name columns of a table of counts.
+COLUMNS_ONLY = ("--additional-attr", "--add-chromosome-info")
+#: Ending of a model file, and of the report beside it.
+MODEL, REPORT = ".model", ".counterbias-train.json"
+
+
+def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentParser:
+    """Build the parser; usage errors end the program with status 2, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Fit one bias model to many samples, for `counterbias count --bias-model FILE`, and tell what it gains in each of "
+        "them on parts of the genome that no model saw. Reads are counted as `counterbias count` does.",
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
+    add_files(parser)
+    add_reads(parser.add_argument_group("reads"))
+    _take(parser.add_argument_group("features"), add_features, leave=COLUMNS_ONLY)
+    add_assignment(parser.add_argument_group("assignment"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o",
+        "--bias-output",
+        metavar="FILE",
+        required=True,
+        help=f"the model to write; a report goes beside it, with {REPORT} in the place of {MODEL}",
+    )
+    output.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    _add_training(parser.add_argument_group("bias"))
+    parser.set_defaults(additional_attributes=[], add_chromosome_info=False)
+    return parser
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    """Add the options on the bias model."""
+    group.add_argument(
+        "--bias-model",
+        metavar="NAME",
+        default="auto",
+        help="the kind of model (`counterbias models` lists them); `auto` chooses by the read starts of all samples (default: auto)",
+    )
+    group.add_argument("--bias-genome", metavar="FASTA", required=True, help="the genome")
+    group.add_argument(
+        "--bias-pool",
+        choices=POOLS,
+        default="reads",
+        help="how much a sample weighs: all the same, or as their reads (default: reads)",
+    )
+    group.add_argument(
+        "--bias-no-own",
+        action="store_true",
+        help="do not fit a model of its own to each sample for comparison, which saves most of the time",
+    )
+    _take(group, add_bias, only=SHARED)
+
+
+def _take(group: argparse._ArgumentGroup, add: object, *, only: tuple[str, ...] = (), leave: tuple[str, ...] = ()) -> None:
+    """Take over some of the options that a function of ``counterbias count`` adds, as they are."""
+    source = argparse.ArgumentParser(add_help=False).add_argument_group()
+    assert callable(add)
+    add(source)
+    for action in source._group_actions:
+        names = set(action.option_strings)
+        if names & set(only) or (not only and not names & set(leave)):
+            group._add_action(action)
+
+
+def report_name(model: str) -> str:
+    """Name the report after the model file."""
+    return (model[: -len(MODEL)] if model.endswith(MODEL) and os.path.basename(model) != MODEL else model) + REPORT
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; give its exit status."""
+    arguments = build_train_parser().parse_args(argv)
+    _check(arguments)
+    cohort = _train(arguments, argv)
+    _write(cohort, arguments.bias_output)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse before any file is opened what cannot be done or written."""
+    from counterbias.writers.files import check_outputs
+
+    if arguments.samfilenames.count("-") > 1:
+        raise InputError("standard input can be read only once", remedy="give '-' once")
+    if arguments.bias_model == "none":
+        raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
+    inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
+    inputs += [arguments.bias_contig_alias] if arguments.bias_contig_alias else []
+    model = arguments.bias_output
+    check_outputs([("-o", model), ("the report beside -o", report_name(model))], inputs=inputs)
+
+
+def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
+    """Hand everything to the pipeline."""
+    import_numba()
+    announce_compilation()
+    from counterbias.pipeline.cohort import train_files
+    from counterbias.pipeline.run import BiasOptions
+
+    bias = BiasOptions(
+        model=arguments.bias_model,
+        genome=arguments.bias_genome,
+        window=bias_window(arguments),
+        model_options=tuple(arguments.bias_option),
+        sampling=arguments.bias_sampling,
+        context=arguments.bias_context,
+        seed=arguments.bias_seed,
+        threads=arguments.bias_threads,
+        device=arguments.bias_device,
+    )
+    with training_bar(quiet=arguments.quiet) as bar:
+        return train_files(
+            arguments.samfilenames,
+            annotation_arguments(arguments),
+            counting_options(arguments),
+            bias,
+            samples=[sample_name(path) for path in arguments.samfilenames],
+            pool=arguments.bias_pool,
+            own=not arguments.bias_no_own,
+            alias_file=arguments.bias_contig_alias,
+            quiet=arguments.quiet,
+            say=bar.say,
+            command_line=shlex.join(["counterbias", "train", *argv]),
+            progress=bar.progress,
+        )
+
+
+def _write(cohort: Cohort, model: str) -> None:
+    """Write model and report, say where they are, and print the table of gains."""
+    from counterbias.model_file import save_models
+    from counterbias.writers.training import gains_table, write_training
+
+    save_models(model, cohort.model)
+    write_training(report_name(model), cohort.report)
+    summary = cohort.report["summary"]
+    if summary["compared"]:
+        sys.stderr.write(
+            f"Of {summary['compared']} comparisons the pooled model is better in {summary['pooled']} and the sample's own in "
+            f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average.\n"
+        )
+    sys.stderr.write(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.\n")
+    sys.stdout.write(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

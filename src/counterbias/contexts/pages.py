@@ -1,0 +1,195 @@
+"""A contig of a FASTA file as codes, read and decoded page by page, where it is asked for.
+
+Reads of RNA lie in exons, a few hundredths of a genome: to decode the rest would take longer than to score what is there. Pages are
+:data:`PAGE` bases; which ones are there is noted, and the others take no memory. Lines are checked as they are decoded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.native import call_pread
+
+#: Bases per page: as many as the system gives memory for at a time.
+PAGE = 4096
+#: Pages that are read from the file at a time.
+MOST_PAGES = 256
+#: Code of everything that is not A, C, G, T or U.
+UNKNOWN = 4
+REMEDY_INDEX = "delete the .fai file, so that it is made anew"
+
+#: Contigs from this length on take memory only for the pages that are there; numpy would have the system give it in large pieces.
+_SPARSE = 1 << 22
+_ENDED, _BREAKS, _STRANGE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a contig lies in the file: bases, offset of the first, bases per line, bytes per line."""
+
+    length: int
+    offset: int
+    bases: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        """Offset after the contig's last base."""
+        if not self.length:
+            return self.offset
+        return self.offset + (self.length - 1) // self.bases * self.width + (self.length - 1) % self.bases + 1
+
+
+class Pages:
+    """Codes of one contig, some of them not there yet.
+
+    Args:
+        file: descriptor of the open file.
+        path: its name, for messages.
+        name: the contig's.
+        entry: where it lies.
+    """
+
+    def __init__(self, file: int, path: str, name: str, entry: Entry) -> None:
+        self._file, self._path, self._name, self._entry = file, path, name, entry
+        self._lock = threading.Lock()
+        self._there = np.zeros(-(-entry.length // PAGE), dtype=np.uint8)
+        self._target = _empty(entry.length)
+        #: uint8 (length,), read-only; what no call has asked for may hold anything.
+        self.codes = self._target.view()
+        self.codes.setflags(write=False)
+        #: Bytes of memory in use.
+        self.held = 0
+
+    def ensure(self, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0) -> None:
+        """Decode the pages of intervals, half open and each longer by ``before`` and ``after`` bases; they may leave the contig.
+
+        Raises InputError where the file holds something else than the sequence that the index tells of.
+        """
+        with self._lock:
+            wanted = np.zeros(len(self._there), dtype=np.bool_)
+            if _mark(start, end, before, after, self._entry.length, PAGE, self._there, wanted):
+                self._decode(wanted)
+
+    def ensure_all(self) -> None:
+        """Decode the whole contig. Raises InputError as :meth:`ensure` does."""
+        with self._lock:
+            wanted = self._there == 0
+            if wanted.any():
+                self._decode(wanted)
+
+    def _decode(self, wanted: NDArray[np.bool_]) -> None:
+        """Decode pages, those that follow each other at once, few enough at a time for the bytes read to stay in a fast cache."""
+        entry = self._entry
+        pages = np.flatnonzero(wanted)
+        runs = np.flatnonzero(np.concatenate(([True], np.diff(pages) > 1, [True])))
+        first, last = pages[runs[:-1]], pages[runs[1:] - 1] + 1
+        most = MOST_PAGES * PAGE
+        raw = np.empty((most // max(1, entry.bases) + 2) * entry.width + entry.bases, dtype=np.uint8)
+        problem = _decode_runs(
+            _pread(), self._file, first * PAGE, np.minimum(last * PAGE, entry.length), most, entry.length, entry.offset, entry.bases,
+            entry.width, raw, self._target,
+        )  # fmt: skip
+        if problem:
+            raise InputError(
+                {
+                    _ENDED: f"the file ends within the contig '{self._name}'",
+                    _BREAKS: f"the index does not fit the file at the contig '{self._name}'",
+                    _STRANGE: f"the contig '{self._name}' holds something other than a sequence, or the index does not fit the file",
+                }[problem],
+                file=self._path,
+                remedy=REMEDY_INDEX,
+            )
+        self._there[pages] = 1
+        self.held = min(self.held + len(pages) * PAGE, entry.length)
+
+
+def _empty(length: int) -> NDArray[np.uint8]:
+    """Give memory that is taken page by page, when something is written there."""
+    if length < _SPARSE:
+        return np.empty(length, dtype=np.uint8)
+    memory = mmap.mmap(-1, length)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype=np.uint8)
+
+
+@functools.cache
+def _pread() -> int:
+    """Give the address of the C function, for compiled code."""
+    address: Any = ctypes.cast(ctypes.CDLL(None).pread, ctypes.c_void_p).value
+    return int(address)
+
+
+@njit(cache=True, nogil=True)
+def _mark(start, end, before, after, length, page, there, wanted):  # type: ignore[no-untyped-def]
+    """Mark the pages of intervals that are not there; tell how many."""
+    count = 0
+    for i in range(len(start)):
+        first, last = max(start[i] - before, 0), min(end[i] + after, length)
+        if first < last:
+            for number in range(first // page, (last - 1) // page + 1):
+                if there[number] == 0 and not wanted[number]:
+                    wanted[number] = True
+                    count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _decode_runs(pread, file, first, last, most, length, offset, bases, width, raw, codes):  # type: ignore[no-untyped-def]
+    """Read and decode runs of bases; 0, or what is wrong with the file. ``raw`` is room for what is read."""
+    for run in range(len(first)):
+        begin = first[run]
+        while begin < last[run]:
+            end = min(begin + most, last[run])
+            # The break after the last line is read and checked too, but not that after the contig, which may be missing.
+            line, column = begin // bases, begin % bases
+            final = (end - 1) // bases * width + (end - 1) % bases + 1
+            size = final - (line * width + column)
+            if end % bases == 0 and end < length:
+                size += width - bases
+            done = 0
+            while done < size:
+                got = call_pread(pread, file, raw.ctypes.data + done, size - done, offset + line * width + column + done)
+                if got <= 0:
+                    return _ENDED
+                done += got
+            problem = _decode(raw[:size], column, bases, width, codes[begin:end])
+            if problem:
+                return problem
+            begin = end
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _decode(raw, column, bases, width, codes):  # type: ignore[no-untyped-def]
+    """Turn the letters of lines into codes, without branches; no letter of a sequence is below ``*``, or ``>``."""
+    strange = np.uint8(0)
+    at, done = 0, 0
+    while done < len(codes):
+        count = min(bases - column, len(codes) - done)
+        letters, out = raw[at : at + count], codes[done : done + count]
+        for i in range(len(out)):
+            letter = letters[i]
+            strange |= np.uint8((letter < 42) | (letter == 62))
+            upper = letter & np.uint8(0xDF)
+            out[i] = 0 if upper == 65 else 1 if upper == 67 else 2 if upper == 71 else 3 if (upper == 84) | (upper == 85) else UNKNOWN
+        at += count
+        done += count
+        column = 0
+        if at < len(raw):
+            for i in range(at, min(at + width - bases, len(raw))):
+                if raw[i] != 10 and raw[i] != 13:
+                    return _BREAKS
+            at += width - bases
+    return _STRANGE if strange else 0

@@ -1,0 +1,157 @@
+"""Sum up trials over folds and seeds, and say which model to use.
+
+A *trial* here is a mapping with ``fold``, ``seed`` and ``values`` (measure → number or None).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Trials = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over folds of means over seeds, its standard error over folds, and the spread (SD) between seeds."""
+
+    value: float
+    error: float
+    seeds: float
+
+
+def summarise(trials: Trials, take: Callable[[Mapping[str, Any]], float | None]) -> Mean:
+    """Average a number over seeds, then over folds."""
+    folds: dict[Any, list[float]] = {}
+    for trial in trials:
+        value = take(trial)
+        if value is not None and math.isfinite(value):
+            folds.setdefault(trial["fold"], []).append(value)
+    if not folds:
+        return Mean(math.nan, math.nan, math.nan)
+    means = [float(np.mean(values)) for values in folds.values()]
+    spreads = [float(np.var(values, ddof=1)) for values in folds.values() if len(values) > 1]
+    error = float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
+    return Mean(float(np.mean(means)), error, math.sqrt(float(np.mean(spreads))) if spreads else math.nan)
+
+
+def value_of(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """Take a measure out of a trial."""
+    return lambda trial: trial["values"][name]
+
+
+def by_fold(trials: Trials, name: str = "gain_cap5") -> dict[Any, float]:
+    """Give the mean over seeds of each fold."""
+    found: dict[Any, list[float]] = {}
+    for trial in trials:
+        value = trial["values"][name]
+        if value is not None and math.isfinite(value):
+            found.setdefault(trial["fold"], []).append(value)
+    return {fold: float(np.mean(values)) for fold, values in found.items()}
+
+
+def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5") -> Mean:
+    """Average over folds the difference to a reference in the same fold (mean over its seeds)."""
+    own, against = by_fold(trials, name), by_fold(reference, name)
+    shared = [{"fold": fold, "values": {name: own[fold] - against[fold]}} for fold in own if fold in against]
+    return summarise(shared, value_of(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A model that may be recommended.
+
+    Args:
+        model, window: what users name it by.
+        parameters: number of free parameters: of two models as good as each other the one with fewer is taken.
+        used: in how many samples a count would use it, out of ``samples``.
+        trials: of all samples; ``fold`` tells apart the folds of different samples.
+    """
+
+    model: str
+    window: str
+    parameters: float
+    used: int
+    samples: int
+    trials: Trials
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The model to use (None: none), and why, in plain words."""
+
+    model: str | None
+    window: str | None
+    reason: str
+
+
+def recommend(contenders: Sequence[Contender]) -> Recommendation:
+    """Choose by held-out gain (capped at five reads per position).
+
+    Models that a count would leave out in half of the samples or more are no candidates. The best mean gain is looked for; a model with
+    fewer parameters whose gain lies within one standard error of the paired difference is taken instead, the smallest of them.
+    """
+    measured = [one for one in contenders if math.isfinite(_gain(one).value)]
+    if not contenders:
+        return Recommendation(None, None, "No model could be fitted and measured.")
+    open_ = [one for one in contenders if 2 * one.used > one.samples]
+    if not open_:
+        return Recommendation(None, None, _why_none(contenders))
+    able = [one for one in measured if one in open_ and _gain(one).value > 0]
+    if not able:
+        return Recommendation(None, None, "No model could be shown to gain anything on held-out blocks: there are too few reads to tell.")
+    best = max(able, key=lambda one: (_gain(one).value, -one.parameters))
+    chosen, apart = best, Mean(0.0, 0.0, 0.0)
+    for one in sorted(able, key=lambda one: one.parameters):
+        if one.parameters >= best.parameters:
+            break
+        behind = paired_difference(best.trials, one.trials)
+        if math.isfinite(behind.error) and behind.value <= behind.error:
+            chosen, apart = one, behind
+            break
+    return Recommendation(chosen.model, chosen.window, _why(chosen, best, apart, able, len(contenders)))
+
+
+def _gain(one: Contender) -> Mean:
+    return summarise(one.trials, value_of("gain_cap5"))
+
+
+def _named(one: Contender, every: Sequence[Contender]) -> str:
+    """Name a model, with its window where there are several."""
+    return f"{one.model} (window {one.window})" if len({other.window for other in every}) > 1 else one.model
+
+
+def _why(chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contender], compared: int) -> str:
+    """Say why a model was chosen."""
+    gain = _gain(chosen)
+    lines = [f"On genomic blocks that it did not learn from, {_named(chosen, able)} gains {_with_error(gain)} bits per read."]
+    if chosen is not best:
+        simpler = f"has only {chosen.parameters:,.0f} parameters of {best.parameters:,.0f}" if chosen.parameters else "needs no training"
+        lines.append(
+            f"{_named(best, able)} gains {_with_error(apart)} bits more, which is within one standard error. {_named(chosen, able)} "
+            f"{simpler} and is preferred."
+        )
+        return " ".join(lines)
+    others = [one for one in able if one is not chosen]
+    if not others:
+        return " ".join([*lines, *(["No other model is of use."] if compared > 1 else [])])
+    second = max(others, key=lambda one: _gain(one).value)
+    ahead = paired_difference(chosen.trials, second.trials)
+    lines.append(f"The next best is {_named(second, able)}, {_with_error(ahead)} bits per read behind in the same blocks.")
+    return " ".join(lines)
+
+
+def _why_none(contenders: Sequence[Contender]) -> str:
+    names = ", ".join(_named(one, contenders) for one in contenders)
+    return (
+        f"No model helps: none of {names} tells held-out read starts from places near by clearly better than chance. A count would "
+        "leave all weights at 1; leave the counts as they are."
+    )
+
+
+def _with_error(mean: Mean) -> str:
+    return f"{mean.value:.3f}" + (f" ± {mean.error:.3f}" if math.isfinite(mean.error) else "")

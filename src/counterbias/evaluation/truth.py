@@ -1,0 +1,151 @@
+"""Read a table of true abundances (qPCR, spike-ins, a simulation, another platform) and join it to features.
+
+A table has a line of column names; columns are separated by tabs (by commas where the file's name ends with ``.csv``).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.records import Features
+
+#: Cells that stand for no value.
+MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "-"})
+
+
+@dataclass(frozen=True, slots=True)
+class TruthTable:
+    """True values by identifier.
+
+    Args:
+        path: the file.
+        identifier: the column of identifiers.
+        columns: column → identifier → value; missing ones are left out.
+        missing: column → number of cells without a value.
+        rows: identifiers in the table.
+    """
+
+    path: str
+    identifier: str
+    columns: Mapping[str, Mapping[str, float]]
+    missing: Mapping[str, int]
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """True values per feature.
+
+    Args:
+        values: float64 (features,), NaN where there is none.
+        joined: features with a value.
+        absent: identifiers of the table that no feature has.
+        shared: names that several features bear; these features have no value.
+    """
+
+    values: NDArray[np.float64]
+    joined: int
+    absent: int
+    shared: int
+
+
+def read_truth(path: str | os.PathLike[str], columns: Sequence[str], *, identifier: str | None = None) -> TruthTable:
+    """Read some columns of a table; ``identifier`` names the column of identifiers, the first one by default.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, an identifier stands twice, or a value is not a number.
+    """
+    name = os.fspath(path)
+    wanted = tuple(dict.fromkeys(columns))
+    try:
+        with open(name, encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, delimiter="," if name.lower().endswith(".csv") else "\t"))
+    except OSError as problem:
+        raise InputError(f"the truth table cannot be read: {problem.strerror or problem}", file=name) from None
+    except (UnicodeDecodeError, csv.Error):
+        remedy = "give columns separated by tabs (.tsv) or commas (.csv)"
+        raise InputError("this is not a table of text", file=name, remedy=remedy) from None
+    if not lines:
+        raise InputError("the truth table is empty", file=name)
+    header = [cell.strip() for cell in lines[0]]
+    key = header[0] if identifier is None else identifier
+    place = {column: _place(name, header, column) for column in (key, *wanted)}
+    found: dict[str, dict[str, float]] = {column: {} for column in wanted}
+    missing = dict.fromkeys(wanted, 0)
+    line_of: dict[str, int] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise InputError(f"{len(cells)} columns, the first line has {len(header)}", file=name, place=f"line {number}")
+        row = cells[place[key]].strip()
+        if row in line_of:
+            remedy = "keep one line for each, as the mean of its assays"
+            raise InputError(f"'{row}' stands in line {line_of[row]} already", file=name, place=f"line {number}", remedy=remedy)
+        line_of[row] = number
+        for column in wanted:
+            value = _value(cells[place[column]], name, number, column)
+            if value is None:
+                missing[column] += 1
+            else:
+                found[column][row] = value
+    return TruthTable(name, key, found, missing, tuple(line_of))
+
+
+def _place(path: str, header: list[str], column: str) -> int:
+    """Find a column."""
+    if header.count(column) != 1:
+        state = "no" if column not in header else "more than one"
+        shown = ", ".join(f"'{cell}'" for cell in header[:8]) + (" …" if len(header) > 8 else "")
+        raise InputError(f"there is {state} column '{column}'", file=path, place="line 1", remedy=f"the table has {shown}")
+    return header.index(column)
+
+
+def _value(cell: str, path: str, line: int, column: str) -> float | None:
+    """Read a number; None where the cell says that there is none."""
+    text = cell.strip()
+    if text.lower() in MISSING:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        remedy = "write NA where there is no value"
+        raise InputError(f"'{text[:40]}' in column '{column}' is not a number", file=path, place=f"line {line}", remedy=remedy)
+    return value
+
+
+def join_truth(table: TruthTable, column: str, features: Features, *, attribute: str | None = None) -> Joined:
+    """Give each feature its true value, by its identifier or by an attribute that the annotation has.
+
+    A name that several features bear is left out: which of them was meant is not known.
+    Raises InputError where no name is in common.
+    """
+    names = features.ids if attribute is None else features.attributes[attribute]
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    given = table.columns[column]
+    values = np.array([given.get(name, math.nan) if seen[name] == 1 else math.nan for name in names], np.float64)
+    known = set(names) - {""}
+    if attribute is not None and not known:
+        raise InputError(f"no feature has the attribute '{attribute}'", remedy="name another one with --truth-attribute")
+    if not known & set(table.rows):
+        what = "identifier" if attribute is None else f"'{attribute}'"
+        ours, theirs = next(iter(sorted(known)), ""), next(iter(table.rows), "")
+        raise InputError(
+            f"no name of column '{table.identifier}' is the {what} of a feature: the table says '{theirs}' …, the annotation '{ours}' …",
+            file=table.path,
+            remedy="name another column with --truth-id, or the attribute that holds these names with --truth-attribute",
+        )
+    shared = sum(1 for name, number in seen.items() if number > 1 and name in given)
+    return Joined(values, int(np.isfinite(values).sum()), sum(1 for name in table.rows if name not in known), shared)

@@ -1,0 +1,93 @@
+"""Draw and write the figures."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from counterbias.errors import InputError
+from counterbias.figures import panels
+from counterbias.figures.data import SampleFigures
+
+#: Name in the file → what draws it; it gives None where there is nothing to draw.
+FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
+    "composition": panels.composition,
+    "fold_change": panels.fold_change,
+    "before_after": panels.before_after,
+    "gain_cost": panels.gain_cost,
+    "truth": panels.truth,
+    "truth_difference": panels.truth_difference,
+}
+#: What users are told where matplotlib is missing.
+MISSING = "no figures are drawn: they need matplotlib; pip install 'counterbias[compare]'"
+
+#: Text stays text in SVG; identifiers come from this salt and the content.
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "counterbias",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8e8e8",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.dpi": 100,
+    "text.parse_math": False,
+}
+
+
+def is_available() -> bool:
+    """Tell whether matplotlib is installed, without importing it."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[str]:
+    """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``; the names of the files written. Raises InputError."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    target = Path(folder)
+    written = []
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        for name, draw in FIGURES.items():
+            figure = draw(Figure, sample)
+            if figure is None:
+                continue
+            FigureCanvasAgg(figure)
+            for kind, about in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 100, metadata=about)
+                path = target / f"{sample.name}.{name}.{kind}"
+                _write(path, buffer.getvalue())
+                written.append(str(path))
+    return written
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as problem:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {problem.strerror or problem}", file=str(path)) from None

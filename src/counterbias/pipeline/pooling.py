@@ -1,0 +1,117 @@
+"""Pool the windows of several samples: what each sample weighs, and how few windows are kept of large ones.
+
+Windows bear weights, so a sample's share is given to them. Tiles bear counts that models cap, so those of small samples are repeated: a
+start counts as much in a tile as it does in a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.records import Tiles, TrainingSet
+
+#: Starts of a cohort that a pooled model learns from at most, and tiles. One sample alone gives at most 100,000 starts.
+MOST_STARTS, MOST_TILES = 200_000, 100_000
+#: Rates of tiles are rounded to so many decimals, so that 0.99… counts as one.
+_DECIMALS = 9
+
+
+def even_cap(sizes: Sequence[int], most: int) -> int:
+    """Give the largest number such that all sizes, each cut down to it, sum to at most ``most``."""
+    left = most
+    ordered = sorted(sizes)
+    for done, size in enumerate(ordered):
+        fair = left // (len(ordered) - done)
+        if size > fair:
+            return fair
+        left -= size
+    return max(ordered, default=0)
+
+
+def factors(masses: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """Give what each sample's weights (of sum ``masses``) are multiplied by, so that they sum to its share of an unchanged total.
+
+    Samples without weight get 0, and theirs is left to the others.
+    """
+    there = [share if mass > 0 else 0.0 for mass, share in zip(masses, shares, strict=True)]
+    total, all_shares = sum(masses), sum(there)
+    return [share / all_shares * total / mass if share > 0 else 0.0 for mass, share in zip(masses, there, strict=True)]
+
+
+def thin(part: TrainingSet, share: float, tile_share: float, rng: np.random.Generator) -> TrainingSet:
+    """Keep a random share of the windows and of the tiles, 0 to 1, in training and validation alike."""
+    validation = None if part.validation is None else thin(part.validation, share, tile_share, rng)
+    front, back = _some(len(part.foreground), share, rng), _some(len(part.background), share, rng)
+    tiles = part.tiles
+    if tiles is not None:
+        rows = _some(len(tiles.counts), tile_share, rng)
+        tiles = Tiles(tiles.sequence[rows], tiles.counts[rows])
+    return TrainingSet(
+        window=part.window,
+        foreground=part.foreground[front],
+        foreground_weight=part.foreground_weight[front],
+        background=part.background[back],
+        background_weight=part.background_weight[back],
+        tiles=tiles,
+        validation=validation,
+    )
+
+
+def pool_sets(parts: Sequence[TrainingSet], shares: Sequence[float], rng: np.random.Generator) -> TrainingSet:
+    """Join training sets so that the foreground weights of each sum to its share; backgrounds get the factor of their foreground.
+
+    The total of all weights stays what it was. Validation parts are joined in the same way.
+    """
+    scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
+    checks = [(part.validation, share) for part, share in zip(parts, shares, strict=True) if part.validation is not None]
+    pooled = TrainingSet(
+        window=parts[0].window,
+        foreground=np.concatenate([part.foreground for part in parts]),
+        foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
+        background=np.concatenate([part.background for part in parts]),
+        background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
+        tiles=_pool_tiles([part.tiles for part in parts], scale, rng),
+    )
+    if not checks:
+        return pooled
+    return replace(pooled, validation=pool_sets([part for part, _ in checks], [share for _, share in checks], rng))
+
+
+def _pool_tiles(every: Sequence[Tiles | None], scale: Sequence[float], rng: np.random.Generator) -> Tiles | None:
+    """Join tiles, those of each sample as often as its windows weigh more than those of the sample that weighs least.
+
+    Nothing of a large sample is left out, unless there would be more than MOST_TILES.
+    """
+    kept = [(tiles, by) for tiles, by in zip(every, scale, strict=True) if tiles is not None and len(tiles.counts) and by > 0]
+    if not kept:
+        return None
+    least = min(by for _, by in kept)
+    rates = [by / least for _, by in kept]
+    wanted = sum(rate * len(tiles.counts) for rate, (tiles, _) in zip(rates, kept, strict=True))
+    rates = [rate * min(1.0, MOST_TILES / wanted) for rate in rates]
+    rows = [_repeated(len(tiles.counts), rate, rng) for rate, (tiles, _) in zip(rates, kept, strict=True)]
+    return Tiles(
+        np.concatenate([tiles.sequence[chosen] for chosen, (tiles, _) in zip(rows, kept, strict=True)]),
+        np.concatenate([tiles.counts[chosen] for chosen, (tiles, _) in zip(rows, kept, strict=True)]),
+    )
+
+
+def _repeated(size: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """List rows, each as often as the whole part of the rate says, and a random choice of them once more for the rest."""
+    whole = int(round(rate, _DECIMALS))
+    rest = _some(size, max(0.0, rate - whole), rng)
+    return np.concatenate((np.tile(np.arange(size, dtype=np.int64), whole), rest))
+
+
+def _some(size: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw a share of rows, at least one of any, ascending; all of them, without drawing, where the share is 1."""
+    share = round(share, _DECIMALS)
+    if share >= 1 or size == 0:
+        return np.arange(size, dtype=np.int64)
+    if share <= 0:
+        return np.empty(0, np.int64)
+    return np.sort(rng.choice(size, max(1, round(share * size)), replace=False)).astype(np.int64)

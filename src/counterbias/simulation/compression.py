@@ -1,0 +1,59 @@
+"""BGZF (SAMv1 section 4.1): blocks compressed on several threads, written in order; gzip reads them too."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import deflate
+
+from counterbias.simulation.files import replacing
+
+#: Bytes of content per block, as htslib has them.
+BLOCK = 0xFF00
+_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+def write_blocks(stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, threads: int = 1) -> None:
+    """Compress blocks, each of at most :data:`BLOCK` bytes, and write them with the end marker; bytes do not depend on ``threads``."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[bytes]] = deque()
+        for block in blocks:
+            pending.append(pool.submit(_compress, block, level))
+            while len(pending) > 4 * threads + 60:
+                stream.write(pending.popleft().result())
+        for future in pending:
+            stream.write(future.result())
+        stream.write(_EOF)
+
+
+def write_compressed(path: str | os.PathLike[str], pieces: Iterable[bytes], *, level: int = 6, threads: int = 1) -> None:
+    """Write a compressed file from pieces of any size."""
+    with replacing(path) as stream:
+        write_blocks(stream, _cut(pieces), level=level, threads=threads)
+
+
+def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut what comes into whole blocks, whatever the sizes of the pieces."""
+    kept = b""
+    for piece in pieces:
+        kept += piece
+        whole = len(kept) // BLOCK * BLOCK
+        for start in range(0, whole, BLOCK):
+            yield kept[start : start + BLOCK]
+        kept = kept[whole:]
+    if kept:
+        yield kept
+
+
+def _compress(content: bytes, level: int) -> bytes:
+    """Give one block."""
+    packed = deflate.deflate_compress(content, level)
+    if len(packed) + 26 > 0x10000:
+        packed = deflate.deflate_compress(content, 0)
+    head = struct.pack("<4BI2BH2B2H", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(packed) + 25)
+    return head + bytes(packed) + struct.pack("<2I", deflate.crc32(content), len(content))

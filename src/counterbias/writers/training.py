@@ -1,0 +1,56 @@
+"""What ``counterbias train`` tells: a table of gains on standard output, and all of it as JSON beside the model."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from counterbias.writers.files import whole_file, writing_errors
+from counterbias.writers.qc import plain
+
+#: First key of the JSON document, and its version (major, minor).
+TAG, VERSION = "counterbias_train", (1, 0)
+
+#: Columns of the table.
+COLUMNS = (
+    "sample",
+    "end",
+    "starts",
+    "reads",
+    "held_out_starts",
+    "factor",
+    "own_model",
+    "own",
+    "own_error",
+    "pooled",
+    "pooled_error",
+    "difference",
+    "difference_error",
+    "better",
+)
+
+
+def gains_table(rows: Sequence[Mapping[str, Any]], skipped: Sequence[str]) -> str:
+    """Give the table: a line of names, then one per sample and end class; samples left out stand last, with ``NA``."""
+    lines = [COLUMNS, *(tuple(_cell(row[name]) for name in COLUMNS) for row in rows)]
+    lines += [(sample, *["NA"] * (len(COLUMNS) - 1)) for sample in skipped]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def write_training(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
+    """Write the JSON document, whole or not at all; numbers that are not finite become null. Raises InputError."""
+    text = json.dumps(plain(document), indent=1, allow_nan=False)
+    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text + "\n")
+
+
+def _cell(value: Any) -> str:
+    """Give a value as text: four decimals, ``NA`` for what is not there; tabs and line ends become blanks."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "NA"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return " ".join(str(value).split())

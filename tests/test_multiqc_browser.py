@@ -1,0 +1,112 @@
+"""The report of real data in a real browser: every section is drawn, tabs switch, nothing goes wrong in the console."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import multiqc_builders as builders
+
+pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+pytest.importorskip("selenium", reason="selenium is not installed (extra dev)")
+
+ROOT = Path(__file__).resolve().parents[1]
+EVIL = "<img src=x onerror=document.title='broken'>"
+SECTIONS = ("checks", "assignment", "composition", "divergence", "weights", "weight-scalars", "models", "gain", "cost", "changes")
+
+
+def load_browser() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("report_image", ROOT / "benchmarks" / "report_image.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def browser() -> ModuleType:
+    module = load_browser()
+    if module.find_chromium() is None:
+        pytest.skip("no browser: Chromium or chromedriver is not installed (Debian: chromium, chromium-driver)")
+    return module
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real samples: yeast, one biased lane with two models and one unbiased, and human reads that were trimmed."""
+    from counterbias.cli import main
+
+    folder = tmp_path_factory.mktemp("real")
+    yeast, human = data_dir / "yeast", data_dir / "human_trimmed"
+    runs = [
+        (yeast, "isowt5.bam", "pwm", "isowt5", []),
+        (yeast, "isowt5.bam", "heptamer", "second", []),
+        (yeast, "unbiased.bam", "pwm", "unbiased", []),
+        (human, "SRR1039508.bam", "pwm", "trimmed", ["-r", "pos"]),
+    ]
+    for place, name, model, prefix, more in runs:
+        options = ["-q", "-s", "no", *more, "--bias-model", model, "--bias-genome", str(place / "genome.fa")]
+        options += ["--bias-output", str(folder / prefix), "-c", str(folder / f"{prefix}.tsv")]
+        assert main(["count", *options, str(place / name), str(place / "genes.gtf")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(browser: ModuleType, folder: Path) -> Iterator[Any]:
+    evil = json.loads((folder / "isowt5.counterbias.json").read_text()) | {"sample": EVIL}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in evil.items()]
+    (folder / "evil.counterbias.json").write_text("{" + ",\n ".join(lines) + "}\n")
+    done = builders.run(folder, output=folder / "out", require_logs=True)
+    assert done.status == 0
+    assert done.messages == ()
+    with browser.open_report(done.folder / "multiqc_report.html") as driver:
+        yield driver
+
+
+def errors(driver: Any) -> list[str]:
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_every_section_has_a_drawn_plot(page: Any) -> None:
+    script = """
+    const section = document.getElementById(arguments[0]).closest('.mqc-section') || document.getElementById(arguments[0]).parentElement;
+    const marks = section.querySelectorAll('.js-plotly-plot .main-svg path, .js-plotly-plot .main-svg image, table.mqc_table td');
+    return [...marks].filter(mark => mark.getBoundingClientRect().width > 0).length;
+    """
+    for name in SECTIONS:
+        assert page.execute_script(script, f"counterbias-{name}") > 0, name
+    assert page.execute_script("return [...document.querySelectorAll('.js-plotly-plot .main-svg')].length") >= len(SECTIONS) - 1
+
+
+def test_a_tab_switches_the_plot(page: Any) -> None:
+    title = "return document.querySelector('#counterbias_composition_plot .ytitle').textContent"
+    assert page.execute_script(title).startswith("A at read starts")
+    button = """
+    const group = document.getElementById('counterbias_composition_plot').closest('.mqc_hcplot_plotgroup');
+    const tab = [...group.querySelectorAll('button')].find(button => button.textContent.trim() === 'G');
+    tab.click();
+    """
+    page.execute_script(button)
+    load_browser().wait_for(page, f"{title}.startsWith('G at read starts')", seconds=20)
+
+
+def test_nothing_goes_wrong_in_the_console(page: Any) -> None:
+    assert errors(page) == []
+
+
+def test_names_stay_text(page: Any) -> None:
+    """Also in the lists that a status bar opens, and in the table of what is shown."""
+    for bar in page.find_elements("css selector", ".mqc-status-progress-wrapper"):
+        page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", bar)
+    assert page.title != "broken"
+    assert page.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    assert page.execute_script("return document.body.textContent.includes(arguments[0])", EVIL)
