@@ -27,8 +27,9 @@ from counterbias.evaluation import measures
 from counterbias.evaluation.units import Units
 from counterbias.pipeline.bias import contig_index, weigh_sample
 from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import FoldSample, Trial, assemble_trial, fold_sample, judge
+from counterbias.pipeline.evaluating import FoldSample, Trial, assemble_trial, fold_sample
 from counterbias.pipeline.fitting import Context, choose_kind, suit
+from counterbias.pipeline.judging import judge
 from counterbias.pipeline.splicing import load_transcripts, sample_splices
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, CountingOptions, Positions, StartSites, Window

@@ -9,10 +9,11 @@ Only argparse is imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from counterbias.pipeline.run import BiasOptions
     from counterbias.records import AnnotationOptions, CountingOptions, Window
 
 #: What ``--bias-counts`` may put into the main table.
@@ -397,6 +398,22 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def take_options(
+    group: argparse._ArgumentGroup,
+    add: Callable[[argparse._ArgumentGroup], None],
+    *,
+    only: Collection[str] = (),
+    leave: Collection[str] = (),
+) -> None:
+    """Take over some of the options that a function of this module adds, as they are, for another command."""
+    source = argparse.ArgumentParser(add_help=False).add_argument_group()
+    add(source)
+    for action in source._group_actions:
+        names = set(action.option_strings)
+        if names & set(only) or (not only and not names & set(leave)):
+            group._add_action(action)
+
+
 def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
     """Gather what concerns the annotation."""
     from counterbias.records import AnnotationOptions
@@ -427,6 +444,15 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
         supplementary_alignments=arguments.supplementary_alignments,
         seed=arguments.bias_seed,
     )
+
+
+def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | None = None) -> BiasOptions:
+    """Gather what concerns the bias model; a command that lacks an option has its default."""
+    from counterbias.pipeline.run import BiasOptions
+
+    names = ("genome", "sampling", "cap", "passes", "ends", "context", "seed", "threads", "device")
+    given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
+    return BiasOptions(model=model, window=window, model_options=tuple(getattr(arguments, "bias_option", ())), **given)
 
 
 def bias_window(arguments: argparse.Namespace) -> Window:

@@ -19,7 +19,9 @@ from counterbias.cli.arguments import (
     add_files,
     add_reads,
     annotation_arguments,
+    bias_options,
     counting_options,
+    take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
@@ -27,7 +29,6 @@ from counterbias.errors import InputError
 
 if TYPE_CHECKING:
     from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
-    from counterbias.pipeline.run import BiasOptions
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
@@ -38,18 +39,6 @@ TABLE, DOCUMENT, GENES, BETWEEN, FIGURES, CACHE = (
 #: Options of ``count`` that make no sense here: models and windows are given with --models and --windows.
 _NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias-option", "--bias-counts", "--bias-passes"})
 _WINDOW = re.compile(r"\d+,\d+")
-
-
-class _Without:
-    """A group of options that leaves some out."""
-
-    def __init__(self, group: argparse._ArgumentGroup) -> None:
-        self.group = group
-
-    def add_argument(self, *names: str, **settings: Any) -> None:
-        """Add an option, unless it is one of those left out (see argparse)."""
-        if not _NOT_HERE & set(names):
-            self.group.add_argument(*names, **settings)
 
 
 def build_compare_parser(prog: str = "counterbias compare") -> argparse.ArgumentParser:
@@ -66,7 +55,7 @@ def build_compare_parser(prog: str = "counterbias compare") -> argparse.Argument
     add_reads(parser.add_argument_group("reads"))
     add_features(parser.add_argument_group("features"))
     add_assignment(parser.add_argument_group("assignment"))
-    add_bias(_Without(parser.add_argument_group("bias")))  # type: ignore[arg-type]
+    take_options(parser.add_argument_group("bias"), add_bias, leave=_NOT_HERE)
     return parser
 
 
@@ -277,23 +266,6 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
     return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale)
 
 
-def _bias_options(arguments: argparse.Namespace) -> BiasOptions:
-    """Gather what all models have in common."""
-    from counterbias.pipeline.run import BiasOptions
-
-    return BiasOptions(
-        model="",
-        genome=arguments.bias_genome,
-        sampling=arguments.bias_sampling,
-        cap=arguments.bias_cap,
-        ends=arguments.bias_ends,
-        context=arguments.bias_context,
-        seed=arguments.bias_seed,
-        threads=arguments.bias_threads,
-        device=arguments.bias_device,
-    )
-
-
 # -- the run and its files ---------------------------------------------------------------------------------------------
 
 
@@ -312,7 +284,7 @@ def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequ
             names,
             annotation_arguments(arguments),
             counting_options(arguments),
-            _bias_options(arguments),
+            bias_options(arguments, ""),
             options,
             alias_file=arguments.bias_contig_alias,
             say=bar.say,

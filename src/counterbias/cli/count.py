@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterbias.cli.arguments import annotation_arguments, bias_window, build_count_parser, counting_options
+from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
 
@@ -147,24 +147,12 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
     import_numba()
     announce_compilation()
-    from counterbias.pipeline.run import BiasOptions, count_files
+    from counterbias.pipeline.run import count_files
 
     bias = None
     if arguments.bias_model:
-        bias = BiasOptions(
-            model=arguments.bias_model,
-            genome=arguments.bias_genome,
-            window=bias_window(arguments) if was_given(argv, "--bias-window") else None,
-            model_options=tuple(arguments.bias_option),
-            sampling=arguments.bias_sampling,
-            cap=arguments.bias_cap,
-            passes=arguments.bias_passes,
-            ends=arguments.bias_ends,
-            context=arguments.bias_context,
-            seed=arguments.bias_seed,
-            threads=arguments.bias_threads,
-            device=arguments.bias_device,
-        )
+        window = bias_window(arguments) if was_given(argv, "--bias-window") else None
+        bias = bias_options(arguments, arguments.bias_model, window=window)
     with training_bar(quiet=arguments.quiet) as bar:
         return count_files(
             arguments.samfilenames,

@@ -16,8 +16,10 @@ from counterbias.cli.arguments import (
     add_files,
     add_reads,
     annotation_arguments,
+    bias_options,
     bias_window,
     counting_options,
+    take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
@@ -55,7 +57,7 @@ def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentPars
     parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
     add_files(parser)
     add_reads(parser.add_argument_group("reads"))
-    _take(parser.add_argument_group("features"), add_features, leave=COLUMNS_ONLY)
+    take_options(parser.add_argument_group("features"), add_features, leave=COLUMNS_ONLY)
     add_assignment(parser.add_argument_group("assignment"))
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -91,18 +93,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="do not fit a model of its own to each sample for comparison, which saves most of the time",
     )
-    _take(group, add_bias, only=SHARED)
-
-
-def _take(group: argparse._ArgumentGroup, add: object, *, only: tuple[str, ...] = (), leave: tuple[str, ...] = ()) -> None:
-    """Take over some of the options that a function of ``counterbias count`` adds, as they are."""
-    source = argparse.ArgumentParser(add_help=False).add_argument_group()
-    assert callable(add)
-    add(source)
-    for action in source._group_actions:
-        names = set(action.option_strings)
-        if names & set(only) or (not only and not names & set(leave)):
-            group._add_action(action)
+    take_options(group, add_bias, only=SHARED)
 
 
 def report_name(model: str) -> str:
@@ -138,19 +129,8 @@ def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     import_numba()
     announce_compilation()
     from counterbias.pipeline.cohort import train_files
-    from counterbias.pipeline.run import BiasOptions
 
-    bias = BiasOptions(
-        model=arguments.bias_model,
-        genome=arguments.bias_genome,
-        window=bias_window(arguments),
-        model_options=tuple(arguments.bias_option),
-        sampling=arguments.bias_sampling,
-        context=arguments.bias_context,
-        seed=arguments.bias_seed,
-        threads=arguments.bias_threads,
-        device=arguments.bias_device,
-    )
+    bias = bias_options(arguments, arguments.bias_model, window=bias_window(arguments))
     with training_bar(quiet=arguments.quiet) as bar:
         return train_files(
             arguments.samfilenames,

@@ -23,13 +23,14 @@ from counterbias.model_file import EndModel, ModelFile, Training
 from counterbias.pipeline.auto import AUTO
 from counterbias.pipeline.cohort_intake import NOTHING, Intake, Member
 from counterbias.pipeline.fitting import FEW_STARTS, Kind, suit_starts
+from counterbias.pipeline.judging import gain_blocks, judge_scores
 from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_sets, thin
 from counterbias.pipeline.run import BiasOptions, Say, is_model_file, open_job
 from counterbias.pipeline.stash import Stash
-from counterbias.records import AnnotationOptions, CountingOptions, FitReport, Positions, TrainingSet
+from counterbias.records import AnnotationOptions, CountingOptions, FitReport, TrainingSet
 from counterbias.sampling import Assembled, Windows
 from counterbias.scoring import score
-from counterbias.weights import GAIN_BLOCK, Calibration, calibrate, mean_over_blocks, start_gains
+from counterbias.weights import Calibration, calibrate, mean_over_blocks, start_gains
 from counterbias.writers.training import TAG, VERSION
 
 #: What ``--bias-pool`` may say: samples weigh the same, or as their reads.
@@ -278,14 +279,7 @@ class Trainer:
         """Score held-out windows and measure the gain."""
         threads = self.options.threads
         foreground, background = score(model, part.foreground, threads=threads), score(model, part.background, threads=threads)
-        calibration = calibrate(
-            foreground,
-            background,
-            foreground_weight=part.foreground_weight,
-            background_weight=part.background_weight,
-            origin=part.origin,
-            block=_blocks(part.starts),
-        )
+        calibration = judge_scores(foreground, background, part)
         return Judged(start_gains(foreground, background, part.origin), calibration, foreground, background)
 
     def _judge_pooled(
@@ -402,11 +396,6 @@ def _sizes(assembled: Assembled) -> tuple[int, int]:
     return len(assembled.training.foreground), 0 if tiles is None else len(tiles.counts)
 
 
-def _blocks(places: Positions) -> NDArray[np.int64]:
-    """Number the groups of starts whose gains depend on each other; the same place has the same number in all samples."""
-    return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)
-
-
 def _compared(
     member: Member, label: str, part: Windows, judged: Judged, own: tuple[str, Judged] | None, factor: float
 ) -> SampleGain:
@@ -415,7 +404,7 @@ def _compared(
     difference = difference_error = own_gain = own_error = nothing
     if own is not None:
         own_gain, own_error = own[1].calibration.gain, own[1].calibration.gain_error
-        difference, difference_error = mean_over_blocks(judged.bits - own[1].bits, part.foreground_weight, _blocks(part.starts))
+        difference, difference_error = mean_over_blocks(judged.bits - own[1].bits, part.foreground_weight, gain_blocks(part.starts))
     return SampleGain(
         sample=member.name,
         end=label,
@@ -464,5 +453,5 @@ def _calibrate_all(
         foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
         background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
         origin=np.concatenate([part.origin + begin for part, begin in zip(parts, first, strict=False)]),
-        block=np.concatenate([_blocks(part.starts) for part in parts]),
+        block=np.concatenate([gain_blocks(part.starts) for part in parts]),
     )

@@ -21,9 +21,10 @@ from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
 from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.fitting import Kind
+from counterbias.pipeline.judging import judge
 from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Tiles, Window
 from counterbias.scoring import score, score_positions
-from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
+from counterbias.weights import Calibration
 
 #: Scoring is timed for at least this long, seconds, after one call that is not timed (it may compile).
 TIMED = 0.1
@@ -203,18 +204,6 @@ def assemble_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Ass
     if not len(assembled.training.foreground) or not len(assembled.training.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")
     return assembled
-
-
-def judge(model: BiasModel, windows: sampling.Windows, *, threads: int = 1) -> Calibration:
-    """Judge and calibrate a model on held-out windows, as a count does."""
-    return calibrate(
-        score(model, windows.foreground, threads=threads),
-        score(model, windows.background, threads=threads),
-        foreground_weight=windows.foreground_weight,
-        background_weight=windows.background_weight,
-        origin=windows.origin,
-        block=windows.starts.contig.astype(np.int64) * (1 << 40) + windows.starts.position // GAIN_BLOCK,
-    )
 
 
 def gene_changes(

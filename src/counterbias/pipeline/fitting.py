@@ -7,7 +7,7 @@ read 2 apart in stranded ones, where the two are made by different chemistry.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.contexts import Genome, Splices, extract, extract_stretches, extract_tiles
 from counterbias.errors import InputError
-from counterbias.evaluation import composition, folds, measures, units
+from counterbias.evaluation import composition, folds
 from counterbias.model import BiasModel, Device, Progress, Resources, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
+from counterbias.pipeline.describing import describe_end, find_signature
+from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
 from counterbias.plugins import Manager
 from counterbias.records import Features, FitReport, Positions, StartSites, Stretches, Tiles, TrainingSet, Window
 from counterbias.sampling import Assembled, End
-from counterbias.scoring import score, score_positions, score_stretches
-from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
+from counterbias.scoring import score_positions, score_stretches
+from counterbias.weights import Calibration
 
 #: Fewer distinct starts than this and the user is warned.
 FEW_STARTS = 2000
-#: The wide window in which a signature is looked for, and the starts that are looked at.
-WIDE, WIDE_STARTS = Window(40, 40), 20_000
 
 _DEFAULT_WINDOW = Window()
 
@@ -261,8 +261,8 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
 
     def describe() -> None:
         begin = time.perf_counter()
-        end.signature = _signature(context, reads)
-        _describe(context, end, assembled, starts, dealt)
+        end.signature = find_signature(context, reads)
+        end.report = describe_end(context, end, assembled, starts, dealt)
         timed("evaluation", time.perf_counter() - begin)
 
     if aside is None:
@@ -288,7 +288,8 @@ def _fit_and_judge(
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
-    end = _judge(context, reads, model, assembled, report, starts)
+    calibration = judge(model, assembled.held_out, threads=context.threads)
+    end = FittedEnd(reads, model, calibration, report, starts)
     timed("evaluation", time.perf_counter() - begin)
     return end
 
@@ -366,141 +367,3 @@ def _tiles(context: Context, starts: Positions) -> tuple[Tiles, Positions]:
     if valid.all():
         return Tiles(sequence, counts), positions
     return Tiles(sequence[valid], counts[valid]), positions.take(valid)
-
-
-def _judge(
-    context: Context, reads: EndClass, model: BiasModel, assembled: Assembled, report: FitReport | None, starts: int
-) -> FittedEnd:
-    """Calibrate a model on held-out windows."""
-    held_out = assembled.held_out
-    foreground = score(model, held_out.foreground, threads=context.threads)
-    background = score(model, held_out.background, threads=context.threads)
-    place = held_out.starts
-    calibration = calibrate(
-        foreground,
-        background,
-        foreground_weight=held_out.foreground_weight,
-        background_weight=held_out.background_weight,
-        origin=held_out.origin,
-        block=place.contig.astype(np.int64) * (1 << 40) + place.position // GAIN_BLOCK,
-    )
-    return FittedEnd(reads, model, calibration, report, starts)
-
-
-def _inverse(context: Context, end: FittedEnd, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Give 1/b of windows, capped as reads are."""
-    inverse = np.exp(-end.calibration(score(end.model, contexts, threads=context.threads)))
-    return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) and context.cap is not None else inverse
-
-
-def _describe(
-    context: Context, end: FittedEnd, assembled: Assembled, starts: Positions, dealt: folds.Folds
-) -> None:
-    """Fill in the end's part of the QC file."""
-    training, held_out, window = assembled.training, assembled.held_out, context.kind.window
-    inverse = _inverse(context, end, held_out.foreground)
-    parts = (held_out.foreground, held_out.foreground_weight, inverse, held_out.background, held_out.background_weight)
-    learnt = (
-        training.foreground,
-        training.foreground_weight,
-        _inverse(context, end, training.foreground),
-        training.background,
-        training.background_weight,
-    )
-    validation = training.validation
-    signature, calibration = end.signature, end.calibration
-    end.report = {
-        "end": end.reads.label,
-        "block": dealt.block,
-        "blocks": len(dealt.keys),
-        "unique_starts": len(starts),
-        "training_starts": len(training.foreground),
-        "validation_starts": 0 if validation is None else len(validation.foreground),
-        "held_out_starts": len(held_out.foreground),
-        "skipped": assembled.skipped,
-        "offsets": list(range(-window.upstream, window.downstream + 1)),
-        "composition": composition.composition_report(*parts),
-        "divergence": {
-            "held_out": composition.divergence_report(*parts),
-            "training": composition.divergence_report(*learnt),
-        },
-        "calibration": {
-            "applied": calibration.applied,
-            "reason": calibration.reason,
-            "slope": calibration.slope,
-            "constant": calibration.constant,
-            "gain": calibration.gain,
-            "gain_error": calibration.gain_error,
-        },
-        "training": {},
-        "metrics": context.manager.qc_metrics(end.model, held_out_set(assembled)),
-    }
-    if signature is not None:
-        end.report["signature"] = {
-            "found": signature.found,
-            "first": signature.first,
-            "last": signature.last,
-            "peak": signature.peak,
-            "before_start": signature.before_start,
-            "outside": signature.outside,
-            "upstream": signature.window.upstream,
-            "downstream": signature.window.downstream,
-            "offsets": signature.offsets,
-            "profile": signature.profile,
-            "noise": signature.noise,
-        }
-    if end.training is not None:
-        told = end.training
-        end.report["training"] = {
-            "parameters": told.parameters,
-            "curves": _plain(told.curves),
-            "perplexity": _plain(told.perplexity),
-            "details": _plain(told.details) | ({} if context.passes == 1 else {"passes": end.passes}),
-        }
-    end.report.update(_measure(context, end, starts, dealt))
-
-
-def held_out_set(assembled: Assembled) -> TrainingSet:
-    """Give the held-out windows in the form that plug-ins know."""
-    part = assembled.held_out
-    return TrainingSet(
-        assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight
-    )
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _measure(context: Context, end: FittedEnd, starts: Positions, dealt: folds.Folds) -> dict[str, Any]:
-    """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
-    every = units.make_units(starts, context.features, context.contig_of, block=dealt.block)
-    chosen = every.take(dealt.of(every.contig, every.start) == folds.HELD_OUT_FOLD)
-    stretches = Stretches(chosen.contig, chosen.start, chosen.end, chosen.strand)
-    log_bias = context.score_stretches(end.model, stretches, threads=context.threads)
-    relative = measures.relative_bias(log_bias, chosen)
-    auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
-    gains = measures.gains(log_bias, chosen, relative=relative)
-    found: dict[str, Any] = {name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()}
-    return {
-        "gain": {**found, "units": len(chosen)},
-        "deviance_explained": measures.deviance_explained(log_bias, chosen, relative=relative),
-        "auc": auc,
-        "log_loss": log_loss,
-    }
-
-
-def _signature(context: Context, reads: EndClass) -> composition.Signature | None:
-    """Look for the bias signature in a window wider than the model's."""
-    rng = np.random.default_rng([context.seed, 3, reads.numbers[0]])
-    drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS)
-    foreground, valid = context.extract(drawn.foreground, WIDE)
-    background, background_valid = context.extract(drawn.background, WIDE)
-    if not valid.any() or not background_valid.any():
-        return None
-    first = composition.composition(foreground[valid], drawn.foreground.weight[valid])
-    second = composition.composition(background[background_valid], drawn.background.weight[background_valid])
-    profile, noise = composition.symmetrised_kl(first, second), composition.noise_floor(first, second)
-    found = composition.signature_span(profile, noise, upstream=WIDE.upstream, window=context.kind.window)
-    offsets = tuple(range(-WIDE.upstream, WIDE.downstream + 1))
-    return replace(found, offsets=offsets, profile=tuple(profile.tolist()), noise=noise)

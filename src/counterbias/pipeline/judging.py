@@ -1,0 +1,43 @@
+"""Held-out windows → a calibration, the same way for a count, a cohort and a comparison of models."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.model import BiasModel
+from counterbias.records import Positions, TrainingSet
+from counterbias.sampling import Assembled, Windows
+from counterbias.scoring import score
+from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
+
+
+def judge(model: BiasModel, windows: Windows, *, threads: int = 1) -> Calibration:
+    """Judge and calibrate a model on held-out windows."""
+    foreground, background = (score(model, part, threads=threads) for part in (windows.foreground, windows.background))
+    return judge_scores(foreground, background, windows)
+
+
+def judge_scores(foreground: NDArray[np.float64], background: NDArray[np.float64], windows: Windows) -> Calibration:
+    """Judge and calibrate by the scores that a model gave to held-out windows, float64 (n,) each, nats."""
+    return calibrate(
+        foreground,
+        background,
+        foreground_weight=windows.foreground_weight,
+        background_weight=windows.background_weight,
+        origin=windows.origin,
+        block=gain_blocks(windows.starts),
+    )
+
+
+def gain_blocks(places: Positions) -> NDArray[np.int64]:
+    """Number the groups of starts whose gains depend on each other, int64 (n,); the same place has the same number in all samples."""
+    return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)
+
+
+def held_out_set(assembled: Assembled) -> TrainingSet:
+    """Give the held-out windows in the form that plug-ins know."""
+    part = assembled.held_out
+    return TrainingSet(
+        assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight
+    )
