@@ -584,7 +584,13 @@ def test_bad_truth(case: str, folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert "truth.tsv" in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
-    assert not (tmp_path / "out" / "comparison.tsv").exists()
+    assert not (tmp_path / "out").exists(), "a folder that was made for nothing goes again"
+
+
+def test_bad_input_leaves_a_folder_of_the_user_alone(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert main(command(folder, tmp_path / "out", "--truth", tmp_path / "none.tsv", "--truth-column", "A")) == 1
+    assert (tmp_path / "out").is_dir()
 
 
 @pytest.mark.parametrize(

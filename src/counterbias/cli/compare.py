@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
@@ -123,9 +124,15 @@ def main(argv: list[str]) -> int:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
     import_numba()
     options = _options(arguments, names)
+    there = Path(arguments.output).exists()
     folder = _make_folder(arguments)
     announce_compilation()
-    result = _compare(arguments, options, names)
+    try:
+        result = _compare(arguments, options, names)
+    except InputError:
+        if not there:
+            _remove_if_empty(folder)
+        raise
     document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
     sys.stdout.write(summary(document, folder))
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
@@ -175,6 +182,13 @@ def _make_folder(arguments: argparse.Namespace) -> Path:
     inputs += [name for name in (arguments.truth, arguments.bias_contig_alias) if name]
     check_outputs([("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN)], inputs=inputs)
     return folder
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Take away the folder that was made for a run that came to nothing; a cache of finished fits stays."""
+    for empty in (folder / FIGURES, folder):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
 
 
 def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOptions:
