@@ -69,14 +69,6 @@ def test_base_that_is_none_is_refused(sample: TrainingSet) -> None:
         model.log_bias(bases([A, A, A]))
 
 
-def test_kernel_in_python_gives_the_same(sample: TrainingSet) -> None:
-    model, _ = fitted(sample)
-    contexts = np.random.default_rng(1).integers(0, 4, (50, 2), dtype=np.uint8)
-    scores = np.empty(50)
-    assert pwm._sum_rows(model._table, contexts, scores)
-    assert np.array_equal(scores, model.log_bias(contexts))
-
-
 def test_arrays_of_another_window_are_refused(sample: TrainingSet) -> None:
     model, _ = fitted(sample)
     with pytest.raises(InputError, match="shape"):

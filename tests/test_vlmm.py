@@ -1,4 +1,4 @@
-"""``vlmm``: values worked out by hand, layouts, and the sums of tables that it shares with other backends."""
+"""``vlmm``: values worked out by hand, layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from counterbias import InputError, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
-from counterbias_backends import tables, vlmm
+from counterbias_backends import vlmm
 
 A, C, G, T = range(4)
 
@@ -103,26 +103,6 @@ def test_backoff_helps_small_samples() -> None:
         return float(np.std(scores - truth))
 
     assert error() < 0.5 * error("backoff=0")
-
-
-@pytest.mark.parametrize("width", [1, 5, 21, 40])
-def test_sum_of_tables_equals_looking_up_each(width: int) -> None:
-    rng = np.random.default_rng(width)
-    contexts = rng.integers(0, 4, (700, width), dtype=np.uint8)  # more than one stretch of rows
-    terms = []
-    for _ in range(12):
-        columns = tuple(rng.choice(width, size=int(rng.integers(1, min(width, 8) + 1)), replace=False).tolist())
-        terms.append(tables.Term(columns, rng.normal(size=4 ** len(columns))))
-    for chosen in (terms, [term for term in terms if len(term.columns) <= tables.COLUMNS], []):
-        expected = np.zeros(len(contexts))
-        for term in chosen:
-            for row, window in enumerate(contexts):
-                expected[row] += term.table[int("".join(str(window[column]) for column in term.columns), 4)]
-        summed = tables.TableSum(chosen)
-        np.testing.assert_allclose(summed(contexts), expected, atol=1e-12)
-        in_python = np.zeros(len(contexts))
-        tables._add_up(contexts, summed._columns, summed._tables, in_python)
-        np.testing.assert_allclose(in_python, expected, atol=1e-12)
 
 
 def test_speed() -> None:

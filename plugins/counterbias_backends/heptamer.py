@@ -101,7 +101,7 @@ class Heptamer(BiasModel):
         """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("heptamer: along was called before fit")
-        return self._sum.along(sequence, self.window.width)
+        return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P of each heptamer, float64 (16384,), at starts and elsewhere; AAAAAAA comes first, the last base changes fastest."""
@@ -119,7 +119,7 @@ class Heptamer(BiasModel):
 
         self._log_foreground, self._log_background = log_foreground, log_background
         columns = tuple(range(self.window.upstream, self.window.upstream + SIZE))
-        self._sum = TableSum([Term(columns, log_foreground - log_background)])
+        self._sum = TableSum([Term(columns, log_foreground - log_background)], self.window.width)
 
     def _perplexity(self, held_out: TrainingSet | None) -> dict[str, float]:
         """Give the weighted perplexity per base of the first seven, where there are windows."""

@@ -6,16 +6,18 @@ weights. Goes out: per offset and base ln P(foreground) − ln P(background), su
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, take_arrays
+
+if TYPE_CHECKING:
+    from counterbias_backends.tables import TableSum
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class PositionWeightMatrix(BiasModel):
         super().__init__(window, options)
         self._log_foreground: NDArray[np.float64] | None = None  # (width, 4)
         self._log_background: NDArray[np.float64] | None = None  # (width, 4)
-        self._table: NDArray[np.float64] | None = None  # (width, 4), their difference
+        self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Count bases per offset, O(n · width); nothing is random."""
@@ -54,8 +56,8 @@ class PositionWeightMatrix(BiasModel):
         perplexity = {}
         if sample.validation is not None:
             held_out = sample.validation
-            perplexity["foreground"] = _perplexity(foreground, self.as_contexts(held_out.foreground), held_out.foreground_weight)
-            perplexity["background"] = _perplexity(background, self.as_contexts(held_out.background), held_out.background_weight)
+            perplexity["foreground"] = self._perplexity(foreground, held_out.foreground, held_out.foreground_weight)
+            perplexity["background"] = self._perplexity(background, held_out.background, held_out.background_weight)
         return FitReport(
             seconds=time.perf_counter() - began,
             parameters=2 * 3 * self.window.width,
@@ -64,21 +66,15 @@ class PositionWeightMatrix(BiasModel):
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Sum the table's entries over the window: uint8 (n, width) → float64 (n,), nats."""
-        if self._table is None:
+        if self._sum is None:
             raise RuntimeError("pwm: log_bias was called before fit")
-        return _score(self._table, self.as_contexts(contexts))
+        return self._sum(self.as_contexts(contexts))
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
-        if self._table is None:
+        if self._sum is None:
             raise RuntimeError("pwm: along was called before fit")
-        if len(sequence) < self.window.width:
-            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self.window.width}")
-        if sequence.max() > 3:
-            raise ValueError("the sequence holds a value that is not 0, 1, 2 or 3")
-        scores = np.empty(len(sequence) - self.window.width + 1)
-        _along_kernel()(self._table, np.ascontiguousarray(sequence), scores)
-        return scores
+        return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P per offset and base, float64 (width, 4), of foreground and background."""
@@ -94,7 +90,13 @@ class PositionWeightMatrix(BiasModel):
 
     def _set(self, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:
         self._log_foreground, self._log_background = foreground, background
-        self._table = foreground - background
+        self._sum = self._terms(foreground - background)
+
+    def _terms(self, logs: NDArray[np.float64]) -> TableSum:
+        """Make one term per offset of numbers (width, 4)."""
+        from counterbias_backends.tables import TableSum, Term
+
+        return TableSum([Term((offset,), own) for offset, own in enumerate(logs)], self.window.width)
 
     def _log_composition(self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give ln P(base) per offset, float64 (width, 4), from weighted counts and the pseudocount."""
@@ -105,62 +107,12 @@ class PositionWeightMatrix(BiasModel):
         counts += self.options.pseudocount
         return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)), dtype=np.float64)
 
-
-def _perplexity(log_composition: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> float | None:
-    """Give the weighted perplexity per base, from 1 to 4 where the composition is right, or None without windows."""
-    total = float(weights.sum())
-    if not total:
-        return None
-    return float(np.exp(-np.dot(_score(log_composition, contexts), weights) / total / contexts.shape[1]))
-
-
-def _score(table: NDArray[np.float64], contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Sum ``table[offset, base]`` over each window; raises ValueError on a base that is none."""
-    scores = np.empty(len(contexts))
-    if not _kernel()(table, contexts, scores):
-        raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
-    return scores
-
-
-def _sum_rows(table, contexts, scores):  # type: ignore[no-untyped-def]
-    """Fill scores; False where some base was above 3 (masked before use, so that no memory outside the table is read)."""
-    seen = np.uint8(0)
-    for row in range(contexts.shape[0]):
-        total = 0.0
-        for offset in range(contexts.shape[1]):
-            base = contexts[row, offset]
-            seen |= base
-            total += table[offset, base & 3]
-        scores[row] = total
-    return seen <= 3
-
-
-@functools.cache
-def _kernel() -> Callable[..., bool]:
-    """Compile the loop on first use: listing backends must not import numba."""
-    from numba import njit
-
-    compiled: Callable[..., bool] = njit(cache=True, nogil=True)(_sum_rows)
-    return compiled
-
-
-def _sum_along(table, sequence, scores):  # type: ignore[no-untyped-def]
-    """Fill scores with the windows that begin at each base, in the order of additions of :func:`_sum_rows`."""
-    width = table.shape[0]
-    for first in range(len(scores)):
-        total = 0.0
-        for offset in range(width):
-            total += table[offset, sequence[first + offset]]
-        scores[first] = total
-
-
-@functools.cache
-def _along_kernel() -> Callable[..., None]:
-    """Compile the loop on first use."""
-    from numba import njit
-
-    compiled: Callable[..., None] = njit(cache=True, nogil=True)(_sum_along)
-    return compiled
+    def _perplexity(self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> float | None:
+        """Give the weighted perplexity per base, from 1 to 4 where the composition is right, or None without windows."""
+        total = float(weights.sum())
+        if not total:
+            return None
+        return float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / self.window.width))
 
 
 def _load() -> type[BiasModel]:

@@ -1,4 +1,4 @@
-"""Sums of small tables: what ``heptamer``, ``vlmm`` and ``bayesnet`` share. This module is no backend.
+"""Sums of small tables: what ``pwm``, ``heptamer``, ``vlmm`` and ``bayesnet`` share. This module is no backend.
 
 A *term* is a table over a few of a window's columns: its value for a window is the entry that the bases there spell. Many tables of
 few columns are added up into few tables of :data:`COLUMNS` columns before scoring, so that a window costs few look-ups whatever the
@@ -7,18 +7,16 @@ model. Entry ``Σ base(columns[k]) · 4^(K − 1 − k)`` of a term of K columns
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: Columns per table when scoring: 4^7 numbers are 128 KB, and the handful that a model needs stays in the cache.
 COLUMNS = 7
-#: Windows that all tables are applied to before the next ones are looked at: their bases and sums stay in the fastest cache.
-ROWS = 512
+#: Bases that are packed at a time.
+EASY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +28,49 @@ class Term:
 
 
 class TableSum:
-    """Add up terms over windows; unchanging, so safe in several threads."""
+    """Add up terms over windows of ``width`` bases; unchanging, so safe in several threads."""
 
-    def __init__(self, terms: Sequence[Term]) -> None:
+    def __init__(self, terms: Sequence[Term], width: int) -> None:
         groups = _group(terms, COLUMNS)
-        size = max([COLUMNS, *(len(columns) for columns, _ in groups)])
-        self._columns = np.zeros((len(groups), size), np.uint64)
-        self._tables = np.zeros((len(groups), 4**size))
-        for number, (columns, members) in enumerate(groups):
-            # Column 0 fills up what is too narrow; of a table's entries for it all are alike.
-            self._columns[number, size - len(columns) :] = columns
-            joined = np.zeros(4 ** len(columns))
-            for term in members:
-                joined += _spread(term, columns)
-            self._tables[number] = np.tile(joined, 4 ** (size - len(columns)))
+        used = sorted({column for columns, _ in groups for column in columns})
+        low, high = (used[0], used[-1] + 1) if used else (0, 0)
+        # Eight bases are packed as fast as one.
+        missing = max(min(EASY, width) - (high - low), 0)
+        self._high = min(high + missing, width)
+        self._low = max(min(low, self._high - min(EASY, width)), 0)
+        self._width = width
+        runs = [_runs([column - self._low for column in columns]) for columns, _ in groups]
+        self._runs = np.array([run for own in runs for run in own], np.uint64).reshape(-1, 4)
+        self._groups = np.cumsum([0, *(len(own) for own in runs)]).astype(np.int64)
+        tables = [sum((_spread(term, columns) for term in members), np.zeros(4 ** len(columns))) for columns, members in groups]
+        self._columns = np.array([column for columns, _ in groups for column in columns], np.int64)
+        self._bounds = np.cumsum([0, *(len(columns) for columns, _ in groups)]).astype(np.int64)
+        self._begins = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.uint64)
+        self._tables = np.concatenate([np.zeros(0), *tables])
 
     def __call__(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Add up the terms of each window: C-contiguous uint8 (n, width) → float64 (n,). Raises ValueError on a base that is none."""
-        if contexts.size and contexts.max() > 3:  # bases are used as addresses
+        from counterbias_backends.table_lookup import add_windows
+
+        if contexts.ndim != 2 or contexts.shape[1] != self._width:
+            raise ValueError(f"contexts of shape {contexts.shape} do not fit a window of {self._width} bases")
+        sums = np.empty(len(contexts))
+        flat = np.ascontiguousarray(contexts, np.uint8).reshape(-1)
+        runs = (self._low, self._high, self._runs, self._groups)
+        if not add_windows(flat, self._width, *runs, self._begins, self._tables, sums):
             raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
-        sums = np.zeros(len(contexts))
-        _kernel()(contexts, self._columns, self._tables, sums)
         return sums
 
-
-    def along(self, sequence: NDArray[np.uint8], width: int) -> NDArray[np.float64]:
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Add up the terms of the windows at consecutive places: uint8 (n + width - 1,) → float64 (n,), as for the windows themselves."""
-        if len(sequence) < width:
-            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {width}")
+        from counterbias_backends.table_lookup import add_along
+
+        if sequence.ndim != 1 or len(sequence) < self._width:
+            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self._width}")
         if sequence.max() > 3:  # bases are used as addresses
             raise ValueError("the sequence holds a value that is not 0, 1, 2 or 3")
-        sums = np.empty(len(sequence) - width + 1)
-        _along_kernel()(np.ascontiguousarray(sequence), self._columns, self._tables, sums)
+        sums = np.empty(len(sequence) - self._width + 1)
+        add_along(np.ascontiguousarray(sequence, np.uint8), self._columns, self._bounds, self._begins, self._tables, sums)
         return sums
 
 
@@ -99,73 +108,25 @@ def _group(terms: Sequence[Term], limit: int) -> list[tuple[tuple[int, ...], lis
     return groups
 
 
+def _runs(columns: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Cut ascending columns into runs of neighbours within one pack: pack, shift down, mask, shift up."""
+    from counterbias_backends.packing import MOST
+
+    found: list[tuple[int, int, int, int]] = []
+    first = 0
+    for place in range(1, len(columns) + 1):
+        ends = place == len(columns) or columns[place] != columns[place - 1] + 1 or columns[place] % MOST == 0
+        if ends:
+            pack, within = divmod(columns[first], MOST)
+            found.append((pack, 2 * within, 4 ** (place - first) - 1, 2 * first))
+            first = place
+    return found
+
+
 def _spread(term: Term, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """Give a term's value for each word of more columns, float64 (4 ** columns,)."""
+    """Give a term's value for each word of more columns, float64 (4 ** columns,), the first column changing fastest."""
     words = np.arange(4 ** len(columns))
     index = np.zeros(len(words), np.int64)
     for column in term.columns:
-        index = index << 2 | words >> 2 * (len(columns) - 1 - columns.index(column)) & 3
+        index = index << 2 | words >> 2 * columns.index(column) & 3
     return term.table[index]
-
-
-def _add_up(contexts, columns, tables, sums):  # type: ignore[no-untyped-def]
-    """Add to ``sums`` each table's entry for each window; 7 columns (:data:`COLUMNS`) are written out, which halves the time."""
-    windows, size, two = contexts.shape[0], columns.shape[1], np.uint64(2)
-    for first in range(0, windows, ROWS):
-        last = min(first + ROWS, windows)
-        for group in range(columns.shape[0]):
-            if size == 7:
-                a, b, c, d = columns[group, 0], columns[group, 1], columns[group, 2], columns[group, 3]
-                e, f, g = columns[group, 4], columns[group, 5], columns[group, 6]
-                for row in range(first, last):
-                    code = np.uint64(contexts[row, a]) << np.uint64(12) | np.uint64(contexts[row, b]) << np.uint64(10)
-                    code |= np.uint64(contexts[row, c]) << np.uint64(8) | np.uint64(contexts[row, d]) << np.uint64(6)
-                    code |= np.uint64(contexts[row, e]) << np.uint64(4) | np.uint64(contexts[row, f]) << two
-                    code |= np.uint64(contexts[row, g])
-                    sums[row] += tables[group, code]
-            else:
-                for row in range(first, last):
-                    code = np.uint64(0)
-                    for k in range(size):
-                        code = code << two | np.uint64(contexts[row, columns[group, k]])
-                    sums[row] += tables[group, code]
-
-
-def _add_along(sequence, columns, tables, sums):  # type: ignore[no-untyped-def]
-    """Fill ``sums``; first the words that a block of windows spell in a table's columns, side by side, then the look-ups."""
-    size = columns.shape[1]
-    words = np.empty(ROWS, np.uint32)
-    for first in range(0, len(sums), ROWS):
-        count = min(ROWS, len(sums) - first)
-        part = sums[first : first + count]
-        for group in range(columns.shape[0]):
-            words[:] = 0
-            for k in range(size):
-                bases = sequence[first + columns[group, k] : first + columns[group, k] + count]
-                for row in range(count):
-                    words[row] = words[row] << np.uint32(2) | bases[row]
-            table = tables[group]
-            if group:
-                for row in range(count):
-                    part[row] += table[words[row]]
-            else:
-                for row in range(count):
-                    part[row] = table[words[row]]
-
-
-@functools.cache
-def _along_kernel() -> Callable[..., Any]:
-    """Compile the loop on first use."""
-    from numba import njit
-
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(_add_along)
-    return compiled
-
-
-@functools.cache
-def _kernel() -> Callable[..., Any]:
-    """Compile the loop on first use: listing backends must not import numba."""
-    from numba import njit
-
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(_add_up)
-    return compiled

@@ -120,7 +120,7 @@ class MarkovModel(BiasModel):
         """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("vlmm: along was called before fit")
-        return self._sum.along(sequence, self.window.width)
+        return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give ln P(base | bases before) of foreground and background, float64: column after column 4^(order + 1) numbers.
@@ -150,7 +150,7 @@ class MarkovModel(BiasModel):
             size = 4 ** (order + 1)
             terms.append(Term(tuple(range(column - order, column + 1)), logs[first : first + size]))
             first += size
-        return TableSum(terms)
+        return TableSum(terms, self.window.width)
 
     def _learn(self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give ln P(base | bases before), column after column."""

@@ -98,7 +98,7 @@ class BayesianNetwork(BiasModel):
         """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("bayesnet: along was called before fit")
-        return self._sum.along(sequence, self.window.width)
+        return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the graph and ln P(base | parents) of foreground and background.
@@ -135,7 +135,7 @@ class BayesianNetwork(BiasModel):
             size = 4 ** len(own)
             terms.append(Term(own[::-1], logs[first : first + size]))
             first += size
-        return TableSum(terms)
+        return TableSum(terms, self.window.width)
 
     def _perplexities(self, held_out: TrainingSet | None) -> dict[str, float]:
         """Give the weighted perplexity per base of the columns in use, where there are windows and columns."""

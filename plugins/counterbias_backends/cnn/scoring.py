@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from counterbias_backends.cnn.packing import MOST, packed
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.lanes import vector_kind
+from counterbias_backends.packing import MOST, pack
 
 #: Units that are calculated side by side.
 LANES = 16
@@ -53,9 +53,7 @@ def _score(contexts, width, begins, groups, word, tables, bias, readout, offset,
         for i in range(number):
             begin = begins[groups[i]]
             wide = begins[groups[i + 1] - 1] + word - begin
-            for w in range(count):
-                codes[w], strange = packed(contexts, (start + w) * width + begin, wide)
-                seen |= strange
+            seen |= pack(contexts, start * width + begin, width, wide, codes[:count])
             for found in range(groups[i], groups[i + 1]):
                 shift = np.uint64(2 * (begins[found] - begin))
                 for w in range(BLOCK):

@@ -1,0 +1,76 @@
+"""Pack bases, one to a byte, into two bits each, eight at a time, for compiled code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: Bases that a packed window can hold.
+MOST = 32
+
+
+@intrinsic
+def _eight_bytes(typing_context: Any, array: Any, index: Any) -> Any:
+    """Read eight bytes of a flat array of bytes, the first one lowest (not checked)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
+        value = builder.load(address, align=1)
+        return builder.bswap(value) if sys.byteorder == "big" else value
+
+    return types.uint64(array, types.intp), codegen
+
+
+_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_inner  # type: ignore[misc]
+def _joined(eight):
+    """Bring the lower two bits of eight bytes together, the first byte lowest.
+
+    Two bytes become four bits side by side; one multiplication then brings four such pairs together in the highest sixteen bits.
+    Its partial products lie four bits apart, so that none carries into another.
+    """
+    eight &= np.uint64(0x0303030303030303)
+    eight = (eight | (eight >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
+    return (eight * np.uint64(0x0001001001001000)) >> np.uint64(48)
+
+
+@_inner  # type: ignore[misc]
+def pack(bases, start, step, size, packs):
+    """Pack ``bases[start : start + size]``, at most 32, the first one lowest, then the same ``step`` bases further on, and so forth.
+
+    Args:
+        bases: uint8, flat; not checked.
+        packs: uint64, to be filled.
+
+    Returns the bits that no base has, 0 where all were bases; they are left out of the packs.
+    """
+    strange = np.uint64(0)
+    packs[:] = np.uint64(0)
+    if size < 8:
+        for column in range(size):
+            at = start + column
+            for w in range(len(packs)):
+                base = np.uint64(bases[at])
+                strange |= base
+                packs[w] |= (base & np.uint64(3)) << np.uint64(2 * column)
+                at += step
+        return strange & np.uint64(0xFC)
+    for part in range((size + 7) // 8):
+        # The last eight may overlap those before: the same bits once more.
+        column = min(8 * part, size - 8)
+        shift = np.uint64(2 * column)
+        at = start + column
+        for w in range(len(packs)):
+            eight = _eight_bytes(bases, at)
+            strange |= eight
+            packs[w] |= _joined(eight) << shift
+            at += step
+    return strange & np.uint64(0xFCFCFCFCFCFCFCFC)

@@ -1,0 +1,98 @@
+"""Look windows up in tables, compiled: the hot part of :mod:`.tables`.
+
+In: windows, or a stretch of sequence whose windows overlap; tables, and for each of them which bases of a window spell its entry. Out: the
+sum of the entries. Windows' bases are packed into two bits each, ``MOST`` to a *pack*, and a table's entry is put together from *runs* of
+neighbouring bases, for a block of windows side by side. The first base of an entry counts least.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from counterbias_backends.packing import MOST, pack
+
+#: Windows whose bases are packed before any is looked up; what is held of them stays in the fastest cache.
+BLOCK = 128
+#: The same along a sequence.
+ALONG = 512
+
+_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_inner  # type: ignore[misc]
+def _look_up(packs, runs, groups, begins, tables, words, out):
+    """Fill ``out``, at most :data:`BLOCK` numbers, for packed windows."""
+    if not len(begins):
+        out[:] = 0.0
+    for group in range(len(begins)):
+        words[:] = begins[group]
+        for run in range(groups[group], groups[group + 1]):
+            down, mask, up = runs[run, 1], runs[run, 2], runs[run, 3]
+            bases = packs[np.int64(runs[run, 0])]
+            for w in range(BLOCK):
+                words[w] += ((bases[w] >> down) & mask) << up
+        if group:
+            for w in range(len(out)):
+                out[w] += tables[words[w]]
+        else:
+            for w in range(len(out)):
+                out[w] = tables[words[w]]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def add_windows(contexts, width, low, high, runs, groups, begins, tables, out):
+    """Fill ``out``; False where some base was above 3 (masked before use, so that no memory outside the tables is read).
+
+    Args:
+        contexts: uint8 (n · width,).
+        width: bases per window. low, high: the columns ``low`` to ``high`` (exclusive) are packed; no table asks for others.
+        runs: uint64 (runs, 4): the pack, how far to shift it down, the mask, how far to shift up.
+        groups: int64 (tables + 1,): the runs of table ``i`` are ``groups[i]`` to ``groups[i + 1]``.
+        begins: uint64 (tables,), where each table begins.
+        tables: float64, all tables.
+        out: float64 (n,).
+    """
+    seen = np.uint64(0)
+    wide = high - low
+    number = (wide + MOST - 1) // MOST
+    packs = np.zeros((max(number, 1), BLOCK), np.uint64)
+    words = np.zeros(BLOCK, np.uint64)
+    for first in range(0, len(out), BLOCK):
+        count = min(BLOCK, len(out) - first)
+        for part in range(number):
+            begin = low + part * MOST
+            size = min(MOST, high - begin)
+            seen |= pack(contexts, first * width + begin, width, size, packs[part, :count])
+        _look_up(packs, runs, groups, begins, tables, words, out[first : first + count])
+    return seen == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def add_along(sequence, columns, bounds, begins, tables, out):
+    """Fill ``out`` with the sums of all windows of a sequence: neighbouring windows need no packing.
+
+    Args:
+        sequence: uint8 (n + width − 1,), values above 3 must have been refused.
+        columns: int64, the columns of all tables; those of table ``i`` are ``columns[bounds[i] : bounds[i + 1]]``.
+        begins, tables, out: as for :func:`add_windows`.
+    """
+    words = np.zeros(ALONG, np.uint32)
+    for first in range(0, len(out), ALONG):
+        count = min(ALONG, len(out) - first)
+        part = out[first : first + count]
+        if not len(begins):
+            part[:] = 0.0
+        for group in range(len(begins)):
+            words[:] = 0
+            for at in range(bounds[group + 1] - 1, bounds[group] - 1, -1):
+                bases = sequence[first + columns[at] : first + columns[at] + count]
+                for w in range(count):
+                    words[w] = words[w] << np.uint32(2) | bases[w]
+            table = tables[begins[group] :]
+            if group:
+                for w in range(count):
+                    part[w] += table[words[w]]
+            else:
+                for w in range(count):
+                    part[w] = table[words[w]]
