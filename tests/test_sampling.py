@@ -133,12 +133,41 @@ def test_tiles_count_starts_on_both_strands() -> None:
         np.array([0, 0, 0, 1, 0, 0], np.uint8),
         np.array([2.0, 1, 3, 4, 9, 9]),
     )
-    places, counts, window = sampling.draw_tiles(starts, features, np.array([0, 1]), Window(10, 10), length=100)
+    places, counts, window = sampling.draw_tiles(starts, features, np.array([0, 1]), Window(10, 10), np.random.default_rng(1), length=100)
     assert window == Window(10, 109)
     assert rows_of(places) == [(0, 1000, 0, 1), (0, 1100, 0, 1), (0, 1199, 1, 1)]
     assert counts.shape == (3, 100)
     assert counts.sum(axis=1).tolist() == [3, 3, 4]
     assert (counts[0, 0], counts[0, 3], counts[1, 99], counts[2, 89]) == (2, 1, 3, 4)
+
+
+def test_of_more_tiles_some_are_drawn() -> None:
+    features = make_features([(0, 0, 0, 50_000)])
+    place = np.random.default_rng(1).choice(50_000, 5000, replace=False).astype(np.int64)
+    place.sort()
+    starts = Positions(np.zeros(5000, np.int32), place, np.zeros(5000, np.uint8), np.full(5000, 2.0))
+    every, all_counts, _ = sampling.draw_tiles(starts, features, np.array([0]), Window(10, 10), np.random.default_rng(1))
+    some, counts, _ = sampling.draw_tiles(starts, features, np.array([0]), Window(10, 10), np.random.default_rng(1), most=40)
+    assert len(some) == len(counts) == 40 < len(every)
+    row = np.searchsorted(every.position, some.position)
+    assert np.array_equal(every.position[row], some.position)
+    assert np.array_equal(all_counts[row], counts)
+
+
+def test_distinct_starts_need_not_be_found_twice() -> None:
+    sites = make_sites()
+    for scheme in ("local", "seqbias"):
+        first = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500)
+        again = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500, distinct=sampling.unique_starts(sites))
+        assert rows_of(first.foreground) == rows_of(again.foreground)
+        assert rows_of(first.background) == rows_of(again.background)
+
+
+def test_last_positions_per_contig() -> None:
+    sites = make_sites()
+    for contig, last in enumerate(sampling.last_positions(sites).tolist()):
+        at = [end.position[(end.contig == contig) & (end.bits & PRESENT != 0)] for end in sites.ends]
+        assert last == max([-1, *(int(one.max()) for one in at if len(one))])
 
 
 def test_folds_are_balanced_and_need_no_seed() -> None:

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.records import Features, Positions, StartSites, Tiles, TrainingSet, Window
+from counterbias.records import PRESENT, Features, Positions, StartSites, Tiles, TrainingSet, Window
 
 End = Literal["both", 0, 1]
 
@@ -105,7 +105,31 @@ def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
     return _from_keys(*_distinct(_keys(sites, end)), sites)
 
 
-def draw(sites: StartSites, rng: np.random.Generator, *, scheme: str = "local", end: End = "both", most: int = 100_000) -> Sample:
+def last_positions(sites: StartSites) -> NDArray[np.int64]:
+    """Give, per contig, the last position at which a read starts, int64 (contigs,); -1 where none does."""
+    reach = np.full(len(sites.contigs), -1, np.int64)
+    for end in sites.ends:
+        _reach(end.contig, end.position, end.bits, PRESENT, reach)
+    return reach
+
+
+@njit(cache=True, nogil=True)
+def _reach(contig, position, bits, present, reach):  # type: ignore[no-untyped-def]
+    """Note the last position per contig."""
+    for i in range(len(bits)):
+        if bits[i] & present and position[i] > reach[contig[i]]:
+            reach[contig[i]] = position[i]
+
+
+def draw(
+    sites: StartSites,
+    rng: np.random.Generator,
+    *,
+    scheme: str = "local",
+    end: End = "both",
+    most: int = 100_000,
+    distinct: Positions | None = None,
+) -> Sample:
     """Draw foreground and background positions.
 
     ``local``: distinct starts, weight √reads; two background positions each, at uniform ±1…100 on the same strand (measured
@@ -115,21 +139,15 @@ def draw(sites: StartSites, rng: np.random.Generator, *, scheme: str = "local", 
     ``seqbias`` (Jones et al. 2012, its code): distinct starts, weight 1, two background positions each at a Gaussian offset
     of σ = 500.
 
-    At most ``most`` foreground positions are kept, chosen at random. Positions may lie off the contig: such windows come back
-    as invalid from the genome and are left out by :func:`assemble`. Raises InputError for an unknown scheme.
+    At most ``most`` foreground positions are kept, chosen at random. ``distinct`` are the end's :func:`unique_starts`, where they are known
+    already. Positions may lie off the contig: such windows come back as invalid from the genome and are left out by :func:`assemble`.
+    Raises InputError for an unknown scheme.
     """
     if scheme not in SCHEMES:
         raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
-    keys = _keys(sites, end)
-    if scheme == "paper":
-        keys.sort()
-        counts = np.ones(len(keys))
-    else:
-        keys, counts = _distinct(keys)
-    if len(keys) > most:
-        rows = np.sort(rng.choice(len(keys), size=most, replace=False))
-        keys, counts = keys[rows], counts[rows]
-    starts = _from_keys(keys, counts, sites)
+    starts = read_starts(sites, end=end) if scheme == "paper" else unique_starts(sites, end=end) if distinct is None else distinct
+    if len(starts) > most:
+        starts = starts.take(np.sort(rng.choice(len(starts), size=most, replace=False)))
     copies = 1 if scheme == "paper" else 2
     weight = np.sqrt(starts.weight) if scheme == "local" else np.ones(len(starts))
     foreground = Positions(starts.contig, starts.position, starts.strand, weight)
@@ -175,19 +193,20 @@ def draw_tiles(
     features: Features,
     contig_of: NDArray[np.int64],
     window: Window,
+    rng: np.random.Generator,
     *,
     length: int = 100,
     fewest_reads: float = 2.0,
+    most: int = 100_000,
 ) -> tuple[Positions, NDArray[np.float64], Window]:
-    """Cut merged exons into tiles of ``length`` consecutive positions and keep those where reads start.
+    """Cut merged exons into tiles of ``length`` consecutive positions and keep those where reads start, ``most`` of them drawn at random.
 
     ``starts`` are distinct starts weighted by their reads (:func:`unique_starts`). Returns the 5' position of each tile on
     its strand (both strands are looked at), counts float64 (tiles, length), and the wider window that makes the genome give
     all bases of a tile at once. A tile ends with its exon, so exons shorter than ``length`` give none.
     """
     wide = Window(window.upstream, window.downstream + length - 1)
-    tiles: list[Positions] = []
-    counts: list[NDArray[np.float64]] = []
+    found: list[tuple[Positions, _TileReads]] = []
     for contig, (begins, ends) in merged_exons(features, contig_of).items():
         per_block = (ends - begins) // length
         block = np.repeat(np.arange(len(begins)), per_block)
@@ -196,14 +215,25 @@ def draw_tiles(
         here = np.flatnonzero(starts.contig == contig)
         for strand in (0, 1):
             rows = here[starts.strand[here] == strand]
-            kept, found = _tile_counts(tile_start, length, starts.position[rows], starts.weight[rows], fewest_reads)
-            first = tile_start[kept] + (length - 1 if strand else 0)
-            n = len(kept)
-            tiles.append(Positions(np.full(n, contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)))
-            counts.append(found[:, ::-1] if strand else found)
-    if not tiles:
+            reads = _tile_reads(tile_start, length, starts.position[rows], starts.weight[rows], fewest_reads)
+            n = len(reads.kept)
+            first = tile_start[reads.kept] + (length - 1 if strand else 0)
+            found.append((Positions(np.full(n, contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)), reads))
+    if not found:
         return _no_positions(), np.zeros((0, length)), wide
-    return _join(tiles), np.concatenate(counts), wide
+    tiles = _join([positions for positions, _ in found])
+    chosen = np.arange(len(tiles)) if len(tiles) <= most else np.sort(rng.choice(len(tiles), size=most, replace=False))
+    row_of = np.full(len(tiles), -1, np.int64)
+    row_of[chosen] = np.arange(len(chosen))
+    cells, weights, before = [np.zeros(0, np.int64)], [np.zeros(0)], 0
+    for positions, reads in found:
+        row = row_of[before + reads.row]
+        column = length - 1 - reads.column if len(positions) and positions.strand[0] else reads.column
+        cells.append((row * length + column)[row >= 0])
+        weights.append(reads.weight[row >= 0])
+        before += len(positions)
+    counts = np.bincount(np.concatenate(cells), np.concatenate(weights), len(chosen) * length).astype(np.float64, copy=False)
+    return tiles.take(chosen), counts.reshape(len(chosen), length), wide
 
 
 def assemble(
@@ -345,12 +375,23 @@ def _gaussian_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
     return np.where(offsets == 0, 1, offsets)
 
 
-def _tile_counts(
+@dataclass(frozen=True, slots=True)
+class _TileReads:
+    """Reads within the tiles of one contig and strand. Args: kept: the tiles; row, column, weight: of each distinct start, among them."""
+
+    kept: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+
+def _tile_reads(
     tile_start: NDArray[np.int64], length: int, position: NDArray[np.int64], weight: NDArray[np.float64], fewest: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give the tiles with at least ``fewest`` reads, and the reads per position of each, in genome order; float64 (tiles, length)."""
+) -> _TileReads:
+    """Find the tiles with at least ``fewest`` reads, in genome order, and the reads there."""
     if not len(tile_start):
-        return np.zeros(0, np.int64), np.zeros((0, length))
+        none = np.zeros(0, np.int64)
+        return _TileReads(none, none, none, np.zeros(0))
     tile = np.searchsorted(tile_start, position, side="right") - 1
     column = position - tile_start[np.maximum(tile, 0)]
     within = (tile >= 0) & (column < length)
@@ -360,8 +401,7 @@ def _tile_counts(
     row_of[kept] = np.arange(len(kept))
     row = row_of[tile]
     chosen = row >= 0
-    counts = np.bincount(row[chosen] * length + column[chosen], weight[chosen], len(kept) * length)
-    return kept, counts.astype(np.float64).reshape(len(kept), length)
+    return _TileReads(kept, row[chosen], column[chosen], weight[chosen])
 
 
 def _no_positions() -> Positions:

@@ -56,14 +56,17 @@ def _score(contexts, width, begins, groups, word, tables, bias, readout, offset,
             seen |= pack(contexts, start * width + begin, width, wide, codes[:count])
             for found in range(groups[i], groups[i + 1]):
                 shift = np.uint64(2 * (begins[found] - begin))
+                own = rows[found * BLOCK : (found + 1) * BLOCK]
                 for w in range(BLOCK):
-                    rows[found * BLOCK + w] = (found * size + (np.int64(codes[w] >> shift) & (size - 1))) * units
+                    own[w] = (found * size + (np.int64(codes[w] >> shift) & (size - 1))) * units
         for w in range(count):
             score = np.float32(0.0)
             for g in range(0, units, LANES):
                 sums = _load(bias, g)
-                for found in range(lookups):
-                    sums = sums + _load(tables, rows[found * BLOCK + w] + g)
+                at = np.uint64(w)  # unsigned, so that it is not looked at for being below 0
+                for _ in range(lookups):
+                    sums = sums + _load(tables, rows[at] + g)
+                    at += np.uint64(BLOCK)
                 score += _total(_rectified(sums) * _load(readout, g))
             out[start + w] = offset + score
     return seen == 0
@@ -87,7 +90,28 @@ def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, o
         seen |= base
         code = ((code << 2) | np.int64(base & 3)) & (size - 1)
         codes[i] = code * units
-    for j in range(len(out)):
+    # Unsigned addresses are not looked at for being below 0; four windows at a time share what they are made of.
+    table = np.uint64(size * units)
+    whole = len(out) // 4 * 4
+    for j in range(0, whole, 4):
+        a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        for g in range(0, units, LANES):
+            sums_a, sums_b, sums_c, sums_d = _load(bias, g), _load(bias, g), _load(bias, g), _load(bias, g)
+            row = np.uint64(g)
+            for found in range(lookups):
+                at = np.uint64(j) + np.uint64(begins[found])
+                sums_a = sums_a + _load(tables, row + np.uint64(codes[at]))
+                sums_b = sums_b + _load(tables, row + np.uint64(codes[at + np.uint64(1)]))
+                sums_c = sums_c + _load(tables, row + np.uint64(codes[at + np.uint64(2)]))
+                sums_d = sums_d + _load(tables, row + np.uint64(codes[at + np.uint64(3)]))
+                row += table
+            weights = _load(readout, g)
+            a += _total(_rectified(sums_a) * weights)
+            b += _total(_rectified(sums_b) * weights)
+            c += _total(_rectified(sums_c) * weights)
+            d += _total(_rectified(sums_d) * weights)
+        out[j], out[j + 1], out[j + 2], out[j + 3] = offset + a, offset + b, offset + c, offset + d
+    for j in range(whole, len(out)):
         score = np.float32(0.0)
         for g in range(0, units, LANES):
             sums = _load(bias, g)

@@ -96,6 +96,18 @@ class Genome:
         self._make_room(name)
         return pages.codes
 
+    def fetch(self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0) -> bool:
+        """Read what lies in intervals and so many bases around them before it is asked for; False, and nothing done, where half is full.
+
+        Arguments are those of :meth:`codes_within`.
+        """
+        with self._lock:
+            held = sum(pages.held for pages in self._cache.values())
+        if held > self.cache_bytes // 2:
+            return False
+        self.codes_within(contig, start, end, before=around, after=around)
+        return True
+
     def _take(self, contig: str) -> tuple[str, Pages]:
         """Find a contig's pages, none of them decoded where it was not asked for lately."""
         name = self._resolve(contig)

@@ -19,8 +19,10 @@ from counterbias.counts import bias_columns, fold_changes
 from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Training
+from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
 from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites, Stretches
+from counterbias.sampling import last_positions
 from counterbias.scoring import score_reads
 from counterbias.weights import (
     FragmentLengths,
@@ -128,12 +130,9 @@ class Weighing:
 
 def check_genome(genome: Genome, sites: StartSites) -> None:
     """Refuse a genome that lacks a contig with counted reads, or ends before one of them."""
-    reach = np.full(len(sites.contigs), -1, np.int64)
-    for end in sites.ends:
-        present = np.flatnonzero((end.bits & PRESENT) != 0)
-        np.maximum.at(reach, end.contig[present], end.position[present].astype(np.int64))
-    used = np.flatnonzero(reach >= 0)
-    genome.check([sites.contigs[i] for i in used], [int(reach[i]) + 1 for i in used])
+    last = last_positions(sites)
+    used = np.flatnonzero(last >= 0)
+    genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
 
 
 def read_weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> NDArray[np.float32]:
@@ -177,14 +176,18 @@ def weigh_sample(
     watch.add("counting", result.seconds)
     sites = context.sites if ends == "both" else replace(context.sites, ends=context.sites.ends[:1])
     with ThreadPoolExecutor(1) as pool:
-        # The report on a model is written while reads are weighed with it.
+        # What waits for no model is done while one is fitted, and the report on it is written while reads are weighed with it.
         aside = pool if context.threads > 1 else None
+        with_reads = np.asarray(result.counts) > 0
+        observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
+        if aside is not None:
+            aside.submit(context.fetch, with_reads)
         fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in end_classes(context.sites, stranded))
         weighing = Weighing(context, fitted, sites)
         watch.run("scoring", weighing.score_reads)
         weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap))
         weighted = weighted_counts(sites, weights, len(context.features))
-        lengths, observed, measured = watch.run("effective lengths", lambda: _lengths(context, result, weighing, stranded))
+        lengths = watch.run("effective lengths", lambda: _lengths(context, with_reads, weighing, observed(), stranded))
         for end in fitted:
             end.finish()
     raw = _raw(result)
@@ -206,7 +209,7 @@ def weigh_sample(
             "sampling": {"scheme": context.sampling, "seed": context.seed},
             "ends": [end.report for end in fitted],
             "weights": _weights(sites, weights, weighing),
-            "lengths": _length_report(observed, measured),
+            "lengths": _length_report(observed(), int(with_reads.sum()) if weighing.applied else 0),
             "fold_change": {
                 "quantiles": list(QUANTILES),
                 "weighted": fold_changes(raw, weighted, quantiles=QUANTILES),
@@ -230,16 +233,13 @@ def _raw(result: SampleCounts) -> NDArray[np.float64]:
 
 
 def _lengths(
-    context: Context, result: SampleCounts, weighing: Weighing, stranded: str
-) -> tuple[NDArray[np.float64], FragmentLengths | None, int]:
-    """Measure effective lengths of the features with reads; the others, and all without a model in use, keep their length."""
-    features = context.features
-    observed = fragment_lengths(context.sites, features, context.contig_of)
+    context: Context, only: NDArray[np.bool_], weighing: Weighing, observed: FragmentLengths | None, stranded: str
+) -> NDArray[np.float64]:
+    """Measure effective lengths of some features; the others, and all without a model in use, keep their length."""
     if not weighing.applied:
-        return features.lengths.astype(np.float64), observed, 0
-    only = np.asarray(result.counts) > 0
-    lengths = effective_lengths(
-        features,
+        return context.features.lengths.astype(np.float64)
+    return effective_lengths(
+        context.features,
         context.contig_of,
         weighing.of_stretches,
         stranded=stranded,
@@ -248,7 +248,6 @@ def _lengths(
         ends="both" if len(weighing.sites.ends) > 1 else "first",
         threads=context.threads,
     )
-    return lengths, observed, int(only.sum())
 
 
 def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:

@@ -35,9 +35,9 @@ def _inverse(context: Context, end: FittedEnd, contexts: NDArray[np.uint8]) -> N
 
 
 def describe_end(
-    context: Context, end: FittedEnd, assembled: Assembled, starts: Positions, dealt: folds.Folds
+    context: Context, end: FittedEnd, assembled: Assembled, starts: Positions, dealt: folds.Folds, held_out_bins: units.Units
 ) -> dict[str, Any]:
-    """Make the end's entry in ``ends`` of the QC file."""
+    """Make the end's entry in ``ends`` of the QC file; ``held_out_bins`` are its :func:`held_out_units`."""
     training, held_out, window = assembled.training, assembled.held_out, context.kind.window
     inverse = _inverse(context, end, held_out.foreground)
     parts = (held_out.foreground, held_out.foreground_weight, inverse, held_out.background, held_out.background_weight)
@@ -70,7 +70,7 @@ def describe_end(
     }
     if end.signature is not None:
         report["signature"] = _signature_report(end.signature)
-    return {**report, **_measure(context, end, starts, dealt)}
+    return {**report, **_measure(context, end, held_out_bins)}
 
 
 def _signature_report(signature: composition.Signature) -> dict[str, Any]:
@@ -106,10 +106,14 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _measure(context: Context, end: FittedEnd, starts: Positions, dealt: folds.Folds) -> dict[str, Any]:
-    """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
+def held_out_units(context: Context, starts: Positions, dealt: folds.Folds) -> units.Units:
+    """Give the units of the held-out fold."""
     every = units.make_units(starts, context.features, context.contig_of, block=dealt.block)
-    chosen = every.take(dealt.of(every.contig, every.start) == folds.HELD_OUT_FOLD)
+    return every.take(dealt.of(every.contig, every.start) == folds.HELD_OUT_FOLD)
+
+
+def _measure(context: Context, end: FittedEnd, chosen: units.Units) -> dict[str, Any]:
+    """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
     stretches = Stretches(chosen.contig, chosen.start, chosen.end, chosen.strand)
     log_bias = context.score_stretches(end.model, stretches, threads=context.threads)
     relative = measures.relative_bias(log_bias, chosen)
@@ -124,10 +128,10 @@ def _measure(context: Context, end: FittedEnd, starts: Positions, dealt: folds.F
     }
 
 
-def find_signature(context: Context, reads: EndClass) -> composition.Signature | None:
-    """Look for the bias signature in a window wider than the model's."""
+def find_signature(context: Context, reads: EndClass, starts: Positions) -> composition.Signature | None:
+    """Look for the bias signature in a window wider than the model's; ``starts`` are the end class's distinct starts."""
     rng = np.random.default_rng([context.seed, 3, reads.numbers[0]])
-    drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS)
+    drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS, distinct=starts)
     foreground, valid = context.extract(drawn.foreground, WIDE)
     background, background_valid = context.extract(drawn.background, WIDE)
     if not valid.any() or not background_valid.any():

@@ -196,7 +196,7 @@ def assemble_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Ass
     parts = [dealt.parts(positions, margin=window.width) for positions in (drawn.foreground, drawn.background)]
     tiles = tile_parts = None
     if kind.model.needs_tiles:
-        places, counts, wide = sampling.draw_tiles(starts, sample.features, sample.contig_of, window)
+        places, counts, wide = sampling.draw_tiles(starts, sample.features, sample.contig_of, window, rng)
         sequence, valid = sample.cut(places, wide)
         tiles, tile_parts = Tiles(sequence[valid], counts[valid]), dealt.parts(places, margin=wide.width)[valid]
     cut = [sample.cut(positions, window) for positions in (drawn.foreground, drawn.background)]

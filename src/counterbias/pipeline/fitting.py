@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from counterbias.evaluation import composition, folds
 from counterbias.model import BiasModel, Device, Progress, Resources, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
-from counterbias.pipeline.describing import describe_end, find_signature
+from counterbias.pipeline.beside import Beside
+from counterbias.pipeline.describing import describe_end, find_signature, held_out_units
 from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
 from counterbias.plugins import Manager
@@ -144,13 +145,13 @@ class FittedEnd:
     starts: int
     report: dict[str, Any] = field(default_factory=dict)
     signature: composition.Signature | None = None
-    pending: Future[None] | None = None
+    pending: Beside[None] | None = None
     passes: int = 1
 
     def finish(self) -> None:
         """Wait until ``report`` and ``signature`` are there; raises what went wrong with them."""
         if self.pending is not None:
-            self.pending.result()
+            self.pending()
             self.pending = None
 
     def end_model(self) -> EndModel:
@@ -224,6 +225,18 @@ class Context:
 
         return score_stretches(model, window.width, cut, stretches, threads=threads)
 
+    def fetch(self, only: NDArray[np.bool_]) -> None:
+        """Read the genome where some features lie, as far as it can be kept; whoever asks for it later need not wait."""
+        features = self.features
+        chosen = np.repeat(only, np.diff(features.block_offsets))
+        mapped = np.where(chosen, self.contig_of[features.block_contig], -1)
+        for contig in np.unique(mapped[mapped >= 0]).tolist():
+            rows = mapped == contig
+            if not self.genome.fetch(
+                self.sites.contigs[contig], features.block_start[rows], features.block_end[rows], around=self.kind.window.width
+            ):
+                break
+
     def extract_tiles(self, positions: Positions, wide: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut tiles of consecutive positions, with flanks."""
         return extract_tiles(self.genome, self.sites.contigs, positions, wide, self.kind.window, self.splices)
@@ -233,7 +246,7 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     """Sample, fit (unless the model comes from a file), and judge one end class.
 
     ``timed(stage, seconds)`` collects wall times. What weighing does not wait for, the signature and the report, is worked out by
-    ``aside`` where it is given; :meth:`FittedEnd.finish` waits for it.
+    ``aside`` where it is given, as far as possible while the model is fitted; :meth:`FittedEnd.finish` waits for it.
     """
     begin = time.perf_counter()
     number = reads.numbers[0]
@@ -242,6 +255,8 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, number]))
     assembled = drawn.deal(context.kind.window, dealt)
     timed("sampling", time.perf_counter() - begin)
+    signature = Beside(aside, lambda: find_signature(context, reads, starts))
+    units = Beside(aside, lambda: held_out_units(context, starts, dealt))
 
     # Only further passes need what was drawn; tiles are large.
     kept = drawn if context.passes > 1 else None
@@ -261,14 +276,13 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
 
     def describe() -> None:
         begin = time.perf_counter()
-        end.signature = find_signature(context, reads)
-        end.report = describe_end(context, end, assembled, starts, dealt)
+        end.signature = signature()
+        end.report = describe_end(context, end, assembled, starts, dealt, units())
         timed("evaluation", time.perf_counter() - begin)
 
+    end.pending = Beside(aside, describe)
     if aside is None:
-        describe()
-    else:
-        end.pending = aside.submit(describe)
+        end.finish()
     return end
 
 
@@ -350,19 +364,19 @@ class Drawn:
 def draw_end(context: Context, reads: EndClass, starts: Positions, rng: np.random.Generator) -> Drawn:
     """Draw windows and, for models that need them, tiles. ``starts`` are the end class's distinct starts."""
     window = context.kind.window
-    drawn = sampling.draw(context.sites, rng, scheme=context.sampling, end=reads.end)
+    drawn = sampling.draw(context.sites, rng, scheme=context.sampling, end=reads.end, distinct=starts)
     inside = None
     if context.sampling == "paper":
         both = (drawn.foreground, drawn.background)
         masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
         inside = (masks[0], masks[1])
-    tiles, places = _tiles(context, starts) if context.kind.model.needs_tiles else (None, None)
+    tiles, places = _tiles(context, starts, rng) if context.kind.model.needs_tiles else (None, None)
     return Drawn(drawn, context.extract(drawn.foreground), context.extract(drawn.background), inside, tiles, places)
 
 
-def _tiles(context: Context, starts: Positions) -> tuple[Tiles, Positions]:
+def _tiles(context: Context, starts: Positions, rng: np.random.Generator) -> tuple[Tiles, Positions]:
     """Cut tiles of consecutive positions, for models that learn from counts."""
-    positions, counts, wide = sampling.draw_tiles(starts, context.features, context.contig_of, context.kind.window)
+    positions, counts, wide = sampling.draw_tiles(starts, context.features, context.contig_of, context.kind.window, rng)
     sequence, valid = context.extract_tiles(positions, wide)
     if valid.all():
         return Tiles(sequence, counts), positions

@@ -172,8 +172,9 @@ def open_job(
     headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
     begin = time.perf_counter()
     annotation = rename_contigs(load_features(choice, say=say), aliases)
+    seconds = time.perf_counter() - begin
     plan = add_transcripts(plan, choice.path, aliases, say=say)
-    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, time.perf_counter() - begin, progress)
+    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, seconds, progress)
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)

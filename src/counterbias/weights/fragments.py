@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import PRESENT, StartSites
@@ -124,15 +125,22 @@ def _per_fragment(
     size = len(sites.feature[rows])
     known, unknown, reads = np.zeros(size), np.zeros(size), np.zeros(size)
     for number, end in enumerate(sites.ends):
-        present = (end.bits[rows] & PRESENT) != 0
-        value = np.minimum(np.exp(-log_bias(number, rows)), limit)
-        missing = np.isnan(value)
-        known += np.where(missing | ~present, 0.0, value)
-        unknown += missing & present
-        reads += present
+        _add_reads(end.bits[rows], np.exp(-log_bias(number, rows)), PRESENT, limit, known, unknown, reads)
     # A fragment without any read cannot be weighed; it stays at 1.
     unknown[reads == 0] = 1.0
     return known, unknown, np.maximum(reads, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _add_reads(bits, inverse, present, limit, known, unknown, reads):  # type: ignore[no-untyped-def]
+    """Add one end's reads; ``inverse`` is 1/b, NaN where there is none."""
+    for i in range(len(bits)):
+        if bits[i] & present:
+            reads[i] += 1.0
+            if math.isnan(inverse[i]):
+                unknown[i] += 1.0
+            else:
+                known[i] += min(inverse[i], limit)
 
 
 def _summary(sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32], scale: Scale) -> FragmentWeights:
@@ -142,17 +150,10 @@ def _summary(sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32]
     histogram = np.zeros(len(edges) - 1, np.int64)
     for number, end in enumerate(sites.ends):
         for rows in _chunks(len(sites)):
-            present = (end.bits[rows] & PRESENT) != 0
-            inverse = np.exp(-log_bias(number, rows)[present])
-            clipped += int((inverse > scale.cap).sum())
-            missing = np.isnan(inverse)
-            w = np.where(missing, 1.0, np.minimum(inverse, scale.cap) * scale.factor)
-            reads += len(w)
-            unscored += int(missing.sum())
-            if len(w):
-                total, squares, largest = total + float(w.sum()), squares + float((w**2).sum()), max(largest, float(w.max()))
-                logs = np.clip(np.log2(np.maximum(w, 1e-300)), edges[0], edges[-1])
-                histogram += np.histogram(logs, edges)[0]
+            inverse = np.exp(-log_bias(number, rows))
+            counted, sums = _tally(end.bits[rows], inverse, PRESENT, scale.cap, scale.factor, edges, histogram)
+            reads, unscored, clipped = reads + counted[0], unscored + counted[1], clipped + counted[2]
+            total, squares, largest = total + sums[0], squares + sums[1], max(largest, sums[2])
     return FragmentWeights(
         weight=weight,
         scale=scale,
@@ -164,6 +165,33 @@ def _summary(sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32]
         histogram=tuple(int(x) for x in histogram),
         histogram_edges=HISTOGRAM_EDGES,
     )
+
+
+@njit(cache=True, nogil=True)
+def _tally(bits, inverse, present, cap, factor, edges, histogram):  # type: ignore[no-untyped-def]
+    """Add the weights of one end's reads to the histogram, whose bins are of one width.
+
+    Gives (reads, reads without 1/b, reads above the cap) and (sum, sum of squares, largest) of the weights.
+    """
+    reads, unscored, clipped = 0, 0, 0
+    total, squares, largest = 0.0, 0.0, 0.0
+    bins, per_bin = len(histogram), 1.0 / (edges[1] - edges[0])
+    for i in range(len(bits)):
+        if not bits[i] & present:
+            continue
+        reads += 1
+        weight = 1.0
+        if math.isnan(inverse[i]):
+            unscored += 1
+        else:
+            clipped += inverse[i] > cap
+            weight = min(inverse[i], cap) * factor
+        total += weight
+        squares += weight * weight
+        largest = max(largest, weight)
+        place = (math.log2(max(weight, 1e-300)) - edges[0]) * per_bin
+        histogram[int(min(max(place, 0.0), bins - 1.0))] += 1
+    return (reads, unscored, clipped), (total, squares, largest)
 
 
 def _chunks(n: int) -> list[slice]:
