@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from counterbias.blend import Blend
     from counterbias.errors import InputError
     from counterbias.hookspecs import hookimpl
     from counterbias.model import Backend, BiasModel, Resources, parse_options, take_arrays
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Backend": "counterbias.model",
     "BiasModel": "counterbias.model",
+    "Blend": "counterbias.blend",
     "EndModel": "counterbias.model_file",
     "FitReport": "counterbias.records",
     "InputError": "counterbias.errors",
@@ -50,6 +52,7 @@ _HOMES = {
 __all__ = [
     "Backend",
     "BiasModel",
+    "Blend",
     "EndModel",
     "FitReport",
     "InputError",

@@ -25,12 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Window
 
-TAG, SCHEMA = "counterbias_model", (1, 0)
+#: The newest schema that is read; files without a prior are written as :data:`PLAIN`, which older programs read.
+TAG, SCHEMA, PLAIN = "counterbias_model", (1, 1), (1, 0)
 #: End labels that a file may hold, in this order.
 POOLED, PER_END = ("both",), ("read1", "read2")
 #: Limits on what is read, far above what any model needs: bytes of the file and of model.json, arrays per end.
@@ -51,6 +53,11 @@ _KEYS = {
     "window",
 }
 _END_KEYS = {"arrays", "held_out_gain", "label", "offset", "slope", "starts"}
+_PRIOR, _PRIOR_KEYS, _END_PRIOR_KEYS = (
+    "prior",
+    {"backend", "distribution", "options", "training", "version"},
+    {"arrays", "own_share", "prior_share"},
+)
 _WEIGHTING_KEYS = {"cap", "factor"}
 _TRAINING_KEYS = {"counterbias_version", "samples", "scheme", "seed"}
 #: What a damaged or hostile file makes the standard library raise.
@@ -111,6 +118,21 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Say what the models of a file were blended with.
+
+    Args:
+        backend, distribution, version: as in :class:`ModelFile`.
+        training: where it came from.
+    """
+
+    backend: str
+    distribution: str
+    version: str
+    training: Training
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """All that a model file holds.
 
@@ -122,6 +144,7 @@ class ModelFile:
         training: where it comes from.
         cap: largest exp(-log_bias) before scaling, in the sample of the run that wrote the file; infinity without a cap.
         factor: what the weights of that sample were scaled by, so that they sum to the number of its fragments.
+        prior: where the other part of the models comes from, if they are blends; ``backend`` is then that of the sample's own part.
     """
 
     backend: str
@@ -132,6 +155,7 @@ class ModelFile:
     training: Training = Training()
     cap: float = math.inf
     factor: float = 1.0
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         labels = tuple(end.label for end in self.ends)
@@ -140,6 +164,8 @@ class ModelFile:
         for end in self.ends:
             if end.model.window != self.window or end.model.options != self.options:
                 raise ValueError("all ends must have the file's window and the same options")
+            if isinstance(end.model, Blend) != (self.prior is not None):
+                raise ValueError("a file with a prior has blended models, one without has none")
 
     @property
     def options(self) -> Any:
@@ -213,23 +239,32 @@ def _pack(models: ModelFile) -> bytes:
     """Give the bytes of a file."""
     members: dict[str, bytes] = {}
     ends = []
-    for end in models.ends:
-        arrays = end.model.to_arrays()
+
+    def add(folder: str, backend: str, model: BiasModel) -> list[str]:
+        arrays = model.to_arrays()
         for name, array in arrays.items():
-            members[f"{end.label}/{name}.npy"] = _array_bytes(models.backend, name, array)
-        ends.append(
-            {
-                "arrays": sorted(arrays),
-                "held_out_gain": _or_none(end.held_out_gain),
-                "label": end.label,
-                "offset": _finite(end.offset),
-                "slope": _finite(end.slope),
-                "starts": int(end.starts),
+            members[f"{folder}/{name}.npy"] = _array_bytes(backend, name, array)
+        return sorted(arrays)
+
+    for end in models.ends:
+        told: dict[str, Any] = {
+            "arrays": add(end.label, models.backend, end.model),
+            "held_out_gain": _or_none(end.held_out_gain),
+            "label": end.label,
+            "offset": _finite(end.offset),
+            "slope": _finite(end.slope),
+            "starts": int(end.starts),
+        }
+        if models.prior is not None and isinstance(end.model, Blend):
+            told[_PRIOR] = {
+                "arrays": add(f"{end.label}.{_PRIOR}", models.prior.backend, end.model.prior),
+                "own_share": _finite(end.model.own_share),
+                "prior_share": _finite(end.model.prior_share),
             }
-        )
+        ends.append(told)
     description = {
         TAG: True,
-        "schema": list(SCHEMA),
+        "schema": list(PLAIN if models.prior is None else SCHEMA),
         "backend": models.backend,
         "distribution": models.distribution,
         "version": models.version,
@@ -239,6 +274,16 @@ def _pack(models: ModelFile) -> bytes:
         "training": dataclasses.asdict(models.training),
         "weighting": {"cap": _or_none(models.cap), "factor": _finite(models.factor)},
     }
+    first = models.ends[0].model
+    if models.prior is not None and isinstance(first, Blend):
+        prior = models.prior
+        description[_PRIOR] = {
+            "backend": prior.backend,
+            "distribution": prior.distribution,
+            "version": prior.version,
+            "options": dataclasses.asdict(first.prior.options),
+            "training": dataclasses.asdict(prior.training),
+        }
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
     members[_DESCRIPTION] = text.encode()
     buffer = io.BytesIO()
@@ -273,6 +318,19 @@ def _or_none(value: float | None) -> float | None:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a file says of a model besides its arrays."""
+
+    model: type[BiasModel]
+    options: Any
+    window: Window
+
+
+def _with_prior(keys: set[str], there: bool) -> set[str]:
+    return keys | {_PRIOR} if there else keys
+
+
 class _Reader:
     """Read one file, trusting nothing in it."""
 
@@ -292,10 +350,9 @@ class _Reader:
             raise self.refuse(f"the model has the window {found}, not {window}", remedy=remedy)
         backend, distribution, version = (self._text(description, key) for key in ("backend", "distribution", "version"))
         kind = self._kind(backend, distribution)
-        options = self._options(kind, description["options"])
-        ends = []
-        for entry in self._list(description["ends"], "ends"):
-            ends.append(self._end(entry, members, kind, found, options))
+        own = _Kind(kind, self._options(kind, description["options"]), found)
+        prior, other = self._prior(description, found)
+        ends = [self._end(entry, members, own, other) for entry in self._list(description["ends"], "ends")]
         if members:
             raise self.refuse(f"the file holds '{sorted(members)[0]}', which model.json does not name")
         try:
@@ -303,7 +360,7 @@ class _Reader:
             weighting = self._keys(description["weighting"], _WEIGHTING_KEYS, "weighting")
             cap = math.inf if weighting["cap"] is None else self._number(weighting, "cap")
             factor = self._number(weighting, "factor")
-            return ModelFile(backend, distribution, version, found, tuple(ends), training, cap, factor)
+            return ModelFile(backend, distribution, version, found, tuple(ends), training, cap, factor, prior)
         except ValueError as problem:
             raise self.refuse(str(problem), place=_DESCRIPTION) from None
 
@@ -350,8 +407,18 @@ class _Reader:
             age, remedy = ("newer", "install a newer counterbias") if newer else ("older", "train the model anew")
             versions = f"schema {schema[0]}.{schema[1]} is {age} than {SCHEMA[0]}.{SCHEMA[1]}"
             raise self.refuse(f"{versions}, which this program reads", place=_DESCRIPTION, remedy=remedy)
-        self._keys(description, _KEYS, f"schema {schema[0]}.{schema[1]}")
+        self._keys(description, _with_prior(_KEYS, schema[1] >= SCHEMA[1] and _PRIOR in description), f"schema {schema[0]}.{schema[1]}")
         return description
+
+    def _prior(self, description: dict[str, Any], window: Window) -> tuple[Prior | None, _Kind | None]:
+        """Read what the models were blended with; None where with nothing."""
+        if _PRIOR not in description:
+            return None, None
+        found = self._keys(description[_PRIOR], _PRIOR_KEYS, _PRIOR)
+        backend, distribution, version = (self._text(found, key) for key in ("backend", "distribution", "version"))
+        kind = self._kind(backend, distribution)
+        prior = Prior(backend, distribution, version, self._training(found["training"]))
+        return prior, _Kind(kind, self._options(kind, found["options"]), window)
 
     def _keys(self, found: object, expected: set[str], place: str) -> dict[str, Any]:
         """Insist on exactly the keys that are known: a newer minor version passes only without additions."""
@@ -411,27 +478,36 @@ class _Reader:
         except (TypeError, ValueError, OverflowError) as problem:
             raise self.refuse(f"unusable option: {problem}", place=_DESCRIPTION) from None
 
-    def _end(self, entry: object, members: dict[str, bytes], kind: type[BiasModel], window: Window, options: Any) -> EndModel:
+    def _end(self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None) -> EndModel:
         """Build one end's model, taking its arrays out of the members."""
-        found = self._keys(entry, _END_KEYS, "ends")
+        found = self._keys(entry, _with_prior(_END_KEYS, prior is not None), "ends")
         label = self._text(found, "label")
+        model = self._model(label, found["arrays"], members, own)
+        if prior is not None:
+            part = self._keys(found[_PRIOR], _END_PRIOR_KEYS, f"ends, {_PRIOR}")
+            other = self._model(f"{label}.{_PRIOR}", part["arrays"], members, prior)
+            model = Blend(model, other, self._number(part, "own_share"), self._number(part, "prior_share"))
+        gain = None if found["held_out_gain"] is None else self._number(found, "held_out_gain")
+        return EndModel(
+            label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain
+        )
+
+    def _model(self, folder: str, names: object, members: dict[str, bytes], kind: _Kind) -> BiasModel:
+        """Build one model from the arrays of a folder."""
         arrays = {}
-        for name in self._list(found["arrays"], "arrays"):
-            member = f"{label}/{name}.npy"
+        for name in self._list(names, "arrays"):
+            member = f"{folder}/{name}.npy"
             if not isinstance(name, str) or not _ARRAY_NAME.fullmatch(name) or member not in members:
-                raise self.refuse(f"array '{name}' of end '{label}' is missing")
+                raise self.refuse(f"array '{name}' of end '{folder}' is missing")
             arrays[name] = self._array(member, members.pop(member))
-        model = kind(window, options)
+        model = kind.model(kind.window, kind.options)
         try:
             model.from_arrays(arrays)
         except InputError:
             raise
         except Exception as problem:  # a plug-in that checks less than it should
-            raise self.refuse(f"the backend does not take the arrays of end '{label}' ({type(problem).__name__})") from None
-        gain = None if found["held_out_gain"] is None else self._number(found, "held_out_gain")
-        return EndModel(
-            label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain
-        )
+            raise self.refuse(f"the backend does not take the arrays of end '{folder}' ({type(problem).__name__})") from None
+        return model
 
     def _array(self, member: str, content: bytes) -> NDArray[Any]:
         """Decode .npy bytes, plain numbers only; the header is believed only where it fits the bytes that are there."""

@@ -314,6 +314,13 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         help="learn a bias model of this kind (`counterbias models` lists them; `auto` chooses by the number of read starts), or use "
         "one that was saved (default: auto with --bias-output or --bias-counts, else none)",
     )
+    group.add_argument(
+        "--bias-prior",
+        metavar="FILE",
+        default=None,
+        help="a saved model of other samples (`counterbias train`) to blend the fitted one with, in shares that held-out parts of the "
+        "genome tell; for samples with few reads",
+    )
     group.add_argument("--bias-genome", metavar="FASTA", default=None, help="the genome; needed by bias models and CRAM files")
     group.add_argument(
         "--bias-output",
@@ -450,7 +457,7 @@ def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | 
     """Gather what concerns the bias model; a command that lacks an option has its default."""
     from counterbias.pipeline.run import BiasOptions
 
-    names = ("genome", "sampling", "cap", "passes", "ends", "context", "seed", "threads", "device")
+    names = ("prior", "genome", "sampling", "cap", "passes", "ends", "context", "seed", "threads", "device")
     given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
     return BiasOptions(model=model, window=window, model_options=tuple(getattr(arguments, "bias_option", ())), **given)
 

@@ -77,12 +77,15 @@ def say_line(text: str) -> None:
 def _check_bias_options(arguments: Namespace) -> None:
     """Refuse options that contradict each other before any file is opened."""
     names = arguments.samfilenames
-    if arguments.bias_model is None and (arguments.bias_output is not None or arguments.bias_counts != "raw"):
+    asked = (arguments.bias_output, arguments.bias_prior)
+    if arguments.bias_model is None and (any(one is not None for one in asked) or arguments.bias_counts != "raw"):
         arguments.bias_model = "auto"
     if arguments.bias_model in (None, "none"):
         arguments.bias_model = None
         if arguments.bias_counts != "raw":
             raise InputError(f"--bias-counts {arguments.bias_counts} needs a bias model", remedy="leave --bias-model none out")
+        if arguments.bias_prior is not None:
+            raise InputError("--bias-prior needs a bias model", file=arguments.bias_prior, remedy="leave --bias-model none out")
     elif arguments.bias_genome is None:
         raise InputError(f"--bias-model {arguments.bias_model} needs the genome", remedy="give it with --bias-genome FASTA")
     if names.count("-") > 1:
@@ -111,7 +114,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     label = "--bias-output" if arguments.bias_output else "the output of --bias-model"
     outputs += [(label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)]
     inputs = [*arguments.samfilenames, arguments.featuresfilename]
-    inputs += [name for name in (arguments.bias_genome, arguments.bias_contig_alias) if name]
+    inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
     if arguments.bias_model and os.path.exists(arguments.bias_model):
         inputs.append(arguments.bias_model)
     check_outputs(outputs, inputs=inputs)

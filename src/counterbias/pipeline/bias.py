@@ -18,7 +18,7 @@ from counterbias.contexts import Genome
 from counterbias.counts import bias_columns, fold_changes
 from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
-from counterbias.model_file import ModelFile, Training
+from counterbias.model_file import ModelFile, Prior, Training
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
 from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites, Stretches
@@ -265,7 +265,13 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
+        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
     )
+
+
+def _origin(prior: ModelFile | None) -> Prior | None:
+    """Tell where the models come from that the sample's own were blended with."""
+    return None if prior is None else Prior(prior.backend, prior.distribution, prior.version, prior.training)
 
 
 def _warnings(context: Context, ends: tuple[FittedEnd, ...]) -> list[str]:

@@ -99,7 +99,7 @@ def is_model_file(label: str) -> bool:
 
 
 def guarded(kind: Kind, *, number: int = 0) -> Kind:
-    """Give the kind with a model class that checks what it returns, and that a model file's model "fits" by taking it.
+    """Give the kind with a model class that checks what it returns, and that stands for a model file's model without fitting anything.
 
     ``number`` is the read (0 or 1) whose model of the file is meant. The guard adds nothing to what a model computes.
     """
@@ -107,14 +107,15 @@ def guarded(kind: Kind, *, number: int = 0) -> Kind:
     fitted = None if kind.fitted is None else kind.fitted.end(number).model
 
     def log_bias(self: BiasModel, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return checked(own.log_bias(self, contexts), len(contexts))
+        found = own.log_bias(self, contexts) if fitted is None else fitted.log_bias(contexts)
+        return checked(found, len(contexts))
 
     def along(self: BiasModel, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return checked(own.along(self, sequence), len(sequence) - self.window.width + 1, what="along")
+        found = own.along(self, sequence) if fitted is None else fitted.along(sequence)
+        return checked(found, len(sequence) - self.window.width + 1, what="along")
 
     def fit(self: BiasModel, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         if fitted is not None:
-            self.from_arrays(fitted.to_arrays())
             return FitReport(0.0, 0)
         report = own.fit(self, sample, rng)
         if not isinstance(report, FitReport):
@@ -122,6 +123,9 @@ def guarded(kind: Kind, *, number: int = 0) -> Kind:
         return report
 
     names: dict[str, Any] = {"log_bias": log_bias, "along": along, "fit": fit}
+    if fitted is not None:
+        # A blend is made of two models, not of a window and options.
+        names |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     names |= {"__module__": own.__module__, "__qualname__": own.__qualname__}
     return replace(kind, model=type(own.__name__, (own,), names))
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import sampling
+from counterbias.blend import Blend
 from counterbias.evaluation import composition, folds, measures, units
 from counterbias.pipeline.judging import held_out_set
 from counterbias.records import Positions, Stretches, Window
@@ -49,6 +50,7 @@ def describe_end(
         training.background_weight,
     )
     validation = training.validation
+    own = end.model.own if isinstance(end.model, Blend) else end.model  # plug-ins know the models that they brought
     report = {
         "end": end.reads.label,
         "block": dealt.block,
@@ -66,7 +68,7 @@ def describe_end(
         },
         "calibration": {name: getattr(end.calibration, name) for name in CALIBRATION},
         "training": _training(context, end),
-        "metrics": context.manager.qc_metrics(end.model, held_out_set(assembled)),
+        "metrics": context.manager.qc_metrics(own, held_out_set(assembled)),
     }
     if end.signature is not None:
         report["signature"] = _signature_report(end.signature)
@@ -94,11 +96,12 @@ def _training(context: Context, end: FittedEnd) -> dict[str, Any]:
     told = end.training
     if told is None:
         return {}
+    more = end.blended | ({} if context.passes == 1 else {"passes": end.passes})
     return {
         "parameters": told.parameters,
         "curves": _plain(told.curves),
         "perplexity": _plain(told.perplexity),
-        "details": _plain(told.details) | ({} if context.passes == 1 else {"passes": end.passes}),
+        "details": _plain(told.details) | more,
     }
 
 

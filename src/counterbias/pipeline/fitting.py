@@ -23,6 +23,7 @@ from counterbias.model import BiasModel, Device, Progress, Resources, parse_opti
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
+from counterbias.pipeline.blending import blend
 from counterbias.pipeline.describing import describe_end, find_signature, held_out_units
 from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
@@ -135,7 +136,7 @@ class FittedEnd:
         signature: where composition differs from the background, in the wide window.
         pending: work on the report that goes on beside others, or None.
         passes: how often a model was fitted.
-        windows_scored, seconds_scoring: throughput so far.
+        blended: where the model is a blend, the shares, and the gain of each of its parts alone.
     """
 
     reads: EndClass
@@ -147,6 +148,7 @@ class FittedEnd:
     signature: composition.Signature | None = None
     pending: Beside[None] | None = None
     passes: int = 1
+    blended: dict[str, float] = field(default_factory=dict)
 
     def finish(self) -> None:
         """Wait until ``report`` and ``signature`` are there; raises what went wrong with them."""
@@ -187,6 +189,7 @@ class Context:
         device: what models are fitted on.
         progress: told of progress in fitting, or None.
         passes: how often a model is fitted, see :mod:`~counterbias.pipeline.passes`.
+        prior: models of other samples to blend with, or None.
     """
 
     sites: StartSites
@@ -203,6 +206,7 @@ class Context:
     device: Device = "cpu"
     progress: Progress | None = None
     passes: int = 1
+    prior: ModelFile | None = None
 
     @property
     def resources(self) -> Resources:
@@ -302,8 +306,12 @@ def _fit_and_judge(
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
-    calibration = judge(model, assembled.held_out, threads=context.threads)
-    end = FittedEnd(reads, model, calibration, report, starts)
+    blended: dict[str, float] = {}
+    if context.prior is None:
+        calibration = judge(model, assembled.held_out, threads=context.threads)
+    else:
+        model, calibration, blended = blend(model, context.prior.end(number), assembled.held_out, threads=context.threads)
+    end = FittedEnd(reads, model, calibration, report, starts, blended=blended)
     timed("evaluation", time.perf_counter() - begin)
     return end
 

@@ -21,6 +21,7 @@ from counterbias.writers.tagged import TaggedWriter
 if TYPE_CHECKING:
     from counterbias.contexts import Genome, Transcripts
     from counterbias.evaluation.strandedness import StrandEvidence
+    from counterbias.model_file import ModelFile
     from counterbias.pipeline.bias import SampleBias
     from counterbias.pipeline.fitting import Context, Kind
     from counterbias.plugins import Manager
@@ -46,6 +47,7 @@ class BiasOptions:
         threads: threads for fitting and scoring.
         device: what networks are fitted on: ``cpu``, ``cuda`` or ``auto``.
         passes: how often the model is fitted, 1 to 5; from the second time on against background rid of its neighbourhood's bias.
+        prior: model file of other samples to blend the fitted model with, or None.
     """
 
     model: str
@@ -60,6 +62,7 @@ class BiasOptions:
     threads: int = 1
     device: Device = "auto"
     passes: int = 1
+    prior: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,7 @@ class Plan:
     kind: Kind
     genome: Genome
     transcripts: Transcripts | None = None
+    prior: ModelFile | None = None
 
 
 def load_aliases(path: str | None) -> dict[str, str]:
@@ -244,6 +248,7 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
     if bias is None:
         return None
     from counterbias.pipeline.bias import open_genome
+    from counterbias.pipeline.blending import load_prior
     from counterbias.pipeline.fitting import choose_kind
     from counterbias.pipeline.passes import check_passes
     from counterbias.plugins import load_plugins
@@ -252,13 +257,20 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
     is_file = is_model_file(bias.model)
     if is_file and not os.path.isfile(bias.model):
         raise InputError("there is no such model file", file=bias.model, remedy="name a file, or a backend of `counterbias models`")
-    kind = choose_kind(bias.model, is_file, bias.window, bias.model_options, manager)
+    prior = None
+    if bias.prior is not None:
+        if is_file:
+            problem = f"--bias-prior {bias.prior} cannot change a model that is already fitted"
+            raise InputError(problem, file=bias.model, remedy="leave it out")
+        prior = load_prior(bias.prior, manager, window=bias.window)
+    window = bias.window if prior is None else prior.window
+    kind = choose_kind(bias.model, is_file, window, bias.model_options, manager)
     check_passes(bias.passes, fitted=kind.path, sampling=bias.sampling)
     if kind.fitted is None:
         model = kind.model(kind.window, kind.options)
         model.resources = Resources(bias.threads, bias.device)
         model.check_resources()
-    return Plan(bias, manager, kind, open_genome(bias.genome, aliases))
+    return Plan(bias, manager, kind, open_genome(bias.genome, aliases), prior=prior)
 
 
 def add_transcripts(plan: Plan | None, path: str, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
@@ -414,6 +426,7 @@ class Job:
             device=plan.options.device,
             progress=_labelled(self.progress, sample),
             passes=plan.options.passes,
+            prior=plan.prior,
         )
 
     def strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:

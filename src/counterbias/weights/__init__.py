@@ -4,7 +4,17 @@ In come log biases of held-out windows and of start sites; out go a calibration,
 order is the only safe one: a model is judged on held-out windows before a single read is weighed.
 """
 
-from counterbias.weights.calibration import GAIN_BLOCK, UNUSED, Calibration, best_slope, calibrate, mean_over_blocks, start_gains
+from counterbias.weights.calibration import (
+    GAIN_BLOCK,
+    UNUSED,
+    Calibration,
+    best_shares,
+    best_slope,
+    calibrate,
+    mean_over_blocks,
+    recentred,
+    start_gains,
+)
 from counterbias.weights.fragments import CAP, FragmentWeights, LogBiasOf, Scale, fragment_weights, weighted_counts
 from counterbias.weights.lengths import BiasOf, FragmentLengths, effective_lengths, fragment_lengths
 
@@ -18,12 +28,14 @@ __all__ = [
     "FragmentWeights",
     "LogBiasOf",
     "Scale",
+    "best_shares",
     "best_slope",
     "calibrate",
     "effective_lengths",
     "fragment_lengths",
     "fragment_weights",
     "mean_over_blocks",
+    "recentred",
     "start_gains",
     "weighted_counts",
 ]

@@ -7,7 +7,7 @@ slope between 0 and 1 and shifted so that its exponential averages 1 over held-o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,43 @@ def best_slope(
         middle = (low + high) / 2
         low, high = (middle, high) if derivative(middle) > 0 else (low, middle)
     return low
+
+
+def best_shares(
+    foreground: NDArray[np.float64], background: NDArray[np.float64], weight: NDArray[np.float64], origin: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Find the shares in 0…1 of several models' log biases that make starts most likely among their own background windows.
+
+    Args:
+        foreground: float64 (starts, models), nats. background: float64 (windows, models).
+        weight: float64 (starts,). origin: int64 (windows,), the start that each background window belongs to.
+
+    Gives float64 (models,). The likelihood is the one of :func:`best_slope`, concave in the shares.
+    """
+    from scipy.optimize import minimize
+
+    size, models = foreground.shape
+    whole = max(float(weight.sum()), 1e-300)
+
+    def loss(shares: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        one, others = foreground @ shares, background @ shares
+        top = one.copy()
+        np.maximum.at(top, origin, others)
+        own, rival = np.exp(one - top), np.exp(others - top[origin])
+        total = own + np.bincount(origin, weights=rival, minlength=size)
+        mean = np.stack([own * foreground[:, k] + np.bincount(origin, rival * background[:, k], size) for k in range(models)], axis=1)
+        gradient = (weight[:, None] * (mean / total[:, None] - foreground)).sum(axis=0)
+        return float((weight * (top + np.log(total) - one)).sum()) / whole, gradient / whole
+
+    found = minimize(loss, np.full(models, 0.5), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * models)
+    return np.asarray(found.x, np.float64)
+
+
+def recentred(calibration: Calibration, background: NDArray[np.float64], weight: NDArray[np.float64]) -> Calibration:
+    """Give a calibration whose bias averages 1 over this background, as the model scores it."""
+    if not calibration.applied:
+        return calibration
+    return replace(calibration, constant=_log_mean_exp(calibration.slope * background, weight))
 
 
 def start_gains(

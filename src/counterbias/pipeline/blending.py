@@ -1,0 +1,57 @@
+"""A sample's own model and one of other samples → the blend that tells held-out starts best.
+
+Both shares are found on the held-out windows, and so are slope and gate. So that the gain by which a blend is judged is not that of its own
+making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other way round.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from counterbias.blend import Blend
+from counterbias.errors import InputError
+from counterbias.model import BiasModel
+from counterbias.model_file import EndModel, ModelFile, load_models
+from counterbias.pipeline.judging import gain_blocks, judge_scores
+from counterbias.plugins import Manager
+from counterbias.records import Window
+from counterbias.sampling import Windows
+from counterbias.scoring import score
+from counterbias.weights import Calibration, best_shares, recentred
+
+
+def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFile:
+    """Read the model to blend with. Raises InputError where it cannot be, or would add nothing."""
+    file = load_models(path, manager, window=window)
+    if file.prior is not None:
+        raise InputError("this model is a blend already", file=path, remedy="give the model that it was blended with")
+    if all(end.slope == 0 for end in file.ends):
+        raise InputError("this model gained nothing in its own sample and gives every read the weight 1", file=path, remedy="leave it out")
+    return file
+
+
+def blend(own: BiasModel, prior: EndModel, windows: Windows, *, threads: int = 1) -> tuple[Blend, Calibration, dict[str, float]]:
+    """Blend, judge and calibrate by held-out windows.
+
+    Gives the blend, its calibration, and for the report both shares and the gain of each model alone, bits per start.
+    """
+    parts = (windows.foreground, windows.background)
+    alone = [[score(model, part, threads=threads) for part in parts] for model in (own, prior.model)]
+    alone[1] = [prior.slope * values for values in alone[1]]
+    foreground, background = (np.stack([scores[part] for scores in alone], axis=1) for part in range(2))
+    odd = gain_blocks(windows.starts) % 2 == 1
+    crossed = foreground[:, 0].copy(), background[:, 0].copy()
+    for judged in (odd, ~odd):
+        rows, places = np.flatnonzero(~judged), np.flatnonzero(~judged[windows.origin])
+        row_of = np.cumsum(~judged) - 1
+        shares = best_shares(foreground[rows], background[places], windows.foreground_weight[rows], row_of[windows.origin[places]])
+        for target, source, chosen in zip(crossed, (foreground, background), (judged, judged[windows.origin]), strict=True):
+            target[chosen] = source[chosen] @ shares
+    calibration = judge_scores(*crossed, windows)
+    shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
+    own_share, prior_share = shares.tolist()
+    told = {"own_share": own_share, "prior_share": prior_share * prior.slope}
+    for name, scores in zip(("own", "prior"), alone, strict=True):
+        told[f"{name}_gain"] = judge_scores(scores[0], scores[1], windows).gain
+    model = Blend(own, prior.model, own_share, prior_share * prior.slope)
+    return model, recentred(calibration, background @ shares, windows.background_weight), told
