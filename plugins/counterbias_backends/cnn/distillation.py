@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Resources, TrainingSet
-from counterbias_backends.cnn.gradients import adam_step
+from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.training import CompiledGradient, Draw, Rows, checked_codes, initial_parameters, schedule
 from counterbias_backends.progress import Steps

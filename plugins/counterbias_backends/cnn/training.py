@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources, Tiles, TrainingSet
-from counterbias_backends.cnn.gradients import adam_step, add_layers, add_rows, add_scores, fill_tables
+from counterbias_backends.adam import adam_step
+from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, fill_tables
 from counterbias_backends.cnn.parameters import Shape, word_codes
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.progress import Steps

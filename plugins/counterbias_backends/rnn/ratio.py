@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources, Tiles, TrainingSet
+from counterbias_backends.adam import adam_step
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
 from counterbias_backends.rnn.loss import gradient_maker
@@ -101,13 +101,11 @@ def _train(
 ) -> tuple[NDArray[np.float32], dict[str, list[float]], int, float]:
     width = parts[0].contexts.shape[1]
     parameters = initial_parameters(cell, options.hidden, width, seed, width)
-    # numpy arrays and torch tensors share their memory: the kernel reads what the optimiser writes, and the other way round.
     flat = parameters.flat
     halves = np.zeros((2, len(flat)), np.float32)
-    leaf = torch.from_numpy(flat)
-    leaf.grad = torch.zeros_like(leaf)
+    gradient, mean, square = (np.zeros_like(flat) for _ in range(3))
     decay = min(max(3e3 / starts, 0.03), 2.0)
-    optimiser = torch.optim.AdamW([leaf], lr=LEARNING_RATE, weight_decay=decay, fused=True)
+    decays = np.full_like(flat, decay)
     sizes = [BATCH_STRETCHES, BATCH_WINDOWS] if len(parts) == 2 else [4 * BATCH_WINDOWS]
     sizes = [min(size, part.groups) for size, part in zip(sizes, parts, strict=True)]
     steps = min(max(EPOCHS * math.ceil(parts[0].groups / sizes[0]), LEAST_STEPS), MOST_STEPS)
@@ -148,15 +146,15 @@ def _train(
             else:
                 losses = [half(0, chosen), half(1, chosen)]
             sums += np.sum(losses, axis=0)
-            np.add(halves[0], halves[1], out=leaf.grad.numpy())
+            np.add(halves[0], halves[1], out=gradient)
             progress = step / steps
-            optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
-            optimiser.step()
+            rate = LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+            adam_step(flat, gradient, mean, square, step, rate, decays)
             told.advance()
             if step * STAGES // steps > (step - 1) * STAGES // steps:
-                mean = sums / (step - begun)
+                means = sums / (step - begun)
                 sums, begun = np.zeros(len(parts)), step
-                for name, loss in zip(names, mean.tolist(), strict=True):
+                for name, loss in zip(names, means.tolist(), strict=True):
                     curves[name].append((math.log(LANES) - loss) / math.log(2) if name == "training_gain" else loss)
     told.finish()
     return flat.copy(), curves, steps, decay

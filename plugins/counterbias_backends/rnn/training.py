@@ -2,7 +2,7 @@
 
 In: a training set. Out: the parameters of the foreground and the background network and how training went. Each network is
 trained on its own, with a seed of its own, so that the number of threads does not change it. torch draws the first parameters
-and owns the optimiser; the gradient comes from compiled code or from a GPU (:mod:`.loss`). No global setting of torch is touched.
+and the order of windows; the gradient comes from compiled code or from a GPU (:mod:`.loss`). No global setting of torch is touched.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources, TrainingSet
+from counterbias_backends.adam import adam_step
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.loss import CompiledGradient, Maker, gradient_maker
 from counterbias_backends.rnn.network import initial_parameters
@@ -196,11 +197,7 @@ def train_network(
     places = training.contexts.shape[1] if options.head == "position" else 0
     parameters = initial_parameters(cell, hidden, training.contexts.shape[1], seed, places)
     generator = torch.Generator().manual_seed(seed)
-    # numpy arrays and torch tensors share their memory: the kernel reads what the optimiser writes, and the other way round.
-    gradient = np.zeros_like(parameters.flat)
-    leaf = torch.from_numpy(parameters.flat)
-    leaf.grad = torch.from_numpy(gradient)
-    optimiser = torch.optim.Adam([leaf], lr=options.learning_rate, fused=True)
+    gradient, mean, square, decay = (np.zeros_like(parameters.flat) for _ in range(4))
     loss_of = maker(cell, hidden, places, PROBABILITY)
 
     def evaluate(
@@ -222,11 +219,10 @@ def train_network(
                     raise RuntimeError("training was stopped")
                 last = min(first + options.batch, len(training))
                 bases = (last - first) * training.contexts.shape[1]
-                gradient[:] = 0
                 loss += bases * evaluate(training, order, first, last, 1 / bases, gradient)
-                optimiser.param_groups[0]["lr"] = _learning_rate(options.learning_rate, step / steps)
-                optimiser.step()
+                rate = _learning_rate(options.learning_rate, step / steps)
                 step += 1
+                adam_step(parameters.flat, gradient, mean, square, step, rate, decay)
                 advance(1)
         curves[0].append(math.exp(loss / passes / training.contexts.size))
         held_out = evaluate(validation, everything, 0, len(validation), 1.0, gradient[:0]) / validation.contexts.size
