@@ -146,7 +146,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
     bias = simulation.simulate_priming_bias(rng)
-    for name, pairs, own in (("large", 30_000, bias), ("small", 600, bias), ("plain", 30_000, None)):
+    other = simulation.simulate_priming_bias(np.random.default_rng(99))
+    for name, pairs, own in (("large", 30_000, bias), ("small", 600, bias), ("plain", 30_000, None), ("other", 30_000, other)):
         library = simulation.Library(pairs, read_length=50)
         simulation.write_bam(folder / f"{name}.bam", simulation.simulate_reads(rng, genome, genes, abundance, library, own), order="pos")
     save_models(folder / "large.model", count(folder, "large", None).bias[0].model)
@@ -191,6 +192,14 @@ def test_prior_of_another_library_does_no_harm_without_bias(world: Path) -> None
     assert not run.report["ends"][0]["calibration"]["applied"]
     np.testing.assert_array_equal(run.columns["weighted"], np.asarray(run.columns["raw"], float))
     np.testing.assert_allclose(run.columns["corrected"], run.columns["raw"], rtol=1e-12)
+
+
+def test_prior_of_another_chemistry_does_not_fit_and_does_no_harm(world: Path) -> None:
+    alone, blended = (count(world, "other", prior).bias[0].report["ends"][0] for prior in (None, "large.model"))
+    details = blended["training"]["details"]
+    assert details["prior_share"] < 0.3 < details["own_share"]
+    assert blended["calibration"]["gain"] > alone["calibration"]["gain"] - 0.01
+    assert details["prior_gain"] < 0.5 * details["own_gain"]
 
 
 def test_compare_takes_a_saved_blend(world: Path, tmp_path: Path) -> None:

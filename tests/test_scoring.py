@@ -98,7 +98,9 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
 
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])
 @pytest.mark.parametrize("skip", [True, False])
-def test_sites_are_scored_once_and_given_to_every_read(group: int, skip: bool) -> None:
+@pytest.mark.parametrize("most_rows", [scoring.MOST_ROWS, 0])  # 0: as where one place has millions of reads
+def test_sites_are_scored_once_and_given_to_every_read(group: int, skip: bool, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "MOST_ROWS", most_rows)
     sites, seen = make_sites(), []
 
     def counted(positions: Positions) -> tuple[np.ndarray, np.ndarray]:

@@ -279,8 +279,10 @@ def _warnings(context: Context, ends: tuple[FittedEnd, ...]) -> list[str]:
     lines = []
     for end in ends:
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
-        if end.starts < FEW_STARTS:
-            lines.append(f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,}): expect a noisy model")
+        if end.starts < FEW_STARTS and context.kind.fitted is None:
+            told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
+            help_ = "expect a noisy model; one of other samples steadies it (--bias-prior FILE)"
+            lines.append(f"{told}: {help_ if context.prior is None else 'expect most of the model to be the prior'}")
         signature = end.signature
         if signature is not None and signature.precedes_start:
             lines.append(
