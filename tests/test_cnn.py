@@ -13,7 +13,7 @@ import pytest
 
 from counterbias import InputError, Resources, Tiles, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
-from counterbias_backends.cnn import counterbias_backends
+from counterbias_backends.cnn import counterbias_backends, training
 from counterbias_backends.cnn.model import ConvolutionalModel, Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
 
@@ -157,14 +157,14 @@ def test_validation_is_learnt_or_reported() -> None:
     _, told = fitted(sample)
     assert told["validation_learnt"]
     assert (told["starts"], told["background"]) == (2500, 5000)
-    assert set(told["curves"]) == {"training_gain", "training_log_loss"}
+    assert set(told["curves"]) == {"training_gain", "training_start_gain"}
     model, told = fitted(sample, dataclasses.replace(QUICK, learn_validation=False))
     assert (told["validation_learnt"], told["starts"]) == (False, 2000)
     curves = told["curves"]
-    assert set(curves) == {"training_gain", "training_log_loss", "validation_gain", "validation_log_loss"}
+    assert set(curves) == {"training_gain", "training_start_gain", "validation_gain", "validation_start_gain"}
     assert all(len(curve) == 20 for curve in curves.values())
     assert curves["validation_gain"][-1] > max(curves["validation_gain"][0], 0.1)
-    assert curves["validation_log_loss"][-1] < np.log(2)
+    assert curves["validation_start_gain"][-1] > 0.1
     assert told["parameters"] == 2 * model.shape.size == sum(array.size for array in model.to_arrays().values())
 
 
@@ -191,11 +191,32 @@ def test_small_samples_are_held_back() -> None:
     assert decays == [5.0, pytest.approx(1.0)]
 
 
-def test_without_tiles_windows_are_enough() -> None:
-    model, told = fitted(planted_sample(WINDOW, starts=4000, seed=1, tiles=False))
+@pytest.mark.parametrize(("known", "curve"), [(True, "training_start_gain"), (False, "training_log_loss")])
+def test_without_tiles_windows_are_enough(known: bool, curve: str) -> None:
+    sample = planted_sample(WINDOW, starts=4000, seed=1, tiles=False)
+    assert sample.validation is not None
+    if not known:
+        sample = dataclasses.replace(sample, origin=None, validation=dataclasses.replace(sample.validation, origin=None))
+    model, told = fitted(sample)
     contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
-    assert set(told["curves"]) == {"training_log_loss"}
+    assert set(told["curves"]) == {curve}
+
+
+def test_sets_by_hand() -> None:
+    """Three starts, of which the second has one background window only, and is left out."""
+    window, shape = Window(0, 2), Shape(3, 2, 4, 16)
+    foreground = np.array([[0, 1, 2], [3, 3, 3], [2, 2, 1]], np.uint8)
+    background = np.array([[1, 1, 1], [0, 0, 0], [3, 2, 1], [2, 3, 2], [0, 3, 0]], np.uint8)
+    sample = TrainingSet(window, foreground, np.array([1.0, 9.0, 2.0]), background, np.ones(5), origin=np.array([2, 0, 1, 2, 0]))
+    sets = training._windows(sample, shape)
+    expected = [[0, 1, 2, 0, 0, 0, 0, 3, 0], [2, 2, 1, 1, 1, 1, 2, 3, 2]]
+    assert sets.sequence.tolist() == expected
+    assert sets.codes.tolist() == [[1, 6, 0, 0, 3, 12], [10, 9, 5, 5, 11, 14]]
+    assert sets.counts.tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert (sets.weights.tolist(), sets.mass, sets.stride) == ([1.0, 2.0], 1.5, 2)
+    none = dataclasses.replace(sample, background=background[:0], background_weight=np.ones(0), origin=np.zeros(0, np.int64))
+    assert training._sets(none, np.zeros(0, np.int64), shape) is None
 
 
 def test_empty_sample_is_refused() -> None:

@@ -106,11 +106,14 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) 
     shape = Shape(window.width, kmer, channels, units)
     sample = planted_sample(window, starts=300, seed=1)
     assert sample.tiles is not None
-    windows, tiles = training._windows(sample, shape), training._tile_rows(sample.tiles, shape, 5.0)
+    windows = training._windows(dataclasses.replace(sample, origin=None), shape)
+    sets, tiles = training._windows(sample, shape), training._tile_rows(sample.tiles, shape, 5.0)
+    assert (windows.stride, sets.stride, sets.counts.shape) == (1, shape.places, (300, 3))
     rng = np.random.default_rng(3)
     parts = [
         (tiles, rng.permutation(len(tiles)), 1, 6, 0.5),
         (windows, rng.permutation(len(windows)), 0, 700, 0.01),
+        (sets, rng.permutation(len(sets)), 5, 250, 0.02),
     ]
     scored = dataclasses.replace(windows, counts=np.random.default_rng(4).normal(size=windows.counts.shape), squares=True)
     parts.append((scored, rng.permutation(len(windows)), 10, 400, 0.02))

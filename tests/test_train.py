@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib.util
 import inspect
 import io
@@ -384,6 +385,21 @@ def one_base(letters: str, weights: list[float], tiles: Tiles | None = None) -> 
     codes = np.array(["ACGT".index(letter) for letter in letters], np.uint8)[:, None]
     background = np.arange(4, dtype=np.uint8)[:, None]
     return TrainingSet(Window(0, 0), codes, np.array(weights), background, np.ones(4), tiles)
+
+
+def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
+    codes = np.arange(200, dtype=np.uint8)[:, None] % 4
+    starts = TrainingSet(Window(0, 0), codes, np.arange(1.0, 201.0), np.repeat(codes, 2, axis=0), np.repeat(np.arange(1.0, 201.0), 2),
+                         origin=np.repeat(np.arange(200), 2))  # fmt: skip
+    few = thin(starts, 0.25, 1.0, np.random.default_rng(1))
+    pooled = pool_sets([few, starts], [1.0, 1.0], np.random.default_rng(1))
+    for part in (few, pooled):
+        assert part.origin is not None
+        assert len(part.background) == 2 * len(part.foreground)
+        assert np.array_equal(part.background, part.foreground[part.origin])
+        np.testing.assert_allclose(part.background_weight, part.foreground_weight[part.origin])
+    assert len(few.foreground) == 50
+    assert pool_sets([few, dataclasses.replace(starts, origin=None)], [1.0, 1.0], np.random.default_rng(1)).origin is None
 
 
 def test_weights_worked_out_by_hand() -> None:

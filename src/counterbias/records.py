@@ -338,6 +338,7 @@ class TrainingSet:
         tiles: for objectives that need counts, or None where the sample is too small for any.
         validation: the same for genomic blocks apart from these, for early stopping and choice between candidates; None within
             a validation part.
+        origin: int64, the row of ``foreground`` near which each background window was drawn; None where that is not known.
     """
 
     window: Window
@@ -347,6 +348,7 @@ class TrainingSet:
     background_weight: NDArray[np.float64]
     tiles: Tiles | None = None
     validation: TrainingSet | None = None
+    origin: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

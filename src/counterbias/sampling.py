@@ -290,6 +290,7 @@ def assemble(
             background_weight=chosen.background_weight,
             tiles=own,
             validation=validation,
+            origin=chosen.origin,
         )
 
     check = training(VALIDATION, None)

@@ -77,7 +77,8 @@ def _planted_part(window: Window, starts: int, rng: np.random.Generator, tiles: 
         truth = planted_log_bias(window, views.reshape(-1, window.width)).reshape(views.shape[:2])
         tile_set = Tiles(sequence, rng.poisson(0.4 * np.exp(truth)).astype(np.float64))
     weights = np.sqrt(rng.integers(1, 4, starts)).astype(np.float64)
-    return TrainingSet(window, foreground, weights, background, np.ones(2 * starts), tile_set)
+    origin = np.repeat(np.arange(starts, dtype=np.int64), 2)
+    return TrainingSet(window, foreground, weights, background, np.ones(2 * starts), tile_set, origin=origin)
 
 
 def reverse_complement(sample: TrainingSet) -> TrainingSet:
@@ -91,6 +92,7 @@ def reverse_complement(sample: TrainingSet) -> TrainingSet:
         background_weight=sample.background_weight,
         tiles=None if tiles is None else Tiles(_other_strand(tiles.sequence), tiles.counts[:, ::-1].copy()),
         validation=None if sample.validation is None else reverse_complement(sample.validation),
+        origin=sample.origin,
     )
 
 

@@ -34,7 +34,9 @@ class TorchGradient:
         sequence, counts, weights = (
             torch.from_numpy(array[chosen]).to(self._device) for array in (rows.sequence, rows.counts, rows.weights)
         )
-        found = scores(leaf[None], self._shape, sequence)[:, 0]  # (n, length)
+        if rows.stride > 1:
+            sequence = sequence.reshape(-1, self._shape.width)
+        found = scores(leaf[None], self._shape, sequence)[:, 0].reshape(counts.shape)  # (n, length)
         if rows.squares:
             each = 0.5 * (found - counts).square().sum(dim=1)
         elif found.shape[1] == 1:

@@ -6,9 +6,9 @@ layer is then a sum over places of one row of a table each (places × words × u
 is added up in a table of the same shape, and taken through both layers once per step. A step thus costs about the same for a
 hundred windows and for a thousand. tests/test_cnn_training.py compares every entry with torch's autograd.
 
-A *row* is a stretch of ``length + places − 1`` words: ``length`` positions, the windows that begin at each of its words. Rows of
-one position are windows, with the logistic loss, or with the squared one where scores are to be learnt; longer ones are tiles, with a
-softmax over their positions.
+A *row* holds the words of ``length`` windows, each of which begins ``stride`` words after the one before it: tiles, whose windows are
+those of consecutive positions (a stride of 1); sets, a read start and background windows drawn near it (a stride of ``places``); or single
+windows. Tiles and sets have a softmax over their windows, single ones the logistic loss, or the squared one where scores are to be learnt.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def fill_tables(flat, kmer, channels, places, units, words, tables):
 
 
 @_inner  # type: ignore[misc]
-def _forward(codes, row, length, places, number, units, tables, flat, head, hidden, scores):
-    """Write the rectified second layer and the scores of a row's positions."""
+def _forward(codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores):
+    """Write the rectified second layer and the scores of a row's windows."""
     for j in range(length):
         score = flat[head + 2 * units]
         for g in range(0, units, LANES):
             sums = _load(flat, head + g)
             for place in range(places):
-                sums = sums + _load(tables, (place * number + np.int64(codes[row, j + place])) * units + g)
+                sums = sums + _load(tables, (place * number + np.int64(codes[row, j * stride + place])) * units + g)
             sums = _rectified(sums)
             _store(hidden, j * units + g, sums)
             score += _total(sums * _load(flat, head + units + g))
@@ -109,14 +109,17 @@ def _softmax(scores, counts, row, length, weight):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_rows(codes, counts, weights, squares, order, first, last, scale, places, units, tables, flat, head, grad_tables, gradient):
+def add_rows(
+    codes, counts, weights, squares, stride, order, first, last, scale, places, units, tables, flat, head, grad_tables, gradient
+):
     """Give Σ scale · weight · loss over the rows ``order[first:last]``; add its gradient to ``grad_tables`` and ``gradient``.
 
     Args:
-        codes: uint16 (rows, length + places − 1).
+        codes: uint16 (rows, (length − 1) · stride + places).
         counts: float64 (rows, length); for windows 1 at a read start and 0 in the background, or the score to be learnt.
         weights: float64 (rows,).
         squares: whether windows have the squared loss instead of the logistic one.
+        stride: words from one window of a row to the next.
         tables: of :func:`fill_tables`; ``grad_tables`` of the same length, or empty where no gradient is wanted.
         head: where the second layer's biases begin in ``flat``; the readout and its bias follow.
     """
@@ -129,7 +132,7 @@ def add_rows(codes, counts, weights, squares, order, first, last, scale, places,
     for at in range(first, last):
         row = order[at]
         weight = scale * weights[row]
-        _forward(codes, row, length, places, number, units, tables, flat, head, hidden, scores)
+        _forward(codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores)
         if squares:
             part, scores[0] = _squares(scores[0], counts[row, 0], weight)
         elif length == 1:
@@ -148,7 +151,7 @@ def add_rows(codes, counts, weights, squares, order, first, last, scale, places,
                 down = _where_positive(state, error * _load(flat, head + units + g))
                 _store(gradient, head + g, _load(gradient, head + g) + down)
                 for place in range(places):
-                    entry = (place * number + np.int64(codes[row, j + place])) * units + g
+                    entry = (place * number + np.int64(codes[row, j * stride + place])) * units + g
                     _store(grad_tables, entry, _load(grad_tables, entry) + down)
     return loss
 
@@ -160,7 +163,7 @@ def add_scores(codes, places, units, tables, flat, head, out):
     hidden = np.zeros(units, np.float64)
     scores = np.zeros(1, np.float64)
     for row in range(len(codes)):
-        _forward(codes, row, 1, places, number, units, tables, flat, head, hidden, scores)
+        _forward(codes, row, 1, 1, places, number, units, tables, flat, head, hidden, scores)
         out[row] += scores[0]
 
 

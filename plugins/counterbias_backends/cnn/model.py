@@ -62,7 +62,7 @@ class Options:
     min_steps: int = 900
     max_steps: int = 2000
     batch_tiles: int = 32
-    batch_windows: int = 256
+    batch_windows: int = 512
     max_tiles: int = 50_000
     learn_validation: bool = True
     distil: bool = True

@@ -36,15 +36,16 @@ LEAST_DECAY, MOST_DECAY = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Rows:
-    """Stretches of positions: windows (one position each) or tiles.
+    """Rows of windows: tiles, sets of a read start with its background, or single windows; see :mod:`.gradients`.
 
     Args:
-        sequence: uint8 (n, length + width − 1).
-        codes: uint16 (n, length + places − 1), its words.
-        counts: float64 (n, length); windows 1 at a read start, 0 in the background.
+        sequence: uint8, (n, length + width − 1) where windows overlap, otherwise (n, length · width).
+        codes: uint16 (n, (length − 1) · stride + places), its words.
+        counts: float64 (n, length); 1 at a read start, 0 in the background.
         weights: float64 (n,).
-        mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles) per row.
+        mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles, sets) per row.
         squares: whether ``counts`` are scores of windows, to be learnt by least squares.
+        stride: words from one window of a row to the next.
     """
 
     sequence: NDArray[np.uint8]
@@ -53,6 +54,7 @@ class Rows:
     weights: NDArray[np.float64]
     mass: float
     squares: bool = False
+    stride: int = 1
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -60,7 +62,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Data:
-    """What a network learns from, or is judged by: windows, and tiles where there are any."""
+    """What a network learns from, or is judged by: windows, singly or in sets, and tiles where there are any."""
 
     windows: Rows
     tiles: Rows | None
@@ -105,8 +107,8 @@ class CompiledGradient:
         losses = [
             float(
                 add_rows(
-                    rows.codes, rows.counts, rows.weights, rows.squares, order, first, last, scale, shape.places, shape.units, self._tables,
-                    flat, shape.head, errors, gradient,
+                    rows.codes, rows.counts, rows.weights, rows.squares, rows.stride, order, first, last, scale, shape.places, shape.units,
+                    self._tables, flat, shape.head, errors, gradient,
                 )
             )
             for rows, order, first, last, scale in parts
@@ -247,11 +249,12 @@ def schedule(progress: float) -> float:
 
 
 def _batches(data: Data, options: Options) -> list[tuple[Rows, int]]:
+    windows = math.ceil(options.batch_windows / data.windows.counts.shape[1])
     if data.tiles is None:
-        return [(data.windows, 4 * options.batch_windows)]
+        return [(data.windows, 4 * windows)]
     if options.objective == "tiles":
         return [(data.tiles, options.batch_tiles)]
-    return [(data.tiles, options.batch_tiles), (data.windows, options.batch_windows)]
+    return [(data.tiles, options.batch_tiles), (data.windows, windows)]
 
 
 def _steps(data: Data, options: Options) -> int:
@@ -260,9 +263,11 @@ def _steps(data: Data, options: Options) -> int:
 
 
 def _shown(rows: Rows, loss: float) -> tuple[str, float]:
-    """Name a loss and give it as it is reported: bits gained per read over uniform positions, or nats per window."""
+    """Name a loss and give it as it is reported: bits gained per read over all places of its row being alike, or nats per window."""
     length = rows.counts.shape[1]
-    return ("log_loss", loss) if length == 1 else ("gain", (math.log(length) - loss) / math.log(2))
+    if length == 1:
+        return "log_loss", loss
+    return "gain" if rows.stride == 1 else "start_gain", (math.log(length) - loss) / math.log(2)
 
 
 def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[tuple[str, float]]:
@@ -273,7 +278,10 @@ def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[
 
 
 def _windows(sample: TrainingSet, shape: Shape) -> Rows:
-    """Give foreground and background as rows; both sides weigh the same in all."""
+    """Give sets where it is known which windows belong together, else single windows; the two sides weigh the same in all."""
+    sets = None if sample.origin is None else _sets(sample, sample.origin, shape)
+    if sets is not None:
+        return sets
     sequence = np.concatenate([sample.foreground, sample.background]).astype(np.uint8, copy=False)
     weights = np.concatenate(
         [side / side.sum() for side in (sample.foreground_weight, sample.background_weight)]
@@ -281,6 +289,28 @@ def _windows(sample: TrainingSet, shape: Shape) -> Rows:
     counts = np.zeros((len(sequence), 1))
     counts[: len(sample.foreground)] = 1
     return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0)
+
+
+def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
+    """Give each read start with the background windows drawn near it; None where no start has any.
+
+    Starts with fewer of them than most (at the edge of a block or contig) are left out. Background lies the denser the more reads start
+    near by, which a single window cannot tell from its own bias; within a set it is the same for all.
+    """
+    own = np.bincount(origin, minlength=len(sample.foreground))
+    most = int(own.max()) if len(own) else 0
+    if not most:
+        return None
+    starts = np.flatnonzero(own == most)
+    order = np.argsort(origin, kind="stable")
+    first = np.searchsorted(origin[order], starts)
+    rivals = order[first[:, None] + np.arange(most)]  # (n, most)
+    windows = np.concatenate([sample.foreground[starts, None], sample.background[rivals]], axis=1)  # (n, 1 + most, width)
+    codes = checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(starts), -1)
+    counts = np.zeros((len(starts), 1 + most))
+    counts[:, 0] = 1
+    weights = sample.foreground_weight[starts]
+    return Rows(windows.reshape(len(starts), -1), codes, counts, weights, float(weights.mean()), stride=shape.places)
 
 
 def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
@@ -321,6 +351,7 @@ def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:
         np.concatenate([one.background, two.background]),
         np.concatenate([one.background_weight, two.background_weight]),
         tiles,
+        origin=None if one.origin is None or two.origin is None else np.concatenate([one.origin, two.origin + len(one.foreground)]),
     )
 
 

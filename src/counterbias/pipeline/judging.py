@@ -39,5 +39,5 @@ def held_out_set(assembled: Assembled) -> TrainingSet:
     """Give the held-out windows in the form that plug-ins know."""
     part = assembled.held_out
     return TrainingSet(
-        assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight
+        assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight, origin=part.origin
     )

@@ -45,7 +45,14 @@ def factors(masses: Sequence[float], shares: Sequence[float]) -> list[float]:
 def thin(part: TrainingSet, share: float, tile_share: float, rng: np.random.Generator) -> TrainingSet:
     """Keep a random share of the windows and of the tiles, 0 to 1, in training and validation alike."""
     validation = None if part.validation is None else thin(part.validation, share, tile_share, rng)
-    front, back = _some(len(part.foreground), share, rng), _some(len(part.background), share, rng)
+    front = _some(len(part.foreground), share, rng)
+    back, origin = _some(len(part.background), share, rng), None
+    if part.origin is not None:
+        # Windows that belong together stay or go together.
+        row_of = np.full(len(part.foreground), -1, np.int64)
+        row_of[front] = np.arange(len(front))
+        back = np.flatnonzero(row_of[part.origin] >= 0)
+        origin = row_of[part.origin[back]]
     tiles = part.tiles
     if tiles is not None:
         rows = _some(len(tiles.counts), tile_share, rng)
@@ -58,6 +65,7 @@ def thin(part: TrainingSet, share: float, tile_share: float, rng: np.random.Gene
         background_weight=part.background_weight[back],
         tiles=tiles,
         validation=validation,
+        origin=origin,
     )
 
 
@@ -75,10 +83,18 @@ def pool_sets(parts: Sequence[TrainingSet], shares: Sequence[float], rng: np.ran
         background=np.concatenate([part.background for part in parts]),
         background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
         tiles=_pool_tiles([part.tiles for part in parts], scale, rng),
+        origin=_pool_origins(parts),
     )
     if not checks:
         return pooled
     return replace(pooled, validation=pool_sets([part for part, _ in checks], [share for _, share in checks], rng))
+
+
+def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
+    """Number the joined foreground windows that background windows belong to; None where a part does not know."""
+    before = np.cumsum([0, *(len(part.foreground) for part in parts)])
+    known = [part.origin + first for part, first in zip(parts, before, strict=False) if part.origin is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def _pool_tiles(every: Sequence[Tiles | None], scale: Sequence[float], rng: np.random.Generator) -> Tiles | None:
