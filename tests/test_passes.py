@@ -105,6 +105,33 @@ def test_without_bias_weights_stay_one(world: tuple[Path, simulation.Truth]) -> 
     np.testing.assert_array_equal(run.bias[0].columns["weighted"], counts)
 
 
+def test_model_that_compares_nearby_places_only_is_fitted_once(world: tuple[Path, simulation.Truth]) -> None:
+    """`cnn` learns from sets and tiles, in which the density of background cancels; a second fit would be the same."""
+    quick = ("members=1", "units=16", "channels=4", "min_steps=30", "max_steps=30")
+    found = []
+    for passes in (1, 2):
+        bias = BiasOptions("cnn", str(world[0] / "genome.fa"), window=WINDOW, model_options=quick, passes=passes)
+        found.append(count_reads(world[0] / "reads.bam", world[0] / "genes.gtf", options=CountingOptions(order="pos"), bias=bias).bias[0])
+    assert found[1].report["ends"][0]["training"]["details"]["passes"] == 1
+    for name, values in found[0].columns.items():
+        assert np.array_equal(values, found[1].columns[name]), name
+
+
+def test_sets_keep_what_single_windows_lose(world: tuple[Path, simulation.Truth], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told which background belongs to which start, `cnn` learns the bias itself; otherwise that relative to its neighbourhood."""
+    quick = ("members=1", "units=16", "channels=8", "min_steps=400", "max_steps=400", "objective=windows")
+    bias = BiasOptions("cnn", str(world[0] / "genome.fa"), window=WINDOW, model_options=quick)
+    found = []
+    for known in (True, False):
+        if not known:
+            monkeypatch.setattr("counterbias_backends.cnn.training._sets", lambda *sample: None)
+        run = count_reads(world[0] / "reads.bam", world[0] / "genes.gtf", options=CountingOptions(order="pos"), bias=bias)
+        found.append(error_and_share(run, world[1]))
+    (error, removed), (other_error, other_removed) = found
+    assert removed > other_removed + 0.08
+    assert error < 0.9 * other_error
+
+
 def test_one_pass_is_the_default_to_the_byte(world: tuple[Path, simulation.Truth]) -> None:
     folder = world[0]
     for prefix, more in (("a", []), ("b", ["--bias-passes", "1"])):

@@ -66,6 +66,8 @@ class BiasModel(ABC):
     strand_symmetric: ClassVar[bool] = False
     #: Declared by models whose ``fit`` reads :attr:`TrainingSet.tiles`.
     needs_tiles: ClassVar[bool] = False
+    #: Declared by models whose ``fit`` compares read starts only with places near them: a second pass (``--bias-passes``) changes nothing.
+    compares_nearby: ClassVar[bool] = False
     #: What :meth:`fit` may use; whoever fits a model may set it before. Models are free to ignore it.
     resources: Resources = Resources()
 

@@ -263,7 +263,7 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     units = Beside(aside, lambda: held_out_units(context, starts, dealt))
 
     # Only further passes need what was drawn; tiles are large.
-    kept = drawn if context.passes > 1 else None
+    kept = drawn if context.passes > 1 and not context.kind.model.compares_nearby else None
     del drawn
     end = _fit_and_judge(context, reads, assembled, len(starts), timed)
     for done in range(2, context.passes + 1):
