@@ -3,7 +3,7 @@
     python benchmarks/priors.py --data rlp5 --prior fly --starts 300,1000,3000,10000,all
     python benchmarks/priors.py --data fly --models cnn --partner bayesnet --starts all --folds 1,2,3,4
 
-The prior is fitted to the whole of another library, of another organism, so that it cannot know the places it is measured at. Shares,
+The prior is fitted to four fifths of another library, of another organism, so that it cannot know the places it is measured at. Shares,
 slope and gate are found as `counterbias count --bias-prior` finds them, on the held-out fold; for the figures, blocks of odd number are
 scored with what the even ones gave and the other way round, so that no place has a say in its own score, and of those as many starts
 are looked at as a sample of that size would have held out. With ``--partner`` the other

@@ -76,7 +76,7 @@ def test_options_need_a_name() -> None:
 
 
 def test_each_sample_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterbias.pipeline.fitting.backend_for", lambda starts, manager: "vlmm" if starts >= 500 else "pwm")
+    monkeypatch.setattr("counterbias.pipeline.fitting.backend_for", lambda starts, manager, window: "vlmm" if starts >= 500 else "pwm")
     manager = load_plugins()
     kind = choose_kind(AUTO, False, Window(8, 9), (), manager)
     assert (kind.auto, kind.backend, kind.window) == (True, "vlmm", Window(8, 9))

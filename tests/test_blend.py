@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from counterbias import BiasModel, Blend, EndModel, InputError, ModelFile, Training, Window, load_model, save_models, simulation
 from counterbias.cli import main
 from counterbias.model_file import Prior
+from counterbias.pipeline.blending import prior_end
 from counterbias.pipeline.library import count_reads
 from counterbias.pipeline.run import BiasOptions, CountRun
 from counterbias.records import CountingOptions
@@ -187,6 +189,34 @@ def test_threads_change_nothing_and_the_saved_blend_gives_the_same(world: Path, 
     assert found["gain"] == pytest.approx(wanted["gain"], abs=0.05)  # no longer crossed over
 
 
+def test_slope_of_the_prior_in_its_own_sample_does_not_bound_its_share(world: Path, tmp_path: Path) -> None:
+    large = load_model(world / "large.model")
+    save_models(tmp_path / "flat.model", replace(large, ends=(replace(large.ends[0], slope=0.1),)))
+    wanted, found = (count(world, "small", prior).bias[0] for prior in ("large.model", str(tmp_path / "flat.model")))
+    assert found.report["ends"][0]["training"]["details"] == wanted.report["ends"][0]["training"]["details"]
+    assert np.array_equal(found.columns["weighted"], wanted.columns["weighted"])
+
+
+def test_end_that_gained_something_stands_in_for_one_that_did_not() -> None:
+    one, two = EndModel("read1", fitted(1), 0.0, 0.0), EndModel("read2", fitted(2), 0.1, 0.5)
+    file = ModelFile("pwm", "", "", WINDOW, (one, two))
+    assert prior_end(file, 0) is prior_end(file, 1) is two
+    assert prior_end(replace(file, ends=(replace(one, slope=1.0), two)), 0).label == "read1"
+
+
+def test_own_model_as_prior_is_warned_of(world: Path) -> None:
+    run = count(world, "large", "large.model").bias[0]
+    assert any("the prior has learnt from" in line for line in run.warnings)
+    assert not any("the prior has learnt from" in line for line in count(world, "small", "large.model").bias[0].warnings)
+
+
+def test_auto_takes_a_model_that_the_window_of_the_prior_suits(world: Path, tmp_path: Path) -> None:
+    narrow = ModelFile("pwm", "", "", Window(3, 3), (EndModel("both", fitted(1, window=Window(3, 3))),))
+    save_models(tmp_path / "narrow.model", narrow)
+    run = count(world, "small", str(tmp_path / "narrow.model"), model="auto").bias[0]
+    assert (run.model.window, run.model.backend) == (Window(3, 3), "vlmm")  # heptamer, for so few starts, needs more bases
+
+
 def test_prior_of_another_library_does_no_harm_without_bias(world: Path) -> None:
     run = count(world, "plain", "large.model").bias[0]
     assert not run.report["ends"][0]["calibration"]["applied"]
@@ -231,6 +261,7 @@ def test_refusals_are_one_clear_line(world: Path, capsys: pytest.CaptureFixture[
     save_models(unused, ModelFile("pwm", "", "", Window(10, 10), (EndModel("both", fitted(1, window=Window(10, 10)), 0.0, 0.0),)))
     for words, expected in (
         (["--bias-prior", str(world / "none.model")], "No such file"),
+        (["--bias-prior", ""], "--bias-prior names no file"),
         (["--bias-prior", large, "--bias-model", large], "cannot change a model that is already fitted"),
         (["--bias-prior", str(blend)], "is a blend already"),
         (["--bias-prior", str(unused)], "gained nothing in its own sample"),

@@ -203,6 +203,25 @@ def test_without_tiles_windows_are_enough(known: bool, curve: str) -> None:
     assert set(told["curves"]) == {curve}
 
 
+def test_sets_need_not_be_of_one_size() -> None:
+    """One start with more background than the others does not push them out."""
+    shape, rng = Shape(5, 3, 4, 16), np.random.default_rng(1)
+    origin = np.concatenate([np.repeat(np.arange(200), 2), [7, 7, 9]])
+    windows = [rng.integers(0, 4, (number, 5), dtype=np.uint8) for number in (200, len(origin))]
+    sample = TrainingSet(Window(2, 2), windows[0], np.ones(200), windows[1], np.ones(len(origin)), origin=origin)
+    sets = training._windows(sample, shape)
+    assert (len(sets), sets.counts.shape[1]) == (200, 3)
+    assert sets.sequence[7].tolist() == np.concatenate([windows[0][7], windows[1][14], windows[1][15]]).tolist()
+    for wrong in (origin[:-1], np.where(origin == 9, 999, origin), origin - 1):
+        with pytest.raises(ValueError, match="origin does not name"):
+            training._windows(dataclasses.replace(sample, origin=wrong), shape)
+
+
+def test_narrow_window_keeps_its_curves_apart() -> None:
+    _, told = fitted(planted_sample(Window(1, 1), starts=500, seed=1), dataclasses.replace(QUICK, kmer=3))
+    assert {name: len(values) for name, values in told["curves"].items()} == {"training_gain": 20, "training_start_gain": 20}
+
+
 def test_sets_by_hand() -> None:
     """Three starts, of which the second has one background window only, and is left out."""
     window, shape = Window(0, 2), Shape(3, 2, 4, 16)

@@ -100,9 +100,9 @@ def test_what_is_no_window_is_refused() -> None:
         scorer.log_bias(np.zeros((2, 6), dtype=np.uint8))
 
 
-@pytest.mark.parametrize(("kmer", "channels", "units"), [(3, 8, 32), (4, 16, 16)])
-def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) -> None:
-    window = Window(5, 5)
+@pytest.mark.parametrize(("kmer", "channels", "units", "window"), [(3, 8, 32, (5, 5)), (4, 16, 16, (5, 5)), (3, 8, 16, (1, 1))])
+def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int, window: tuple[int, int] | Window) -> None:
+    window = Window(*window)
     shape = Shape(window.width, kmer, channels, units)
     sample = planted_sample(window, starts=300, seed=1)
     assert sample.tiles is not None
@@ -124,7 +124,7 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int) 
     expected = device.TorchGradient(shape, "cpu")(flat, parts, reference)
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
     np.testing.assert_allclose(compiled, reference, rtol=1e-8, atol=1e-9)
-    assert np.count_nonzero(compiled - 1) > 0.5 * shape.size
+    assert np.count_nonzero(compiled - 1) > (0.5 if shape.places > 1 else 0.2) * shape.size
     # Tables of work are left clean; without a gradient the losses are the same.
     again = np.ones(shape.size)
     assert evaluate(flat, parts, again) == losses

@@ -49,7 +49,10 @@ class TableSum:
         self._tables = np.concatenate([np.zeros(0), *tables])
 
     def __call__(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Add up the terms of each window: C-contiguous uint8 (n, width) → float64 (n,). Raises ValueError on a base that is none."""
+        """Add up the terms of each window: C-contiguous uint8 (n, width) → float64 (n,).
+
+        Raises ValueError on a base that is none, but for columns outside those that terms use.
+        """
         from counterbias_backends.table_lookup import add_windows
 
         if contexts.ndim != 2 or contexts.shape[1] != self._width:

@@ -378,7 +378,7 @@ class _Reader:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 entries = archive.infolist()
                 # Stored members alone cannot unfold to more than the file, unless they overlap.
-                if sum(entry.file_size for entry in entries) > len(content) or len(entries) > 2 * MAX_ARRAYS + 1:
+                if sum(entry.file_size for entry in entries) > len(content) or len(entries) > 4 * MAX_ARRAYS + 1:
                     raise self.refuse("not a model file: its members do not fit into it")
                 for entry in entries:
                     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.filename in members:

@@ -34,7 +34,7 @@ class TorchGradient:
         sequence, counts, weights = (
             torch.from_numpy(array[chosen]).to(self._device) for array in (rows.sequence, rows.counts, rows.weights)
         )
-        if rows.stride > 1:
+        if rows.sets:
             sequence = sequence.reshape(-1, self._shape.width)
         found = scores(leaf[None], self._shape, sequence)[:, 0].reshape(counts.shape)  # (n, length)
         if rows.squares:

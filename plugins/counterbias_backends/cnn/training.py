@@ -46,6 +46,7 @@ class Rows:
         mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles, sets) per row.
         squares: whether ``counts`` are scores of windows, to be learnt by least squares.
         stride: words from one window of a row to the next.
+        sets: whether a row's windows are a read start and its background, instead of consecutive positions.
     """
 
     sequence: NDArray[np.uint8]
@@ -55,6 +56,7 @@ class Rows:
     mass: float
     squares: bool = False
     stride: int = 1
+    sets: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -267,7 +269,7 @@ def _shown(rows: Rows, loss: float) -> tuple[str, float]:
     length = rows.counts.shape[1]
     if length == 1:
         return "log_loss", loss
-    return "gain" if rows.stride == 1 else "start_gain", (math.log(length) - loss) / math.log(2)
+    return "start_gain" if rows.sets else "gain", (math.log(length) - loss) / math.log(2)
 
 
 def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[tuple[str, float]]:
@@ -294,23 +296,27 @@ def _windows(sample: TrainingSet, shape: Shape) -> Rows:
 def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
     """Give each read start with the background windows drawn near it; None where no start has any.
 
-    Starts with fewer of them than most (at the edge of a block or contig) are left out. Background lies the denser the more reads start
-    near by, which a single window cannot tell from its own bias; within a set it is the same for all.
+    Sets are of one size, the most frequent one: starts with less background (at the edge of a block or contig) are left out, and of more
+    the first windows are taken. Background lies the denser the more reads start near by, which a single window cannot tell from its own
+    bias; within a set it is the same for all. Raises ValueError where ``origin`` does not fit the windows.
     """
+    if len(origin) != len(sample.background) or (len(origin) and not 0 <= origin.min() <= origin.max() < len(sample.foreground)):
+        raise ValueError("origin does not name a foreground window for each background window")
     own = np.bincount(origin, minlength=len(sample.foreground))
-    most = int(own.max()) if len(own) else 0
-    if not most:
+    sizes = np.bincount(own[own > 0])
+    if not len(sizes):
         return None
-    starts = np.flatnonzero(own == most)
+    size = int(sizes.argmax())
+    starts = np.flatnonzero(own >= size)
     order = np.argsort(origin, kind="stable")
     first = np.searchsorted(origin[order], starts)
-    rivals = order[first[:, None] + np.arange(most)]  # (n, most)
-    windows = np.concatenate([sample.foreground[starts, None], sample.background[rivals]], axis=1)  # (n, 1 + most, width)
+    rivals = order[first[:, None] + np.arange(size)]  # (n, size)
+    windows = np.concatenate([sample.foreground[starts, None], sample.background[rivals]], axis=1)  # (n, 1 + size, width)
     codes = checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(starts), -1)
-    counts = np.zeros((len(starts), 1 + most))
+    counts = np.zeros((len(starts), 1 + size))
     counts[:, 0] = 1
     weights = sample.foreground_weight[starts]
-    return Rows(windows.reshape(len(starts), -1), codes, counts, weights, float(weights.mean()), stride=shape.places)
+    return Rows(windows.reshape(len(starts), -1), codes, counts, weights, float(weights.mean()), stride=shape.places, sets=True)
 
 
 def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:

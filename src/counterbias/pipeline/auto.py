@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from counterbias import sampling
 from counterbias.errors import InputError
+from counterbias.model import Backend
 from counterbias.plugins import Manager, missing_modules
-from counterbias.records import StartSites
+from counterbias.records import StartSites, Window
 
 #: What users write instead of a backend's name.
 AUTO = "auto"
@@ -34,19 +35,28 @@ LADDER = (Rung("cnn", 1_500), Rung("vlmm", 1_000), Rung("heptamer", 0))
 ENOUGH = max(step.fewest for step in LADDER)
 
 
-def trainable(manager: Manager, ladder: Sequence[Rung] = LADDER) -> tuple[Rung, ...]:
-    """Give the rungs whose backend is installed, with all that training needs."""
+def trainable(manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None) -> tuple[Rung, ...]:
+    """Give the rungs whose backend is installed, with all that training needs, and takes the window (None: not looked at)."""
     backends = manager.backends
-    return tuple(rung for rung in ladder if rung.backend in backends and not missing_modules(backends[rung.backend].backend))
+    able = (rung for rung in ladder if rung.backend in backends and not missing_modules(backends[rung.backend].backend))
+    return tuple(rung for rung in able if window is None or _takes(backends[rung.backend].backend, window))
 
 
-def backend_for(starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER) -> str:
+def _takes(backend: Backend, window: Window) -> bool:
+    try:
+        backend.load()(window)
+    except InputError:
+        return False
+    return True
+
+
+def backend_for(starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None) -> str:
     """Name the backend for a sample with so many distinct starts; with too few for any, the one that asks for the fewest.
 
     Raises:
         InputError: none of them can be trained.
     """
-    able = trainable(manager, ladder)
+    able = trainable(manager, ladder, window=window)
     if not able:
         names = ", ".join(rung.backend for rung in ladder)
         raise InputError(f"--bias-model {AUTO} can train none of {names}", remedy="`counterbias models` says why")

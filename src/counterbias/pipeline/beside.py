@@ -10,15 +10,21 @@ Result = TypeVar("Result")
 
 
 class Beside(Generic[Result]):
-    """A result that is worked out by ``executor``, begun at once; without one in the first call. Ask from one thread at a time."""
+    """A result that is worked out by ``executor``, begun at once; without one in the first call. Ask from one thread at a time.
+
+    Nothing that the work needs is kept once it is done.
+    """
 
     def __init__(self, executor: Executor | None, work: Callable[[], Result]) -> None:
-        self._future: Future[Result] | None = None if executor is None else executor.submit(work)
-        self._work = work
+        self._work: Callable[[], Result] | None = work if executor is None else None
+        self._future: Future[Result] = Future() if executor is None else executor.submit(work)
 
     def __call__(self) -> Result:
-        """Give the result; raises what went wrong."""
-        if self._future is None:
-            self._future = Future()
-            self._future.set_result(self._work())
+        """Give the result; raises what went wrong, each time."""
+        work, self._work = self._work, None
+        if work is not None:
+            try:
+                self._future.set_result(work())
+            except BaseException as problem:
+                self._future.set_exception(problem)
         return self._future.result()

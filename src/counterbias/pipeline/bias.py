@@ -181,6 +181,7 @@ def weigh_sample(
         with_reads = np.asarray(result.counts) > 0
         observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
         if aside is not None:
+            # Whoever asks for these pages later gets the error, if there is one.
             aside.submit(context.fetch, with_reads)
         fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in end_classes(context.sites, stranded))
         weighing = Weighing(context, fitted, sites)
@@ -193,7 +194,7 @@ def weigh_sample(
     raw = _raw(result)
     columns = bias_columns(context.features.lengths, result.counts, weighted, lengths)
     model = _model_file(context, fitted, weights, sample)
-    every = (*warnings, *_warnings(context, fitted), *context.manager.problems)
+    every = (*warnings, *_warnings(context, fitted, sample), *context.manager.problems)
     context.manager.problems.clear()
     report = build_qc(
         {
@@ -274,15 +275,17 @@ def _origin(prior: ModelFile | None) -> Prior | None:
     return None if prior is None else Prior(prior.backend, prior.distribution, prior.version, prior.training)
 
 
-def _warnings(context: Context, ends: tuple[FittedEnd, ...]) -> list[str]:
+def _warnings(context: Context, ends: tuple[FittedEnd, ...], sample: str) -> list[str]:
     """Say what a user should know of the fit, one line each."""
     lines = []
+    if context.prior is not None and sample in context.prior.training.samples:
+        lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in ends:
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
             told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
-            help_ = "expect a noisy model; one of other samples steadies it (--bias-prior FILE)"
-            lines.append(f"{told}: {help_ if context.prior is None else 'expect most of the model to be the prior'}")
+            help_ = "" if context.prior else "; one of other samples steadies it (--bias-prior FILE)"
+            lines.append(f"{told}: expect a noisy model{help_}")
         signature = end.signature
         if signature is not None and signature.precedes_start:
             lines.append(

@@ -1,7 +1,8 @@
 """A sample's own model and one of other samples → the blend that tells held-out starts best.
 
 Both shares are found on the held-out windows, and so are slope and gate. So that the gain by which a blend is judged is not that of its own
-making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other way round.
+making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other way round. A prior that was
+fitted to reads of the same genome may have learnt from these very places; the docs say so.
 """
 
 from __future__ import annotations
@@ -30,14 +31,19 @@ def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFi
     return file
 
 
+def prior_end(prior: ModelFile, number: int) -> EndModel:
+    """Give the prior's model for a read; where it gained nothing in its own sample, the other read's."""
+    return max((prior.end(number), *prior.ends), key=lambda end: end.slope > 0)
+
+
 def blend(own: BiasModel, prior: EndModel, windows: Windows, *, threads: int = 1) -> tuple[Blend, Calibration, dict[str, float]]:
     """Blend, judge and calibrate by held-out windows.
 
-    Gives the blend, its calibration, and for the report both shares and the gain of each model alone, bits per start.
+    Gives the blend, its calibration, and for the report both shares and the gain of each model alone, bits per start. The prior's own
+    slope is not looked at: its share does the same for this sample.
     """
     parts = (windows.foreground, windows.background)
     alone = [[score(model, part, threads=threads) for part in parts] for model in (own, prior.model)]
-    alone[1] = [prior.slope * values for values in alone[1]]
     foreground, background = (np.stack([scores[part] for scores in alone], axis=1) for part in range(2))
     odd = gain_blocks(windows.starts) % 2 == 1
     crossed = foreground[:, 0].copy(), background[:, 0].copy()
@@ -50,8 +56,8 @@ def blend(own: BiasModel, prior: EndModel, windows: Windows, *, threads: int = 1
     calibration = judge_scores(*crossed, windows)
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
     own_share, prior_share = shares.tolist()
-    told = {"own_share": own_share, "prior_share": prior_share * prior.slope}
+    told = {"own_share": own_share, "prior_share": prior_share}
     for name, scores in zip(("own", "prior"), alone, strict=True):
         told[f"{name}_gain"] = judge_scores(scores[0], scores[1], windows).gain
-    model = Blend(own, prior.model, own_share, prior_share * prior.slope)
+    model = Blend(own, prior.model, own_share, prior_share)
     return model, recentred(calibration, background @ shares, windows.background_weight), told

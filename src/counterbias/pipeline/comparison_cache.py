@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.blend import Blend
 from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from counterbias.pipeline.fitting import Kind
@@ -119,7 +120,7 @@ def describe_kind(kind: Kind) -> dict[str, Any]:
         "version": kind.version,
         "options": dataclasses.asdict(kind.options),
         "window": str(kind.window),
-        "code": _digest_of_code(kind.model),
+        "code": "".join(dict.fromkeys(_digest_of_code(one) for one in _classes(kind))),
         "file": None,
     }
     if kind.path is not None:
@@ -127,6 +128,13 @@ def describe_kind(kind: Kind) -> dict[str, Any]:
         _digest_file(mill, kind.path)
         told["file"] = mill.hexdigest()
     return told
+
+
+def _classes(kind: Kind) -> list[Any]:
+    """List the classes whose code a model runs: for a blend those of its parts."""
+    ends = [] if kind.fitted is None else [end.model for end in kind.fitted.ends]
+    parts = [part for model in ends if isinstance(model, Blend) for part in (model.own, model.prior)]
+    return [kind.model, *(type(part) for part in parts)]
 
 
 def _digest_file(mill: Any, path: str) -> None:

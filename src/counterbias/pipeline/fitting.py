@@ -23,7 +23,7 @@ from counterbias.model import BiasModel, Device, Progress, Resources, parse_opti
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
-from counterbias.pipeline.blending import blend
+from counterbias.pipeline.blending import blend, prior_end
 from counterbias.pipeline.describing import describe_end, find_signature, held_out_units
 from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
@@ -97,7 +97,8 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
     if name == AUTO:
         if pairs:
             raise InputError(f"--bias-option {pairs[0]} needs a model's name", remedy=f"name one instead of '{AUTO}'")
-        return replace(choose_kind(backend_for(ENOUGH, manager), False, window, (), manager), auto=True)
+        able = backend_for(ENOUGH, manager, window=window or _DEFAULT_WINDOW)
+        return replace(choose_kind(able, False, window, (), manager), auto=True)
     found = manager.registration(name)
     manager.require(name)
     model = found.backend.load()
@@ -118,7 +119,7 @@ def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
     """Give the kind for so many distinct starts."""
     if not kind.auto:
         return kind
-    name = backend_for(starts, manager)
+    name = backend_for(starts, manager, window=kind.window)
     return kind if name == kind.backend else replace(choose_kind(name, False, kind.window, (), manager), auto=True)
 
 
@@ -310,7 +311,7 @@ def _fit_and_judge(
     if context.prior is None:
         calibration = judge(model, assembled.held_out, threads=context.threads)
     else:
-        model, calibration, blended = blend(model, context.prior.end(number), assembled.held_out, threads=context.threads)
+        model, calibration, blended = blend(model, prior_end(context.prior, number), assembled.held_out, threads=context.threads)
     end = FittedEnd(reads, model, calibration, report, starts, blended=blended)
     timed("evaluation", time.perf_counter() - begin)
     return end

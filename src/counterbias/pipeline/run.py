@@ -259,6 +259,8 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
         raise InputError("there is no such model file", file=bias.model, remedy="name a file, or a backend of `counterbias models`")
     prior = None
     if bias.prior is not None:
+        if not bias.prior:
+            raise InputError("--bias-prior names no file", remedy="leave it out")
         if is_file:
             problem = f"--bias-prior {bias.prior} cannot change a model that is already fitted"
             raise InputError(problem, file=bias.model, remedy="leave it out")
