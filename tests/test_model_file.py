@@ -362,7 +362,7 @@ def test_zip_bombs_are_refused(path: Path, manager: Manager) -> None:
 
 
 def test_file_beyond_the_limit_is_refused(path: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterbias.model_file.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("counterbias.model_file.reading.MAX_BYTES", 1 << 20)
     with path.open("ab") as stream:
         stream.truncate(2 << 20)
     refused(path, manager, "larger than 1 MiB")
@@ -421,7 +421,7 @@ def test_nothing_is_left_half_written(path: Path, monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("counterbias.model_file.os.replace", full)
+    monkeypatch.setattr("counterbias.model_file.writing.os.replace", full)
     with pytest.raises(InputError, match="No space left"):
         save_models(path, replace(two_ends(), version="9"))
     assert path.read_bytes() == before

@@ -223,17 +223,7 @@ def draw_tiles(
         return _no_positions(), np.zeros((0, length)), wide
     tiles = _join([positions for positions, _ in found])
     chosen = np.arange(len(tiles)) if len(tiles) <= most else np.sort(rng.choice(len(tiles), size=most, replace=False))
-    row_of = np.full(len(tiles), -1, np.int64)
-    row_of[chosen] = np.arange(len(chosen))
-    cells, weights, before = [np.zeros(0, np.int64)], [np.zeros(0)], 0
-    for positions, reads in found:
-        row = row_of[before + reads.row]
-        column = length - 1 - reads.column if len(positions) and positions.strand[0] else reads.column
-        cells.append((row * length + column)[row >= 0])
-        weights.append(reads.weight[row >= 0])
-        before += len(positions)
-    counts = np.bincount(np.concatenate(cells), np.concatenate(weights), len(chosen) * length).astype(np.float64, copy=False)
-    return tiles.take(chosen), counts.reshape(len(chosen), length), wide
+    return tiles.take(chosen), _tile_counts(found, chosen, len(tiles), length), wide
 
 
 def assemble(
@@ -384,6 +374,23 @@ class _TileReads:
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     weight: NDArray[np.float64]
+
+
+def _tile_counts(
+    found: Sequence[tuple[Positions, _TileReads]], chosen: NDArray[np.int64], tiles: int, length: int
+) -> NDArray[np.float64]:
+    """Count reads per position of the chosen ones among all tiles, float64 (chosen, length), 5'→3' on their strand."""
+    row_of = np.full(tiles, -1, np.int64)
+    row_of[chosen] = np.arange(len(chosen))
+    cells, weights, before = [np.zeros(0, np.int64)], [np.zeros(0)], 0
+    for positions, reads in found:
+        row = row_of[before + reads.row]
+        column = length - 1 - reads.column if len(positions) and positions.strand[0] else reads.column
+        cells.append((row * length + column)[row >= 0])
+        weights.append(reads.weight[row >= 0])
+        before += len(positions)
+    counts = np.bincount(np.concatenate(cells), np.concatenate(weights), len(chosen) * length)
+    return counts.astype(np.float64, copy=False).reshape(len(chosen), length)
 
 
 def _tile_reads(

@@ -1,0 +1,31 @@
+"""What a model file looks like: names and keys, the versions of the schema, and limits."""
+
+from __future__ import annotations
+
+import re
+
+#: The newest schema that is read; files without a prior are written as :data:`PLAIN`, which older programs read.
+TAG, SCHEMA, PLAIN = "counterbias_model", (1, 1), (1, 0)
+#: Limits on what is read, far above what any model needs: bytes of the file and of model.json, arrays per end.
+MAX_BYTES, MAX_JSON, MAX_ARRAYS = 256 << 20, 4 << 20, 1000
+
+DESCRIPTION = "model.json"
+ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+KEYS = {
+    "backend",
+    "counterbias_model",
+    "distribution",
+    "ends",
+    "options",
+    "schema",
+    "training",
+    "version",
+    "weighting",
+    "window",
+}
+END_KEYS = {"arrays", "held_out_gain", "label", "offset", "slope", "starts"}
+PRIOR = "prior"
+PRIOR_KEYS = {"backend", "distribution", "options", "training", "version"}
+END_PRIOR_KEYS = {"arrays", "own_share", "prior_share"}
+WEIGHTING_KEYS = {"cap", "factor"}
+TRAINING_KEYS = {"counterbias_version", "samples", "scheme", "seed"}

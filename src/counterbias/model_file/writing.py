@@ -1,0 +1,127 @@
+"""Fitted models → the bytes of a model file, always the same for the same models."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.blend import Blend
+from counterbias.errors import InputError
+from counterbias.model import BiasModel
+from counterbias.model_file.contents import EndModel, ModelFile
+from counterbias.model_file.layout import ARRAY_NAME, DESCRIPTION, PLAIN, PRIOR, SCHEMA, TAG
+
+
+def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
+    """Write fitted models to one file, atomically; the same models give the same bytes.
+
+    Raises:
+        InputError: the file cannot be written, or the backend gives arrays that are not plain numbers.
+    """
+    content = _pack(models)
+    target = Path(path)
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private, which nobody asked for
+        os.replace(temporary, target)
+        temporary = ""
+    except OSError as problem:
+        raise InputError(f"cannot write the model: {problem.strerror or problem}", file=str(path)) from None
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _pack(models: ModelFile) -> bytes:
+    """Give the bytes of a file."""
+    members: dict[str, bytes] = {}
+    description = {**_describe(models), "ends": [_add_end(end, models, members) for end in models.ends]}
+    members[DESCRIPTION] = (json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members, key=lambda member: (member != DESCRIPTION, member)):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # whatever system it is written on
+            archive.writestr(entry, members[name])
+    return buffer.getvalue()
+
+
+def _describe(models: ModelFile) -> dict[str, Any]:
+    """Tell what concerns all ends."""
+    description = {
+        TAG: True,
+        "schema": list(PLAIN if models.prior is None else SCHEMA),
+        "backend": models.backend,
+        "distribution": models.distribution,
+        "version": models.version,
+        "window": [models.window.upstream, models.window.downstream],
+        "options": dataclasses.asdict(models.options),
+        "training": dataclasses.asdict(models.training),
+        "weighting": {"cap": _or_none(models.cap), "factor": _finite(models.factor)},
+    }
+    first, prior = models.ends[0].model, models.prior
+    if prior is not None and isinstance(first, Blend):
+        description[PRIOR] = {**dataclasses.asdict(prior), "options": dataclasses.asdict(first.prior.options)}
+    return description
+
+
+def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dict[str, Any]:
+    """Add the arrays of an end to the members; give its entry."""
+    told: dict[str, Any] = {
+        "arrays": _add_arrays(end.label, models.backend, end.model, members),
+        "held_out_gain": _or_none(end.held_out_gain),
+        "label": end.label,
+        "offset": _finite(end.offset),
+        "slope": _finite(end.slope),
+        "starts": int(end.starts),
+    }
+    if models.prior is not None and isinstance(end.model, Blend):
+        told[PRIOR] = {
+            "arrays": _add_arrays(f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members),
+            "own_share": _finite(end.model.own_share),
+            "prior_share": _finite(end.model.prior_share),
+        }
+    return told
+
+
+def _add_arrays(folder: str, backend: str, model: BiasModel, members: dict[str, bytes]) -> list[str]:
+    arrays = model.to_arrays()
+    members.update({f"{folder}/{name}.npy": _array_bytes(backend, name, array) for name, array in arrays.items()})
+    return sorted(arrays)
+
+
+def _array_bytes(backend: str, name: str, array: NDArray[Any]) -> bytes:
+    """Give an array as .npy bytes, little-endian and C-contiguous, so that equal arrays give equal bytes."""
+    if not ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
+        raise InputError(f"backend '{backend}' gave an array '{name}' of type {array.dtype}, which cannot be saved")
+    plain = np.require(array, array.dtype.newbyteorder("<"), "C")
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, plain, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"calibration of {value} cannot be saved")
+    return float(value)
+
+
+def _or_none(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
