@@ -271,6 +271,20 @@ def test_refusals_are_one_clear_line(world: Path, capsys: pytest.CaptureFixture[
         assert expected in refusal(world, capsys, tmp_path, *words), words
 
 
+def test_the_shares_are_told_unless_quiet(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["count", "-s", "no", "-r", "pos", "--bias-genome", str(world / "genome.fa"), "--bias-output", str(tmp_path / "x")]
+    words += ["--bias-model", "vlmm", "--bias-prior", str(world / "large.model"), str(world / "small.bam"), str(world / "genes.gtf")]
+    said = []
+    for quiet in ([], ["-q"]):
+        assert main([*words[:1], *quiet, *words[1:]]) == 0
+        said.append(capsys.readouterr().err)
+    details = json.loads((tmp_path / "x.counterbias.json").read_text())["ends"][0]["training"]["details"]
+    own, prior = (f"{details[f'{name}_share']:.2f}" for name in ("own", "prior"))
+    expected = f"small: the model is {own} × the sample's own + {prior} × the prior; alone they gain"
+    assert expected in said[0]
+    assert "× the prior" not in said[1]
+
+
 def test_prior_alone_asks_for_a_model_and_brings_its_window(world: Path, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.model"
     bias = BiasOptions("pwm", str(world / "genome.fa"), window=Window(4, 9))

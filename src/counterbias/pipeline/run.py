@@ -287,6 +287,15 @@ def add_transcripts(plan: Plan | None, path: str, aliases: Mapping[str, str], *,
     return replace(plan, transcripts=replace(transcripts, contigs=_renamed(transcripts.contigs, aliases)))
 
 
+def _blended(end: Mapping[str, Any]) -> str:
+    """Tell what a blend is made of, from its entry in the QC file."""
+    told, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
+    return (
+        f"the model{of} is {told['own_share']:.2f} × the sample's own + {told['prior_share']:.2f} × the prior; alone they gain "
+        f"{told['own_gain']:.3f} and {told['prior_gain']:.3f} bits per held-out start, together {end['calibration']['gain']:.3f}"
+    )
+
+
 def rename_contigs(annotation: Annotation, aliases: Mapping[str, str]) -> Annotation:
     """Give the annotation's contigs the names that the alignments use."""
     if not aliases:
@@ -402,6 +411,9 @@ class Job:
         )
         for line in weighed.warnings:
             say(f"Warning: {sample}: {line}")
+        if plan.prior is not None and not self.quiet:
+            for end in weighed.report["ends"]:
+                say(f"{sample}: {_blended(end)}")
         return weighed
 
     def context(self, sites: StartSites, kind: Kind, sample: str) -> Context:
