@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,3 +229,17 @@ def run(*inputs: Path, output: Path, **options: Any) -> Outcome:
         result = multiqc.run(*(str(path) for path in inputs), cfg=ClConfig(**settings), interactive=False)
     sections = {str(section.anchor): section for module in report.modules for section in module.sections}
     return Outcome(result.sys_exit_code, tuple(messages), output, sections)
+
+
+def command_line(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program as users do."""
+    command = [sys.executable, "-m", "multiqc", "--no-ansi", "--no-version-check", "--strict", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
+
+
+def complaints(output: str) -> list[str]:
+    return [
+        line
+        for line in output.splitlines()
+        if re.search(r"warn|error|traceback|lint", line.replace("will give warnings", ""), re.IGNORECASE)
+    ]

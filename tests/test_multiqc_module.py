@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,20 +18,6 @@ pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)"
 SECTIONS = ("checks", "assignment", "composition", "divergence", "weights", "weight-scalars", "changes")
 COMPARED = ("models", "gain", "cost", "training", "truth", "truth-gain")
 EVIL = "<img src=x onerror=alert(1)>_*x*"
-
-
-def command_line(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program as users do."""
-    command = [sys.executable, "-m", "multiqc", "--no-ansi", "--no-version-check", "--strict", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
-
-
-def complaints(output: str) -> list[str]:
-    return [
-        line
-        for line in output.splitlines()
-        if re.search(r"warn|error|traceback|lint", line.replace("will give warnings", ""), re.IGNORECASE)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -261,9 +244,9 @@ def test_the_command_line_is_silent_with_flat_and_exported_plots(tmp_path: Path)
     for name in ("a", "b"):
         builders.write(tmp_path, name)
     formats = "export_plot_formats: [png]"
-    done = command_line("-m", "counterbias", "--require-logs", "--flat", "-p", "--cl-config", formats, ".", cwd=tmp_path)
+    done = builders.command_line("-m", "counterbias", "--require-logs", "--flat", "-p", "--cl-config", formats, ".", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert complaints(done.stdout + done.stderr) == []
+    assert builders.complaints(done.stdout + done.stderr) == []
     drawn = {path.stem.split("-")[0] for path in (tmp_path / "multiqc_plots" / "png").iterdir()}
     assert {"counterbias_checks_heatmap", "counterbias_weights_plot", "counterbias_weight_scalars"} <= drawn
     assert "data:image/png;base64" in (tmp_path / "multiqc_report.html").read_text()
