@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation import folds
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, EndSites, Features, Positions, StartSites, Tiles, Window
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, EndSites, Features, Positions, StartSites, Window
 
 CONTIGS, LENGTHS = ("one", "two"), (400_000, 90_000)
 GOOD = PRESENT | TRAINABLE
@@ -125,6 +127,16 @@ def test_windows_inside_exons() -> None:
     assert not sampling.inside_exons(places, Window(10, 20), features, np.array([-1, -1])).any()
 
 
+def blank(asked: list[Window]) -> Any:
+    """Sequences of As, whatever the window, which is noted."""
+
+    def cut(positions: Positions, wide: Window) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(wide)
+        return np.zeros((len(positions), wide.width), np.uint8), np.ones(len(positions), bool)
+
+    return cut
+
+
 def test_tiles_count_starts_on_both_strands() -> None:
     features = make_features([(0, 0, 1000, 1250), (1, 0, 0, 90)])
     starts = Positions(
@@ -133,8 +145,12 @@ def test_tiles_count_starts_on_both_strands() -> None:
         np.array([0, 0, 0, 1, 0, 0], np.uint8),
         np.array([2.0, 1, 3, 4, 9, 9]),
     )
-    places, counts, window = sampling.draw_tiles(starts, features, np.array([0, 1]), Window(10, 10), np.random.default_rng(1), length=100)
-    assert window == Window(10, 109)
+    windows = []
+    places, tiles = sampling.draw_tiles(
+        starts, features, np.array([0, 1]), Window(10, 10), np.random.default_rng(1), blank(windows), length=100
+    )
+    assert windows == [Window(10, 109)]
+    counts = tiles.counts()
     assert rows_of(places) == [(0, 1000, 0, 1), (0, 1100, 0, 1), (0, 1199, 1, 1)]
     assert counts.shape == (3, 100)
     assert counts.sum(axis=1).tolist() == [3, 3, 4]
@@ -146,12 +162,34 @@ def test_of_more_tiles_some_are_drawn() -> None:
     place = np.random.default_rng(1).choice(50_000, 5000, replace=False).astype(np.int64)
     place.sort()
     starts = Positions(np.zeros(5000, np.int32), place, np.zeros(5000, np.uint8), np.full(5000, 2.0))
-    every, all_counts, _ = sampling.draw_tiles(starts, features, np.array([0]), Window(10, 10), np.random.default_rng(1))
-    some, counts, _ = sampling.draw_tiles(starts, features, np.array([0]), Window(10, 10), np.random.default_rng(1), most=40)
-    assert len(some) == len(counts) == 40 < len(every)
+    given = (starts, features, np.array([0]), Window(10, 10))
+    every, all_tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]))
+    some, tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]), most=40)
+    assert len(some) == len(tiles) == 40 < len(every)
     row = np.searchsorted(every.position, some.position)
     assert np.array_equal(every.position[row], some.position)
-    assert np.array_equal(all_counts[row], counts)
+    assert np.array_equal(all_tiles.counts()[row], tiles.counts())
+
+
+def test_tiles_without_a_sequence_are_left_out() -> None:
+    features = make_features([(0, 0, 0, 1000)])
+    place = np.repeat(np.arange(0, 1000, 50), 2) + np.tile([0, 7], 20)
+    starts = Positions(np.zeros(40, np.int32), place, np.zeros(40, np.uint8), np.arange(1.0, 41))
+
+    def cut(positions: Positions, wide: Window) -> tuple[np.ndarray, np.ndarray]:
+        sequence = np.repeat(positions.position[:, None] // 100, wide.width, axis=1).astype(np.uint8)
+        return sequence, positions.position % 300 == 0
+
+    places, tiles = sampling.draw_tiles(starts, features, np.array([0]), Window(2, 2), np.random.default_rng(1), cut)
+    made = tiles.tiles()
+    assert places.position.tolist() == [0, 300, 600, 900]
+    assert made.sequence[:, 0].tolist() == [0, 3, 6, 9]
+    assert made.sequence.shape == (4, 104)
+    for row, first in enumerate(places.position):
+        expected = np.zeros(100)
+        here = (place >= first) & (place < first + 100)
+        expected[place[here] - first] = starts.weight[here]
+        assert np.array_equal(made.counts[row], expected)
 
 
 def test_distinct_starts_need_not_be_found_twice() -> None:
@@ -211,7 +249,7 @@ def test_assemble_keeps_starts_and_their_background_together() -> None:
     rng = np.random.default_rng(2)
     contexts = [rng.integers(0, 4, (len(places), 5)).astype(np.uint8) for places in (sample.foreground, sample.background)]
     valid = [rng.random(len(part)) < 0.9 for part in contexts]
-    tiles = Tiles(np.zeros((6, 14), np.uint8), np.ones((6, 10)))
+    tiles = sampling.DrawnTiles(np.zeros((6, 14), np.uint8), 10, np.arange(6), np.arange(6), np.arange(1.0, 7))
     made = sampling.assemble(
         window,
         sample,
@@ -229,7 +267,7 @@ def test_assemble_keeps_starts_and_their_background_together() -> None:
     assert (held.background_weight == held.foreground_weight[held.origin]).all()
     assert made.training.validation is not None
     assert made.training.tiles is not None
-    assert len(made.training.tiles.counts) == 3
+    assert np.array_equal(made.training.tiles.counts, np.diag([1.0, 2, 3]) @ np.eye(3, 10))
     total = len(made.training.foreground) + len(made.training.validation.foreground) + len(held)
     assert total == len(valid[0]) - sum(made.skipped.values())
     assert len(made.training.background) <= 2 * len(made.training.foreground)

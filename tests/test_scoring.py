@@ -5,6 +5,7 @@ import pytest
 
 from counterbias import contexts, scoring
 from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites, Stretches, Window
+from counterbias.scoring import sites as sites_module
 
 
 class Sum:
@@ -96,32 +97,74 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
     assert len(scoring.score_stretches(SumAlong(), 4, lambda part: (np.zeros(0, np.uint8), True), nothing)) == 0
 
 
+def truth(sites: StartSites, number: int, skip: bool) -> np.ndarray:
+    """What each read of an end is worth to :class:`Sum`."""
+    end = sites.ends[number]
+    strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
+    contexts, valid = extract(Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand))))
+    known = valid & ((end.bits & PRESENT) != 0)
+    if skip:
+        known &= (end.bits & CLIPPED) == 0
+    return np.where(known, Sum().log_bias(contexts), np.nan)
+
+
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])
 @pytest.mark.parametrize("skip", [True, False])
-@pytest.mark.parametrize("most_rows", [scoring.MOST_ROWS, 0])  # 0: as where one place has millions of reads
-def test_sites_are_scored_once_and_given_to_every_read(group: int, skip: bool, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "MOST_ROWS", most_rows)
+@pytest.mark.parametrize("bins", [sites_module.MOST_BINS, 1])
+def test_sites_are_scored_once_and_given_to_every_read(group: int, skip: bool, bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sites_module, "MOST_BINS", bins)
     sites, seen = make_sites(), []
 
     def counted(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
         seen.extend(zip(positions.contig.tolist(), positions.position.tolist(), positions.strand.tolist(), strict=True))
         return extract(positions)
 
-    scores = scoring.score_reads(Sum(), counted, sites, skip_clipped=skip, group=group)
-    assert len(seen) == len(set(seen)) == scores.sites
-    assert scores.invalid > 0
-    for number, end in enumerate(sites.ends):
-        strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
-        contexts, valid = extract(Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand))))
-        expected = np.where(valid & ((end.bits & PRESENT) != 0), Sum().log_bias(contexts), np.nan)
-        if skip:
-            expected[(end.bits & CLIPPED) != 0] = np.nan
-        assert np.allclose(scores.log_bias[number], expected, equal_nan=True, atol=1e-6)
+    found = scoring.SiteScores(sites, skip_clipped=skip, group=group)
+    assert found.score_rest(Sum(), counted) == len(found) == len(seen) == len(set(seen))
+    assert found.score_rest(Sum(), counted) == 0
+    for number in range(2):
+        expected = truth(sites, number, skip)
+        assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-6)
+        assert np.array_equal(found.of_reads(number, slice(70, 90)), found.of_reads(number, slice(None))[70:90], equal_nan=True)
+
+
+def test_sites_of_a_large_genome_are_listed_piece_by_piece() -> None:
+    rng = np.random.default_rng(2)
+    lengths = (250_000_000, 100, 2_000_000_000)
+    contig = rng.choice([0, 2], 500).astype(np.int32)
+    position = rng.integers(0, np.array(lengths)[contig]).astype(np.int32)
+    position[:4], contig[:4] = [249_999_999, 0, 1_999_999_999, 99], [0, 2, 2, 1]
+    bits = (PRESENT | np.where(rng.random(500) < 0.5, REVERSE, 0)).astype(np.uint8)
+    sites = StartSites(("a", "b", "c"), lengths, np.zeros(500, np.int32), None, (EndSites(contig, position, bits),))
+    for group in (1 << 20, 7):
+        found = scoring.SiteScores(sites, group=group)
+        found.score_rest(Sum(), extract)
+        assert np.allclose(found.of_reads(0, slice(None)), truth(sites, 0, True), equal_nan=True, atol=1e-6)
+
+
+def test_sites_take_over_what_was_scored_where_they_lie() -> None:
+    sites = make_sites()
+    rows = [(0, 100, 400, 0), (0, 350, 600, 1), (3, 0, 2000, 0), (2, 499, 500, 1), (-1, 0, 500, 0), (3, 700, 700, 1), (3, 650, 660, 0)]
+    contig, start, end, strand = (np.array(column) for column in zip(*rows, strict=True))
+    stretches = Stretches(contig.astype(np.int32), start, end, strand.astype(np.uint8))
+    places = stretches.positions()
+    given = scoring.score_positions(Sum(), extract, places) + 100  # so that one sees where a score comes from
+    given[places.contig < 0] = np.nan
+    inside = set(zip(places.contig.tolist(), places.position.tolist(), places.strand.tolist(), strict=True))
+    found = scoring.SiteScores(sites)
+    found.take(stretches, given)
+    assert 0 < found.score_rest(Sum(), extract) < len(found)
+    for number, end_sites in enumerate(sites.ends):
+        minus = (end_sites.bits & REVERSE) != 0
+        place = zip(end_sites.contig.tolist(), end_sites.position.tolist(), minus.astype(int).tolist(), strict=True)
+        expected = truth(sites, number, True) + 100 * np.array([one in inside for one in place])
+        assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-5)
 
 
 def test_one_end_only() -> None:
     sites = make_sites()
-    both, one = (scoring.score_reads(Sum(), extract, sites, ends=ends) for ends in (None, (1,)))
-    assert one.sites < both.sites
-    assert list(one.log_bias) == [1]
-    assert np.array_equal(one.log_bias[1], both.log_bias[1], equal_nan=True)
+    both, one = (scoring.SiteScores(sites, ends=ends) for ends in (None, (1,)))
+    assert one.score_rest(Sum(), extract) == len(one) < both.score_rest(Sum(), extract) == len(both)
+    assert np.array_equal(one.of_reads(1, slice(None)), both.of_reads(1, slice(None)), equal_nan=True)
+    nothing = scoring.SiteScores(StartSites(("a",), (10,), np.zeros(0, np.int32), None, ()), ends=())
+    assert len(nothing) == nothing.score_rest(Sum(), extract) == 0

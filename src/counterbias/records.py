@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,9 +271,18 @@ class Positions:
     def __len__(self) -> int:
         return len(self.position)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Positions:
-        """Give the rows chosen by a mask or by indices."""
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Positions:
+        """Give the rows chosen by a mask, by indices or by a slice."""
         return Positions(self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows])
+
+
+def rows_by_contig(contig: NDArray[Any]) -> dict[int, slice | NDArray[np.int64]]:
+    """Give the rows of each contig that occurs, contigs and rows ascending; slices where the rows come contig by contig already."""
+    if (contig[1:] >= contig[:-1]).all():
+        edges = [0, *(np.flatnonzero(contig[1:] != contig[:-1]) + 1).tolist(), len(contig)]
+        return {int(contig[first]): slice(first, last) for first, last in pairwise(edges) if first < last}
+    order = np.argsort(contig, kind="stable")
+    return {number: order[rows] for number, rows in rows_by_contig(contig[order]).items()}
 
 
 @dataclass(frozen=True, slots=True)

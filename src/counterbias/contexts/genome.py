@@ -92,8 +92,8 @@ class Genome:
         else is read or takes memory.
         """
         name, pages = self._take(contig)
-        pages.ensure(start, end, before=before, after=after)
-        self._make_room(name)
+        if pages.ensure(start, end, before=before, after=after):
+            self._make_room(name)
         return pages.codes
 
     def fetch(self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -20,7 +21,6 @@ class CodesByContig(Protocol):
         """Give a contig's codes, uint8 (length,)."""
 
 
-@runtime_checkable
 class CodesInPages(Protocol):
     """What windows are cut from where only part of a contig need be there."""
 
@@ -71,8 +71,8 @@ def extract_stretches(
     sequence = np.empty(int(offsets[-1]), dtype=np.uint8)
     whole = True
     # Rows of one contig mostly follow each other.
-    edges = np.flatnonzero(np.diff(stretches.contig, prepend=-2, append=-2))
-    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+    edges = [0, *(np.flatnonzero(stretches.contig[1:] != stretches.contig[:-1]) + 1).tolist(), len(stretches)]
+    for first, last in pairwise(edges if len(stretches) else []):
         number = int(stretches.contig[first])
         start, end, strand = stretches.start[first:last], stretches.end[first:last], stretches.strand[first:last]
         codes = _codes(genome, contigs, number, start, end, window.width)
@@ -136,8 +136,8 @@ def _codes(
     """
     if number < 0:
         codes = np.empty(0, dtype=np.uint8)
-    elif start is not None and end is not None and isinstance(genome, CodesInPages):
-        codes = genome.codes_within(contigs[number], start, end, before=margin, after=margin)
+    elif start is not None and end is not None and (within := getattr(genome, "codes_within", None)) is not None:
+        codes = within(contigs[number], start, end, before=margin, after=margin)
     else:
         codes = np.ascontiguousarray(genome.codes(contigs[number]))
     codes = codes.view()

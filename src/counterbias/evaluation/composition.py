@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import Window
@@ -34,16 +35,25 @@ def composition(contexts: NDArray[np.uint8], weights: NDArray[np.float64] | None
     n, width = contexts.shape
     weights = np.ones(n) if weights is None else weights
     offsets, kinds = width - k + 1, 4**k
-    frequency = np.full((offsets, kinds), 1.0 / kinds)
     total, squares = float(weights.sum()), float((weights**2).sum())
     if total <= 0:
-        return Composition(k, frequency, 0.0)
-    for j in range(offsets):
-        code = contexts[:, j].astype(np.int64)
-        for step in range(1, k):
-            code = 4 * code + contexts[:, j + step]
-        frequency[j] = np.bincount(code, weights=weights, minlength=kinds) / total
-    return Composition(k, frequency, total**2 / squares)
+        return Composition(k, np.full((offsets, kinds), 1.0 / kinds), 0.0)
+    sums = np.zeros((offsets, kinds))
+    _add_windows(np.ascontiguousarray(contexts, np.uint8), np.asarray(weights, np.float64), kinds - 1, sums)
+    return Composition(k, sums / total, total**2 / squares)
+
+
+@njit(cache=True, nogil=True)
+def _add_windows(contexts, weights, mask, sums):  # type: ignore[no-untyped-def]
+    """Add each window's weight to the k-mers that it holds, at their offsets; ``mask`` is 4**k − 1."""
+    width = contexts.shape[1]
+    before = width - sums.shape[0]
+    for row in range(len(contexts)):
+        code = 0
+        for j in range(width):
+            code = (4 * code + np.int64(contexts[row, j] & 3)) & mask
+            if j >= before:
+                sums[j - before, code] += weights[row]
 
 
 def symmetrised_kl(first: Composition, second: Composition) -> NDArray[np.float64]:

@@ -7,10 +7,12 @@ Give windows that cannot be scored (N, off the contig) the log bias NaN: they ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.evaluation.units import Units
@@ -144,22 +146,42 @@ def discrimination(
     start from one position of its unit by b/(1 + b), b relative to the unit; ln 2 for no model.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
-    wins = losses = starts = 0.0
-    for i in range(len(units)):
-        rows = slice(int(units.offsets[i]), int(units.offsets[i + 1]))
-        known = np.isfinite(relative[rows])
-        b, hit = relative[rows][known], units.reads[rows][known] > 0
-        n = int(hit.sum())
-        if n == 0:
-            continue
-        ordered = np.sort(b)
-        below, up_to = np.searchsorted(ordered, b[hit]), np.searchsorted(ordered, b[hit], side="right")
-        wins += float(((below + up_to) / 2 / len(b)).sum())
-        with np.errstate(divide="ignore"):
-            found = np.maximum(np.log(b[hit]) - np.log1p(b[hit]), -50.0)
-        losses += float(-found.mean() + np.log1p(b).mean()) / 2 * n
-        starts += n
+    wins, losses, starts = _compare_within(units.offsets, relative, units.reads)
     return (wins / starts, losses / starts) if starts else (float("nan"), float("nan"))
+
+
+@njit(cache=True, nogil=True)
+def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
+    """Add up, over the distinct starts of all units, the positions they score above and the log loss; and the number of starts."""
+    wins, losses, starts = 0.0, 0.0, 0
+    for unit in range(len(offsets) - 1):
+        b, hits = np.empty(offsets[unit + 1] - offsets[unit]), np.empty(offsets[unit + 1] - offsets[unit])
+        known, hit, background = 0, 0, 0.0
+        for i in range(offsets[unit], offsets[unit + 1]):
+            if np.isfinite(relative[i]):
+                b[known] = relative[i]
+                known += 1
+                background += math.log1p(relative[i])
+                if reads[i] > 0:
+                    hits[hit] = relative[i]
+                    hit += 1
+        if hit == 0:
+            continue
+        ordered = np.sort(b[:known])
+        below, foreground = 0, 0.0
+        chosen = np.sort(hits[:hit])
+        upto = 0
+        for i in range(hit):
+            while ordered[below] < chosen[i]:
+                below += 1
+            upto = max(upto, below)
+            while upto < known and ordered[upto] <= chosen[i]:
+                upto += 1
+            wins += (below + upto) / (2 * known)
+            foreground += max(math.log(chosen[i]) - math.log1p(chosen[i]), -50.0) if chosen[i] > 0 else -50.0
+        losses += (background / known - foreground / hit) / 2 * hit
+        starts += hit
+    return wins, losses, starts
 
 
 def effective_sample_size(weights: NDArray[np.float64]) -> tuple[float, float]:

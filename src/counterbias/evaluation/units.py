@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.records import Features, Positions
+from counterbias.records import Features, Positions, rows_by_contig
 
 MIN_LENGTH = 100
 MIN_READS = 20
@@ -76,12 +76,13 @@ def make_units(
     """
     contig, begin, end = _bins(features, contig_of, block, min_length)
     parts = []
+    starts_of, every = rows_by_contig(starts.contig), np.arange(len(contig))
     for strand in (0, 1):
-        for number in np.unique(contig).tolist():
-            bins = np.flatnonzero(contig == number)
-            here = np.flatnonzero((starts.contig == number) & (starts.strand == strand))
-            kept, reads = _reads_within(begin[bins], end[bins], starts.position[here], starts.weight[here], min_reads)
-            parts.append((bins[kept], np.full(len(kept), strand, np.uint8), reads))
+        for number, own in rows_by_contig(contig).items():
+            here = starts.take(starts_of.get(number, slice(0)))
+            here = here.take(here.strand == strand)
+            kept, reads = _reads_within(begin[own], end[own], here.position, here.weight, min_reads)
+            parts.append((every[own][kept], np.full(len(kept), strand, np.uint8), reads))
     if not parts:
         parts.append((np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0)))
     rows, strands, reads = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -95,14 +96,17 @@ def _bins(
     """Cut the union of all blocks at every edge; contig, start and end of the bins that are long enough."""
     mapped = np.asarray(contig_of)[features.block_contig]
     contigs, begins, ends = [], [], []
-    for contig in np.unique(mapped[mapped >= 0]).tolist():
-        rows = np.flatnonzero(mapped == contig)
+    for contig, rows in rows_by_contig(mapped).items():
+        if contig < 0:
+            continue
         start, end = features.block_start[rows], features.block_end[rows]
         last = int(end.max())
-        edges = np.unique(np.concatenate((start, end, np.arange(0, last + block, block))))
+        start, end = np.sort(start), np.sort(end)
+        edges = np.sort(np.concatenate((start, end, np.arange(0, last + block, block))))
+        edges = edges[np.concatenate(([True], edges[1:] != edges[:-1]))]
         # Depth of exons over each stretch between two edges: opened before it minus closed before it.
-        opened = np.searchsorted(np.sort(start), edges[:-1], side="right")
-        closed = np.searchsorted(np.sort(end), edges[:-1], side="right")
+        opened = np.searchsorted(start, edges[:-1], side="right")
+        closed = np.searchsorted(end, edges[:-1], side="right")
         kept = (opened > closed) & (np.diff(edges) >= min_length)
         begins.append(edges[:-1][kept])
         ends.append(edges[1:][kept])

@@ -20,10 +20,10 @@ from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Prior, Training
 from counterbias.pipeline.beside import Beside
-from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd, end_classes, fit_end
+from counterbias.pipeline.fitting import FEW_STARTS, Context, EndClass, FittedEnd, end_classes, fit_end
 from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites, Stretches
 from counterbias.sampling import last_positions
-from counterbias.scoring import score_reads
+from counterbias.scoring import SiteScores
 from counterbias.weights import (
     FragmentLengths,
     FragmentWeights,
@@ -80,47 +80,45 @@ class Stopwatch:
 
 
 class Weighing:
-    """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed."""
+    """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed.
 
-    def __init__(self, context: Context, ends: tuple[FittedEnd, ...], sites: StartSites) -> None:
+    Reads take over what is scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
+    """
+
+    def __init__(self, context: Context, ends: tuple[FittedEnd, ...], sites: StartSites, starts: Mapping[int, SiteScores]) -> None:
         self.context = context
         self.sites = sites
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
-        self.log_bias: dict[int, NDArray[np.float32]] = {}
+        self.starts = {number: found for number, found in starts.items() if self.by_number[number].calibration.applied}
         self.windows = 0
         self.seconds = 0.0
         self._lock = Lock()
 
-    def score_reads(self) -> None:
-        """Score the start of every read, each distinct site once per end class; nothing to do where no model is used."""
-        begin = time.perf_counter()
-        for end in {id(end): end for end in self.by_number.values()}.values():
-            if not end.calibration.applied:
-                continue
-            numbers = tuple(number for number in end.reads.numbers if number < len(self.sites.ends))
-            if not numbers:
-                continue
-            found = score_reads(end.model, self.context.extract, self.sites, ends=numbers, threads=self.context.threads)
-            self.windows += found.sites
-            self.log_bias.update(found.log_bias)
-        self.seconds += time.perf_counter() - begin
-
-    def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
-        """Give the calibrated log bias of reads, nats; NaN where there is none."""
-        calibration = self.by_number[number].calibration
-        if not calibration.applied:
-            return np.zeros(len(self.sites.feature[rows]))
-        return calibration(self.log_bias[number][rows].astype(np.float64))
-
     def of_stretches(self, stretches: Stretches, number: int) -> NDArray[np.float64]:
         """Give the log bias of all positions of stretches as starts of reads of one end. Several threads call it at once."""
         begin = time.perf_counter()
-        end = self.by_number[number if number in self.by_number else 0]
+        number = number if number in self.by_number else 0
+        end = self.by_number[number]
         found = self.context.score_stretches(end.model, stretches, threads=1)
+        if number in self.starts:
+            self.starts[number].take(stretches, found)
         with self._lock:
             self.windows += len(found)
             self.seconds += (time.perf_counter() - begin) / self.context.threads
         return end.calibration(found)
+
+    def score_rest(self) -> None:
+        """Score the start of every read that does not lie where all positions were scored."""
+        begin = time.perf_counter()
+        for number, found in self.starts.items():
+            self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
+        self.seconds += time.perf_counter() - begin
+
+    def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
+        """Give the calibrated log bias of reads, nats; NaN where there is none. After :meth:`score_rest`."""
+        if number not in self.starts:
+            return np.zeros(len(self.sites.feature[rows]))
+        return self.by_number[number].calibration(self.starts[number].of_reads(number, rows))
 
     @property
     def applied(self) -> bool:
@@ -133,6 +131,16 @@ def check_genome(genome: Genome, sites: StartSites) -> None:
     last = last_positions(sites)
     used = np.flatnonzero(last >= 0)
     genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
+
+
+def start_sites(sites: StartSites, classes: tuple[EndClass, ...]) -> dict[int, SiteScores]:
+    """List the start sites of each end's reads, not scored yet; ends that share a model share them."""
+    found = {}
+    for reads in classes:
+        numbers = tuple(number for number in reads.numbers if number < len(sites.ends))
+        if numbers:
+            found.update(dict.fromkeys(numbers, SiteScores(sites, ends=numbers)))
+    return found
 
 
 def read_weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> NDArray[np.float32]:
@@ -179,16 +187,20 @@ def weigh_sample(
         # What waits for no model is done while one is fitted, and the report on it is written while reads are weighed with it.
         aside = pool if context.threads > 1 else None
         with_reads = np.asarray(result.counts) > 0
+        classes = end_classes(context.sites, stranded)
         observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
         if aside is not None:
             # Whoever asks for these pages later gets the error, if there is one.
             aside.submit(context.fetch, with_reads)
-        fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in end_classes(context.sites, stranded))
-        weighing = Weighing(context, fitted, sites)
-        watch.run("scoring", weighing.score_reads)
-        weights: FragmentWeights = watch.run("weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap))
-        weighted = weighted_counts(sites, weights, len(context.features))
+        starts = Beside(aside, lambda: start_sites(sites, classes))
+        fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in classes)
+        weighing = Weighing(context, fitted, sites, starts())
         lengths = watch.run("effective lengths", lambda: _lengths(context, with_reads, weighing, observed(), stranded))
+        watch.run("scoring", weighing.score_rest)
+        weights: FragmentWeights = watch.run(
+            "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
+        )
+        weighted = weighted_counts(sites, weights, len(context.features))
         for end in fitted:
             end.finish()
     raw = _raw(result)

@@ -22,7 +22,7 @@ from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.fitting import Kind
 from counterbias.pipeline.judging import judge
-from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Tiles, Window
+from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Window
 from counterbias.scoring import score, score_positions
 from counterbias.weights import Calibration
 
@@ -196,9 +196,8 @@ def assemble_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Ass
     parts = [dealt.parts(positions, margin=window.width) for positions in (drawn.foreground, drawn.background)]
     tiles = tile_parts = None
     if kind.model.needs_tiles:
-        places, counts, wide = sampling.draw_tiles(starts, sample.features, sample.contig_of, window, rng)
-        sequence, valid = sample.cut(places, wide)
-        tiles, tile_parts = Tiles(sequence[valid], counts[valid]), dealt.parts(places, margin=wide.width)[valid]
+        places, tiles = sampling.draw_tiles(starts, sample.features, sample.contig_of, window, rng, sample.cut)
+        tile_parts = dealt.parts(places, margin=window.width + tiles.length - 1)
     cut = [sample.cut(positions, window) for positions in (drawn.foreground, drawn.background)]
     assembled = sampling.assemble(window, drawn, cut[0], cut[1], (parts[0], parts[1]), tiles=tiles, tile_parts=tile_parts)
     if not len(assembled.training.foreground) or not len(assembled.training.background):

@@ -28,7 +28,7 @@ from counterbias.pipeline.describing import describe_end, find_signature, held_o
 from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
 from counterbias.plugins import Manager
-from counterbias.records import Features, FitReport, Positions, StartSites, Stretches, Tiles, TrainingSet, Window
+from counterbias.records import Features, FitReport, Positions, StartSites, Stretches, TrainingSet, Window
 from counterbias.sampling import Assembled, End
 from counterbias.scoring import score_positions, score_stretches
 from counterbias.weights import Calibration
@@ -347,7 +347,7 @@ class Drawn:
     foreground: Contexts
     background: Contexts
     inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
-    tiles: Tiles | None = None
+    tiles: sampling.DrawnTiles | None = None
     tile_positions: Positions | None = None
 
     def deal(self, window: Window, dealt: folds.Folds) -> Assembled:
@@ -356,7 +356,7 @@ class Drawn:
         parts = tuple(dealt.parts(one, margin=window.width) for one in positions)
         tile_parts = None
         if self.tiles is not None and self.tile_positions is not None:
-            wide = window.width + self.tiles.counts.shape[1] - 1
+            wide = window.width + self.tiles.length - 1
             tile_parts = dealt.parts(self.tile_positions, margin=wide)
         return sampling.assemble(
             window,
@@ -379,14 +379,7 @@ def draw_end(context: Context, reads: EndClass, starts: Positions, rng: np.rando
         both = (drawn.foreground, drawn.background)
         masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
         inside = (masks[0], masks[1])
-    tiles, places = _tiles(context, starts, rng) if context.kind.model.needs_tiles else (None, None)
+    tiles, places = None, None
+    if context.kind.model.needs_tiles and context.kind.fitted is None:
+        places, tiles = sampling.draw_tiles(starts, context.features, context.contig_of, window, rng, context.extract_tiles)
     return Drawn(drawn, context.extract(drawn.foreground), context.extract(drawn.background), inside, tiles, places)
-
-
-def _tiles(context: Context, starts: Positions, rng: np.random.Generator) -> tuple[Tiles, Positions]:
-    """Cut tiles of consecutive positions, for models that learn from counts."""
-    positions, counts, wide = sampling.draw_tiles(starts, context.features, context.contig_of, context.kind.window, rng)
-    sequence, valid = context.extract_tiles(positions, wide)
-    if valid.all():
-        return Tiles(sequence, counts), positions
-    return Tiles(sequence[valid], counts[valid]), positions.take(valid)

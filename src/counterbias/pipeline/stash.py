@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.pipeline.fitting import Drawn
-from counterbias.records import Positions, Tiles
-from counterbias.sampling import Sample
+from counterbias.records import Positions
+from counterbias.sampling import DrawnTiles, Sample
 
 _PLACES = ("contig", "position", "strand", "weight")
+_TILES = ("sequence", "length", "row", "column", "weight")
 
 
 class Stash:
@@ -36,7 +37,8 @@ class Stash:
         if drawn.inside is not None:
             arrays |= {"foreground_inside": drawn.inside[0], "background_inside": drawn.inside[1]}
         if drawn.tiles is not None and drawn.tile_positions is not None:
-            arrays |= {"tiles": drawn.tiles.sequence, "counts": drawn.tiles.counts, **_pack("tiles", drawn.tile_positions)}
+            tiles = {f"tile_{name}": np.asarray(getattr(drawn.tiles, name)) for name in _TILES}
+            arrays |= {**tiles, **_pack("tiles", drawn.tile_positions)}
         try:
             np.savez(self._path(sample, label), **arrays)  # type: ignore[arg-type]  # names that savez does not know
         except OSError as error:
@@ -53,8 +55,9 @@ class Stash:
         inside = tiles = places = None
         if "foreground_inside" in arrays:
             inside = (arrays["foreground_inside"], arrays["background_inside"])
-        if "tiles" in arrays:
-            tiles, places = Tiles(arrays["tiles"], arrays["counts"]), _unpack("tiles", arrays)
+        if "tile_length" in arrays:
+            sequence, length, *starts = (arrays[f"tile_{name}"] for name in _TILES)
+            tiles, places = DrawnTiles(sequence, int(length), *starts), _unpack("tiles", arrays)
         return Drawn(
             Sample(_unpack("foreground", arrays), _unpack("background", arrays), arrays["origin"]),
             (arrays["foreground"], arrays["foreground_valid"]),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
@@ -17,8 +19,10 @@ CAP = 10.0
 #: Fragments handled at a time.
 CHUNK = 1 << 18
 
-#: Gives the calibrated log bias of rows of one end (number 0 or 1): float64, nats, NaN where there is none.
+#: Gives the calibrated log bias of rows of one end (number 0 or 1): float64, nats, NaN where there is none. Several threads may call it.
 LogBiasOf = Callable[[int, slice], NDArray[np.float64]]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +72,31 @@ class FragmentWeights:
 HISTOGRAM_EDGES = tuple(float(x) for x in np.arange(-6.0, 6.01, 0.25))
 
 
-def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP) -> FragmentWeights:
+def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP, threads: int = 1) -> FragmentWeights:
     """Weigh fragments: the mean over a fragment's reads of exp(−log_bias), capped at ``cap`` times the median, scaled.
 
     A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature is then Zhang et al.'s
     sum over reads of 1/b in units of fragments. Reads without a log bias weigh exactly 1 and are left out of the scaling.
     """
-    limit = _limit(sites, log_bias, cap)
-    valid_sum, invalid_share = 0.0, 0.0
-    weight = np.zeros(len(sites), np.float32)
-    for rows in _chunks(len(sites)):
+    limit = _limit(sites, log_bias, cap, threads)
+
+    def add_up(rows: slice) -> tuple[float, float]:
         share = _share(sites, rows)
         known, unknown, reads = _per_fragment(sites, log_bias, limit, rows)
-        valid_sum += float((share * known / reads).sum())
-        invalid_share += float((share * unknown / reads).sum())
+        return float((share * known / reads).sum()), float((share * unknown / reads).sum())
+
+    sums = _each_chunk(len(sites), add_up, threads)
+    valid_sum, invalid_share = (sum(part) for part in zip(*sums, strict=True)) if sums else (0.0, 0.0)
     total = float(len(sites)) if sites.share is None else float(sites.share.sum(dtype=np.float64))
     factor = (total - invalid_share) / valid_sum if valid_sum > 0 else 1.0
-    scale = Scale(limit, factor)
-    for rows in _chunks(len(sites)):
+    weight = np.zeros(len(sites), np.float32)
+
+    def weigh(rows: slice) -> None:
         known, unknown, reads = _per_fragment(sites, log_bias, limit, rows)
         weight[rows] = (factor * known + unknown) / reads
-    return _summary(sites, log_bias, weight, scale)
+
+    _each_chunk(len(sites), weigh, threads)
+    return _summary(sites, log_bias, weight, Scale(limit, factor), threads)
 
 
 def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) -> NDArray[np.float64]:
@@ -99,23 +107,21 @@ def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) 
     return total
 
 
-def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None) -> float:
+def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: int) -> float:
     """Give ``cap`` times the median of all known 1/b: exp of minus the (lower) median log bias, found in float32."""
     if cap is None:
         return math.inf
-    known = np.empty(len(sites) * len(sites.ends), np.float32)
-    used = 0
-    for number in range(len(sites.ends)):
-        for rows in _chunks(len(sites)):
-            part = log_bias(number, rows)
-            part = part[~np.isnan(part)]
-            known[used : used + len(part)] = part
-            used += len(part)
-    if not used:
+
+    def known_of(rows: slice) -> NDArray[np.float32]:
+        every: NDArray[np.float32] = np.concatenate([log_bias(number, rows).astype(np.float32) for number in range(len(sites.ends))])
+        return every[~np.isnan(every)]
+
+    parts = _each_chunk(len(sites), known_of, threads)
+    known = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    if not len(known):
         return math.inf
-    known = known[:used]
-    known.partition((used - 1) // 2)
-    return float(cap * math.exp(-float(known[(used - 1) // 2])))
+    known.partition((len(known) - 1) // 2)
+    return float(cap * math.exp(-float(known[(len(known) - 1) // 2])))
 
 
 def _per_fragment(
@@ -143,17 +149,26 @@ def _add_reads(bits, inverse, present, limit, known, unknown, reads):  # type: i
                 known[i] += min(inverse[i], limit)
 
 
-def _summary(sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32], scale: Scale) -> FragmentWeights:
+def _summary(
+    sites: StartSites, log_bias: LogBiasOf, weight: NDArray[np.float32], scale: Scale, threads: int
+) -> FragmentWeights:
     reads = unscored = clipped = 0
     total = squares = largest = 0.0
     edges = np.array(HISTOGRAM_EDGES)
     histogram = np.zeros(len(edges) - 1, np.int64)
-    for number, end in enumerate(sites.ends):
-        for rows in _chunks(len(sites)):
+
+    def tally(rows: slice) -> list[tuple[tuple[int, int, int], tuple[float, float, float], NDArray[np.int64]]]:
+        found = []
+        for number, end in enumerate(sites.ends):
+            bins = np.zeros_like(histogram)
             inverse = np.exp(-log_bias(number, rows))
-            counted, sums = _tally(end.bits[rows], inverse, PRESENT, scale.cap, scale.factor, edges, histogram)
-            reads, unscored, clipped = reads + counted[0], unscored + counted[1], clipped + counted[2]
-            total, squares, largest = total + sums[0], squares + sums[1], max(largest, sums[2])
+            found.append((*_tally(end.bits[rows], inverse, PRESENT, scale.cap, scale.factor, edges, bins), bins))
+        return found
+
+    for counted, sums, bins in [one for part in _each_chunk(len(sites), tally, threads) for one in part]:
+        reads, unscored, clipped = reads + counted[0], unscored + counted[1], clipped + counted[2]
+        total, squares, largest = total + sums[0], squares + sums[1], max(largest, sums[2])
+        histogram += bins
     return FragmentWeights(
         weight=weight,
         scale=scale,
@@ -196,6 +211,14 @@ def _tally(bits, inverse, present, cap, factor, edges, histogram):  # type: igno
 
 def _chunks(n: int) -> list[slice]:
     return [slice(first, min(first + CHUNK, n)) for first in range(0, n, CHUNK)]
+
+
+def _each_chunk(n: int, work: Callable[[slice], Result], threads: int) -> list[Result]:
+    """Do something with each chunk of rows, on several threads; the results come in the order of the chunks."""
+    if threads <= 1 or n <= CHUNK:
+        return list(map(work, _chunks(n)))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, _chunks(n)))
 
 
 def _share(sites: StartSites, rows: slice) -> NDArray[np.float64]:

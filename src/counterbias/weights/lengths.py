@@ -66,18 +66,12 @@ def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[n
     """
     if len(sites.ends) < 2:
         return None
-    rows = np.arange(0, len(sites), max(1, -(-len(sites) // MOST_FRAGMENTS)))
     first, second = sites.ends
-    one, two = first.bits[rows], second.bits[rows]
-    reverse = (one & REVERSE) != 0
-    facing = ((one & two & PRESENT) != 0) & (reverse != ((two & REVERSE) != 0))
-    facing &= first.contig[rows] == second.contig[rows]
-    rows, reverse = rows[facing], reverse[facing]
-    left = np.where(reverse, second.position[rows], first.position[rows]).astype(np.int64)
-    right = np.where(reverse, first.position[rows], second.position[rows]).astype(np.int64)
-    feature, contig = sites.feature[rows], first.contig[rows]
-    begin, end = (_spliced(features, contig_of, feature, contig, position) for position in (left, right))
-    length = (end - begin + 1)[(begin >= 0) & (end >= begin)]
+    step = max(1, -(-len(sites) // MOST_FRAGMENTS))
+    length = _observed(
+        sites.feature, first.contig, first.position, first.bits, second.contig, second.position, second.bits, step, features.block_offsets,
+        features.block_start, features.block_end, *_joined_blocks(features, contig_of),
+    )  # fmt: skip
     if len(length) < FEWEST_FRAGMENTS:
         return None
     length = np.sort(length)
@@ -90,14 +84,13 @@ def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[n
     return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), float(kept.mean()), classes)
 
 
-def _spliced(
-    features: Features,
-    contig_of: NDArray[np.int64],
-    feature: NDArray[np.int32],
-    contig: NDArray[np.int32],
-    position: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Turn genome positions into offsets within the feature's joined blocks; -1 outside, or if it spans contigs or strands."""
+def _joined_blocks(
+    features: Features, contig_of: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Give the blocks by feature and start, int64 (blocks,); the bases of its feature before each; and each feature's contig.
+
+    The contig, int64 (features,), is -2 where the blocks do not lie on one strand of one contig: they cannot be joined.
+    """
     offsets = features.block_offsets
     owner = np.repeat(np.arange(len(features)), np.diff(offsets))
     length = features.block_end - features.block_start
@@ -105,14 +98,49 @@ def _spliced(
     before = before - before[offsets[:-1]][owner]
     first = offsets[:-1][owner]
     alone = (features.block_contig == features.block_contig[first]) & (features.block_strand == features.block_strand[first])
-    simple = np.bincount(owner, weights=~alone, minlength=len(features)) == 0
-    keys = owner * _STRIDE + features.block_start
-    order = np.argsort(keys, kind="stable")
-    row = np.searchsorted(keys[order], feature * np.int64(_STRIDE) + position, side="right") - 1
-    block = order[np.maximum(row, 0)]
-    inside = (row >= 0) & (owner[block] == feature) & (position < features.block_end[block]) & simple[feature]
-    inside &= np.asarray(contig_of)[features.block_contig[block]] == contig
-    return np.where(inside, before[block] + position - features.block_start[block], -1)
+    contig = np.full(len(features), -2, np.int64)
+    contig[owner] = np.asarray(contig_of)[features.block_contig]
+    contig[owner[~alone]] = -2
+    return np.argsort(owner * _STRIDE + features.block_start, kind="stable"), before, contig
+
+
+@njit(cache=True, nogil=True)
+def _observed(  # type: ignore[no-untyped-def]
+    feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step, offsets, start, end, order, before, contig
+):  # fmt: skip
+    """List the lengths of every ``step``-th fragment whose ends face each other within joined blocks of its feature."""
+    found = np.empty(len(feature) // step + 1, np.int64)
+    used = 0
+    for row in range(0, len(feature), step):
+        one, two = bits_1[row], bits_2[row]
+        f = feature[row]
+        if one & two & PRESENT == 0 or one & REVERSE == two & REVERSE or contig_1[row] != contig_2[row] or contig_1[row] != contig[f]:
+            continue
+        left, right = np.int64(position_1[row]), np.int64(position_2[row])
+        if one & REVERSE:
+            left, right = right, left
+        first = _place(left, order[offsets[f] : offsets[f + 1]], start, end, before)
+        last = _place(right, order[offsets[f] : offsets[f + 1]], start, end, before)
+        if 0 <= first <= last:
+            found[used] = last - first + 1
+            used += 1
+    return found[:used]
+
+
+@njit(cache=True, nogil=True)
+def _place(position, order, start, end, before):  # type: ignore[no-untyped-def]
+    """Turn a genome position into an offset within joined blocks, given in the order of their starts; -1 outside."""
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if start[order[middle]] <= position:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0:
+        return -1
+    block = order[low - 1]
+    return before[block] + position - start[block] if position < end[block] else -1
 
 
 def effective_lengths(
@@ -221,7 +249,9 @@ def _two_strands(
 def _bias(bias_of: BiasOf, stretches: Stretches, end: int) -> NDArray[np.float64]:
     """Give b, 1 where there is no log bias."""
     b = np.exp(bias_of(stretches, end))
-    b[np.isnan(b)] = 1.0
+    unknown = np.isnan(b)
+    if unknown.any():
+        b[unknown] = 1.0
     return b
 
 
@@ -229,37 +259,51 @@ def _bias(bias_of: BiasOf, stretches: Stretches, end: int) -> NDArray[np.float64
 def _pair_means(offsets, left, right, shortest, longest, probability, prior):  # type: ignore[no-untyped-def]
     """Give, per feature, the mean of b_left · b_right over all places of fragments; 1 for no bias.
 
-    All lengths of a class are covered: sums of b_right over the places where such fragments end are differences of running sums.
+    All lengths of a class are covered: sums of b_right over the places where such fragments end are differences of running sums. Classes
+    come in ascending order. Sums are added up in a fixed order, since the results are to be the same everywhere.
     """
     out = np.ones(len(offsets) - 1)
-    for f in range(len(offsets) - 1):
-        first, n = offsets[f], offsets[f + 1] - offsets[f]
+    most = 0
+    for f in range(len(out)):
+        most = max(most, offsets[f + 1] - offsets[f])
+    reach = longest[len(longest) - 1] if len(longest) else 0
+    upto, ending = np.zeros(most + reach + 1), np.zeros(most)
+    for f in range(len(out)):
+        n = offsets[f + 1] - offsets[f]
+        starts, ends = left[offsets[f] : offsets[f + 1]], right[offsets[f] : offsets[f + 1]]
         sum_left = 0.0
-        upto = np.zeros(n + 1)
         for i in range(n):
-            sum_left += left[first + i]
-            upto[i + 1] = upto[i] + right[first + i]
+            sum_left += starts[i]
+            upto[i + 1] = upto[i] + ends[i]
+        upto[n + 1 : n + reach + 1] = upto[n]  # nothing ends beyond the feature
+        ending[:n] = 0.0
         total, places = prior * (sum_left / n) * (upto[n] / n), prior
         for k in range(len(shortest)):
-            if shortest[k] > n:
-                break
             near, far = shortest[k] - 1, longest[k]
-            # Four sums, since each addition waits for the one before it; a fixed order, since the results are to be the same everywhere.
-            a, b, c, d = 0.0, 0.0, 0.0, 0.0
-            whole = max(n - far + 1, 0) // 4 * 4
-            starts, sooner, later = left[first : first + whole], upto[near : near + whole], upto[far : far + whole]
-            for i in range(0, whole, 4):
-                a += starts[i] * (later[i] - sooner[i])
-                b += starts[i + 1] * (later[i + 1] - sooner[i + 1])
-                c += starts[i + 2] * (later[i + 2] - sooner[i + 2])
-                d += starts[i + 3] * (later[i + 3] - sooner[i + 3])
-            fitting = whole * (far - near)
-            for i in range(whole, n - near):
-                beyond = min(i + far, n)
-                a += left[first + i] * (upto[beyond] - upto[i + near])
-                fitting += beyond - (i + near)
-            each = probability[k] / (longest[k] - shortest[k] + 1)
-            total += each * ((a + b) + (c + d))
-            places += each * fitting
-        out[f] = total / places
+            if near >= n:
+                break
+            each = probability[k] / (far - near)
+            _add_differences(upto[near:n], upto[far : far + n - near], each, ending)
+            whole = max(n - far + 1, 0)  # starts for which all lengths of the class fit; for those after them one less each
+            rest = n - near - whole
+            places += each * (whole * (far - near) + rest * (rest + 1) / 2)
+        # Four sums, since each addition waits for the one before it.
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        fours = n // 4 * 4
+        for i in range(0, fours, 4):
+            a += starts[i] * ending[i]
+            b += starts[i + 1] * ending[i + 1]
+            c += starts[i + 2] * ending[i + 2]
+            d += starts[i + 3] * ending[i + 3]
+        for i in range(fours, n):
+            a += starts[i] * ending[i]
+        out[f] = (total + ((a + b) + (c + d))) / places
     return out
+
+
+@njit(cache=True, nogil=True)
+def _add_differences(sooner, later, factor, out):  # type: ignore[no-untyped-def]
+    """Add ``factor`` · (later − sooner) to the first entries of ``out``."""
+    out = out[: len(sooner)]
+    for i in range(len(out)):
+        out[i] += factor * (later[i] - sooner[i])

@@ -1,0 +1,115 @@
+"""Positions and their windows → what a model learns from, and what is kept from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.records import Positions, TrainingSet, Window
+from counterbias.sampling.starts import Sample
+from counterbias.sampling.tiles import DrawnTiles
+
+#: Parts that :func:`assemble` tells apart.
+TRAINING, VALIDATION, HELD_OUT, UNUSED = 0, 1, 2, -1
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows of one part of a sample, with the bond between start and background kept.
+
+    Args:
+        foreground: uint8 (n, width); ``foreground_weight`` float64 (n,).
+        background: uint8 (m, width); ``background_weight`` float64 (m,).
+        origin: int64 (m,), the row of ``foreground`` that each background window belongs to.
+        starts: the positions of the foreground windows.
+    """
+
+    foreground: NDArray[np.uint8]
+    foreground_weight: NDArray[np.float64]
+    background: NDArray[np.uint8]
+    background_weight: NDArray[np.float64]
+    origin: NDArray[np.int64]
+    starts: Positions
+
+    def __len__(self) -> int:
+        return len(self.foreground)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What :func:`assemble` makes of a sample.
+
+    Args:
+        training: for ``BiasModel.fit``; its ``validation`` is None where that part is empty.
+        held_out: windows that no model sees, for calibration, slope and gain.
+        skipped: reason → number of foreground windows left out (``invalid``: N or off the contig; ``edge``: too close to
+            another part; ``outside_exon``).
+    """
+
+    training: TrainingSet
+    held_out: Windows
+    skipped: dict[str, int]
+
+
+def assemble(
+    window: Window,
+    sample: Sample,
+    foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    parts: tuple[NDArray[np.int8], NDArray[np.int8]],
+    *,
+    tiles: DrawnTiles | None = None,
+    tile_parts: NDArray[np.int8] | None = None,
+    inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+) -> Assembled:
+    """Make training, validation and held-out windows of a sample and its contexts.
+
+    ``foreground`` and ``background`` are contexts and validity of the sample's positions; ``parts`` says for each position
+    to which part it belongs (:data:`TRAINING`, :data:`VALIDATION`, :data:`HELD_OUT`, :data:`UNUSED`). A background window is
+    kept only within the part of its start. ``inside`` masks windows that leave the exon (scheme ``paper``); tiles belong to
+    the part in ``tile_parts``.
+    """
+    keep_f, keep_b = foreground[1].copy(), background[1].copy()
+    skipped = {"invalid": int((~keep_f).sum()), "outside_exon": 0, "edge": 0}
+    if inside is not None:
+        skipped["outside_exon"] = int((keep_f & ~inside[0]).sum())
+        keep_f &= inside[0]
+        keep_b &= inside[1]
+    skipped["edge"] = int((keep_f & (parts[0] == UNUSED)).sum())
+    keep_b &= keep_f[sample.origin] & (parts[1] == parts[0][sample.origin])
+
+    def windows(part: int) -> Windows:
+        rows_f = np.flatnonzero(keep_f & (parts[0] == part))
+        rows_b = np.flatnonzero(keep_b & (parts[0][sample.origin] == part))
+        row_of = np.full(len(keep_f), -1, np.int64)
+        row_of[rows_f] = np.arange(len(rows_f))
+        return Windows(
+            foreground[0][rows_f],
+            sample.foreground.weight[rows_f],
+            background[0][rows_b],
+            sample.background.weight[rows_b],
+            row_of[sample.origin[rows_b]],
+            sample.foreground.take(rows_f),
+        )
+
+    def training(part: int, validation: TrainingSet | None) -> TrainingSet:
+        chosen = windows(part)
+        own = None
+        if tiles is not None and tile_parts is not None and (tile_parts == part).any():
+            own = tiles.take(tile_parts == part).tiles()
+        return TrainingSet(
+            window=window,
+            foreground=chosen.foreground,
+            foreground_weight=chosen.foreground_weight,
+            background=chosen.background,
+            background_weight=chosen.background_weight,
+            tiles=own,
+            validation=validation,
+            origin=chosen.origin,
+        )
+
+    check = training(VALIDATION, None)
+    usable = len(check.foreground) > 0 and len(check.background) > 0
+    return Assembled(training(TRAINING, check if usable else None), windows(HELD_OUT), skipped)

@@ -1,0 +1,186 @@
+"""Where reads start, and places near by: the positions that a model compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.records import PRESENT, Positions, StartSites
+
+End = Literal["both", 0, 1]
+
+#: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
+SCHEMES = ("local", "paper", "seqbias")
+#: Trainable reads beyond which only part of the genome is sampled.
+MOST_READS = 1_000_000
+#: Background windows of the scheme ``local`` lie within this many bases of their start.
+LOCAL_REACH = 100
+#: Standard deviation of the offset in the scheme ``seqbias``.
+SEQBIAS_SIGMA = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Foreground and background positions that belong together.
+
+    Args:
+        foreground: n positions with their training weight.
+        background: m positions; each has the weight of the start that it was drawn for.
+        origin: int64 (m,), the row of ``foreground`` that each background position was drawn for.
+    """
+
+    foreground: Positions
+    background: Positions
+    origin: NDArray[np.int64]
+
+
+def read_starts(sites: StartSites, *, end: End = "both") -> Positions:
+    """List the trainable read starts as they are, one row per read, sorted by contig, position and strand.
+
+    Trainable are unclipped reads with a unique, primary alignment. ``end`` is 0 for read 1 or single reads, 1 for read 2,
+    ``both`` to pool them. All weights are 1.
+    """
+    keys = _keys(sites, end)
+    keys.sort()
+    return _from_keys(keys, np.ones(len(keys)), sites)
+
+
+def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
+    """List the distinct trainable read starts, sorted by contig, position and strand; weight = reads that start there."""
+    return _from_keys(*_distinct(_keys(sites, end)), sites)
+
+
+def last_positions(sites: StartSites) -> NDArray[np.int64]:
+    """Give, per contig, the last position at which a read starts, int64 (contigs,); -1 where none does."""
+    reach = np.full(len(sites.contigs), -1, np.int64)
+    for end in sites.ends:
+        _reach(end.contig, end.position, end.bits, PRESENT, reach)
+    return reach
+
+
+@njit(cache=True, nogil=True)
+def _reach(contig, position, bits, present, reach):  # type: ignore[no-untyped-def]
+    """Note the last position per contig."""
+    for i in range(len(bits)):
+        if bits[i] & present and position[i] > reach[contig[i]]:
+            reach[contig[i]] = position[i]
+
+
+def draw(
+    sites: StartSites,
+    rng: np.random.Generator,
+    *,
+    scheme: str = "local",
+    end: End = "both",
+    most: int = 100_000,
+    distinct: Positions | None = None,
+) -> Sample:
+    """Draw foreground and background positions.
+
+    ``local``: distinct starts, weight √reads; two background positions each, at uniform ±1…100 on the same strand (measured
+    best).
+    ``paper`` (Zhang et al. 2017): reads as they are, duplicates included, one background position each near by (±1…100;
+    leave out windows that leave the exon with :func:`inside_exons`).
+    ``seqbias`` (Jones et al. 2012, its code): distinct starts, weight 1, two background positions each at a Gaussian offset
+    of σ = 500.
+
+    At most ``most`` foreground positions are kept, chosen at random. ``distinct`` are the end's :func:`unique_starts`, where they are known
+    already. Positions may lie off the contig: such windows come back as invalid from the genome and are left out by :func:`assemble`.
+    Raises InputError for an unknown scheme.
+    """
+    if scheme not in SCHEMES:
+        raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
+    starts = read_starts(sites, end=end) if scheme == "paper" else unique_starts(sites, end=end) if distinct is None else distinct
+    if len(starts) > most:
+        starts = starts.take(np.sort(rng.choice(len(starts), size=most, replace=False)))
+    copies = 1 if scheme == "paper" else 2
+    weight = np.sqrt(starts.weight) if scheme == "local" else np.ones(len(starts))
+    foreground = Positions(starts.contig, starts.position, starts.strand, weight)
+    origin = np.repeat(np.arange(len(starts), dtype=np.int64), copies)
+    near = foreground.take(origin)
+    offsets = _gaussian_offsets(rng, len(origin)) if scheme == "seqbias" else _local_offsets(rng, len(origin))
+    background = Positions(near.contig, near.position + offsets, near.strand, near.weight)
+    return Sample(foreground, background, origin)
+
+
+def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
+    """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,).
+
+    Beyond :data:`MOST_READS` reads, only those of some blocks of the genome are taken, chosen by a fixed hash of the block, so that time
+    and memory of sampling stop growing with the sample and coverage within a block stays what it is.
+    """
+    ends = sites.ends if end == "both" else sites.ends[end : end + 1]
+    line = _offsets(sites)
+    total = sum(int(_count_trainable(one.bits)) for one in ends)
+    thousandths = 1000 if total <= MOST_READS else max(1, 1000 * MOST_READS // total)
+    keys = np.empty(total, np.int64) if thousandths == 1000 else np.empty(min(total, 2 * MOST_READS), np.int64)
+    used = 0
+    for one in ends:
+        used = int(_list_trainable(one.contig, one.position, one.bits, line, thousandths, keys, used))
+    return keys[:used]
+
+
+@njit(cache=True, nogil=True)
+def _count_trainable(bits):  # type: ignore[no-untyped-def]
+    """Count the reads that a model may learn from."""
+    count = 0
+    for i in range(len(bits)):
+        if bits[i] & 8:
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # type: ignore[no-untyped-def]
+    """List the keys of trainable reads in the chosen blocks, until there is no more room."""
+    for i in range(len(bits)):
+        if bits[i] & 8 == 0:
+            continue
+        place = line[contig[i]] + position[i]
+        if thousandths < 1000:
+            mixed = np.uint64(place // 50000) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+            if (mixed >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
+                continue
+        if used < len(keys):
+            keys[used] = 2 * place + (1 if bits[i] & 2 else 0)
+            used += 1
+    return used
+
+
+def _distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Sort keys (in place) and give the distinct ones with their numbers."""
+    keys.sort()
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1])))
+    counts = np.diff(first, append=len(keys)).astype(np.float64)
+    return keys[first], counts
+
+
+def _offsets(sites: StartSites) -> NDArray[np.int64]:
+    """Give each contig's first position on a line that joins all contigs."""
+    return np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
+
+
+def _from_keys(keys: NDArray[np.int64], weight: NDArray[np.float64], sites: StartSites) -> Positions:
+    """Turn keys back into positions."""
+    offsets = _offsets(sites)
+    line = keys // 2
+    contig = np.searchsorted(offsets, line, side="right") - 1
+    return Positions(contig.astype(np.int32), line - offsets[contig], (keys % 2).astype(np.uint8), weight)
+
+
+def _local_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Draw uniform offsets from -100…-1 and 1…100."""
+    offsets = rng.integers(1, 2 * LOCAL_REACH + 1, size=n)
+    return np.where(offsets > LOCAL_REACH, offsets - 2 * LOCAL_REACH - 1, offsets)
+
+
+def _gaussian_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Draw Gaussian offsets, rounded; 0 becomes 1, because a start is no background of itself."""
+    offsets = np.rint(rng.normal(0.0, SEQBIAS_SIGMA, size=n)).astype(np.int64)
+    return np.where(offsets == 0, 1, offsets)

@@ -1,0 +1,203 @@
+"""The distinct start sites of a sample's reads, each scored once, however many reads begin there.
+
+Nearly all reads begin within features, and a bias model is asked for every position of those in any case, for their effective
+lengths. So sites are first listed, which needs no model; then they take over what is scored where they lie; only the rest is scored for
+their own sake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from counterbias.records import CLIPPED, PRESENT, REVERSE, Positions, StartSites, Stretches
+from counterbias.scoring.windows import Extract, Scorer, score_positions
+
+#: Reads whose sites are listed at a time, about; bases (log2) of the bins that they are counted in; bins that are listed at a time at most.
+GROUP, BIN_BITS, MOST_BINS = 1 << 23, 16, 1 << 11
+
+
+class SiteScores:
+    """Log biases, as a model gives them, of the distinct places and strands where reads of some ends start.
+
+    Where the 5' end of a read is clipped, the fragment did not begin at its first aligned base: with ``skip_clipped`` such reads have no
+    site. Takes 4 bytes per row and end of ``sites`` and 8 per distinct site.
+
+    Args:
+        sites: where reads start.
+        ends: the numbers of the ends whose reads count; None for all.
+        skip_clipped: whether reads clipped at their 5' end are left out.
+        group: reads listed at a time, about.
+    """
+
+    def __init__(
+        self, sites: StartSites, *, ends: tuple[int, ...] | None = None, skip_clipped: bool = True, group: int = GROUP
+    ) -> None:
+        numbers = tuple(range(len(sites.ends))) if ends is None else ends
+        mask = PRESENT | (CLIPPED if skip_clipped else 0)
+        line = np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
+        histogram = np.zeros(int(line[-1] >> BIN_BITS) + 1, np.int64)
+        chosen = [sites.ends[number] for number in numbers]
+        self._site_of = {number: np.full(len(sites), -1, np.int32) for number in numbers}
+        for end in chosen:
+            _count_bins(end.contig, end.position, end.bits, mask, line, histogram)
+        keys, per_contig, before = [np.empty(0, np.uint32)], np.zeros(len(sites.contigs), np.int64), 0
+        for low, high in _ranges(histogram, group):
+            marks = np.zeros(2 * (high - low) >> 6, np.uint64)
+            for end in chosen:
+                _mark(end.contig, end.position, end.bits, mask, line, low, high, marks)
+            ranks, total = _rank(marks)
+            for number, end in zip(numbers, chosen, strict=True):
+                _assign(
+                    end.contig, end.position, end.bits, mask, line, low, high, marks, ranks, before, self._site_of[number]
+                )  # fmt: skip
+            keys.append(_list(marks, total, low, line, per_contig))
+            before += total
+        #: uint32 (sites,), 2 · position + strand, ascending within each contig; those of contig c from self._offsets[c] on.
+        self._keys = np.concatenate(keys)
+        self._offsets = np.concatenate(([0], np.cumsum(per_contig)))
+        #: float32 (sites,), nats; infinite where nothing is known yet, NaN where there is no score.
+        self._log_bias = np.full(len(self._keys), np.inf, np.float32)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def take(self, stretches: Stretches, log_bias: NDArray[np.float64]) -> None:
+        """Take over the log biases of all positions of stretches, float64 (positions,), row after row in genome order.
+
+        Several threads may do so at once, also for stretches that overlap, since the same place and strand has the same score.
+        """
+        _take(
+            stretches.contig, stretches.start, stretches.end, stretches.strand, log_bias, self._offsets, self._keys, self._log_bias
+        )  # fmt: skip
+
+    def score_rest(self, model: Scorer, extract: Extract, *, threads: int = 1) -> int:
+        """Score the sites whose log bias is not known yet; tell how many."""
+        rest = np.flatnonzero(self._log_bias == np.inf)
+        if len(rest):
+            keys = self._keys[rest]
+            contig = np.searchsorted(self._offsets, rest, side="right") - 1
+            weight = np.broadcast_to(np.float64(1.0), len(rest))
+            places = Positions(contig.astype(np.int32), (keys >> 1).astype(np.int64), (keys & 1).astype(np.uint8), weight)
+            self._log_bias[rest] = score_positions(model, extract, places, threads=threads)
+        return len(rest)
+
+    def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
+        """Give the log bias of some rows' reads of one end, float64, nats; NaN without a site or a score, infinite if not scored yet."""
+        site_of = self._site_of[number][rows]
+        out = np.empty(len(site_of))
+        _gather(site_of, self._log_bias, out)
+        return out
+
+
+def _ranges(histogram: NDArray[np.int64], group: int) -> Iterator[tuple[int, int]]:
+    """Join neighbouring bins up to about ``group`` reads and :data:`MOST_BINS` bins: first place, and the one after the last."""
+    used = np.flatnonzero(histogram)
+    first, last, size = -1, -1, 0
+    for number, reads in zip(used.tolist(), histogram[used].tolist(), strict=True):
+        if first >= 0 and (size + reads > group or number - first >= MOST_BINS):
+            yield first << BIN_BITS, last + 1 << BIN_BITS
+            first, size = -1, 0
+        first, last, size = number if first < 0 else first, number, size + reads
+    if first >= 0:
+        yield first << BIN_BITS, last + 1 << BIN_BITS
+
+
+@njit(cache=True, nogil=True)
+def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[no-untyped-def]
+    """Count the wanted reads per bin of the line that joins all contigs; ``line`` says where each begins."""
+    for i in range(len(bits)):
+        if bits[i] & mask == PRESENT:
+            histogram[(line[contig[i]] + position[i]) >> BIN_BITS] += 1
+
+
+@njit(cache=True, nogil=True)
+def _mark(contig, position, bits, mask, line, low, high, marks):  # type: ignore[no-untyped-def]
+    """Mark the wanted sites between two places of the line: bit 2 · place + strand of ``marks``."""
+    for i in range(len(bits)):
+        if bits[i] & mask == PRESENT:
+            place = line[contig[i]] + position[i]
+            if low <= place < high:
+                bit = 2 * (place - low) + (1 if bits[i] & REVERSE else 0)
+                marks[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _ones(word):  # type: ignore[no-untyped-def]
+    """Count the bits of a word that are set."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@njit(cache=True, nogil=True)
+def _rank(marks):  # type: ignore[no-untyped-def]
+    """Give, per word, the marks before it, and the number of marks."""
+    ranks, total = np.empty(len(marks), np.int32), 0
+    for i in range(len(marks)):
+        ranks[i] = total
+        total += _ones(marks[i])
+    return ranks, total
+
+
+@njit(cache=True, nogil=True)
+def _assign(contig, position, bits, mask, line, low, high, marks, ranks, before, site_of):  # type: ignore[no-untyped-def]
+    """Give reads between two places the number of their site: the marks up to theirs, and ``before``."""
+    for i in range(len(bits)):
+        if bits[i] & mask == PRESENT:
+            place = line[contig[i]] + position[i]
+            if low <= place < high:
+                bit = 2 * (place - low) + (1 if bits[i] & REVERSE else 0)
+                below = (np.uint64(1) << np.uint64(bit & 63)) - np.uint64(1)
+                site_of[i] = before + ranks[bit >> 6] + _ones(marks[bit >> 6] & below)
+
+
+@njit(cache=True, nogil=True)
+def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
+    """List marked sites as 2 · position + strand, in order, and add their number to that of their contig."""
+    keys = np.empty(total, np.uint32)
+    contig, used = 0, 0
+    for i in range(len(marks)):
+        word = marks[i]
+        while word != 0:
+            bit = 64 * i + _ones((word & (~word + np.uint64(1))) - np.uint64(1))
+            word &= word - np.uint64(1)
+            place = low + (bit >> 1)
+            while place >= line[contig + 1]:
+                contig += 1
+            keys[used] = 2 * (place - line[contig]) + (bit & 1)
+            per_contig[contig] += 1
+            used += 1
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type: ignore[no-untyped-def]
+    """Copy the values of stretches to the sites that lie there."""
+    before = 0
+    for row in range(len(start)):
+        if contig[row] >= 0:
+            at, last = offsets[contig[row]], offsets[contig[row] + 1]
+            beyond = last
+            while at < beyond:
+                middle = (at + beyond) // 2
+                if np.int64(keys[middle]) < 2 * start[row]:
+                    at = middle + 1
+                else:
+                    beyond = middle
+            while at < last and np.int64(keys[at]) < 2 * end[row]:
+                if (keys[at] & 1) == strand[row]:
+                    log_bias[at] = values[before + np.int64(keys[at] >> 1) - start[row]]
+                at += 1
+        before += end[row] - start[row]
+
+
+@njit(cache=True, nogil=True)
+def _gather(site_of, log_bias, out):  # type: ignore[no-untyped-def]
+    """Give each read what its site has, NaN without one."""
+    for i in range(len(site_of)):
+        out[i] = log_bias[site_of[i]] if site_of[i] >= 0 else np.nan

@@ -1,0 +1,151 @@
+"""Score windows, positions and stretches with a bias model, in batches, on several threads.
+
+A batch never depends on the number of threads, so results do not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from counterbias.records import Positions, Stretches
+
+#: Windows that a model is given at a time.
+BATCH = 65_536
+#: Positions whose windows are held in memory at a time, per thread.
+CHUNK = 262_144
+#: Positions that are scored along a sequence at a time: small enough for their numbers to stay in a fast cache.
+STRETCH = 65_536
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Turns positions into contexts, uint8 (n, width), and their validity, bool (n,): False with an N or off the contig.
+Extract = Callable[[Positions], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
+
+#: Turns stretches into their sequence with flanks and whether all of it is known: ``contexts.extract_stretches``.
+ExtractStretches = Callable[[Stretches], tuple[NDArray[np.uint8], bool]]
+
+
+class Scorer(Protocol):
+    """What scoring asks of a model: ``BiasModel.log_bias``."""
+
+    def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score windows: uint8 (n, width) → float64 (n,)."""
+        ...
+
+
+class AlongScorer(Protocol):
+    """What scoring of stretches asks of a model: ``BiasModel.along``."""
+
+    def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Score consecutive windows: uint8 (n + width - 1,) → float64 (n,)."""
+        ...
+
+
+def in_order(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterator[Result]:
+    """Apply ``work`` to items on several threads and give the results in the order of the items, few of them at a time."""
+    if threads <= 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(work, item) for item in islice(items, 2 * threads)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting.extend(pool.submit(work, item) for item in islice(items, 1))
+
+
+def score(model: Scorer, contexts: NDArray[np.uint8], *, threads: int = 1, batch: int = BATCH) -> NDArray[np.float64]:
+    """Score windows, uint8 (n, width) → float64 (n,), nats, as the model gives them."""
+    out = np.empty(len(contexts))
+
+    def one(first: int) -> None:
+        part = np.ascontiguousarray(contexts[first : first + batch])
+        out[first : first + len(part)] = model.log_bias(part)
+
+    for _ in in_order(one, iter(range(0, len(contexts), batch)), threads):
+        pass
+    return out
+
+
+def score_positions(
+    model: Scorer, extract: Extract, positions: Positions, *, threads: int = 1, chunk: int = CHUNK
+) -> NDArray[np.float64]:
+    """Score positions, float64 (n,), nats; NaN where the window holds an N or leaves the contig.
+
+    Windows are made chunk by chunk, so that memory does not grow with the number of positions.
+    """
+    out = np.full(len(positions), np.nan)
+
+    def one(first: int) -> None:
+        rows = slice(first, min(first + chunk, len(positions)))
+        part = Positions(positions.contig[rows], positions.position[rows], positions.strand[rows], positions.weight[rows])
+        contexts, valid = extract(part)
+        out[rows][valid] = score(model, contexts if valid.all() else contexts[valid])
+
+    for _ in in_order(one, iter(range(0, len(positions), chunk)), threads):
+        pass
+    return out
+
+
+def score_stretches(
+    model: AlongScorer, width: int, extract: ExtractStretches, stretches: Stretches, *, threads: int = 1, chunk: int = STRETCH
+) -> NDArray[np.float64]:
+    """Score all positions of stretches, float64 (positions,), nats, row after row, each row in genome order.
+
+    NaN where the window (of ``width`` bases) holds an N or leaves the contig. The same numbers as :func:`score_positions` gives, but no
+    windows are cut: the model goes along the sequence. About ``chunk`` positions are scored at a time, always whole stretches.
+    """
+    upto = np.concatenate(([0], np.cumsum(stretches.sizes)))
+    out = np.empty(int(upto[-1]))
+    # As many parts as come closest, all about alike, each from a whole stretch to another.
+    parts = max(1, round(len(out) / chunk))
+    begins = np.searchsorted(upto[:-1], np.arange(parts) * (len(out) / parts))
+    edges = sorted({*begins.tolist(), len(stretches)})
+
+    def one(number: int) -> None:
+        rows = slice(edges[number], edges[number + 1])
+        part = stretches.take(rows)
+        sequence, whole = extract(part)
+        known = sequence if whole else np.minimum(sequence, 3)
+        windows = max(len(sequence) - width + 1, 0)
+        scores = np.asarray(model.along(known) if windows else np.empty(0))
+        if scores.shape != (windows,):
+            # Compiled code reads them next, unchecked.
+            raise ValueError(f"{type(model).__name__}.along gave scores of shape {scores.shape}, not ({windows},)")
+        offsets = upto[rows.start : rows.stop + 1]
+        _put_in_order(scores, sequence, whole, width, offsets, part.strand, out)
+
+    for _ in in_order(one, iter(range(len(edges) - 1)), threads):
+        pass
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _put_in_order(scores, sequence, whole, width, offsets, strand, out):  # type: ignore[no-untyped-def]
+    """Leave out what reaches from one stretch into the next, turn stretches of the minus strand round, put NaN where bases are unknown."""
+    flanks = width - 1
+    for row in range(len(strand)):
+        size = offsets[row + 1] - offsets[row]
+        source = offsets[row] - offsets[0] + row * flanks
+        target = offsets[row]
+        if strand[row] == 0:
+            for i in range(size):
+                out[target + i] = scores[source + i]
+        else:
+            for i in range(size):
+                out[target + size - 1 - i] = scores[source + i]
+        if not whole:
+            unknown = -width
+            for i in range(size + flanks):
+                if sequence[source + i] > 3:
+                    unknown = i
+                first = i - flanks
+                if first >= 0 and unknown >= first:
+                    out[target + (first if strand[row] == 0 else size - 1 - first)] = np.nan
