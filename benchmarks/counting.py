@@ -180,6 +180,8 @@ class Runner:
         # Compiled code is kept in a cache of this benchmark's own, so that compilation can be timed.
         cache = {"NUMBA_CACHE_DIR": str(self.folder / "compiled")} if compile_anew else {}
         self.environment = {**os.environ, **cache}
+        # Python's own compiled modules are kept, as pip keeps those of what it installs.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(self, command: list[str], stdout: str = "stdout.txt") -> dict[str, float]:
         """Run one command; give wall and CPU time (s) and peak memory (bytes). Raises RuntimeError where it fails."""

@@ -328,11 +328,11 @@ class Tiles:
 
     Args:
         sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand; no N.
-        counts: float64 (tiles, length), reads starting at each position on the tile's strand.
+        counts: float32 (tiles, length), reads starting at each position on the tile's strand.
     """
 
     sequence: NDArray[np.uint8]
-    counts: NDArray[np.float64]
+    counts: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

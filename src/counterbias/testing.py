@@ -75,7 +75,7 @@ def _planted_part(window: Window, starts: int, rng: np.random.Generator, tiles: 
         sequence = rng.integers(0, 4, (max(starts // 40, 2), 100 + window.width - 1), dtype=np.uint8)
         views = sliding_window_view(sequence, window.width, axis=1)
         truth = planted_log_bias(window, views.reshape(-1, window.width)).reshape(views.shape[:2])
-        tile_set = Tiles(sequence, rng.poisson(0.4 * np.exp(truth)).astype(np.float64))
+        tile_set = Tiles(sequence, rng.poisson(0.4 * np.exp(truth)).astype(np.float32))
     weights = np.sqrt(rng.integers(1, 4, starts)).astype(np.float64)
     origin = np.repeat(np.arange(starts, dtype=np.int64), 2)
     return TrainingSet(window, foreground, weights, background, np.ones(2 * starts), tile_set, origin=origin)

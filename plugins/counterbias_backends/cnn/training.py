@@ -321,7 +321,7 @@ def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows 
 
 def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
     """Give tiles as rows, with capped counts."""
-    counts = np.minimum(tiles.counts, cap)
+    counts = np.minimum(tiles.counts, cap, dtype=np.float64)
     return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, np.ones(len(counts)), float(counts.sum() / len(counts)))
 
 

@@ -223,11 +223,12 @@ def _open(path: str) -> tuple[int, dict[str, Entry]]:
             _unpack(path, plain)
         else:
             os.symlink(os.path.abspath(path), plain)
-        index = os.path.join(folder, "genome.fa.fai")
-        kept = _take_index(path, plain, index)
-        entries = _read_index(path, plain, index)
-        if not kept and not packed:
-            _keep_index(index, f"{path}.fai")
+        entries = _kept_index(path, plain)
+        if entries is None:
+            index = os.path.join(folder, "genome.fa.fai")
+            entries = _read_index(path, plain, index)
+            if not packed:
+                _keep_index(index, f"{path}.fai")
         return os.open(plain, os.O_RDONLY), entries
 
 
@@ -256,16 +257,13 @@ def _unpack(path: str, target: str) -> None:
         ) from None
 
 
-def _take_index(path: str, plain: str, index: str) -> bool:
-    """Copy the index beside the file where it fits; tell whether it did. pyfaidx makes it otherwise."""
+def _kept_index(path: str, plain: str) -> dict[str, Entry] | None:
+    """Read the index beside the file; None where there is none that fits it."""
     beside = f"{path}.fai"
     try:
-        if os.path.getmtime(beside) >= os.path.getmtime(path) and _fits(beside, plain):
-            shutil.copyfile(beside, index)
-            return True
+        return _fitting(beside, plain) if os.path.getmtime(beside) >= os.path.getmtime(path) else None
     except OSError:
-        pass
-    return False
+        return None
 
 
 def _keep_index(index: str, beside: str) -> None:
@@ -285,8 +283,8 @@ def _keep_index(index: str, beside: str) -> None:
         pass
 
 
-def _fits(index: str, plain: str) -> bool:
-    """Tell whether an index is whole: each contig follows a header with its name, and nothing comes after the last one."""
+def _fitting(index: str, plain: str) -> dict[str, Entry] | None:
+    """Read an index; None where it is not whole: each contig must follow a header with its name, and nothing the last one."""
     try:
         rows = [line.split("\t") for line in Path(index).read_text(encoding="utf-8").splitlines()]
         entries = [(row[0], Entry(*(int(field) for field in row[1:5]))) for row in rows]
@@ -298,16 +296,17 @@ def _fits(index: str, plain: str) -> bool:
                 # Comment lines may stand before the first contig.
                 header = gap.splitlines()[-1:] or [b""]
                 if header[0][1:].split()[:1] != [name.encode()] or gap.count(b"\n>") + gap.startswith(b">") != 1:
-                    return False
+                    return None
                 before = entry.end
             file.seek(before)
-            return bool(entries) and not file.read(1 << 16).strip()
+            whole = len(dict(entries)) == len(entries) and any(entry.length for _, entry in entries) and not file.read(1 << 16).strip()
+            return dict(entries) if whole else None
     except (OSError, ValueError, TypeError, ZeroDivisionError):
-        return False
+        return None
 
 
 def _read_index(path: str, plain: str, index: str) -> dict[str, Entry]:
-    """Read the index with pyfaidx."""
+    """Make the index with pyfaidx, and read it."""
     records = _call_pyfaidx(path, plain, index)
     entries = {name: Entry(record.rlen, record.offset, record.lenc, record.lenb) for name, record in records.items()}
     if not any(entry.length for entry in entries.values()):
@@ -317,7 +316,7 @@ def _read_index(path: str, plain: str, index: str) -> dict[str, Entry]:
 
 def _call_pyfaidx(path: str, plain: str, index: str) -> dict[str, Any]:
     """Open a file with pyfaidx, which makes the index where there is none; give its records. Its exceptions become InputError."""
-    # Imported at use: it is slow to import, and only bias models need it.
+    # Imported at use: it is slow to import, and mostly the index is there already.
     import pyfaidx
 
     try:

@@ -55,14 +55,20 @@ def gain(
     over units (reads of one unit are not independent). ``relative``: what :func:`relative_bias` gives, where it is at hand.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
-    known = np.isfinite(relative)
-    y = units.reads if cap is None else np.minimum(units.reads, cap)
-    y = np.where(known, y, 0.0)
-    bits = y * np.log2(np.where(known & (relative > 0), relative, 1.0))
-    unit = units.of_position
-    per_unit = np.bincount(unit, weights=bits, minlength=len(units))
+    unit, y, b = _with_reads(relative, units)
+    y = y if cap is None else np.minimum(y, cap)
+    per_unit = np.bincount(unit, weights=y * np.log2(b), minlength=len(units))
     reads = np.bincount(unit, weights=y, minlength=len(units))
     return ratio_estimate(per_unit, reads)
+
+
+def _with_reads(
+    relative: NDArray[np.float64], units: Units
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Give the known positions where reads start, most have none: unit, reads, and relative bias (1 where that is 0)."""
+    rows = np.flatnonzero((units.reads > 0) & np.isfinite(relative))
+    unit = np.searchsorted(units.offsets, rows, side="right") - 1
+    return unit, units.reads[rows], np.where(relative[rows] > 0, relative[rows], 1.0)
 
 
 def ratio_estimate(numerator: NDArray[Any], denominator: NDArray[Any]) -> Estimate:
@@ -97,19 +103,15 @@ def deviance_explained(
     Per unit a constant rate a is compared with a·b, a by maximum likelihood. NaN without units of at least ``min_reads``.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
-    known = np.isfinite(relative)
-    unit = units.of_position
     size = len(units)
-    y = np.where(known, units.reads, 0.0)
-    n = np.bincount(unit, weights=known, minlength=size)
+    n = np.bincount(units.of_position, weights=np.isfinite(relative), minlength=size)
+    unit, y, b = _with_reads(relative, units)
     total = np.bincount(unit, weights=y, minlength=size)
     mean = np.divide(total, n, out=np.zeros(size), where=n > 0)
     # Relative bias averages 1 over the unit, so both models have the same maximum likelihood rate and the same Σ rate.
-    log_y = np.log(np.where(y > 0, y, 1.0))
-    base = np.where(y > 0, y * (log_y - np.log(np.where(mean > 0, mean, 1.0))[unit]), 0.0)
-    with_bias = np.where(y > 0, base - y * np.log(np.where(known & (relative > 0), relative, 1.0)), 0.0)
+    base = y * (np.log(y) - np.log(mean[unit]))
     deviance = np.bincount(unit, weights=base, minlength=size)
-    remaining = np.bincount(unit, weights=with_bias, minlength=size)
+    remaining = np.bincount(unit, weights=base - y * np.log(b), minlength=size)
     chosen = (total >= min_reads) & (deviance > 0)
     return float(np.median(1.0 - remaining[chosen] / deviance[chosen])) if chosen.any() else float("nan")
 
@@ -152,33 +154,54 @@ def discrimination(
 
 @njit(cache=True, nogil=True)
 def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
-    """Add up, over the distinct starts of all units, the positions they score above and the log loss; and the number of starts."""
+    """Add up, over the distinct starts of all units, the share of positions they score above and the log loss; and count the starts."""
     wins, losses, starts = 0.0, 0.0, 0
     for unit in range(len(offsets) - 1):
-        b, hits = np.empty(offsets[unit + 1] - offsets[unit]), np.empty(offsets[unit + 1] - offsets[unit])
-        known, hit, background = 0, 0, 0.0
-        for i in range(offsets[unit], offsets[unit + 1]):
-            if np.isfinite(relative[i]):
-                b[known] = relative[i]
-                known += 1
-                background += math.log1p(relative[i])
-                if reads[i] > 0:
-                    hits[hit] = relative[i]
-                    hit += 1
+        first, last = offsets[unit], offsets[unit + 1]
+        hits, known = np.empty(last - first), 0
+        hit, foreground = 0, 0.0
+        for i in range(first, last):
+            if reads[i] > 0 and np.isfinite(relative[i]):
+                hits[hit] = relative[i]
+                hit += 1
+                foreground += max(math.log(relative[i]) - math.log1p(relative[i]), -50.0) if relative[i] > 0 else -50.0
         if hit == 0:
             continue
-        ordered = np.sort(b[:known])
-        below, foreground = 0, 0.0
-        chosen = np.sort(hits[:hit])
-        upto = 0
-        for i in range(hit):
-            while ordered[below] < chosen[i]:
-                below += 1
-            upto = max(upto, below)
-            while upto < known and ordered[upto] <= chosen[i]:
-                upto += 1
-            wins += (below + upto) / (2 * known)
-            foreground += max(math.log(chosen[i]) - math.log1p(chosen[i]), -50.0) if chosen[i] > 0 else -50.0
+        # Positions per gap between starts in the order of their scores, and per start that they equal.
+        ordered = np.sort(hits[:hit])
+        between, equal = np.zeros(hit + 1, np.int64), np.zeros(hit, np.int64)
+        background, product = 0.0, 1.0
+        for i in range(first, last):
+            b = relative[i]
+            if not np.isfinite(b):
+                continue
+            known += 1
+            # The logarithm of a product is that of fewer numbers.
+            product *= 1.0 + b
+            if product > 1e200:
+                background += math.log(product)
+                product = 1.0
+            low, high = 0, hit
+            while low < high:
+                middle = (low + high) // 2
+                if ordered[middle] < b:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < hit and ordered[low] == b:
+                equal[low] += 1
+            else:
+                between[low] += 1
+        background += math.log(product)
+        below, at = 0, 0
+        while at < hit:
+            after = at
+            while after < hit and ordered[after] == ordered[at]:
+                after += 1
+            below += between[at]
+            wins += (after - at) * (below + equal[at] / 2) / known
+            below += equal[at]
+            at = after
         losses += (background / known - foreground / hit) / 2 * hit
         starts += hit
     return wins, losses, starts

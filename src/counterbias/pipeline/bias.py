@@ -188,10 +188,10 @@ def weigh_sample(
         aside = pool if context.threads > 1 else None
         with_reads = np.asarray(result.counts) > 0
         classes = end_classes(context.sites, stranded)
-        observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
         if aside is not None:
             # Whoever asks for these pages later gets the error, if there is one.
             aside.submit(context.fetch, with_reads)
+        observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
         starts = Beside(aside, lambda: start_sites(sites, classes))
         fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in classes)
         weighing = Weighing(context, fitted, sites, starts())

@@ -231,11 +231,14 @@ class Context:
         return score_stretches(model, window.width, cut, stretches, threads=threads)
 
     def fetch(self, only: NDArray[np.bool_]) -> None:
-        """Read the genome where some features lie, as far as it can be kept; whoever asks for it later need not wait."""
+        """Read the genome where some features lie, as far as it can be kept; whoever asks for it later need not wait.
+
+        The last contig comes first, since others begin with the first one.
+        """
         features = self.features
         chosen = np.repeat(only, np.diff(features.block_offsets))
         mapped = np.where(chosen, self.contig_of[features.block_contig], -1)
-        for contig in np.unique(mapped[mapped >= 0]).tolist():
+        for contig in np.unique(mapped[mapped >= 0])[::-1].tolist():
             rows = mapped == contig
             if not self.genome.fetch(
                 self.sites.contigs[contig], features.block_start[rows], features.block_end[rows], around=self.kind.window.width

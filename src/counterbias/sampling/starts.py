@@ -47,12 +47,14 @@ def read_starts(sites: StartSites, *, end: End = "both") -> Positions:
     """
     keys = _keys(sites, end)
     keys.sort()
-    return _from_keys(keys, np.ones(len(keys)), sites)
+    return Positions(*_places(keys, _offsets(sites), False))
 
 
 def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
     """List the distinct trainable read starts, sorted by contig, position and strand; weight = reads that start there."""
-    return _from_keys(*_distinct(_keys(sites, end)), sites)
+    keys = _keys(sites, end)
+    keys.sort()
+    return Positions(*_places(keys, _offsets(sites), True))
 
 
 def last_positions(sites: StartSites) -> NDArray[np.int64]:
@@ -153,25 +155,28 @@ def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # t
     return used
 
 
-def _distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Sort keys (in place) and give the distinct ones with their numbers."""
-    keys.sort()
-    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1])))
-    counts = np.diff(first, append=len(keys)).astype(np.float64)
-    return keys[first], counts
-
-
 def _offsets(sites: StartSites) -> NDArray[np.int64]:
     """Give each contig's first position on a line that joins all contigs."""
     return np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
 
 
-def _from_keys(keys: NDArray[np.int64], weight: NDArray[np.float64], sites: StartSites) -> Positions:
-    """Turn keys back into positions."""
-    offsets = _offsets(sites)
-    line = keys // 2
-    contig = np.searchsorted(offsets, line, side="right") - 1
-    return Positions(contig.astype(np.int32), line - offsets[contig], (keys % 2).astype(np.uint8), weight)
+@njit(cache=True, nogil=True)
+def _places(keys, offsets, join):  # type: ignore[no-untyped-def]
+    """Turn ascending keys back into contig, position, strand and weight: one each, or with ``join`` equal ones together."""
+    contig, position = np.empty(len(keys), np.int32), np.empty(len(keys), np.int64)
+    strand, weight = np.empty(len(keys), np.uint8), np.empty(len(keys), np.float64)
+    number, used = 0, 0
+    for i in range(len(keys)):
+        if join and i > 0 and keys[i] == keys[i - 1]:
+            weight[used - 1] += 1.0
+            continue
+        place = keys[i] >> 1
+        while number + 2 < len(offsets) and place >= offsets[number + 1]:
+            number += 1
+        contig[used], position[used] = number, place - offsets[number]
+        strand[used], weight[used] = keys[i] & 1, 1.0
+        used += 1
+    return contig[:used], position[:used], strand[:used], weight[:used]
 
 
 def _local_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import Features, Positions, Tiles, Window, rows_by_contig
@@ -39,10 +40,10 @@ class DrawnTiles:
             self, sequence=self.sequence[chosen], row=new[self.row[kept]], column=self.column[kept], weight=self.weight[kept]
         )  # fmt: skip
 
-    def counts(self) -> NDArray[np.float64]:
-        """Give reads per position, float64 (tiles, length)."""
-        counts = np.zeros((len(self), self.length))
-        np.add.at(counts, (self.row, self.column), self.weight)
+    def counts(self) -> NDArray[np.float32]:
+        """Give reads per position, float32 (tiles, length)."""
+        counts = np.zeros((len(self), self.length), np.float32)
+        _add(self.row, self.column, self.weight, counts)
         return counts
 
     def tiles(self) -> Tiles:
@@ -80,6 +81,13 @@ def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> dict[int, 
         closes = np.concatenate((opens[1:], [True]))
         merged[contig] = (starts[opens], reach[closes])
     return merged
+
+
+@njit(cache=True, nogil=True)
+def _add(row, column, weight, counts):  # type: ignore[no-untyped-def]
+    """Add weights to counts."""
+    for i in range(len(row)):
+        counts[row[i], column[i]] += weight[i]
 
 
 #: Turns the 5' ends of tiles and the window that holds all bases of one into their sequence, uint8 (n, width), and its validity, bool (n,).

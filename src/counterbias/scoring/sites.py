@@ -111,7 +111,8 @@ def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[
     """Count the wanted reads per bin of the line that joins all contigs; ``line`` says where each begins."""
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
-            histogram[(line[contig[i]] + position[i]) >> BIN_BITS] += 1
+            # A read that leaves the last contig has no site.
+            histogram[min((line[contig[i]] + position[i]) >> BIN_BITS, len(histogram) - 1)] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -167,7 +168,7 @@ def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
             bit = 64 * i + _ones((word & (~word + np.uint64(1))) - np.uint64(1))
             word &= word - np.uint64(1)
             place = low + (bit >> 1)
-            while place >= line[contig + 1]:
+            while contig + 2 < len(line) and place >= line[contig + 1]:
                 contig += 1
             keys[used] = 2 * (place - line[contig]) + (bit & 1)
             per_contig[contig] += 1

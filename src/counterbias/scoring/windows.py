@@ -21,7 +21,7 @@ BATCH = 65_536
 #: Positions whose windows are held in memory at a time, per thread.
 CHUNK = 262_144
 #: Positions that are scored along a sequence at a time: small enough for their numbers to stay in a fast cache.
-STRETCH = 65_536
+STRETCH = 131_072
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterbias.records import PRESENT, REVERSE, Features, StartSites, Stretches
 
 #: Positions that a thread measures at a time: what it holds of them stays in a fast cache.
-BATCH = 1 << 16
+BATCH = 1 << 17
 #: Representative fragment lengths kept.
 MOST_LENGTHS = 16
 #: Fragments looked at for the fragment lengths.
