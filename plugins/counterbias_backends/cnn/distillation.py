@@ -17,6 +17,7 @@ from counterbias import Resources, TrainingSet
 from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.training import CompiledGradient, Draw, Rows, checked_codes, initial_parameters, schedule
+from counterbias_backends.lanes import aligned
 from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def _fit(
     """Fit a network to scores of windows by weighted least squares: its parameters, float64 (size,)."""
     weights = np.exp(EMPHASIS * np.clip(scores - scores.mean(), -MOST, MOST))
     rows = Rows(sequence, checked_codes(sequence, shape), scores[:, None], weights, float(weights.mean()), squares=True)
-    flat = initial_parameters(shape, rng)
+    flat = aligned(initial_parameters(shape, rng))
     shape.split(flat)["readout_bias"][...] = scores.mean()
-    gradient, first, second, decays = (np.zeros_like(flat) for _ in range(4))
+    gradient, first, second, decays = (aligned(np.zeros_like(flat)) for _ in range(4))
     evaluate = CompiledGradient(shape)  # not on a GPU: steps this small gain nothing there
     draw = Draw(rows, BATCH, rng)
     told = Steps(resources, "distilling cnn", steps)

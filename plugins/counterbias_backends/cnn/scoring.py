@@ -13,7 +13,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from counterbias_backends.cnn.parameters import Shape
-from counterbias_backends.lanes import vector_kind
+from counterbias_backends.lanes import aligned, vector_kind
 from counterbias_backends.packing import MOST, pack
 
 #: Units that are calculated side by side.
@@ -135,8 +135,8 @@ class Scorer:
         networks = len(flat)
         self.width = shape.width
         self._word = max(shape.kmer, min(WORD, shape.width))
-        self._bias = np.ascontiguousarray(named["second_bias"].ravel(), np.float32)
-        self._readout = np.ascontiguousarray(named["readout_weight"].ravel() / networks, np.float32)
+        self._bias = aligned(named["second_bias"].astype(np.float32))
+        self._readout = aligned((named["readout_weight"] / networks).astype(np.float32))
         self._offset = float(named["readout_bias"].mean())
         joined = self._word - shape.kmer + 1
         firsts = list(range(0, shape.places, joined))
@@ -151,7 +151,7 @@ class Scorer:
             for place in range(first, min(first + joined, shape.places)):
                 at = place - begin
                 tables[row] += _place_table(named, shape, place)[_codes(letters[:, at : at + shape.kmer])]
-        self._tables = np.ascontiguousarray(tables.ravel(), np.float32)
+        self._tables = aligned(tables.astype(np.float32))
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows, in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""

@@ -21,6 +21,7 @@ from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, fill_tables
 from counterbias_backends.cnn.parameters import Shape, word_codes
 from counterbias_backends.gpu import require_gpu
+from counterbias_backends.lanes import aligned
 from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class CompiledGradient:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         size = shape.places * 4**shape.kmer * shape.units
-        self._words, self._tables, self._errors = np.zeros(4**shape.kmer * shape.channels), np.zeros(size), np.zeros(size)
+        self._words = np.zeros(4**shape.kmer * shape.channels)
+        self._tables, self._errors = aligned(np.zeros(size)), aligned(np.zeros(size))
 
     def __call__(
         self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
@@ -192,8 +194,8 @@ def train_network(
         advance: told of each step.
     """
     rng = np.random.default_rng(seed)
-    flat = initial_parameters(shape, rng)
-    gradient, first, second = np.zeros_like(flat), np.zeros_like(flat), np.zeros_like(flat)
+    flat = aligned(initial_parameters(shape, rng))
+    gradient, first, second = (aligned(np.zeros_like(flat)) for _ in range(3))
     decays = np.zeros_like(flat)
     for name in ("first_weight", "second_weight"):
         shape.split(decays)[name][...] = decay
