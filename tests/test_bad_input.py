@@ -259,8 +259,9 @@ def test_bias_model_without_genome(files: Files) -> None:
 
 
 def test_weighted_counts_without_genome_or_model(files: Files) -> None:
-    files.fails("--bias-counts", "weighted", files.bam, files.gtf, says="--bias-model auto needs the genome.*--bias-genome")
-    files.fails("--bias-output", "out", files.bam, files.gtf, says="--bias-model auto needs the genome.*--bias-genome")
+    files.fails("--bias-counts", "weighted", files.bam, files.gtf, says="--bias-counts weighted needs the genome.*--bias-genome")
+    files.fails("--bias-output", "out", files.bam, files.gtf, says="--bias-output out needs the genome.*--bias-genome")
+    files.fails("--bias-prior", "x.model", files.bam, files.gtf, says="--bias-prior x.model needs the genome.*--bias-genome")
     files.fails("--bias-counts", "weighted", "--bias-model", "none", files.bam, files.gtf, says="--bias-model none")
 
 

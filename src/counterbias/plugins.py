@@ -267,7 +267,10 @@ def _merge(metrics: dict[str, float], answer: Mapping[str, float]) -> None:
 def _origin(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     """Give the distribution and version that an entry point comes from."""
     distribution = entry_point.dist
-    return (distribution.name, distribution.version) if distribution is not None else ("unknown", "")
+    if distribution is None:
+        return "unknown", ""
+    told = distribution.metadata  # read from its file each time
+    return told["Name"], told["Version"]
 
 
 def _describe(problem: BaseException) -> str:

@@ -77,9 +77,12 @@ def say_line(text: str) -> None:
 def _check_bias_options(arguments: Namespace) -> None:
     """Refuse options that contradict each other before any file is opened."""
     names = arguments.samfilenames
-    asked = (arguments.bias_output, arguments.bias_prior)
-    if arguments.bias_model is None and (any(one is not None for one in asked) or arguments.bias_counts != "raw"):
-        arguments.bias_model = "auto"
+    asked = {"--bias-output": arguments.bias_output, "--bias-prior": arguments.bias_prior}
+    asked["--bias-counts"] = None if arguments.bias_counts == "raw" else arguments.bias_counts
+    implied = next((f"{option} {value}" for option, value in asked.items() if value is not None), None)
+    given = f"--bias-model {arguments.bias_model}"
+    if arguments.bias_model is None and implied is not None:
+        arguments.bias_model, given = "auto", implied
     if arguments.bias_model in (None, "none"):
         arguments.bias_model = None
         if arguments.bias_counts != "raw":
@@ -87,7 +90,7 @@ def _check_bias_options(arguments: Namespace) -> None:
         if arguments.bias_prior is not None:
             raise InputError("--bias-prior needs a bias model", file=arguments.bias_prior, remedy="leave --bias-model none out")
     elif arguments.bias_genome is None:
-        raise InputError(f"--bias-model {arguments.bias_model} needs the genome", remedy="give it with --bias-genome FASTA")
+        raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
     if names.count("-") > 1:
         raise InputError("standard input can be read only once", remedy="give '-' once")
     if arguments.samouts and len(arguments.samouts) != len(names):

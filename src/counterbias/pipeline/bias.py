@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,19 +16,11 @@ from counterbias.counts import bias_columns, fold_changes
 from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Prior, Training
-from counterbias.pipeline.beside import Beside
-from counterbias.pipeline.fitting import FEW_STARTS, Context, EndClass, FittedEnd, end_classes, fit_end
-from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites, Stretches
+from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd
+from counterbias.pipeline.weighing import Stopwatch, Weighed, Weighing, fit_and_weigh, read_weights
+from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites
 from counterbias.sampling import last_positions
-from counterbias.scoring import SiteScores
-from counterbias.weights import (
-    FragmentLengths,
-    FragmentWeights,
-    effective_lengths,
-    fragment_lengths,
-    fragment_weights,
-    weighted_counts,
-)
+from counterbias.weights import FragmentLengths, FragmentWeights
 from counterbias.writers.qc import build_qc
 
 #: Packages whose versions stand in the QC file.
@@ -59,100 +48,11 @@ class SampleBias:
     warnings: tuple[str, ...]
 
 
-class Stopwatch:
-    """Collect wall times by stage, from any thread. Stages may run beside each other, so the sum may exceed the run's time."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._lock = Lock()
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Add to a stage's time."""
-        with self._lock:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    def run(self, stage: str, work: Callable[[], Any]) -> Any:
-        """Do something and add its time."""
-        begin = time.perf_counter()
-        result = work()
-        self.add(stage, time.perf_counter() - begin)
-        return result
-
-
-class Weighing:
-    """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed.
-
-    Reads take over what is scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
-    """
-
-    def __init__(self, context: Context, ends: tuple[FittedEnd, ...], sites: StartSites, starts: Mapping[int, SiteScores]) -> None:
-        self.context = context
-        self.sites = sites
-        self.by_number = {number: end for end in ends for number in end.reads.numbers}
-        self.starts = {number: found for number, found in starts.items() if self.by_number[number].calibration.applied}
-        self.windows = 0
-        self.seconds = 0.0
-        self._lock = Lock()
-
-    def of_stretches(self, stretches: Stretches, number: int) -> NDArray[np.float64]:
-        """Give the log bias of all positions of stretches as starts of reads of one end. Several threads call it at once."""
-        begin = time.perf_counter()
-        number = number if number in self.by_number else 0
-        end = self.by_number[number]
-        found = self.context.score_stretches(end.model, stretches, threads=1)
-        if number in self.starts:
-            self.starts[number].take(stretches, found)
-        with self._lock:
-            self.windows += len(found)
-            self.seconds += (time.perf_counter() - begin) / self.context.threads
-        return end.calibration(found)
-
-    def score_rest(self) -> None:
-        """Score the start of every read that does not lie where all positions were scored."""
-        begin = time.perf_counter()
-        for number, found in self.starts.items():
-            self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
-        self.seconds += time.perf_counter() - begin
-
-    def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
-        """Give the calibrated log bias of reads, nats; NaN where there is none. After :meth:`score_rest`."""
-        if number not in self.starts:
-            return np.zeros(len(self.sites.feature[rows]))
-        return self.by_number[number].calibration(self.starts[number].of_reads(number, rows))
-
-    @property
-    def applied(self) -> bool:
-        """Whether any end's model is used."""
-        return any(end.calibration.applied for end in self.by_number.values())
-
-
 def check_genome(genome: Genome, sites: StartSites) -> None:
     """Refuse a genome that lacks a contig with counted reads, or ends before one of them."""
     last = last_positions(sites)
     used = np.flatnonzero(last >= 0)
     genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
-
-
-def start_sites(sites: StartSites, classes: tuple[EndClass, ...]) -> dict[int, SiteScores]:
-    """List the start sites of each end's reads, not scored yet; ends that share a model share them."""
-    found = {}
-    for reads in classes:
-        numbers = tuple(number for number in reads.numbers if number < len(sites.ends))
-        if numbers:
-            found.update(dict.fromkeys(numbers, SiteScores(sites, ends=numbers)))
-    return found
-
-
-def read_weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> NDArray[np.float32]:
-    """Give each read's own weight, float32 (rows, 2); column 1 repeats column 0 where read 1 alone is weighed."""
-    columns = []
-    for number in range(len(sites.ends)):
-        column = np.empty(len(sites), np.float32)
-        for first in range(0, len(sites), 1 << 18):
-            rows = slice(first, min(first + (1 << 18), len(sites)))
-            column[rows] = weights.scale.weight(weighing.of_reads(number, rows))
-        columns.append(column)
-    return np.stack([columns[0], columns[-1]], axis=1)
 
 
 def weigh_sample(
@@ -182,85 +82,62 @@ def weigh_sample(
     """
     watch = Stopwatch()
     watch.add("counting", result.seconds)
-    sites = context.sites if ends == "both" else replace(context.sites, ends=context.sites.ends[:1])
-    with ThreadPoolExecutor(1) as pool:
-        # What waits for no model is done while one is fitted, and the report on it is written while reads are weighed with it.
-        aside = pool if context.threads > 1 else None
-        with_reads = np.asarray(result.counts) > 0
-        classes = end_classes(context.sites, stranded)
-        if aside is not None:
-            # Whoever asks for these pages later gets the error, if there is one.
-            aside.submit(context.fetch, with_reads)
-        observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
-        starts = Beside(aside, lambda: start_sites(sites, classes))
-        fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in classes)
-        weighing = Weighing(context, fitted, sites, starts())
-        lengths = watch.run("effective lengths", lambda: _lengths(context, with_reads, weighing, observed(), stranded))
-        watch.run("scoring", weighing.score_rest)
-        weights: FragmentWeights = watch.run(
-            "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
-        )
-        weighted = weighted_counts(sites, weights, len(context.features))
-        for end in fitted:
-            end.finish()
-    raw = _raw(result)
-    columns = bias_columns(context.features.lengths, result.counts, weighted, lengths)
-    model = _model_file(context, fitted, weights, sample)
-    every = (*warnings, *_warnings(context, fitted, sample), *context.manager.problems)
+    weighed = fit_and_weigh(context, result, stranded=stranded, ends=ends, watch=watch)
+    columns = bias_columns(context.features.lengths, result.counts, weighed.counts, weighed.lengths)
+    every = (*warnings, *_warnings(context, weighed.ends, sample), *context.manager.problems)
     context.manager.problems.clear()
-    report = build_qc(
-        {
-            "sample": sample,
-            "versions": _versions(),
-            "command_line": about["command_line"],
-            "inputs": about["inputs"],
-            "options": about["options"],
-            "counting": _counting(result, stranded, about["mode"], raw),
-            "contigs": _contigs(context),
-            "strandedness": _strandedness(evidence),
-            "model": _model(context),
-            "sampling": {"scheme": context.sampling, "seed": context.seed},
-            "ends": [end.report for end in fitted],
-            "weights": _weights(sites, weights, weighing),
-            "lengths": _length_report(observed(), int(with_reads.sum()) if weighing.applied else 0),
-            "fold_change": {
-                "quantiles": list(QUANTILES),
-                "weighted": fold_changes(raw, weighted, quantiles=QUANTILES),
-                "corrected": fold_changes(raw, np.asarray(columns["corrected"]), quantiles=QUANTILES),
-            },
-            "warnings": list(every),
-            "run": {
-                "seconds": {"annotation": about["annotation_seconds"], **watch.seconds},
-                "threads": context.threads,
-                "fragments_per_second": result.fragments / result.seconds if result.seconds > 0 else None,
-                "windows_per_second": weighing.windows / weighing.seconds if weighing.seconds > 0 else None,
-            },
-        }
-    )
-    single = read_weights(sites, weights, weighing) if want_read_weights else np.ones((0, 2), np.float32)
-    return SampleBias(columns, model, report, single, every)
+    report = _report(context, result, weighed, columns, stranded=stranded, sample=sample, about=about, evidence=evidence)
+    report["warnings"] = list(every)
+    report["run"] = _run(context, result, weighed.weighing, {"annotation": about["annotation_seconds"], **watch.seconds})
+    model = _model_file(context, weighed.ends, weighed.weights, sample)
+    single = read_weights(weighed.weights, weighed.weighing) if want_read_weights else np.ones((0, 2), np.float32)
+    return SampleBias(columns, model, build_qc(report), single, every)
 
 
-def _raw(result: SampleCounts) -> NDArray[np.float64]:
-    return np.asarray(result.counts, dtype=np.float64)
+def _report(
+    context: Context,
+    result: SampleCounts,
+    weighed: Weighed,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    stranded: str,
+    sample: str,
+    about: Mapping[str, Any],
+    evidence: StrandEvidence | None,
+) -> dict[str, Any]:
+    """Gather what the QC document tells, but for warnings and times."""
+    raw = np.asarray(result.counts, dtype=np.float64)
+    measured = int((raw > 0).sum()) if weighed.weighing.applied else 0
+    return {
+        "sample": sample,
+        "versions": _versions(),
+        "command_line": about["command_line"],
+        "inputs": about["inputs"],
+        "options": about["options"],
+        "counting": _counting(result, stranded, about["mode"], raw),
+        "contigs": _contigs(context),
+        "strandedness": _strandedness(evidence),
+        "model": _model(context),
+        "sampling": {"scheme": context.sampling, "seed": context.seed},
+        "ends": [end.report for end in weighed.ends],
+        "weights": _weights(weighed.weights, weighed.weighing),
+        "lengths": _length_report(weighed.observed, measured),
+        "fold_change": {
+            "quantiles": list(QUANTILES),
+            "weighted": fold_changes(raw, weighed.counts, quantiles=QUANTILES),
+            "corrected": fold_changes(raw, np.asarray(columns["corrected"]), quantiles=QUANTILES),
+        },
+    }
 
 
-def _lengths(
-    context: Context, only: NDArray[np.bool_], weighing: Weighing, observed: FragmentLengths | None, stranded: str
-) -> NDArray[np.float64]:
-    """Measure effective lengths of some features; the others, and all without a model in use, keep their length."""
-    if not weighing.applied:
-        return context.features.lengths.astype(np.float64)
-    return effective_lengths(
-        context.features,
-        context.contig_of,
-        weighing.of_stretches,
-        stranded=stranded,
-        fragments=observed,
-        only=only,
-        ends="both" if len(weighing.sites.ends) > 1 else "first",
-        threads=context.threads,
-    )
+def _run(context: Context, result: SampleCounts, weighing: Weighing, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Tell how long the stages took."""
+    return {
+        "seconds": dict(seconds),
+        "threads": context.threads,
+        "fragments_per_second": result.fragments / result.seconds if result.seconds > 0 else None,
+        "windows_per_second": weighing.windows / weighing.seconds if weighing.seconds > 0 else None,
+    }
 
 
 def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:
@@ -369,9 +246,9 @@ def _model(context: Context) -> dict[str, Any]:
     }
 
 
-def _weights(sites: StartSites, weights: FragmentWeights, weighing: Weighing) -> dict[str, Any]:
+def _weights(weights: FragmentWeights, weighing: Weighing) -> dict[str, Any]:
     # Where no model is used, no start was asked for: clipped ends are then not among the unscored.
-    scored = [end for number, end in enumerate(sites.ends) if weighing.by_number[number].calibration.applied]
+    scored = [end for number, end in enumerate(weighing.sites.ends) if weighing.by_number[number].calibration.applied]
     clipped_ends = sum(int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored)
     return {
         "reads": weights.reads,
