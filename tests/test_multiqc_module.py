@@ -25,7 +25,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> builders.Outcome:
     """Three samples of different fates, one with several models, and a comparison with truth."""
     folder = tmp_path_factory.mktemp("full")
     builders.write(folder / "in", "good")
-    builders.write(folder / "in", "trimmed", ends=[builders.end(centre=-8)], strandedness={"verdict": "reverse"})
+    blended = {"parameters": 126, "curves": {}, "details": {"own_share": 0.2, "prior_share": 0.6}}
+    builders.write(folder / "in", "trimmed", ends=[builders.end(centre=-8, training=blended)], strandedness={"verdict": "reverse"})
     builders.write(folder / "in", "pair", ends=[builders.end("read1", applied=False), builders.end("read2", applied=False, starts=90)])
     builders.write(folder / "in" / "cnn", "good", model={"backend": "cnn", "upstream": 10, "downstream": 10})
     builders.write_comparison(folder / "in" / "comparison.json", ["good", "trimmed"])
@@ -51,6 +52,8 @@ def test_the_data_file_holds_the_values_of_the_sources(full: builders.Outcome) -
     assert row["gain"] == 0.4
     assert full.rows["pair"]["bias_removed"] == pytest.approx(0.0)
     assert full.rows["pair"]["unique_starts"] == 90
+    assert full.rows["trimmed"]["prior_share"] == pytest.approx(75.0)
+    assert "prior_share" not in row
     assert full.rows["trimmed"]["check_trimmed"] == "fail"
     assert full.rows["trimmed"]["check_strand"] == "warn"
     assert row["gain_cap5_cnn"] == 0.9

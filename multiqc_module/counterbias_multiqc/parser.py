@@ -100,6 +100,8 @@ class End:
     measures: Mapping[str, float] = field(default_factory=dict)
     parameters: int | None = None
     curves: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
+    #: Share of the prior in the model's log bias, 0 to 1; None where there was no prior.
+    prior_share: Number = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +392,15 @@ def _end(tree: Mapping[str, Any]) -> End:
         measures=measures,
         parameters=as_integer(training.get("parameters")),
         curves=_curves(training.get("curves")),
+        prior_share=_prior_share(_object(training, "details")),
     )
+
+
+def _prior_share(details: Mapping[str, Any]) -> Number:
+    own, prior = as_number(details.get("own_share")), as_number(details.get("prior_share"))
+    if own is None or prior is None or min(own, prior) < 0 or own + prior <= 0:
+        return None
+    return prior / (own + prior)
 
 
 def _composition(tree: Mapping[str, Any], offsets: int) -> dict[str, dict[str, tuple[Number, ...]]]:

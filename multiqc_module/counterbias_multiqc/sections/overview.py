@@ -94,6 +94,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
     """Give one sample's values for the general statistics and the data file."""
     report = view.reports[name]
     starts = [end.starts for end in report.ends if end.starts is not None]
+    priors = [end.prior_share for end in report.ends if end.prior_share is not None]
     effective, clipped = report.weights.get("effective_sample_size"), report.weights.get("capped_share")
     found = {
         "percent_assigned": checks.percent_assigned(report),
@@ -103,6 +104,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
         "effective_sample_size": None if effective is None else 100.0 * effective,
         "clipped": None if clipped is None else 100.0 * clipped,
         "model": escape(report.backend) if report.backend else None,
+        "prior_share": 100.0 * sum(priors) / len(priors) if priors else None,
         "unique_starts": min(starts) if starts else None,
     }
     return {key: value for key, value in found.items() if value is not None}
@@ -161,6 +163,15 @@ def _headers() -> dict[Any, Any]:
             "hidden": True,
         },
         "model": {"title": "Bias model", "description": "The bias model of this sample", "scale": False, "hidden": True},
+        "prior_share": {
+            "title": "Prior",
+            "description": "Share of the model of other samples in this sample's model (--bias-prior)",
+            "min": 0,
+            "max": 100,
+            "suffix": "%",
+            "scale": "Oranges",
+            "hidden": True,
+        },
         "unique_starts": {
             "title": "Read starts",
             "description": "Distinct read starts that a model can be learnt from (the poorer end's)",
