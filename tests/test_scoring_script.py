@@ -40,11 +40,17 @@ def test_table_and_file(scoring: ModuleType, tmp_path: Path, capsys: pytest.Capt
 def test_shortcomings_are_told(scoring: ModuleType) -> None:
     results = [
         {"label": "gru", "per_second": 13.0, "torch_per_second": 1.0, "difference": 1e-4},
-        {"label": "cnn", "per_second": 14.0, "torch_per_second": 1.0, "difference": 1e-7},
+        {"label": "cnn", "per_second": 60.0, "torch_per_second": 1.0, "difference": 1e-7},
+        {"label": "cnn:distil=false", "per_second": 14.0, "torch_per_second": 1.0, "difference": 1e-7},
         {"label": "pwm", "per_second": 69.0},
         {"label": "vlmm", "per_second": 71.0},
     ]
-    assert scoring.shortcomings(results) == ["gru: 1.0e-04 from torch", "cnn: 14.0 times torch, not 15", "pwm: 4.9 times cnn, not 5"]
+    assert scoring.shortcomings(results) == [
+        "gru: 1.0e-04 from torch",
+        "cnn:distil=false: 14.0 times torch, not 15",
+        "pwm: 4.9 times cnn:distil=false, not 5",
+    ]
+    assert "| pwm | 0.00 |  |  |  | 4.9 | 1.1 |" in scoring.table(results)
 
 
 def test_unknown_model_ends_with_usage(scoring: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
