@@ -130,7 +130,7 @@ def measure(label: str, window: Window, windows: int, threads: int, repeats: int
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Lay the results out as a Markdown table."""
     rates = {one["label"]: one["per_second"] for one in results}
-    lines = [f"| model | M windows/s | torch | times torch | largest difference | times {NETWORKS} | times cnn |", "|---|---|---|---|---|---|---|"]
+    lines = [f"| model | M windows/s | torch | times torch | largest difference | times {NETWORKS} | times cnn |", "|---" * 7 + "|"]
     for one in results:
         rate, other = one["per_second"], one.get("torch_per_second")
         cells = [one["label"], f"{rate / 1e6:.2f}"]

@@ -24,6 +24,8 @@ from counterbias.native import call_pread, load_i64, store_i64
 PAGE = 4096
 #: Pages that are read from the file at a time.
 MOST_PAGES = 256
+#: Where one in so many pages of a contig is asked for at first, nearly all of it will take memory.
+DENSE = 2
 #: Code of everything that is not A, C, G, T or U.
 UNKNOWN = 4
 REMEDY_INDEX = "delete the .fai file, so that it is made anew"
@@ -66,7 +68,7 @@ class Pages:
         self._file, self._path, self._name, self._entry = file, path, name, entry
         self._lock = threading.Lock()
         self._there = np.zeros(-(-entry.length // PAGE), dtype=np.uint8)
-        self._target = _empty(entry.length)
+        self._target, self._memory = _empty(entry.length)
         #: uint8 (length,), read-only; what no call has asked for may hold anything.
         self.codes = self._target.view()
         self.codes.setflags(write=False)
@@ -97,6 +99,9 @@ class Pages:
         """Decode pages, those that follow each other at once, few enough at a time for the bytes read to stay in a fast cache."""
         entry = self._entry
         pages = np.flatnonzero(wanted)
+        if self._memory is not None and not self.held and len(pages) * DENSE >= len(wanted):
+            # The system then gives memory in large pieces, which takes a fifth of the time.
+            self._memory.madvise(getattr(mmap, "MADV_HUGEPAGE", mmap.MADV_NORMAL))
         runs = np.flatnonzero(np.concatenate(([True], np.diff(pages) > 1, [True])))
         first, last = pages[runs[:-1]], pages[runs[1:] - 1] + 1
         most = MOST_PAGES * PAGE
@@ -119,14 +124,14 @@ class Pages:
         self.held = min(self.held + len(pages) * PAGE, entry.length)
 
 
-def _empty(length: int) -> NDArray[np.uint8]:
-    """Give memory that is taken page by page, when something is written there."""
+def _empty(length: int) -> tuple[NDArray[np.uint8], mmap.mmap | None]:
+    """Give memory that is taken page by page, when something is written there, and what it is part of."""
     if length < _SPARSE:
-        return np.empty(length, dtype=np.uint8)
+        return np.empty(length, dtype=np.uint8), None
     memory = mmap.mmap(-1, length)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, dtype=np.uint8)
+    return np.frombuffer(memory, dtype=np.uint8), memory
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from counterbias.records import PRESENT, REVERSE, Features, StartSites
 
@@ -22,8 +23,6 @@ STRANDED_SHARE = 0.9
 UNSTRANDED_SHARE = 0.7
 #: Share of fragments without feature, among these and the assigned ones, that is worth a remark in a stranded count.
 SUSPICIOUS_NO_FEATURE = 0.5
-#: Fragments looked at at a time.
-CHUNK = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +67,29 @@ def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
     owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
     mixed = np.bincount(owner, weights=features.block_strand != strand[owner], minlength=len(features)) > 0
     strand[mixed] = 2
-    same = against = 0
-    for first_row in range(0, len(sites), CHUNK):
-        rows = slice(first_row, first_row + CHUNK)
-        expected = strand[sites.feature[rows]]
-        seen = np.full(len(expected), -1, np.int64)
-        for number in reversed(range(len(sites.ends))):
-            bits = sites.ends[number].bits[rows]
-            reverse = ((bits & REVERSE) != 0).astype(np.int64)
-            seen = np.where((bits & PRESENT) != 0, reverse if number == 0 else 1 - reverse, seen)
-        usable = (seen >= 0) & (expected < 2)
-        agreeing = int((seen[usable] == expected[usable]).sum())
-        same, against = same + agreeing, against + int(usable.sum()) - agreeing
-    return StrandEvidence(same, against)
+    first_end, last_end = sites.ends[0], sites.ends[-1]
+    same, against = _agreeing(sites.feature, first_end.bits, last_end.bits, strand)
+    return StrandEvidence(int(same), int(against))
+
+
+@njit(cache=True, nogil=True)
+def _agreeing(feature, first, last, strand):  # type: ignore[no-untyped-def]
+    """Count fragments on their feature's strand, and on the other one: read 1's strand, or the opposite of read 2's."""
+    same, against = 0, 0
+    for i in range(len(feature)):
+        if strand[feature[i]] > 1:
+            continue
+        if first[i] & PRESENT:
+            seen = 1 if first[i] & REVERSE else 0
+        elif last[i] & PRESENT:
+            seen = 0 if last[i] & REVERSE else 1
+        else:
+            continue
+        if seen == strand[feature[i]]:
+            same += 1
+        else:
+            against += 1
+    return same, against
 
 
 def strandedness_hint(stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0) -> str | None:

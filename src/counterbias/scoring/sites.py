@@ -17,7 +17,7 @@ from counterbias.records import CLIPPED, PRESENT, REVERSE, Positions, StartSites
 from counterbias.scoring.windows import Extract, Scorer, score_positions
 
 #: Reads whose sites are listed at a time, about; bases (log2) of the bins that they are counted in; bins that are listed at a time at most.
-GROUP, BIN_BITS, MOST_BINS = 1 << 23, 16, 1 << 11
+GROUP, BIN_BITS, MOST_BINS = 1 << 23, 16, 1 << 10
 
 
 class SiteScores:
@@ -45,11 +45,15 @@ class SiteScores:
         for end in chosen:
             _count_bins(end.contig, end.position, end.bits, mask, line, histogram)
         keys, per_contig, before = [np.empty(0, np.uint32)], np.zeros(len(sites.contigs), np.int64), 0
-        for low, high in _ranges(histogram, group):
-            marks = np.zeros(2 * (high - low) >> 6, np.uint64)
+        ranges = list(_ranges(histogram, group))
+        words = max((2 * (high - low) >> 6 for low, high in ranges), default=0)
+        every_mark, ranks = np.empty(words, np.uint64), np.empty(words, np.int32)
+        for low, high in ranges:
+            marks = every_mark[: 2 * (high - low) >> 6]
+            marks[:] = 0
             for end in chosen:
                 _mark(end.contig, end.position, end.bits, mask, line, low, high, marks)
-            ranks, total = _rank(marks)
+            total = int(_rank(marks, ranks))
             for number, end in zip(numbers, chosen, strict=True):
                 _assign(
                     end.contig, end.position, end.bits, mask, line, low, high, marks, ranks, before, self._site_of[number]
@@ -136,13 +140,13 @@ def _ones(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _rank(marks):  # type: ignore[no-untyped-def]
-    """Give, per word, the marks before it, and the number of marks."""
-    ranks, total = np.empty(len(marks), np.int32), 0
+def _rank(marks, ranks):  # type: ignore[no-untyped-def]
+    """Write, per word, the marks before it; give the number of marks."""
+    total = 0
     for i in range(len(marks)):
         ranks[i] = total
         total += _ones(marks[i])
-    return ranks, total
+    return total
 
 
 @njit(cache=True, nogil=True)

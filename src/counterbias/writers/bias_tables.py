@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +33,11 @@ def write_bias_table(
     Raises:
         InputError: the file cannot be written.
     """
-    texts = [list(ids)]
-    texts += [list(values) for values in (attributes or {}).values()]
-    texts += [_format(np.asarray(values)) for values in columns.values()]
+    texts = [ids, *(attributes or {}).values()]
+    numbers = [np.asarray(values) for values in columns.values()]
+    form = ["%s"] * len(texts) + ["%.9g" if values.dtype.kind == "f" else "%s" for values in numbers]
+    row = "\t".join(form) + "\n"
     header = ["feature", *(attributes or {}), *columns]
     with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
         file.write("\t".join(header) + "\n")
-        file.writelines("\t".join(row) + "\n" for row in zip(*texts, strict=True))
-
-
-def _format(values: NDArray[Any]) -> list[str]:
-    if values.dtype.kind in "iub":
-        return [str(value) for value in values.tolist()]
-    return [f"{value:.9g}" for value in values.tolist()]
+        file.writelines(map(row.__mod__, zip(*texts, *(values.tolist() for values in numbers), strict=True)))
