@@ -1,6 +1,6 @@
 """Positions → windows of bases: the only place that reads genomes.
 
-A :class:`Genome` gives contigs as codes 0-3 = A, C, G, T and 4 for all else. :func:`extract` and :func:`iterate_contexts` cut
+A :class:`Genome` gives contigs as codes 0-3 = A, C, G, T and 4 for all else. :func:`extract` cuts
 windows out of them on the read's strand, contig by contig, so that one contig in memory is enough, and of it only the pages that are
 needed; :func:`extract_stretches` gives the sequence of consecutive positions. With :class:`Splices` a window that
 reaches over an exon's edge goes on in the transcript's next exon. A window that holds an N or leaves the contig is marked as not valid;
@@ -12,7 +12,7 @@ from __future__ import annotations
 from counterbias.contexts.genome import CACHE_BYTES, Genome, read_aliases
 from counterbias.contexts.pages import UNKNOWN
 from counterbias.contexts.splicing import Splices, Transcripts, make_splices
-from counterbias.contexts.windows import CodesByContig, CodesInPages, extract, extract_stretches, extract_tiles, iterate_contexts
+from counterbias.contexts.windows import CodesByContig, CodesInPages, extract, extract_stretches, extract_tiles
 
 __all__ = [
     "CACHE_BYTES",
@@ -25,7 +25,6 @@ __all__ = [
     "extract",
     "extract_stretches",
     "extract_tiles",
-    "iterate_contexts",
     "make_splices",
     "read_aliases",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.contexts.splicing import Splices, gather_spliced
-from counterbias.records import Positions, Stretches, Window
+from counterbias.records import Positions, Stretches, Window, rows_by_contig
 
 
 class CodesByContig(Protocol):
@@ -46,14 +46,16 @@ def extract(
     Returns (contexts, valid): uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the position's strand, column ``upstream`` at the
     position; and bool (n,), False (and the row 0) where the window leaves the contig or holds anything but these bases.
     """
-    if len(positions) and (positions.contig == positions.contig[0]).all():
-        # The ordinary case of a chunk of many positions: nothing has to be put back in order.
-        return _cut(genome, contigs, int(positions.contig[0]), positions.position, positions.strand, window, splices)
-    contexts = np.zeros((len(positions), window.width), dtype=np.uint8)
-    valid = np.zeros(len(positions), dtype=np.bool_)
-    for rows, part, part_valid in iterate_contexts(genome, contigs, positions, window, splices=splices):
-        contexts[rows] = part
-        valid[rows] = part_valid
+    contexts = np.empty((len(positions), window.width), dtype=np.uint8)
+    valid = np.empty(len(positions), dtype=np.bool_)
+    for number, rows in rows_by_contig(positions.contig).items():
+        places = (genome, contigs, number, positions.position[rows], positions.strand[rows], window, splices)
+        if isinstance(rows, slice):
+            _cut(*places, contexts[rows], valid[rows])
+        else:
+            part, known = np.empty((len(rows), window.width), dtype=np.uint8), np.empty(len(rows), dtype=np.bool_)
+            _cut(*places, part, known)
+            contexts[rows], valid[rows] = part, known
     return contexts, valid
 
 
@@ -100,28 +102,6 @@ def extract_tiles(
     return contexts, valid & before_valid & after_valid
 
 
-def iterate_contexts(
-    genome: CodesByContig,
-    contigs: Sequence[str],
-    positions: Positions,
-    window: Window,
-    *,
-    batch: int = 1 << 18,
-    splices: Splices | None = None,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Yield (rows, contexts, valid) for at most ``batch`` positions at a time, contig by contig; for scoring large genomes.
-
-    ``rows`` are int64 indices into ``positions``; each row comes once. See :func:`extract` for the rest.
-    """
-    order = np.argsort(positions.contig, kind="stable")
-    numbers, first, sizes = np.unique(positions.contig[order], return_index=True, return_counts=True)
-    ends = first + sizes
-    for number, start, end in zip(numbers.tolist(), first.tolist(), ends.tolist(), strict=True):
-        for low in range(start, end, batch):
-            rows = order[low : min(low + batch, end)]
-            yield rows, *_cut(genome, contigs, number, positions.position[rows], positions.strand[rows], window, splices)
-
-
 def _codes(
     genome: CodesByContig,
     contigs: Sequence[str],
@@ -153,10 +133,10 @@ def _cut(
     strands: NDArray[np.uint8],
     window: Window,
     splices: Splices | None,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Cut windows out of one contig, -1 for none."""
-    contexts = np.empty((len(where), window.width), dtype=np.uint8)
-    valid = np.empty(len(where), dtype=np.bool_)
+    contexts: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+) -> None:
+    """Cut windows out of one contig, -1 for none, into ``contexts``, and say in ``valid`` which are."""
     where, strands = np.ascontiguousarray(where, np.int64), np.ascontiguousarray(strands, np.uint8)
     # Where windows follow transcripts, they may reach anywhere.
     around = where if splices is None else None
@@ -165,7 +145,6 @@ def _cut(
         _gather(codes, where, strands, window.upstream, contexts, valid)
     else:
         gather_spliced(splices, number, codes, where, strands, window.upstream, contexts, valid)
-    return contexts, valid
 
 
 @njit(cache=True, nogil=True)

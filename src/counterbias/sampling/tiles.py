@@ -112,72 +112,109 @@ def draw_tiles(
     its strand (both strands are looked at), and the tiles. A tile ends with its exon, so exons shorter than ``length`` give none; tiles
     whose sequence is not valid are left out.
     """
-    found: list[tuple[Positions, _TileReads]] = []
-    rows_of = rows_by_contig(starts.contig)
+    grids = []
+    rows_of, nothing = rows_by_contig(starts.contig), slice(0)
     for contig, (begins, ends) in merged_exons(features, contig_of).items():
         per_block = (ends - begins) // length
         block = np.repeat(np.arange(len(begins)), per_block)
         number = np.arange(len(block)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
-        tile_start = begins[block] + number * length
-        here = starts.take(rows_of.get(contig, slice(0)))
-        for strand in (0, 1):
-            own = here.take(here.strand == strand)
-            reads = _tile_reads(tile_start, length, own.position, own.weight, fewest_reads)
-            n = len(reads.kept)
-            first = tile_start[reads.kept] + (length - 1 if strand else 0)
-            found.append((Positions(np.full(n, contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)), reads))
-    every = _join([positions for positions, _ in found])
+        here = starts.take(rows_of.get(contig, nothing))
+        grids.append(_Grid(contig, begins[block] + number * length, here, length, fewest_reads))
+    every = _join([grid.tiles(strand) for grid in grids for strand in (0, 1)])
     chosen = np.arange(len(every)) if len(every) <= most else np.sort(rng.choice(len(every), size=most, replace=False))
     positions = every.take(chosen)
     sequence, valid = cut(positions, Window(window.upstream, window.downstream + length - 1))
-    tiles = DrawnTiles(sequence, length, *_reads_of(found, chosen, len(every), length))
+    tiles = DrawnTiles(sequence, length, *_reads_of(grids, chosen, len(every)))
     return (positions, tiles) if valid.all() else (positions.take(valid), tiles.take(valid))
 
 
-@dataclass(frozen=True, slots=True)
-class _TileReads:
-    """Reads within the tiles of one contig and strand. Args: kept: the tiles; row, column, weight: of each distinct start, among them."""
+class _Grid:
+    """All tiles of one contig, and the distinct starts there.
 
-    kept: NDArray[np.int64]
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-    weight: NDArray[np.float64]
+    Args:
+        contig: its number.
+        start: int64 (tiles,), ascending, where each tile begins in the genome.
+        starts: the contig's distinct starts.
+        length: positions per tile.
+        fewest: reads that a tile of one strand needs to be kept.
+    """
+
+    def __init__(self, contig: int, start: NDArray[np.int64], starts: Positions, length: int, fewest: float) -> None:
+        self.contig, self.start, self.starts, self.length = contig, start, starts, length
+        reads = np.zeros((2, len(start)))
+        _count(starts.position, starts.strand, starts.weight, start, length, reads)
+        self.kept = [np.flatnonzero(own >= fewest) for own in reads]
+
+    def tiles(self, strand: int) -> Positions:
+        """Give the 5' ends of the tiles of a strand that are kept."""
+        n = len(self.kept[strand])
+        first = self.start[self.kept[strand]] + (self.length - 1 if strand else 0)
+        return Positions(np.full(n, self.contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n))
 
 
 def _reads_of(
-    found: Sequence[tuple[Positions, _TileReads]], chosen: NDArray[np.int64], tiles: int, length: int
+    grids: Sequence[_Grid], chosen: NDArray[np.int64], tiles: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give row, column (5'→3') and weight of the starts within the chosen ones among all tiles."""
-    row_of = np.full(tiles, -1, np.int64)
+    """Give row, column (5'→3') and weight of the starts within the chosen ones among all tiles that are kept."""
+    row_of, before = np.full(tiles, -1, np.int64), 0
     row_of[chosen] = np.arange(len(chosen))
-    rows, columns, weights, before = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)], 0
-    for positions, reads in found:
-        row = row_of[before + reads.row]
-        column = length - 1 - reads.column if len(positions) and positions.strand[0] else reads.column
-        rows.append(row[row >= 0])
-        columns.append(column[row >= 0])
-        weights.append(reads.weight[row >= 0])
-        before += len(positions)
-    return np.concatenate(rows), np.concatenate(columns), np.concatenate(weights)
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for grid in grids:
+        own = np.full((2, len(grid.start)), -1, np.int64)
+        for strand in (0, 1):
+            kept = grid.kept[strand]
+            own[strand, kept] = row_of[before : before + len(kept)]
+            before += len(kept)
+        starts = grid.starts
+        parts.append(_list(starts.position, starts.strand, starts.weight, grid.start, grid.length, own))
+    rows, columns, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, columns, weights
 
 
-def _tile_reads(
-    tile_start: NDArray[np.int64], length: int, position: NDArray[np.int64], weight: NDArray[np.float64], fewest: float
-) -> _TileReads:
-    """Find the tiles with at least ``fewest`` reads, in genome order, and the reads there."""
-    if not len(tile_start):
-        none = np.zeros(0, np.int64)
-        return _TileReads(none, none, none, np.zeros(0))
-    tile = np.searchsorted(tile_start, position, side="right") - 1
-    column = position - tile_start[np.maximum(tile, 0)]
-    within = (tile >= 0) & (column < length)
-    tile, column, weight = tile[within], column[within], weight[within]
-    kept = np.flatnonzero(np.bincount(tile, weight, len(tile_start)) >= fewest)
-    row_of = np.full(len(tile_start), -1, np.int64)
-    row_of[kept] = np.arange(len(kept))
-    row = row_of[tile]
-    chosen = row >= 0
-    return _TileReads(kept, row[chosen], column[chosen], weight[chosen])
+@njit(cache=True, nogil=True)
+def _tile_at(position, start, length, near):  # type: ignore[no-untyped-def]
+    """Find the tile that holds a position; if none, −1 − the one before it. ``near`` is where to look first, since starts are sorted."""
+    low, high = 0, len(start)
+    if near < high and start[near] <= position:
+        low = near
+        if near + 1 < high and position < start[near + 1]:
+            high = near + 1
+    while low < high:
+        middle = (low + high) // 2
+        if start[middle] <= position:
+            low = middle + 1
+        else:
+            high = middle
+    found = max(low - 1, 0)
+    return found if low > 0 and position - start[found] < length else -1 - found
+
+
+@njit(cache=True, nogil=True)
+def _count(position, strand, weight, start, length, reads):  # type: ignore[no-untyped-def]
+    """Add the reads within each tile, by strand."""
+    near = 0
+    for i in range(len(position)):
+        tile = _tile_at(position[i], start, length, near)
+        near = tile if tile >= 0 else -1 - tile
+        if tile >= 0:
+            reads[strand[i], tile] += weight[i]
+
+
+@njit(cache=True, nogil=True)
+def _list(position, strand, weight, start, length, row_of):  # type: ignore[no-untyped-def]
+    """List row, column and weight of the starts within tiles that have a row."""
+    rows, columns = np.empty(len(position), np.int64), np.empty(len(position), np.int64)
+    weights, used, near = np.empty(len(position), np.float64), 0, 0
+    for i in range(len(position)):
+        tile = _tile_at(position[i], start, length, near)
+        near = tile if tile >= 0 else -1 - tile
+        if tile >= 0 and row_of[strand[i], tile] >= 0:
+            within = position[i] - start[tile]
+            rows[used] = row_of[strand[i], tile]
+            columns[used] = length - 1 - within if strand[i] else within
+            weights[used] = weight[i]
+            used += 1
+    return rows[:used], columns[:used], weights[:used]
 
 
 def _join(parts: Sequence[Positions]) -> Positions:
