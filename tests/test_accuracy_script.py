@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +13,7 @@ import pytest
 from counterbias import simulation
 from counterbias.contexts import Genome, extract
 from counterbias.records import Positions
+from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 400_000
@@ -22,13 +21,7 @@ LENGTH = 400_000
 
 @pytest.fixture(scope="module")
 def accuracy() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("benchmark_accuracy", ROOT / "benchmarks" / "accuracy.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
+    return load_script("accuracy")
 
 
 @pytest.fixture(scope="module")

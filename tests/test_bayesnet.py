@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from counterbias import InputError, Resources, TrainingSet, Window, load_plugins
 from counterbias.testing import conformance, planted_sample
 from counterbias_backends.bayesnet.model import BayesianNetwork, Options
 from counterbias_backends.bayesnet.search import Samples, climb
+from scripts import load as load_script
 
 TestBayesnet = conformance("bayesnet", learns=0.85)
 
@@ -166,16 +165,13 @@ def test_samples_that_cannot_be_learnt_from_are_refused() -> None:
         BayesianNetwork(Window()).fit(TrainingSet(Window(), some + 4, np.ones(3), some, np.ones(3)), np.random.default_rng(1))
 
 
-def test_agrees_with_seqbias(data_dir: Path, root: Path) -> None:
+def test_agrees_with_seqbias(data_dir: Path) -> None:
     """Trained as seqbias is, on seqbias's sample, it gives seqbias's bias: on a fold that neither has seen."""
     from counterbias.pipeline.evaluating import Trial, assemble_trial, evaluate_scores
     from counterbias.pipeline.fitting import choose_kind
     from counterbias.scoring import score_positions
 
-    specification = importlib.util.spec_from_file_location("benchmark_accuracy", root / "benchmarks" / "accuracy.py")
-    accuracy = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = accuracy
-    specification.loader.exec_module(accuracy)
+    accuracy = load_script("accuracy")
     sample, window, fold = accuracy.load_sample("fly", "unique"), Window(10, 10), 1
     kind = choose_kind("bayesnet", False, window, ("penalty=1",), load_plugins())
     assert kind.options == Options(penalty=1.0)

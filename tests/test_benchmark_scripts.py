@@ -13,19 +13,14 @@ import numpy as np
 import pytest
 
 from counterbias import demo
+from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def counting() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("benchmark_counting", ROOT / "benchmarks" / "counting.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
+    return load_script("counting")
 
 
 def test_runner_measures_the_child_only(counting: ModuleType, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 import multiqc_builders as builders
+from scripts import load as load_script
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
 pytest.importorskip("selenium", reason="selenium is not installed (extra dev)")
@@ -23,13 +22,7 @@ SECTIONS = ("checks", "assignment", "composition", "divergence", "weights", "wei
 
 
 def load_browser() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("report_image", ROOT / "benchmarks" / "report_image.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    return load_script("report_image")
 
 
 @pytest.fixture(scope="module")

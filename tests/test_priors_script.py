@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,19 +15,14 @@ from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import FoldSample, fold_sample
 from counterbias.records import CountingOptions, Positions
 from counterbias.sampling import Windows
+from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("benchmark_priors", ROOT / "benchmarks" / "priors.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    return load_script("priors")
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from scripts import load as load_script
 
 pytest.importorskip("torch", reason="the script compares with torch (extra rnn)")
 
@@ -16,12 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def scoring() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("benchmark_scoring", ROOT / "benchmarks" / "scoring.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script("scoring")
 
 
 def test_table_and_file(scoring: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

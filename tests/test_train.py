@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
 import inspect
 import io
 import json
@@ -31,6 +30,7 @@ from counterbias.pipeline.cohort import Trainer
 from counterbias.pipeline.pooling import _repeated, even_cap, factors, pool_sets, thin
 from counterbias.records import Positions, Tiles
 from counterbias.writers.training import COLUMNS
+from scripts import load as load_script
 
 SAMPLES = {"a": 4000, "b": 3000, "small": 800}
 CNN = ("members=1", "units=16", "channels=4", "min_steps=20", "max_steps=20", "batch_tiles=8", "batch_windows=64")
@@ -518,14 +518,7 @@ def test_report_stands_beside_the_model() -> None:
 
 @pytest.fixture(scope="module")
 def pooling() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "pooling.py"
-    specification = importlib.util.spec_from_file_location("benchmark_pooling", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
+    return load_script("pooling")
 
 
 def test_benchmark_runs(pooling: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
