@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import os
 import tempfile
 import time
@@ -216,7 +217,20 @@ def test_the_index_is_kept_beside_the_file(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["g.fa", "g.fa.fai"]
 
 
-@pytest.mark.parametrize("broken", ["x\t6\t3\t4\t5\n", "x\t6\t3\n", "", "x\t6\t3\t4\t5\ny\t2\t12\t2\t3\n", "\x00\xff"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "x\t6\t3\t4\t5\n",
+        "x\t6\t3\n",
+        "",
+        "x\t6\t3\t4\t5\ny\t2\t12\t2\t3\n",
+        "\x00\xff",
+        "x\t4\t3\t4\t5\ny\t2\t14\t2\t3\n",  # x is longer
+        "x\t6\t3\t4\t-5\ny\t2\t14\t2\t3\n",
+        "x\t6\t3\t4\t3\ny\t2\t14\t2\t3\n",
+        "x\t6\t3\t4\t5\nx\t2\t14\t2\t3\n",
+    ],
+)
 def test_an_index_that_does_not_fit_is_made_anew(tmp_path: Path, broken: str) -> None:
     path = write(tmp_path / "g.fa", ">x\nACGT\nAC\n>y\nGG\n")
     write(tmp_path / "g.fa.fai", broken)
@@ -226,6 +240,18 @@ def test_an_index_that_does_not_fit_is_made_anew(tmp_path: Path, broken: str) ->
         assert genome.lengths == {"x": 6, "y": 2}
         assert genome.codes("y").tolist() == [2, 2]
     assert (tmp_path / "g.fa.fai").read_text().startswith("x\t6\t3\t4\t5\ny\t2\t14")
+
+
+def test_a_system_that_takes_no_hints_about_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("counterbias.contexts.pages.mmap.mmap", Stubborn)
+    monkeypatch.setattr("counterbias.contexts.pages._SPARSE", 1)
+    with Genome(write(tmp_path / "g.fa", ">x\nACGT\nAC\n>y\nGG\n")) as genome:
+        assert genome.codes("x").tolist() == [0, 1, 2, 3, 0, 1]
+        assert genome.codes("y").tolist() == [2, 2]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

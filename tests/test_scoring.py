@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterbias import contexts, scoring
-from counterbias.records import CLIPPED, PRESENT, REVERSE, EndSites, Positions, StartSites, Stretches, Window
+from counterbias import contexts, sampling, scoring
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, EndSites, Positions, StartSites, Stretches, Window
 from counterbias.scoring import sites as sites_module
 
 
@@ -159,6 +159,49 @@ def test_sites_take_over_what_was_scored_where_they_lie() -> None:
         place = zip(end_sites.contig.tolist(), end_sites.position.tolist(), minus.astype(int).tolist(), strict=True)
         expected = truth(sites, number, True) + 100 * np.array([one in inside for one in place])
         assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-5)
+
+
+def test_the_order_in_which_sites_take_over_scores_does_not_matter() -> None:
+    sites = make_sites()
+    one = Stretches(np.array([0], np.int32), np.array([0]), np.array([800]), np.zeros(1, np.uint8))
+    other = Stretches(np.array([0], np.int32), np.array([500]), np.array([1000]), np.zeros(1, np.uint8))
+    values = {800: np.linspace(0, 1, 800), 500: np.full(500, 0.9)}
+    values[800][700], values[500][200] = np.nan, np.nan
+    found = []
+    for order in ((one, other), (other, one)):
+        scores = scoring.SiteScores(sites)
+        for stretch in order:
+            scores.take(stretch, values[int(stretch.sizes[0])])
+        scores.score_rest(Sum(), extract)
+        found.append(np.stack([scores.of_reads(number, slice(None)) for number in range(2)]))
+    assert np.array_equal(*found, equal_nan=True)
+    assert np.isclose(found[0], 0.9).any()
+
+
+def test_a_read_that_leaves_its_contig_has_no_site() -> None:
+    position, contig = np.array([9, 10, 200_000, 3, 300_000], np.int32), np.array([0, 0, 0, 1, 1], np.int32)
+    end = EndSites(contig, position, np.full(5, PRESENT | TRAINABLE, np.uint8))
+    sites = StartSites(("a", "b"), (10, 100), np.zeros(5, np.int32), None, (end,))
+    found = scoring.SiteScores(sites)
+    assert found.score_rest(Sum(), extract) == len(found) == 2
+    assert np.isnan(found.of_reads(0, slice(None))).tolist() == [False, True, True, False, True]
+    starts = sampling.unique_starts(sites)
+    assert list(zip(starts.contig.tolist(), starts.position.tolist(), strict=True)) == [(0, 9), (1, 3)]
+
+
+def test_many_sites_are_scored_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sites_module, "REST", 100)
+    sites, sizes = make_sites(), []
+
+    def counted(positions: Positions) -> tuple[np.ndarray, np.ndarray]:
+        sizes.append(len(positions))
+        return extract(positions)
+
+    found = scoring.SiteScores(sites)
+    assert found.score_rest(Sum(), counted) == len(found) == sum(sizes)
+    assert max(sizes) == 100
+    for number in range(2):
+        assert np.allclose(found.of_reads(number, slice(None)), truth(sites, number, True), equal_nan=True, atol=1e-6)
 
 
 def test_one_end_only() -> None:

@@ -94,7 +94,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
     """Give one sample's values for the general statistics and the data file."""
     report = view.reports[name]
     starts = [end.starts for end in report.ends if end.starts is not None]
-    priors = [end.prior_share for end in report.ends if end.prior_share is not None]
+    priors = [end.prior_share for end in report.ends if end.prior_share is not None and end.applied is not False]
     effective, clipped = report.weights.get("effective_sample_size"), report.weights.get("capped_share")
     found = {
         "percent_assigned": checks.percent_assigned(report),

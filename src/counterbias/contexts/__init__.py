@@ -12,13 +12,12 @@ from __future__ import annotations
 from counterbias.contexts.genome import CACHE_BYTES, Genome, read_aliases
 from counterbias.contexts.pages import UNKNOWN
 from counterbias.contexts.splicing import Splices, Transcripts, make_splices
-from counterbias.contexts.windows import CodesByContig, CodesInPages, extract, extract_stretches, extract_tiles
+from counterbias.contexts.windows import CodesByContig, extract, extract_stretches, extract_tiles
 
 __all__ = [
     "CACHE_BYTES",
     "UNKNOWN",
     "CodesByContig",
-    "CodesInPages",
     "Genome",
     "Splices",
     "Transcripts",

@@ -293,9 +293,11 @@ def _fitting(index: str, plain: str) -> dict[str, Entry] | None:
             for name, entry in entries:
                 file.seek(before)
                 gap = file.read(entry.offset - before).strip() if entry.offset >= before else b""
-                # Comment lines may stand before the first contig.
+                # Comment lines may stand before the first contig; between two there is nothing but a header.
                 header = gap.splitlines()[-1:] or [b""]
                 if header[0][1:].split()[:1] != [name.encode()] or gap.count(b"\n>") + gap.startswith(b">") != 1:
+                    return None
+                if (before and not gap.startswith(b">")) or (entry.length and not 0 < entry.bases <= entry.width):
                     return None
                 before = entry.end
             file.seek(before)

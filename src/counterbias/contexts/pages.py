@@ -6,6 +6,7 @@ Reads of RNA lie in exons, a few hundredths of a genome: to decode the rest woul
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import mmap
@@ -101,7 +102,7 @@ class Pages:
         pages = np.flatnonzero(wanted)
         if self._memory is not None and not self.held and len(pages) * DENSE >= len(wanted):
             # The system then gives memory in large pieces, which takes a fifth of the time.
-            self._memory.madvise(getattr(mmap, "MADV_HUGEPAGE", mmap.MADV_NORMAL))
+            _advise(self._memory, "MADV_HUGEPAGE")
         runs = np.flatnonzero(np.concatenate(([True], np.diff(pages) > 1, [True])))
         first, last = pages[runs[:-1]], pages[runs[1:] - 1] + 1
         most = MOST_PAGES * PAGE
@@ -129,9 +130,15 @@ def _empty(length: int) -> tuple[NDArray[np.uint8], mmap.mmap | None]:
     if length < _SPARSE:
         return np.empty(length, dtype=np.uint8), None
     memory = mmap.mmap(-1, length)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    _advise(memory, "MADV_NOHUGEPAGE")
     return np.frombuffer(memory, dtype=np.uint8), memory
+
+
+def _advise(memory: mmap.mmap, advice: str) -> None:
+    """Give the system a hint, which it may not know."""
+    if hasattr(mmap, advice):
+        with contextlib.suppress(OSError):
+            memory.madvise(getattr(mmap, advice))
 
 
 @functools.cache

@@ -15,20 +15,14 @@ from counterbias.records import Positions, Stretches, Window, rows_by_contig
 
 
 class CodesByContig(Protocol):
-    """What windows are cut from: a genome, or anything else with this method."""
+    """What windows are cut from: a genome, or anything else with this method.
+
+    ``codes_within(contig, start, end, *, before, after)``, where there is one too, gives an array that need be right only within intervals,
+    int64 (n,) each, and so many bases around them: see :meth:`counterbias.contexts.Genome.codes_within`.
+    """
 
     def codes(self, contig: str) -> NDArray[np.uint8]:
         """Give a contig's codes, uint8 (length,)."""
-
-
-class CodesInPages(Protocol):
-    """What windows are cut from where only part of a contig need be there."""
-
-    def codes_within(
-        self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0
-    ) -> NDArray[np.uint8]:
-        """Give a contig's codes, uint8 (length,), right at least within the intervals and so many bases around them."""
-        ...
 
 
 def extract(

@@ -144,6 +144,8 @@ def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # t
         if bits[i] & 8 == 0:
             continue
         place = line[contig[i]] + position[i]
+        if place >= line[contig[i] + 1]:  # a read that leaves its contig
+            continue
         if thousandths < 1000:
             mixed = np.uint64(place // 50000) * np.uint64(0x9E3779B97F4A7C15)
             mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -171,7 +173,7 @@ def _places(keys, offsets, join):  # type: ignore[no-untyped-def]
             weight[used - 1] += 1.0
             continue
         place = keys[i] >> 1
-        while number + 2 < len(offsets) and place >= offsets[number + 1]:
+        while place >= offsets[number + 1]:
             number += 1
         contig[used], position[used] = number, place - offsets[number]
         strand[used], weight[used] = keys[i] & 1, 1.0

@@ -8,6 +8,7 @@ their own sake.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 
 import numpy as np
 from numba import njit
@@ -18,6 +19,8 @@ from counterbias.scoring.windows import Extract, Scorer, score_positions
 
 #: Reads whose sites are listed at a time, about; bases (log2) of the bins that they are counted in; bins that are listed at a time at most.
 GROUP, BIN_BITS, MOST_BINS = 1 << 23, 16, 1 << 10
+#: Sites that are scored for their own sake at a time.
+REST = 1 << 21
 
 
 class SiteScores:
@@ -65,6 +68,7 @@ class SiteScores:
         self._offsets = np.concatenate(([0], np.cumsum(per_contig)))
         #: float32 (sites,), nats; infinite where nothing is known yet, NaN where there is no score.
         self._log_bias = np.full(len(self._keys), np.inf, np.float32)
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -72,22 +76,25 @@ class SiteScores:
     def take(self, stretches: Stretches, log_bias: NDArray[np.float64]) -> None:
         """Take over the log biases of all positions of stretches, float64 (positions,), row after row in genome order.
 
-        Several threads may do so at once, also for stretches that overlap, since the same place and strand has the same score.
+        Several threads may do so at once. Where stretches overlap, the lower score stays, whichever came first: a model may score a place
+        differently in its last digit along another stretch.
         """
-        _take(
-            stretches.contig, stretches.start, stretches.end, stretches.strand, log_bias, self._offsets, self._keys, self._log_bias
-        )  # fmt: skip
+        with self._lock:
+            _take(
+                stretches.contig, stretches.start, stretches.end, stretches.strand, log_bias, self._offsets, self._keys, self._log_bias
+            )  # fmt: skip
 
     def score_rest(self, model: Scorer, extract: Extract, *, threads: int = 1) -> int:
         """Score the sites whose log bias is not known yet; tell how many."""
-        rest = np.flatnonzero(self._log_bias == np.inf)
-        if len(rest):
+        every = np.flatnonzero(self._log_bias == np.inf)
+        for first in range(0, len(every), REST):
+            rest = every[first : first + REST]
             keys = self._keys[rest]
             contig = np.searchsorted(self._offsets, rest, side="right") - 1
             weight = np.broadcast_to(np.float64(1.0), len(rest))
             places = Positions(contig.astype(np.int32), (keys >> 1).astype(np.int64), (keys & 1).astype(np.uint8), weight)
             self._log_bias[rest] = score_positions(model, extract, places, threads=threads)
-        return len(rest)
+        return len(every)
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
         """Give the log bias of some rows' reads of one end, float64, nats; NaN without a site or a score, infinite if not scored yet."""
@@ -115,8 +122,9 @@ def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[
     """Count the wanted reads per bin of the line that joins all contigs; ``line`` says where each begins."""
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
-            # A read that leaves the last contig has no site.
-            histogram[min((line[contig[i]] + position[i]) >> BIN_BITS, len(histogram) - 1)] += 1
+            place = line[contig[i]] + position[i]
+            if place < line[contig[i] + 1]:  # a read that leaves its contig has no site
+                histogram[place >> BIN_BITS] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -125,7 +133,7 @@ def _mark(contig, position, bits, mask, line, low, high, marks):  # type: ignore
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
             place = line[contig[i]] + position[i]
-            if low <= place < high:
+            if low <= place < min(high, line[contig[i] + 1]):
                 bit = 2 * (place - low) + (1 if bits[i] & REVERSE else 0)
                 marks[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
 
@@ -155,7 +163,7 @@ def _assign(contig, position, bits, mask, line, low, high, marks, ranks, before,
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
             place = line[contig[i]] + position[i]
-            if low <= place < high:
+            if low <= place < min(high, line[contig[i] + 1]):
                 bit = 2 * (place - low) + (1 if bits[i] & REVERSE else 0)
                 below = (np.uint64(1) << np.uint64(bit & 63)) - np.uint64(1)
                 site_of[i] = before + ranks[bit >> 6] + _ones(marks[bit >> 6] & below)
@@ -172,7 +180,7 @@ def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
             bit = 64 * i + _ones((word & (~word + np.uint64(1))) - np.uint64(1))
             word &= word - np.uint64(1)
             place = low + (bit >> 1)
-            while contig + 2 < len(line) and place >= line[contig + 1]:
+            while place >= line[contig + 1]:
                 contig += 1
             keys[used] = 2 * (place - line[contig]) + (bit & 1)
             per_contig[contig] += 1
@@ -196,7 +204,9 @@ def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type:
                     beyond = middle
             while at < last and np.int64(keys[at]) < 2 * end[row]:
                 if (keys[at] & 1) == strand[row]:
-                    log_bias[at] = values[before + np.int64(keys[at] >> 1) - start[row]]
+                    value = np.float32(values[before + np.int64(keys[at] >> 1) - start[row]])
+                    if value < log_bias[at] or np.isnan(value):
+                        log_bias[at] = value
                 at += 1
         before += end[row] - start[row]
 

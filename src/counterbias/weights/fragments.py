@@ -112,16 +112,22 @@ def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: i
     if cap is None:
         return math.inf
 
-    def known_of(rows: slice) -> NDArray[np.float32]:
-        every: NDArray[np.float32] = np.concatenate([log_bias(number, rows).astype(np.float32) for number in range(len(sites.ends))])
-        return every[~np.isnan(every)]
+    ends = len(sites.ends)
+    every = np.empty(len(sites) * ends, np.float32)
 
-    parts = _each_chunk(len(sites), known_of, threads)
-    known = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    if not len(known):
+    def fill(rows: slice) -> int:
+        part = every[ends * rows.start : ends * rows.stop].reshape(ends, -1)
+        for number in range(ends):
+            part[number] = log_bias(number, rows)
+        unknown = np.isnan(part)
+        part[unknown] = np.inf  # they go to the end
+        return int(part.size - unknown.sum())
+
+    known = sum(_each_chunk(len(sites), fill, threads))
+    if not known:
         return math.inf
-    known.partition((len(known) - 1) // 2)
-    return float(cap * math.exp(-float(known[(len(known) - 1) // 2])))
+    every.partition((known - 1) // 2)
+    return float(cap * math.exp(-float(every[(known - 1) // 2])))
 
 
 def _per_fragment(
