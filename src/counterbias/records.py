@@ -225,6 +225,11 @@ class StartSites:
     def __len__(self) -> int:
         return len(self.feature)
 
+    @property
+    def line(self) -> NDArray[np.int64]:
+        """Where each contig begins on a line that joins all of them, int64 (contigs + 1,); the last entry is its end."""
+        return np.concatenate(([0], np.cumsum(np.asarray(self.contig_lengths, dtype=np.int64))))
+
 
 @dataclass(frozen=True, slots=True)
 class SampleCounts:

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.records import PRESENT, Positions, StartSites
+from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
 
 End = Literal["both", 0, 1]
 
@@ -47,14 +47,14 @@ def read_starts(sites: StartSites, *, end: End = "both") -> Positions:
     """
     keys = _keys(sites, end)
     keys.sort()
-    return Positions(*_places(keys, _offsets(sites), False))
+    return Positions(*_places(keys, sites.line, False))
 
 
 def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
     """List the distinct trainable read starts, sorted by contig, position and strand; weight = reads that start there."""
     keys = _keys(sites, end)
     keys.sort()
-    return Positions(*_places(keys, _offsets(sites), True))
+    return Positions(*_places(keys, sites.line, True))
 
 
 def last_positions(sites: StartSites) -> NDArray[np.int64]:
@@ -117,7 +117,7 @@ def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
     and memory of sampling stop growing with the sample and coverage within a block stays what it is.
     """
     ends = sites.ends if end == "both" else sites.ends[end : end + 1]
-    line = _offsets(sites)
+    line = sites.line
     total = sum(int(_count_trainable(one.bits)) for one in ends)
     thousandths = 1000 if total <= MOST_READS else max(1, 1000 * MOST_READS // total)
     keys = np.empty(total, np.int64) if thousandths == 1000 else np.empty(min(total, 2 * MOST_READS), np.int64)
@@ -132,7 +132,7 @@ def _count_trainable(bits):  # type: ignore[no-untyped-def]
     """Count the reads that a model may learn from."""
     count = 0
     for i in range(len(bits)):
-        if bits[i] & 8:
+        if bits[i] & TRAINABLE:
             count += 1
     return count
 
@@ -141,7 +141,7 @@ def _count_trainable(bits):  # type: ignore[no-untyped-def]
 def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # type: ignore[no-untyped-def]
     """List the keys of trainable reads in the chosen blocks, until there is no more room."""
     for i in range(len(bits)):
-        if bits[i] & 8 == 0:
+        if bits[i] & TRAINABLE == 0:
             continue
         place = line[contig[i]] + position[i]
         if place >= line[contig[i] + 1]:  # a read that leaves its contig
@@ -152,14 +152,9 @@ def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # t
             if (mixed >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
                 continue
         if used < len(keys):
-            keys[used] = 2 * place + (1 if bits[i] & 2 else 0)
+            keys[used] = 2 * place + (1 if bits[i] & REVERSE else 0)
             used += 1
     return used
-
-
-def _offsets(sites: StartSites) -> NDArray[np.int64]:
-    """Give each contig's first position on a line that joins all contigs."""
-    return np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
 
 
 @njit(cache=True, nogil=True)

@@ -41,7 +41,7 @@ class SiteScores:
     ) -> None:
         numbers = tuple(range(len(sites.ends))) if ends is None else ends
         mask = PRESENT | (CLIPPED if skip_clipped else 0)
-        line = np.concatenate(([0], np.cumsum(np.asarray(sites.contig_lengths, dtype=np.int64))))
+        line = sites.line
         histogram = np.zeros(int(line[-1] >> BIN_BITS) + 1, np.int64)
         chosen = [sites.ends[number] for number in numbers]
         self._site_of = {number: np.full(len(sites), -1, np.int32) for number in numbers}
