@@ -64,6 +64,29 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class AssumedLengths:
+    """A normal distribution of fragment lengths, for libraries that do not show their own, as single-end ones.
+
+    Args:
+        mean: bases, 20 to 10,000.
+        sd: standard deviation, bases, above 0 and at most ``mean``.
+
+    Raises:
+        InputError: numbers that are not finite, or beyond these limits.
+    """
+
+    mean: float = 200.0
+    sd: float = 80.0
+
+    def __post_init__(self) -> None:
+        if not (20 <= self.mean <= 10_000 and 0 < self.sd <= self.mean):  # NaN is refused as well
+            raise InputError(
+                f"fragments of {self.mean:g} ± {self.sd:g} bases cannot be assumed",
+                remedy="give a mean from 20 to 10000 and a standard deviation above 0 and at most the mean, as in 200,80",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """The features that are counted, in the order in which they are written.
 

@@ -96,6 +96,15 @@ def _cap(text: str) -> float | None:
     return value
 
 
+def _mean_and_sd(text: str) -> tuple[float, float]:
+    """Read two numbers; which ones make sense is known to :class:`~counterbias.records.AssumedLengths`."""
+    try:
+        mean, sd = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers, as in 200,80") from None
+    return mean, sd
+
+
 def _setting(text: str) -> str:
     """Check the form ``key=value``."""
     key, equals, _ = text.partition("=")
@@ -392,6 +401,14 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         help="whether both reads of a pair give its weight and its feature's effective length, or the first alone (default: both)",
     )
     group.add_argument(
+        "--bias-fragment-length",
+        metavar="MEAN,SD",
+        type=_mean_and_sd,
+        default=None,
+        help="mean and standard deviation of fragment lengths, bases, assumed where pairs do not show them, as for single-end reads "
+        "(default: 200,80)",
+    )
+    group.add_argument(
         "--bias-context",
         choices=CONTEXTS,
         default="genome",
@@ -456,9 +473,12 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
 def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | None = None) -> BiasOptions:
     """Gather what concerns the bias model; a command that lacks an option has its default."""
     from counterbias.pipeline.run import BiasOptions
+    from counterbias.records import AssumedLengths
 
     names = ("prior", "genome", "sampling", "cap", "passes", "ends", "context", "seed", "threads", "device")
     given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
+    if getattr(arguments, "bias_fragment_length", None) is not None:
+        given["fragment_length"] = AssumedLengths(*arguments.bias_fragment_length)
     return BiasOptions(model=model, window=window, model_options=tuple(getattr(arguments, "bias_option", ())), **given)
 
 

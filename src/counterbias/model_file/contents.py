@@ -40,7 +40,11 @@ class EndModel:
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Give the calibrated log_bias of windows: uint8 (n, width) → float64 (n,)."""
-        return np.asarray(self.slope * self.model.log_bias(contexts) + self.offset, dtype=np.float64)
+        return self.calibrated(self.model.log_bias(contexts))
+
+    def calibrated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn what the model gives, float64 (n,), into calibrated log_bias; NaN stays NaN."""
+        return np.asarray(self.slope * scores + self.offset, dtype=np.float64)
 
 
 @dataclass(frozen=True)

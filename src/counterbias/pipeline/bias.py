@@ -84,7 +84,7 @@ def weigh_sample(
     watch.add("counting", result.seconds)
     weighed = fit_and_weigh(context, result, stranded=stranded, ends=ends, watch=watch)
     columns = bias_columns(context.features.lengths, result.counts, weighed.counts, weighed.lengths)
-    every = (*warnings, *_warnings(context, weighed.ends, sample), *context.manager.problems)
+    every = (*warnings, *_warnings(context, weighed, sample), *context.manager.problems)
     context.manager.problems.clear()
     report = _report(context, result, weighed, columns, stranded=stranded, sample=sample, about=about, evidence=evidence)
     report["warnings"] = list(every)
@@ -121,7 +121,7 @@ def _report(
         "sampling": {"scheme": context.sampling, "seed": context.seed},
         "ends": [end.report for end in weighed.ends],
         "weights": _weights(weighed.weights, weighed.weighing),
-        "lengths": _length_report(weighed.observed, measured),
+        "lengths": _length_report(weighed.fragments, measured),
         "fold_change": {
             "quantiles": list(QUANTILES),
             "weighted": fold_changes(raw, weighed.counts, quantiles=QUANTILES),
@@ -164,12 +164,15 @@ def _origin(prior: ModelFile | None) -> Prior | None:
     return None if prior is None else Prior(prior.backend, prior.distribution, prior.version, prior.training)
 
 
-def _warnings(context: Context, ends: tuple[FittedEnd, ...], sample: str) -> list[str]:
+def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
     """Say what a user should know of the fit, one line each."""
     lines = []
+    if context.assumed is not None and not weighed.fragments.assumed:
+        shown = f"{weighed.fragments.fragments:,} pairs show fragments of {weighed.fragments.mean:.0f} ± {weighed.fragments.sd:.0f} bases"
+        lines.append(f"--bias-fragment-length is not used: {shown}")
     if context.prior is not None and sample in context.prior.training.samples:
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
-    for end in ends:
+    for end in weighed.ends:
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
             told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
@@ -264,15 +267,15 @@ def _weights(weights: FragmentWeights, weighing: Weighing) -> dict[str, Any]:
     }
 
 
-def _length_report(observed: FragmentLengths | None, measured: int) -> dict[str, Any]:
-    if observed is None:
-        return {"measured": measured}
+def _length_report(lengths: FragmentLengths, measured: int) -> dict[str, Any]:
     return {
         "measured": measured,
-        "fragments": observed.fragments,
-        "fragment_mean": observed.mean,
-        "fragment_lengths": observed.length,
-        "fragment_shares": observed.probability,
+        "fragments": None if lengths.assumed else lengths.fragments,
+        "assumed": lengths.assumed,
+        "fragment_mean": lengths.mean,
+        "fragment_sd": lengths.sd,
+        "fragment_lengths": lengths.length,
+        "fragment_shares": lengths.probability,
     }
 
 

@@ -28,7 +28,7 @@ from counterbias.pipeline.describing import describe_end, find_signature, held_o
 from counterbias.pipeline.judging import held_out_set, judge
 from counterbias.pipeline.passes import level_background
 from counterbias.plugins import Manager
-from counterbias.records import Features, FitReport, Positions, StartSites, Stretches, TrainingSet, Window
+from counterbias.records import AssumedLengths, Features, FitReport, Positions, StartSites, Stretches, TrainingSet, Window
 from counterbias.sampling import Assembled, End
 from counterbias.scoring import score_positions, score_stretches
 from counterbias.weights import Calibration
@@ -191,6 +191,7 @@ class Context:
         progress: told of progress in fitting, or None.
         passes: how often a model is fitted, see :mod:`~counterbias.pipeline.passes`.
         prior: models of other samples to blend with, or None.
+        assumed: fragment lengths for a library that does not show its own; None for the default.
     """
 
     sites: StartSites
@@ -208,6 +209,7 @@ class Context:
     progress: Progress | None = None
     passes: int = 1
     prior: ModelFile | None = None
+    assumed: AssumedLengths | None = None
 
     @property
     def resources(self) -> Resources:

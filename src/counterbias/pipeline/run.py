@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from counterbias.pipeline.bias import SampleBias
     from counterbias.pipeline.fitting import Context, Kind
     from counterbias.plugins import Manager
-    from counterbias.records import StartSites
+    from counterbias.records import AssumedLengths
 
 Say = Callable[[str], None]
 
@@ -48,6 +48,7 @@ class BiasOptions:
         device: what networks are fitted on: ``cpu``, ``cuda`` or ``auto``.
         passes: how often the model is fitted, 1 to 5; from the second time on against background rid of its neighbourhood's bias.
         prior: model file of other samples to blend the fitted model with, or None.
+        fragment_length: lengths to assume where pairs do not show them, as in single-end data; None for the default.
     """
 
     model: str
@@ -63,6 +64,7 @@ class BiasOptions:
     device: Device = "auto"
     passes: int = 1
     prior: str | None = None
+    fragment_length: AssumedLengths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +443,7 @@ class Job:
             progress=_labelled(self.progress, sample),
             passes=plan.options.passes,
             prior=plan.prior,
+            assumed=plan.options.fragment_length,
         )
 
     def strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:

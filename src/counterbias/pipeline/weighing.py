@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.model import BiasModel
+from counterbias.model_file import EndModel
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.fitting import Context, EndClass, FittedEnd, end_classes, fit_end
-from counterbias.records import SampleCounts, StartSites, Stretches
+from counterbias.records import AssumedLengths, SampleCounts, StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
     FragmentLengths,
     FragmentWeights,
+    assumed_lengths,
     effective_lengths,
     fragment_lengths,
     fragment_weights,
@@ -49,12 +52,21 @@ class Stopwatch:
 class Weighing:
     """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed.
 
-    Reads take over what is scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
+    ``unseen`` is the model of the end of single reads that was not sequenced (:func:`unseen_end`), as end 1. Reads take over what is
+    scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
     """
 
-    def __init__(self, context: Context, ends: tuple[FittedEnd, ...], sites: StartSites, starts: Mapping[int, SiteScores]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        ends: tuple[FittedEnd, ...],
+        sites: StartSites,
+        starts: Mapping[int, SiteScores],
+        unseen: EndModel | None = None,
+    ) -> None:
         self.context = context
         self.sites = sites
+        self.unseen = unseen
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
         self.starts = {number: found for number, found in starts.items() if self.by_number[number].calibration.applied}
         self.windows = 0
@@ -64,15 +76,20 @@ class Weighing:
     def of_stretches(self, stretches: Stretches, number: int) -> NDArray[np.float64]:
         """Give the log bias of all positions of stretches as starts of reads of one end. Several threads call it at once."""
         begin = time.perf_counter()
-        number = number if number in self.by_number else 0
-        end = self.by_number[number]
-        found = self.context.score_stretches(end.model, stretches, threads=1)
+        model, calibrated = self._scale(number)
+        found = self.context.score_stretches(model, stretches, threads=1)
         if number in self.starts:
             self.starts[number].take(stretches, found)
         with self._lock:
             self.windows += len(found)
             self.seconds += (time.perf_counter() - begin) / self.context.threads
-        return end.calibration(found)
+        return calibrated(found)
+
+    def _scale(self, number: int) -> tuple[BiasModel, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+        """Give the model of an end, and what turns its scores into log bias."""
+        if number not in self.by_number and self.unseen is not None:
+            return self.unseen.model, self.unseen.calibrated
+        return self.by_number[number].model, self.by_number[number].calibration
 
     def score_rest(self) -> None:
         """Score the start of every read that does not lie where all positions were scored."""
@@ -103,6 +120,18 @@ def start_sites(sites: StartSites, classes: tuple[EndClass, ...]) -> dict[int, S
     return found
 
 
+def unseen_end(context: Context, stranded: str) -> EndModel | None:
+    """Give the model of the end of single reads that was not sequenced: that of read 2, where a model file or a prior has one.
+
+    None where there is none, or where it gained nothing in its own sample, and for what needs none: in unstranded libraries the model of
+    the reads is that of either end, and of pairs both are seen.
+    """
+    file = context.kind.fitted or context.prior
+    if len(context.sites.ends) > 1 or stranded == "no" or file is None or len(file.ends) == 1:
+        return None
+    return file.end(1) if file.end(1).slope > 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """What fitting and weighing one sample gave.
@@ -113,7 +142,7 @@ class Weighed:
         weights: of its fragments.
         counts: float64 (features,), sums of the weights.
         lengths: float64 (features,), effective lengths.
-        observed: fragment lengths; None for single-end data.
+        fragments: fragment lengths, observed or assumed.
     """
 
     ends: tuple[FittedEnd, ...]
@@ -121,7 +150,7 @@ class Weighed:
     weights: FragmentWeights
     counts: NDArray[np.float64]
     lengths: NDArray[np.float64]
-    observed: FragmentLengths | None
+    fragments: FragmentLengths
 
 
 def fit_and_weigh(context: Context, result: SampleCounts, *, stranded: str, ends: str, watch: Stopwatch) -> Weighed:
@@ -147,11 +176,11 @@ def _fit_and_weigh(
     if aside is not None:
         # Whoever asks for these pages later gets the error, if there is one.
         aside.submit(context.fetch, with_reads)
-    observed = Beside(aside, lambda: fragment_lengths(context.sites, context.features, context.contig_of))
+    fragments = Beside(aside, lambda: known_lengths(context))
     starts = Beside(aside, lambda: start_sites(sites, classes))
     fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in classes)
-    weighing = Weighing(context, fitted, sites, starts())
-    lengths = watch.run("effective lengths", lambda: _lengths(context, with_reads, weighing, observed(), stranded))
+    weighing = Weighing(context, fitted, sites, starts(), unseen_end(context, stranded))
+    lengths = watch.run("effective lengths", lambda: _lengths(weighing, with_reads, fragments(), stranded, ends))
     watch.run("scoring", weighing.score_rest)
     weights: FragmentWeights = watch.run(
         "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
@@ -159,23 +188,32 @@ def _fit_and_weigh(
     counts = weighted_counts(sites, weights, len(context.features))
     for end in fitted:
         end.finish()
-    return Weighed(fitted, weighing, weights, counts, lengths, observed())
+    return Weighed(fitted, weighing, weights, counts, lengths, fragments())
+
+
+def known_lengths(context: Context) -> FragmentLengths:
+    """Give the fragment lengths that pairs show; those assumed for single-end data, or where hardly any pair shows one."""
+    observed = fragment_lengths(context.sites, context.features, context.contig_of)
+    return assumed_lengths(context.assumed or AssumedLengths()) if observed is None else observed
 
 
 def _lengths(
-    context: Context, only: NDArray[np.bool_], weighing: Weighing, observed: FragmentLengths | None, stranded: str
+    weighing: Weighing, only: NDArray[np.bool_], fragments: FragmentLengths, stranded: str, ends: str
 ) -> NDArray[np.float64]:
     """Measure effective lengths of some features; the others, and all without a model in use, keep their length."""
+    context = weighing.context
     if not weighing.applied:
         return context.features.lengths.astype(np.float64)
+    # Of a stranded single-end library without a model of the other end, that end counts as unbiased.
+    known = len(context.sites.ends) > 1 or stranded == "no" or weighing.unseen is not None
     return effective_lengths(
         context.features,
         context.contig_of,
         weighing.of_stretches,
         stranded=stranded,
-        fragments=observed,
+        fragments=fragments,
         only=only,
-        ends="both" if len(weighing.sites.ends) > 1 else "first",
+        ends=ends if known else "first",
         threads=context.threads,
     )
 

@@ -16,7 +16,7 @@ from counterbias.weights.calibration import (
     start_gains,
 )
 from counterbias.weights.fragments import CAP, FragmentWeights, LogBiasOf, Scale, fragment_weights, weighted_counts
-from counterbias.weights.lengths import BiasOf, FragmentLengths, effective_lengths, fragment_lengths
+from counterbias.weights.lengths import BiasOf, FragmentLengths, assumed_lengths, effective_lengths, fragment_lengths
 
 __all__ = [
     "CAP",
@@ -28,6 +28,7 @@ __all__ = [
     "FragmentWeights",
     "LogBiasOf",
     "Scale",
+    "assumed_lengths",
     "best_shares",
     "best_slope",
     "calibrate",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import erf
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import PRESENT, REVERSE, Features, StartSites, Stretches
+from counterbias.records import PRESENT, REVERSE, AssumedLengths, Features, StartSites, Stretches
 
 #: Positions that a thread measures at a time: what it holds of them stays in a fast cache.
 BATCH = 1 << 17
@@ -23,6 +24,8 @@ MOST_LENGTHS = 16
 #: Fragments looked at for the fragment lengths.
 MOST_FRAGMENTS = 1_000_000
 FEWEST_FRAGMENTS = 100
+#: The shortest fragment that is assumed, bases: shorter ones are hardly ever aligned to one place.
+SHORTEST = 20
 #: Placements' worth of belief in the mean over the feature, against features that hardly hold one fragment.
 PRIOR_PLACEMENTS = 100.0
 
@@ -35,14 +38,15 @@ BiasOf = Callable[[Stretches, int], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class FragmentLengths:
-    """Observed lengths of fragments in spliced coordinates, reduced to a few representative ones.
+    """Lengths of fragments in spliced coordinates, observed or assumed, reduced to a few representative ones.
 
     Args:
         length: int64 (k,), ascending. probability: float64 (k,), sums to 1.
-        fragments: number of fragments they come from.
+        fragments: number of fragments they come from; 0 where they are assumed.
         mean: mean length, bases.
         classes: int64 (c, 2), equally probable classes of lengths, each from its first to its last one, within which all lengths are
             taken as equally probable; None where ``length`` and ``probability`` are the whole distribution.
+        sd: standard deviation, bases, or None.
     """
 
     length: NDArray[np.int64]
@@ -50,6 +54,12 @@ class FragmentLengths:
     fragments: int
     mean: float
     classes: NDArray[np.int64] | None = None
+    sd: float | None = None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether no fragment was looked at."""
+        return self.fragments == 0
 
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Give the first and last length of each class, and its probability."""
@@ -81,7 +91,25 @@ def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[n
     values, counts = np.unique(kept[(middle * len(kept)).astype(np.int64)], return_counts=True)
     edges = np.linspace(0, len(kept), MOST_LENGTHS + 1).astype(np.int64)
     classes = np.stack((kept[edges[:-1]], kept[edges[1:] - 1]), axis=1).astype(np.int64)
-    return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), float(kept.mean()), classes)
+    mean, sd = float(kept.mean()), float(kept.std())
+    return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), mean, classes, sd)
+
+
+def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
+    """Reduce an assumed distribution as observed lengths are.
+
+    It is the normal one, in whole bases from :data:`SHORTEST` to four standard deviations above the mean. Its outer 0.5 % on either side
+    are dropped, the rest stands for 16 equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
+    """
+    lengths = np.arange(SHORTEST, int(np.ceil(assumed.mean + 4 * assumed.sd)) + 1)
+    edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (assumed.sd * np.sqrt(2))
+    share = np.diff([erf(edge) for edge in edges.tolist()])
+    upto = np.cumsum(share) / share.sum()
+    # Length at each quantile: edges of the classes at even numbers, their middles at odd ones.
+    quantiles = lengths[np.searchsorted(upto, np.linspace(0.005, 0.995, 2 * MOST_LENGTHS + 1))]
+    values, counts = np.unique(quantiles[1::2], return_counts=True)
+    classes = np.stack((quantiles[:-1:2], quantiles[2::2]), axis=1)
+    return FragmentLengths(values, counts / MOST_LENGTHS, 0, assumed.mean, classes, assumed.sd)
 
 
 def _joined_blocks(
@@ -156,13 +184,14 @@ def effective_lengths(
 ) -> NDArray[np.float64]:
     """Give each feature's effective length, float64 (n,), bases; the plain length for an unbiased sample.
 
-    Single-end: Σ of b over the feature's positions, on the strand that its reads have (mean of both strands if
-    unstranded). Paired-end (``fragments`` given): length × E[b_left · b_right], the mean over fragment lengths and over all
-    places of such a fragment in the feature's joined blocks; 100 places' worth of the product of the ends' means are added,
-    so that features hardly longer than a fragment do not hang on a handful of places. b is 1 where there is no log bias (N,
-    off the contig, contig missing).
+    With ``fragments``: length × E[b_left · b_right], the mean over fragment lengths and over all places of such a fragment in the
+    feature's joined blocks; 100 places' worth of the product of the ends' means are added, so that features hardly longer than a
+    fragment do not hang on a handful of places. Pairs and single reads alike: a fragment has two ends, whether or not both are
+    sequenced. In unstranded libraries both have the bias of end 0, in stranded ones read 1 (or the single read) has that of end 0 and
+    the other end that of end 1. Without ``fragments``: Σ of the b of end 0 over the feature's positions, on the strand that read 1 has
+    (mean of both strands if unstranded). b is 1 where there is no log bias (N, off the contig, contig missing).
 
-    ``ends``: with ``first`` only read 1 of a pair is biased; its mate gives the places where the fragment fits. In unstranded
+    ``ends``: with ``first`` only read 1 is biased; the other end gives the places where the fragment fits. In unstranded
     libraries read 1 is the left or the right one in half of the fragments each.
 
     ``stranded``: htseq-count's ``yes``, ``no`` or ``reverse``. ``only``: features to measure; the others get their length.
@@ -221,11 +250,11 @@ def _two_strands(
     stranded: str,
     paired: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give b of reads on the + and on the - strand at every position; both the same for stranded single-end data.
+    """Give b of reads on the + and on the - strand at every position; both the same where read 1 alone of a stranded library is asked for.
 
-    Which end's model applies: read 1 of a ``yes`` library lies on the feature's strand, read 2 on the other; ``reverse`` is
-    the opposite; otherwise read 1 (single-end) or either (pooled, end 0) may lie on both. ``paired``: nothing for single-end, ``both``, or
-    ``first``, where the second read of a pair has no bias.
+    Which end's model applies: read 1 of a ``yes`` library lies on the feature's strand, the other end on the other; ``reverse`` is
+    the opposite; otherwise read 1 (single-end) or either (pooled, end 0) may lie on both. ``paired``: nothing for read 1 alone,
+    ``both``, or ``first``, where the fragment's other end has no bias.
     """
     contig, start, end = mapped[blocks].astype(np.int32), features.block_start[blocks], features.block_end[blocks]
 
