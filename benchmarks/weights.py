@@ -32,10 +32,10 @@ from counterbias.pipeline.fitting import Context, choose_kind, suit
 from counterbias.pipeline.judging import judge
 from counterbias.pipeline.splicing import load_transcripts, sample_splices
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, CountingOptions, Positions, StartSites, Window
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, AssumedLengths, CountingOptions, Positions, StartSites, Window
 from counterbias.scoring import score_positions
 from counterbias.simulation import Library, PrimingBias
-from counterbias.weights import Scale, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.weights import Scale, assumed_lengths, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
 
 #: Real sets: folder, alignments.
 DATASETS = {"fly": ("fly_pasilla_chr4", "reads.bam"), "yeast": ("yeast", "isowt5.bam")}
@@ -166,9 +166,9 @@ def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, 
         return bias_of(Positions(one.contig[rows], one.position[rows].astype(np.int64), strand, np.ones(len(strand))), end)
 
     weights = fragment_weights(sites, of_reads)
-    observed = fragment_lengths(sites, sample.features, contigs)
+    fragments = fragment_lengths(sites, sample.features, contigs) or assumed_lengths(AssumedLengths())
     lengths = effective_lengths(
-        sample.features, contigs, lambda part, end: bias_of(part.positions(), end), stranded=library.stranded, fragments=observed
+        sample.features, contigs, lambda part, end: bias_of(part.positions(), end), stranded=library.stranded, fragments=fragments
     )
     weighted = weighted_counts(sites, weights, len(sample.features))
     columns = bias_columns(sample.features.lengths, sample.counted.counts, weighted, lengths)

@@ -143,6 +143,7 @@ def test_new_options_and_their_defaults() -> None:
         "bias_prior": None,
         "bias_cap": 10.0,
         "bias_ends": "both",
+        "bias_fragment_length": None,
         "bias_context": "genome",
         "bias_contig_alias": None,
     }
@@ -175,6 +176,9 @@ def test_defaults_are_not_shared_between_runs() -> None:
         "--bias-seed=-1",
         "--bias-cap=0.5",
         "--bias-cap=nan",
+        "--bias-fragment-length=200",
+        "--bias-fragment-length=200,80,1",
+        "--bias-fragment-length=a,b",
         "--bias-ends=last",
         "--bias-context=gene",
         "--bias-option=hidden",

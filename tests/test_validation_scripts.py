@@ -244,6 +244,61 @@ def test_lanes_agree_and_the_unbiased_set_is_left_alone(data_dir: Path, tmp_path
     assert (tmp_path / "lanes.svg").stat().st_size < 150_000
 
 
+# -- the unseen end ----------------------------------------------------------------------------------------------------
+
+
+def test_slope_and_difference_by_hand() -> None:
+    truth = np.array([-1.0, 0.0, 1.0, 2.0])
+    told = script("unseen_end").compare(0.5 * truth + 7, truth, 1)
+    assert (told["genes"], told["pearson"], told["slope"]) == (4, pytest.approx(1), pytest.approx(0.5))
+    assert told["rmse"] == pytest.approx(0.5 * truth.std())
+    assert told["slope_error"] == pytest.approx(0, abs=1e-9)
+
+
+def test_read_1_alone_by_hand(tmp_path: Path) -> None:
+    import pysam
+
+    header = pysam.AlignmentHeader.from_references(["c"], [100])
+    lines = ("p 99 c 11 60 5M = 41 35 ACGTA IIIII", "p 147 c 41 60 5M = 11 -35 ACGTA IIIII", "q 69 c 51 0 * = 51 0 ACGTA IIIII")
+    with pysam.AlignmentFile(str(tmp_path / "p.bam"), "wb", header=header) as file:
+        for line in lines:
+            file.write(pysam.AlignedSegment.fromstring(line.replace(" ", "\t"), header))
+    script("unseen_end").single_reads(tmp_path / "p.bam", tmp_path / "s.bam")
+    with pysam.AlignmentFile(str(tmp_path / "s.bam"), check_sq=False) as file:
+        found = [(read.query_name, read.flag, read.reference_start, read.next_reference_id, read.template_length) for read in file]
+    assert found == [("p", 0, 10, -1, 0)]
+
+
+def test_both_ends_find_the_size_of_the_bias(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERBIAS_DATA", str(tmp_path))
+    size = ["--genes", "60", "--fragments", "15000", "--fewest", "20", "--seeds", "1", "--simulated", "220,40", "--assumed", "200,80"]
+    assert script("unseen_end").main([*size, "--models", "true bias,pwm", "--json", str(tmp_path / "u.json")]) == 0
+    printed = capsys.readouterr()
+    assert "simulation only" in printed.err
+    slope = {
+        (row["model"], row["way"]): row["slope"]
+        for row in json.loads((tmp_path / "u.json").read_text())["simulated"]
+        if row["class"] == "all"
+    }
+    assert slope["true bias", "start alone, where fragments fit"] < 0.6
+    assert slope["true bias", "both ends, 200 ± 80"] == pytest.approx(1, abs=0.15)
+    assert slope["true bias", "both ends, 220 ± 40"] == pytest.approx(1, abs=0.15)
+    assert slope["pwm", "both ends, 200 ± 80"] > 1.6 * slope["pwm", "start alone, where fragments fit"]
+    assert "| true bias | both ends, 200 ± 80 |" in printed.out
+
+
+def test_read_1_of_fly_gives_what_pairs_give(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERBIAS_DATA", str(data_dir))
+    unseen = script("unseen_end")
+    rows = list(unseen.run_fly(unseen.parse_arguments(["--models", "pwm", "--seeds", "1", "--assumed", "200,80"])))
+    slope = {(row["learnt"], row["way"]): row["slope"] for row in rows}
+    assert slope["pairs", "both ends, 200 ± 80"] == pytest.approx(1, abs=0.03)
+    assert slope["pairs", "start alone"] == pytest.approx(0.5, abs=0.05)
+    assert min(row["pearson"] for row in rows) > 0.98
+
+
 # -- MAQC --------------------------------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Features, StartSites, Stretches
+from counterbias.errors import InputError
+from counterbias.records import PRESENT, REVERSE, TRAINABLE, AssumedLengths, EndSites, Features, StartSites, Stretches
 from counterbias.weights import (
     FragmentLengths,
     Scale,
+    assumed_lengths,
     best_slope,
     calibrate,
     effective_lengths,
@@ -229,6 +231,63 @@ def test_every_length_within_a_class_counts() -> None:
     classes = FragmentLengths(np.array([5, 10, 25]), np.full(3, 1 / 3), 1000, 10.0, np.array([[4, 6], [10, 11], [25, 26]]))
     found = [effective_lengths(FEATURES, CONTIG_OF, field, fragments=one) for one in (listed, classes)]
     assert found[0] == pytest.approx(found[1])
+
+
+def test_assumed_lengths_are_those_of_a_normal_distribution() -> None:
+    found = assumed_lengths(AssumedLengths(250, 50))
+    assert (found.fragments, found.assumed, found.mean, found.sd) == (0, True, 250, 50)
+    assert found.probability.sum() == pytest.approx(1)
+    first, last, probability = found.spans()
+    # By hand: 0.5 %, 50 % and 99.5 % of a normal distribution lie at -2.576, 0 and 2.576 standard deviations.
+    assert (first[0], last[7], first[8], last[-1]) == (121, 250, 250, 379)
+    middle, width = (first + last) / 2, last - first + 1
+    mean = float(probability @ middle)
+    assert mean == pytest.approx(250, abs=0.5)
+    assert float(np.sqrt(probability @ ((middle - mean) ** 2 + (width**2 - 1) / 12))) == pytest.approx(50, rel=0.02)
+    assert assumed_lengths(AssumedLengths(30, 30)).length.min() >= 20, "cut off below 20"
+
+
+def test_a_narrow_assumption_is_one_length() -> None:
+    found = assumed_lengths(AssumedLengths(200, 0.1))
+    assert (found.length.tolist(), found.probability.tolist()) == ([200], [1.0])
+    assert set(found.spans()[0].tolist()) == set(found.spans()[1].tolist()) == {200}
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd"), [(19.9, 5), (10_001, 5), (200, 0), (200, -1), (200, 201), (math.nan, 5), (200, math.nan), (200, math.inf)]
+)
+def test_lengths_that_cannot_be_assumed(mean: float, sd: float) -> None:
+    with pytest.raises(InputError, match="cannot be assumed") as found:
+        AssumedLengths(mean, sd)
+    assert "\n" not in str(found.value)
+
+
+def test_single_reads_by_hand() -> None:
+    """One gene of 21 bases, fragments of 20: they fit at two places; 100 places' worth of the ends' means stand beside them."""
+    gene, bias = make_features([(0, [(0, 21)])]), np.zeros((2, 21))
+    bias[0, 0], bias[1, 19] = np.log(3), np.log(5)
+    fragments = assumed_lengths(AssumedLengths(20, 0.1))
+
+    def either(places: Stretches, end: int) -> np.ndarray:
+        assert end == 0, "both ends of an unstranded library have the model of its reads"
+        positions = places.positions()
+        return bias[positions.strand, positions.position]
+
+    found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments)
+    assert found[0] == pytest.approx(21 * (100 * (23 / 21) * (25 / 21) + 3 * 5 + 1) / 102)
+    # Where the other end has no bias, the read is the left end in one half of the fragments and the right one in the other.
+    found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments, ends="first")
+    left, right = (100 * 23 / 21 + 3 + 1) / 102, (100 * 25 / 21 + 5 + 1) / 102
+    assert found[0] == pytest.approx(21 * (left + right) / 2)
+
+
+def test_features_shorter_than_any_assumed_fragment() -> None:
+    found = effective_lengths(FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths()))
+    for gene in (1, 2):  # 20 and 3 bases: nothing fits, and the means of both ends are all there is
+        left, right = np.exp(FIELD[0][:, places(gene)]).mean(axis=1)
+        assert found[gene] == pytest.approx(len(places(gene)) * left * right, rel=1e-12)
+    plain = effective_lengths(FEATURES, CONTIG_OF, lambda s, _: np.zeros(s.sizes.sum()), fragments=assumed_lengths(AssumedLengths()))
+    assert plain == pytest.approx([30, 20, 3], rel=1e-12)
 
 
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])

@@ -21,8 +21,8 @@ from counterbias.counts import bias_columns
 from counterbias.pipeline.bias import contig_index
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.run import BiasOptions, CountRun
-from counterbias.records import REVERSE, CountingOptions, Positions, StartSites, Stretches
-from counterbias.weights import effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.records import REVERSE, AssumedLengths, CountingOptions, Positions, StartSites, Stretches
+from counterbias.weights import assumed_lengths, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
 
 #: The columns that are judged: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
@@ -144,7 +144,8 @@ def count_with_windows(
 def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Counted:
     """Count and correct with a log bias that comes from elsewhere, by position.
 
-    The stages are those of a run; nothing is fitted, judged or calibrated.
+    The stages are those of a run; nothing is fitted, judged or calibrated. ``scores`` knows both ends, that of single reads which was
+    not sequenced as end 1 of stranded libraries.
     """
     began = time.perf_counter()
     annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
@@ -160,6 +161,7 @@ def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Co
         return found
 
     contig_of = contig_index(features, sites.contigs)
+    fragments = fragment_lengths(sites, features, contig_of) or assumed_lengths(AssumedLengths())
     by_end = [scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))]
     weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
     lengths = effective_lengths(
@@ -167,7 +169,7 @@ def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Co
         contig_of,
         of_stretches,
         stranded=sample.stranded,
-        fragments=fragment_lengths(sites, features, contig_of),
+        fragments=fragments,
         only=np.asarray(result.counts) > 0,
     )
     columns = bias_columns(features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths)

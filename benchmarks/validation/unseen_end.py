@@ -92,13 +92,13 @@ def compare(found: NDArray[np.float64], truth: NDArray[np.float64], seed: int) -
         return float(x @ y / (x @ x)) if x.any() else float("nan")
 
     rng, every = np.random.default_rng([seed, 5]), np.arange(len(truth))
-    drawn = [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)] if len(every) > 2 else [float("nan")]
+    drawn = [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)]
     left = found - truth
     return {
         "genes": len(truth),
         "pearson": float(np.corrcoef(found, truth)[0, 1]) if len(every) > 2 and found.std() > 0 else float("nan"),
         "slope": slope(every),
-        "slope_error": float(np.std(drawn)),
+        "slope_error": float(np.nanstd(drawn)),
         "rmse": float(left.std()),
         "spread": float(truth.std()),
     }
