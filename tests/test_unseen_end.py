@@ -13,6 +13,8 @@ import pytest
 
 from counterbias import ModelFile, Window, count_reads, load_model, save_models, simulation
 from counterbias.cli import main
+from counterbias.cli.arguments import bias_options
+from counterbias.cli.compare import build_compare_parser
 from counterbias.pipeline.run import BiasOptions
 from counterbias.records import AssumedLengths, CountingOptions
 
@@ -172,6 +174,13 @@ def test_python_interface(unstranded: Path) -> None:
     assert run.bias[0].report["lengths"]["fragment_mean"] == 250
     other = count(unstranded, "threads", "--bias-fragment-length", "250,50", "--bias-threads", 2)
     assert np.allclose(run.bias[0].columns["effective_length"], other.effective_length, rtol=1e-8)
+
+
+def test_compare_takes_the_option_too() -> None:
+    parse = build_compare_parser().parse_args
+    words = ["-o", "out", "--bias-genome", "g.fa", "a.bam", "g.gtf"]
+    assert bias_options(parse(words), "").fragment_length is None
+    assert bias_options(parse(["--bias-fragment-length", "250,50", *words]), "").fragment_length == AssumedLengths(250, 50)
 
 
 @pytest.mark.parametrize("given", ["5,2", "200,0", "nan,5", "200,inf", "20000,5", "100,200"])

@@ -280,7 +280,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fragments", type=int, default=200_000, help="simulated fragments [%(default)s]")
     parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of the simulated log bias, nats [%(default)s]")
     parser.add_argument("--fewest", type=float, default=50, help="fragments of a gene that is judged [%(default)s]")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.figures is not None:
+        parser.error("--figures: this script draws none")
+    return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
