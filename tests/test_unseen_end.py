@@ -21,13 +21,13 @@ from counterbias.records import AssumedLengths, CountingOptions
 WINDOW = Window(5, 9)
 
 
-def simulate(folder: Path, **how: Any) -> pd.DataFrame:
+def simulate(folder: Path, fragments: int = 50_000, **how: Any) -> pd.DataFrame:
     """Write a small library; give its truth. Both ends of its fragments have the same bias."""
     rng = np.random.default_rng(23)
     genome = simulation.simulate_genome(rng, {"chr1": 400_000, "chr2": 300_000})
     genes = simulation.simulate_annotation(rng, genome.lengths, 100, design=simulation.AnnotationDesign(overlapping=0.0))
     bias = simulation.simulate_priming_bias(rng, strength=1.2)
-    library = simulation.Library(50_000, **how)
+    library = simulation.Library(fragments, **how)
     reads = simulation.simulate_reads(rng, genome, genes, simulation.simulate_abundance(rng, genes), library, bias)
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
@@ -129,6 +129,14 @@ def test_pairs_show_their_own_lengths(pairs: Path, capfd: pytest.CaptureFixture[
     warned = [line for line in capfd.readouterr().err.splitlines() if "--bias-fragment-length is not used" in line]
     assert len(warned) == 1
     assert "pairs show fragments of 2" in warned[0]
+
+
+def test_a_handful_of_pairs_shows_no_lengths(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    simulate(tmp_path, fragments=80)
+    count(tmp_path, "few", "--bias-fragment-length", "250,50")
+    told = report(tmp_path, "few")["lengths"]
+    assert (told["assumed"], told["fragments"], told["fragment_mean"]) == (True, None, 250)
+    assert "--bias-fragment-length is not used" not in capfd.readouterr().err
 
 
 def test_a_stranded_library_takes_the_other_end_as_unbiased(stranded: Path) -> None:

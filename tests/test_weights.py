@@ -250,6 +250,7 @@ def test_assumed_lengths_are_those_of_a_normal_distribution() -> None:
 def test_a_narrow_assumption_is_one_length() -> None:
     found = assumed_lengths(AssumedLengths(200, 0.1))
     assert (found.length.tolist(), found.probability.tolist()) == ([200], [1.0])
+    assert assumed_lengths(AssumedLengths(200.5, 1e-300)).length.tolist() == [200, 201]
     assert set(found.spans()[0].tolist()) == set(found.spans()[1].tolist()) == {200}
 
 

@@ -88,19 +88,20 @@ def compare(found: NDArray[np.float64], truth: NDArray[np.float64], seed: int) -
     """Compare log2 factors up to a constant: correlation, slope on the truth with its error over genes, root mean square difference."""
 
     def slope(rows: NDArray[np.int64]) -> float:
-        x, y = truth[rows] - truth[rows].mean(), found[rows]
+        x, y = truth[rows] - truth[rows].sum() / max(len(rows), 1), found[rows]
         return float(x @ y / (x @ x)) if x.any() else float("nan")
 
     rng, every = np.random.default_rng([seed, 5]), np.arange(len(truth))
-    drawn = [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)]
+    drawn = [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)] if len(every) > 2 else []
+    known = [one for one in drawn if np.isfinite(one)]
     left = found - truth
     return {
         "genes": len(truth),
         "pearson": float(np.corrcoef(found, truth)[0, 1]) if len(every) > 2 and found.std() > 0 else float("nan"),
         "slope": slope(every),
-        "slope_error": float(np.nanstd(drawn)),
-        "rmse": float(left.std()),
-        "spread": float(truth.std()),
+        "slope_error": float(np.std(known)) if known else float("nan"),
+        "rmse": float(left.std()) if len(every) else float("nan"),
+        "spread": float(truth.std()) if len(every) else float("nan"),
     }
 
 

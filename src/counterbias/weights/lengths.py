@@ -102,7 +102,7 @@ def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
     are dropped, the rest stands for 16 equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
     """
     lengths = np.arange(SHORTEST, int(np.ceil(assumed.mean + 4 * assumed.sd)) + 1)
-    edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (assumed.sd * np.sqrt(2))
+    edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (max(assumed.sd, 1e-3) * np.sqrt(2))
     share = np.diff([erf(edge) for edge in edges.tolist()])
     upto = np.cumsum(share) / share.sum()
     # Length at each quantile: edges of the classes at even numbers, their middles at odd ones.
