@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from counterbias.blend import Blend
     from counterbias.errors import InputError
     from counterbias.hookspecs import hookimpl
-    from counterbias.model import Backend, BiasModel, Resources, parse_options, take_arrays
+    from counterbias.model import Backend, BiasModel, CrossFit, Resources, parse_options, take_arrays
     from counterbias.model_file import EndModel, ModelFile, Training, load_model, load_models, save_models
     from counterbias.pipeline.library import count_reads, fit_model, train_cohort
     from counterbias.plugins import load_plugins
-    from counterbias.records import FitReport, Tiles, TrainingSet, Window
+    from counterbias.records import FitReport, FoldedSample, Tiles, TrainingSet, Window
     from counterbias.weigher import Weigher
 
 __version__ = "0.1.0"
@@ -27,8 +27,10 @@ _HOMES = {
     "Backend": "counterbias.model",
     "BiasModel": "counterbias.model",
     "Blend": "counterbias.blend",
+    "CrossFit": "counterbias.model",
     "EndModel": "counterbias.model_file",
     "FitReport": "counterbias.records",
+    "FoldedSample": "counterbias.records",
     "InputError": "counterbias.errors",
     "ModelFile": "counterbias.model_file",
     "Resources": "counterbias.model",
@@ -53,8 +55,10 @@ __all__ = [
     "Backend",
     "BiasModel",
     "Blend",
+    "CrossFit",
     "EndModel",
     "FitReport",
+    "FoldedSample",
     "InputError",
     "ModelFile",
     "Resources",

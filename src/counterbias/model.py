@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.records import FitReport, TrainingSet, Window
+from counterbias.records import FitReport, FoldedSample, TrainingSet, Window
 
 #: Takes a stage of fitting, the steps done and the steps there are (0: not known). It may be called from any thread.
 Progress = Callable[[str, int, int], None]
@@ -54,6 +54,19 @@ class Resources:
             raise ValueError(f"device must be one of {', '.join(get_args(Device))}, not '{self.device}'")
 
 
+@dataclass(frozen=True)
+class CrossFit:
+    """What :meth:`BiasModel.cross_fit` gives besides the fitted model itself.
+
+    Args:
+        report: of the fit.
+        judges: for each fold a model that did not see it; None where nothing else was there to learn from.
+    """
+
+    report: FitReport
+    judges: tuple[BiasModel | None, ...]
+
+
 class BiasModel(ABC):
     """Model the bias of one end class (read 1, read 2 or both pooled) in one window.
 
@@ -66,8 +79,11 @@ class BiasModel(ABC):
     strand_symmetric: ClassVar[bool] = False
     #: Declared by models whose ``fit`` reads :attr:`TrainingSet.tiles`.
     needs_tiles: ClassVar[bool] = False
-    #: Declared by models whose ``fit`` compares read starts only with places near them: a second pass (``--bias-passes``) changes nothing.
+    #: Declared by models whose ``fit`` compares each read start only with its own background windows (:attr:`TrainingSet.origin`) and with
+    #: places of one tile. For all others the weights of the background are rid of the bias around it before they are fitted.
     compares_nearby: ClassVar[bool] = False
+    #: Folds by which :meth:`cross_fit` has the model judged, 2 to 5: so many times, by default, it is fitted besides.
+    judging_folds: ClassVar[int] = 5
     #: What :meth:`fit` may use; whoever fits a model may set it before. Models are free to ignore it.
     resources: Resources = Resources()
 
@@ -81,6 +97,24 @@ class BiasModel(ABC):
     @abstractmethod
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Learn from a sample. All randomness comes from ``rng``: same sample and seed, same model."""
+
+    def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
+        """Learn from a whole sample, and give for each of its folds a model that did not see it.
+
+        By default the model is fitted to all, and then one like it for every fold without that fold. A model that consists of several, each
+        of which may leave a fold out, can do it at less cost.
+        """
+        report = self.fit(sample.without(None), rng)
+        judges: list[BiasModel | None] = []
+        for fold in range(sample.folds):
+            training = sample.without(fold)
+            judge = None
+            if len(training.foreground) and len(training.background):
+                judge = type(self)(self.window, self.options)
+                judge.resources = self.resources
+                judge.fit(training, rng)
+            judges.append(judge)
+        return CrossFit(report, tuple(judges))
 
     @abstractmethod
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:

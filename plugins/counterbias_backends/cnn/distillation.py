@@ -82,7 +82,7 @@ def _fit(
 ) -> NDArray[np.float64]:
     """Fit a network to scores of windows by weighted least squares: its parameters, float64 (size,)."""
     weights = np.exp(EMPHASIS * np.clip(scores - scores.mean(), -MOST, MOST))
-    rows = Rows(sequence, checked_codes(sequence, shape), scores[:, None], weights, float(weights.mean()), squares=True)
+    rows = Rows(sequence, checked_codes(sequence, shape), scores[:, None], weights, float(weights.mean()), squares=True, chosen=np.arange(len(weights)))
     flat = aligned(initial_parameters(shape, rng))
     shape.split(flat)["readout_bias"][...] = scores.mean()
     gradient, first, second, decays = (aligned(np.zeros_like(flat)) for _ in range(4))

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
+from counterbias import BiasModel, CrossFit, FitReport, FoldedSample, InputError, TrainingSet, Window, take_arrays
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.gpu import require_gpu
 
 if TYPE_CHECKING:
     from counterbias_backends.cnn.scoring import Scorer
+    from counterbias_backends.cnn.training import Trained
 
 OBJECTIVES = ("both", "tiles", "windows")
+#: Starts of a sample so small that a fold may hold nearly all of them.
+FEW = 2_000
 SIZES = ("channels", "units", "distil_channels", "distil_units")
 
 
@@ -30,13 +33,14 @@ class Options:
     """Options of ``cnn``.
 
     Args:
-        members: networks whose scores are averaged.
+        members: networks whose scores are averaged; with a multiple of five, each leaves out one of the five folds by which the model is
+            judged, otherwise models for that are fitted besides.
         kmer: bases that the first layer sees at a time.
         channels: outputs of the first layer at each place.
         units: outputs of the second layer, a multiple of 16.
         objective: ``tiles`` (where in a stretch of the genome reads start), ``windows`` (read start or near by) or ``both``; without
             tiles in the sample always ``windows``.
-        cap: reads of one position that count, at most, in tiles.
+        cap: fragments of one position that count, at most, in tiles; 0 for no limit.
         decay: weight decay; below 0: 10,000 / read starts, between 0.1 and 5.
         learning_rate: of Adam at its highest.
         epochs: passes over the tiles (the windows, where there are none), within ``min_steps`` and ``max_steps``.
@@ -50,18 +54,18 @@ class Options:
             how the networks do there.
     """
 
-    members: int = 4
+    members: int = 5
     kmer: int = 3
     channels: int = 16
     units: int = 32
     objective: str = "both"
-    cap: float = 5.0
+    cap: float = 0.0
     decay: float = -1.0
     learning_rate: float = 6e-3
     epochs: int = 20
     min_steps: int = 900
     max_steps: int = 2000
-    batch_tiles: int = 32
+    batch_tiles: int = 16
     batch_windows: int = 512
     max_tiles: int = 50_000
     learn_validation: bool = True
@@ -82,9 +86,10 @@ class Options:
         for name in ("epochs", "min_steps", "max_steps", "batch_tiles", "batch_windows", "max_tiles", "distil_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be at least 1")
-        for name in ("cap", "learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be above 0")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"--bias-option learning_rate={self.learning_rate}: must be above 0")
+        if not 0 <= self.cap < float("inf"):
+            raise InputError(f"--bias-option cap={self.cap}: must not be below 0")
         if not self.decay < float("inf"):
             raise InputError(f"--bias-option decay={self.decay}: must be a number")
 
@@ -121,7 +126,33 @@ class ConvolutionalModel(BiasModel):
         from counterbias_backends.cnn.training import train
 
         began = time.perf_counter()
-        trained = train(sample, self._member, self.options, rng, self.resources)
+        return self._finish(train(sample, self._member, self.options, rng, self.resources), rng, began)
+
+    def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
+        """Train each network without one fold, which it then judges; together they have seen everything.
+
+        Where the networks cannot be shared out among the folds, or a network would be left without anything to learn from, the model is
+        fitted anew for each fold.
+        """
+        from counterbias_backends.cnn.training import train
+
+        parts = [sample.without(fold) for fold in range(sample.folds)] if len(sample.everything.foreground) < FEW else []
+        alone = any(not len(part.foreground) or not len(part.background) for part in parts)
+        if self.options.members % sample.folds or alone or not self.options.learn_validation:
+            return super().cross_fit(sample, rng)
+        began = time.perf_counter()
+        trained = train(sample.everything, self._member, self.options, rng, self.resources, sample)
+        judges = tuple(self._judge(trained.flat[fold :: sample.folds]) for fold in range(sample.folds))
+        return CrossFit(self._finish(trained, rng, began), judges)
+
+    def _judge(self, flat: NDArray[np.float64]) -> ConvolutionalModel:
+        """Give a model of some of the networks."""
+        judge = type(self)(self.window, replace(self.options, members=len(flat), distil=False))
+        judge._set(flat.astype(np.float32))
+        return judge
+
+    def _finish(self, trained: Trained, rng: np.random.Generator, began: float) -> FitReport:
+        """Fit the network that stands for all, and report."""
         flat, details = trained.flat, {**trained.details, "distilled": self._distils}
         if self._distils:
             from counterbias_backends.cnn.distillation import distil

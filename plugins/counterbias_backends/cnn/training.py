@@ -10,13 +10,13 @@ import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import InputError, Resources, Tiles, TrainingSet
+from counterbias import FoldedSample, InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, fill_tables
 from counterbias_backends.cnn.parameters import Shape, word_codes
@@ -33,6 +33,8 @@ STAGES = 20
 WARM_UP = 0.05
 #: Bounds of the weight decay that ``decay`` divided by the number of starts gives.
 LEAST_DECAY, MOST_DECAY = 0.1, 5.0
+#: A tile with μ fragments per place weighs 1 / (1 + DISPERSION · μ).
+DISPERSION = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Rows:
         squares: whether ``counts`` are scores of windows, to be learnt by least squares.
         stride: words from one window of a row to the next.
         sets: whether a row's windows are a read start and its background, instead of consecutive positions.
+        members: int64 (n, windows), where windows do not overlap: which ones of the sample they are, the read starts coming first.
+        chosen: int64, the rows that are learnt from.
     """
 
     sequence: NDArray[np.uint8]
@@ -58,9 +62,19 @@ class Rows:
     squares: bool = False
     stride: int = 1
     sets: bool = False
+    members: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 1), np.int64))
+    chosen: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def within(self, mask: NDArray[np.bool_]) -> Rows:
+        """Give the same rows, of which some are learnt from."""
+        chosen = np.flatnonzero(mask)
+        weights = self.weights[chosen]
+        # Single windows weigh 1 on average.
+        mass = weights * self.counts[chosen].sum(axis=1) if self.counts.shape[1] > 1 else weights
+        return replace(self, chosen=chosen, mass=float(mass.mean()) if len(chosen) else 1.0)
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,10 @@ class Data:
 
     windows: Rows
     tiles: Rows | None
+
+    def within(self, windows: NDArray[np.bool_], tiles: NDArray[np.bool_]) -> Data:
+        """Give the same data, of which some rows are learnt from; without any of them there are no tiles."""
+        return Data(self.windows.within(windows), None if self.tiles is None or not tiles.any() else self.tiles.within(tiles))
 
 
 @dataclass(frozen=True)
@@ -128,8 +146,14 @@ class CompiledGradient:
         add_scores(codes, shape.places, shape.units, self._tables, flat, shape.head, out)
 
 
-def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator, resources: Resources) -> Trained:
-    """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there."""
+def train(
+    sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator, resources: Resources, folded: FoldedSample | None = None
+) -> Trained:
+    """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there.
+
+    With ``folded``, which holds ``sample`` dealt to folds, each network leaves a fold out: the first one the first fold, and so on, over and
+    over.
+    """
     for kind, number in (("read starts", len(sample.foreground)), ("background windows", len(sample.background))):
         if not number:
             raise InputError(f"no {kind} to train a network with", remedy="use more reads")
@@ -137,25 +161,29 @@ def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Ge
     judge = sample.validation
     if judge is not None and options.learn_validation and len(judge.foreground) and len(judge.background):
         everything, judge = _joined(sample, judge), None
-    tiles = None if options.objective == "windows" else _chosen_tiles(everything.tiles, options, rng)
-    data = Data(_windows(everything, shape), None if tiles is None else _tile_rows(tiles, shape, options.cap))
+    tiles, kept = (None, np.zeros(0, np.int64)) if options.objective == "windows" else _chosen_tiles(everything.tiles, options, rng)
+    data = Data(window_rows(everything, shape), None if tiles is None else tile_rows(tiles, shape, options.cap))
     check = None
     if judge is not None and len(judge.foreground) and len(judge.background):
         given = judge.tiles if tiles is not None else None
-        check = Data(_windows(judge, shape), None if given is None or not len(given.counts) else _tile_rows(given, shape, options.cap))
-    steps = _steps(data, options)
+        check = Data(window_rows(judge, shape), None if given is None or not len(given.counts) else tile_rows(given, shape, options.cap))
+    every = [data] if folded is None else [data.within(*_unseen(folded, fold, data.windows, kept)) for fold in range(folded.folds)]
+    if any(not len(part.windows.chosen) for part in every):
+        raise ValueError("a fold holds every window")
+    steps = _steps(every[0], options)
     decay = options.decay if options.decay >= 0 else min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY)
     seeds = rng.integers(0, 2**62, size=options.members)
     stop = threading.Event()
     maker, device = _gradient_maker(shape, resources.device)
     told = Steps(resources, "training cnn", steps * options.members)
 
-    def job(seed: int) -> tuple[NDArray[np.float64], dict[str, list[float]]]:
-        return train_network(maker(), shape, data, check, options, steps, decay, seed, stop, told.advance)
+    def job(member: int) -> tuple[NDArray[np.float64], dict[str, list[float]]]:
+        part = every[member % len(every)]
+        return train_network(maker(), shape, part, check, options, steps, decay, int(seeds[member]), stop, told.advance)
 
     with ThreadPoolExecutor(min(resources.threads, options.members)) as pool:
         try:
-            futures = [pool.submit(job, int(seed)) for seed in seeds]
+            futures = [pool.submit(job, member) for member in range(options.members)]
             found = [future.result() for future in futures]
         except BaseException:
             stop.set()
@@ -173,9 +201,18 @@ def train(sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Ge
         "background": len(everything.background),
         "tiles": 0 if data.tiles is None else len(data.tiles),
         "tile_reads": 0.0 if data.tiles is None else float(data.tiles.counts.sum()),
-        "validation_learnt": everything is not sample,
+        "validation_learnt": everything is not sample or folded is not None,
     }
     return Trained(np.stack([one[0] for one in found]), everything, curves, details)
+
+
+def _unseen(
+    folded: FoldedSample, fold: int, windows: Rows, kept: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which rows of windows and of the tiles that were ``kept`` a network may learn from that is not to see a fold."""
+    front, back, tiles = folded.learnable(fold)
+    alone = np.concatenate([front, back])
+    return alone[windows.members].all(axis=1), tiles[kept] if len(tiles) else np.zeros(len(kept), bool)
 
 
 def train_network(
@@ -223,13 +260,13 @@ class Draw:
     """Rows in random order, a batch at a time, over and over."""
 
     def __init__(self, rows: Rows, size: int, rng: np.random.Generator) -> None:
-        self.rows, self._size, self._rng = rows, min(size, len(rows)), rng
+        self.rows, self._size, self._rng = rows, min(size, len(rows.chosen)), rng
         self._order, self._at = np.zeros(0, np.int64), 0
 
     def next(self) -> tuple[Rows, NDArray[np.int64], int, int, float]:
         """Give the next batch, for :class:`Gradient`."""
         if self._at + self._size > len(self._order):
-            self._order, self._at = self._rng.permutation(len(self.rows)), 0
+            self._order, self._at = self._rng.permutation(self.rows.chosen), 0
         self._at += self._size
         return self.rows, self._order, self._at - self._size, self._at, 1 / (self._size * self.rows.mass)
 
@@ -263,7 +300,7 @@ def _batches(data: Data, options: Options) -> list[tuple[Rows, int]]:
 
 def _steps(data: Data, options: Options) -> int:
     rows, size = _batches(data, options)[0]
-    return min(max(options.epochs * math.ceil(len(rows) / size), options.min_steps), options.max_steps)
+    return min(max(options.epochs * math.ceil(len(rows.chosen) / size), options.min_steps), options.max_steps)
 
 
 def _shown(rows: Rows, loss: float) -> tuple[str, float]:
@@ -281,7 +318,7 @@ def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[
     return [_shown(rows, loss) for rows, loss in zip(given, losses, strict=True)]
 
 
-def _windows(sample: TrainingSet, shape: Shape) -> Rows:
+def window_rows(sample: TrainingSet, shape: Shape) -> Rows:
     """Give sets where it is known which windows belong together, else single windows; the two sides weigh the same in all."""
     sets = None if sample.origin is None else _sets(sample, sample.origin, shape)
     if sets is not None:
@@ -292,7 +329,8 @@ def _windows(sample: TrainingSet, shape: Shape) -> Rows:
     ) * (len(sequence) / 2)  # fmt: skip
     counts = np.zeros((len(sequence), 1))
     counts[: len(sample.foreground)] = 1
-    return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0)
+    every = np.arange(len(sequence))
+    return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0, members=every[:, None], chosen=every)
 
 
 def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
@@ -318,13 +356,25 @@ def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows 
     counts = np.zeros((len(starts), 1 + size))
     counts[:, 0] = 1
     weights = sample.foreground_weight[starts]
-    return Rows(windows.reshape(len(starts), -1), codes, counts, weights, float(weights.mean()), stride=shape.places, sets=True)
+    return Rows(
+        windows.reshape(len(starts), -1),
+        codes,
+        counts,
+        weights,
+        float(weights.mean()),
+        stride=shape.places,
+        sets=True,
+        members=np.concatenate([starts[:, None], len(sample.foreground) + rivals], axis=1),
+        chosen=np.arange(len(starts)),
+    )
 
 
-def _tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
-    """Give tiles as rows, with capped counts."""
-    counts = np.minimum(tiles.counts, cap, dtype=np.float64)
-    return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, np.ones(len(counts)), float(counts.sum() / len(counts)))
+def tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
+    """Give tiles as rows. A tile weighs the less the more fragments begin in it, as a neighbourhood does in the core's sampling."""
+    counts = tiles.counts.astype(np.float64) if not cap else np.minimum(tiles.counts, cap, dtype=np.float64)
+    weights = 1.0 / (1.0 + DISPERSION * counts.mean(axis=1))
+    mass = float((weights * counts.sum(axis=1)).mean())
+    return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, weights, mass, chosen=np.arange(len(counts)))
 
 
 def checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:
@@ -335,14 +385,14 @@ def checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint1
     return word_codes(sequence, shape.kmer)
 
 
-def _chosen_tiles(tiles: Tiles | None, options: Options, rng: np.random.Generator) -> Tiles | None:
-    """Leave out tiles without reads, and draw ``max_tiles`` of more; None where none are left or they have one position."""
+def _chosen_tiles(tiles: Tiles | None, options: Options, rng: np.random.Generator) -> tuple[Tiles | None, NDArray[np.int64]]:
+    """Leave out tiles without reads, and draw ``max_tiles`` of more; None where none are left or they have one position. And their rows."""
     if tiles is None or tiles.counts.ndim != 2 or tiles.counts.shape[1] < 2:
-        return None
+        return None, np.zeros(0, np.int64)
     rows = np.flatnonzero(tiles.counts.sum(axis=1) > 0)
     if len(rows) > options.max_tiles:
         rows = np.sort(rng.choice(rows, options.max_tiles, replace=False))
-    return Tiles(tiles.sequence[rows], tiles.counts[rows]) if len(rows) else None
+    return (Tiles(tiles.sequence[rows], tiles.counts[rows]) if len(rows) else None), rows
 
 
 def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:

@@ -379,15 +379,6 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
     )
     group.add_argument(
-        "--bias-passes",
-        metavar="N",
-        type=int,
-        choices=range(1, 6),
-        default=1,
-        help="fit the model N times, 1 to 5; from the second time on against background rid of the bias around it, which takes more of "
-        "the bias out of corrected counts (default: 1)",
-    )
-    group.add_argument(
         "--bias-cap",
         metavar="X",
         type=_cap,
@@ -475,7 +466,7 @@ def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | 
     from counterbias.pipeline.run import BiasOptions
     from counterbias.records import AssumedLengths
 
-    names = ("prior", "genome", "sampling", "cap", "passes", "ends", "context", "seed", "threads", "device")
+    names = ("prior", "genome", "sampling", "cap", "ends", "context", "seed", "threads", "device")
     given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
     if getattr(arguments, "bias_fragment_length", None) is not None:
         given["fragment_length"] = AssumedLengths(*arguments.bias_fragment_length)

@@ -38,7 +38,7 @@ TABLE, DOCUMENT, GENES, BETWEEN, FIGURES, CACHE = (
     "comparison.tsv", "comparison.json", "per_gene.tsv", "between_models.tsv", "figures", "cache",
 )  # fmt: skip
 #: Options of ``count`` that make no sense here: models and windows are given with --models and --windows.
-_NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias-option", "--bias-counts", "--bias-passes", "--bias-prior"})
+_NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias-option", "--bias-counts", "--bias-prior"})
 _WINDOW = re.compile(r"\d+,\d+")
 
 

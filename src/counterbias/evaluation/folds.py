@@ -7,7 +7,7 @@ blocks are taken, down to 1 kb.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,14 @@ class Folds:
         keys: int64 (blocks,), ascending: contig and block number of every block with reads.
         fold: int8 (blocks,).
         count: number of folds.
+        half: int8 (blocks,), 0 or 1: which half of its fold a block belongs to; both have about equally many starts.
     """
 
     block: int
     keys: NDArray[np.int64]
     fold: NDArray[np.int8]
     count: int = FOLDS
+    half: NDArray[np.int8] | None = None
 
     def of(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
         """Give the fold of each position, int8 (n,); -1 for blocks without reads."""
@@ -54,6 +56,21 @@ class Folds:
         wanted = _block_keys(contig, position, self.block)
         row = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[row] == wanted, self.fold[row], -1).astype(np.int8)
+
+    def pieces(self, positions: Positions, *, margin: int) -> NDArray[np.int8]:
+        """Give the part that each position belongs to, and that of another block within ``margin`` bases or the same again; int8 (n, 2).
+
+        A part is 2 · fold + half, see :class:`~counterbias.records.FoldedSample`; -1 in blocks without starts.
+        """
+        own = self._piece(positions.contig, positions.position)
+        left = self._piece(positions.contig, np.maximum(positions.position - margin, 0))
+        right = self._piece(positions.contig, positions.position + margin)
+        near = np.where((left != own) & (left >= 0), left, np.where(right >= 0, right, own))
+        return np.stack((own, near), axis=1).astype(np.int8)
+
+    def _piece(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
+        half = np.zeros(len(self.keys), np.int8) if self.half is None else self.half
+        return replace(self, fold=(2 * self.fold + half).astype(np.int8)).of(contig, position)
 
     def parts(self, positions: Positions, *, margin: int, held_out: int = HELD_OUT_FOLD) -> NDArray[np.int8]:
         """Tell training, validation, held-out and unused positions apart, int8 (n,).
@@ -123,13 +140,13 @@ class StartTally:
         """Deal the blocks as :func:`make_folds` does."""
         size = self.size
         keys, counts = _enlarged(self._keys, self._counts, size)
-        load = np.zeros(folds, np.int64)
-        fold = np.zeros(len(keys), np.int8)
+        load = np.zeros((folds, 2), np.int64)
+        fold, half = np.zeros(len(keys), np.int8), np.zeros(len(keys), np.int8)
         for row in np.argsort(-counts, kind="stable"):
-            chosen = int(np.argmin(load))
-            fold[row] = chosen
-            load[chosen] += counts[row]
-        return Folds(size, keys, fold, folds)
+            chosen = int(np.argmin(load.sum(axis=1)))
+            fold[row], half[row] = chosen, np.argmin(load[chosen])
+            load[chosen, half[row]] += counts[row]
+        return Folds(size, keys, fold, folds, half)
 
 
 def _enlarged(keys: NDArray[np.int64], counts: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """A sample's own model and one of other samples → the blend that tells held-out starts best.
 
-Both shares are found on the held-out windows, and so are slope and gate. So that the gain by which a blend is judged is not that of its own
+Both shares are found on windows that the sample's own model did not see, and so are slope and gate. So that the gain by which a blend is judged is not that of its own
 making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other way round. A prior that was
 fitted to reads of the same genome may have learnt from these very places; the docs say so.
 """
@@ -8,6 +8,7 @@ fitted to reads of the same genome may have learnt from these very places; the d
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
@@ -36,15 +37,19 @@ def prior_end(prior: ModelFile, number: int) -> EndModel:
     return max((prior.end(number), *prior.ends), key=lambda end: end.slope > 0)
 
 
-def blend(own: BiasModel, prior: EndModel, windows: Windows, *, threads: int = 1) -> tuple[Blend, Calibration, dict[str, float]]:
-    """Blend, judge and calibrate by held-out windows.
+def blend(
+    own: BiasModel, scores: tuple[NDArray[np.float64], NDArray[np.float64]], prior: EndModel, windows: Windows, *, threads: int = 1
+) -> tuple[Blend, Calibration, dict[str, float]]:
+    """Blend, judge and calibrate.
 
-    Gives the blend, its calibration, and for the report both shares and the gain of each model alone, bits per start. The prior's own
-    slope is not looked at: its share does the same for this sample.
+    ``scores`` are those of starts and background by models like the sample's own that did not see them. Gives the blend, its calibration, and
+    for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does the
+    same for this sample.
     """
-    parts = (windows.foreground, windows.background)
-    alone = [[score(model, part, threads=threads) for part in parts] for model in (own, prior.model)]
-    foreground, background = (np.stack([scores[part] for scores in alone], axis=1) for part in range(2))
+    prior_scores = [score(prior.model, part, threads=threads) for part in (windows.foreground, windows.background)]
+    # Where no model of the sample's own can judge, it says nothing.
+    own_scores = [np.nan_to_num(part, nan=0.0) for part in scores]
+    foreground, background = (np.stack(pair, axis=1) for pair in zip(own_scores, prior_scores, strict=True))
     odd = gain_blocks(windows.starts) % 2 == 1
     crossed = foreground[:, 0].copy(), background[:, 0].copy()
     for judged in (odd, ~odd):
@@ -53,11 +58,11 @@ def blend(own: BiasModel, prior: EndModel, windows: Windows, *, threads: int = 1
         shares = best_shares(foreground[rows], background[places], windows.foreground_weight[rows], row_of[windows.origin[places]])
         for target, source, chosen in zip(crossed, (foreground, background), (judged, judged[windows.origin]), strict=True):
             target[chosen] = source[chosen] @ shares
-    calibration = judge_scores(*crossed, windows)
+    calibration = judge_scores(*crossed, windows, own=True)
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
     own_share, prior_share = shares.tolist()
     told = {"own_share": own_share, "prior_share": prior_share}
-    for name, scores in zip(("own", "prior"), alone, strict=True):
-        told[f"{name}_gain"] = judge_scores(scores[0], scores[1], windows).gain
+    for name, alone in (("own", scores), ("prior", prior_scores)):
+        told[f"{name}_gain"] = judge_scores(alone[0], alone[1], windows).gain
     model = Blend(own, prior.model, own_share, prior_share)
     return model, recentred(calibration, background @ shares, windows.background_weight), told

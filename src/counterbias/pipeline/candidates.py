@@ -124,6 +124,7 @@ def guarded(kind: Kind, *, number: int = 0) -> Kind:
 
     names: dict[str, Any] = {"log_bias": log_bias, "along": along, "fit": fit}
     if fitted is not None:
+        names["cross_fit"] = BiasModel.cross_fit
         # A blend is made of two models, not of a window and options.
         names |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     names |= {"__module__": own.__module__, "__qualname__": own.__qualname__}

@@ -11,7 +11,8 @@ from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import StartTally
 from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.fitting import Context, Drawn, draw_end, end_classes
+from counterbias.pipeline.drawing import Drawn, draw_end
+from counterbias.pipeline.fitting import Context, end_classes
 from counterbias.pipeline.run import Job, Say, processed
 from counterbias.pipeline.stash import Stash
 from counterbias.records import TRAINABLE, Positions, StartSites
@@ -92,7 +93,7 @@ class Intake:
         member = Member(sample, number)
         tallied: list[tuple[str, Positions]] = []
         for reads in classes:
-            starts = sampling.unique_starts(context.sites, end=reads.end)
+            starts = sampling.find_starts(context.sites, end=reads.end)
             drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]]))
             if not drawn.foreground[1].any() or not drawn.background[1].any():
                 self.skip(sample, f"{NOTHING}: none is unclipped and uniquely aligned with its window in the genome")
@@ -100,11 +101,11 @@ class Intake:
             self.stash.put(number, reads.label, _renumbered(drawn, lookup))
             member.starts[reads.label] = len(starts)
             member.reads[reads.label] = sum(int(((context.sites.ends[i].bits & TRAINABLE) != 0).sum()) for i in reads.numbers)
-            tallied.append((reads.label, replace(starts, contig=lookup[starts.contig])))
+            tallied.append((reads.label, replace(starts.positions, contig=lookup[starts.positions.contig])))
         self._check_labels(tuple(member.starts), sample, path)
         self.numbers = {reads.label: reads.numbers[0] for reads in classes}
-        for label, starts in tallied:
-            self.tallies.setdefault(label, StartTally()).add(starts)
+        for label, places in tallied:
+            self.tallies.setdefault(label, StartTally()).add(places)
         self.members.append(member)
         return member
 

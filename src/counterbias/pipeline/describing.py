@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.blend import Blend
 from counterbias.evaluation import composition, folds, measures, units
-from counterbias.pipeline.judging import held_out_set
 from counterbias.records import Positions, Stretches, Window
-from counterbias.sampling import Assembled
+from counterbias.sampling import Folded, Starts
 from counterbias.scoring import score
 
 if TYPE_CHECKING:
@@ -26,53 +25,54 @@ if TYPE_CHECKING:
 #: The wide window in which a signature is looked for, and the starts that are looked at.
 WIDE, WIDE_STARTS = Window(40, 40), 20_000
 #: What of a calibration stands in the QC file.
-CALIBRATION = ("applied", "reason", "slope", "constant", "gain", "gain_error")
+CALIBRATION = ("applied", "reason", "slope", "length_slope", "constant", "gain", "gain_error")
+#: Positions of exon bins that are measured, about.
+MOST_POSITIONS = 2_000_000
 
 
-def _inverse(context: Context, end: FittedEnd, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Give 1/b of windows, capped as reads are."""
-    inverse = np.exp(-end.calibration(score(end.model, contexts, threads=context.threads)))
+def _inverse(context: Context, end: FittedEnd, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give 1/b by scores, capped as reads are; 1 where there is none."""
+    inverse = np.exp(-end.calibration(np.nan_to_num(scores, nan=0.0)))
     return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) and context.cap is not None else inverse
 
 
-def describe_end(
-    context: Context, end: FittedEnd, assembled: Assembled, starts: Positions, dealt: folds.Folds, held_out_bins: units.Units
-) -> dict[str, Any]:
-    """Make the end's entry in ``ends`` of the QC file; ``held_out_bins`` are its :func:`held_out_units`."""
-    training, held_out, window = assembled.training, assembled.held_out, context.kind.window
-    inverse = _inverse(context, end, held_out.foreground)
-    parts = (held_out.foreground, held_out.foreground_weight, inverse, held_out.background, held_out.background_weight)
-    learnt = (
-        training.foreground,
-        training.foreground_weight,
-        _inverse(context, end, training.foreground),
-        training.background,
-        training.background_weight,
-    )
-    validation = training.validation
-    own = end.model.own if isinstance(end.model, Blend) else end.model  # plug-ins know the models that they brought
+def describe_end(context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds, bins: units.Units) -> dict[str, Any]:
+    """Make the end's entry in ``ends`` of the QC file; ``bins`` are its :func:`judged_units`."""
+    windows, window = folded.windows, context.kind.window
+    sides = (windows.background, windows.background_weight)
+    unseen = (windows.foreground, windows.foreground_weight, _inverse(context, end, end.scores[0]), *sides)
+    again = score(end.model, windows.foreground, threads=context.threads)
+    learnt = (windows.foreground, windows.foreground_weight, _inverse(context, end, again), *sides)
+    check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
     report = {
         "end": end.reads.label,
         "block": dealt.block,
         "blocks": len(dealt.keys),
-        "unique_starts": len(starts),
-        "training_starts": len(training.foreground),
-        "validation_starts": 0 if validation is None else len(validation.foreground),
-        "held_out_starts": len(held_out.foreground),
-        "skipped": assembled.skipped,
+        "unique_starts": end.starts,
+        "training_starts": len(windows) - check,
+        "validation_starts": check,
+        "held_out_starts": end.calibration.starts,
+        "skipped": folded.skipped,
         "offsets": list(range(-window.upstream, window.downstream + 1)),
-        "composition": composition.composition_report(*parts),
+        "composition": composition.composition_report(*unseen),
         "divergence": {
-            "held_out": composition.divergence_report(*parts),
+            "held_out": composition.divergence_report(*unseen),
             "training": composition.divergence_report(*learnt),
         },
         "calibration": {name: getattr(end.calibration, name) for name in CALIBRATION},
-        "training": _training(context, end),
-        "metrics": context.manager.qc_metrics(own, held_out_set(assembled)),
+        "training": _training(end),
+        "metrics": _metrics(context, end),
     }
     if end.signature is not None:
         report["signature"] = _signature_report(end.signature)
-    return {**report, **_measure(context, end, held_out_bins)}
+    return {**report, **_measure(context, end, dealt, bins)}
+
+
+def _metrics(context: Context, end: FittedEnd) -> dict[str, float]:
+    """Ask plug-ins for their metrics: of a model that did not see the first fold, on that fold."""
+    sample, judge = end.fitted.sample, end.fitted.judges[0]
+    own = end.model.own if judge is None and isinstance(end.model, Blend) else judge or end.model  # plug-ins know what they brought
+    return context.manager.qc_metrics(own, sample.of_fold(0))
 
 
 def _signature_report(signature: composition.Signature) -> dict[str, Any]:
@@ -91,17 +91,16 @@ def _signature_report(signature: composition.Signature) -> dict[str, Any]:
     }
 
 
-def _training(context: Context, end: FittedEnd) -> dict[str, Any]:
+def _training(end: FittedEnd) -> dict[str, Any]:
     """Tell what the backend told of its training; nothing for a model that was loaded."""
-    told = end.training
+    told = end.fitted.report
     if told is None:
         return {}
-    more = end.blended | ({} if context.passes == 1 else {"passes": end.passes})
     return {
         "parameters": told.parameters,
         "curves": _plain(told.curves),
         "perplexity": _plain(told.perplexity),
-        "details": _plain(told.details) | more,
+        "details": _plain(told.details) | end.blended,
     }
 
 
@@ -109,16 +108,32 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def held_out_units(context: Context, starts: Positions, dealt: folds.Folds) -> units.Units:
-    """Give the units of the held-out fold."""
+def judged_units(context: Context, starts: Positions, dealt: folds.Folds) -> units.Units:
+    """Give the exon bins by which an end class is measured: all of them, or every so-manieth where they hold many positions."""
     every = units.make_units(starts, context.features, context.contig_of, block=dealt.block)
-    return every.take(dealt.of(every.contig, every.start) == folds.HELD_OUT_FOLD)
+    step = -(-int(every.offsets[-1]) // MOST_POSITIONS)
+    return every if step <= 1 else every.take(np.arange(0, len(every), step))
 
 
-def _measure(context: Context, end: FittedEnd, chosen: units.Units) -> dict[str, Any]:
-    """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
-    stretches = Stretches(chosen.contig, chosen.start, chosen.end, chosen.strand)
-    log_bias = context.score_stretches(end.model, stretches, threads=context.threads)
+def score_units(context: Context, end: FittedEnd, dealt: folds.Folds, bins: units.Units) -> NDArray[np.float64]:
+    """Score all positions of exon bins, each by a model that did not see its block, float64 (positions,), nats; NaN where there is none."""
+    log_bias = np.full(len(bins.reads), np.nan)
+    where = Positions(bins.contig, bins.start, bins.strand, np.ones(len(bins)))
+    fold_of = end.fitted.sample.fold_of(dealt.pieces(where, margin=0))
+    for fold, judge in enumerate(end.fitted.judges):
+        rows = np.flatnonzero(fold_of == fold)
+        if judge is not None and len(rows):
+            part = bins.take(rows)
+            stretches = Stretches(part.contig, part.start, part.end, part.strand)
+            chosen = np.zeros(len(bins), bool)
+            chosen[rows] = True
+            log_bias[np.repeat(chosen, np.diff(bins.offsets))] = context.score_stretches(judge, stretches, threads=context.threads)
+    return log_bias
+
+
+def _measure(context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units.Units) -> dict[str, Any]:
+    """Measure gain, deviance, AUC on exon bins, with the log bias as models give it that did not see them."""
+    log_bias = score_units(context, end, dealt, chosen)
     relative = measures.relative_bias(log_bias, chosen)
     auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
     gains = measures.gains(log_bias, chosen, relative=relative)
@@ -131,10 +146,10 @@ def _measure(context: Context, end: FittedEnd, chosen: units.Units) -> dict[str,
     }
 
 
-def find_signature(context: Context, reads: EndClass, starts: Positions) -> composition.Signature | None:
+def find_signature(context: Context, reads: EndClass, starts: Starts) -> composition.Signature | None:
     """Look for the bias signature in a window wider than the model's; ``starts`` are the end class's distinct starts."""
     rng = np.random.default_rng([context.seed, 3, reads.numbers[0]])
-    drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS, distinct=starts)
+    drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS, starts=starts)
     foreground, valid = context.extract(drawn.foreground, WIDE)
     background, background_valid = context.extract(drawn.background, WIDE)
     if not valid.any() or not background_valid.any():

@@ -20,8 +20,10 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
 from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel, Resources
+from counterbias.pipeline.cross_fitting import cross_fit
+from counterbias.pipeline.drawing import Drawn
 from counterbias.pipeline.fitting import Kind
-from counterbias.pipeline.judging import judge
+from counterbias.pipeline.judging import judge_scores
 from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Window
 from counterbias.scoring import score, score_positions
 from counterbias.weights import Calibration
@@ -92,9 +94,8 @@ class Evaluated:
         accuracy: measures on the held-out units.
         model: the fitted model.
         report: what the backend told.
-        calibration: what a count would make of the model, judged on the held-out fold's windows.
-        calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used. Slope and gate were found on windows of
-            the same fold.
+        calibration: what a count of these reads would make of the model; like the model, it has not seen the fold.
+        calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used.
         training, validation: number of distinct starts there.
         spread: standard deviation of log2 b over the positions of the held-out units.
         windows_per_second: scored by one thread.
@@ -141,33 +142,32 @@ def fold_sample(
 def evaluate_backend(
     kind: Kind, sample: FoldSample, trial: Trial, *, threads: int = 1, resources: Resources | None = None
 ) -> Evaluated:
-    """Fit a backend without one fold and measure it there.
+    """Fit and calibrate a backend without one fold, as a count does, and measure it there.
 
     ``threads`` are for scoring, and for fitting where ``resources`` do not say otherwise. Raises InputError where there is nothing to
     learn from or to measure by.
     """
-    assembled = assemble_trial(kind, sample, trial)
-    training = assembled.training
     held_out = sample.held_out(trial.fold)
     positions = held_out.positions()
     contexts, valid = sample.cut(positions, kind.window)
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
-    model = kind.model(kind.window, kind.options)
-    model.resources = resources or Resources(threads)
-    report = model.fit(training, np.random.default_rng([trial.seed, 2]))
+    folded = fold_trial(kind, sample, trial)
+    fitted = cross_fit(kind, folded, 0, np.random.default_rng([trial.seed, 2]), resources or Resources(threads))
+    model = fitted.model
     log_bias = np.full(len(positions), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
-    calibration = judge(model, assembled.held_out, threads=threads)
+    calibration = judge_scores(*fitted.score(folded.windows, threads=threads), folded.windows, own=True)
+    check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
     return Evaluated(
         trial=trial,
         accuracy=measure_accuracy(log_bias, held_out, contexts, valid),
         model=model,
-        report=report,
+        report=fitted.report or FitReport(0.0, 0),
         calibration=calibration,
         calibrated_cap5=measures.gain(calibration(log_bias), held_out).value,
-        training=len(training.foreground),
-        validation=0 if training.validation is None else len(training.validation.foreground),
+        training=len(folded.windows) - check,
+        validation=check,
         spread=float(np.nanstd(log_bias) / np.log(2)),
         windows_per_second=_speed(model, contexts[valid]),
     )
@@ -182,27 +182,39 @@ def evaluate_scores(
     return measure_accuracy(score_of(positions), held_out, *sample.cut(positions, window))
 
 
-def assemble_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Assembled:
-    """Draw the windows of a trial; raises InputError where none are left to learn from."""
+def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
+    """Draw the windows of a trial, none of the fold that is held out; raises InputError where none are left to learn from."""
     window = kind.window
     rng = np.random.default_rng([trial.seed, 1])
-    dealt = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
-    sites = sample.sites if trial.starts is None else _thinned(sample, dealt, trial)
-    drawn = sampling.draw(sites, rng, scheme=trial.sampling, end=sample.end)
-    starts = sampling.unique_starts(sites, end=sample.end)
+    apart = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
+    sites = sample.sites if trial.starts is None else _thinned(sample, apart, trial)
+    starts = sampling.find_starts(sites, end=sample.end)
+    drawn = sampling.draw(sites, rng, scheme=trial.sampling, end=sample.end, starts=starts)
     if trial.null:
         drawn = replace(drawn, foreground=_moved(drawn.foreground, rng))
-        starts = _moved(starts, rng)
-    parts = [dealt.parts(positions, margin=window.width) for positions in (drawn.foreground, drawn.background)]
-    tiles = tile_parts = None
+        starts = replace(starts, positions=_moved(starts.positions, rng))
+    tiles = places = None
     if kind.model.needs_tiles:
-        places, tiles = sampling.draw_tiles(starts, sample.features, sample.contig_of, window, rng, sample.cut)
-        tile_parts = dealt.parts(places, margin=window.width + tiles.length - 1)
-    cut = [sample.cut(positions, window) for positions in (drawn.foreground, drawn.background)]
-    assembled = sampling.assemble(window, drawn, cut[0], cut[1], (parts[0], parts[1]), tiles=tiles, tile_parts=tile_parts)
-    if not len(assembled.training.foreground) or not len(assembled.training.background):
+        places, tiles = sampling.draw_tiles(starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut)
+        outside = _outside(apart, places, window.width + tiles.length - 1)
+        places, tiles = places.take(outside), tiles.take(outside)
+    cut = []
+    for positions in (drawn.foreground, drawn.background):
+        contexts, valid = sample.cut(positions, window)
+        cut.append((contexts, valid & _outside(apart, positions, window.width)))
+    if trial.sampling == "local" and not kind.model.compares_nearby:
+        drawn = sampling.level_background(drawn, cut[0], cut[1], window, sample.cut)
+    learnt = starts.positions.take(_outside(apart, starts.positions, window.width))
+    found = Drawn(drawn, cut[0], cut[1], None, tiles, places).fold(window, folds.make_folds(learnt), kind.model.judging_folds)
+    if not len(found.windows.foreground) or not len(found.windows.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")
-    return assembled
+    return found
+
+
+def _outside(apart: folds.Folds, positions: Positions, margin: int) -> NDArray[np.bool_]:
+    """Tell which positions lie neither in the fold that is held out nor within ``margin`` bases of it."""
+    places = (positions.position, np.maximum(positions.position - margin, 0), positions.position + margin)
+    return np.asarray(~np.any([apart.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0))
 
 
 def gene_changes(

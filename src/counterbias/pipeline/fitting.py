@@ -24,12 +24,13 @@ from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.blending import blend, prior_end
-from counterbias.pipeline.describing import describe_end, find_signature, held_out_units
-from counterbias.pipeline.judging import held_out_set, judge
-from counterbias.pipeline.passes import level_background
+from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit
+from counterbias.pipeline.describing import describe_end, find_signature, judged_units
+from counterbias.pipeline.drawing import draw_end
+from counterbias.pipeline.judging import judge_scores
 from counterbias.plugins import Manager
-from counterbias.records import AssumedLengths, Features, FitReport, Positions, StartSites, Stretches, TrainingSet, Window
-from counterbias.sampling import Assembled, End
+from counterbias.records import AssumedLengths, Features, Positions, StartSites, Stretches, Window
+from counterbias.sampling import End, Folded
 from counterbias.scoring import score_positions, score_stretches
 from counterbias.weights import Calibration
 
@@ -37,9 +38,6 @@ from counterbias.weights import Calibration
 FEW_STARTS = 2000
 
 _DEFAULT_WINDOW = Window()
-
-#: Windows, uint8 (n, width), and which of them are whole and without N.
-Contexts = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,25 +128,25 @@ class FittedEnd:
     Args:
         reads: the end class.
         model: the fitted model.
-        calibration: found on held-out windows.
-        training: what the backend told; None for a model that was loaded.
+        calibration: found by models that did not see the windows they were judged on.
+        fitted: the sample's own model and those that judge it.
+        scores: what these gave to the windows of starts and background, float64 each, nats; NaN where there was none.
         starts: distinct trainable starts of the sample.
         report: parts of the QC file's entry in ``ends``.
         signature: where composition differs from the background, in the wide window.
         pending: work on the report that goes on beside others, or None.
-        passes: how often a model was fitted.
         blended: where the model is a blend, the shares, and the gain of each of its parts alone.
     """
 
     reads: EndClass
     model: BiasModel
     calibration: Calibration
-    training: FitReport | None
+    fitted: CrossFitted
+    scores: tuple[NDArray[np.float64], NDArray[np.float64]]
     starts: int
     report: dict[str, Any] = field(default_factory=dict)
     signature: composition.Signature | None = None
     pending: Beside[None] | None = None
-    passes: int = 1
     blended: dict[str, float] = field(default_factory=dict)
 
     def finish(self) -> None:
@@ -189,7 +187,6 @@ class Context:
         splices: what follows the exons' edges, or None for windows of the genome.
         device: what models are fitted on.
         progress: told of progress in fitting, or None.
-        passes: how often a model is fitted, see :mod:`~counterbias.pipeline.passes`.
         prior: models of other samples to blend with, or None.
         assumed: fragment lengths for a library that does not show its own; None for the default.
     """
@@ -207,7 +204,6 @@ class Context:
     splices: Splices | None = None
     device: Device = "cpu"
     progress: Progress | None = None
-    passes: int = 1
     prior: ModelFile | None = None
     assumed: AssumedLengths | None = None
 
@@ -259,35 +255,21 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     ``aside`` where it is given, as far as possible while the model is fitted; :meth:`FittedEnd.finish` waits for it.
     """
     begin = time.perf_counter()
-    number = reads.numbers[0]
-    starts = sampling.unique_starts(context.sites, end=reads.end)
-    dealt = folds.make_folds(starts)
+    number, kind = reads.numbers[0], context.kind
+    starts = sampling.find_starts(context.sites, end=reads.end)
+    dealt = folds.make_folds(starts.positions)
     drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, number]))
-    assembled = drawn.deal(context.kind.window, dealt)
+    folded = drawn.fold(kind.window, dealt, kind.model.judging_folds)
+    del drawn  # tiles are large
     timed("sampling", time.perf_counter() - begin)
     signature = Beside(aside, lambda: find_signature(context, reads, starts))
-    units = Beside(aside, lambda: held_out_units(context, starts, dealt))
-
-    # Only further passes need what was drawn; tiles are large.
-    kept = drawn if context.passes > 1 and not context.kind.model.compares_nearby else None
-    del drawn
-    end = _fit_and_judge(context, reads, assembled, len(starts), timed)
-    for done in range(2, context.passes + 1):
-        if kept is None or not end.calibration.applied:
-            break
-        begin = time.perf_counter()
-        level = level_background(context, end.model, kept).deal(context.kind.window, dealt)
-        timed("sampling", time.perf_counter() - begin)
-        again = _fit_and_judge(context, reads, level, len(starts), timed)
-        if not again.calibration.applied:
-            break
-        again.passes = done
-        assembled, end = level, again
+    units = Beside(aside, lambda: judged_units(context, starts.positions, dealt))
+    end = _fit_and_judge(context, reads, folded, len(starts), timed)
 
     def describe() -> None:
         begin = time.perf_counter()
         end.signature = signature()
-        end.report = describe_end(context, end, assembled, starts, dealt, units())
+        end.report = describe_end(context, end, folded, dealt, units())
         timed("evaluation", time.perf_counter() - begin)
 
     end.pending = Beside(aside, describe)
@@ -296,95 +278,22 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     return end
 
 
-def _fit_and_judge(
-    context: Context, reads: EndClass, assembled: Assembled, starts: int, timed: Callable[[str, float], None]
-) -> FittedEnd:
-    """Fit one end class, or take its model from the file, and calibrate it; every fit begins with the same random numbers."""
+def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: int, timed: Callable[[str, float], None]) -> FittedEnd:
+    """Fit one end class, or take its model from the file, and calibrate it."""
     begin = time.perf_counter()
-    number, fitted = reads.numbers[0], context.kind.fitted
-    report = None
-    if fitted is None:
-        model = context.kind.model(context.kind.window, context.kind.options)
-        model.resources = context.resources
-        report = model.fit(_learnable(assembled), np.random.default_rng([context.seed, 2, number]))
-    else:
-        model = fitted.end(number).model
+    number = reads.numbers[0]
+    fitted = cross_fit(context.kind, folded, number, np.random.default_rng([context.seed, 2, number]), context.resources)
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
+    scores = fitted.score(folded.windows, threads=context.threads)
+    model: BiasModel = fitted.model
     blended: dict[str, float] = {}
     if context.prior is None:
-        calibration = judge(model, assembled.held_out, threads=context.threads)
+        calibration = judge_scores(*scores, folded.windows, own=fitted.report is not None)
     else:
-        model, calibration, blended = blend(model, prior_end(context.prior, number), assembled.held_out, threads=context.threads)
-    end = FittedEnd(reads, model, calibration, report, starts, blended=blended)
+        prior = prior_end(context.prior, number)
+        model, calibration, blended = blend(fitted.model, scores, prior, folded.windows, threads=context.threads)
+    end = FittedEnd(reads, model, calibration, fitted, scores, starts, blended=blended)
     timed("evaluation", time.perf_counter() - begin)
     return end
-
-
-def _learnable(assembled: Assembled) -> TrainingSet:
-    """Give the training part; where a tiny sample has none, its held-out part, since calibration will not let such a model be used."""
-    training = assembled.training
-    if len(training.foreground) and len(training.background):
-        return training
-    held_out = held_out_set(assembled)
-    if len(held_out.foreground) and len(held_out.background):
-        return held_out
-    raise InputError(
-        "no read start can be learnt from: none of the assigned reads is unclipped and uniquely aligned with its window in the genome",
-        remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Windows of one end class, not yet dealt to parts.
-
-    Args:
-        sample: positions of starts and background.
-        foreground, background: their contexts, and which of them are valid.
-        inside: which of them lie within exons (scheme ``paper``), or None.
-        tiles: tiles of consecutive positions, for models that learn from counts, or None.
-        tile_positions: where the tiles begin.
-    """
-
-    sample: sampling.Sample
-    foreground: Contexts
-    background: Contexts
-    inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
-    tiles: sampling.DrawnTiles | None = None
-    tile_positions: Positions | None = None
-
-    def deal(self, window: Window, dealt: folds.Folds) -> Assembled:
-        """Deal the windows to training, validation and held-out parts."""
-        positions = (self.sample.foreground, self.sample.background)
-        parts = tuple(dealt.parts(one, margin=window.width) for one in positions)
-        tile_parts = None
-        if self.tiles is not None and self.tile_positions is not None:
-            wide = window.width + self.tiles.length - 1
-            tile_parts = dealt.parts(self.tile_positions, margin=wide)
-        return sampling.assemble(
-            window,
-            self.sample,
-            self.foreground,
-            self.background,
-            (parts[0], parts[1]),
-            tiles=self.tiles,
-            tile_parts=tile_parts,
-            inside=self.inside,
-        )
-
-
-def draw_end(context: Context, reads: EndClass, starts: Positions, rng: np.random.Generator) -> Drawn:
-    """Draw windows and, for models that need them, tiles. ``starts`` are the end class's distinct starts."""
-    window = context.kind.window
-    drawn = sampling.draw(context.sites, rng, scheme=context.sampling, end=reads.end, distinct=starts)
-    inside = None
-    if context.sampling == "paper":
-        both = (drawn.foreground, drawn.background)
-        masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
-        inside = (masks[0], masks[1])
-    tiles, places = None, None
-    if context.kind.model.needs_tiles and context.kind.fitted is None:
-        places, tiles = sampling.draw_tiles(starts, context.features, context.contig_of, window, rng, context.extract_tiles)
-    return Drawn(drawn, context.extract(drawn.foreground), context.extract(drawn.background), inside, tiles, places)

@@ -1,4 +1,4 @@
-"""Held-out windows → a calibration, the same way for a count, a cohort and a comparison of models."""
+"""Windows that a model did not see → a calibration, the same way for a count, a cohort and a comparison of models."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ def judge(model: BiasModel, windows: Windows, *, threads: int = 1) -> Calibratio
     return judge_scores(foreground, background, windows)
 
 
-def judge_scores(foreground: NDArray[np.float64], background: NDArray[np.float64], windows: Windows) -> Calibration:
-    """Judge and calibrate by the scores that a model gave to held-out windows, float64 (n,) each, nats."""
+def judge_scores(
+    foreground: NDArray[np.float64], background: NDArray[np.float64], windows: Windows, *, own: bool = False
+) -> Calibration:
+    """Judge and calibrate by the scores, float64 (n,) each, nats, that windows got from models that did not see them; NaN: from none.
+
+    ``own``: whether these models have learnt from other parts of the same sample.
+    """
     return calibrate(
         foreground,
         background,
@@ -27,6 +32,7 @@ def judge_scores(foreground: NDArray[np.float64], background: NDArray[np.float64
         background_weight=windows.background_weight,
         origin=windows.origin,
         block=gain_blocks(windows.starts),
+        own=own,
     )
 
 

@@ -46,7 +46,6 @@ class BiasOptions:
         seed: start of every random choice.
         threads: threads for fitting and scoring.
         device: what networks are fitted on: ``cpu``, ``cuda`` or ``auto``.
-        passes: how often the model is fitted, 1 to 5; from the second time on against background rid of its neighbourhood's bias.
         prior: model file of other samples to blend the fitted model with, or None.
         fragment_length: lengths to assume where pairs do not show them, as in single-end data; None for the default.
     """
@@ -62,7 +61,6 @@ class BiasOptions:
     seed: int = 1
     threads: int = 1
     device: Device = "auto"
-    passes: int = 1
     prior: str | None = None
     fragment_length: AssumedLengths | None = None
 
@@ -252,7 +250,6 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
     from counterbias.pipeline.bias import open_genome
     from counterbias.pipeline.blending import load_prior
     from counterbias.pipeline.fitting import choose_kind
-    from counterbias.pipeline.passes import check_passes
     from counterbias.plugins import load_plugins
 
     manager = load_plugins()
@@ -269,7 +266,6 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
         prior = load_prior(bias.prior, manager, window=bias.window)
     window = bias.window if prior is None else prior.window
     kind = choose_kind(bias.model, is_file, window, bias.model_options, manager)
-    check_passes(bias.passes, fitted=kind.path, sampling=bias.sampling)
     if kind.fitted is None:
         model = kind.model(kind.window, kind.options)
         model.resources = Resources(bias.threads, bias.device)
@@ -441,7 +437,6 @@ class Job:
             splices=None if plan.transcripts is None else sample_splices(plan.transcripts, sites),
             device=plan.options.device,
             progress=_labelled(self.progress, sample),
-            passes=plan.options.passes,
             prior=plan.prior,
             assumed=plan.options.fragment_length,
         )

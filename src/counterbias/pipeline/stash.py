@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.pipeline.fitting import Drawn
+from counterbias.pipeline.drawing import Drawn
 from counterbias.records import Positions
 from counterbias.sampling import DrawnTiles, Sample
 

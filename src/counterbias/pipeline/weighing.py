@@ -89,7 +89,7 @@ class Weighing:
         """Give the model of an end, and what turns its scores into log bias."""
         if number not in self.by_number and self.unseen is not None:
             return self.unseen.model, self.unseen.calibrated
-        return self.by_number[number].model, self.by_number[number].calibration
+        return self.by_number[number].model, self.by_number[number].calibration.of_positions
 
     def score_rest(self) -> None:
         """Score the start of every read that does not lie where all positions were scored."""

@@ -10,8 +10,10 @@ neither the order of the alignments nor the number of threads changes a sample.
 
 from __future__ import annotations
 
-from counterbias.sampling.assembling import HELD_OUT, TRAINING, UNUSED, VALIDATION, Assembled, Windows, assemble
-from counterbias.sampling.starts import LOCAL_REACH, SCHEMES, End, Sample, draw, last_positions, read_starts, unique_starts
+from counterbias.sampling.assembling import HELD_OUT, TRAINING, UNUSED, VALIDATION, Assembled, Folded, Windows, assemble, fold
+from counterbias.sampling.fragments import LOCAL_REACH, Starts
+from counterbias.sampling.levelling import level_background
+from counterbias.sampling.starts import SCHEMES, End, Sample, draw, find_starts, last_positions, read_starts, unique_starts
 from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, merged_exons
 
 __all__ = [
@@ -24,13 +26,18 @@ __all__ = [
     "Assembled",
     "DrawnTiles",
     "End",
+    "Folded",
     "Sample",
+    "Starts",
     "Windows",
     "assemble",
     "draw",
     "draw_tiles",
+    "find_starts",
+    "fold",
     "inside_exons",
     "last_positions",
+    "level_background",
     "merged_exons",
     "read_starts",
     "unique_starts",

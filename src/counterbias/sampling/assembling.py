@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.records import Positions, TrainingSet, Window
+from counterbias.records import FoldedSample, Positions, TrainingSet, Window
 from counterbias.sampling.starts import Sample
 from counterbias.sampling.tiles import DrawnTiles
 
@@ -113,3 +113,65 @@ def assemble(
     check = training(VALIDATION, None)
     usable = len(check.foreground) > 0 and len(check.background) > 0
     return Assembled(training(TRAINING, check if usable else None), windows(HELD_OUT), skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What :func:`fold` makes of a sample.
+
+    Args:
+        sample: for ``BiasModel.cross_fit``.
+        windows: the same windows with their positions, to judge by.
+        skipped: as in :class:`Assembled`; ``edge`` counts starts in blocks that belong to no fold.
+    """
+
+    sample: FoldedSample
+    windows: Windows
+    skipped: dict[str, int]
+
+
+def fold(
+    window: Window,
+    sample: Sample,
+    foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    pieces: tuple[NDArray[np.int8], NDArray[np.int8]],
+    *,
+    folds: int,
+    tiles: DrawnTiles | None = None,
+    tile_pieces: NDArray[np.int8] | None = None,
+    inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+) -> Folded:
+    """Make a sample that is dealt to folds, of a sample's positions and its contexts.
+
+    ``pieces`` give, for each position, the parts of :class:`~counterbias.records.FoldedSample`, int8 (n, 2), -1 for none; ``tile_pieces`` the
+    same for tiles. A background window is kept only within the part of its start. For the rest see :func:`assemble`.
+    """
+    keep_f, keep_b = foreground[1].copy(), background[1].copy()
+    skipped = {"invalid": int((~keep_f).sum()), "outside_exon": 0, "edge": 0}
+    if inside is not None:
+        skipped["outside_exon"] = int((keep_f & ~inside[0]).sum())
+        keep_f &= inside[0]
+        keep_b &= inside[1]
+    skipped["edge"] = int((keep_f & (pieces[0][:, 0] < 0)).sum())
+    keep_f &= pieces[0][:, 0] >= 0
+    keep_b &= keep_f[sample.origin] & (pieces[1][:, 0] == pieces[0][sample.origin, 0])
+    rows_f, rows_b = np.flatnonzero(keep_f), np.flatnonzero(keep_b)
+    row_of = np.cumsum(keep_f) - 1
+    windows = Windows(
+        foreground[0][rows_f],
+        sample.foreground.weight[rows_f],
+        background[0][rows_b],
+        sample.background.weight[rows_b],
+        row_of[sample.origin[rows_b]],
+        sample.foreground.take(rows_f),
+    )
+    own, tile_parts = None, np.empty((0, 2), np.int8)
+    if tiles is not None and tile_pieces is not None and (tile_pieces[:, 0] >= 0).any():
+        kept = tile_pieces[:, 0] >= 0
+        own, tile_parts = tiles.take(kept).tiles(), tile_pieces[kept]
+    everything = TrainingSet(
+        window, windows.foreground, windows.foreground_weight, windows.background, windows.background_weight, own, None, windows.origin
+    )
+    folded = FoldedSample(everything, pieces[0][rows_f], pieces[1][rows_b], tile_parts, folds)
+    return Folded(folded, windows, skipped)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
+from counterbias.sampling.fragments import LOCAL_REACH, MOST_APART, Starts, mate_bits, with_coincidences
 
 End = Literal["both", 0, 1]
 
@@ -18,8 +19,6 @@ End = Literal["both", 0, 1]
 SCHEMES = ("local", "paper", "seqbias")
 #: Trainable reads beyond which only part of the genome is sampled.
 MOST_READS = 1_000_000
-#: Background windows of the scheme ``local`` lie within this many bases of their start.
-LOCAL_REACH = 100
 #: Standard deviation of the offset in the scheme ``seqbias``.
 SEQBIAS_SIGMA = 500.0
 
@@ -57,6 +56,24 @@ def unique_starts(sites: StartSites, *, end: End = "both") -> Positions:
     return Positions(*_places(keys, sites.line, True))
 
 
+def find_starts(sites: StartSites, *, end: End = "both") -> Starts:
+    """List the distinct trainable read starts, with the reads and the fragments that begin at each.
+
+    Pairs with the same two 5' ends are copies of one fragment, whichever read is the first; so are reads at one place whose mates are not
+    aligned. Of single reads nobody can tell: each is a fragment.
+    """
+    bits = mate_bits(sites.line) if len(sites.ends) > 1 else 0
+    apart = np.zeros(MOST_APART)
+    keys = _keys(sites, end, bits, apart)
+    keys.sort()
+    if not bits:
+        positions = Positions(*_places(keys, sites.line, True))
+        return Starts(positions, positions.weight.copy())
+    fragments = _distinct_mates(keys, bits)
+    keys >>= bits
+    return with_coincidences(Starts(Positions(*_places(keys, sites.line, True)), fragments), apart)
+
+
 def last_positions(sites: StartSites) -> NDArray[np.int64]:
     """Give, per contig, the last position at which a read starts, int64 (contigs,); -1 where none does."""
     reach = np.full(len(sites.contigs), -1, np.int64)
@@ -80,50 +97,61 @@ def draw(
     scheme: str = "local",
     end: End = "both",
     most: int = 100_000,
-    distinct: Positions | None = None,
+    starts: Starts | None = None,
 ) -> Sample:
     """Draw foreground and background positions.
 
-    ``local``: distinct starts, weight √reads; two background positions each, at uniform ±1…100 on the same strand (measured
-    best).
+    ``local``: distinct starts, weighted by the fragments that begin there (:meth:`Starts.learning_weights`); two background positions
+    each, at uniform ±1…100 on the same strand.
     ``paper`` (Zhang et al. 2017): reads as they are, duplicates included, one background position each near by (±1…100;
     leave out windows that leave the exon with :func:`inside_exons`).
     ``seqbias`` (Jones et al. 2012, its code): distinct starts, weight 1, two background positions each at a Gaussian offset
     of σ = 500.
 
-    At most ``most`` foreground positions are kept, chosen at random. ``distinct`` are the end's :func:`unique_starts`, where they are known
+    At most ``most`` foreground positions are kept, chosen at random. ``starts`` are the end's :func:`find_starts`, where they are known
     already. Positions may lie off the contig: such windows come back as invalid from the genome and are left out by :func:`assemble`.
     Raises InputError for an unknown scheme.
     """
     if scheme not in SCHEMES:
         raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
-    starts = read_starts(sites, end=end) if scheme == "paper" else unique_starts(sites, end=end) if distinct is None else distinct
-    if len(starts) > most:
-        starts = starts.take(np.sort(rng.choice(len(starts), size=most, replace=False)))
+    if scheme == "paper":
+        places = read_starts(sites, end=end)
+        weight = places.weight
+    else:
+        known = find_starts(sites, end=end) if starts is None else starts
+        places = known.positions
+        weight = known.learning_weights() if scheme == "local" else np.ones(len(places))
+    rows = np.arange(len(places)) if len(places) <= most else np.sort(rng.choice(len(places), size=most, replace=False))
     copies = 1 if scheme == "paper" else 2
-    weight = np.sqrt(starts.weight) if scheme == "local" else np.ones(len(starts))
-    foreground = Positions(starts.contig, starts.position, starts.strand, weight)
-    origin = np.repeat(np.arange(len(starts), dtype=np.int64), copies)
+    foreground = Positions(places.contig[rows], places.position[rows], places.strand[rows], weight[rows])
+    origin = np.repeat(np.arange(len(rows), dtype=np.int64), copies)
     near = foreground.take(origin)
     offsets = _gaussian_offsets(rng, len(origin)) if scheme == "seqbias" else _local_offsets(rng, len(origin))
     background = Positions(near.contig, near.position + offsets, near.strand, near.weight)
     return Sample(foreground, background, origin)
 
 
-def _keys(sites: StartSites, end: End) -> NDArray[np.int64]:
+def _keys(sites: StartSites, end: End, mate_bits: int = 0, apart: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
     """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,).
 
-    Beyond :data:`MOST_READS` reads, only those of some blocks of the genome are taken, chosen by a fixed hash of the block, so that time
-    and memory of sampling stop growing with the sample and coverage within a block stays what it is.
+    With ``mate_bits`` the mate's number, reduced to so many bits, follows in the lowest ones, and distances to the mate are added to
+    ``apart``. Beyond :data:`MOST_READS` reads, only those of some blocks of the genome are taken, chosen by a fixed hash of the block, so
+    that time and memory of sampling stop growing with the sample and coverage within a block stays what it is.
     """
-    ends = sites.ends if end == "both" else sites.ends[end : end + 1]
+    numbers = range(len(sites.ends)) if end == "both" else (int(end),)
     line = sites.line
-    total = sum(int(_count_trainable(one.bits)) for one in ends)
+    total = sum(int(_count_trainable(sites.ends[number].bits)) for number in numbers)
     thousandths = 1000 if total <= MOST_READS else max(1, 1000 * MOST_READS // total)
     keys = np.empty(total, np.int64) if thousandths == 1000 else np.empty(min(total, 2 * MOST_READS), np.int64)
+    distances = np.zeros(0) if apart is None else apart
     used = 0
-    for one in ends:
-        used = int(_list_trainable(one.contig, one.position, one.bits, line, thousandths, keys, used))
+    for number in numbers:
+        one, mate = sites.ends[number], sites.ends[len(sites.ends) - 1 - number]
+        used = int(
+            _list_trainable(
+                one.contig, one.position, one.bits, mate.contig, mate.position, mate.bits, line, thousandths, mate_bits, distances, keys, used
+            )
+        )
     return keys[:used]
 
 
@@ -137,8 +165,17 @@ def _count_trainable(bits):  # type: ignore[no-untyped-def]
     return count
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _mixed(number):  # type: ignore[no-untyped-def]
+    """Spread a number over 64 bits."""
+    mixed = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+
+
 @njit(cache=True, nogil=True)
-def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # type: ignore[no-untyped-def]
+def _list_trainable(  # type: ignore[no-untyped-def]
+    contig, position, bits, mate_contig, mate_position, mate_bits, line, thousandths, bits_of_mate, apart, keys, used
+):
     """List the keys of trainable reads in the chosen blocks, until there is no more room."""
     for i in range(len(bits)):
         if bits[i] & TRAINABLE == 0:
@@ -146,15 +183,37 @@ def _list_trainable(contig, position, bits, line, thousandths, keys, used):  # t
         place = line[contig[i]] + position[i]
         if place >= line[contig[i] + 1]:  # a read that leaves its contig
             continue
-        if thousandths < 1000:
-            mixed = np.uint64(place // 50000) * np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-            if (mixed >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
-                continue
-        if used < len(keys):
-            keys[used] = 2 * place + (1 if bits[i] & REVERSE else 0)
-            used += 1
+        if thousandths < 1000 and (_mixed(place // 50000) >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
+            continue
+        if used == len(keys):
+            break
+        key = 2 * place + (1 if bits[i] & REVERSE else 0)
+        if bits_of_mate > 0:
+            mate = np.int64(0)
+            if mate_bits[i] & PRESENT:
+                there = line[mate_contig[i]] + mate_position[i]
+                mate = np.int64(_mixed(2 * there + (3 if mate_bits[i] & REVERSE else 2)) >> np.uint64(64 - bits_of_mate))
+                distance = abs(there - place)
+                if distance < len(apart):
+                    apart[distance] += 1.0
+            key = key << bits_of_mate | mate
+        keys[used] = key
+        used += 1
     return used
+
+
+@njit(cache=True, nogil=True)
+def _distinct_mates(keys, bits):  # type: ignore[no-untyped-def]
+    """Count the distinct mates of each start; ``keys`` are ascending, the mate in the lowest bits."""
+    found, used = np.empty(len(keys), np.float64), 0
+    for i in range(len(keys)):
+        if i > 0 and keys[i] >> bits == keys[i - 1] >> bits:
+            if keys[i] != keys[i - 1]:
+                found[used - 1] += 1.0
+            continue
+        found[used] = 1.0
+        used += 1
+    return found[:used]
 
 
 @njit(cache=True, nogil=True)

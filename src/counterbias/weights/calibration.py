@@ -1,7 +1,12 @@
-"""Judge a model on held-out windows and calibrate its log bias.
+"""Judge a model on windows that it did not see, and calibrate its log bias.
 
-The model is judged as it is; one that gains nothing gives weights of 1. Otherwise its log bias is multiplied by a
-slope between 0 and 1 and shifted so that its exponential averages 1 over held-out background.
+The model is judged as it is; one that gains nothing gives weights of 1. Otherwise its log bias is multiplied by a slope, found on the same
+windows, and shifted so that its exponential averages 1 over background.
+
+Reads and features need not have the same slope. A model that has learnt from few reads is noisy, and a slope below 1 then spares single reads
+that noise; a feature has a thousand places, over which noise averages out while bias does not. So where a slope below 1 is a matter of noise,
+as it is for a model fitted to this very sample, effective lengths take the model's own size; where the model comes from elsewhere, the slope
+tells how strong its bias is here, for reads and features alike.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ GAIN_BLOCK = 1000
 GATE_ERRORS = 3.0
 #: Groups needed before the gain of a model is believed.
 MIN_GROUPS = 10
+#: The largest slope that is looked for.
+MOST_SLOPE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +34,9 @@ class Calibration:
 
     Args:
         applied: whether the model is used at all; with False every bias is 1.
-        slope: what the log bias is multiplied by, 0 to 1.
+        slope: what the log bias of reads is multiplied by, 0 to :data:`MOST_SLOPE`.
         constant: what is subtracted after that, nats.
+        length_slope, length_constant: the same for the positions of features.
         gain, gain_error: bits per start that the model gains, with slope 1, in telling held-out starts from their own
             background windows, and its standard error over blocks of 1 kb. NaN where there was nothing to judge by.
         starts: number of held-out starts with background.
@@ -42,6 +50,14 @@ class Calibration:
     gain_error: float
     starts: int
     reason: str = ""
+    length_slope: float = 0.0
+    length_constant: float = 0.0
+
+    def of_positions(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrate log biases of a feature's positions, for its effective length, nats; NaN stays NaN."""
+        if not self.applied:
+            return self(log_bias)
+        return np.asarray(self.length_slope * log_bias - self.length_constant)
 
     def __call__(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate log biases, nats; NaN stays NaN."""
@@ -64,6 +80,7 @@ def calibrate(
     block: NDArray[np.int64],
     shrink: bool = True,
     gate: bool = True,
+    own: bool = False,
 ) -> Calibration:
     """Judge and calibrate a model on held-out windows.
 
@@ -71,9 +88,14 @@ def calibrate(
     with bias b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a model without
     bias. It must be above zero by three standard errors, over groups of starts (``block``: one number per start), or the model
     is not used.
-    The slope maximises the same likelihood (conditional logistic regression), within 0 to 1; ``shrink=False`` keeps it
-    at 1, ``gate=False`` uses the model whatever its gain.
+    The slope maximises the same likelihood (conditional logistic regression), within 0 to :data:`MOST_SLOPE`; ``shrink=False`` keeps it
+    at 1, ``gate=False`` uses the model whatever its gain. ``own`` is for models that have learnt from this sample: features then have a slope
+    of at least 1. Windows with the score NaN are left out.
     """
+    kept = np.isfinite(background) & np.isfinite(foreground)[origin]
+    background, background_weight, origin = background[kept], background_weight[kept], origin[kept]
+    foreground = np.where(np.isfinite(foreground), foreground, 0.0)
+
     paired = np.bincount(origin, minlength=len(foreground)) > 0
     starts = int(paired.sum())
     gain, error = mean_over_blocks(start_gains(foreground, background, origin), foreground_weight, block)
@@ -85,8 +107,8 @@ def calibrate(
         reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
     slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
-    constant = _log_mean_exp(slope * background, background_weight)
-    return Calibration(True, slope, constant, gain, error, starts)
+    calibration = Calibration(True, slope, 0.0, gain, error, starts, length_slope=max(slope, 1.0) if own else slope)
+    return recentred(calibration, background, background_weight)
 
 
 def best_slope(
@@ -95,7 +117,7 @@ def best_slope(
     weight: NDArray[np.float64],
     origin: NDArray[np.int64],
 ) -> float:
-    """Find the slope in 0…1 that makes held-out starts most likely among their own background windows.
+    """Find the slope, 0 to :data:`MOST_SLOPE`, that makes held-out starts most likely among their own background windows.
 
     The likelihood is concave in the slope, so its derivative is bisected.
     """
@@ -109,12 +131,12 @@ def best_slope(
         mean = (own * foreground + np.bincount(origin, weights=other * background, minlength=size)) / total
         return float((weight * (foreground - mean)).sum())
 
-    low, high = 0.0, 1.0
+    low, high = 0.0, MOST_SLOPE
     if derivative(high) >= 0:
         return high
     if derivative(low) <= 0:
         return low
-    for _ in range(24):
+    for _ in range(25):
         middle = (low + high) / 2
         low, high = (middle, high) if derivative(middle) > 0 else (low, middle)
     return low
@@ -154,7 +176,8 @@ def recentred(calibration: Calibration, background: NDArray[np.float64], weight:
     """Give a calibration whose bias averages 1 over this background, as the model scores it."""
     if not calibration.applied:
         return calibration
-    return replace(calibration, constant=_log_mean_exp(calibration.slope * background, weight))
+    constants = [_log_mean_exp(slope * background, weight) for slope in (calibration.slope, calibration.length_slope)]
+    return replace(calibration, constant=constants[0], length_constant=constants[1])
 
 
 def start_gains(

@@ -116,9 +116,10 @@ _END = (
     Key("ends[].signature.noise", "number", "what two samples of one distribution show per offset at these numbers"),
     Key("ends[].calibration.applied", "boolean", "whether the model is used; with false all weights are 1"),
     Key("ends[].calibration.reason", "text", "why it is not used"),
-    Key("ends[].calibration.slope", "number", "what the log bias was multiplied by"),
+    Key("ends[].calibration.slope", "number", "what the log bias of reads was multiplied by"),
+    Key("ends[].calibration.length_slope", "number", "what that of a feature's positions was multiplied by, for effective lengths"),
     Key("ends[].calibration.constant", "number", "what was subtracted after that, nats"),
-    Key("ends[].calibration.gain", "number", "bits per held-out start gained over its own background windows; decides `applied`"),
+    Key("ends[].calibration.gain", "number", "bits per start gained over its own background windows by models that did not see it; decides `applied`"),
     Key("ends[].calibration.gain_error", "number", "its standard error"),
     *(
         Key(f"ends[].gain.{name}.{key}", kind, meaning)

@@ -1,0 +1,70 @@
+"""A sample dealt to folds → its model, and models that judge it: for every fold one that did not see it.
+
+So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.model import BiasModel, Resources
+from counterbias.records import FitReport, FoldedSample
+from counterbias.sampling import Folded, Windows
+from counterbias.scoring import score
+
+if TYPE_CHECKING:
+    from counterbias.pipeline.fitting import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFitted:
+    """A model of a sample and those that judge it.
+
+    Args:
+        model: what reads are weighed with.
+        report: what the backend told; None for a model that comes from a file.
+        judges: for each fold a model that did not see it; None where there is none. A model from a file judges itself.
+        sample: what they learnt from, with the fold of every window.
+    """
+
+    model: BiasModel
+    report: FitReport | None
+    judges: tuple[BiasModel | None, ...]
+    sample: FoldedSample
+
+    def score(self, windows: Windows, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN where there is none."""
+        sides = ((windows.foreground, self.sample.foreground_parts), (windows.background, self.sample.background_parts))
+        scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
+        for out, (contexts, parts) in zip(scores, sides, strict=True):
+            fold_of = self.sample.fold_of(parts)
+            for fold, judge in enumerate(self.judges):
+                rows = np.flatnonzero(fold_of == fold)
+                if judge is not None and len(rows):
+                    out[rows] = score(judge, contexts[rows], threads=threads)
+        return scores[0], scores[1]
+
+
+def cross_fit(kind: Kind, folded: Folded, number: int, rng: np.random.Generator, resources: Resources) -> CrossFitted:
+    """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
+
+    Raises InputError where there is nothing to learn from.
+    """
+    sample = folded.sample
+    if kind.fitted is not None:
+        model = kind.fitted.end(number).model
+        return CrossFitted(model, None, (model,) * sample.folds, sample)
+    if not len(sample.everything.foreground) or not len(sample.everything.background):
+        raise InputError(
+            "no read start can be learnt from: none of the assigned reads is unclipped and uniquely aligned with its window in the genome",
+            remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
+        )
+    model = kind.model(kind.window, kind.options)
+    model.resources = resources
+    found = model.cross_fit(sample, rng)
+    return CrossFitted(model, found.report, found.judges, sample)
