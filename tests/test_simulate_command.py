@@ -6,6 +6,7 @@ import csv
 import gzip
 import importlib
 import io
+import json
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -272,6 +273,53 @@ def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> N
     assert (folder / "sample1.bam").read_bytes() != (folder / "sample2.bam").read_bytes()
 
 
+def test_each_group_has_the_bias_asked_for(tmp_path: Path) -> None:
+    """Reads of a group are those of a study in which all groups have its bias; every report names the bias of the group."""
+    options = ["--pairs", "800", "--genes", "40", "--contigs", "2", "--samples", "4", "--groups", "2"]
+    both = run(tmp_path / "both", *options, "--bias-model", "builtin,none")
+    alone = {name: run(tmp_path / name, *options, "--bias-model", name) for name in ("builtin", "none")}
+    for sample, name in (("sample1", "builtin"), ("sample2", "builtin"), ("sample3", "none"), ("sample4", "none")):
+        for ending in (".bam", ".genes.tsv", ".transcripts.tsv", ".starts.tsv.gz"):
+            assert (both / f"{sample}{ending}").read_bytes() == (alone[name] / f"{sample}{ending}").read_bytes(), sample + ending
+    assert np.ptp(column(table(both / "sample2.genes.tsv"), "mean_bias")) > 0.1
+    assert set(column(table(both / "sample3.genes.tsv"), "mean_bias")) <= {0.0, 1.0}
+    assert set(column(table(both / "sample3.starts.tsv.gz"), "log_bias")) == {0.0}
+    rows = table(both / "samples.tsv")
+    assert [row["bias_model"] for row in rows] == ["builtin", "builtin", "none", "none"]
+    assert {row["strength"] for row in rows} == {"1"}
+    report, before = (json.loads((folder / "simulation.json").read_text()) for folder in (both, alone["builtin"]))
+    assert report["options"]["bias_model"] == ["builtin", "none"]
+    assert report["log_mean_bias"] == [before["log_mean_bias"], [0.0, 0.0]]
+    assert [one["bias_model"] for one in report["samples"]] == ["builtin", "builtin", "none", "none"]
+
+
+def test_groups_differ_in_the_strength_of_one_bias(tmp_path: Path) -> None:
+    options = ["--pairs", "3000", "--genes", "20", "--samples", "2", "--groups", "2", "--strength", "1,0.5"]
+    folder = run(tmp_path / "out", *options)
+    bias = simulate_priming_bias(np.random.default_rng([1, 2]), strength=0.9)
+    for sample, strength in (("sample1", 1.0), ("sample2", 0.5)):
+        rows = table(folder / f"{sample}.starts.tsv.gz")
+        rows = [row for row, kept in zip(rows, inside(folder, rows, 15), strict=True) if kept]
+        assert np.ptp(column(rows, "log_bias") - strength * bias.log_bias(windows(folder, rows, bias.window))) < 3e-4
+    assert [row["strength"] for row in table(folder / "samples.tsv")] == ["1", "0.5"]
+
+
+def test_a_study_of_one_bias_is_described_as_before(tmp_path: Path) -> None:
+    folder = run(tmp_path / "out", "--pairs", "100", "--genes", "20", "--samples", "2", "--groups", "2")
+    assert list(table(folder / "samples.tsv")[0]) == ["sample", "group", "fragments", "mapped_fragments"]
+    report = json.loads((folder / "simulation.json").read_text())
+    assert (report["options"]["bias_model"], report["options"]["strength"]) == ("builtin", 1.0)
+    assert len(report["log_mean_bias"]) == 2
+    assert "bias_model" not in report["samples"][0]
+
+
+def test_a_model_file_whose_name_has_a_comma(tmp_path: Path) -> None:
+    save_model(tmp_path / "a,b.model")
+    options = ["--pairs", "300", "--genes", "20", "--samples", "2", "--groups", "2", "--bias-model", str(tmp_path / "a,b.model")]
+    report = json.loads((run(tmp_path / "out", *options) / "simulation.json").read_text())
+    assert report["options"]["bias_model"] == "a,b.model"
+
+
 def save_model(path: Path, *, ends: tuple[str, ...] = ("both",), slope: float = 0.8) -> ModelFile:
     """Fit the backend pwm to made-up windows and save it."""
     registration = load_plugins().backends["pwm"]
@@ -423,7 +471,10 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
     [
         ("--errors 1.5", "the rate of errors is 1.5"),
         ("--errors nan", "the rate of errors is nan"),
-        ("--duplicates 1", "not all fragments"),
+        ("--duplicates 1", "the rate of duplicates is 1. Give a number from 0 to 0.9"),
+        ("--duplicates 0.95", "the rate of duplicates is 0.95"),
+        ("--duplicates nan", "the rate of duplicates is nan"),
+        ("--duplicates -0.1", "the rate of duplicates is -0.1"),
         ("--multimapped -0.1", "the rate of multi-mapped"),
         ("--multimapped 0.9 --unmapped 0.2", "exceed 1 together"),
         ("--isoforms 2", "--isoforms is 2"),
@@ -439,6 +490,14 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
         ("--genes 500 --bases 50000", "do not fit on"),
         ("--threads 0", "at least 1"),
         ("--samples 1 --groups 2", "cannot be dealt out to 2 groups"),
+        ("--samples 3 --groups 0", "cannot be dealt out to 0 groups"),
+        ("--bias-model builtin,none", "2 biases for 1 group."),
+        ("--samples 4 --groups 2 --bias-model builtin,none,none", "3 biases for 2 groups"),
+        ("--samples 4 --groups 2 --bias-model builtin,", "a bias without a name"),
+        ("--samples 4 --groups 2 --bias-model none,nothing.model", "nothing.model: there is no such model file"),
+        ("--samples 4 --groups 2 --strength 1,2,3", "3 biases for 2 groups"),
+        ("--samples 4 --groups 2 --strength 1,nan", "--strength is nan"),
+        ("--samples 4 --groups 2 --strength 1,2,3 --bias-model builtin,none", "--bias-model holds 2 biases, but --strength holds 3 values"),
         ("--changed 7", "part of changed genes is 7"),
         ("--spread -1", "the spread is -1"),
         ("--biased-ends read1", "only a stranded library"),
