@@ -14,6 +14,8 @@ from counterbias.model_file import load_models
 from counterbias.plugins import load_plugins
 from counterbias.simulation.fragments import Biases
 
+#: The stream of random numbers, beside the seed, that the built-in bias is drawn from.
+BIAS_STREAM = 2
 #: Standard deviation of the built-in log bias over random sequence at strength 1, nats.
 BUILTIN_STRENGTH = 0.9
 

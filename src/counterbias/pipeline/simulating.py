@@ -21,13 +21,13 @@ import numpy as np
 
 from counterbias import simulation
 from counterbias.errors import InputError
-from counterbias.pipeline.simulated_biases import GroupBias, per_group
+from counterbias.pipeline.simulated_biases import BIAS_STREAM, GroupBias, per_group
 from counterbias.simulation.files import replacing
 from counterbias.writers.files import writing_errors
 
 SCHEMA = (1, 0)
 #: Streams of random numbers, one for each thing that is drawn: more samples or other genes leave the bias as it is.
-_GENOME, _BIAS, _STUDY, _SAMPLES = range(1, 5)
+_GENOME, _STUDY, _SAMPLES = 1, 3, 4
 ORDERS = ("pos", "name", "both")
 Say = Callable[[str], None]
 
@@ -154,7 +154,7 @@ class _Simulation:
     def run(self) -> SimulationRun:
         """Make everything in order."""
         options = self.options
-        biases = {bias: bias.make(self.rng(_BIAS), self.say) for bias in dict.fromkeys(options.biases)}
+        biases = {bias: bias.make(self.rng(BIAS_STREAM), self.say) for bias in dict.fromkeys(options.biases)}
         genome, genes = self.genome()
         models = {
             bias: simulation.FragmentModel(genome, genes, options.library, made, threads=options.threads) for bias, made in biases.items()
@@ -235,8 +235,8 @@ class _Simulation:
         with replacing(self.folder / "truth.tsv") as stream:
             stream.write(("\t".join(head) + "\n").encode())
             for row, values in enumerate(zip(*columns, *changes, strict=True)):
-                cells = "\t".join(f"{value:.6g}" for value in values)
-                stream.write(f"{genes.gene_ids[row]}\t{cells}\n".encode())
+                numbers = "\t".join(f"{value:.6g}" for value in values)
+                stream.write(f"{genes.gene_ids[row]}\t{numbers}\n".encode())
         columns_of_samples = ["sample", "group", "fragments", "mapped_fragments"]
         columns_of_samples += ["bias_model", "strength"] if len(self.options.biases) > 1 else []
         with replacing(self.folder / "samples.tsv") as stream:
