@@ -144,9 +144,8 @@ def test_resume_adds_nothing_twice_and_figures_repeat(simulated: tuple[dict[str,
 def test_scenarios_are_read_from_their_words() -> None:
     differential = script("differential")
     plain, other = differential.scenarios("single,deep-half-varied-unchanged")
-    assert (plain.library, plain.contrast, plain.changed, plain.variation, plain.same_bias) == ("single", "strong", 0.2, 0.05, False)
+    assert (plain.library, plain.contrast, plain.changed, plain.variation) == ("single", "strong", 0.2, 0.05)
     assert (other.library, other.contrast, other.changed, other.variation) == ("deep", "half", 0.0, 0.2)
-    assert differential.scenario("paired-equal").same_bias
     assert all(differential.scenario(name) for name in differential.SCENARIOS.split(","))
 
 
@@ -187,6 +186,10 @@ def test_the_true_bias_removes_what_differs_between_groups(r_packages: tuple[str
     table = parsed(out.getvalue(), "Part of the difference in bias that is removed")
     assert number(table["true bias"]["single"]) == pytest.approx(1, abs=0.05)
     assert 0.1 < number(table["pwm"]["single"]) < 1.2
+    summary = parsed(out.getvalue(), "Summary")
+    assert number(summary["single"]["bias differs by"]) > 0.2
+    assert number(summary["single-equal"]["bias differs by"]) == 0
+    assert summary["single"]["true bias, offsets"].startswith(f"{calls['true bias, offsets', 'DESeq2']['false']} / ")
     assert first["applied"] == {"pwm": 3}
     raw = next(one for one in content["studies"][1]["calls"] if (one["method"], one["test"]) == ("raw", "DESeq2"))
     assert raw["false"] <= 3

@@ -66,12 +66,6 @@ class Scenario:
     changed: float = 0.2
     variation: float = 0.05
 
-    @property
-    def same_bias(self) -> bool:
-        """Whether both groups have the same bias, or none."""
-        first, second = CONTRASTS[self.contrast]
-        return first == second
-
 
 def scenario(name: str) -> Scenario:
     """Read a scenario: a library, then any of the contrasts and of the other words, such as ``single-half-varied``."""
@@ -238,10 +232,11 @@ def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[
     return rows
 
 
-def removed(study: Study, tables: Tables, kept: NDArray[np.bool_]) -> dict[str, float]:
-    """Give, per model, the part of the difference in bias between the groups that its effective lengths take away.
+def removed(study: Study, tables: Tables, kept: NDArray[np.bool_]) -> tuple[float, dict[str, float]]:
+    """Tell by how much the bias of the groups differs, and which part of that each model's effective lengths take away.
 
-    The slope over genes of log2 of the groups' ratio of effective lengths on log2 of the ratio of their true mean biases; 1 is all.
+    The first is the standard deviation over genes of log2 of the groups' ratio of true mean biases; the second the slope over genes of log2
+    of their ratio of effective lengths on it, 1 being all; empty where both groups have the same bias.
     """
     truth = [est.read_table(study.folder / f"{name}.genes.tsv") for name in study.names]
     bias = np.stack([est.in_order(one["gene_id"], tables.genes, np.array(one["mean_bias"], np.float64)) for one in truth], axis=1)
@@ -256,7 +251,10 @@ def removed(study: Study, tables: Tables, kept: NDArray[np.bool_]) -> dict[str, 
     wanted = contrast(bias)
     size = float((wanted**2).sum())
     found = {method: float((contrast(lengths) * wanted).sum()) for method, lengths in tables.lengths.items()}
-    return {method.removesuffix(", offsets"): value / size for method, value in found.items()}
+    differs = float(wanted.std())
+    if differs < 1e-4:  # the tables have six digits
+        return 0.0, {}
+    return differs, {method.removesuffix(", offsets"): value / size for method, value in found.items()}
 
 
 def measure_study(wanted: Scenario, seed: int, models: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -270,9 +268,9 @@ def measure_study(wanted: Scenario, seed: int, models: Sequence[str], arguments:
         changed = {gene: float(change) != 0.0 for gene, change in zip(truth["gene_id"], fold_changes, strict=True)}
         rows = judge(run_tests(study, tables, kept, Path(name) / "tests"), changed)
         tested = [changed[gene] for gene, keep in zip(tables.genes, kept, strict=True) if keep]
-        parts = {} if wanted.same_bias else removed(study, tables, kept)
+        differs, parts = removed(study, tables, kept)
     about = {"scenario": wanted.name, "seed": seed, "tested": len(tested), "changed": sum(tested)}
-    return {**about, "removed": parts, "applied": tables.applied, "seconds": tables.seconds, "calls": rows}
+    return {**about, "differs": differs, "removed": parts, "applied": tables.applied, "seconds": tables.seconds, "calls": rows}
 
 
 def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: Any) -> None:
@@ -314,6 +312,18 @@ def calls_table(studies: list[dict[str, Any]]) -> str:
     return rep.markdown(laid)
 
 
+def summary_table(studies: list[dict[str, Any]]) -> str:
+    """Lay false and true calls of the first test out, a line for each scenario."""
+    methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
+    laid = [[f"{TESTS[0]}, false / true calls", "bias differs by", "changed", *methods]]
+    for name in dict.fromkeys(one["scenario"] for one in studies):
+        own = [one for one in studies if one["scenario"] == name]
+        differs, changed = (rep.mean(one[what] for one in own) for what in ("differs", "changed"))
+        cells = [[rep.mean(cell(own, method, TESTS[0], kind)).text(0) for kind in ("false", "true")] for method in methods]
+        laid.append([name, differs.text(2), f"{changed.value:.0f}", *(" / ".join(pair) for pair in cells)])
+    return rep.markdown(laid)
+
+
 def cost_table(studies: list[dict[str, Any]]) -> str:
     """Lay out how many true calls a method has more or less than raw counts, where both groups have the same bias."""
     names = list(dict.fromkeys(one["scenario"] for one in studies))
@@ -345,7 +355,7 @@ def size_table(studies: list[dict[str, Any]]) -> str:
 
 
 def report(studies: list[dict[str, Any]]) -> str:
-    parts = []
+    parts = ["### Summary", summary_table(studies)]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         seeds = ", ".join(str(one["seed"]) for one in own)
@@ -353,7 +363,7 @@ def report(studies: list[dict[str, Any]]) -> str:
         used = {model: sum(one["applied"][model] for one in own) for model in own[0]["applied"]}
         told = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
         parts += [f"### {name}", f"Seeds {seeds}; {tested:.0f} genes tested, of which {changed:.0f} changed. {told}.", calls_table(own)]
-    same = [one for one in studies if scenario(one["scenario"]).same_bias and one["changed"]]
+    same = [one for one in studies if not one["removed"] and one["changed"]]
     differing = [one for one in studies if one["removed"]]
     if differing:
         parts += ["### Part of the difference in bias that is removed", size_table(differing)]
