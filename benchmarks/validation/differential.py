@@ -312,32 +312,34 @@ def calls_table(studies: list[dict[str, Any]]) -> str:
     return rep.markdown(laid)
 
 
+def seeds_of(studies: list[dict[str, Any]]) -> str:
+    return ", ".join(str(seed) for seed in sorted(one["seed"] for one in studies))
+
+
 def summary_table(studies: list[dict[str, Any]]) -> str:
     """Lay false and true calls of the first test out, a line for each scenario."""
     methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
-    laid = [[f"{TESTS[0]}, false / true calls", "bias differs by", "changed", *methods]]
+    laid = [[f"{TESTS[0]}, false / true calls", "seeds", "bias differs by", "changed", *methods]]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         differs, changed = (rep.mean(one[what] for one in own) for what in ("differs", "changed"))
         cells = [[rep.mean(cell(own, method, TESTS[0], kind)).text(0) for kind in ("false", "true")] for method in methods]
-        laid.append([name, differs.text(2), f"{changed.value:.0f}", *(" / ".join(pair) for pair in cells)])
+        laid.append([name, seeds_of(own), differs.text(2), f"{changed.value:.0f}", *(" / ".join(pair) for pair in cells)])
     return rep.markdown(laid)
 
 
 def cost_table(studies: list[dict[str, Any]]) -> str:
     """Lay out how many true calls a method has more or less than raw counts, where both groups have the same bias."""
-    names = list(dict.fromkeys(one["scenario"] for one in studies))
-    laid = [["true calls − raw", *(f"{name}, {test}" for name in names for test in TESTS)]]
-    for method in methods_of(studies):
-        if method == RAW:
-            continue
-        cells = []
-        for name in names:
-            of_name = [one for one in studies if one["scenario"] == name]
-            for test in TESTS:
+    methods = [method for method in methods_of(studies) if method != RAW]
+    laid = [["true calls − raw", *methods]]
+    for name in dict.fromkeys(one["scenario"] for one in studies):
+        of_name = [one for one in studies if one["scenario"] == name]
+        for test in TESTS:
+            cells = []
+            for method in methods:
                 pairs = [(cell([one], method, test, "true"), cell([one], RAW, test, "true")) for one in of_name]
                 cells.append(rep.mean(own[0] - raw[0] for own, raw in pairs if own and raw).text(1, sign=True))
-        laid.append([method, *cells])
+            laid.append([f"{name}, {test}", *cells])
     return rep.markdown(laid)
 
 
@@ -358,11 +360,11 @@ def report(studies: list[dict[str, Any]]) -> str:
     parts = ["### Summary", summary_table(studies)]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
-        seeds = ", ".join(str(one["seed"]) for one in own)
         tested, changed = (rep.mean(one[what] for one in own).value for what in ("tested", "changed"))
         used = {model: sum(one["applied"][model] for one in own) for model in own[0]["applied"]}
         told = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
-        parts += [f"### {name}", f"Seeds {seeds}; {tested:.0f} genes tested, of which {changed:.0f} changed. {told}.", calls_table(own)]
+        about = f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed. {told}."
+        parts += [f"### {name}", about, calls_table(own)]
     same = [one for one in studies if not one["removed"] and one["changed"]]
     differing = [one for one in studies if one["removed"]]
     if differing:
