@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib
 import io
-import json
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -19,65 +16,13 @@ import pytest
 
 from counterbias.cli import main
 from counterbias.cli.simulate import build_simulate_parser
-from counterbias.model_file import EndModel, ModelFile, Training, save_models
-from counterbias.plugins import load_plugins
-from counterbias.records import TrainingSet, Window
+from counterbias.records import Window
 from counterbias.simulation import ScoredBias, simulate_priming_bias
+from simulated_folders import column, inside, records, run, save_model, start_of, table, windows
 
 #: Many kinds of reads at once, in little time.
 FULL = ["--pairs", "3000", "--genes", "20", "--contigs", "2", "--seed", "4", "--order", "both", "--fastq", "--errors", "0.01"]
 FULL += ["--multimapped", "0.1", "--duplicates", "0.2", "--gc-bias", "0.2", "--unmapped", "0.05", "--unmapped-mates", "0.05"]
-
-
-def run(folder: Path, *options: str) -> Path:
-    assert main(["simulate", "-q", "-o", str(folder), *options]) == 0
-    return folder
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return list(csv.DictReader(io.StringIO(content.decode()), delimiter="\t"))
-
-
-def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
-    return np.array([float(row[name]) for row in rows])
-
-
-def records(path: Path) -> list[pysam.AlignedSegment]:
-    with pysam.AlignmentFile(str(path), check_sq=False) as stream:
-        return list(stream.fetch(until_eof=True))
-
-
-def start_of(record: pysam.AlignedSegment) -> tuple[str, int, str]:
-    """Give contig, position from 1 and strand of a read's first base."""
-    position = record.reference_end if record.is_reverse else record.reference_start + 1
-    return record.reference_name, position, "-" if record.is_reverse else "+"
-
-
-def windows(folder: Path, rows: list[dict[str, str]], window: Window, *, before: int = 0) -> np.ndarray:
-    """Cut the genome's windows at read starts, or so many bases before them; 4 where a contig ends."""
-    with pysam.FastaFile(str(folder / "genome.fa")) as fasta:
-        codes = {name: np.array(["ACGT".find(base) for base in fasta.fetch(name)], dtype=np.uint8) for name in fasta.references}
-    found = np.empty((len(rows), window.width), dtype=np.uint8)
-    for number, row in enumerate(rows):
-        sequence, place = codes[row["contig"]], int(row["position"]) - 1
-        if row["strand"] == "+":
-            found[number] = sequence[place - before - window.upstream : place - before + window.downstream + 1]
-        else:
-            found[number] = 3 - sequence[place + before - window.downstream : place + before + window.upstream + 1][::-1]
-    return found
-
-
-def inside(folder: Path, rows: list[dict[str, str]], margin: int) -> np.ndarray:
-    """Tell which starts lie in an exon that no edge of any exon comes near to: their windows are the genome's."""
-    edges: dict[str, list[int]] = {}
-    with (folder / "genes.gtf").open() as stream:
-        for line in stream:
-            fields = line.split("\t")
-            if len(fields) > 4 and fields[2] == "exon":
-                edges.setdefault(fields[0], []).extend((int(fields[3]), int(fields[4])))
-    every = {contig: np.array(sorted(set(places))) for contig, places in edges.items()}
-    return np.array([np.min(np.abs(every[row["contig"]] - int(row["position"]))) > margin for row in rows])
 
 
 @pytest.fixture(scope="module")
@@ -257,86 +202,6 @@ def test_transcripts_are_spliced_and_on_their_strand(full: Path) -> None:
             if exons[entry.name][0][3] == "-":
                 expected = expected[::-1].translate(str.maketrans("ACGT", "TGCA"))
             assert entry.sequence == expected
-
-
-def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> None:
-    options = ["--pairs", "500", "--genes", "40", "--samples", "4", "--groups", "2", "--variation", "0", "--changed", "0.5"]
-    folder = run(tmp_path / "groups", *options)
-    rows = table(folder / "truth.tsv")
-    assert list(rows[0]) == ["gene_id", "sample1", "sample2", "sample3", "sample4", "log2_fold_change_group2"]
-    planned = column(rows, "log2_fold_change_group2")
-    assert 10 <= np.count_nonzero(planned) <= 30
-    for first, second, changes in (("sample1", "sample2", 0), ("sample1", "sample3", 1), ("sample3", "sample4", 0)):
-        seen = np.log2(column(rows, second) / column(rows, first))
-        assert np.ptp(seen - changes * planned) < 1e-3
-    assert [row["group"] for row in table(folder / "samples.tsv")] == ["group1", "group1", "group2", "group2"]
-    assert (folder / "sample1.bam").read_bytes() != (folder / "sample2.bam").read_bytes()
-
-
-def test_each_group_has_the_bias_asked_for(tmp_path: Path) -> None:
-    """Reads of a group are those of a study in which all groups have its bias; every report names the bias of the group."""
-    options = ["--pairs", "800", "--genes", "40", "--contigs", "2", "--samples", "4", "--groups", "2"]
-    both = run(tmp_path / "both", *options, "--bias-model", "builtin,none")
-    alone = {name: run(tmp_path / name, *options, "--bias-model", name) for name in ("builtin", "none")}
-    for sample, name in (("sample1", "builtin"), ("sample2", "builtin"), ("sample3", "none"), ("sample4", "none")):
-        for ending in (".bam", ".genes.tsv", ".transcripts.tsv", ".starts.tsv.gz"):
-            assert (both / f"{sample}{ending}").read_bytes() == (alone[name] / f"{sample}{ending}").read_bytes(), sample + ending
-    assert np.ptp(column(table(both / "sample2.genes.tsv"), "mean_bias")) > 0.1
-    assert set(column(table(both / "sample3.genes.tsv"), "mean_bias")) <= {0.0, 1.0}
-    assert set(column(table(both / "sample3.starts.tsv.gz"), "log_bias")) == {0.0}
-    rows = table(both / "samples.tsv")
-    assert [row["bias_model"] for row in rows] == ["builtin", "builtin", "none", "none"]
-    assert {row["strength"] for row in rows} == {"1"}
-    report, before = (json.loads((folder / "simulation.json").read_text()) for folder in (both, alone["builtin"]))
-    assert report["options"]["bias_model"] == ["builtin", "none"]
-    assert report["log_mean_bias"] == [before["log_mean_bias"], [0.0, 0.0]]
-    assert [one["bias_model"] for one in report["samples"]] == ["builtin", "builtin", "none", "none"]
-
-
-def test_groups_differ_in_the_strength_of_one_bias(tmp_path: Path) -> None:
-    options = ["--pairs", "3000", "--genes", "20", "--samples", "2", "--groups", "2", "--strength", "1,0.5"]
-    folder = run(tmp_path / "out", *options)
-    bias = simulate_priming_bias(np.random.default_rng([1, 2]), strength=0.9)
-    for sample, strength in (("sample1", 1.0), ("sample2", 0.5)):
-        rows = table(folder / f"{sample}.starts.tsv.gz")
-        rows = [row for row, kept in zip(rows, inside(folder, rows, 15), strict=True) if kept]
-        assert np.ptp(column(rows, "log_bias") - strength * bias.log_bias(windows(folder, rows, bias.window))) < 3e-4
-    assert [row["strength"] for row in table(folder / "samples.tsv")] == ["1", "0.5"]
-
-
-def test_a_study_of_one_bias_is_described_as_before(tmp_path: Path) -> None:
-    folder = run(tmp_path / "out", "--pairs", "100", "--genes", "20", "--samples", "2", "--groups", "2")
-    assert list(table(folder / "samples.tsv")[0]) == ["sample", "group", "fragments", "mapped_fragments"]
-    report = json.loads((folder / "simulation.json").read_text())
-    assert (report["options"]["bias_model"], report["options"]["strength"]) == ("builtin", 1.0)
-    assert len(report["log_mean_bias"]) == 2
-    assert "bias_model" not in report["samples"][0]
-
-
-def test_a_model_file_whose_name_has_a_comma(tmp_path: Path) -> None:
-    save_model(tmp_path / "a,b.model")
-    options = ["--pairs", "300", "--genes", "20", "--samples", "2", "--groups", "2", "--bias-model", str(tmp_path / "a,b.model")]
-    report = json.loads((run(tmp_path / "out", *options) / "simulation.json").read_text())
-    assert report["options"]["bias_model"] == "a,b.model"
-
-
-def save_model(path: Path, *, ends: tuple[str, ...] = ("both",), slope: float = 0.8) -> ModelFile:
-    """Fit the backend pwm to made-up windows and save it."""
-    registration = load_plugins().backends["pwm"]
-    rng = np.random.default_rng(3)
-    window, fitted = Window(3, 4), []
-    for label in ends:
-        model = registration.backend.load()(window)
-        foreground = rng.integers(0, 4, (2000, 8)).astype(np.uint8)
-        foreground[:, 3 + (label == "read2")] = rng.choice(4, 2000, p=(0.6, 0.2, 0.1, 0.1))
-        background = rng.integers(0, 4, (2000, 8)).astype(np.uint8)
-        weights = np.ones(2000)
-        model.fit(TrainingSet(window, foreground, weights, background, weights), rng)
-        fitted.append(EndModel(label, model, 0.1, slope))
-    plugin = registration.plugin
-    models = ModelFile("pwm", plugin.distribution, plugin.version, window, tuple(fitted), Training())
-    save_models(path, models)
-    return models
 
 
 def test_bias_of_a_model_file(tmp_path: Path) -> None:
