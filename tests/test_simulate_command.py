@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib
 import io
 import subprocess
@@ -18,65 +16,13 @@ import pytest
 
 from counterbias.cli import main
 from counterbias.cli.simulate import build_simulate_parser
-from counterbias.model_file import EndModel, ModelFile, Training, save_models
-from counterbias.plugins import load_plugins
-from counterbias.records import TrainingSet, Window
+from counterbias.records import Window
 from counterbias.simulation import ScoredBias, simulate_priming_bias
+from simulated_folders import column, inside, records, run, save_model, start_of, table, windows
 
 #: Many kinds of reads at once, in little time.
 FULL = ["--pairs", "3000", "--genes", "20", "--contigs", "2", "--seed", "4", "--order", "both", "--fastq", "--errors", "0.01"]
 FULL += ["--multimapped", "0.1", "--duplicates", "0.2", "--gc-bias", "0.2", "--unmapped", "0.05", "--unmapped-mates", "0.05"]
-
-
-def run(folder: Path, *options: str) -> Path:
-    assert main(["simulate", "-q", "-o", str(folder), *options]) == 0
-    return folder
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return list(csv.DictReader(io.StringIO(content.decode()), delimiter="\t"))
-
-
-def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
-    return np.array([float(row[name]) for row in rows])
-
-
-def records(path: Path) -> list[pysam.AlignedSegment]:
-    with pysam.AlignmentFile(str(path), check_sq=False) as stream:
-        return list(stream.fetch(until_eof=True))
-
-
-def start_of(record: pysam.AlignedSegment) -> tuple[str, int, str]:
-    """Give contig, position from 1 and strand of a read's first base."""
-    position = record.reference_end if record.is_reverse else record.reference_start + 1
-    return record.reference_name, position, "-" if record.is_reverse else "+"
-
-
-def windows(folder: Path, rows: list[dict[str, str]], window: Window, *, before: int = 0) -> np.ndarray:
-    """Cut the genome's windows at read starts, or so many bases before them; 4 where a contig ends."""
-    with pysam.FastaFile(str(folder / "genome.fa")) as fasta:
-        codes = {name: np.array(["ACGT".find(base) for base in fasta.fetch(name)], dtype=np.uint8) for name in fasta.references}
-    found = np.empty((len(rows), window.width), dtype=np.uint8)
-    for number, row in enumerate(rows):
-        sequence, place = codes[row["contig"]], int(row["position"]) - 1
-        if row["strand"] == "+":
-            found[number] = sequence[place - before - window.upstream : place - before + window.downstream + 1]
-        else:
-            found[number] = 3 - sequence[place + before - window.downstream : place + before + window.upstream + 1][::-1]
-    return found
-
-
-def inside(folder: Path, rows: list[dict[str, str]], margin: int) -> np.ndarray:
-    """Tell which starts lie in an exon that no edge of any exon comes near to: their windows are the genome's."""
-    edges: dict[str, list[int]] = {}
-    with (folder / "genes.gtf").open() as stream:
-        for line in stream:
-            fields = line.split("\t")
-            if len(fields) > 4 and fields[2] == "exon":
-                edges.setdefault(fields[0], []).extend((int(fields[3]), int(fields[4])))
-    every = {contig: np.array(sorted(set(places))) for contig, places in edges.items()}
-    return np.array([np.min(np.abs(every[row["contig"]] - int(row["position"]))) > margin for row in rows])
 
 
 @pytest.fixture(scope="module")
@@ -258,39 +204,6 @@ def test_transcripts_are_spliced_and_on_their_strand(full: Path) -> None:
             assert entry.sequence == expected
 
 
-def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> None:
-    options = ["--pairs", "500", "--genes", "40", "--samples", "4", "--groups", "2", "--variation", "0", "--changed", "0.5"]
-    folder = run(tmp_path / "groups", *options)
-    rows = table(folder / "truth.tsv")
-    assert list(rows[0]) == ["gene_id", "sample1", "sample2", "sample3", "sample4", "log2_fold_change_group2"]
-    planned = column(rows, "log2_fold_change_group2")
-    assert 10 <= np.count_nonzero(planned) <= 30
-    for first, second, changes in (("sample1", "sample2", 0), ("sample1", "sample3", 1), ("sample3", "sample4", 0)):
-        seen = np.log2(column(rows, second) / column(rows, first))
-        assert np.ptp(seen - changes * planned) < 1e-3
-    assert [row["group"] for row in table(folder / "samples.tsv")] == ["group1", "group1", "group2", "group2"]
-    assert (folder / "sample1.bam").read_bytes() != (folder / "sample2.bam").read_bytes()
-
-
-def save_model(path: Path, *, ends: tuple[str, ...] = ("both",), slope: float = 0.8) -> ModelFile:
-    """Fit the backend pwm to made-up windows and save it."""
-    registration = load_plugins().backends["pwm"]
-    rng = np.random.default_rng(3)
-    window, fitted = Window(3, 4), []
-    for label in ends:
-        model = registration.backend.load()(window)
-        foreground = rng.integers(0, 4, (2000, 8)).astype(np.uint8)
-        foreground[:, 3 + (label == "read2")] = rng.choice(4, 2000, p=(0.6, 0.2, 0.1, 0.1))
-        background = rng.integers(0, 4, (2000, 8)).astype(np.uint8)
-        weights = np.ones(2000)
-        model.fit(TrainingSet(window, foreground, weights, background, weights), rng)
-        fitted.append(EndModel(label, model, 0.1, slope))
-    plugin = registration.plugin
-    models = ModelFile("pwm", plugin.distribution, plugin.version, window, tuple(fitted), Training())
-    save_models(path, models)
-    return models
-
-
 def test_bias_of_a_model_file(tmp_path: Path) -> None:
     models = save_model(tmp_path / "fitted.model")
     options = ["--pairs", "3000", "--genes", "20", "--bias-model", str(tmp_path / "fitted.model"), "--strength", "1.5"]
@@ -423,7 +336,10 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
     [
         ("--errors 1.5", "the rate of errors is 1.5"),
         ("--errors nan", "the rate of errors is nan"),
-        ("--duplicates 1", "not all fragments"),
+        ("--duplicates 1", "the rate of duplicates is 1. Give a number from 0 to 0.9"),
+        ("--duplicates 0.95", "the rate of duplicates is 0.95"),
+        ("--duplicates nan", "the rate of duplicates is nan"),
+        ("--duplicates -0.1", "the rate of duplicates is -0.1"),
         ("--multimapped -0.1", "the rate of multi-mapped"),
         ("--multimapped 0.9 --unmapped 0.2", "exceed 1 together"),
         ("--isoforms 2", "--isoforms is 2"),
@@ -439,6 +355,14 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
         ("--genes 500 --bases 50000", "do not fit on"),
         ("--threads 0", "at least 1"),
         ("--samples 1 --groups 2", "cannot be dealt out to 2 groups"),
+        ("--samples 3 --groups 0", "cannot be dealt out to 0 groups"),
+        ("--bias-model builtin,none", "2 biases for 1 group."),
+        ("--samples 4 --groups 2 --bias-model builtin,none,none", "3 biases for 2 groups"),
+        ("--samples 4 --groups 2 --bias-model builtin,", "a bias without a name"),
+        ("--samples 4 --groups 2 --bias-model none,nothing.model", "nothing.model: there is no such model file"),
+        ("--samples 4 --groups 2 --strength 1,2,3", "3 biases for 2 groups"),
+        ("--samples 4 --groups 2 --strength 1,nan", "--strength is nan"),
+        ("--samples 4 --groups 2 --strength 1,2,3 --bias-model builtin,none", "--bias-model holds 2 biases, but --strength holds 3 values"),
         ("--changed 7", "part of changed genes is 7"),
         ("--spread -1", "the spread is -1"),
         ("--biased-ends read1", "only a stranded library"),

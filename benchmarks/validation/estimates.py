@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import ModelFile, Window, count_reads
+from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
 from counterbias.contexts import Genome, extract
 from counterbias.counts import bias_columns
@@ -22,7 +22,14 @@ from counterbias.pipeline.bias import contig_index
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.run import BiasOptions, CountRun
 from counterbias.records import REVERSE, AssumedLengths, CountingOptions, Positions, StartSites, Stretches
-from counterbias.weights import assumed_lengths, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.weights import (
+    FragmentLengths,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+    fragment_weights,
+    weighted_counts,
+)
 
 #: The columns that are judged: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
@@ -89,17 +96,30 @@ def count_with(
     """Fit a model (or take a model file) and count.
 
     ``NAME@SCHEME`` samples by another scheme, as --bias-sampling does; ``NAME@transcript`` lets windows follow the transcript, as
-    --bias-context does; ``NAME@passes2`` fits twice, as --bias-passes 2 does.
+    --bias-context does.
     """
     began = time.perf_counter()
-    name, _, how = model.partition("@")
-    context = how if how == "transcript" else "genome"
-    passes = int(how.removeprefix("passes")) if how.startswith("passes") else 1
-    scheme = how if how and how != context and passes == 1 else sampling
-    options = (str(sample.genome), window, tuple(model_options))
-    bias = BiasOptions(name, *options, sampling=scheme, context=context, seed=seed, threads=threads, passes=passes)
+    bias = bias_options(sample.genome, model, threads=threads, seed=seed, sampling=sampling, window=window, model_options=model_options)
     run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads)
     return counted(run, 0, time.perf_counter() - began)
+
+
+def bias_options(
+    genome: Path,
+    model: str,
+    *,
+    threads: int = 1,
+    seed: int = 1,
+    sampling: str = "local",
+    window: Window | None = None,
+    model_options: Sequence[str] = (),
+) -> BiasOptions:
+    """Read the name of a model, as :func:`count_with` takes it."""
+    name, _, how = model.partition("@")
+    context = how if how == "transcript" else "genome"
+    scheme = how if how and how != context else sampling
+    options = (str(genome), window, tuple(model_options))
+    return BiasOptions(name, *options, sampling=scheme, context=context, seed=seed, threads=threads)
 
 
 def counted(run: CountRun, number: int, seconds: float) -> Counted:
@@ -110,14 +130,35 @@ def counted(run: CountRun, number: int, seconds: float) -> Counted:
     return Counted(tuple(run.annotation.features.ids), columns, bool(judged["applied"]), judged["gain"], judged["slope"], seconds)
 
 
+def true_log_bias(bias: simulation.PrimingBias | simulation.ScoredBias) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
+    """Give the function of windows that a simulated bias is, as :func:`count_with_truth` takes it."""
+    if isinstance(bias, simulation.PrimingBias):
+        return bias.log_bias
+    return lambda contexts: np.asarray(bias.strength * bias.score(contexts))
+
+
+def library_lengths(library: simulation.Library) -> FragmentLengths:
+    """Give the distribution that a simulated library's fragment lengths are drawn from."""
+    probability = library.length_probabilities()
+    length = np.flatnonzero(probability)
+    return FragmentLengths(length, probability[length], library.fragments, float(probability @ np.arange(len(probability))))
+
+
 def count_with_truth(
-    sample: Sample, window: Window, score: Callable[[NDArray[np.uint8]], NDArray[np.float64]], *, threads: int = 1
+    sample: Sample,
+    window: Window,
+    score: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
+    *,
+    fragments: FragmentLengths | None = None,
+    threads: int = 1,
 ) -> Counted:
     """Count and correct with a bias that is known, as a count would with a model without any error.
 
-    ``score`` gives the log bias of windows, uint8 (n, width) → float64 (n,), nats.
+    ``score`` gives the log bias of windows, uint8 (n, width) → float64 (n,), nats. ``fragments`` are the lengths of the library's
+    fragments; by default those of its pairs. In a single-end library they alone tell where the other end lies, which was not sequenced
+    and is biased all the same.
     """
-    return count_with_windows(sample, window, lambda contexts, end: score(contexts), threads=threads)
+    return count_with_windows(sample, window, lambda contexts, end: score(contexts), fragments=fragments, threads=threads)
 
 
 def count_ungated(sample: Sample, fitted: ModelFile, *, threads: int = 1) -> Counted:
@@ -127,7 +168,12 @@ def count_ungated(sample: Sample, fitted: ModelFile, *, threads: int = 1) -> Cou
 
 
 def count_with_windows(
-    sample: Sample, window: Window, score: Callable[[NDArray[np.uint8], int], NDArray[np.float64]], *, threads: int = 1
+    sample: Sample,
+    window: Window,
+    score: Callable[[NDArray[np.uint8], int], NDArray[np.float64]],
+    *,
+    fragments: FragmentLengths | None = None,
+    threads: int = 1,
 ) -> Counted:
     """Count with a function of windows and the number of the read's end."""
     with Genome(str(sample.genome)) as genome:
@@ -138,14 +184,15 @@ def count_with_windows(
             found[valid] = score(contexts[valid], end)
             return found
 
-        return count_with_scores(sample, of_positions, threads=threads)
+        return count_with_scores(sample, of_positions, fragments=fragments, threads=threads)
 
 
-def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Counted:
+def count_with_scores(sample: Sample, scores: Scores, *, fragments: FragmentLengths | None = None, threads: int = 1) -> Counted:
     """Count and correct with a log bias that comes from elsewhere, by position.
 
-    The stages are those of a run; nothing is fitted, judged or calibrated. ``scores`` knows both ends, that of single reads which was
-    not sequenced as end 1 of stranded libraries.
+    The stages are those of a run; nothing is fitted, judged or calibrated. Features without a read are measured as well, since the
+    log bias has no calibrated zero. ``scores`` knows both ends, that of single reads which was not sequenced as end 1 of stranded
+    libraries; ``fragments`` are the lengths where they are known.
     """
     began = time.perf_counter()
     annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
@@ -161,7 +208,6 @@ def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Co
         return found
 
     contig_of = contig_index(features, sites.contigs)
-    fragments = fragment_lengths(sites, features, contig_of) or assumed_lengths(AssumedLengths())
     by_end = [scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))]
     weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
     lengths = effective_lengths(
@@ -169,8 +215,7 @@ def count_with_scores(sample: Sample, scores: Scores, *, threads: int = 1) -> Co
         contig_of,
         of_stretches,
         stranded=sample.stranded,
-        fragments=fragments,
-        only=np.asarray(result.counts) > 0,
+        fragments=fragments or fragment_lengths(sites, features, contig_of) or assumed_lengths(AssumedLengths()),
     )
     columns = bias_columns(features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths)
     floats = {name: np.asarray(values, np.float64) for name, values in columns.items()}

@@ -47,9 +47,7 @@ class World:
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Give the true log bias of windows, nats."""
-        if isinstance(self.bias, simulation.PrimingBias):
-            return self.bias.log_bias(contexts)
-        return np.asarray(self.bias.strength * self.bias.score(contexts))
+        return est.true_log_bias(self.bias)(contexts)
 
 
 @dataclass(frozen=True)

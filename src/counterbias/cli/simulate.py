@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Defaults of the options that only a simulated genome has.
 SIMULATED = {"genes": 400, "contigs": 4, "bases": None, "isoforms": 0.3, "overlapping": 0.08}
 #: Options that go on as they are.
-PASSED_ON = ("genes", "contigs", "bases", "genome", "annotation", "bias_model", "strength", "order", "fastq", "seed", "threads", "force")
+PASSED_ON = ("genes", "contigs", "bases", "genome", "annotation", "order", "fastq", "seed", "threads", "force")
 
 
 def build_simulate_parser() -> argparse.ArgumentParser:
@@ -58,10 +58,12 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-model",
         default="builtin",
-        metavar="builtin|none|FILE",
-        help="bias of read starts: as of random hexamers, none, or that of a model file (default: builtin)",
+        metavar="builtin|none|FILE[,…]",
+        help="bias of read starts: as of random hexamers, none, or a model file's; separated by commas, one per group (default: builtin)",
     )
-    group.add_argument("--strength", type=float, default=1.0, metavar="X", help="factor on the log bias (default: 1)")
+    group.add_argument(
+        "--strength", type=_numbers, default="1", metavar="X[,…]", help="factor on the log bias, or one per group (default: 1)"
+    )
     group.add_argument(
         "--biased-ends", choices=("both", "read1"), default="both", help="ends of a fragment that are biased (default: both)"
     )
@@ -83,17 +85,25 @@ def _add_library(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--unmapped-mates", type=float, metavar="SHARE", help="pairs with one read unmapped (default: 0.02; single reads have none)"
     )
-    group.add_argument("--duplicates", type=float, default=0.0, metavar="RATE", help="fragments that are copies (default: 0)")
+    group.add_argument("--duplicates", type=float, default=0.0, metavar="RATE", help="fragments that are copies, 0 to 0.9 (default: 0)")
     group.add_argument("--trim", type=int, default=0, metavar="N", help="bases cut off each read's 5' end (default: 0)")
 
 
 def _add_study(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--samples", type=int, default=1, metavar="N", help="samples of one genome and bias (default: 1)")
+    group.add_argument("--samples", type=int, default=1, metavar="N", help="samples of one genome (default: 1)")
     group.add_argument("--groups", type=int, default=1, metavar="N", help="groups that the samples are dealt out to (default: 1)")
     group.add_argument("--spread", type=float, default=1.5, metavar="X", help="SD of genes' log abundance, nats (default: 1.5)")
     group.add_argument("--variation", type=float, default=0.2, metavar="X", help="its SD between samples of a group (default: 0.2)")
     group.add_argument("--changed", type=float, default=0.2, metavar="SHARE", help="genes that differ between groups (default: 0.2)")
     group.add_argument("--fold-changes", type=float, default=1.0, metavar="X", help="SD of their log2 fold changes (default: 1)")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Read numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}': give a number, or one for each group, separated by commas") from None
 
 
 def main(argv: list[str]) -> int:
@@ -115,6 +125,7 @@ def _say(text: str) -> None:
 
 def _options(arguments: Namespace) -> SimulationOptions:
     """Hand the arguments on, checked."""
+    from counterbias.pipeline.simulated_biases import read_biases
     from counterbias.pipeline.simulating import SimulationOptions
     from counterbias.simulation import AnnotationDesign, StudyDesign
 
@@ -133,6 +144,7 @@ def _options(arguments: Namespace) -> SimulationOptions:
         library=_library(arguments),
         study=study,
         design=AnnotationDesign(second_isoform=arguments.isoforms, overlapping=arguments.overlapping),
+        biases=read_biases(arguments.bias_model, arguments.strength),
         **{name: getattr(arguments, name) for name in PASSED_ON},
     )
 

@@ -21,15 +21,13 @@ import numpy as np
 
 from counterbias import simulation
 from counterbias.errors import InputError
-from counterbias.model_file import load_models
-from counterbias.plugins import load_plugins
+from counterbias.pipeline.simulated_biases import BIAS_STREAM, GroupBias, per_group
 from counterbias.simulation.files import replacing
-from counterbias.simulation.fragments import Biases
 from counterbias.writers.files import writing_errors
 
 SCHEMA = (1, 0)
 #: Streams of random numbers, one for each thing that is drawn: more samples or other genes leave the bias as it is.
-_GENOME, _BIAS, _STUDY, _SAMPLES = range(1, 5)
+_GENOME, _STUDY, _SAMPLES = 1, 3, 4
 ORDERS = ("pos", "name", "both")
 Say = Callable[[str], None]
 
@@ -43,8 +41,7 @@ class SimulationOptions:
         library, study, design: of reads, samples and simulated genes.
         genes, contigs, bases: of a simulated genome; ``bases`` is 10,000 per gene by default.
         genome, annotation: a user's FASTA and GTF instead.
-        bias_model: ``builtin``, ``none`` or a model file.
-        strength: factor on the log bias.
+        biases: of read starts, one per group; a single one holds for all groups.
         order: ``pos``, ``name`` or ``both``. fastq: write reads as FASTQ, too.
         seed: start of every random choice. threads: no byte depends on it.
     """
@@ -58,8 +55,7 @@ class SimulationOptions:
     bases: int | None = None
     genome: str | None = None
     annotation: str | None = None
-    bias_model: str = "builtin"
-    strength: float = 1.0
+    biases: tuple[GroupBias, ...] = (GroupBias(),)
     order: str = "pos"
     fastq: bool = False
     seed: int = 1
@@ -73,22 +69,33 @@ class SimulationOptions:
             raise InputError("genes, contigs and threads are numbers of at least 1, and the seed of at least 0")
         if self.bases is not None and not 100 * self.contigs <= self.bases <= 10**11:
             raise InputError(f"a genome of {self.bases} bases cannot be simulated", remedy="give at least 100 for each contig")
-        if not 0.0 <= self.strength <= 100.0:
-            raise InputError(f"--strength is {self.strength:g}", remedy="give a number from 0 to 100")
         if self.order not in ORDERS:
             raise InputError(f"reads cannot be sorted by '{self.order}'", remedy=f"choose {', '.join(ORDERS)}")
         for name, share in (("--isoforms", self.design.second_isoform), ("--overlapping", self.design.overlapping)):
             if not 0.0 <= share <= 1.0:
                 raise InputError(f"{name} is {share:g}", remedy="give a number from 0 to 1")
+        per_group(self.biases, self.study.groups)
+
+    @property
+    def group_biases(self) -> tuple[GroupBias, ...]:
+        """The bias of each group."""
+        return per_group(self.biases, self.study.groups)
 
     def described(self) -> dict[str, Any]:
         """Give what the bytes of the result depend on, for the report; files by their names only."""
-        values = dataclasses.asdict(self)
-        for name in ("folder", "threads", "force"):
-            del values[name]
-        for name in ("genome", "annotation", "bias_model"):
-            values[name] = values[name] and os.path.basename(values[name])
+        values: dict[str, Any] = {}
+        for name, value in dataclasses.asdict(self).items():
+            if name == "biases":
+                values["bias_model"] = _one_or_all([bias.name for bias in self.biases])
+                values["strength"] = _one_or_all([bias.strength for bias in self.biases])
+            elif name not in ("folder", "threads", "force"):
+                values[name] = os.path.basename(value) if name in ("genome", "annotation") and value else value
         return values
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    """Give a single value as it is, several as a list: a study of one bias is described as it always was."""
+    return values[0] if len(values) == 1 else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +154,13 @@ class _Simulation:
     def run(self) -> SimulationRun:
         """Make everything in order."""
         options = self.options
-        bias = self.bias()
+        biases = {bias: bias.make(self.rng(BIAS_STREAM), self.say) for bias in dict.fromkeys(options.biases)}
         genome, genes = self.genome()
-        model = simulation.FragmentModel(genome, genes, options.library, bias, threads=options.threads)
-        short = int((model.unbiased == 0).sum())
+        models = {
+            bias: simulation.FragmentModel(genome, genes, options.library, made, threads=options.threads) for bias, made in biases.items()
+        }
+        of_group = [models[bias] for bias in options.group_biases]
+        short = int((of_group[0].unbiased == 0).sum())
         if short:
             self.skipped["shorter than a fragment"] = short
         for reason, number in self.skipped.items():
@@ -159,30 +169,16 @@ class _Simulation:
         if options.fastq:
             simulation.write_transcripts(self.folder / "transcripts.fa", genome, genes)
         samples, columns = [], []
-        for number, name in enumerate(study.names):
+        for number, (name, group) in enumerate(zip(study.names, study.group, strict=True)):
+            rng, model = self.rng(_SAMPLES, number), of_group[group]
             reads = simulation.simulate_reads(
-                self.rng(_SAMPLES, number), genome, genes, study.abundance[number], options.library, model=model, threads=options.threads
+                rng, genome, genes, study.abundance[number], options.library, model=model, threads=options.threads
             )
-            samples.append(self.write_sample(name, study.group[number], reads))
+            samples.append(self.write_sample(name, group, reads))
             columns.append(reads.truth.fpkm)
         self.write_study(genes, study, columns, samples)
-        report = self.report(genome, genes, model, samples)
+        report = self.report(genome, genes, of_group, samples)
         return SimulationRun(tuple(sorted(path.name for path in self.folder.iterdir())), dict(self.skipped), report)
-
-    def bias(self) -> Biases:
-        """Make the bias of read starts, or read it from a file."""
-        options = self.options
-        if options.bias_model == "none" or options.strength == 0.0:
-            return None
-        if options.bias_model == "builtin":
-            return simulation.simulate_priming_bias(self.rng(_BIAS), strength=0.9 * options.strength)
-        if not os.path.exists(options.bias_model):
-            raise InputError("there is no such model file", file=options.bias_model, remedy="give builtin, none or a PREFIX.model file")
-        models = load_models(options.bias_model, load_plugins())
-        ends = [simulation.ScoredBias(models.window, end.log_bias, options.strength) for end in models.ends]
-        if all(end.slope == 0.0 for end in models.ends):
-            self.say(f"{options.bias_model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased")
-        return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 
     def genome(self) -> tuple[simulation.Genome, simulation.GeneModels]:
         """Simulate genome and genes, or read the user's; write what others need of them."""
@@ -224,6 +220,9 @@ class _Simulation:
         fragments, mapped = int(reads.truth.fragments.sum()), int(reads.truth.mapped_fragments.sum())
         self.say(f"{name}: {fragments} fragments, {mapped} of them mapped, {starts} distinct read starts")
         entry = {"sample": name, "group": f"group{group + 1}", "fragments": fragments, "mapped_fragments": mapped}
+        if len(options.biases) > 1:
+            bias = options.group_biases[group]
+            entry |= {"bias_model": bias.name, "strength": bias.strength}
         return entry | {"records": records, "starts": starts}
 
     def write_study(
@@ -236,21 +235,27 @@ class _Simulation:
         with replacing(self.folder / "truth.tsv") as stream:
             stream.write(("\t".join(head) + "\n").encode())
             for row, values in enumerate(zip(*columns, *changes, strict=True)):
-                cells = "\t".join(f"{value:.6g}" for value in values)
-                stream.write(f"{genes.gene_ids[row]}\t{cells}\n".encode())
+                numbers = "\t".join(f"{value:.6g}" for value in values)
+                stream.write(f"{genes.gene_ids[row]}\t{numbers}\n".encode())
+        columns_of_samples = ["sample", "group", "fragments", "mapped_fragments"]
+        columns_of_samples += ["bias_model", "strength"] if len(self.options.biases) > 1 else []
         with replacing(self.folder / "samples.tsv") as stream:
-            stream.write(b"sample\tgroup\tfragments\tmapped_fragments\n")
+            stream.write(("\t".join(columns_of_samples) + "\n").encode())
             for entry in samples:
-                stream.write("{sample}\t{group}\t{fragments}\t{mapped_fragments}\n".format(**entry).encode())
+                cells = [entry[name] for name in columns_of_samples]
+                stream.write(("\t".join(f"{one:g}" if isinstance(one, float) else str(one) for one in cells) + "\n").encode())
 
     def report(
         self,
         genome: simulation.Genome,
         genes: simulation.GeneModels,
-        model: simulation.FragmentModel,
+        models: list[simulation.FragmentModel],
         samples: list[dict[str, Any]],
     ) -> dict[str, Any]:
-        """Write simulation.json: what was asked for and what came of it; no time, no path, no number of threads."""
+        """Write simulation.json: what was asked for and what came of it; no time, no path, no number of threads.
+
+        ``models``: one per group.
+        """
         from importlib.metadata import version
 
         report = {
@@ -261,7 +266,7 @@ class _Simulation:
             "genes": len(genes.gene_ids),
             "transcripts": len(genes.transcript_ids),
             "skipped_transcripts": dict(self.skipped),
-            "log_mean_bias": list(model.log_means),
+            "log_mean_bias": list(models[0].log_means) if len(self.options.biases) == 1 else [list(one.log_means) for one in models],
             "samples": samples,
         }
         with replacing(self.folder / "simulation.json") as stream:

@@ -12,6 +12,8 @@ from counterbias.errors import InputError
 _STRANDED = ("yes", "no", "reverse")
 #: The shortest reads that are left when their first bases are cut off.
 SHORTEST = 10
+#: The largest part of the fragments that may be copies: beyond, few originals are left to tell a library by.
+MOST_DUPLICATES = 0.9
 #: Steps of a fragment's GC content, in which its effect is tabulated.
 GC_STEPS = 1000
 
@@ -32,7 +34,7 @@ class Library:
         unmapped_mate, unmapped: parts of the fragments with one and with no mapped read.
         error_rate: substitutions per base.
         gc_bias: log factor (nats), per 10 percentage points of a fragment's GC content above one half, of its chance to be drawn.
-        duplicates: part of the fragments that are copies of another one: same transcript, ends and orientation.
+        duplicates: part of the fragments that are copies of another one, 0 to 0.9: same transcript, ends and orientation.
         trimmed: bases cut off the 5' end of each read after sequencing; reads then begin so many bases inside the fragment.
     """
 
@@ -76,13 +78,13 @@ class Library:
         """Refuse parts that are none."""
         rates = {
             "multi-mapped": self.multi_mapped, "unmapped mates": self.unmapped_mate, "unmapped": self.unmapped,
-            "errors": self.error_rate, "duplicates": self.duplicates,
+            "errors": self.error_rate,
         }  # fmt: skip
         for name, rate in rates.items():
             if not 0.0 <= rate <= 1.0:
                 raise InputError(f"the rate of {name} is {rate:g}", remedy="give a number from 0 to 1")
-        if self.duplicates == 1.0:
-            raise InputError("not all fragments can be duplicates", remedy="give a rate below 1")
+        if not 0.0 <= self.duplicates <= MOST_DUPLICATES:
+            raise InputError(f"the rate of duplicates is {self.duplicates:g}", remedy=f"give a number from 0 to {MOST_DUPLICATES:g}")
         if self.multi_mapped + self.unmapped + self.unmapped_mate > 1.0:
             raise InputError("the rates of multi-mapped and of unmapped fragments exceed 1 together")
 
