@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.blend import Blend
 from counterbias.evaluation import composition, folds, measures, units
+from counterbias.evaluation.reliability import reliability
 from counterbias.pipeline.judging import held_out_set
 from counterbias.records import Positions, Stretches, Window
 from counterbias.sampling import Assembled
@@ -116,7 +117,7 @@ def held_out_units(context: Context, starts: Positions, dealt: folds.Folds) -> u
 
 
 def _measure(context: Context, end: FittedEnd, chosen: units.Units) -> dict[str, Any]:
-    """Measure gain, deviance, AUC on held-out units, with the log bias as the model gives it."""
+    """Measure gain, deviance, AUC on held-out units with the log bias as the model gives it; its size as the count uses it."""
     stretches = Stretches(chosen.contig, chosen.start, chosen.end, chosen.strand)
     log_bias = context.score_stretches(end.model, stretches, threads=context.threads)
     relative = measures.relative_bias(log_bias, chosen)
@@ -125,6 +126,7 @@ def _measure(context: Context, end: FittedEnd, chosen: units.Units) -> dict[str,
     found: dict[str, Any] = {name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()}
     return {
         "gain": {**found, "units": len(chosen)},
+        "reliability": reliability(end.calibration(log_bias), chosen).report(),
         "deviance_explained": measures.deviance_explained(log_bias, chosen, relative=relative),
         "auc": auc,
         "log_loss": log_loss,

@@ -18,6 +18,7 @@ from counterbias.contexts import CodesByContig, extract
 from counterbias.errors import InputError
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
+from counterbias.evaluation.reliability import Reliability, reliability
 from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.fitting import Kind
@@ -95,6 +96,7 @@ class Evaluated:
         calibration: what a count would make of the model, judged on the held-out fold's windows.
         calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used. Slope and gate were found on windows of
             the same fold.
+        reliability: held-out reads against those predicted by the calibrated log bias.
         training, validation: number of distinct starts there.
         spread: standard deviation of log2 b over the positions of the held-out units.
         windows_per_second: scored by one thread.
@@ -106,6 +108,7 @@ class Evaluated:
     report: FitReport
     calibration: Calibration
     calibrated_cap5: float
+    reliability: Reliability
     training: int
     validation: int
     spread: float
@@ -166,6 +169,7 @@ def evaluate_backend(
         report=report,
         calibration=calibration,
         calibrated_cap5=measures.gain(calibration(log_bias), held_out).value,
+        reliability=reliability(calibration(log_bias), held_out),
         training=len(training.foreground),
         validation=0 if training.validation is None else len(training.validation.foreground),
         spread=float(np.nanstd(log_bias) / np.log(2)),
