@@ -88,7 +88,7 @@ def test_plots_hold_the_values_of_the_sources(full: builders.Outcome) -> None:
     assert dict(map(tuple, sizes["trimmed"]["pairs"]))[1.5] == pytest.approx(2.1)
     assert sizes["trimmed"]["color"] == lines["trimmed, before"]["color"]
     assert (sizes["as predicted"]["dash"], sizes["as predicted"]["color"]) == ("dash", "#999999")
-    assert sizes["as predicted"]["pairs"] == [[-2.0, -2.0], [2.0, 2.0]]
+    assert sizes["as predicted"]["pairs"] == [[-2.25, -2.25], [2.25, 2.25]]
     assert "pair" not in sizes
     gains = plots["counterbias_gain_heatmap"]["datasets"][0]
     assert gains["xcats"][0] == "cnn"

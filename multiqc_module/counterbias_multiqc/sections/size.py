@@ -10,6 +10,8 @@ from counterbias_multiqc.parser import Reliability
 
 #: The line on which observed and predicted reads agree.
 _DIAGONAL, _GREY = "as predicted", "#999999"
+#: How far it reaches beyond the outermost points.
+_BEYOND = 0.25
 _LABELS = {"both": "", "read1": "", "read2": ", read 2"}
 _HELP = """
 Places of held-out exons are sorted by the bias that the model gives them, as it is used, and put into bins of equally many
@@ -59,7 +61,7 @@ def _lines(view: View) -> Any:
         title: {round(x, 4): y for x, y in zip(found.predicted, found.observed, strict=True)} for title, (_, found) in drawn.items()
     }
     ends = [x for line in tab.values() for x in line]
-    tab[_DIAGONAL] = {x: x for x in (min(ends), max(ends))}
+    tab[_DIAGONAL] = {x: x for x in (min(ends) - _BEYOND, max(ends) + _BEYOND)}
     colour = {title: view.colours[name] for title, (name, _) in drawn.items()}
     dash = {title: "dot" for title, (name, _) in drawn.items() if title != name}
     return draw.lines(
