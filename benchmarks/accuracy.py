@@ -25,6 +25,7 @@ from counterbias.annotation import load_annotation
 from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from counterbias.evaluation.comparison import Mean, paired_difference, summarise, value_of
+from counterbias.evaluation.reliability import reliability
 from counterbias.pipeline.candidates import find_candidates, parse_extra
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend, evaluate_scores, fold_sample, gene_changes
@@ -50,6 +51,7 @@ ACCURACY = (
     ("gain uniq", "gain_uniq", 3),
     ("gain cap5", "gain_cap5", 3),
     ("gain all", "gain_all", 3),
+    ("slope", "reliability_slope", 2),
     ("R²", "r2", 3),
     ("AUC", "auc", 3),
     ("log loss", "log_loss", 3),
@@ -153,9 +155,13 @@ def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, thr
     told: dict[str, Any] = {"label": row.label, "fold": trial.fold, "seed": trial.seed, "starts": trial.starts, "null": trial.null}
     if row.kind is None:
         scores = seqbias_scores(sample) if row.label == SEQBIAS else lambda positions: np.zeros(len(positions))
-        return {**told, "values": plain(asdict(evaluate_scores(scores, sample, trial.fold, window)))}
+        measured = asdict(evaluate_scores(scores, sample, trial.fold, window))
+        held_out = sample.held_out(trial.fold)
+        slope = reliability(scores(held_out.positions()), held_out).slope
+        return {**told, "values": plain({**measured, "reliability_slope": slope})}
     found = evaluate_backend(row.kind, sample, trial, threads=threads)
-    told["values"] = plain(asdict(found.accuracy))
+    # The size of what a count would use: gate and slope applied.
+    told["values"] = plain({**asdict(found.accuracy), "reliability_slope": found.reliability.slope})
     told["perplexity"] = plain(dict(found.report.perplexity))
     told["parameters"] = found.report.parameters
     told["fit_seconds"] = found.report.seconds
@@ -231,7 +237,7 @@ def table(result: Result) -> str:
         first.append("cap5 − seqbias")
     upper, lower = [first], [[*second, "perplexity", "parameters", "fit s", "windows/s"]]
     for label, trials in of.items():
-        cells = [with_error(summarise(trials, value_of(name)), digits) for _, name, digits in ACCURACY]
+        cells = [with_error(summarise(trials, lambda trial, name=name: trial["values"].get(name)), digits) for _, name, digits in ACCURACY]
         if SEQBIAS in of:
             cells.append("" if label == SEQBIAS else with_error(paired_difference(trials, of[SEQBIAS]), 3, sign=True))
         upper.append([label, *cells])

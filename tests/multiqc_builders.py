@@ -27,6 +27,14 @@ def hump(offset: int, centre: int) -> float:
     return 0.2 * math.exp(-((offset - centre) ** 2) / 8)
 
 
+def reliability(slope: float = 1.0, error: float = 0.03) -> dict[str, Any]:
+    """Give the entry ``reliability`` of an end: bins on a line of this slope."""
+    predicted = [step / 2 for step in range(-4, 5)]
+    observed = [round(slope * value, 6) for value in predicted]
+    bins = {"predicted": predicted, "observed": observed, "error": [0.05] * 9, "expected": [100.0] * 9, "reads": [100.0] * 9}
+    return {"slope": slope, "error": error, "low": slope - 2 * error, "high": slope + 2 * error, "units": 12, "blocks": 6, "bins": bins}
+
+
 def end(label: str = "both", *, centre: int = 1, applied: bool = True, starts: int = 20_000, **changes: Any) -> dict[str, Any]:
     """Give an entry of ``ends``: a sample whose bias peaks at ``centre``."""
     swing = [hump(offset, centre) for offset in OFFSETS]
@@ -69,6 +77,7 @@ def end(label: str = "both", *, centre: int = 1, applied: bool = True, starts: i
         },
         "calibration": {"applied": applied, "reason": None if applied else "no gain", "gain": 0.4, "gain_error": 0.02},
         "gain": {"uniq": {"value": 0.5}, "cap5": {"value": 0.6, "error": 0.02}, "all": {"value": 0.7}, "units": 12},
+        "reliability": reliability() if applied else {},
         "deviance_explained": 0.2,
         "auc": 0.7,
         "log_loss": 0.6,

@@ -80,6 +80,9 @@ def test_table_and_file(accuracy: ModuleType, tmp_path: Path, capsys: pytest.Cap
     assert rows["pwm"]["parameters"] == "126"
     found = {label: [float(part) for part in rows[label]["gain cap5"].split(" ± ")] for label in rows}
     assert found["seqbias"][0] > found["pwm"][0] > 0.2  # here seqbias is the truth
+    assert rows["none"]["slope"] == "–"
+    slope, error = (float(part) for part in rows["seqbias"]["slope"].split(" ± "))
+    assert slope == pytest.approx(1, abs=max(3 * error, 0.05))  # the truth has the right size
     assert rows["pwm"]["cap5 − seqbias"].startswith("−")
     assert "Standard deviation of cap5 between seeds: pwm 0.0" in printed
     content = json.loads(target.read_text())

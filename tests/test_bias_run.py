@@ -93,6 +93,10 @@ def test_composition_is_evened_out_on_held_out_blocks(sample: Path) -> None:
     assert first["fall"] > 0.8
     assert end["calibration"]["applied"] is True
     assert end["gain"]["cap5"]["value"] > 3 * end["gain"]["cap5"]["error"] > 0
+    size = end["reliability"]
+    assert size["low"] < size["slope"] < size["high"]
+    assert 0.5 < size["slope"] < 2
+    assert len(size["bins"]["observed"]) == len(size["bins"]["predicted"]) > 5
 
 
 def test_threads_do_not_change_a_byte(sample: Path, tmp_path: Path) -> None:

@@ -104,6 +104,8 @@ def test_measures_make_sense(done: Path) -> None:
         assert float(row["gain_cap5"]) > 3 * float(row["gain_cap5_se"]) > 0
         assert float(row["kl1_after"]) < float(row["kl1_before"])
         assert float(row["auc"]) > 0.55
+        assert 0.7 < float(row["reliability_slope"]) < 1.4
+        assert float(row["reliability_slope_se"]) > 0
         assert int(row["parameters"]) > 100
         assert float(row["windows_per_second"]) > 0
         assert float(row["train_seconds"]) >= 0
@@ -115,7 +117,7 @@ def test_measures_make_sense(done: Path) -> None:
 def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
     from counterbias.contexts import Genome
-    from counterbias.evaluation.comparison import summarise
+    from counterbias.evaluation.comparison import mean_points, summarise
     from counterbias.pipeline.candidates import find_candidates
     from counterbias.pipeline.counting import count_alignments
     from counterbias.pipeline.evaluating import Trial, evaluate_backend, fold_sample
@@ -131,15 +133,23 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     kind = find_candidates(["vlmm"], [Window()], load_plugins())[0].kind
     assert kind is not None
     trials = [
-        {"fold": fold, "seed": seed, "values": evaluate_backend(kind, sample, Trial(fold, seed)).accuracy}
+        {"fold": fold, "seed": seed, "values": found.accuracy, "slope": size.slope, "reliability": size.report()["bins"]}
         for fold in (0, 1, 2)
         for seed in (1, 2)
+        for found in [evaluate_backend(kind, sample, Trial(fold, seed))]
+        for size in [found.reliability]
     ]
     row = next(row for row in rows(done) if (row["sample"], row["model"]) == ("one", "vlmm"))
     for name in ("gain_uniq", "gain_cap5", "gain_all", "r2", "auc", "ess", "kl3_after", "half_effective"):
         mean = summarise(trials, lambda trial, name=name: getattr(trial["values"], name))
         assert float(row[name]) == pytest.approx(mean.value, rel=1e-5)
         assert float(row[f"{name}_se"]) == pytest.approx(mean.error, rel=1e-5)
+    assert float(row["reliability_slope"]) == pytest.approx(summarise(trials, lambda trial: trial["slope"]).value, rel=1e-5)
+    told = next(one for one in document(done)["samples"][0]["models"] if one["model"] == "vlmm")["reliability"]
+    points = mean_points(trials)
+    assert len(told["predicted"]) == 15
+    for name in ("predicted", "observed", "error"):
+        assert told[name] == pytest.approx(getattr(points, name), rel=1e-6)
 
 
 def test_genes_are_those_of_count(done: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +166,7 @@ def test_genes_are_those_of_count(done: Path, folder: Path, tmp_path: Path, caps
 
 
 def test_json_has_all_keys_and_a_tag_in_its_first_lines(done: Path) -> None:
-    assert '"counterbias_comparison": [1, 0],' in "\n".join((done / "comparison.json").read_text().splitlines()[:10])
+    assert '"counterbias_comparison": [1, 1],' in "\n".join((done / "comparison.json").read_text().splitlines()[:10])
     found = document(done)
     assert next(iter(found)) == "counterbias_comparison"
     assert list(found)[1:] == ["version", "command_line", "options", "measures", "recommendation", "samples"]
@@ -166,7 +176,7 @@ def test_json_has_all_keys_and_a_tag_in_its_first_lines(done: Path) -> None:
         assert list(sample) == ["sample", "starts", "raw", "models"]
         for model in sample["models"]:
             assert set(model["measures"]) | set(sample["raw"]) == names
-            keys = ["model", "window", "status", "reason", "used", "measures", "cost", "curves", "fold_change", "truth"]
+            keys = ["model", "window", "status", "reason", "used", "measures", "cost", "curves", "fold_change", "reliability", "truth"]
             assert list(model) == keys
             assert list(model["cost"]) == ["train_seconds", "parameters", "windows_per_second", "memory_mb"]
             assert model["fold_change"]["corrected"][0]["features"] > 0
@@ -200,7 +210,7 @@ def test_replicates_and_correlations_between_models(folder: Path, tmp_path: Path
 
 def test_figures_are_there(done: Path) -> None:
     pytest.importorskip("matplotlib")
-    names = ("composition", "fold_change", "before_after", "gain_cost", "truth", "truth_difference")
+    names = ("composition", "fold_change", "before_after", "gain_cost", "reliability", "truth", "truth_difference")
     wanted = {f"one.{name}.{kind}" for name in names for kind in ("svg", "png")}
     assert {path.name for path in (done / "figures").iterdir()} == wanted
     text = (done / "figures" / "one.truth_difference.svg").read_text()
@@ -217,14 +227,15 @@ def test_figures_have_the_same_bytes_again(tmp_path: Path) -> None:
     expression = {"raw": fpkm, "weighted": fpkm * 1.1, "corrected": fpkm[::-1].copy()}
     difference = {name: {"rmse": (-0.1, -0.2, 0.0), "pearson": (0.1, 0.0, 0.2)} for name in ("weighted", "corrected")}
     composition = {"both": dict.fromkeys(("before", "after", "background"), shares)}
-    model = ModelFigures("a $model_1$", True, 0.5, 0.1, 2.0, (-1, 0, 1), composition, expression, expression, difference)
+    points = {"predicted": (-1.0, 0.0, 1.0), "observed": (-1.2, 0.1, np.nan), "error": (0.1, 0.1, np.nan)}
+    model = ModelFigures("a $model_1$", True, 0.5, 0.1, 2.0, (-1, 0, 1), composition, expression, expression, difference, points)
     sample = SampleFigures("<s>", np.full(50, 20.0), [model], fpkm, "A")
     content = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         written = draw_sample(sample, tmp_path / name)
         content.append({Path(path).name: Path(path).read_bytes() for path in written})
-    assert len(content[0]) == 12
+    assert len(content[0]) == 14
     assert content[0] == content[1]
     assert b"a $model_1$" in content[0]["<s>.gain_cost.svg"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -15,7 +16,7 @@ from counterbias_multiqc.parser import CLASSES
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
 
-SECTIONS = ("checks", "assignment", "composition", "divergence", "weights", "weight-scalars", "changes")
+SECTIONS = ("checks", "assignment", "composition", "divergence", "size", "weights", "weight-scalars", "changes")
 COMPARED = ("models", "gain", "cost", "training", "truth", "truth-gain")
 EVIL = "<img src=x onerror=alert(1)>_*x*"
 
@@ -26,7 +27,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> builders.Outcome:
     folder = tmp_path_factory.mktemp("full")
     builders.write(folder / "in", "good")
     blended = {"parameters": 126, "curves": {}, "details": {"own_share": 0.2, "prior_share": 0.6}}
-    builders.write(folder / "in", "trimmed", ends=[builders.end(centre=-8, training=blended)], strandedness={"verdict": "reverse"})
+    ends = [builders.end(centre=-8, training=blended, reliability=builders.reliability(1.4))]
+    builders.write(folder / "in", "trimmed", ends=ends, strandedness={"verdict": "reverse"})
     builders.write(folder / "in", "pair", ends=[builders.end("read1", applied=False), builders.end("read2", applied=False, starts=90)])
     builders.write(folder / "in" / "cnn", "good", model={"backend": "cnn", "upstream": 10, "downstream": 10})
     builders.write_comparison(folder / "in" / "comparison.json", ["good", "trimmed"])
@@ -56,6 +58,10 @@ def test_the_data_file_holds_the_values_of_the_sources(full: builders.Outcome) -
     assert "prior_share" not in row
     assert full.rows["trimmed"]["check_trimmed"] == "fail"
     assert full.rows["trimmed"]["check_strand"] == "warn"
+    assert full.rows["trimmed"]["reliability_slope"] == 1.4
+    assert full.rows["trimmed"]["check_size"] == "warn"
+    assert row["check_size"] == "pass"
+    assert "reliability_slope" not in full.rows["pair"]
     assert row["gain_cap5_cnn"] == 0.9
     assert row["gain_cap5_vlmm"] == 0.8
     assert full.data["report_general_stats_headers"]
@@ -78,6 +84,12 @@ def test_plots_hold_the_values_of_the_sources(full: builders.Outcome) -> None:
     assert sum(value for _, value in weights["good"]["pairs"]) == pytest.approx(100.0)
     profile = {line["name"]: dict(map(tuple, line["pairs"])) for line in plots["counterbias_divergence_plot"]["datasets"][0]["lines"]}
     assert max(profile["trimmed"], key=lambda offset: profile["trimmed"][offset]) == -8
+    sizes = {line["name"]: line for line in plots["counterbias_size_plot"]["datasets"][0]["lines"]}
+    assert dict(map(tuple, sizes["trimmed"]["pairs"]))[1.5] == pytest.approx(2.1)
+    assert sizes["trimmed"]["color"] == lines["trimmed, before"]["color"]
+    assert (sizes["as predicted"]["dash"], sizes["as predicted"]["color"]) == ("dash", "#999999")
+    assert sizes["as predicted"]["pairs"] == [[-2.25, -2.25], [2.25, 2.25]]
+    assert "pair" not in sizes
     gains = plots["counterbias_gain_heatmap"]["datasets"][0]
     assert gains["xcats"][0] == "cnn"
     assert gains["rows"][gains["ycats"].index("good")][0] == 0.9
@@ -88,6 +100,7 @@ def test_statuses_and_alerts_name_the_samples(full: builders.Outcome) -> None:
     assert "trimmed" in alerts["counterbias-divergence"]
     assert "--bias-window 16,10" in alerts["counterbias-divergence"]
     assert "reverse" in alerts["counterbias-assignment"]
+    assert "slope 1.40 (1.34 to 1.46): the correction is too small" in html.unescape(alerts["counterbias-size"])
     assert "pair" in alerts["counterbias-composition"]
     assert "90 distinct read starts" in alerts["counterbias-composition"]
     assert "it returned NaN" in alerts["counterbias-models"]
@@ -241,6 +254,7 @@ def test_thresholds_come_from_the_configuration(tmp_path: Path) -> None:
     assert found.status == 0
     assert found.rows["s"]["check_assigned"] == "fail"
     assert found.sections["counterbias-composition"].plot_anchor == "counterbias_deviation_heatmap"
+    assert found.sections["counterbias-size"].plot_anchor == "counterbias_size_heatmap"
 
 
 def test_the_command_line_is_silent_with_flat_and_exported_plots(tmp_path: Path) -> None:

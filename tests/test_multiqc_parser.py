@@ -39,7 +39,10 @@ def test_values_are_those_of_the_file() -> None:
     assert end.composition["after"]["A"] == (0.25,) * 21
     assert end.offsets[0] == -10
     assert end.signature.offsets == tuple(range(-40, 41))
-    assert end.measures == {"gain_uniq": 0.5, "gain_cap5": 0.6, "gain_all": 0.7, "deviance_explained": 0.2, "auc": 0.7, "log_loss": 0.6}
+    gains = {"gain_uniq": 0.5, "gain_cap5": 0.6, "gain_all": 0.7}
+    assert end.measures == {**gains, "reliability_slope": 1.0, "deviance_explained": 0.2, "auc": 0.7, "log_loss": 0.6}
+    assert end.reliability.observed == end.reliability.predicted
+    assert (end.reliability.low, end.reliability.high) == (0.94, 1.06)
     assert found.weights["effective_sample_size"] == 0.8
     assert len(found.histogram_counts) == 48
     assert [entry.quantiles[2] for entry in found.fold_change.corrected] == [0.0, 0.02, 0.04]
@@ -90,6 +93,23 @@ def test_unusable_files_are_refused_with_a_reason(content: str, reason: str) -> 
 def test_newer_minor_versions_and_unknown_keys_are_read() -> None:
     tree = builders.document() | {"counterbias_schema": [1, 99], "something_new": {"a": [1]}}
     assert parse_report(json.dumps(tree)).counts["assigned"] == 800.0
+
+
+def test_files_of_older_minor_versions_are_read() -> None:
+    tree = builders.document() | {"counterbias_schema": [1, 1]}
+    del tree["ends"][0]["reliability"]
+    found = parse_report(json.dumps(tree))
+    assert found.ends[0].reliability.slope is None
+    assert not found.ends[0].reliability.predicted
+    assert "size" not in checks.check(found, LIMITS)
+
+
+def test_a_reliability_that_does_not_fit_together_is_left_out() -> None:
+    tree = builders.document()
+    tree["ends"][0]["reliability"] |= {"low": 2.0}
+    tree["ends"][0]["reliability"]["bins"]["observed"] = [1.0]
+    found = parse_report(json.dumps(tree)).ends[0].reliability
+    assert (found.slope, found.low, found.high, found.predicted) == (1.0, None, None, ())
 
 
 def test_numbers_that_are_not_finite_are_absent() -> None:
@@ -190,6 +210,11 @@ def test_no_comparison_breaks_the_parser(value: Any) -> None:
         ({"ends": [builders.end(centre=-8)]}, "trimmed", "fail"),
         ({"ends": [builders.end(applied=False)]}, "removed", "fail"),
         ({"ends": [builders.end(applied=False, signature={"found": False})]}, "removed", "pass"),
+        ({}, "size", "pass"),
+        ({"ends": [builders.end(reliability=builders.reliability(1.2, 0.03))]}, "size", "warn"),
+        ({"ends": [builders.end(reliability=builders.reliability(0.8, 0.03))]}, "size", "warn"),
+        ({"ends": [builders.end(reliability=builders.reliability(1.2, 0.1))]}, "size", "pass"),
+        ({"ends": [builders.end("read1"), builders.end("read2", reliability=builders.reliability(0.4, 0.02))]}, "size", "fail"),
         ({"weights": {"capped_share": 0.02, "effective_sample_size": 0.9}}, "weights", "warn"),
         ({"weights": {"capped_share": 0.0, "effective_sample_size": 0.2}}, "weights", "fail"),
     ],

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from counterbias_multiqc.parser import Report, as_number
+from counterbias_multiqc.parser import Report
+from counterbias_multiqc.values import as_number
 
 Level = Literal["pass", "warn", "fail"]
 
@@ -23,6 +24,8 @@ DEFAULTS: dict[str, tuple[float, str]] = {
     "bias_found": (0.05, "bits of divergence above noise, summed over the window, from which there is a bias to remove"),
     "removed_warn": (50.0, "warn below this % of held-out divergence removed, where there is a bias"),
     "removed_fail": (20.0, "fail below this %"),
+    "size_warn": (0.1, "warn where the interval of the reliability slope lies farther than this from 1"),
+    "size_fail": (0.5, "fail where it lies farther than this from 1"),
     "outside_warn": (25.0, "warn above this % of the bias signature outside of the model's window"),
     "unmatched_warn": (1.0, "warn above this % of features on contigs that the alignments do not have"),
     "unmatched_fail": (50.0, "fail above this %"),
@@ -41,6 +44,7 @@ TITLES = {
     "starts": "Read starts",
     "trimmed": "5′ ends",
     "removed": "Bias removed",
+    "size": "Size",
     "weights": "Weights",
 }
 #: What an alert says in front of the samples' names.
@@ -51,6 +55,7 @@ HEADLINES = {
     "starts": "Too few distinct read starts to learn a model from",
     "trimmed": "The bias does not lie where reads start: they may have been trimmed at their 5′ ends",
     "removed": "Little or none of the bias was removed",
+    "size": "The correction is too small or too large",
     "weights": "Weights were clipped, or are so uneven that they cost precision",
 }
 _ORDER: tuple[Level, ...] = ("pass", "warn", "fail")
@@ -82,6 +87,7 @@ def check(report: Report, limits: Mapping[str, float]) -> dict[str, Finding]:
         "starts": _starts(report, limits),
         "trimmed": _trimmed(report, limits),
         "removed": _removed(report, limits),
+        "size": _size(report, limits),
         "weights": _weights(report, limits),
     }
     return {name: finding for name, finding in found.items() if finding is not None}
@@ -218,6 +224,20 @@ def _removed(report: Report, limits: Mapping[str, float]) -> Finding | None:
         return Finding("fail" if "starts" not in reasons[0] else "warn", f"model not used: {reasons[0]}")
     level = _grade(share, limits["removed_warn"], limits["removed_fail"], low_is_bad=True)
     return Finding(level, f"{share:.0f} % of the divergence removed")
+
+
+def _size(report: Report, limits: Mapping[str, float]) -> Finding | None:
+    """Compare the interval of the slope with 1; of several ends the worst tells. Without an interval nothing is said."""
+    found: list[Finding] = []
+    for end in report.ends:
+        slope, low, high = end.reliability.slope, end.reliability.low, end.reliability.high
+        if slope is None or low is None or high is None or end.applied is False:
+            continue
+        away = max(low - 1.0, 1.0 - high, 0.0)
+        level = _grade(away, limits["size_warn"], limits["size_fail"], low_is_bad=False)
+        said = "" if level == "pass" else ": the correction is too small" if slope > 1.0 else ": the correction is too large"
+        found.append(Finding(level, f"slope {slope:.2f} ({low:.2f} to {high:.2f}){said}"))
+    return max(found, key=lambda finding: _ORDER.index(finding.level), default=None)
 
 
 def _weights(report: Report, limits: Mapping[str, float]) -> Finding | None:

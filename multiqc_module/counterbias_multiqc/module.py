@@ -14,7 +14,7 @@ from counterbias_multiqc import checks
 from counterbias_multiqc.draw import View, sample_colours, silence_text_columns
 from counterbias_multiqc.parser import MOST_CHARACTERS, Report, UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
-from counterbias_multiqc.sections import assignment, changes, composition, models, overview, training, truth, weights
+from counterbias_multiqc.sections import assignment, changes, composition, models, overview, size, training, truth, weights
 from counterbias_multiqc.text import escape
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class MultiqcModule(BaseMultiqcModule):
       bias_found: 0.05 # bits from which there is a bias to remove, where the file does not say
       removed_warn: 50 # % of held-out divergence removed; warn below
       removed_fail: 20
+      size_warn: 0.1 # distance of the reliability slope's interval from 1; warn above
+      size_fail: 0.5
       outside_warn: 25 # % of the bias outside of the window; warn above
       unmatched_warn: 1 # % of features on contigs that the alignments lack; warn above
       unmatched_fail: 50
@@ -82,7 +84,7 @@ class MultiqcModule(BaseMultiqcModule):
     def _add_sections(self, view: View) -> None:
         overview.add_general_statistics(view)
         overview.add_checks(view)
-        for section in (assignment, composition, weights, models, changes, training, truth):
+        for section in (assignment, composition, size, weights, models, changes, training, truth):
             section.add(view)
 
     def _read_reports(self, collection: Collection) -> None:

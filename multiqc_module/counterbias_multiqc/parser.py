@@ -8,22 +8,32 @@ lists have a largest length, and what does not fit is absent (None or left out).
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
+
+from counterbias_multiqc.values import (
+    MOST_VALUES,
+    Number,
+    as_flag,
+    as_integer,
+    as_number,
+    as_text,
+    child,
+    children,
+    finite_numbers,
+    integers,
+    numbers,
+    scalars,
+    texts,
+)
 
 #: Newest major versions that this module knows. Newer minor versions only add keys.
 QC_MAJOR, COMPARISON_MAJOR = 1, 1
 #: Files of more characters than this are not ours: a QC file has some 20 kB, a comparison of 500 samples some 15 MB.
 MOST_CHARACTERS = 40_000_000
-#: Longest list and longest text that is taken over.
-MOST_VALUES, MOST_TEXT = 2000, 300
 LETTERS = ("A", "C", "G", "T")
 CLASSES = ("assigned", "no_feature", "ambiguous", "too_low_quality", "not_unique", "not_aligned")
-
-Number = float | None
-Item = TypeVar("Item")
 
 
 class UnusableFile(ValueError):
@@ -82,6 +92,17 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """Held-out reads against those predicted: slope with its 95 % interval, and bins, log2 over an even spread."""
+
+    slope: Number = None
+    low: Number = None
+    high: Number = None
+    predicted: tuple[float, ...] = ()
+    observed: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """What is known of one class of read ends (``both``, ``read1``, ``read2``)."""
 
@@ -96,6 +117,7 @@ class End:
     reason: str | None = None
     gain: Number = None
     gain_error: Number = None
+    reliability: Reliability = field(default_factory=Reliability)
     #: Measures on held-out units, name → value.
     measures: Mapping[str, float] = field(default_factory=dict)
     parameters: int | None = None
@@ -203,36 +225,36 @@ def parse_report(text: str) -> Report:
     name = as_text(tree.get("sample"))
     if not name:
         raise UnusableFile("it names no sample")
-    counting, model, inputs = _object(tree, "counting"), _object(tree, "model"), _object(tree, "inputs")
-    strand, weights, run = _object(tree, "strandedness"), _object(tree, "weights"), _object(tree, "run")
-    contigs, histogram = _object(tree, "contigs"), _object(_object(tree, "weights"), "histogram")
-    edges, heights = _whole(histogram.get("edges")), _whole(histogram.get("counts"))
+    counting, model, inputs = child(tree, "counting"), child(tree, "model"), child(tree, "inputs")
+    strand, weights, run = child(tree, "strandedness"), child(tree, "weights"), child(tree, "run")
+    contigs, histogram = child(tree, "contigs"), child(child(tree, "weights"), "histogram")
+    edges, heights = finite_numbers(histogram.get("edges")), finite_numbers(histogram.get("counts"))
     fits = len(edges) == len(heights) + 1 and sorted(edges) == list(edges)
     return Report(
         sample=name,
-        version=as_text(_object(tree, "versions").get("counterbias")),
+        version=as_text(child(tree, "versions").get("counterbias")),
         alignments=as_text(inputs.get("alignments"), most=2000),
         backend=as_text(model.get("backend")),
         window=_window(model),
-        paired=_flag(counting.get("paired")),
+        paired=as_flag(counting.get("paired")),
         stranded=as_text(counting.get("stranded")),
-        nonunique=as_text(_object(tree, "options").get("nonunique")),
-        counts=_scalars({name: counting.get(name) for name in CLASSES}, least=0.0),
+        nonunique=as_text(child(tree, "options").get("nonunique")),
+        counts=scalars({name: counting.get(name) for name in CLASSES}, least=0.0),
         features=as_integer(counting.get("features")),
         features_with_reads=as_integer(counting.get("features_with_reads")),
         unmatched_features=as_integer(contigs.get("unmatched_features")),
-        unmatched_contigs=_texts(contigs.get("unmatched")),
+        unmatched_contigs=texts(contigs.get("unmatched")),
         verdict=as_text(strand.get("verdict")),
         sense=as_number(strand.get("sense")),
         antisense=as_number(strand.get("antisense")),
-        ends=tuple(_end(entry) for entry in _objects(tree, "ends")),
-        weights=_scalars(weights),
+        ends=tuple(_end(entry) for entry in children(tree, "ends")),
+        weights=scalars(weights),
         histogram_edges=edges if fits else (),
         histogram_counts=heights if fits else (),
-        fold_change=_fold_change(_object(tree, "fold_change")),
-        train_seconds=as_number(_object(run, "seconds").get("training")),
+        fold_change=_fold_change(child(tree, "fold_change")),
+        train_seconds=as_number(child(run, "seconds").get("training")),
         windows_per_second=as_number(run.get("windows_per_second")),
-        warnings=_texts(tree.get("warnings")),
+        warnings=texts(tree.get("warnings")),
     )
 
 
@@ -247,45 +269,18 @@ def parse_comparison(text: str) -> Comparison:
             as_text(entry.get("better")),
             as_text(entry.get("description")) or name,
         )
-        for entry in _objects(tree, "measures")
+        for entry in children(tree, "measures")
         if (name := as_text(entry.get("name")))
     )
-    advice = _object(tree, "recommendation")
+    advice = child(tree, "recommendation")
     samples = tuple(
         ComparedSample(name, as_integer(entry.get("starts")), _estimates(entry.get("raw")), _compared(entry))
-        for entry in _objects(tree, "samples")
+        for entry in children(tree, "samples")
         if (name := as_text(entry.get("sample")))
     )
     if not samples:
         raise UnusableFile("it holds no sample")
     return Comparison(as_text(tree.get("version")), measures, as_text(advice.get("model")), as_text(advice.get("reason")), samples)
-
-
-def as_number(value: Any) -> Number:
-    """Give a finite number as float; anything else is None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
-
-
-def as_integer(value: Any) -> int | None:
-    """Give a whole number; anything else is None."""
-    found = as_number(value)
-    return int(found) if found is not None and found == int(found) else None
-
-
-def as_text(value: Any, *, most: int = MOST_TEXT) -> str | None:
-    """Give a text without control characters, cut at ``most`` characters; empty texts and anything else are None."""
-    if not isinstance(value, str):
-        return None
-    clean = "".join(character if character.isprintable() else " " for character in value[: most + 1]).strip()
-    if len(clean) > most:
-        clean = clean[: most - 1] + "…"
-    return clean or None
 
 
 def _document(text: str, tag: str, newest: int) -> Mapping[str, Any]:
@@ -310,58 +305,10 @@ def _document(text: str, tag: str, newest: int) -> Mapping[str, Any]:
     return tree
 
 
-def _object(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = tree.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(tree: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
-    value = tree.get(key)
-    if isinstance(value, list):
-        yield from (entry for entry in value[:MOST_VALUES] if isinstance(entry, dict))
-
-
-def _list(value: Any, read: Callable[[Any], Item]) -> tuple[Item, ...]:
-    return tuple(read(entry) for entry in value[:MOST_VALUES]) if isinstance(value, list) else ()
-
-
-def _numbers(value: Any) -> tuple[Number, ...]:
-    return _list(value, as_number)
-
-
-def _whole(value: Any) -> tuple[float, ...]:
-    """Give the numbers of a list that holds nothing else; of any other list nothing."""
-    found = _list(value, as_number)
-    kept = tuple(number for number in found if number is not None)
-    return kept if len(kept) == len(found) else ()
-
-
-def _integers(value: Any) -> tuple[int, ...]:
-    found = _list(value, as_integer)
-    kept = tuple(number for number in found if number is not None)
-    return kept if len(kept) == len(found) else ()
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(text for text in _list(value, as_text) if text)
-
-
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _scalars(tree: Any, *, least: float = -math.inf) -> dict[str, float]:
-    """Keep the numbers of an object; the names are texts."""
-    if not isinstance(tree, dict):
-        return {}
-    found = {as_text(name): as_number(value) for name, value in list(tree.items())[:MOST_VALUES]}
-    return {name: value for name, value in found.items() if name and value is not None and value >= least}
-
-
 def _curves(value: Any) -> dict[str, tuple[Number, ...]]:
     if not isinstance(value, dict):
         return {}
-    found = {as_text(name): _numbers(values) for name, values in list(value.items())[:20]}
+    found = {as_text(name): numbers(values) for name, values in list(value.items())[:20]}
     return {name: values for name, values in found.items() if name and any(entry is not None for entry in values)}
 
 
@@ -371,29 +318,42 @@ def _window(tree: Mapping[str, Any]) -> str | None:
 
 
 def _end(tree: Mapping[str, Any]) -> End:
-    offsets = _integers(tree.get("offsets"))
-    calibration, training = _object(tree, "calibration"), _object(tree, "training")
-    gains = {name: _object(_object(tree, "gain"), name).get("value") for name in ("uniq", "cap5", "all")}
-    measures = _scalars(
+    offsets = integers(tree.get("offsets"))
+    calibration, training = child(tree, "calibration"), child(tree, "training")
+    gains = {name: child(child(tree, "gain"), name).get("value") for name in ("uniq", "cap5", "all")}
+    measures = scalars(
         {f"gain_{name}": value for name, value in gains.items()}
         | {name: tree.get(name) for name in ("deviance_explained", "auc", "log_loss")}
+        | {"reliability_slope": child(tree, "reliability").get("slope")}
     )
     return End(
         label=as_text(tree.get("end")) or "both",
         starts=as_integer(tree.get("unique_starts")),
         offsets=offsets,
-        composition=_composition(_object(tree, "composition"), len(offsets)),
-        divergence=_divergence(_object(tree, "divergence"), len(offsets)),
-        signature=_signature(_object(tree, "signature")),
-        applied=_flag(calibration.get("applied")),
+        composition=_composition(child(tree, "composition"), len(offsets)),
+        divergence=_divergence(child(tree, "divergence"), len(offsets)),
+        signature=_signature(child(tree, "signature")),
+        applied=as_flag(calibration.get("applied")),
         reason=as_text(calibration.get("reason")),
         gain=as_number(calibration.get("gain")),
         gain_error=as_number(calibration.get("gain_error")),
+        reliability=_reliability(child(tree, "reliability")),
         measures=measures,
         parameters=as_integer(training.get("parameters")),
         curves=_curves(training.get("curves")),
-        prior_share=_prior_share(_object(training, "details")),
+        prior_share=_prior_share(child(training, "details")),
     )
+
+
+def _reliability(tree: Mapping[str, Any]) -> Reliability:
+    """Read slope, interval and bins; an interval that does not hold its slope is absent."""
+    slope, low, high = (as_number(tree.get(key)) for key in ("slope", "low", "high"))
+    if slope is None or low is None or high is None or not low <= slope <= high:
+        low = high = None
+    bins = child(tree, "bins")
+    predicted, observed = finite_numbers(bins.get("predicted")), numbers(bins.get("observed"))
+    fits = len(predicted) == len(observed)
+    return Reliability(slope, low, high, predicted if fits else (), observed if fits else ())
 
 
 def _prior_share(details: Mapping[str, Any]) -> Number:
@@ -407,16 +367,16 @@ def _composition(tree: Mapping[str, Any], offsets: int) -> dict[str, dict[str, t
     """Keep the parts that have one share per offset for all four bases."""
     found = {}
     for part in ("before", "after", "background"):
-        shares = {letter: _numbers(_object(tree, part).get(letter)) for letter in LETTERS}
+        shares = {letter: numbers(child(tree, part).get(letter)) for letter in LETTERS}
         if offsets and all(len(values) == offsets for values in shares.values()):
             found[part] = shares
     return found
 
 
 def _divergence(tree: Mapping[str, Any], offsets: int) -> Divergence:
-    for entry in _objects(tree, "held_out"):
+    for entry in children(tree, "held_out"):
         if entry.get("k") == 1:
-            before, after = _numbers(entry.get("before")), _numbers(entry.get("after"))
+            before, after = numbers(entry.get("before")), numbers(entry.get("after"))
             fits = offsets and len(before) == len(after) == offsets
             return Divergence(
                 before if fits else (),
@@ -430,10 +390,10 @@ def _divergence(tree: Mapping[str, Any], offsets: int) -> Divergence:
 
 
 def _signature(tree: Mapping[str, Any]) -> Signature:
-    offsets, profile = _integers(tree.get("offsets")), _numbers(tree.get("profile"))
+    offsets, profile = integers(tree.get("offsets")), numbers(tree.get("profile"))
     fits = len(offsets) == len(profile)
     return Signature(
-        found=_flag(tree.get("found")),
+        found=as_flag(tree.get("found")),
         first=as_integer(tree.get("first")),
         last=as_integer(tree.get("last")),
         peak=as_integer(tree.get("peak")),
@@ -446,12 +406,12 @@ def _signature(tree: Mapping[str, Any]) -> Signature:
 
 
 def _fold_change(tree: Mapping[str, Any]) -> FoldChange:
-    quantiles = _whole(tree.get("quantiles"))
+    quantiles = finite_numbers(tree.get("quantiles"))
 
     def bins(name: str) -> tuple[Bin, ...]:
         found = []
-        for entry in _objects(tree, name):
-            low, high, values = as_number(entry.get("raw_min")), as_number(entry.get("raw_max")), _whole(entry.get("quantiles"))
+        for entry in children(tree, name):
+            low, high, values = as_number(entry.get("raw_min")), as_number(entry.get("raw_max")), finite_numbers(entry.get("quantiles"))
             if low is not None and high is not None and 0 < low <= high and len(values) == len(quantiles) > 0:
                 found.append(Bin(as_integer(entry.get("features")) or 0, low, high, values))
         return tuple(found)
@@ -472,20 +432,20 @@ def _estimates(value: Any) -> dict[str, Estimate]:
 
 def _compared(tree: Mapping[str, Any]) -> tuple[ComparedModel, ...]:
     found = []
-    for entry in _objects(tree, "models"):
+    for entry in children(tree, "models"):
         name = as_text(entry.get("model"))
         if name is None:
             continue
-        truth = {part: _estimates(values) for part, values in _object(entry, "truth").items() if isinstance(values, dict)}
+        truth = {part: _estimates(values) for part, values in child(entry, "truth").items() if isinstance(values, dict)}
         found.append(
             ComparedModel(
                 model=name,
                 window=as_text(entry.get("window")),
                 status=as_text(entry.get("status")) or "ok",
                 reason=as_text(entry.get("reason")),
-                used=_flag(entry.get("used")),
+                used=as_flag(entry.get("used")),
                 measures=_estimates(entry.get("measures")),
-                cost=_scalars(entry.get("cost")),
+                cost=scalars(entry.get("cost")),
                 curves=_curves(entry.get("curves")),
                 truth={part: values for part, values in truth.items() if values},
             )

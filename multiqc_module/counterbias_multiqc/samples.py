@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from counterbias_multiqc.parser import ComparedModel, Comparison, Estimate, Measure, Number, Report, Truth
+from counterbias_multiqc.parser import ComparedModel, Comparison, Estimate, Measure, Report, Truth
+from counterbias_multiqc.values import Number
 
 #: Measures of single runs, in the words that a comparison uses.
 RUN_MEASURES = (
     Measure("gain_cap5", "Gain (≤5 reads)", "bits/read", "higher", "Bits per read gained in held-out units, at most 5 reads per position"),
+    Measure("reliability_slope", "Reliability slope", "", None, "Held-out reads observed against predicted; 1: the right size"),
     Measure("deviance_explained", "Deviance explained", "", "higher", "Median share of the Poisson deviance explained in held-out units"),
     Measure("auc", "AUC", "", "higher", "Held-out read starts against uniform positions of their unit"),
     Measure("log_loss", "Log loss", "nats", "lower", "The same, as logistic loss; 0.693 without a model"),

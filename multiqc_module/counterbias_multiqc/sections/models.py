@@ -15,7 +15,7 @@ from counterbias_multiqc.parser import Measure
 from counterbias_multiqc.samples import ModelResult, mean
 from counterbias_multiqc.text import colours, escape, plain, plain_name
 
-_SHOWN = ("gain_cap5", "deviance_explained", "auc")
+_SHOWN = ("gain_cap5", "reliability_slope", "deviance_explained", "auc")
 _COSTS = {
     "train_seconds": ("Training", "s", "Seconds to train the model"),
     "parameters": ("Parameters", "", "Free parameters of the model"),

@@ -24,6 +24,7 @@ correction did not do its work. White: the file does not say.
 * **5′ ends**: does the bias lie where reads start? It does not where reads were trimmed at their 5′ ends.
 * **Bias removed**: did weighting remove the bias in parts of the genome that the model was not trained on? A sample without a
   bias is green.
+* **Size**: does the correction have the right size: do held-out places get as many more reads as the model says?
 * **Weights**: were few of them clipped, and are they even enough to count with?
 
 Thresholds may be set under `counterbias:` in MultiQC's configuration.
@@ -101,6 +102,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
         "bias_removed": checks.bias_removed(report),
         "assigned": report.counts.get("assigned"),
         "gain": mean(end.gain for end in report.ends),
+        "reliability_slope": mean(end.reliability.slope for end in report.ends),
         "effective_sample_size": None if effective is None else 100.0 * effective,
         "clipped": None if clipped is None else 100.0 * clipped,
         "model": escape(report.backend) if report.backend else None,
@@ -142,6 +144,15 @@ def _headers() -> dict[Any, Any]:
             "description": "Bits per held-out read start that the model gains over its background",
             "format": "{:,.3f}",
             "scale": "Greens",
+            "hidden": True,
+        },
+        "reliability_slope": {
+            "title": "Slope",
+            "description": "Held-out reads observed against predicted: 1 where the bias has the right size, above 1 where it is larger",
+            "min": 0,
+            "max": 2,
+            "format": "{:,.2f}",
+            "scale": "RdBu",
             "hidden": True,
         },
         "effective_sample_size": {

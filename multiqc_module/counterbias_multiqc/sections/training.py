@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from counterbias_multiqc import draw
 from counterbias_multiqc.draw import Line, View
-from counterbias_multiqc.parser import Number
 from counterbias_multiqc.text import escape
+from counterbias_multiqc.values import Number
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _HELP = """

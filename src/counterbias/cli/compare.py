@@ -359,17 +359,17 @@ def summary(document: Mapping[str, Any], folder: Path) -> str:
 def _sample_table(sample: Mapping[str, Any]) -> list[str]:
     """Lay out the rows of one sample, aligned."""
     with_truth = any(model["truth"] for model in sample["models"])
-    head = ["model", "window", "gain (bits/read)", "R²", "AUC", "KL k=1", "halves", "train s", "parameters", "used"]
+    head = ["model", "window", "gain (bits/read)", "slope", "R²", "AUC", "KL k=1", "halves", "train s", "parameters", "used"]
     rows = [[*head, *(["RMSE log2 to truth − raw"] if with_truth else [])]]
     raw = sample["raw"]
-    before = ["(raw)", "", "0", "0", "0.5", _number(raw["kl1_before"]["value"], 4), _number(raw["half_raw"]["value"], 3), "", "", ""]
+    before = ["(raw)", "", "0", "", "0", "0.5", _number(raw["kl1_before"]["value"], 4), _number(raw["half_raw"]["value"], 3), "", "", ""]
     rows.append([*before, *([""] if with_truth else [])])
     for model in sample["models"]:
         if model["status"] != "ok":
             rows.append([model["model"], model["window"], f"{model['status']}: {model['reason']}"])
             continue
         measures, cost = model["measures"], model["cost"]
-        cells = [model["model"], model["window"], _with_error(measures["gain_cap5"])]
+        cells = [model["model"], model["window"], _with_error(measures["gain_cap5"]), _with_error(measures["reliability_slope"], 2)]
         cells += [_number(measures[name]["value"], 3) for name in ("r2", "auc")]
         cells += [_number(measures["kl1_after"]["value"], 4), _number(measures["half_effective"]["value"], 3)]
         cells += [_number(cost["train_seconds"], 2), f"{cost['parameters'] or 0:,}", "yes" if model["used"] else "no"]
@@ -411,6 +411,6 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _with_error(found: Mapping[str, float | None]) -> str:
-    text = _number(found["value"], 3)
-    return text if found["error"] is None else f"{text} ± {found['error']:.3f}"
+def _with_error(found: Mapping[str, float | None], digits: int = 3) -> str:
+    text = _number(found["value"], digits)
+    return text if found["error"] is None else f"{text} ± {found['error']:.{digits}f}"

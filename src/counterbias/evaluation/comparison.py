@@ -62,6 +62,31 @@ def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5"
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """Held-out reads predicted and observed per bin, log2 over those of an even spread; ``error`` is of ``observed``, over folds."""
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    error: tuple[float, ...]
+
+
+def mean_points(trials: Trials) -> Points:
+    """Average the bins of ``reliability`` over seeds, then over folds.
+
+    All bins of a trial hold the same share of the predicted reads, so that the bins of one rank belong together. Trials with fewer bins
+    than others, such as those in which the model was not used, are left out.
+    """
+    most = max((len(trial["reliability"]["predicted"]) for trial in trials), default=0)
+    chosen = [trial for trial in trials if len(trial["reliability"]["predicted"]) == most]
+    means = {
+        name: [summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank]) for rank in range(most)]  # type: ignore[misc]
+        for name in ("predicted", "observed")
+    }
+    predicted, observed = (tuple(one.value for one in means[name]) for name in ("predicted", "observed"))
+    return Points(predicted, observed, tuple(one.error for one in means["observed"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     """A model that may be recommended.
 

@@ -23,6 +23,7 @@ class ModelFigures:
         expression: ``raw``, ``weighted``, ``corrected`` → FPKM per feature.
         truth: the estimates that were compared with the truth, as ``expression``; empty without a truth.
         difference: ``weighted``, ``corrected`` → measure → (value, low, high) of the paired difference to raw; empty without a truth.
+        points: ``predicted``, ``observed``, ``error`` → log2 of held-out reads over an even spread, per bin; empty where there are none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelFigures:
     expression: Mapping[str, NDArray[np.float64]]
     truth: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     difference: Mapping[str, Mapping[str, tuple[float, float, float]]] = field(default_factory=dict)
+    points: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

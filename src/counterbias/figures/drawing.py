@@ -19,6 +19,7 @@ FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
     "fold_change": panels.fold_change,
     "before_after": panels.before_after,
     "gain_cost": panels.gain_cost,
+    "reliability": panels.reliability,
     "truth": panels.truth,
     "truth_difference": panels.truth_difference,
 }

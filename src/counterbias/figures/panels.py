@@ -211,6 +211,36 @@ def _label(panel: Any, models: Sequence[ModelFigures], seconds: Sequence[float])
         )
 
 
+def reliability(figure: Any, sample: SampleFigures) -> Any:
+    """Held-out reads observed against predicted, on logarithmic axes to base 2; on the diagonal a correction has the right size."""
+    models = [model for model in sample.models if len(model.points.get("predicted", ())) > 1]
+    if not models:
+        return None
+    title = "held-out reads, observed against predicted (× an even spread)"
+    page, panels = _grid(figure, sample, models, title, height=2.5)
+    values = [np.array([model.points[name] for name in ("predicted", "observed")]) for model in models]
+    reach = math.ceil(max(float(np.nanmax(np.abs(both))) for both in values))
+    for model, (predicted, observed), panel in zip(models, values, panels, strict=True):
+        panel.plot([-reach, reach], [-reach, reach], color=RAW, linewidth=0.9, linestyle=(0, (4, 2)), label="right size")
+        error = np.nan_to_num(np.array(model.points["error"]))
+        style = {"fmt": "o-", "markersize": 3.5, "color": CORRECTED, "elinewidth": 1.0, "label": "bins of places, ± SE"}
+        panel.errorbar(predicted, observed, yerr=error, **style)
+        _powers_of_two(panel, reach)
+    _name_below(panels, "predicted")
+    page.supylabel("observed", fontsize=8.5)
+    _legend(page, panels[0])
+    return page
+
+
+def _powers_of_two(panel: Any, reach: int) -> None:
+    """Mark both axes, which hold log2, with the numbers themselves: ¼, 1, 4."""
+    step = max(1, math.ceil(reach / 3))
+    marks = [one for one in range(-reach, reach + 1) if one % step == 0]
+    shown = [f"{2**one}" if one >= 0 else f"1/{2**-one}" for one in marks]
+    panel.set_xticks(marks, shown)
+    panel.set_yticks(marks, shown)
+
+
 def truth(figure: Any, sample: SampleFigures) -> Any:
     """Estimates against the truth, on logarithmic axes; a constant factor between them is taken out."""
     models = [model for model in sample.models if model.truth]

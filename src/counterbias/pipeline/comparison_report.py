@@ -19,7 +19,16 @@ from counterbias.evaluation.agreement import (
     log_pearson,
     replicate_agreement,
 )
-from counterbias.evaluation.comparison import Contender, Recommendation, by_fold, paired_difference, recommend, summarise, value_of
+from counterbias.evaluation.comparison import (
+    Contender,
+    Recommendation,
+    by_fold,
+    mean_points,
+    paired_difference,
+    recommend,
+    summarise,
+    value_of,
+)
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.pipeline.comparing import Comparison, SampleResult
 from counterbias.pipeline.trials import FAILED, OK, Outcome, plain
@@ -210,6 +219,7 @@ def _model(
         "cost": cost,
         "curves": count.get("curves", {}),
         "fold_change": count.get("fold_change", {"weighted": [], "corrected": []}),
+        "reliability": asdict(mean_points(outcome.trials)),
         "truth": _truth(result, sample, outcome),
     }
 
@@ -327,6 +337,7 @@ def _model_figures(result: Comparison, sample: SampleResult, outcome: Outcome) -
         offsets=outcome.count["offsets"],
         composition=outcome.count["composition"],
         expression=_estimates(outcome),
+        points=asdict(mean_points(outcome.trials)),
         truth=truth,
         difference=difference,
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.blend import Blend
 from counterbias.evaluation import composition, folds, measures, units
+from counterbias.evaluation.reliability import reliability
 from counterbias.records import Positions, Stretches, Window
 from counterbias.sampling import Folded, Starts
 from counterbias.scoring import score
@@ -132,7 +133,7 @@ def score_units(context: Context, end: FittedEnd, dealt: folds.Folds, bins: unit
 
 
 def _measure(context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units.Units) -> dict[str, Any]:
-    """Measure gain, deviance, AUC on exon bins, with the log bias as models give it that did not see them."""
+    """Measure gain, deviance, AUC on exon bins, with the log bias as models give it that did not see them; its size as a count uses it."""
     log_bias = score_units(context, end, dealt, chosen)
     relative = measures.relative_bias(log_bias, chosen)
     auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
@@ -140,6 +141,7 @@ def _measure(context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units
     found: dict[str, Any] = {name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()}
     return {
         "gain": {**found, "units": len(chosen)},
+        "reliability": reliability(end.calibration(log_bias), chosen).report(),
         "deviance_explained": measures.deviance_explained(log_bias, chosen, relative=relative),
         "auc": auc,
         "log_loss": log_loss,

@@ -18,6 +18,7 @@ from counterbias.contexts import CodesByContig, extract
 from counterbias.errors import InputError
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, measure_accuracy
+from counterbias.evaluation.reliability import Reliability, reliability
 from counterbias.evaluation.units import Units, make_units
 from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.cross_fitting import cross_fit
@@ -96,6 +97,7 @@ class Evaluated:
         report: what the backend told.
         calibration: what a count of these reads would make of the model; like the model, it has not seen the fold.
         calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used.
+        reliability: held-out reads against those predicted by the calibrated log bias.
         training, validation: number of distinct starts there.
         spread: standard deviation of log2 b over the positions of the held-out units.
         windows_per_second: scored by one thread.
@@ -107,6 +109,7 @@ class Evaluated:
     report: FitReport
     calibration: Calibration
     calibrated_cap5: float
+    reliability: Reliability
     training: int
     validation: int
     spread: float
@@ -166,6 +169,7 @@ def evaluate_backend(
         report=fitted.report or FitReport(0.0, 0),
         calibration=calibration,
         calibrated_cap5=measures.gain(calibration(log_bias), held_out).value,
+        reliability=reliability(calibration(log_bias), held_out),
         training=len(folded.windows) - check,
         validation=check,
         spread=float(np.nanstd(log_bias) / np.log(2)),

@@ -57,7 +57,7 @@ class Outcome:
         status: ``ok``, ``failed`` (the model did something wrong) or ``skipped`` (it cannot be trained here, or there is too little to
             learn from).
         reason: why, one line; also what went wrong in single folds.
-        trials: one mapping per trial: ``fold``, ``seed``, ``end``, ``values`` and more.
+        trials: one mapping per trial: ``fold``, ``seed``, ``end``, ``values``, ``reliability`` (its bins) and more.
         columns: the columns of a count, name → (features,); empty where there was none.
         count: what else the count told.
     """
@@ -319,6 +319,7 @@ def _run(job: _Job, stop: Event) -> dict[str, Any]:
         **asdict(found.accuracy),
         "gain_used": found.calibrated_cap5 if math.isfinite(found.calibrated_cap5) else 0.0,
         "gate_open": float(found.calibration.applied),
+        "reliability_slope": found.reliability.slope,
         "perplexity_foreground": None,
         "perplexity_background": None,
         **perplexity,
@@ -328,6 +329,7 @@ def _run(job: _Job, stop: Event) -> dict[str, Any]:
         "seed": job.trial.seed,
         "end": job.end.label,
         "values": {name: plain(value) for name, value in values.items()},
+        "reliability": found.reliability.report()["bins"],
         "seconds": found.report.seconds,
         "parameters": found.report.parameters,
         "windows_per_second": found.windows_per_second,

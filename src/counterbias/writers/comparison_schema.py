@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: The tag and the schema version, major and minor, of comparison.json.
-TAG, VERSION = "counterbias_comparison", (1, 0)
+TAG, VERSION = "counterbias_comparison", (1, 1)
 
 HIGHER, LOWER = "higher", "lower"
 
@@ -63,6 +63,13 @@ _TRIALS = (
     Measure("gain_all", "Gain (all reads)", "bits/read", HIGHER, "held-out gain with all reads"),
     Measure("gain_used", "Gain as used", "bits/read", HIGHER, "gain_cap5 after slope and gate; 0 where a count would not use the model"),
     Measure("gate_open", "Gate open", "share", HIGHER, "share of the trials in which a count would use the model"),
+    Measure(
+        "reliability_slope",
+        "Reliability slope",
+        "",
+        None,
+        "what the log bias, as a count would use it, must be multiplied by to fit held-out reads best: 1 where its size is right",
+    ),
     Measure("behind_best", "Behind the best", "bits/read", LOWER, "gain_cap5 of the sample's best model minus this one's, paired by fold"),
     Measure("r2", "Likelihood explained", "", HIGHER, "1 − L′/L of Poisson log likelihoods, median over units with at least 30 reads"),
     Measure("deviance", "Deviance explained", "", HIGHER, "the same of Poisson deviances"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes some.
-TAG, VERSION = "counterbias_schema", (1, 1)
+TAG, VERSION = "counterbias_schema", (1, 2)
 
 
 class Key(NamedTuple):
@@ -134,6 +134,25 @@ _END = (
         )
     ),
     Key("ends[].gain.units", "integer", "held-out units (exon bins on one strand with at least 20 reads)"),
+    Key(
+        "ends[].reliability.slope",
+        "number",
+        "what the log bias, as used, must be multiplied by to fit held-out reads best; 1: its size is right; null: the model is not used",
+    ),
+    Key("ends[].reliability.error", "number", "its standard error over genomic blocks of 10 kb"),
+    Key("ends[].reliability.low", "number", "lower end of its 95 % interval"),
+    Key("ends[].reliability.high", "number", "upper end"),
+    Key("ends[].reliability.units", "integer", "held-out units that it was measured in"),
+    Key("ends[].reliability.blocks", "integer", "blocks that these lie in"),
+    Key(
+        "ends[].reliability.bins.predicted",
+        "numbers",
+        "bins of held-out places by their bias: log2 of the reads predicted over those of an even spread in each unit",
+    ),
+    Key("ends[].reliability.bins.observed", "numbers", "the same of the reads observed"),
+    Key("ends[].reliability.bins.error", "numbers", "standard error of `observed` over blocks"),
+    Key("ends[].reliability.bins.expected", "numbers", "reads predicted per bin"),
+    Key("ends[].reliability.bins.reads", "numbers", "reads observed per bin"),
     Key(
         "ends[].deviance_explained", "number", "median share of Poisson deviance explained, held-out units with at least 30 reads"
     ),
