@@ -359,8 +359,8 @@ class Tiles:
 
     Args:
         sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand; no N.
-        counts: float32 (tiles, length), fragments beginning at each position on the tile's strand: pairs with the same two ends are one. They
-            need not be whole numbers.
+        counts: float32 (tiles, length), fragments beginning at each position on the tile's strand: pairs with the same two ends are one.
+            They need not be whole numbers.
     """
 
     sequence: NDArray[np.uint8]
@@ -398,9 +398,9 @@ class TrainingSet:
 class FoldedSample:
     """A sample whose blocks of the genome are dealt to folds, so that models can be judged on what they did not see.
 
-    Blocks are dealt to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts`` and its
-    kin are int8 (n, 2): the part that a window or tile belongs to, and the part of another block so near that windows would overlap, or
-    the same again. A model that is not to see a fold learns from rows that name no part of it (:meth:`without`).
+    Blocks are dealt to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts``
+    and its kin are int8 (n, 2): the part that a window or tile belongs to, and the part of another block so near that windows would
+    overlap, or the same again. A model that is not to see a fold learns from rows that name no part of it (:meth:`without`).
 
     Args:
         everything: all windows and tiles; its validation part is None.

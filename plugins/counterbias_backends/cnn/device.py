@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,8 @@ from torch.nn import functional
 
 from counterbias_backends.cnn.network import scores
 from counterbias_backends.cnn.parameters import Shape
-from counterbias_backends.cnn.training import Rows
+from counterbias_backends.cnn.rows import Draw, Rows
+from counterbias_backends.cnn.training import Part, State, descend_singly
 
 
 class TorchGradient:
@@ -18,9 +21,11 @@ class TorchGradient:
     def __init__(self, shape: Shape, device: str) -> None:
         self._shape, self._device = shape, torch.device(device)
 
-    def __call__(
-        self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
-    ) -> list[float]:
+    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+        """Take a step for each learning rate."""
+        return descend_singly(self, state, draws, rates)
+
+    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
         """Give the loss of each part and add the gradient of their sum."""
         leaf = torch.from_numpy(flat.copy()).to(self._device).requires_grad_(len(gradient) > 0)
         losses = [scale * self._loss(leaf, rows, order[first:last]) for rows, order, first, last, scale in parts]

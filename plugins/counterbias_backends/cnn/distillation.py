@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Resources, TrainingSet
-from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.parameters import Shape
-from counterbias_backends.cnn.training import CompiledGradient, Draw, Rows, checked_codes, initial_parameters, schedule
-from counterbias_backends.lanes import aligned
+from counterbias_backends.cnn.rows import Draw, Rows, checked_codes, shuffled
+from counterbias_backends.cnn.training import CompiledGradient, State, initial_parameters, schedule
 from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ DRAWN = 400_000
 COMPARED = 10_000
 #: Windows per step, and the highest learning rate of Adam.
 BATCH, LEARNING_RATE = 512, 1.5e-2
+#: Steps between which nobody is told of progress.
+TOLD = 100
 #: A window weighs exp(EMPHASIS · (score − mean score)), the difference bounded by MOST: reads lie where scores are high.
 EMPHASIS, MOST = 0.5, 4.0
 
@@ -82,18 +83,18 @@ def _fit(
 ) -> NDArray[np.float64]:
     """Fit a network to scores of windows by weighted least squares: its parameters, float64 (size,)."""
     weights = np.exp(EMPHASIS * np.clip(scores - scores.mean(), -MOST, MOST))
-    rows = Rows(sequence, checked_codes(sequence, shape), scores[:, None], weights, float(weights.mean()), squares=True, chosen=np.arange(len(weights)))
-    flat = aligned(initial_parameters(shape, rng))
-    shape.split(flat)["readout_bias"][...] = scores.mean()
-    gradient, first, second, decays = (aligned(np.zeros_like(flat)) for _ in range(4))
+    codes, every = checked_codes(sequence, shape), np.arange(len(weights))
+    rows = shuffled(Rows(sequence, codes, scores[:, None], weights, float(weights.mean()), squares=True, chosen=every), rng)
+    state = State.of(initial_parameters(shape, rng))
+    shape.split(state.flat)["readout_bias"][...] = scores.mean()
     evaluate = CompiledGradient(shape)  # not on a GPU: steps this small gain nothing there
     draw = Draw(rows, BATCH, rng)
     told = Steps(resources, "distilling cnn", steps)
     try:
-        for step in range(1, steps + 1):
-            evaluate(flat, [draw.next()], gradient)
-            adam_step(flat, gradient, first, second, step, LEARNING_RATE * schedule(step / steps), decays)
-            told.advance()
+        for first in range(0, steps, TOLD):
+            last = min(first + TOLD, steps)
+            evaluate.descend(state, [draw], LEARNING_RATE * schedule(np.arange(first + 1, last + 1) / steps))
+            told.advance(last - first)
     finally:
         told.finish()
-    return flat
+    return state.flat

@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numba import njit, types
 
+from counterbias_backends.adam import adam_step
 from counterbias_backends.lanes import vector_kind
 
 #: Units that are calculated side by side; a second layer has a multiple of these.
@@ -199,3 +200,33 @@ def add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient
                 gradient[(4 * i + base) * channels + c] += error
     for at in range(0, len(grad_tables), LANES):
         _store(grad_tables, at, _splat(0.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+def descend(
+    flat, gradient, first, second, decays, begun, rates, kmer, channels, places, units, head, words, tables, grad_tables, losses,
+    codes, counts, weights, squares, stride, order, size, scale,
+    more_codes, more_counts, more_weights, more_stride, more_order, more_size, more_scale,
+):  # fmt: skip
+    """Take as many steps of the optimiser as there are learning rates, each with a batch of rows, or of two kinds of them.
+
+    Args:
+        first, second, decays: as for :func:`~counterbias_backends.adam.adam_step`; ``begun``: steps taken before.
+        rates: float64 (steps,).
+        losses: float64 (2,), the losses of either kind are added to it.
+        order: int64 (steps · size,), the rows of each batch in turn; ``more_order`` for the second kind, whose ``more_size`` may be 0.
+        codes, counts, weights, squares, stride, scale: as for :func:`add_rows`, and so are the others.
+    """
+    for step in range(len(rates)):
+        fill_tables(flat, kmer, channels, places, units, words, tables)
+        losses[0] += add_rows(
+            codes, counts, weights, squares, stride, order, step * size, (step + 1) * size, scale, places, units, tables, flat, head,
+            grad_tables, gradient,
+        )  # fmt: skip
+        if more_size > 0:
+            losses[1] += add_rows(
+                more_codes, more_counts, more_weights, False, more_stride, more_order, step * more_size, (step + 1) * more_size,
+                more_scale, places, units, tables, flat, head, grad_tables, gradient,
+            )  # fmt: skip
+        add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient)
+        adam_step(flat, gradient, first, second, begun + step + 1, rates[step], decays)

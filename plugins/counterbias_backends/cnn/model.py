@@ -61,18 +61,18 @@ class Options:
     objective: str = "both"
     cap: float = 0.0
     decay: float = -1.0
-    learning_rate: float = 6e-3
+    learning_rate: float = 8e-3
     epochs: int = 20
     min_steps: int = 900
     max_steps: int = 2000
     batch_tiles: int = 16
-    batch_windows: int = 512
+    batch_windows: int = 384
     max_tiles: int = 50_000
     learn_validation: bool = True
     distil: bool = True
     distil_units: int = 16
     distil_channels: int = 24
-    distil_steps: int = 8000
+    distil_steps: int = 7500
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from counterbias import FoldedSample, InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import adam_step
-from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, fill_tables
-from counterbias_backends.cnn.parameters import Shape, word_codes
+from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, descend, fill_tables
+from counterbias_backends.cnn.parameters import Shape
+from counterbias_backends.cnn.rows import Data, Draw, Rows, shuffled, tile_rows, window_rows
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.lanes import aligned
 from counterbias_backends.progress import Steps
@@ -33,60 +35,19 @@ STAGES = 20
 WARM_UP = 0.05
 #: Bounds of the weight decay that ``decay`` divided by the number of starts gives.
 LEAST_DECAY, MOST_DECAY = 0.1, 5.0
-#: A tile with μ fragments per place weighs 1 / (1 + DISPERSION · μ).
-DISPERSION = 1.0
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of windows: tiles, sets of a read start with its background, or single windows; see :mod:`.gradients`.
+class Plan:
+    """How a network is trained.
 
     Args:
-        sequence: uint8, (n, length + width − 1) where windows overlap, otherwise (n, length · width).
-        codes: uint16 (n, (length − 1) · stride + places), its words.
-        counts: float64 (n, length); 1 at a read start, 0 in the background.
-        weights: float64 (n,).
-        mass: what the loss is divided by: mean of weight (windows) or of weight · reads (tiles, sets) per row.
-        squares: whether ``counts`` are scores of windows, to be learnt by least squares.
-        stride: words from one window of a row to the next.
-        sets: whether a row's windows are a read start and its background, instead of consecutive positions.
-        members: int64 (n, windows), where windows do not overlap: which ones of the sample they are, the read starts coming first.
-        chosen: int64, the rows that are learnt from.
+        steps: of the optimiser; the learning rate rises at first and then falls to 0 along half a cosine.
+        decay: weight decay of the weights of the first two layers.
     """
 
-    sequence: NDArray[np.uint8]
-    codes: NDArray[np.uint16]
-    counts: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    mass: float
-    squares: bool = False
-    stride: int = 1
-    sets: bool = False
-    members: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 1), np.int64))
-    chosen: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def within(self, mask: NDArray[np.bool_]) -> Rows:
-        """Give the same rows, of which some are learnt from."""
-        chosen = np.flatnonzero(mask)
-        weights = self.weights[chosen]
-        # Single windows weigh 1 on average.
-        mass = weights * self.counts[chosen].sum(axis=1) if self.counts.shape[1] > 1 else weights
-        return replace(self, chosen=chosen, mass=float(mass.mean()) if len(chosen) else 1.0)
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a network learns from, or is judged by: windows, singly or in sets, and tiles where there are any."""
-
-    windows: Rows
-    tiles: Rows | None
-
-    def within(self, windows: NDArray[np.bool_], tiles: NDArray[np.bool_]) -> Data:
-        """Give the same data, of which some rows are learnt from; without any of them there are no tiles."""
-        return Data(self.windows.within(windows), None if self.tiles is None or not tiles.any() else self.tiles.within(tiles))
+    steps: int
+    decay: float
 
 
 @dataclass(frozen=True)
@@ -99,14 +60,53 @@ class Trained:
     details: dict[str, object]
 
 
+#: Rows, an order of them, from where to where in it, and what multiplies their loss.
+Part = tuple[Rows, NDArray[np.int64], int, int, float]
+
+
+@dataclass
+class State:
+    """A network's parameters and those of its optimiser, float64 (size,) each. Args: step: steps taken; decays: weight decay."""
+
+    flat: NDArray[np.float64]
+    decays: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    step: int = 0
+
+    @classmethod
+    def of(cls, flat: NDArray[np.float64]) -> State:
+        """Begin with these parameters, without weight decay."""
+        return cls(aligned(flat), *(aligned(np.zeros_like(flat)) for _ in range(4)))
+
+
 class Gradient(Protocol):
     """Give the loss of some rows and add its gradient; ``order[first:last]`` are the rows, ``scale`` multiplies the loss."""
 
-    def __call__(
-        self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
-    ) -> list[float]:
+    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
         """Give the loss of each part; an empty ``gradient`` is not wanted."""
         ...
+
+    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+        """Take a step for each learning rate, with a batch of every draw (one or two); give the sum of the losses of each."""
+        ...
+
+
+def descend_singly(evaluate: Gradient, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+    """Take the steps of :meth:`Gradient.descend` one by one."""
+    orders = [draw.take(len(rates)) for draw in draws]
+    sums = [0.0] * len(draws)
+    for number, rate in enumerate(rates.tolist()):
+        parts = [
+            (draw.rows, order, number * draw.size, (number + 1) * draw.size, draw.scale)
+            for draw, order in zip(draws, orders, strict=True)
+        ]
+        losses = evaluate(state.flat, parts, state.gradient)
+        sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
+        state.step += 1
+        adam_step(state.flat, state.gradient, state.first, state.second, state.step, rate, state.decays)
+    return sums
 
 
 class CompiledGradient:
@@ -118,9 +118,22 @@ class CompiledGradient:
         self._words = np.zeros(4**shape.kmer * shape.channels)
         self._tables, self._errors = aligned(np.zeros(size)), aligned(np.zeros(size))
 
-    def __call__(
-        self, flat: NDArray[np.float64], parts: list[tuple[Rows, NDArray[np.int64], int, int, float]], gradient: NDArray[np.float64]
-    ) -> list[float]:
+    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+        """Take all steps without coming back to Python."""
+        shape, losses = self.shape, np.zeros(2)
+        one, two = draws[0], draws[1] if len(draws) > 1 else None
+        more = (two or one).rows
+        descend(
+            state.flat, state.gradient, state.first, state.second, state.decays, state.step, rates,
+            shape.kmer, shape.channels, shape.places, shape.units, shape.head, self._words, self._tables, self._errors, losses,
+            one.rows.codes, one.rows.counts, one.rows.weights, one.rows.squares, one.rows.stride, one.take(len(rates)), one.size, one.scale,
+            more.codes, more.counts, more.weights, more.stride, np.zeros(0, np.int64) if two is None else two.take(len(rates)),
+            0 if two is None else two.size, 0.0 if two is None else two.scale,
+        )  # fmt: skip
+        state.step += len(rates)
+        return losses[: len(draws)].tolist()
+
+    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
         """Give the loss of each part and add the gradient of their sum."""
         shape = self.shape
         sizes = (shape.kmer, shape.channels, shape.places, shape.units)
@@ -151,8 +164,8 @@ def train(
 ) -> Trained:
     """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there.
 
-    With ``folded``, which holds ``sample`` dealt to folds, each network leaves a fold out: the first one the first fold, and so on, over and
-    over.
+    With ``folded``, which holds ``sample`` dealt to folds, each network leaves a fold out: the first one the first fold, and so on, over
+    and over.
     """
     for kind, number in (("read starts", len(sample.foreground)), ("background windows", len(sample.background))):
         if not number:
@@ -162,7 +175,7 @@ def train(
     if judge is not None and options.learn_validation and len(judge.foreground) and len(judge.background):
         everything, judge = _joined(sample, judge), None
     tiles, kept = (None, np.zeros(0, np.int64)) if options.objective == "windows" else _chosen_tiles(everything.tiles, options, rng)
-    data = Data(window_rows(everything, shape), None if tiles is None else tile_rows(tiles, shape, options.cap))
+    data = Data(shuffled(window_rows(everything, shape), rng), None if tiles is None else tile_rows(tiles, shape, options.cap))
     check = None
     if judge is not None and len(judge.foreground) and len(judge.background):
         given = judge.tiles if tiles is not None else None
@@ -170,32 +183,25 @@ def train(
     every = [data] if folded is None else [data.within(*_unseen(folded, fold, data.windows, kept)) for fold in range(folded.folds)]
     if any(not len(part.windows.chosen) for part in every):
         raise ValueError("a fold holds every window")
-    steps = _steps(every[0], options)
-    decay = options.decay if options.decay >= 0 else min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY)
+    plan = Plan(_steps(every[0], options), options.decay)
+    if options.decay < 0:
+        plan = replace(plan, decay=min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY))
     seeds = rng.integers(0, 2**62, size=options.members)
-    stop = threading.Event()
     maker, device = _gradient_maker(shape, resources.device)
-    told = Steps(resources, "training cnn", steps * options.members)
-
-    def job(member: int) -> tuple[NDArray[np.float64], dict[str, list[float]]]:
-        part = every[member % len(every)]
-        return train_network(maker(), shape, part, check, options, steps, decay, int(seeds[member]), stop, told.advance)
-
-    with ThreadPoolExecutor(min(resources.threads, options.members)) as pool:
-        try:
-            futures = [pool.submit(job, member) for member in range(options.members)]
-            found = [future.result() for future in futures]
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-        finally:
-            told.finish()
-    curves = {name: [float(np.mean(values)) for values in zip(*(one[1][name] for one in found), strict=True)] for name in found[0][1]}
+    networks = [
+        Network(maker(), shape, every[member % len(every)], check, options, plan, int(seed)) for member, seed in enumerate(seeds)
+    ]
+    told = Steps(resources, "training cnn", plan.steps * options.members)
+    try:
+        train_networks(networks, resources.threads, threading.Event(), told.advance)
+    finally:
+        told.finish()
+    names = networks[0].curves
+    curves = {name: [float(np.mean(values)) for values in zip(*(one.curves[name] for one in networks), strict=True)] for name in names}
     details: dict[str, object] = {
         "networks": options.members,
-        "steps": steps,
-        "weight_decay": decay,
+        "steps": plan.steps,
+        "weight_decay": plan.decay,
         "device": device,
         "starts": len(everything.foreground),
         "background": len(everything.background),
@@ -203,7 +209,7 @@ def train(
         "tile_reads": 0.0 if data.tiles is None else float(data.tiles.counts.sum()),
         "validation_learnt": everything is not sample or folded is not None,
     }
-    return Trained(np.stack([one[0] for one in found]), everything, curves, details)
+    return Trained(np.stack([one.flat for one in networks]), everything, curves, details)
 
 
 def _unseen(
@@ -215,60 +221,78 @@ def _unseen(
     return alone[windows.members].all(axis=1), tiles[kept] if len(tiles) else np.zeros(len(kept), bool)
 
 
-def train_network(
-    evaluate: Gradient, shape: Shape, data: Data, check: Data | None, options: Options, steps: int, decay: float, seed: int,
-    stop: threading.Event, advance: Callable[[], None] = lambda: None,
-) -> tuple[NDArray[np.float64], dict[str, list[float]]]:  # fmt: skip
-    """Train one network: its parameters, float64 (size,), and its curves.
+class Network:
+    """One network in training, a stage at a time.
 
     Args:
         evaluate: loss and gradient.
+        shape: the network's.
         data: to learn from; ``check``: to report on, or None.
-        steps: of the optimiser; the learning rate rises at first and then falls to 0 along half a cosine.
-        decay: weight decay of the weights of the first two layers.
+        options: of the backend.
+        plan: steps and weight decay.
         seed: of the first parameters and the order of windows and tiles.
-        stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
-        advance: told of each step.
     """
-    rng = np.random.default_rng(seed)
-    flat = aligned(initial_parameters(shape, rng))
-    gradient, first, second = (aligned(np.zeros_like(flat)) for _ in range(3))
-    decays = np.zeros_like(flat)
-    for name in ("first_weight", "second_weight"):
-        shape.split(decays)[name][...] = decay
-    draws = [Draw(rows, size, rng) for rows, size in _batches(data, options)]
-    curves: dict[str, list[float]] = {}
-    sums, begun = [0.0] * len(draws), 0
-    for step in range(1, steps + 1):
+
+    def __init__(
+        self, evaluate: Gradient, shape: Shape, data: Data, check: Data | None, options: Options, plan: Plan, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self._evaluate, self._check, self._plan, self._rate = evaluate, check, plan, options.learning_rate
+        self._state = State.of(initial_parameters(shape, rng))
+        for name in ("first_weight", "second_weight"):
+            shape.split(self._state.decays)[name][...] = plan.decay
+        self._draws = [Draw(rows, size, rng) for rows, size in _batches(data, options)]
+        self.curves: dict[str, list[float]] = {}
+
+    @property
+    def flat(self) -> NDArray[np.float64]:
+        """The parameters, float64 (size,)."""
+        return self._state.flat
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken."""
+        return self._state.step == self._plan.steps
+
+    def advance(self, stop: threading.Event, told: Callable[[int], None]) -> None:
+        """Take the steps of a stage, and note the losses. Raises RuntimeError when ``stop`` is set: nobody wants the result any more."""
         if stop.is_set():
             raise RuntimeError("training was stopped")
-        losses = evaluate(flat, [draw.next() for draw in draws], gradient)
-        sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
-        adam_step(flat, gradient, first, second, step, options.learning_rate * schedule(step / steps), decays)
-        advance()
-        if step * STAGES // steps > (step - 1) * STAGES // steps:
-            for draw, loss in zip(draws, sums, strict=True):
-                name, value = _shown(draw.rows, loss / (step - begun))
-                curves.setdefault(f"training_{name}", []).append(value)
-            sums, begun = [0.0] * len(draws), step
-            for name, value in [] if check is None else _judged(evaluate, flat, check):
-                curves.setdefault(f"validation_{name}", []).append(value)
-    return flat, curves
+        begun, steps = self._state.step, self._plan.steps
+        last = min(steps, -(-(begun * STAGES // steps + 1) * steps // STAGES))
+        sums = self._evaluate.descend(self._state, self._draws, self._rate * schedule(np.arange(begun + 1, last + 1) / steps))
+        told(last - begun)
+        for draw, loss in zip(self._draws, sums, strict=True):
+            name, value = _shown(draw.rows, loss / (last - begun))
+            self.curves.setdefault(f"training_{name}", []).append(value)
+        for name, value in [] if self._check is None else _judged(self._evaluate, self.flat, self._check):
+            self.curves.setdefault(f"validation_{name}", []).append(value)
 
 
-class Draw:
-    """Rows in random order, a batch at a time, over and over."""
+def train_networks(
+    networks: Sequence[Network], threads: int, stop: threading.Event, told: Callable[[int], None] = lambda steps: None
+) -> None:
+    """Train networks on several threads, a stage of each in turn, so that threads end together. Each is the same whatever the threads."""
+    waiting, lock = deque(networks), threading.Lock()
 
-    def __init__(self, rows: Rows, size: int, rng: np.random.Generator) -> None:
-        self.rows, self._size, self._rng = rows, min(size, len(rows.chosen)), rng
-        self._order, self._at = np.zeros(0, np.int64), 0
+    def work() -> None:
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                network = waiting.popleft()
+            network.advance(stop, told)
+            if not network.done:
+                with lock:
+                    waiting.append(network)
 
-    def next(self) -> tuple[Rows, NDArray[np.int64], int, int, float]:
-        """Give the next batch, for :class:`Gradient`."""
-        if self._at + self._size > len(self._order):
-            self._order, self._at = self._rng.permutation(self.rows.chosen), 0
-        self._at += self._size
-        return self.rows, self._order, self._at - self._size, self._at, 1 / (self._size * self.rows.mass)
+    with ThreadPoolExecutor(min(threads, len(networks))) as pool:
+        try:
+            for future in [pool.submit(work) for _ in range(min(threads, len(networks)))]:
+                future.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 def initial_parameters(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -284,9 +308,9 @@ def initial_parameters(shape: Shape, rng: np.random.Generator) -> NDArray[np.flo
     return flat
 
 
-def schedule(progress: float) -> float:
+def schedule(progress: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the learning rate as a fraction of its highest: it rises, and falls along half a cosine."""
-    return min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+    return np.asarray(np.minimum(1.0, progress / WARM_UP) * 0.5 * (1 + np.cos(math.pi * progress)))
 
 
 def _batches(data: Data, options: Options) -> list[tuple[Rows, int]]:
@@ -316,73 +340,6 @@ def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[
     parts = [(rows, np.arange(len(rows)), 0, len(rows), 1 / (len(rows) * rows.mass)) for rows in given]
     losses = evaluate(flat, parts, flat[:0])
     return [_shown(rows, loss) for rows, loss in zip(given, losses, strict=True)]
-
-
-def window_rows(sample: TrainingSet, shape: Shape) -> Rows:
-    """Give sets where it is known which windows belong together, else single windows; the two sides weigh the same in all."""
-    sets = None if sample.origin is None else _sets(sample, sample.origin, shape)
-    if sets is not None:
-        return sets
-    sequence = np.concatenate([sample.foreground, sample.background]).astype(np.uint8, copy=False)
-    weights = np.concatenate(
-        [side / side.sum() for side in (sample.foreground_weight, sample.background_weight)]
-    ) * (len(sequence) / 2)  # fmt: skip
-    counts = np.zeros((len(sequence), 1))
-    counts[: len(sample.foreground)] = 1
-    every = np.arange(len(sequence))
-    return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0, members=every[:, None], chosen=every)
-
-
-def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
-    """Give each read start with the background windows drawn near it; None where no start has any.
-
-    Sets are of one size, the most frequent one: starts with less background (at the edge of a block or contig) are left out, and of more
-    the first windows are taken. Background lies the denser the more reads start near by, which a single window cannot tell from its own
-    bias; within a set it is the same for all. Raises ValueError where ``origin`` does not fit the windows.
-    """
-    if len(origin) != len(sample.background) or (len(origin) and not 0 <= origin.min() <= origin.max() < len(sample.foreground)):
-        raise ValueError("origin does not name a foreground window for each background window")
-    own = np.bincount(origin, minlength=len(sample.foreground))
-    sizes = np.bincount(own[own > 0])
-    if not len(sizes):
-        return None
-    size = int(sizes.argmax())
-    starts = np.flatnonzero(own >= size)
-    order = np.argsort(origin, kind="stable")
-    first = np.searchsorted(origin[order], starts)
-    rivals = order[first[:, None] + np.arange(size)]  # (n, size)
-    windows = np.concatenate([sample.foreground[starts, None], sample.background[rivals]], axis=1)  # (n, 1 + size, width)
-    codes = checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(starts), -1)
-    counts = np.zeros((len(starts), 1 + size))
-    counts[:, 0] = 1
-    weights = sample.foreground_weight[starts]
-    return Rows(
-        windows.reshape(len(starts), -1),
-        codes,
-        counts,
-        weights,
-        float(weights.mean()),
-        stride=shape.places,
-        sets=True,
-        members=np.concatenate([starts[:, None], len(sample.foreground) + rivals], axis=1),
-        chosen=np.arange(len(starts)),
-    )
-
-
-def tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
-    """Give tiles as rows. A tile weighs the less the more fragments begin in it, as a neighbourhood does in the core's sampling."""
-    counts = tiles.counts.astype(np.float64) if not cap else np.minimum(tiles.counts, cap, dtype=np.float64)
-    weights = 1.0 / (1.0 + DISPERSION * counts.mean(axis=1))
-    mass = float((weights * counts.sum(axis=1)).mean())
-    return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, weights, mass, chosen=np.arange(len(counts)))
-
-
-def checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:
-    """Number the words of sequences. Raises ValueError where they hold something else than bases."""
-    # The compiled code uses words as addresses.
-    if sequence.size and sequence.max() > 3:
-        raise ValueError("windows hold a value that is not 0, 1, 2 or 3")
-    return word_codes(sequence, shape.kmer)
 
 
 def _chosen_tiles(tiles: Tiles | None, options: Options, rng: np.random.Generator) -> tuple[Tiles | None, NDArray[np.int64]]:

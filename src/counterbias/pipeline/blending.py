@@ -1,8 +1,8 @@
 """A sample's own model and one of other samples → the blend that tells held-out starts best.
 
-Both shares are found on windows that the sample's own model did not see, and so are slope and gate. So that the gain by which a blend is judged is not that of its own
-making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other way round. A prior that was
-fitted to reads of the same genome may have learnt from these very places; the docs say so.
+Both shares are found on windows that the sample's own model did not see, and so are slope and gate. So that the gain by which a blend is
+judged is not that of its own making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other
+way round. A prior that was fitted to reads of the same genome may have learnt from these very places; the docs say so.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def blend(
 ) -> tuple[Blend, Calibration, dict[str, float]]:
     """Blend, judge and calibrate.
 
-    ``scores`` are those of starts and background by models like the sample's own that did not see them. Gives the blend, its calibration, and
-    for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does the
-    same for this sample.
+    ``scores`` are those of starts and background by models like the sample's own that did not see them. Gives the blend, its calibration,
+    and for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does
+    the same for this sample.
     """
     prior_scores = [score(prior.model, part, threads=threads) for part in (windows.foreground, windows.background)]
     # Where no model of the sample's own can judge, it says nothing.

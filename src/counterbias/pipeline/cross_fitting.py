@@ -1,6 +1,7 @@
 """A sample dealt to folds → its model, and models that judge it: for every fold one that did not see it.
 
-So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its block.
+So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its
+block.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class CrossFitted:
     sample: FoldedSample
 
     def score(self, windows: Windows, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN where there is none."""
+        """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""
         sides = ((windows.foreground, self.sample.foreground_parts), (windows.background, self.sample.background_parts))
         scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
         for out, (contexts, parts) in zip(scores, sides, strict=True):

@@ -144,8 +144,8 @@ def fold(
 ) -> Folded:
     """Make a sample that is dealt to folds, of a sample's positions and its contexts.
 
-    ``pieces`` give, for each position, the parts of :class:`~counterbias.records.FoldedSample`, int8 (n, 2), -1 for none; ``tile_pieces`` the
-    same for tiles. A background window is kept only within the part of its start. For the rest see :func:`assemble`.
+    ``pieces`` give, for each position, the parts of :class:`~counterbias.records.FoldedSample`, int8 (n, 2), -1 for none; ``tile_pieces``
+    the same for tiles. A background window is kept only within the part of its start. For the rest see :func:`assemble`.
     """
     keep_f, keep_b = foreground[1].copy(), background[1].copy()
     skipped = {"invalid": int((~keep_f).sum()), "outside_exon": 0, "edge": 0}

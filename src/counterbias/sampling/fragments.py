@@ -28,8 +28,9 @@ FEWEST_MATES, MOST_USED = 10.0, 0.95
 #: Bounds of the mean square of the relative bias, which makes some mates more probable than others; strong priming bias has 2.6. More than
 #: that is not the bias of ends: copies, and places that no read can be aligned to, pile reads up as well.
 SQUARE_BIAS = (1.0, 3.0)
-#: Power of that mean square by which it divides the number of mates: most starts have none of the few mates of the highest bias within reach.
-#: Found by simulation without copies, with the bias of a fly library and a drawn one: what remains is below 2 % up to 35 fragments a start.
+#: Power of that mean square by which it divides the number of mates: most starts have none of the few mates of the highest bias within
+#: reach. Found by simulation without copies, with the bias of a fly library and a drawn one: what remains is below 2 % up to 35 fragments a
+#: start.
 REACHED = 0.6
 #: Places over which the distribution of distances is smoothed.
 SMOOTHED = 9
@@ -41,8 +42,8 @@ class Starts:
 
     Args:
         positions: n places, sorted by contig, position and strand; their weight is the number of reads that start there.
-        fragments: float64 (n,), how many fragments begin there: pairs with the same two 5' ends are one, with what coincides by chance added
-            again; every single read is one.
+        fragments: float64 (n,), how many fragments begin there: pairs with the same two 5' ends are one, with what coincides by chance
+            added again; every single read is one.
     """
 
     positions: Positions
@@ -69,9 +70,9 @@ class Starts:
 def with_coincidences(starts: Starts, apart: NDArray[np.float64]) -> Starts:
     """Add the fragments that others hide because, by chance, they have the same two ends: n becomes −K ln(1 − n/K).
 
-    K is the number of equally probable mates of a start: that of lengths (:func:`possible_lengths`) divided by a power of the mean square of
-    the relative bias, since biased mates are not equally probable. The latter is read off the starts themselves: of two fragments that begin
-    in one neighbourhood, so many times more than by chance begin at the same place.
+    K is the number of equally probable mates of a start: that of lengths (:func:`possible_lengths`) divided by a power of the mean square
+    of the relative bias, since biased mates are not equally probable. The latter is read off the starts themselves: of two fragments that
+    begin in one neighbourhood, so many times more than by chance begin at the same place.
     """
     if not len(starts) or not apart.sum() > 0:
         return starts
@@ -114,7 +115,9 @@ def _densities(contig, position, strand, fragments, reach):  # type: ignore[no-u
         for i in range(len(position)):
             if strand[i] != own:
                 continue
-            while last < len(position) and (contig[last] < contig[i] or (contig[last] == contig[i] and position[last] <= position[i] + reach)):
+            while last < len(position):
+                if contig[last] > contig[i] or (contig[last] == contig[i] and position[last] > position[i] + reach):
+                    break
                 if strand[last] == own:
                     total += fragments[last]
                 last += 1

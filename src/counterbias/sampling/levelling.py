@@ -1,9 +1,10 @@
 """Rid the background of the bias of its neighbourhood.
 
-Background is drawn near the starts, so that a neighbourhood holds background in proportion to its starts: its abundance times its mean bias.
-A model of two densities, one of starts and one of background, then learns b relative to the mean b of the neighbourhood, and places (genes)
-whose mean bias is high keep part of it. What Salmon and Cufflinks take as background is in proportion to abundance alone. So each background
-window's weight is divided by a power of the mean bias around it, as a position weight matrix has it, whatever model is fitted afterwards.
+Background is drawn near the starts, so that a neighbourhood holds background in proportion to its starts: its abundance times its mean
+bias. A model of two densities, one of starts and one of background, then learns b relative to the mean b of the neighbourhood, and places
+(genes) whose mean bias is high keep part of it. What Salmon and Cufflinks take as background is in proportion to abundance alone. So each
+background window's weight is divided by a power of the mean bias around it, as a position weight matrix has it, whatever model is fitted
+afterwards.
 
 The power is one half. Models of two densities take what overlaps of neighbouring windows tell for independent, and so overstate what varies
 slowly along the genome; with the whole mean the correction of genes would be a tenth too large (``docs/method.md``).

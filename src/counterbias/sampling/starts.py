@@ -149,7 +149,8 @@ def _keys(sites: StartSites, end: End, mate_bits: int = 0, apart: NDArray[np.flo
         one, mate = sites.ends[number], sites.ends[len(sites.ends) - 1 - number]
         used = int(
             _list_trainable(
-                one.contig, one.position, one.bits, mate.contig, mate.position, mate.bits, line, thousandths, mate_bits, distances, keys, used
+                one.contig, one.position, one.bits, mate.contig, mate.position, mate.bits, line, thousandths, mate_bits, distances, keys,
+                used
             )
         )
     return keys[:used]

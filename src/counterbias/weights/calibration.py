@@ -3,10 +3,10 @@
 The model is judged as it is; one that gains nothing gives weights of 1. Otherwise its log bias is multiplied by a slope, found on the same
 windows, and shifted so that its exponential averages 1 over background.
 
-Reads and features need not have the same slope. A model that has learnt from few reads is noisy, and a slope below 1 then spares single reads
-that noise; a feature has a thousand places, over which noise averages out while bias does not. So where a slope below 1 is a matter of noise,
-as it is for a model fitted to this very sample, effective lengths take the model's own size; where the model comes from elsewhere, the slope
-tells how strong its bias is here, for reads and features alike.
+Reads and features need not have the same slope. A model that has learnt from few reads is noisy, and a slope below 1 then spares single
+reads that noise; a feature has a thousand places, over which noise averages out while bias does not. So where a slope below 1 is a matter
+of noise, as it is for a model fitted to this very sample, effective lengths take the model's own size; where the model comes from
+elsewhere, the slope tells how strong its bias is here, for reads and features alike.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def calibrate(
     bias. It must be above zero by three standard errors, over groups of starts (``block``: one number per start), or the model
     is not used.
     The slope maximises the same likelihood (conditional logistic regression), within 0 to :data:`MOST_SLOPE`; ``shrink=False`` keeps it
-    at 1, ``gate=False`` uses the model whatever its gain. ``own`` is for models that have learnt from this sample: features then have a slope
-    of at least 1. Windows with the score NaN are left out.
+    at 1, ``gate=False`` uses the model whatever its gain. ``own`` is for models that have learnt from this sample: features then have a
+    slope of at least 1. Windows with the score NaN are left out.
     """
     kept = np.isfinite(background) & np.isfinite(foreground)[origin]
     background, background_weight, origin = background[kept], background_weight[kept], origin[kept]

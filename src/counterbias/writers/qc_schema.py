@@ -119,7 +119,7 @@ _END = (
     Key("ends[].calibration.slope", "number", "what the log bias of reads was multiplied by"),
     Key("ends[].calibration.length_slope", "number", "what that of a feature's positions was multiplied by, for effective lengths"),
     Key("ends[].calibration.constant", "number", "what was subtracted after that, nats"),
-    Key("ends[].calibration.gain", "number", "bits per start gained over its own background windows by models that did not see it; decides `applied`"),
+    Key("ends[].calibration.gain", "number", "bits per start that models which did not see it gain; decides `applied`"),
     Key("ends[].calibration.gain_error", "number", "its standard error"),
     *(
         Key(f"ends[].gain.{name}.{key}", kind, meaning)
