@@ -139,7 +139,6 @@ def test_new_options_and_their_defaults() -> None:
         "bias_device": "auto",
         "bias_seed": 1,
         "bias_sampling": "local",
-        "bias_passes": 1,
         "bias_prior": None,
         "bias_cap": 10.0,
         "bias_ends": "both",

@@ -14,7 +14,7 @@ import torch
 
 from counterbias import InputError, Resources, Window
 from counterbias.testing import planted_sample
-from counterbias_backends.cnn import device, training
+from counterbias_backends.cnn import device, rows, training
 from counterbias_backends.cnn.model import ConvolutionalModel, Options
 from counterbias_backends.cnn.network import log_bias
 from counterbias_backends.cnn.parameters import Shape
@@ -106,8 +106,8 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int, 
     shape = Shape(window.width, kmer, channels, units)
     sample = planted_sample(window, starts=300, seed=1)
     assert sample.tiles is not None
-    windows = training._windows(dataclasses.replace(sample, origin=None), shape)
-    sets, tiles = training._windows(sample, shape), training._tile_rows(sample.tiles, shape, 5.0)
+    windows = rows.window_rows(dataclasses.replace(sample, origin=None), shape)
+    sets, tiles = rows.window_rows(sample, shape), rows.tile_rows(sample.tiles, shape, 5.0)
     assert (windows.stride, sets.stride, sets.counts.shape) == (1, shape.places, (300, 3))
     rng = np.random.default_rng(3)
     parts = [
@@ -141,12 +141,11 @@ def test_training_on_another_device_gives_the_same_model() -> None:
     model = ConvolutionalModel(window, QUICK)
     sample = planted_sample(window, starts=1000, seed=1)
     assert sample.tiles is not None
-    data = training.Data(training._windows(sample, model.shape), training._tile_rows(sample.tiles, model.shape, 5.0))
+    data = rows.Data(rows.window_rows(sample, model.shape), rows.tile_rows(sample.tiles, model.shape, 5.0))
     makers = (training.CompiledGradient(model.shape), device.TorchGradient(model.shape, "cpu"))
-    flats = [
-        training.train_network(one, model.shape, data, None, QUICK, 200, 0.5, 7, threading.Event())[0].astype(np.float32)[None]
-        for one in makers
-    ]
+    networks = [training.Network(one, model.shape, data, None, QUICK, training.Plan(200, 0.5), 7) for one in makers]
+    training.train_networks(networks, 1, threading.Event())
+    flats = [network.flat.astype(np.float32)[None] for network in networks]
     contexts = random_contexts(2000, window.width)
     one, two = (Scorer(flat, model.shape).log_bias(contexts) for flat in flats)
     assert one.std() > 0.2

@@ -260,19 +260,19 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_second_run_fits_nothing(folder: Path, tmp_path: Path, fits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = command(folder, tmp_path, "--folds", "2", "--no-figures", models="pwm")
     assert main(words) == 0
-    assert len(fits) == 1 + 2 * 2
+    assert len(fits) == 6 * (1 + 2 * 2), "each for the whole and without each of five folds"
     first = {name: (tmp_path / name).read_bytes() for name in ("comparison.tsv", "comparison.json", "per_gene.tsv")}
     assert main(words) == 0
-    assert len(fits) == 5
+    assert len(fits) == 30
     assert {name: (tmp_path / name).read_bytes() for name in first} == first
     assert main([*words[:1], "--seeds", "1,2,7", *words[1:]]) == 0  # only the new seed's trials
-    assert len(fits) == 5 + 2
+    assert len(fits) == 6 * (5 + 2)
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     assert main(words) == 0
-    assert len(fits) == 7 + 5  # what is damaged is computed anew
+    assert len(fits) == 6 * (7 + 5)  # what is damaged is computed anew
     assert main([*words[:1], "--no-cache", *words[1:]]) == 0
-    assert len(fits) == 12 + 5
+    assert len(fits) == 6 * (12 + 5)
 
 
 def test_results_are_kept_apart_by_the_programs_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,8 +96,7 @@ def test_local_background_lies_near_on_the_same_strand() -> None:
     assert (sample.background.strand == near.strand).all()
     assert (sample.background.contig == near.contig).all()
     assert (sample.background.weight == near.weight).all()
-    counts = sampling.unique_starts(make_sites()).weight
-    assert np.allclose(sample.foreground.weight**2, counts)
+    assert np.allclose(sample.foreground.weight, sampling.find_starts(make_sites()).learning_weights())
 
 
 def test_seqbias_offsets_are_gaussian_and_paper_keeps_duplicates() -> None:
@@ -196,7 +195,7 @@ def test_distinct_starts_need_not_be_found_twice() -> None:
     sites = make_sites()
     for scheme in ("local", "seqbias"):
         first = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500)
-        again = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500, distinct=sampling.unique_starts(sites))
+        again = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500, starts=sampling.find_starts(sites))
         assert rows_of(first.foreground) == rows_of(again.foreground)
         assert rows_of(first.background) == rows_of(again.background)
 

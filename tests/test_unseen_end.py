@@ -94,7 +94,7 @@ def judge(folder: Path, found: pd.DataFrame) -> tuple[float, float]:
 
 
 def test_both_ends_take_twice_as_much_of_the_bias(unstranded: Path) -> None:
-    near, both = count(unstranded, "near", "--bias-ends", "first"), table(unstranded, "both")
+    near, both = (count(unstranded, name, *more, model="cnn") for name, more in (("near", ("--bias-ends", "first")), ("far", ())))
     (near_slope, near_left), (slope, left) = judge(unstranded, near), judge(unstranded, both)
     assert slope == pytest.approx(2 * near_slope, rel=0.15)
     assert near_slope < 0.5
@@ -155,7 +155,7 @@ def per_end(pairs: Path, target: Path, *, slope: float) -> ModelFile:
 
 
 def test_a_model_of_read_2_serves_the_unseen_end(stranded: Path, pairs: Path, tmp_path: Path) -> None:
-    per_end(pairs, tmp_path / "both.model", slope=0.8)
+    per_end(pairs, tmp_path / "both.model", slope=1.0)
     per_end(pairs, tmp_path / "gained_nothing.model", slope=0.0)
     both = count(stranded, "of_pairs", stranded="reverse", model=tmp_path / "both.model")
     nothing = count(stranded, "of_read1", stranded="reverse", model=tmp_path / "gained_nothing.model")
@@ -166,7 +166,7 @@ def test_a_model_of_read_2_serves_the_unseen_end(stranded: Path, pairs: Path, tm
 
 
 def test_a_prior_of_pairs_knows_the_unseen_end(stranded: Path, pairs: Path, tmp_path: Path) -> None:
-    per_end(pairs, tmp_path / "with.model", slope=0.8)
+    per_end(pairs, tmp_path / "with.model", slope=1.0)
     per_end(pairs, tmp_path / "without.model", slope=0.0)
     both, first = (
         count(stranded, f"prior_{name}", "--bias-prior", tmp_path / f"{name}.model", stranded="reverse") for name in ("with", "without")

@@ -42,7 +42,7 @@ def race(n: int, truth: float, seed: int = 1) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("truth", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("truth", [0.2, 0.5, 0.8, 1.0, 1.4])
 def test_the_slope_is_found_again(truth: float) -> None:
     data = race(20_000, truth)
     slope = best_slope(data["foreground"], data["background"], data["foreground_weight"], data["origin"])
@@ -50,9 +50,34 @@ def test_the_slope_is_found_again(truth: float) -> None:
 
 
 def test_the_slope_stays_within_its_bounds() -> None:
-    for truth, expected in ((2.0, 1.0), (-1.0, 0.0)):
+    for truth, expected in ((3.0, 2.0), (-1.0, 0.0)):
         data = race(5000, truth)
         assert best_slope(data["foreground"], data["background"], data["foreground_weight"], data["origin"]) == expected
+
+
+@pytest.mark.parametrize("truth", [0.6, 1.0, 1.5])
+def test_only_the_noise_of_an_own_model_is_not_held_against_features(truth: float) -> None:
+    """A model of this sample has a slope below 1 for its noise, which a feature averages out; one from elsewhere for its strength."""
+    data = race(20_000, truth)
+    own, other = calibrate(**data, own=True), calibrate(**data)
+    assert own.slope == other.slope == other.length_slope == pytest.approx(truth, abs=0.06)
+    assert own.length_slope == pytest.approx(max(truth, 1.0), abs=0.06)
+    background = np.array([-1.0, 0.0, 2.0])
+    assert own.of_positions(background) == pytest.approx(own.length_slope * background - own.length_constant)
+    for found in (own, other):
+        assert np.exp(found(data["background"])).mean() == pytest.approx(1.0)
+        assert np.exp(found.of_positions(data["background"])).mean() == pytest.approx(1.0)
+
+
+def test_windows_without_a_score_are_left_out() -> None:
+    data = race(2000, 1.0)
+    twice = ("background", "background_weight", "origin")
+    half = {name: values[: 2000 if name in twice else 1000] for name, values in data.items()}
+    expected = calibrate(**half)
+    data["foreground"][1000:] = np.nan
+    data["background"][2000:] = np.nan
+    found = calibrate(**data)
+    assert (found.starts, found.slope, found.gain) == (1000, expected.slope, pytest.approx(expected.gain))
 
 
 def test_a_good_model_is_used_and_averages_one_over_background() -> None:

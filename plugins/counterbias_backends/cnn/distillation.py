@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterbias import Resources, TrainingSet
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.rows import Draw, Rows, checked_codes, shuffled
-from counterbias_backends.cnn.training import CompiledGradient, State, initial_parameters, schedule
+from counterbias_backends.cnn.training import STAGES, CompiledGradient, State, initial_parameters, schedule
 from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ DRAWN = 400_000
 COMPARED = 10_000
 #: Windows per step, and the highest learning rate of Adam.
 BATCH, LEARNING_RATE = 512, 1.5e-2
-#: Steps between which nobody is told of progress.
-TOLD = 100
 #: A window weighs exp(EMPHASIS · (score − mean score)), the difference bounded by MOST: reads lie where scores are high.
 EMPHASIS, MOST = 0.5, 4.0
 
@@ -91,8 +89,9 @@ def _fit(
     draw = Draw(rows, BATCH, rng)
     told = Steps(resources, "distilling cnn", steps)
     try:
-        for first in range(0, steps, TOLD):
-            last = min(first + TOLD, steps)
+        at_once = -(-steps // STAGES)
+        for first in range(0, steps, at_once):
+            last = min(first + at_once, steps)
             evaluate.descend(state, [draw], LEARNING_RATE * schedule(np.arange(first + 1, last + 1) / steps))
             told.advance(last - first)
     finally:

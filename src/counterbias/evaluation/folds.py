@@ -19,14 +19,8 @@ BLOCK_SIZES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000)
 #: Populated blocks wanted before a block size is taken.
 ENOUGH_BLOCKS = 25
 FOLDS = 5
-#: One in so many pieces of the training blocks is for validation in :func:`rotate`, and how long a piece is at least, in bases.
-VALIDATION_EVERY, MIN_PIECE = 10, 2_000
-
-#: The fold kept away from every model, and the fold for early stopping; all others are for training.
-HELD_OUT_FOLD, VALIDATION_FOLD = 0, 1
-
-#: Parts, as ``counterbias.sampling`` names them.
-TRAINING, VALIDATION, HELD_OUT, UNUSED = 0, 1, 2, -1
+#: The fold that :func:`rotate` holds out.
+HELD_OUT_FOLD = 0
 
 _STRIDE = 1 << 40
 
@@ -71,26 +65,6 @@ class Folds:
     def _piece(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
         half = np.zeros(len(self.keys), np.int8) if self.half is None else self.half
         return replace(self, fold=(2 * self.fold + half).astype(np.int8)).of(contig, position)
-
-    def parts(self, positions: Positions, *, margin: int, held_out: int = HELD_OUT_FOLD) -> NDArray[np.int8]:
-        """Tell training, validation, held-out and unused positions apart, int8 (n,).
-
-        The held-out fold stays whole. A position of another part is unused where the block ``margin`` bases to its left or
-        right belongs to another part, so that windows up to ``margin`` wide never overlap across parts. The fold after the
-        held-out one is for validation.
-        """
-        own = self._part(positions.contig, positions.position, held_out)
-        left = self._part(positions.contig, np.maximum(positions.position - margin, 0), held_out)
-        right = self._part(positions.contig, positions.position + margin, held_out)
-        clash = ((left != own) & (left != UNUSED)) | ((right != own) & (right != UNUSED))
-        # Only one side of an edge needs to give way: held-out before validation before training.
-        ahead = np.maximum(left, right)
-        return np.where(clash & (ahead > own), UNUSED, own).astype(np.int8)
-
-    def _part(self, contig: NDArray[np.int32], position: NDArray[np.int64], held_out: int) -> NDArray[np.int8]:
-        fold = self.of(contig, position)
-        part = np.where(fold == held_out, HELD_OUT, np.where(fold == (held_out + 1) % self.count, VALIDATION, TRAINING))
-        return np.where(fold < 0, UNUSED, part).astype(np.int8)
 
 
 def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
@@ -163,21 +137,15 @@ def _summed(keys: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray
     return ordered[first], totals
 
 
-def rotate(starts: Positions, *, block: int, held_out: int, validation_every: int = VALIDATION_EVERY, folds: int = FOLDS) -> Folds:
+def rotate(starts: Positions, *, block: int, held_out: int, folds: int = FOLDS) -> Folds:
     """Hold out every fifth block: those with ``position // block % folds == held_out`` (see :func:`rotation`).
 
-    All other blocks are for training, but every tenth piece of them (a tenth of a block long, at least 2 kb) is for validation. Give
-    the result's :meth:`Folds.parts` the default ``held_out``: the fold is numbered :data:`HELD_OUT_FOLD` here.
+    They are numbered :data:`HELD_OUT_FOLD` here, all others 1.
     """
-    piece = min(block, max(MIN_PIECE, block // 10))
-    while block % piece:
-        piece += 1
-    keys = np.unique(_block_keys(starts.contig, starts.position, piece))
+    keys = np.unique(_block_keys(starts.contig, starts.position, block))
     contig = keys // _STRIDE
-    away = (rotation(starts, block=block, folds=folds)[contig] + keys % _STRIDE * piece // block) % folds == held_out
-    number = np.cumsum(~away) - 1
-    fold = np.where(number % validation_every == validation_every // 2, VALIDATION_FOLD, VALIDATION_FOLD + 1)
-    return Folds(piece, keys, np.where(away, HELD_OUT_FOLD, fold).astype(np.int8), folds)
+    away = (rotation(starts, block=block, folds=folds)[contig] + keys % _STRIDE) % folds == held_out
+    return Folds(block, keys, np.where(away, HELD_OUT_FOLD, HELD_OUT_FOLD + 1).astype(np.int8), folds)
 
 
 def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from counterbias.plugins import Manager
 from counterbias.records import Window
 from counterbias.sampling import Windows
 from counterbias.scoring import score
-from counterbias.weights import Calibration, best_shares, recentred
+from counterbias.weights import Calibration, best_shares
 
 
 def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFile:
@@ -40,7 +40,7 @@ def prior_end(prior: ModelFile, number: int) -> EndModel:
 def blend(
     own: BiasModel, scores: tuple[NDArray[np.float64], NDArray[np.float64]], prior: EndModel, windows: Windows, *, threads: int = 1
 ) -> tuple[Blend, Calibration, dict[str, float]]:
-    """Blend, judge and calibrate.
+    """Blend and judge; the calibration's constants are still to be found (:func:`~counterbias.weights.recentred`).
 
     ``scores`` are those of starts and background by models like the sample's own that did not see them. Gives the blend, its calibration,
     and for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does
@@ -65,4 +65,4 @@ def blend(
     for name, alone in (("own", scores), ("prior", prior_scores)):
         told[f"{name}_gain"] = judge_scores(alone[0], alone[1], windows).gain
     model = Blend(own, prior.model, own_share, prior_share)
-    return model, recentred(calibration, background @ shares, windows.background_weight), told
+    return model, calibration, told

@@ -1,7 +1,7 @@
-"""Many samples → one pooled bias model, and for each sample what that model gains on genome that no model saw.
+"""Many samples → one pooled bias model, and for each sample what such a model gains on genome that it did not see.
 
-The folds are dealt once, over the starts of all samples, so that a block held out is held out of every sample. Each file is read once; the
-windows drawn from it wait on disk (:mod:`counterbias.pipeline.stash`) until the folds are known.
+The folds are dealt once, over the starts of all samples, so that a fold that a model does not see is kept from it in every sample. Each
+file is read once; the windows drawn from it wait on disk (:mod:`counterbias.pipeline.stash`) until the folds are known.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds
-from counterbias.model import BiasModel, Progress
+from counterbias.model import Progress, Resources
 from counterbias.model_file import EndModel, ModelFile, Training
 from counterbias.pipeline.auto import AUTO
 from counterbias.pipeline.cohort_intake import NOTHING, Intake, Member
+from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit, score_unseen
 from counterbias.pipeline.fitting import FEW_STARTS, Kind, suit_starts
 from counterbias.pipeline.judging import gain_blocks, judge_scores
-from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_sets, thin
+from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_samples, thin
 from counterbias.pipeline.run import BiasOptions, Say, is_model_file, open_job
 from counterbias.pipeline.stash import Stash
-from counterbias.records import AnnotationOptions, CountingOptions, FitReport, TrainingSet
-from counterbias.sampling import Assembled, Windows
+from counterbias.records import AnnotationOptions, CountingOptions, FitReport, FoldedSample
+from counterbias.sampling import Folded, Windows
 from counterbias.scoring import score
-from counterbias.weights import Calibration, calibrate, mean_over_blocks, start_gains
+from counterbias.weights import Calibration, calibrate, mean_over_blocks, recentred, start_gains
 from counterbias.writers.training import TAG, VERSION
 
 #: What ``--bias-pool`` may say: samples weigh the same, or as their reads.
@@ -42,14 +43,14 @@ HEAVY = 20.0
 
 @dataclass(frozen=True, slots=True)
 class SampleGain:
-    """What the models gain on one end class of one sample, on blocks held out of all samples.
+    """What the models gain on one end class of one sample, each start judged by models that saw its fold in no sample.
 
     Gains are bits per start, as in the QC file, of the models as they are (slope 1); NaN where not measured.
 
     Args:
         sample, end: names.
         starts, reads: distinct trainable starts (of a large sample those looked at) and trainable reads.
-        held_out_starts: held-out starts with background that the gains are means over.
+        held_out_starts: starts with background that the gains are means over.
         factor: what the weights of the sample's windows were multiplied by in the pool.
         own_model: backend of the sample's own model; None without one.
         own, own_error: gain of the own model and its standard error.
@@ -167,6 +168,17 @@ def _check_request(paths: Sequence[str], samples: Sequence[str], model: str, poo
         known[sample] = path
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of a sample's windows, nats. Args: foreground, background: by models that did not see them; again: background by the model
+    itself.
+    """
+
+    foreground: NDArray[np.float64]
+    background: NDArray[np.float64]
+    again: NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class Judged:
     """A model's gains on the held-out part of one sample."""
@@ -218,102 +230,101 @@ class Trainer:
         """Leave out samples without a window in the blocks for training."""
         for member in list(self.intake.members):
             for label in self.intake.labels:
-                training = self._dealt(member, label).training
-                if not len(training.foreground) or not len(training.background):
+                windows = self._folded(member, label).windows
+                if not len(windows.foreground) or not len(windows.background):
                     self.intake.members.remove(member)
-                    self.intake.skip(member.name, f"{NOTHING}: none lies in the blocks for training")
+                    self.intake.skip(member.name, f"{NOTHING}: none has its window and background within a block")
                     break
 
-    def _dealt(self, member: Member, label: str) -> Assembled:
-        return self.intake.stash.get(member.number, label).deal(self.window, self.folds[label])
+    def _folded(self, member: Member, label: str) -> Folded:
+        return self.intake.stash.get(member.number, label).fold(self.window, self.folds[label], self.plan.kind.model.judging_folds)
 
-    def _each(self, label: str) -> Iterator[tuple[Member, Assembled]]:
+    def _each(self, label: str) -> Iterator[tuple[Member, Folded]]:
         """Give the samples with their windows, one at a time."""
         for member in self.intake.members:
-            yield member, self._dealt(member, label)
+            yield member, self._folded(member, label)
 
     def _train_end(self, label: str, kind: Kind) -> EndModel:
         """Fit and judge the pooled model of one end class."""
         members, number = self.intake.members, self.intake.numbers[label]
         shares = [1.0 if self.pool == "samples" else float(member.reads[label]) for member in members]
-        sizes = [_sizes(assembled) for _, assembled in self._each(label)]
+        sizes = [(len(folded.windows), len(folded.sample.tile_parts)) for _, folded in self._each(label)]
         most, most_tiles = even_cap([size[0] for size in sizes], MOST_STARTS), even_cap([size[1] for size in sizes], MOST_TILES)
         parts, owns = [], []
-        for i, (member, assembled) in enumerate(self._each(label)):
-            owns.append(self._own(member, label, assembled) if self.own else None)
+        for i, (member, folded) in enumerate(self._each(label)):
+            owns.append(self._own(member, label, folded) if self.own else None)
             rng = np.random.default_rng([self.options.seed, 4, number, i])
             starts, tiles = sizes[i]
-            parts.append(thin(assembled.training, min(1.0, most / starts), min(1.0, most_tiles / max(tiles, 1)), rng))
-        scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
-        self._warn_of_heavy(scale, [len(part.foreground) for part in parts])
-        pooled = pool_sets(parts, shares, np.random.default_rng([self.options.seed, 5, number]))
+            parts.append(thin(folded.sample, min(1.0, most / starts), min(1.0, most_tiles / max(tiles, 1)), rng))
+        scale = factors([float(part.everything.foreground_weight.sum()) for part in parts], shares)
+        self._warn_of_heavy(scale, [len(part.foreground_parts) for part in parts])
+        pooled = pool_samples(parts, shares, np.random.default_rng([self.options.seed, 5, number]))
         parts.clear()
         if not self.intake.job.quiet:
             of = "" if label == "both" else f" of {label}"
-            self.intake.say(f"fitting one {kind.backend} model{of} to {len(pooled.foreground):,} windows of {len(members)} samples")
-        model, told = self._fit(kind, pooled, number, "pooled model")
-        return self._judge_pooled(label, model, told, owns, scale, shares, pooled)
+            self.intake.say(f"fitting one {kind.backend} model{of} to {len(pooled.foreground_parts):,} windows of {len(members)} samples")
+        fitted = self._fit(kind, pooled, number, "pooled model")
+        return self._judge_pooled(label, fitted, owns, scale, shares)
 
-    def _fit(self, kind: Kind, part: TrainingSet, number: int, name: str) -> tuple[BiasModel, FitReport]:
-        model = kind.model(self.window, kind.options)
+    def _fit(self, kind: Kind, sample: FoldedSample, number: int, name: str) -> CrossFitted:
         progress = self.intake.job.progress
-        model.resources = replace(
-            model.resources,
+        resources = Resources(
             threads=self.options.threads,
             device=self.options.device,
             progress=None if progress is None else lambda stage, done, total: progress(f"{name}: {stage}", done, total),
         )
-        return model, model.fit(part, np.random.default_rng([self.options.seed, 2, number]))
+        folds = replace(sample, folds=kind.model.judging_folds)
+        return cross_fit(kind, folds, number, np.random.default_rng([self.options.seed, 2, number]), resources)
 
-    def _own(self, member: Member, label: str, assembled: Assembled) -> tuple[str, Judged] | None:
+    def _own(self, member: Member, label: str, folded: Folded) -> tuple[str, Judged] | None:
         """Fit a sample's own model, and judge it; None where it cannot be fitted."""
         kind = suit_starts(self.plan.kind, min(member.starts.values()), self.plan.manager)
         try:
-            model, _ = self._fit(kind, assembled.training, self.intake.numbers[label], member.name)
+            fitted = self._fit(kind, folded.sample, self.intake.numbers[label], member.name)
         except InputError as error:
             self.intake.warn(f"{member.name} has no model of its own: {error.problem}")
             return None
-        return kind.backend, self._judge(model, assembled.held_out)
+        return kind.backend, self._judge(fitted, folded)
 
-    def _judge(self, model: BiasModel, part: Windows) -> Judged:
-        """Score held-out windows and measure the gain."""
-        threads = self.options.threads
-        foreground, background = score(model, part.foreground, threads=threads), score(model, part.background, threads=threads)
-        calibration = judge_scores(foreground, background, part)
-        return Judged(start_gains(foreground, background, part.origin), calibration, foreground, background)
+    def _judge(self, fitted: CrossFitted, folded: Folded) -> Judged:
+        """Score a sample's windows by models that did not see their fold, and measure the gain."""
+        windows = folded.windows
+        sample = replace(folded.sample, folds=fitted.sample.folds)
+        foreground, background = score_unseen(fitted.judges, sample, windows, threads=self.options.threads)
+        calibration = judge_scores(foreground, background, windows)
+        return Judged(start_gains(foreground, background, windows.origin), calibration, foreground, background)
 
     def _judge_pooled(
         self,
         label: str,
-        model: BiasModel,
-        told: FitReport,
+        fitted: CrossFitted,
         owns: Sequence[tuple[str, Judged] | None],
         scale: Sequence[float],
         shares: Sequence[float],
-        pooled: TrainingSet,
     ) -> EndModel:
         """Judge the pooled model sample by sample, then calibrate it on all of them."""
         members = self.intake.members
         scored: list[Windows] = []
-        values: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        values: list[Scores] = []
         limit = MOST_HELD_OUT // len(members)
-        for i, (member, assembled) in enumerate(self._each(label)):
-            part = assembled.held_out
-            judged = self._judge(model, part)
+        for i, (member, folded) in enumerate(self._each(label)):
+            part = folded.windows
+            judged = self._judge(fitted, folded)
             self.gains.append(_compared(member, label, part, judged, owns[i], scale[i]))
             rng = np.random.default_rng([self.options.seed, 6, self.intake.numbers[label], i])
             kept, rows, back = _fewer(part, limit, rng)
             scored.append(kept)
-            values.append((judged.foreground[rows], judged.background[back]))
+            again = score(fitted.model, part.background[back], threads=self.options.threads)
+            values.append(Scores(judged.foreground[rows], judged.background[back], again))
         calibration = _calibrate_all(scored, values, shares)
         if not calibration.applied:
             of = "" if label == "both" else f" of {label}"
-            self.intake.warn(f"the pooled model{of} is not shown to gain anything on all samples' held-out blocks: {calibration.reason}")
-        self.ends.append(self._describe_end(label, told, calibration, pooled, scored))
+            self.intake.warn(f"the pooled model{of} is not shown to gain anything in all samples together: {calibration.reason}")
+        self.ends.append(self._describe_end(label, fitted, calibration, scored))
         gain = calibration.gain
         return EndModel(
             label=label,
-            model=model,
+            model=fitted.model,
             offset=-calibration.constant if calibration.applied else 0.0,
             slope=calibration.slope if calibration.applied else 0.0,
             starts=sum(member.starts[label] for member in members),
@@ -329,16 +340,18 @@ class Trainer:
                 )
 
     def _describe_end(
-        self, label: str, told: FitReport, calibration: Calibration, pooled: TrainingSet, scored: Sequence[Windows]
+        self, label: str, fitted: CrossFitted, calibration: Calibration, scored: Sequence[Windows]
     ) -> dict[str, Any]:
-        dealt = self.folds[label]
+        dealt, pooled = self.folds[label], fitted.sample
+        told = fitted.report or FitReport(0.0, 0)
+        check = int((pooled.foreground_parts[:, 0] == 1).sum())
         return {
             "end": label,
             "block": dealt.block,
             "blocks": len(dealt.keys),
-            "training_starts": len(pooled.foreground),
-            "validation_starts": 0 if pooled.validation is None else len(pooled.validation.foreground),
-            "tiles": 0 if pooled.tiles is None else len(pooled.tiles.counts),
+            "training_starts": len(pooled.foreground_parts) - check,
+            "validation_starts": check,
+            "tiles": len(pooled.tile_parts),
             "held_out_starts": sum(len(part.starts) for part in scored),
             "calibration": {name: getattr(calibration, name) for name in ("applied", "reason", "slope", "constant", "gain", "gain_error")},
             "training": {
@@ -391,11 +404,6 @@ def summarise(gains: Sequence[SampleGain]) -> dict[str, Any]:
     }
 
 
-def _sizes(assembled: Assembled) -> tuple[int, int]:
-    tiles = assembled.training.tiles
-    return len(assembled.training.foreground), 0 if tiles is None else len(tiles.counts)
-
-
 def _compared(
     member: Member, label: str, part: Windows, judged: Judged, own: tuple[str, Judged] | None, factor: float
 ) -> SampleGain:
@@ -442,16 +450,18 @@ def _fewer(part: Windows, most: int, rng: np.random.Generator) -> tuple[Windows,
 
 
 def _calibrate_all(
-    parts: Sequence[Windows], values: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], shares: Sequence[float]
+    parts: Sequence[Windows], values: Sequence[Scores], shares: Sequence[float]
 ) -> Calibration:
     """Calibrate on the held-out windows of all samples, each with its share of the weight."""
     scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
     first = np.concatenate(([0], np.cumsum([len(part.foreground_weight) for part in parts])))
-    return calibrate(
-        np.concatenate([foreground for foreground, _ in values]),
-        np.concatenate([background for _, background in values]),
+    background_weight = np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)])
+    calibration = calibrate(
+        np.concatenate([one.foreground for one in values]),
+        np.concatenate([one.background for one in values]),
         foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
-        background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
+        background_weight=background_weight,
         origin=np.concatenate([part.origin + begin for part, begin in zip(parts, first, strict=False)]),
         block=np.concatenate([gain_blocks(part.starts) for part in parts]),
     )
+    return recentred(calibration, np.concatenate([one.again for one in values]), background_weight)

@@ -6,6 +6,7 @@ block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.model import BiasModel, Resources
 from counterbias.records import FitReport, FoldedSample
-from counterbias.sampling import Folded, Windows
+from counterbias.sampling import Windows
 from counterbias.scoring import score
 
 if TYPE_CHECKING:
@@ -40,23 +41,29 @@ class CrossFitted:
 
     def score(self, windows: Windows, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""
-        sides = ((windows.foreground, self.sample.foreground_parts), (windows.background, self.sample.background_parts))
-        scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
-        for out, (contexts, parts) in zip(scores, sides, strict=True):
-            fold_of = self.sample.fold_of(parts)
-            for fold, judge in enumerate(self.judges):
-                rows = np.flatnonzero(fold_of == fold)
-                if judge is not None and len(rows):
-                    out[rows] = score(judge, contexts[rows], threads=threads)
-        return scores[0], scores[1]
+        return score_unseen(self.judges, self.sample, windows, threads=threads)
 
 
-def cross_fit(kind: Kind, folded: Folded, number: int, rng: np.random.Generator, resources: Resources) -> CrossFitted:
+def score_unseen(
+    judges: Sequence[BiasModel | None], sample: FoldedSample, windows: Windows, *, threads: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score windows, those of ``sample``, each by the judge of its fold: starts and background, float64, nats; NaN where there is none."""
+    sides = ((windows.foreground, sample.foreground_parts), (windows.background, sample.background_parts))
+    scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
+    for out, (contexts, parts) in zip(scores, sides, strict=True):
+        fold_of = sample.fold_of(parts)
+        for fold, judge in enumerate(judges):
+            rows = np.flatnonzero(fold_of == fold)
+            if judge is not None and len(rows):
+                out[rows] = score(judge, contexts[rows], threads=threads)
+    return scores[0], scores[1]
+
+
+def cross_fit(kind: Kind, sample: FoldedSample, number: int, rng: np.random.Generator, resources: Resources) -> CrossFitted:
     """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
 
     Raises InputError where there is nothing to learn from.
     """
-    sample = folded.sample
     if kind.fitted is not None:
         model = kind.fitted.end(number).model
         return CrossFitted(model, None, (model,) * sample.folds, sample)

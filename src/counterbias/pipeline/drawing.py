@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.records import Positions, Window
-from counterbias.sampling import Assembled, Folded, Starts
+from counterbias.sampling import Folded, Starts
 
 if TYPE_CHECKING:
     from counterbias.pipeline.fitting import Context, EndClass
@@ -38,24 +38,6 @@ class Drawn:
     inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
     tiles: sampling.DrawnTiles | None = None
     tile_positions: Positions | None = None
-
-    def deal(self, window: Window, dealt: folds.Folds) -> Assembled:
-        """Deal the windows to training, validation and held-out parts."""
-        positions = (self.sample.foreground, self.sample.background)
-        parts = tuple(dealt.parts(one, margin=window.width) for one in positions)
-        tile_parts = None
-        if self.tiles is not None and self.tile_positions is not None:
-            tile_parts = dealt.parts(self.tile_positions, margin=window.width + self.tiles.length - 1)
-        return sampling.assemble(
-            window,
-            self.sample,
-            self.foreground,
-            self.background,
-            (parts[0], parts[1]),
-            tiles=self.tiles,
-            tile_parts=tile_parts,
-            inside=self.inside,
-        )
 
     def fold(self, window: Window, dealt: folds.Folds, number: int) -> Folded:
         """Deal the windows to so many folds."""

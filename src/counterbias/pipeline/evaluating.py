@@ -156,7 +156,7 @@ def evaluate_backend(
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
     folded = fold_trial(kind, sample, trial)
-    fitted = cross_fit(kind, folded, 0, np.random.default_rng([trial.seed, 2]), resources or Resources(threads))
+    fitted = cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), resources or Resources(threads))
     model = fitted.model
     log_bias = np.full(len(positions), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)

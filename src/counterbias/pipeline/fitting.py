@@ -6,6 +6,7 @@ read 2 apart in stranded ones, where the two are made by different chemistry.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -31,8 +32,8 @@ from counterbias.pipeline.judging import judge_scores
 from counterbias.plugins import Manager
 from counterbias.records import AssumedLengths, Features, Positions, StartSites, Stretches, Window
 from counterbias.sampling import End, Folded
-from counterbias.scoring import score_positions, score_stretches
-from counterbias.weights import Calibration
+from counterbias.scoring import score, score_positions, score_stretches
+from counterbias.weights import Calibration, recentred
 
 #: Fewer distinct starts than this and the user is warned.
 FEW_STARTS = 2000
@@ -188,6 +189,7 @@ class Context:
         device: what models are fitted on.
         progress: told of progress in fitting, or None.
         prior: models of other samples to blend with, or None.
+        sample: the sample's name.
         assumed: fragment lengths for a library that does not show its own; None for the default.
     """
 
@@ -205,6 +207,7 @@ class Context:
     device: Device = "cpu"
     progress: Progress | None = None
     prior: ModelFile | None = None
+    sample: str = ""
     assumed: AssumedLengths | None = None
 
     @property
@@ -282,18 +285,36 @@ def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: in
     """Fit one end class, or take its model from the file, and calibrate it."""
     begin = time.perf_counter()
     number = reads.numbers[0]
-    fitted = cross_fit(context.kind, folded, number, np.random.default_rng([context.seed, 2, number]), context.resources)
+    fitted = cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
-    scores = fitted.score(folded.windows, threads=context.threads)
+    windows = folded.windows
+    scores = fitted.score(windows, threads=context.threads)
     model: BiasModel = fitted.model
     blended: dict[str, float] = {}
     if context.prior is None:
-        calibration = judge_scores(*scores, folded.windows, own=fitted.report is not None)
+        known = _own_calibration(context, number, starts)
+        calibration = judge_scores(*scores, windows, own=fitted.report is not None) if known is None else known
     else:
-        prior = prior_end(context.prior, number)
-        model, calibration, blended = blend(fitted.model, scores, prior, folded.windows, threads=context.threads)
+        model, calibration, blended = blend(model, scores, prior_end(context.prior, number), windows, threads=context.threads)
+    # It is the model itself whose bias is to average 1, not those that judge it.
+    calibration = recentred(calibration, score(model, windows.background, threads=context.threads), windows.background_weight)
     end = FittedEnd(reads, model, calibration, fitted, scores, starts, blended=blended)
     timed("evaluation", time.perf_counter() - begin)
     return end
+
+
+def _own_calibration(context: Context, number: int, starts: int) -> Calibration | None:
+    """Give the calibration of a model file that has learnt from this very sample: judged on what it has seen, a model would be flattered.
+
+    None for other files. The sample is known by its name and the number of its distinct starts.
+    """
+    file = context.kind.fitted
+    if file is None or file.training.samples != (context.sample,) or file.end(number).starts != starts:
+        return None
+    end = file.end(number)
+    gain = math.nan if end.held_out_gain is None else end.held_out_gain
+    if end.slope == 0:
+        return Calibration(False, 0.0, 0.0, gain, math.nan, starts, "it gained nothing when it was fitted to this sample")
+    return Calibration(True, end.slope, 0.0, gain, math.nan, starts, length_slope=max(end.slope, 1.0))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.model import BiasModel
-from counterbias.records import Positions, TrainingSet
-from counterbias.sampling import Assembled, Windows
+from counterbias.records import Positions
+from counterbias.sampling import Windows
 from counterbias.scoring import score
 from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
 
@@ -40,10 +40,3 @@ def gain_blocks(places: Positions) -> NDArray[np.int64]:
     """Number the groups of starts whose gains depend on each other, int64 (n,); the same place has the same number in all samples."""
     return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)
 
-
-def held_out_set(assembled: Assembled) -> TrainingSet:
-    """Give the held-out windows in the form that plug-ins know."""
-    part = assembled.held_out
-    return TrainingSet(
-        assembled.training.window, part.foreground, part.foreground_weight, part.background, part.background_weight, origin=part.origin
-    )

@@ -1,18 +1,17 @@
 """Pool the windows of several samples: what each sample weighs, and how few windows are kept of large ones.
 
-Windows bear weights, so a sample's share is given to them. Tiles bear counts that models cap, so those of small samples are repeated: a
-start counts as much in a tile as it does in a window.
+Windows bear weights, so a sample's share is given to them. Tiles bear counts that models weigh by what a neighbourhood holds, so those of
+small samples are repeated: a start counts as much in a tile as it does in a window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.records import Tiles, TrainingSet
+from counterbias.records import FoldedSample, Tiles, TrainingSet
 
 #: Starts of a cohort that a pooled model learns from at most, and tiles. One sample alone gives at most 100,000 starts.
 MOST_STARTS, MOST_TILES = 200_000, 100_000
@@ -42,52 +41,53 @@ def factors(masses: Sequence[float], shares: Sequence[float]) -> list[float]:
     return [share / all_shares * total / mass if share > 0 else 0.0 for mass, share in zip(masses, there, strict=True)]
 
 
-def thin(part: TrainingSet, share: float, tile_share: float, rng: np.random.Generator) -> TrainingSet:
-    """Keep a random share of the windows and of the tiles, 0 to 1, in training and validation alike."""
-    validation = None if part.validation is None else thin(part.validation, share, tile_share, rng)
-    front = _some(len(part.foreground), share, rng)
-    back, origin = _some(len(part.background), share, rng), None
-    if part.origin is not None:
+def thin(sample: FoldedSample, share: float, tile_share: float, rng: np.random.Generator) -> FoldedSample:
+    """Keep a random share of the windows and of the tiles, 0 to 1."""
+    whole = sample.everything
+    front = _some(len(whole.foreground), share, rng)
+    back, origin = _some(len(whole.background), share, rng), None
+    if whole.origin is not None:
         # Windows that belong together stay or go together.
-        row_of = np.full(len(part.foreground), -1, np.int64)
+        row_of = np.full(len(whole.foreground), -1, np.int64)
         row_of[front] = np.arange(len(front))
-        back = np.flatnonzero(row_of[part.origin] >= 0)
-        origin = row_of[part.origin[back]]
-    tiles = part.tiles
+        back = np.flatnonzero(row_of[whole.origin] >= 0)
+        origin = row_of[whole.origin[back]]
+    tiles, rows = whole.tiles, np.arange(len(sample.tile_parts))
     if tiles is not None:
         rows = _some(len(tiles.counts), tile_share, rng)
         tiles = Tiles(tiles.sequence[rows], tiles.counts[rows])
-    return TrainingSet(
-        window=part.window,
-        foreground=part.foreground[front],
-        foreground_weight=part.foreground_weight[front],
-        background=part.background[back],
-        background_weight=part.background_weight[back],
+    kept = TrainingSet(
+        window=whole.window,
+        foreground=whole.foreground[front],
+        foreground_weight=whole.foreground_weight[front],
+        background=whole.background[back],
+        background_weight=whole.background_weight[back],
         tiles=tiles,
-        validation=validation,
         origin=origin,
     )
+    parts = (sample.foreground_parts[front], sample.background_parts[back], sample.tile_parts[rows])
+    return FoldedSample(kept, *parts, sample.folds)
 
 
-def pool_sets(parts: Sequence[TrainingSet], shares: Sequence[float], rng: np.random.Generator) -> TrainingSet:
-    """Join training sets so that the foreground weights of each sum to its share; backgrounds get the factor of their foreground.
+def pool_samples(samples: Sequence[FoldedSample], shares: Sequence[float], rng: np.random.Generator) -> FoldedSample:
+    """Join samples dealt to the same folds so that the foreground weights of each sum to its share; backgrounds get the factor of theirs.
 
-    The total of all weights stays what it was. Validation parts are joined in the same way.
+    The total of all weights stays what it was.
     """
+    parts = [sample.everything for sample in samples]
     scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
-    checks = [(part.validation, share) for part, share in zip(parts, shares, strict=True) if part.validation is not None]
+    tiles, tile_parts = _pool_tiles(samples, scale, rng)
     pooled = TrainingSet(
         window=parts[0].window,
         foreground=np.concatenate([part.foreground for part in parts]),
         foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
         background=np.concatenate([part.background for part in parts]),
         background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
-        tiles=_pool_tiles([part.tiles for part in parts], scale, rng),
+        tiles=tiles,
         origin=_pool_origins(parts),
     )
-    if not checks:
-        return pooled
-    return replace(pooled, validation=pool_sets([part for part, _ in checks], [share for _, share in checks], rng))
+    sides = [np.concatenate([getattr(sample, name) for sample in samples]) for name in ("foreground_parts", "background_parts")]
+    return FoldedSample(pooled, sides[0], sides[1], tile_parts, samples[0].folds)
 
 
 def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
@@ -97,23 +97,27 @@ def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
-def _pool_tiles(every: Sequence[Tiles | None], scale: Sequence[float], rng: np.random.Generator) -> Tiles | None:
-    """Join tiles, those of each sample as often as its windows weigh more than those of the sample that weighs least.
+def _pool_tiles(
+    samples: Sequence[FoldedSample], scale: Sequence[float], rng: np.random.Generator
+) -> tuple[Tiles | None, NDArray[np.int8]]:
+    """Join tiles, those of each sample as often as its windows weigh more than those of the sample that weighs least; and their parts.
 
     Nothing of a large sample is left out, unless there would be more than MOST_TILES.
     """
-    kept = [(tiles, by) for tiles, by in zip(every, scale, strict=True) if tiles is not None and len(tiles.counts) and by > 0]
+    there = [(one.everything.tiles, one.tile_parts, by) for one, by in zip(samples, scale, strict=True)]
+    kept = [(tiles, parts, by) for tiles, parts, by in there if tiles is not None and len(tiles.counts) and by > 0]
     if not kept:
-        return None
-    least = min(by for _, by in kept)
-    rates = [by / least for _, by in kept]
-    wanted = sum(rate * len(tiles.counts) for rate, (tiles, _) in zip(rates, kept, strict=True))
+        return None, np.empty((0, 2), np.int8)
+    least = min(by for *_, by in kept)
+    rates = [by / least for *_, by in kept]
+    wanted = sum(rate * len(parts) for rate, (_, parts, _) in zip(rates, kept, strict=True))
     rates = [rate * min(1.0, MOST_TILES / wanted) for rate in rates]
-    rows = [_repeated(len(tiles.counts), rate, rng) for rate, (tiles, _) in zip(rates, kept, strict=True)]
-    return Tiles(
-        np.concatenate([tiles.sequence[chosen] for chosen, (tiles, _) in zip(rows, kept, strict=True)]),
-        np.concatenate([tiles.counts[chosen] for chosen, (tiles, _) in zip(rows, kept, strict=True)]),
+    rows = [_repeated(len(parts), rate, rng) for rate, (_, parts, _) in zip(rates, kept, strict=True)]
+    joined = Tiles(
+        np.concatenate([tiles.sequence[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]),
+        np.concatenate([tiles.counts[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]),
     )
+    return joined, np.concatenate([parts[chosen] for chosen, (_, parts, _) in zip(rows, kept, strict=True)])
 
 
 def _repeated(size: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -438,6 +438,7 @@ class Job:
             device=plan.options.device,
             progress=_labelled(self.progress, sample),
             prior=plan.prior,
+            sample=sample,
             assumed=plan.options.fragment_length,
         )
 

@@ -2,7 +2,7 @@
 
 In come the start sites of the assigned fragments; out go stranded positions: where reads start (foreground) and
 places near by where they could have started (background). The pipeline turns positions into windows and gives them back
-to :func:`assemble`, which leaves out what cannot be used and makes the :class:`~counterbias.records.TrainingSet`.
+to :func:`fold`, which leaves out what cannot be used and makes the :class:`~counterbias.records.FoldedSample`.
 
 Everything is drawn from the generator that is passed in, over sites sorted by contig, position and strand, so that
 neither the order of the alignments nor the number of threads changes a sample.
@@ -10,27 +10,21 @@ neither the order of the alignments nor the number of threads changes a sample.
 
 from __future__ import annotations
 
-from counterbias.sampling.assembling import HELD_OUT, TRAINING, UNUSED, VALIDATION, Assembled, Folded, Windows, assemble, fold
+from counterbias.sampling.folding import Folded, Windows, fold
 from counterbias.sampling.fragments import LOCAL_REACH, Starts
 from counterbias.sampling.levelling import level_background
 from counterbias.sampling.starts import SCHEMES, End, Sample, draw, find_starts, last_positions, read_starts, unique_starts
 from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, merged_exons
 
 __all__ = [
-    "HELD_OUT",
     "LOCAL_REACH",
     "SCHEMES",
-    "TRAINING",
-    "UNUSED",
-    "VALIDATION",
-    "Assembled",
     "DrawnTiles",
     "End",
     "Folded",
     "Sample",
     "Starts",
     "Windows",
-    "assemble",
     "draw",
     "draw_tiles",
     "find_starts",

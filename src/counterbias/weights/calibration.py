@@ -145,7 +145,8 @@ def best_slope(
 def best_shares(
     foreground: NDArray[np.float64], background: NDArray[np.float64], weight: NDArray[np.float64], origin: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Find the shares in 0…1 of several models' log biases that make starts most likely among their own background windows.
+    """Find the shares, 0 to :data:`MOST_SLOPE`, of several models' log biases that make starts most likely among their own background
+    windows.
 
     Args:
         foreground: float64 (starts, models), nats. background: float64 (windows, models).
@@ -168,7 +169,7 @@ def best_shares(
         gradient = (weight[:, None] * (mean / total[:, None] - foreground)).sum(axis=0)
         return float((weight * (top + np.log(total) - one)).sum()) / whole, gradient / whole
 
-    found = minimize(loss, np.full(models, 0.5), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * models)
+    found = minimize(loss, np.full(models, 0.5), jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_SLOPE)] * models)
     return np.asarray(found.x, np.float64)
 
 
