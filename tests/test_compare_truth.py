@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,13 +180,22 @@ def test_the_best_gain_wins_and_the_smaller_model_where_it_is_as_good() -> None:
 
 
 def test_none_helps_where_the_gate_is_closed_or_nothing_was_measured() -> None:
-    closed = contender("pwm", [0.2, 0.3], used=0)
+    closed = contender("pwm", [-0.2, 0.3], used=0)
     assert recommend([closed]).model is None
     assert "No model helps" in recommend([closed]).reason
     assert recommend([closed, contender("vlmm", [0.1, 0.1])]).model == "vlmm"
     assert recommend([]).model is None
     assert recommend([contender("pwm", [-0.2, -0.1])]).model is None
     assert recommend([contender("pwm", [])]).model is None
+
+
+def test_a_gain_that_a_count_would_leave_unused_is_told_with_the_reason() -> None:
+    reason = "only 40 held-out starts in 8 blocks of 1000 bases"
+    found = recommend([replace(contender("vlmm", [0.7, 0.8, 0.9], used=0), unused=reason), contender("pwm", [0.1, 0.3], used=0)])
+    assert found.model is None
+    assert "vlmm gains 0.800 ± 0.058 bits per read" in found.reason
+    assert reason in found.reason
+    assert "No model helps" not in found.reason
 
 
 def test_paired_difference_and_missing_values() -> None:

@@ -81,10 +81,12 @@ def write_world(world: World, folder: Path) -> None:
     simulation.write_gtf(folder / "genes.gtf", world.genes)
 
 
-def draw_sample(world: World, case: Case, folder: Path) -> tuple[est.Sample, simulation.Truth]:
+def draw_sample(
+    world: World, case: Case, folder: Path, *, paired: bool = True, duplicates: float = 0.0
+) -> tuple[est.Sample, simulation.Truth]:
     """Draw the reads of a case and write them beside the world's files."""
     rng = np.random.default_rng([case.seed, 2, case.pairs, case.biased])
-    library = simulation.Library(case.pairs, read_length=50, error_rate=0.002)
+    library = simulation.Library(case.pairs, read_length=50, error_rate=0.002, paired=paired, duplicates=duplicates)
     reads = simulation.simulate_reads(rng, world.genome, world.genes, world.abundance, library, world.bias if case.biased else None)
     simulation.write_bam(folder / "reads.bam", reads, order="pos")
     return est.Sample(folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa"), reads.truth
@@ -131,7 +133,7 @@ def measure_case(
     world: World, case: Case, models: Sequence[str], folder: Path, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Draw a sample, count it with every model, and judge each of them."""
-    sample, truth = draw_sample(world, case, folder)
+    sample, truth = draw_sample(world, case, folder, paired=not arguments.single, duplicates=arguments.duplicates)
     rows = []
     for model in models:
         try:
@@ -142,25 +144,29 @@ def measure_case(
         found = {name: densities(counted, truth, name) for name in est.DENSITIES}
         found[CHANCE] = chance(truth)
         judged = judge(found, truth, arguments.fewest, case.seed)
-        removed = share_removed(found, truth, arguments.fewest) if case.biased else None
-        about = {"removed": removed, "applied": counted.applied, "gain": counted.gain, "slope": counted.slope, "seconds": counted.seconds}
-        rows.append({**case.told(), "model": model, **about, "spread_of_bias": spread_of_bias(truth, arguments.fewest), "judged": judged})
+        removed, left = share_removed(found, truth, arguments.fewest) if case.biased else (None, None)
+        about = {name: getattr(counted, name) for name in ("applied", "gain", "slope", "seconds")}
+        about |= {"removed": removed, "left": left, "spread_of_bias": spread_of_bias(truth, arguments.fewest)}
+        rows.append({**case.told(), "model": model, **about, "judged": judged})
         shown = {one["estimate"]: round(one["rmse"], 3) for one in judged if one["length"] == "all"}
         rep.say(f"seed {case.seed}, {case.pairs:,} pairs, {'biased' if case.biased else 'unbiased'}, {model}: {shown}")
     return rows
 
 
-def share_removed(found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float) -> float | None:
+def share_removed(
+    found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float
+) -> tuple[float | None, float | None]:
     """Give the part of genes' bias that the correction takes away: the slope of log2(corrected / raw) on −log2 of the true mean bias.
 
-    1 is all of it, less is under-correction.
+    1 is all of it, less is under-correction. And what is left of the bias: the standard deviation of the difference of the two, which the
+    chance of drawing reads has no part in.
     """
     kept = (truth.unbiased_fragments >= fewest) & (found["raw"] > 0) & (found["corrected"] > 0)
     if kept.sum() < 3:
-        return None
+        return None, None
     moved, wanted = np.log2(found["corrected"][kept] / found["raw"][kept]), -np.log2(truth.mean_bias[kept])
     wanted -= wanted.mean()
-    return float((moved * wanted).sum() / (wanted**2).sum())
+    return float((moved * wanted).sum() / (wanted**2).sum()), float((moved - wanted).std())
 
 
 def spread_of_bias(truth: simulation.Truth, fewest: float) -> float:
@@ -239,15 +245,15 @@ def by_length(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def gate_table(rows: list[dict[str, Any]]) -> str:
-    """Lay out gain, the part of the genes' bias that is removed, the gate, and the longest time that counting took."""
+    """Lay out gain, part of the genes' bias that is removed, what is left (SD of log2), the gate, and the longest time of a count."""
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
-    headings = [f"{name}, {pairs:,} pairs" for name in ("gain", "bias removed") for pairs in depths]
+    headings = [f"{name}, {pairs:,} pairs" for name in ("gain", "bias removed", "bias left") for pairs in depths]
     laid = [["model", *headings, "used, biased", "used, unbiased", "s"]]
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
         cells = []
-        for name in ("gain", "removed"):
-            cells += [rep.mean(row[name] for row in own if row["pairs"] == pairs and row["biased"]).text(2) for pairs in depths]
+        for name, digits in (("gain", 2), ("removed", 2), ("left", 3)):
+            cells += [rep.mean(row[name] for row in own if row["pairs"] == pairs and row["biased"]).text(digits) for pairs in depths]
         if model == TRUE:
             laid.append([model, *cells, "", "", ""])
             continue
@@ -333,6 +339,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--genes", type=int, default=400, help="genes [%(default)s]")
     parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of the log bias, nats [%(default)s]")
     parser.add_argument("--bias", type=Path, metavar="FILE", help="simulate the bias of this model file instead of a drawn one")
+    parser.add_argument("--single", action="store_true", help="single reads instead of pairs")
+    parser.add_argument("--duplicates", type=float, default=0.0, metavar="RATE", help="part of the fragments that are copies [%(default)s]")
     parser.add_argument("--fewest", type=float, default=50, help="expected fragments of a gene that is judged [%(default)s]")
     parser.add_argument("--resume", action="store_true", help="keep what the file of --json holds and add what is missing")
     arguments = parser.parse_args(argv)
@@ -343,7 +351,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    settings = {name: getattr(arguments, name) for name in ("genes", "strength", "fewest")}
+    settings = {name: getattr(arguments, name) for name in ("genes", "strength", "fewest", "single", "duplicates")}
     settings["bias"] = None if arguments.bias is None else arguments.bias.name
     rows: list[dict[str, Any]] = []
     if arguments.resume and arguments.json.exists():

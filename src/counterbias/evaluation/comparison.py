@@ -95,6 +95,7 @@ class Contender:
         parameters: number of free parameters: of two models as good as each other the one with fewer is taken.
         used: in how many samples a count would use it, out of ``samples``.
         trials: of all samples; ``fold`` tells apart the folds of different samples.
+        unused: why a count would not use it in the first sample in which it would not.
     """
 
     model: str
@@ -103,6 +104,7 @@ class Contender:
     used: int
     samples: int
     trials: Trials
+    unused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,15 @@ def _why(chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contend
 
 def _why_none(contenders: Sequence[Contender]) -> str:
     names = ", ".join(_named(one, contenders) for one in contenders)
+    best = max(contenders, key=lambda one: _gain(one).value if math.isfinite(_gain(one).value) else -math.inf)
+    gain = _gain(best)
+    if math.isfinite(gain.error) and gain.value > 2 * gain.error:
+        # The table and a count's decision are then told of together.
+        return (
+            f"{_named(best, contenders)} gains {_with_error(gain)} bits per read on genomic blocks that it did not learn from, but a count "
+            f"would not use it: {best.unused or 'it was not clearly better than chance'}. Leave the counts as they are, or pool this "
+            "sample with others (`counterbias train`)."
+        )
     return (
         f"No model helps: none of {names} tells held-out read starts from places near by clearly better than chance. A count would "
         "leave all weights at 1; leave the counts as they are."

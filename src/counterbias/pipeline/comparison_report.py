@@ -75,7 +75,9 @@ def recommendation(result: Comparison) -> Recommendation:
         trials = [{**trial, "fold": (sample.name, trial["fold"])} for sample, outcome in own for trial in outcome.trials]
         used = sum(bool(outcome.count["applied"]) for _, outcome in own)
         parameters = float(np.mean([outcome.count["parameters"] for _, outcome in own]))
-        contenders.append(Contender(candidate.label, str(candidate.window), parameters, used, len(own), trials))
+        reasons = [str(reason) for _, outcome in own if not outcome.count["applied"] for reason in outcome.count["reasons"]]
+        label, window = candidate.label, str(candidate.window)
+        contenders.append(Contender(label, window, parameters, used, len(own), trials, reasons[0] if reasons else ""))
     return recommend(contenders)
 
 
