@@ -90,6 +90,14 @@ def whole_numbers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"'{text}': give whole numbers, separated by commas") from None
 
 
+def numbers(text: str) -> list[float]:
+    """Read comma-separated numbers (for argparse)."""
+    try:
+        return [float(part) for part in text.split(",") if part]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}': give numbers, separated by commas") from None
+
+
 def names(text: str) -> list[str]:
     """Read comma-separated names (for argparse)."""
     return [part for part in text.split(",") if part]

@@ -1,9 +1,9 @@
 """Train one network to tell read starts from places near by: ``objective=ratio``.
 
 In: a training set. Out: the parameters of one network with an output layer per position, and its curves. The loss is the sum of
-two: of stretches of 32 neighbouring positions, −Σ reads · ln softmax (reads per position capped), and of windows, the logistic
-one. Every step adds the gradients of two halves in one order, whether they were calculated at the same time or not, so that the
-result does not depend on the number of threads.
+two: of stretches of 32 neighbouring positions, −Σ reads · ln softmax (the reads of a tile weigh the less the more there are), and of
+windows, the logistic one. Every step adds the gradients of two halves in one order, whether they were calculated at the same time or not,
+so that the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
 if TYPE_CHECKING:
     from counterbias_backends.rnn.model import Options
 
-#: Reads of one position that count, at most; stretches and windows per step; stretches kept at most; points of the curves.
-CAP, BATCH_STRETCHES, BATCH_WINDOWS, MAX_STRETCHES, STAGES = 5.0, 8, 128, 60_000, 20
+#: A tile with μ fragments per place weighs 1 / (1 + DISPERSION · μ); stretches and windows per step; stretches kept at most; points of the
+#: curves.
+DISPERSION, BATCH_STRETCHES, BATCH_WINDOWS, MAX_STRETCHES, STAGES = 1.0, 8, 128, 60_000, 20
 #: Passes over the stretches, and bounds of the optimiser's steps.
 EPOCHS, LEAST_STEPS, MOST_STEPS = 8, 800, 3000
 #: Learning rate at its highest; fraction of steps in which it rises.
@@ -178,12 +179,16 @@ def _windows(foreground: tuple[NDArray[np.uint8], NDArray[np.float64]], backgrou
 
 
 def _stretches(tiles: Tiles | None, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut tiles into stretches of 32 positions with reads: sequences, uint8 (n, 32 + width − 1), and capped counts, (n, 32)."""
+    """Cut tiles into stretches of 32 positions with reads: sequences, uint8 (n, 32 + width − 1), and counts, (n, 32).
+
+    Those of a tile with μ fragments per place are multiplied by 1 / (1 + DISPERSION · μ).
+    """
     if tiles is None or tiles.counts.shape[1] < LANES:
         return np.zeros((0, LANES + width - 1), np.uint8), np.zeros((0, LANES))
     sequences, counts = [], []
+    weights = 1.0 / (1.0 + DISPERSION * tiles.counts.mean(axis=1, keepdims=True, dtype=np.float64))
     for first in range(0, tiles.counts.shape[1] - LANES + 1, LANES):
-        part = np.minimum(tiles.counts[:, first : first + LANES], CAP)
+        part = weights * tiles.counts[:, first : first + LANES]
         kept = part.sum(axis=1) > 0
         sequences.append(tiles.sequence[kept, first : first + LANES + width - 1])
         counts.append(part[kept])

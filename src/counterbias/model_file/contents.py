@@ -26,7 +26,7 @@ class EndModel:
     Args:
         label: ``both`` (reads 1 and 2 pooled, or single-end), ``read1`` or ``read2``.
         model: the fitted model.
-        offset, slope: calibration on held-out windows; both 0 where the model gains nothing there: every weight is then 1.
+        offset, slope: calibration on windows that judges did not see; both 0 where the model gains nothing there: every weight is then 1.
         starts: unique read starts that it learnt from.
         held_out_gain: gain in telling held-out read starts from their surroundings, bits per start; None where not measured.
     """

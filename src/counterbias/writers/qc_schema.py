@@ -22,6 +22,8 @@ class Key(NamedTuple):
 
 _LETTERS = ("A", "C", "G", "T")
 _PARTS = ("held_out", "training")
+#: Who weighs the starts of each.
+_WEIGHED = {"held_out": "by models that did not see them", "training": "by the model in use"}
 
 _GENERAL = (
     Key("sample", "text", "name of the sample"),
@@ -65,17 +67,17 @@ _END = (
     Key("ends[].block", "integer", "bases per genomic block of the folds"),
     Key("ends[].blocks", "integer", "blocks with reads"),
     Key("ends[].unique_starts", "integer", "distinct trainable read starts"),
-    Key("ends[].training_starts", "integer", "of these, in the training part"),
-    Key("ends[].validation_starts", "integer", "in the validation part"),
-    Key("ends[].held_out_starts", "integer", "in the held-out part"),
+    Key("ends[].training_starts", "integer", "of these, those that the model in use has learnt from"),
+    Key("ends[].validation_starts", "integer", "those by which it was validated, or which it learnt from as well"),
+    Key("ends[].held_out_starts", "integer", "starts with background, each scored by a model that did not see it"),
     Key("ends[].skipped.invalid", "integer", "starts left out of training: N in the window, or window off the contig"),
-    Key("ends[].skipped.edge", "integer", "starts left out because their window reaches into another part"),
+    Key("ends[].skipped.edge", "integer", "starts left out because their block belongs to no fold"),
     Key("ends[].skipped.outside_exon", "integer", "starts left out because their window leaves the exon (scheme `paper`)"),
     Key("ends[].offsets", "integers", "offsets of the composition from the read's first base, negative before it"),
     *(
-        Key(f"ends[].composition.{which}.{letter}", "numbers", f"share of {letter} per offset, held-out {what}")
+        Key(f"ends[].composition.{which}.{letter}", "numbers", f"share of {letter} per offset, {what}")
         for which, what in (
-            ("before", "starts (weight √reads)"),
+            ("before", "starts (weighted as in learning)"),
             ("after", "starts weighted by 1/b"),
             ("background", "background windows"),
         )
@@ -89,9 +91,9 @@ _END = (
             (
                 "before",
                 "numbers",
-                f"symmetrised KL between starts and background per offset, bits, {part.replace('_', '-')} part",
+                "symmetrised KL between starts and background per offset, bits",
             ),
-            ("after", "numbers", "the same with starts weighted by 1/b"),
+            ("after", "numbers", f"the same with starts weighted by 1/b, {_WEIGHED[part]}"),
             ("mean_before", "number", "mean over offsets of `before`"),
             ("mean_after", "number", "mean over offsets of `after`"),
             ("sum_before", "number", "sum over offsets of `before`"),
@@ -129,11 +131,11 @@ _END = (
             ("all", "all reads"),
         )
         for key, kind, meaning in (
-            ("value", "number", f"bits per read gained in held-out units, {what}"),
+            ("value", "number", f"bits per read gained in units by models that did not see them, {what}"),
             ("error", "number", "its standard error over units"),
         )
     ),
-    Key("ends[].gain.units", "integer", "held-out units (exon bins on one strand with at least 20 reads)"),
+    Key("ends[].gain.units", "integer", "units (exon bins on one strand with at least 20 reads)"),
     Key(
         "ends[].reliability.slope",
         "number",
