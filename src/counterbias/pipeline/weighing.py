@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
 from counterbias.pipeline.beside import Beside
-from counterbias.pipeline.fitting import Context, EndClass, FittedEnd, end_classes, fit_end
+from counterbias.pipeline.fitting import Context, EndClass, FittedEnd, end_classes, fit_end, settle_ends
 from counterbias.records import AssumedLengths, SampleCounts, StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
@@ -179,6 +179,9 @@ def _fit_and_weigh(
     fragments = Beside(aside, lambda: known_lengths(context))
     starts = Beside(aside, lambda: start_sites(sites, classes))
     fitted = tuple(fit_end(context, reads, watch.add, aside=aside) for reads in classes)
+    settle_ends(fitted)
+    for end in fitted:
+        end.begin_report(aside)
     weighing = Weighing(context, fitted, sites, starts(), unseen_end(context, stranded))
     lengths = watch.run("effective lengths", lambda: _lengths(weighing, with_reads, fragments(), stranded, ends))
     watch.run("scoring", weighing.score_rest)

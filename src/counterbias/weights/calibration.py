@@ -37,6 +37,7 @@ class Calibration:
         slope: what the log bias of reads is multiplied by, 0 to :data:`MOST_SLOPE`.
         constant: what is subtracted after that, nats.
         length_slope, length_constant: the same for the positions of features.
+        asked: the slope that makes the windows judged by most likely, also where the gain is too small for the model to be used.
         gain, gain_error: bits per start that the model gains, with slope 1, in telling held-out starts from their own
             background windows, and its standard error over blocks of 1 kb. NaN where there was nothing to judge by.
         starts: number of held-out starts with background.
@@ -52,6 +53,7 @@ class Calibration:
     reason: str = ""
     length_slope: float = 0.0
     length_constant: float = 0.0
+    asked: float = 0.0
 
     def of_positions(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate log biases of a feature's positions, for its effective length, nats; NaN stays NaN."""
@@ -100,15 +102,23 @@ def calibrate(
     starts = int(paired.sum())
     gain, error = mean_over_blocks(start_gains(foreground, background, origin), foreground_weight, block)
     groups = len(np.unique(block[paired]))
+    slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
     if gate and groups < MIN_GROUPS:
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
     if gate and not gain - GATE_ERRORS * error > 0:
         reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero"
-        return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
-    slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
-    calibration = Calibration(True, slope, 0.0, gain, error, starts, length_slope=max(slope, 1.0) if own else slope)
+        return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
+    calibration = Calibration(True, slope, 0.0, gain, error, starts, length_slope=max(slope, 1.0) if own else slope, asked=slope)
     return recentred(calibration, background, background_weight)
+
+
+def as_asked(calibration: Calibration) -> Calibration:
+    """Give the calibration of a model whose gain is too small by itself, where the sample is known to be biased: the slope that was found.
+
+    It is 0 where nothing asks for a correction. Constants are still to be found (:func:`recentred`).
+    """
+    return replace(calibration, applied=calibration.asked > 0, slope=calibration.asked, length_slope=calibration.asked)
 
 
 def best_slope(
