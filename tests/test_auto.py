@@ -37,7 +37,7 @@ def sites_with(*numbers: int) -> StartSites:
 
 
 def test_the_ladder_goes_down_to_a_backend_for_any_sample() -> None:
-    assert [rung.backend for rung in LADDER] == ["cnn", "vlmm", "heptamer"]
+    assert [rung.backend for rung in LADDER] == ["cnn", "pwm", "heptamer"]
     assert min(rung.fewest for rung in LADDER) == 0
     manager = load_plugins()
     assert {rung.backend for rung in trainable(manager)} <= set(manager.backends)

@@ -188,8 +188,8 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
             lines.append(f"much of the bias signature{of} lies outside the window; --bias-window {signature.window} would hold it")
         if end.calibration.applied and end.calibration.reason:
             lines.append(
-                f"the model{of} would not be used by itself ({end.calibration.reason}); since the other read is biased, it is used with the "
-                f"slope {end.calibration.slope:.2f} that its starts ask for"
+                f"the model{of} would not be used by itself ({end.calibration.reason}); since the other read is biased, it is used with "
+                f"the slope {end.calibration.slope:.2f} that its starts ask for"
             )
         if not end.calibration.applied:
             lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
