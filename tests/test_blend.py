@@ -214,7 +214,7 @@ def test_auto_takes_a_model_that_the_window_of_the_prior_suits(world: Path, tmp_
     narrow = ModelFile("pwm", "", "", Window(3, 3), (EndModel("both", fitted(1, window=Window(3, 3))),))
     save_models(tmp_path / "narrow.model", narrow)
     run = count(world, "small", str(tmp_path / "narrow.model"), model="auto").bias[0]
-    assert (run.model.window, run.model.backend) == (Window(3, 3), "vlmm")  # heptamer, for so few starts, needs more bases
+    assert (run.model.window, run.model.backend) == (Window(3, 3), "pwm")  # heptamer, for so few starts, needs more bases
 
 
 def test_prior_of_another_library_does_no_harm_without_bias(world: Path) -> None:

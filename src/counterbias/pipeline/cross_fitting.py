@@ -7,12 +7,13 @@ block.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel, Resources
 from counterbias.records import FitReport, FoldedSample
@@ -38,6 +39,11 @@ class CrossFitted:
     report: FitReport | None
     judges: tuple[BiasModel | None, ...]
     sample: FoldedSample
+
+    def blended(self, blend: Blend) -> CrossFitted:
+        """Give the same with each judge blended as the model was."""
+        judges = (None if judge is None else Blend(judge, blend.prior, blend.own_share, blend.prior_share) for judge in self.judges)
+        return replace(self, model=blend, judges=tuple(judges))
 
     def score(self, windows: Windows, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""

@@ -72,8 +72,9 @@ def describe_end(context: Context, end: FittedEnd, folded: Folded, dealt: folds.
 def _metrics(context: Context, end: FittedEnd) -> dict[str, float]:
     """Ask plug-ins for their metrics: of a model that did not see the first fold, on that fold."""
     sample, judge = end.fitted.sample, end.fitted.judges[0]
-    own = end.model.own if judge is None and isinstance(end.model, Blend) else judge or end.model  # plug-ins know what they brought
-    return context.manager.qc_metrics(own, sample.of_fold(0))
+    model = judge or end.model
+    # Plug-ins know what they brought.
+    return context.manager.qc_metrics(model.own if isinstance(model, Blend) else model, sample.of_fold(0))
 
 
 def _signature_report(signature: composition.Signature) -> dict[str, Any]:

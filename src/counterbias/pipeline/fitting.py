@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import sampling
+from counterbias.blend import Blend
 from counterbias.contexts import Genome, Splices, extract, extract_stretches, extract_tiles
 from counterbias.errors import InputError
 from counterbias.evaluation import composition, folds
@@ -310,13 +311,15 @@ def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: in
     begin = time.perf_counter()
     windows = folded.windows
     scores = fitted.score(windows, threads=context.threads)
-    model: BiasModel = fitted.model
+    model: BiasModel | Blend = fitted.model
     blended: dict[str, float] = {}
     if context.prior is None:
         known = _own_calibration(context, number, starts)
         calibration = judge_scores(*scores, windows, own=fitted.report is not None) if known is None else known
     else:
         model, calibration, blended = blend(model, scores, prior_end(context.prior, number), windows, threads=context.threads)
+        fitted = fitted.blended(model)
+        scores = fitted.score(windows, threads=context.threads)
     # It is the model itself whose bias is to average 1, not those that judge it.
     background = (score(model, windows.background, threads=context.threads), windows.background_weight)
     calibration = recentred(calibration, *background)
