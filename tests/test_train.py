@@ -26,9 +26,10 @@ from counterbias.cli import main
 from counterbias.cli.train import POOLS, build_train_parser, report_name
 from counterbias.evaluation.folds import StartTally, make_folds
 from counterbias.pipeline import cohort as cohort_module
-from counterbias.pipeline.cohort import Trainer
-from counterbias.pipeline.pooling import _repeated, even_cap, factors, pool_sets, thin
-from counterbias.records import Positions, Tiles
+from counterbias.pipeline import cross_fitting
+from counterbias.pipeline.auto import backend_for
+from counterbias.pipeline.pooling import _repeated, even_cap, factors, pool_samples, thin
+from counterbias.records import FoldedSample, Positions, Tiles
 from counterbias.writers.training import COLUMNS
 from scripts import load as load_script
 
@@ -153,16 +154,23 @@ def test_networks_train_on_pooled_tiles_alike_with_any_order_and_threads(folder:
     assert report(tmp_path / "1.model")["ends"][0]["tiles"] > 100
 
 
-def test_one_sample_gives_the_model_that_counting_gives(folder: Path, tmp_path: Path) -> None:
-    table = rows(train(folder, tmp_path / "one.model", "a", model="vlmm"))
+@pytest.mark.parametrize("model", ["vlmm", "cnn"])
+def test_one_sample_gives_the_model_that_counting_gives(folder: Path, tmp_path: Path, model: str) -> None:
+    """To the last bit: windows, folds, model, judges, gains and calibration."""
+    more = tuple(word for setting in (*CNN, "distil_steps=40") if model == "cnn" for word in ("--bias-option", setting))
+    table = rows(train(folder, tmp_path / "one.model", "a", model=model, more=more))
     files = (folder / "a.bam", folder / "genes.gtf")
-    options = ("-q", "-s", "no", "-r", "pos", "--bias-model", "vlmm", "--bias-genome", folder / "genome.fa")
+    options = ("-q", "-s", "no", "-r", "pos", "--bias-model", model, "--bias-genome", folder / "genome.fa", *more)
     outputs = ("--bias-output", tmp_path / "c", "-c", tmp_path / "c.tsv")
     assert main(["count", *map(str, (*options, *outputs, *files))]) == 0
     ours, counted = counterbias.load_model(tmp_path / "one.model"), counterbias.load_model(tmp_path / "c.model")
     for name, array in counted.ends[0].model.to_arrays().items():
         assert np.array_equal(ours.ends[0].model.to_arrays()[name], array)
     assert (ours.ends[0].slope, ours.ends[0].offset) == (counted.ends[0].slope, counted.ends[0].offset)
+    (gain,) = report(tmp_path / "one.model")["gains"]
+    found = json.loads((tmp_path / "c.counterbias.json").read_text())["ends"][0]["calibration"]
+    assert (gain["pooled"], gain["pooled_error"]) == (gain["own"], gain["own_error"]) == (found["gain"], found["gain_error"])
+    assert (gain["difference"], gain["difference_error"]) == (0, 0)
     assert float(table[0]["difference"]) == 0.0
 
 
@@ -189,23 +197,34 @@ def test_equal_samples_or_by_reads(folder: Path, ran: Path, tmp_path: Path) -> N
     assert (tmp_path / "r.model").read_bytes() != ran.read_bytes()
 
 
-def test_no_base_of_a_held_out_block_is_learnt_from(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of 41 random bases are unique: those learnt from and those judged by must share no stretch of 21."""
+def test_no_base_that_is_judged_was_seen_by_its_judge(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of 41 random bases are unique: in no sample may one be judged by a model that saw a stretch of 21 of it in any sample."""
     reorder(folder / "b.bam", tmp_path / "reordered.bam")
-    learnt: list[TrainingSet] = []
-    judged: list[Any] = []
-    fit, judge = Trainer._fit, Trainer._judge
-    monkeypatch.setattr(Trainer, "_fit", lambda self, kind, part, *rest: (learnt.append(part), fit(self, kind, part, *rest))[1])
-    monkeypatch.setattr(Trainer, "_judge", lambda self, model, part: (judged.append(part), judge(self, model, part))[1])
+    learnt: dict[int, set[bytes]] = {}
+    judged = []
+    model = counterbias.load_plugins().backends["pwm"].backend.load()
+    fit, score = model.fit, cross_fitting.score
+
+    def remembered(self: Any, sample: TrainingSet, rng: np.random.Generator) -> Any:
+        sets = [sample, *([] if sample.validation is None else [sample.validation])]
+        learnt[id(self)] = {piece for one in sets for piece in pieces(one.foreground, one.background)}
+        kept.append(self)
+        return fit(self, sample, rng)
+
+    def looked_at(judge: Any, contexts: np.ndarray, *, threads: int) -> np.ndarray:
+        judged.append(len(contexts))
+        assert not learnt[id(judge)] & pieces(contexts)
+        return np.asarray(score(judge, contexts, threads=threads))
+
+    kept: list[Any] = []  # so that no number is given twice
+    monkeypatch.setattr(model, "fit", remembered)
+    monkeypatch.setattr(cross_fitting, "score", looked_at)
     samples = {"a": folder / "a.bam", "b": tmp_path / "reordered.bam", "small": folder / "small.bam"}
     counterbias.train_cohort(samples, folder / "genes.gtf", folder / "genome.fa", model="pwm", window=Window(20, 20))
-    assert (len(learnt), len(judged)) == (4, 6)
-    sets = [one for part in learnt for one in (part, part.validation) if one is not None]
-    seen = {piece for one in sets for piece in pieces(one.foreground, one.background)}
-    kept = {piece for part in judged for piece in pieces(part.foreground, part.background)}
-    assert len(seen) > 10_000
-    assert len(kept) > 5_000
-    assert not seen & kept
+    # Three samples' own models and the pooled one, each with five judges; every sample is judged by its own judges and the pooled ones.
+    assert (len(kept), len(judged)) == (4 * 6, 6 * 5 * 2)
+    assert min(len(seen) for seen in learnt.values()) > 5_000
+    assert sum(judged) > 20_000
 
 
 def pieces(*contexts: np.ndarray) -> set[bytes]:
@@ -239,7 +258,10 @@ def test_single_reads_and_unstranded_pairs_pool(folder: Path, tmp_path: Path) ->
 
 def test_fitting_from_python_chooses_the_model_by_itself(folder: Path) -> None:
     fitted = counterbias.fit_model(folder / "small.bam", folder / "genes.gtf", folder / "genome.fa")
-    assert fitted.backend == "heptamer", "fewer than a thousand starts"
+    starts = fitted.ends[0].starts
+    assert starts is not None
+    assert 700 <= starts < 2000
+    assert fitted.backend == backend_for(starts, counterbias.load_plugins()) == "pwm"
 
 
 # -- counting with it ------------------------------------------------------------------------------------------------
@@ -381,25 +403,55 @@ def test_library_callers_are_told_of_a_wrong_pool(folder: Path) -> None:
 # -- weights, by hand ------------------------------------------------------------------------------------------------
 
 
-def one_base(letters: str, weights: list[float], tiles: Tiles | None = None) -> TrainingSet:
+def one_base(letters: str, weights: list[float], tiles: Tiles | None = None) -> FoldedSample:
+    """Give starts of one base each, with a background of all four bases; start, background window and tile i are in part i, modulo 10."""
     codes = np.array(["ACGT".index(letter) for letter in letters], np.uint8)[:, None]
     background = np.arange(4, dtype=np.uint8)[:, None]
-    return TrainingSet(Window(0, 0), codes, np.array(weights), background, np.ones(4), tiles)
+    return folded(TrainingSet(Window(0, 0), codes, np.array(weights), background, np.ones(4), tiles))
+
+
+def folded(whole: TrainingSet) -> FoldedSample:
+    tiles = 0 if whole.tiles is None else len(whole.tiles.counts)
+    sizes = (len(whole.foreground), len(whole.background), tiles)
+    return FoldedSample(whole, *(np.repeat(np.arange(size, dtype=np.int8)[:, None] % 10, 2, axis=1) for size in sizes))
 
 
 def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
     codes = np.arange(200, dtype=np.uint8)[:, None] % 4
     starts = TrainingSet(Window(0, 0), codes, np.arange(1.0, 201.0), np.repeat(codes, 2, axis=0), np.repeat(np.arange(1.0, 201.0), 2),
                          origin=np.repeat(np.arange(200), 2))  # fmt: skip
-    few = thin(starts, 0.25, 1.0, np.random.default_rng(1))
-    pooled = pool_sets([few, starts], [1.0, 1.0], np.random.default_rng(1))
-    for part in (few, pooled):
+    few = thin(folded(starts), 0.25, 1.0, np.random.default_rng(1))
+    pooled = pool_samples([few, folded(starts)], [1.0, 1.0], np.random.default_rng(1))
+    for sample in (few, pooled):
+        part = sample.everything
         assert part.origin is not None
         assert len(part.background) == 2 * len(part.foreground)
         assert np.array_equal(part.background, part.foreground[part.origin])
         np.testing.assert_allclose(part.background_weight, part.foreground_weight[part.origin])
-    assert len(few.foreground) == 50
-    assert pool_sets([few, dataclasses.replace(starts, origin=None)], [1.0, 1.0], np.random.default_rng(1)).origin is None
+    assert len(few.everything.foreground) == 50
+    unknown = folded(dataclasses.replace(starts, origin=None))
+    assert pool_samples([few, unknown], [1.0, 1.0], np.random.default_rng(1)).everything.origin is None
+
+
+def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
+    """Start i weighs i + 1 and lies in part i modulo 10, and so with tiles: whatever is kept, joined or repeated tells its own part."""
+    tiles = Tiles(np.zeros((40, 4), np.uint8), np.eye(40, 4, dtype=np.float32) + np.arange(40, dtype=np.float32)[:, None])
+    large = one_base("ACGT" * 10, [float(one) for one in range(1, 41)], tiles)
+    small = thin(large, 0.3, 0.4, np.random.default_rng(2))
+    weights = small.everything.foreground_weight
+    assert len(weights) == 12
+    assert small.everything.tiles is not None
+    assert len(small.everything.tiles.counts) == len(small.tile_parts) == 16
+    assert small.foreground_parts[:, 0].tolist() == ((weights - 1) % 10).tolist()
+    assert small.tile_parts[:, 0].tolist() == (small.everything.tiles.counts.min(axis=1) % 10).tolist()
+    pooled = pool_samples([small, large], [1.0, 1.0], np.random.default_rng(3))
+    scale = factors([weights.sum(), 820.0], [1.0, 1.0])
+    told = pooled.everything.foreground_weight / np.repeat(scale, [12, 40])
+    assert pooled.foreground_parts[:, 0].tolist() == (np.round(told - 1) % 10).tolist()
+    assert pooled.everything.tiles is not None
+    assert len(pooled.everything.tiles.counts) == len(pooled.tile_parts) > 40 + 16
+    assert pooled.tile_parts[:, 0].tolist() == (pooled.everything.tiles.counts.min(axis=1) % 10).tolist()
+    assert len(pooled.background_parts) == len(pooled.everything.background)
 
 
 def test_weights_worked_out_by_hand() -> None:
@@ -408,7 +460,7 @@ def test_weights_worked_out_by_hand() -> None:
     rng = np.random.default_rng(1)
     model = counterbias.load_plugins().backends["pwm"].backend.load()
     for shares, a, c in (((1.0, 1.0), 4.0, 4.0), ((2.0, 6.0), 2.0, 6.0)):
-        pooled = pool_sets([first, second], shares, rng)
+        pooled = pool_samples([first, second], shares, rng).everything
         assert pooled.foreground_weight.sum() == pytest.approx(8)
         assert pooled.foreground_weight[pooled.foreground[:, 0] == 0].sum() == pytest.approx(a)
         assert pooled.background_weight[:4].sum() == pytest.approx(4 * a / 2)
@@ -423,13 +475,29 @@ def test_tiles_are_repeated_by_hand() -> None:
     many = Tiles(np.zeros((3, 4), np.uint8), np.eye(3, 4))
     single = Tiles(np.ones((1, 4), np.uint8), np.eye(1, 4))
     for shares, copies in (([1.0, 1.0], 3), ([3.0, 1.0], 1)):
-        pooled = pool_sets([one_base("AAA", [1.0] * 3, many), one_base("C", [1.0], single)], shares, np.random.default_rng(1))
-        assert pooled.tiles is not None
-        assert (pooled.tiles.sequence[:, 0] == 0).sum() == 3
-        assert (pooled.tiles.sequence[:, 0] == 1).sum() == copies
-    alone = pool_sets([one_base("A", [1.0], many)], [1.0], np.random.default_rng(1))
+        pooled = pool_samples([one_base("AAA", [1.0] * 3, many), one_base("C", [1.0], single)], shares, np.random.default_rng(1))
+        tiles = pooled.everything.tiles
+        assert tiles is not None
+        assert (tiles.sequence[:, 0] == 0).sum() == 3
+        assert (tiles.sequence[:, 0] == 1).sum() == copies
+        assert pooled.tile_parts[:, 0].tolist() == [0, 1, 2, *[0] * copies]
+    alone = pool_samples([one_base("A", [1.0], many)], [1.0], np.random.default_rng(1)).everything
     assert alone.tiles is not None
     assert np.array_equal(alone.tiles.counts, many.counts)
+
+
+def test_one_sample_is_pooled_to_itself() -> None:
+    """To the last bit, and without a draw: else a cohort of one would not give the model that counting gives."""
+    tiles = Tiles(np.zeros((3, 4), np.uint8), np.eye(3, 4))
+    alone = one_base("ACGTAC", [0.1, 0.2, 0.3, 0.7, 1.1, 1.3], tiles)
+    rng, untouched = np.random.default_rng(1), np.random.default_rng(1)
+    for share in (1.0, 12345.0):
+        pooled = pool_samples([thin(alone, 1.0, 1.0, rng)], [share], rng)
+        for name in ("foreground", "foreground_weight", "background", "background_weight"):
+            assert np.array_equal(getattr(pooled.everything, name), getattr(alone.everything, name)), name
+        for name in ("foreground_parts", "background_parts", "tile_parts", "folds"):
+            assert np.array_equal(getattr(pooled, name), getattr(alone, name)), name
+    assert rng.random() == untouched.random()
 
 
 @given(st.lists(st.integers(0, 1000), max_size=8), st.integers(0, 3000))
@@ -458,9 +526,9 @@ def test_a_sample_without_weight_leaves_its_share_to_the_others() -> None:
 def test_thinning_keeps_what_fits_and_rows_are_repeated() -> None:
     part = one_base("ACGTACGT", [1.0] * 8)
     rng = np.random.default_rng(1)
-    assert thin(part, 1.0, 1.0, rng).foreground.tobytes() == part.foreground.tobytes()
-    assert len(thin(part, 0.5, 1.0, rng).foreground) == 4
-    assert len(thin(part, 0.5, 1.0, rng).background) == 2
+    assert thin(part, 1.0, 1.0, rng).everything.foreground.tobytes() == part.everything.foreground.tobytes()
+    assert len(thin(part, 0.5, 1.0, rng).everything.foreground) == 4
+    assert len(thin(part, 0.5, 1.0, rng).everything.background) == 2
     assert np.bincount(_repeated(4, 2.5, rng)).tolist().count(3) == 2
 
 
