@@ -23,13 +23,15 @@ from counterbias import simulation
 from counterbias.annotation import load_annotation
 from counterbias.contexts import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.counts import bias_columns
-from counterbias.evaluation import measures
+from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
+from counterbias.model import Resources
 from counterbias.pipeline.bias import contig_index, weigh_sample
 from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import FoldSample, Trial, assemble_trial, fold_sample
+from counterbias.pipeline.cross_fitting import cross_fit
+from counterbias.pipeline.evaluating import FoldSample, Trial, fold_sample, fold_trial
 from counterbias.pipeline.fitting import Context, choose_kind, suit
-from counterbias.pipeline.judging import judge
+from counterbias.pipeline.judging import judge_scores
 from counterbias.pipeline.splicing import load_transcripts, sample_splices
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, AssumedLengths, CountingOptions, Positions, StartSites, Window
@@ -225,8 +227,8 @@ class SplicedSample(FoldSample):
     splices: Splices | None = None
 
     def cut(self, positions: Positions, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Cut windows, or tiles, which are longer."""
-        if window.downstream > WINDOW.downstream:
+        """Cut windows, or tiles, which are longer on one side."""
+        if window.upstream == WINDOW.upstream and window.downstream > WINDOW.downstream:
             return extract_tiles(self.genome, self.sites.contigs, positions, window, WINDOW, self.splices)
         return extract(self.genome, self.sites.contigs, positions, window, splices=self.splices)
 
@@ -331,18 +333,18 @@ def measure_fold(real: Real, learnt: str, trial: Trial, arguments: argparse.Name
     """Learn from one choice of reads and measure on the held-out units, by each kind of start."""
     sample = real.samples["defaults" if learnt == PAPER else learnt]
     kind = choose_kind(arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager)
-    assembled = assemble_trial(kind, sample, trial)
-    model = kind.model(WINDOW, kind.options)
-    model.fit(assembled.training, np.random.default_rng([trial.seed, 2]))
-    held = sample.units.start // sample.block % 5 == trial.fold
+    folded = fold_trial(kind, sample, trial)
+    fitted = cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(arguments.threads))
+    first = folds.rotation(sample.starts, block=sample.block)[sample.units.contig]
+    held = (first + sample.units.start // sample.block) % folds.FOLDS == trial.fold
     units = sample.units.take(held)
     rows = held[sample.units.of_position]
-    calibration = judge(model, assembled.held_out)
-    scores = score_positions(model, lambda part: sample.cut(part, WINDOW), units.positions(), threads=arguments.threads)
+    calibration = judge_scores(*fitted.score(folded.windows, threads=arguments.threads), folded.windows, own=True)
+    scores = score_positions(fitted.model, lambda part: sample.cut(part, WINDOW), units.positions(), threads=arguments.threads)
     log_bias = calibration(scores)
     found = {f"gain, {label}": measures.gain(scores, replace(units, reads=y[rows])).value for label, y in real.reads.items()}
     raw = found["halves, raw"] = measures.half_consistency(log_bias, units, by="raw")
-    found["halves, effective length − raw"] = measures.half_consistency(log_bias, units) - raw
+    found["halves, effective length − raw"] = measures.half_consistency(calibration.of_positions(scores), units) - raw
     for slope in SLOPES:
         found[f"halves, log bias × {slope} − raw"] = measures.half_consistency(slope * scores, units) - raw
     for cap in CAPS:
