@@ -1,0 +1,116 @@
+"""What is left of an annotation: features, and the genome cut at their edges. Coordinates are 0-based, half open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features that are counted, in the order in which they are written.
+
+    ``blocks_*`` hold, per feature, its intervals merged (per contig and strand), sorted by contig, strand and
+    position: feature ``i`` owns rows ``block_offsets[i]:block_offsets[i + 1]``.
+
+    Args:
+        ids: n identifiers, sorted as Python sorts strings (HTSeq's order).
+        attributes: additional attribute → n values.
+        contigs: contig names of the annotation, in order of appearance.
+        block_offsets: int64 (n + 1,).
+        block_contig: int32 (m,), index into ``contigs``.
+        block_strand: int8 (m,), 0 ``+``, 1 ``-``, 2 ``.``.
+        block_start, block_end: int64 (m,).
+    """
+
+    ids: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    contigs: tuple[str, ...]
+    block_offsets: NDArray[np.int64]
+    block_contig: NDArray[np.int32]
+    block_strand: NDArray[np.int8]
+    block_start: NDArray[np.int64]
+    block_end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bases per feature, int64 (n,): the length of the union of its intervals."""
+        total = np.concatenate(([0], np.cumsum(self.block_end - self.block_start)))
+        return np.asarray(total[self.block_offsets[1:]] - total[self.block_offsets[:-1]], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The genome cut at every annotated edge; each step holds the set of features there.
+
+    Vector ``v`` (see :meth:`vector`) owns rows ``offsets[v]:offsets[v + 1]`` of ``starts`` and ``sets``. Its first step starts at 0
+    and a step ends where the next one starts; the last one has no end. Set ``s`` holds the features
+    ``members[member_offsets[s]:member_offsets[s + 1]]`` (ascending); set 0 is empty.
+
+    Args:
+        stranded: with True there are two vectors per contig (``+``, ``-``), otherwise one.
+        contigs: contig names that the annotation has (of the counted feature type).
+        offsets: int64 (vectors + 1,).
+        starts: int64 (steps,), ascending within a vector.
+        sets: int32 (steps,).
+        member_offsets: int64 (sets + 1,).
+        members: int32 (sum of set sizes,), feature indices.
+    """
+
+    stranded: bool
+    contigs: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    sets: NDArray[np.int32]
+    member_offsets: NDArray[np.int64]
+    members: NDArray[np.int32]
+
+    def vector(self, contig: int, strand: int) -> int:
+        """Give the vector's number for a contig (index into ``contigs``) and a strand (0 or 1)."""
+        return 2 * contig + strand if self.stranded else contig
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is left of a GTF or GFF3 file. ``lines`` is the number htseq-count reports as GFF lines."""
+
+    path: str
+    features: Features
+    steps: Steps
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationOptions:
+    """htseq-count's options that decide which lines of the annotation are features (its defaults).
+
+    Args:
+        path: the GTF or GFF3 file.
+        feature_types: types (third column) that are counted.
+        id_attributes: attributes whose values, joined by ``:``, name a feature.
+        additional_attributes: attributes written beside the name, in this order; a name may stand twice.
+        chromosome: whether a column ``Chromosome`` follows them.
+        query: htseq-count's ``--feature-query``, or None.
+        stranded: whether the strands of a contig are counted apart.
+        quiet: whether to say nothing about progress.
+    """
+
+    path: str
+    feature_types: tuple[str, ...] = ("exon",)
+    id_attributes: tuple[str, ...] = ("gene_id",)
+    additional_attributes: tuple[str, ...] = ()
+    chromosome: bool = False
+    query: str | None = None
+    stranded: bool = True
+    quiet: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns between a feature's name and its counts."""
+        return (*self.additional_attributes, "Chromosome") if self.chromosome else self.additional_attributes

@@ -1,0 +1,167 @@
+"""What counting is told and what it gives: options, where reads start, counts, and records to be written. Coordinates are 0-based."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+
+#: Bits of :attr:`EndSites.bits`.
+PRESENT, REVERSE, CLIPPED, TRAINABLE = 1, 2, 4, 8
+#: htseq-count's classes of fragments that are not counted for a feature, in its order.
+CLASSES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedLengths:
+    """A normal distribution of fragment lengths, for libraries that do not show their own, as single-end ones.
+
+    Args:
+        mean: bases, 20 to 10,000.
+        sd: standard deviation, bases, above 0 and at most ``mean``.
+
+    Raises:
+        InputError: numbers that are not finite, or beyond these limits.
+    """
+
+    mean: float = 200.0
+    sd: float = 80.0
+
+    def __post_init__(self) -> None:
+        if not (20 <= self.mean <= 10_000 and 0 < self.sd <= self.mean):  # NaN is refused as well
+            raise InputError(
+                f"fragments of {self.mean:g} ± {self.sd:g} bases cannot be assumed",
+                remedy="give a mean from 20 to 10000 and a standard deviation above 0 and at most the mean, as in 200,80",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CountingOptions:
+    """htseq-count's options that decide which feature a fragment is counted for (its names and defaults).
+
+    ``seed`` drives ``nonunique="random"`` only.
+    """
+
+    order: str = "name"
+    stranded: str = "yes"
+    mode: str = "union"
+    nonunique: str = "none"
+    minaqual: int = 10
+    secondary_alignments: str = "ignore"
+    supplementary_alignments: str = "ignore"
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndSites:
+    """The 5' ends of one read of each counted fragment (read 1 or the single read; or read 2).
+
+    Args:
+        contig: int32 (n,), index into :attr:`StartSites.contigs`, -1 where the read is missing or unmapped.
+        position: int32 (n,), 0-based position of the read's 5'-most aligned base, on its own strand.
+        bits: uint8 (n,): PRESENT, REVERSE (maps to the - strand), CLIPPED (soft- or hard-clipped at its 5' end),
+            TRAINABLE (present, unclipped, uniquely and primarily mapped).
+    """
+
+    contig: NDArray[np.int32]
+    position: NDArray[np.int32]
+    bits: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class StartSites:
+    """One row per (fragment, feature) that was counted: all that later stages need of the alignments.
+
+    Rows stand in the order in which fragments were completed, whatever the number of threads.
+
+    Args:
+        contigs, contig_lengths: the alignment header's.
+        feature: int32 (n,), index into :attr:`Features.ids`.
+        share: float32 (n,), the part of the fragment that the feature got (``--nonunique fraction``), or None: all 1.
+        ends: one entry for single-end, two for paired-end data.
+    """
+
+    contigs: tuple[str, ...]
+    contig_lengths: tuple[int, ...]
+    feature: NDArray[np.int32]
+    share: NDArray[np.float32] | None
+    ends: tuple[EndSites, ...]
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    @property
+    def line(self) -> NDArray[np.int64]:
+        """Where each contig begins on a line that joins all of them, int64 (contigs + 1,); the last entry is its end."""
+        return np.concatenate(([0], np.cumsum(np.asarray(self.contig_lengths, dtype=np.int64))))
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """What counting one alignment file gave.
+
+    Args:
+        path: the file as the user named it.
+        paired: whether the first record was paired-end (htseq-count's rule for the file).
+        fragments: number of reads or pairs processed.
+        counts: (n_features,) int64, or float64 with ``nonunique="fraction"``.
+        touched: bool (n_features,) or None; with ``fraction``, which features got anything (htseq-count writes ``0``
+            for the others and ``0.5``, ``1.0`` … for these).
+        classes: the five numbers of :data:`CLASSES`, in that order.
+        sites: start sites of the counted fragments, or None where nobody asked for them.
+        seconds: wall time of the pass.
+    """
+
+    path: str
+    paired: bool
+    fragments: int
+    counts: NDArray[np.int64] | NDArray[np.float64]
+    touched: NDArray[np.bool_] | None
+    classes: tuple[int, int, int, int, int]
+    sites: StartSites | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedBatch:
+    """Records to be written to ``-o``, in the order in which htseq-count writes them.
+
+    An *entry* is one line of output. A fragment gives one entry per record that it has (read 1 first), and twice as many
+    where htseq-count writes it twice: with ``--nonunique`` other than ``none`` a fragment with NH > 1 is written as
+    ``__alignment_not_unique``, then once more with what it was assigned to. Fragments dropped by the rules for secondary and
+    supplementary alignments have no entry.
+
+    The arrays are only valid during the call that hands the batch over: buffers are used again.
+
+    Args:
+        buffer: uint8, holds the BAM records.
+        offsets: int64 (records,), where each record's 4 bytes ``block_size`` start in ``buffer``.
+        lengths: int64 (records,), bytes of each record, these 4 included.
+        record: int64 (entries,), the record to write (index into ``offsets``).
+        code: int32 (entries,), what the record's fragment was assigned to: a feature's index, or ``-1 - c`` for class ``c`` of
+            :data:`CLASSES` (``-2`` is ``__ambiguous``: write ``__ambiguous[a+b]`` with the entry's members).
+        repeated: bool (entries,), True for the second writing of a record: htseq-count then leaves the tag
+            ``XF:Z:__alignment_not_unique`` of the first one in place and appends a second ``XF``.
+        member_offsets: int64 (entries + 1,); entry ``e`` has the members ``member_offsets[e]:member_offsets[e + 1]``, none unless
+            ambiguous.
+        members: int32, feature indices, ascending (the order of their identifiers).
+        site: int64 (entries,), the fragment's first row in :class:`StartSites`, or -1 where it has none or none are kept.
+        second: bool (entries,), True where the record is the pair's read 2 (its 5' end stands in ``ends[1]``).
+    """
+
+    buffer: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    record: NDArray[np.int64]
+    code: NDArray[np.int32]
+    repeated: NDArray[np.bool_]
+    member_offsets: NDArray[np.int64]
+    members: NDArray[np.int32]
+    site: NDArray[np.int64]
+    second: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.record)

@@ -1,0 +1,119 @@
+"""Windows, places and stretches of the genome. Coordinates are 0-based, half open; a *strand* is 0 for ``+`` and 1 for ``-``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The bases around a read start that a bias model sees.
+
+    Args:
+        upstream: bases before the read's first base (on the read's strand).
+        downstream: bases after it.
+    """
+
+    upstream: int = 10
+    downstream: int = 10
+
+    def __post_init__(self) -> None:
+        if self.upstream < 0 or self.downstream < 0 or self.width > 255:
+            raise InputError(
+                f"a window of {self.upstream},{self.downstream} cannot be used",
+                remedy="give two numbers from 0 to 127, as in --bias-window 10,10",
+            )
+
+    @property
+    def width(self) -> int:
+        """Number of bases: upstream, the read's first base, downstream."""
+        return self.upstream + 1 + self.downstream
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """Read ``UPSTREAM,DOWNSTREAM``, as in ``10,10``. Raises InputError."""
+        try:
+            upstream, downstream = (int(part) for part in text.split(","))
+        except ValueError:
+            raise InputError(
+                f"'{text}' is not a window", remedy="give two numbers, as in --bias-window 10,10"
+            ) from None
+        return cls(upstream, downstream)
+
+    def __str__(self) -> str:
+        return f"{self.upstream},{self.downstream}"
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Stranded genome positions, one row each, with a weight.
+
+    Args:
+        contig: int32 (n,), index into the contig names that go with it.
+        position: int64 (n,), 0-based; the window's column ``upstream`` lies here.
+        strand: uint8 (n,), 0 ``+``, 1 ``-``.
+        weight: float64 (n,).
+    """
+
+    contig: NDArray[np.int32]
+    position: NDArray[np.int64]
+    strand: NDArray[np.uint8]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Positions:
+        """Give the rows chosen by a mask, by indices or by a slice."""
+        return Positions(self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows])
+
+
+def rows_by_contig(contig: NDArray[Any]) -> dict[int, slice | NDArray[np.int64]]:
+    """Give the rows of each contig that occurs, contigs and rows ascending; slices where the rows come contig by contig already."""
+    if (contig[1:] >= contig[:-1]).all():
+        edges = [0, *(np.flatnonzero(contig[1:] != contig[:-1]) + 1).tolist(), len(contig)]
+        return {int(contig[first]): slice(first, last) for first, last in pairwise(edges) if first < last}
+    order = np.argsort(contig, kind="stable")
+    return {number: order[rows] for number, rows in rows_by_contig(contig[order]).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Runs of consecutive genome positions, one row each; a row lies on one strand.
+
+    Args:
+        contig: int32 (n,), index into the contig names that go with it, -1 for none of them.
+        start, end: int64 (n,), 0-based and half open.
+        strand: uint8 (n,), 0 ``+``, 1 ``-``.
+    """
+
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Positions per row, int64 (n,)."""
+        return self.end - self.start
+
+    def take(self, rows: slice) -> Stretches:
+        """Give some neighbouring rows."""
+        return Stretches(self.contig[rows], self.start[rows], self.end[rows], self.strand[rows])
+
+    def positions(self) -> Positions:
+        """List every position, row after row, each row in genome order; all weights are 1."""
+        sizes = self.sizes
+        row = np.repeat(np.arange(len(self)), sizes)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return Positions(self.contig[row], self.start[row] + within, self.strand[row], np.ones(len(row)))

@@ -1,0 +1,145 @@
+"""What a bias model learns from, how it is judged, and what it tells of its training: the data that plug-ins see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.records.positions import Window
+
+#: Parts that blocks of the genome are dealt to, see :class:`FoldedSample`.
+PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Stretches of consecutive positions with the number of reads starting at each.
+
+    For objectives that need counts. Windows of position ``j`` of tile ``i`` are ``sequence[i, j : j + width]``.
+
+    Args:
+        sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand; no N.
+        counts: float32 (tiles, length), fragments beginning at each position on the tile's strand: pairs with the same two ends are one.
+            They need not be whole numbers.
+    """
+
+    sequence: NDArray[np.uint8]
+    counts: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a backend learns from: windows where reads start and windows nearby.
+
+    Contexts are uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the read's strand; column ``upstream`` is the
+    read's first base. They hold no N. Weights are float64 (n,), positive.
+
+    Args:
+        window: the window of all contexts.
+        foreground, foreground_weight: windows around read starts.
+        background, background_weight: windows nearby, on the same strand.
+        tiles: for objectives that need counts, or None where the sample is too small for any.
+        validation: the same for genomic blocks apart from these, for early stopping and choice between candidates; None within
+            a validation part.
+        origin: int64, the row of ``foreground`` near which each background window was drawn; None where that is not known.
+    """
+
+    window: Window
+    foreground: NDArray[np.uint8]
+    foreground_weight: NDArray[np.float64]
+    background: NDArray[np.uint8]
+    background_weight: NDArray[np.float64]
+    tiles: Tiles | None = None
+    validation: TrainingSet | None = None
+    origin: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedSample:
+    """A sample whose blocks of the genome are dealt to folds, so that models can be judged on what they did not see.
+
+    Blocks are dealt to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts``
+    and its kin are int8 (n, 2): the part that a window or tile belongs to, and the part of another block so near that windows would
+    overlap, or the same again. A model that is not to see a fold learns from rows that name no part of it (:meth:`without`).
+
+    Args:
+        everything: all windows and tiles; its validation part is None.
+        foreground_parts, background_parts, tile_parts: int8 (rows, 2); ``tile_parts`` is empty without tiles.
+        folds: number of folds, 1 to :data:`PARTS` / 2.
+    """
+
+    everything: TrainingSet
+    foreground_parts: NDArray[np.int8]
+    background_parts: NDArray[np.int8]
+    tile_parts: NDArray[np.int8]
+    folds: int = 5
+
+    def fold_of(self, parts: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Give the fold that each row belongs to, int64 (n,)."""
+        return self._fold(parts[:, 0])
+
+    def without(self, fold: int | None) -> TrainingSet:
+        """Give what a model may learn from that is not to see a fold (None: from all of them); one of the other parts is for validation."""
+        other = 0 if fold is None else (fold + 1) % self.folds
+        every = np.arange(PARTS, dtype=np.int8)
+        check = every[(self._fold(every) == other) & (every % 2 == 1)][0]
+        training = self._take(*(self._unseen(parts, fold) & (parts != check).all(axis=1) for parts in self._every()))
+        validation = self._take(*(self._unseen(parts, fold) & (parts == check).all(axis=1) for parts in self._every()))
+        usable = len(validation.foreground) > 0 and len(validation.background) > 0
+        return replace(training, validation=validation if usable else None)
+
+    def of_fold(self, fold: int) -> TrainingSet:
+        """Give the windows and tiles of one fold."""
+        return self._take(*(self._fold(parts[:, 0]) == fold for parts in self._every()))
+
+    def learnable(self, fold: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Tell which starts, background windows and tiles a model may learn from that is not to see a fold."""
+        front, back, tiles = (self._unseen(parts, fold) for parts in self._every())
+        return front, back, tiles
+
+    def _every(self) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8]]:
+        return self.foreground_parts, self.background_parts, self.tile_parts
+
+    def _fold(self, part: NDArray[np.int8]) -> NDArray[np.int64]:
+        return np.asarray(part.astype(np.int64) // 2 * self.folds // (PARTS // 2))
+
+    def _unseen(self, parts: NDArray[np.int8], fold: int | None) -> NDArray[np.bool_]:
+        if fold is None:
+            return np.ones(len(parts), bool)
+        return np.asarray((self._fold(parts) != fold).all(axis=1))
+
+    def _take(self, front: NDArray[np.bool_], back: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> TrainingSet:
+        """Choose windows and tiles by masks; background goes with its start."""
+        whole, tiles = self.everything, None
+        origin = whole.origin
+        if origin is not None:
+            back = back & front[origin]
+            origin = (np.cumsum(front) - 1)[origin[back]]
+        if whole.tiles is not None and chosen.any():
+            tiles = Tiles(whole.tiles.sequence[chosen], whole.tiles.counts[chosen])
+        return TrainingSet(
+            whole.window, whole.foreground[front], whole.foreground_weight[front], whole.background[back], whole.background_weight[back],
+            tiles, None, origin,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a backend tells of its training; every key is written to the QC file.
+
+    Args:
+        seconds: wall time of the fit.
+        parameters: number of free parameters.
+        curves: name → values per epoch, as in ``{"foreground_validation_perplexity": [3.9, 3.8]}``; empty where there are none.
+        perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7, "background": 3.9}``.
+        details: anything else worth reading, JSON types only (the chosen hidden size, epochs …).
+    """
+
+    seconds: float
+    parameters: int
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    perplexity: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
