@@ -4,10 +4,9 @@
     python benchmarks/priors.py --data fly --models cnn --partner bayesnet --starts all --folds 1,2,3,4
 
 The prior is fitted to four fifths of another library, of another organism, so that it cannot know the places it is measured at. Shares,
-slope and gate are found as `counterbias count --bias-prior` finds them, on the held-out fold; for the figures, blocks of odd number are
-scored with what the even ones gave and the other way round, so that no place has a say in its own score, and of those as many starts
-are looked at as a sample of that size would have held out. With ``--partner`` the other
-model is no prior, but another backend fitted to the same starts: an ensemble of two whose shares are learnt. The data are those of
+slope and gate are found as `counterbias count --bias-prior` finds them, on the starts outside the held-out fold, each scored by a model of
+the sample's own that did not see it; the held-out fold has a say in nothing. With ``--partner`` the other model is no prior, but another
+backend fitted to the same starts, which is judged in the same way: an ensemble of two whose shares are learnt. The data are those of
 COUNTERBIAS_DATA; docs/accuracy.md has the figures.
 """
 
@@ -17,8 +16,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,97 +26,73 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from accuracy import DATASETS, load_sample, markdown, say, whole_numbers
 
-from counterbias.evaluation import measures
+from counterbias.blend import Blend
+from counterbias.evaluation import folds, measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
 from counterbias.pipeline.auto import AUTO
 from counterbias.pipeline.blending import blend
 from counterbias.pipeline.candidates import find_candidates
-from counterbias.pipeline.evaluating import FoldSample, Trial, assemble_trial
+from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit
+from counterbias.pipeline.evaluating import FoldSample, Trial, fold_trial
 from counterbias.pipeline.fitting import Kind, choose_kind, suit_starts
-from counterbias.pipeline.judging import judge
+from counterbias.pipeline.judging import judge, judge_scores
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import Positions, Window
+from counterbias.records import Window
 from counterbias.sampling import Windows
 from counterbias.scoring import score
-from counterbias.weights import GAIN_BLOCK, Calibration
+from counterbias.weights import Calibration, best_shares
 
 WINDOW = Window(10, 10)
 COLUMNS = ("own", "other", "blend")
-#: Starts of a sample, and those that a count holds out, for each that its model learns from.
-WHOLE, HELD_OUT = 1.5, 0.3
+#: The part of a sample that lies outside the held-out fold.
+LEARNT = 1 - 1 / folds.FOLDS
 
-#: A calibrated score of windows.
-Used = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
-
-
-def fit(kind: Kind, sample: FoldSample, trial: Trial, threads: int) -> tuple[BiasModel, Windows]:
-    """Fit a model; give it with the windows of the fold held out."""
-    assembled = assemble_trial(kind, sample, trial)
-    model = kind.model(kind.window, kind.options)
-    model.resources = Resources(threads)
-    model.fit(assembled.training, np.random.default_rng([trial.seed, 2]))
-    return model, assembled.held_out
+#: Scores of starts and background, nats.
+Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def half_of(windows: Windows, odd: bool, most: int | None, rng: np.random.Generator) -> Windows:
-    """Give the windows of the starts in blocks of odd, or even, number; of more than ``most`` starts so many drawn at random."""
-    kept = odd_blocks(windows.starts) == odd
-    if most is not None and kept.sum() > most:
-        drawn = rng.choice(np.flatnonzero(kept), most, replace=False)
-        kept = np.zeros(len(kept), bool)
-        kept[drawn] = True
-    rows, places = np.flatnonzero(kept), np.flatnonzero(kept[windows.origin])
-    return replace(
-        windows,
-        foreground=windows.foreground[rows],
-        foreground_weight=windows.foreground_weight[rows],
-        background=windows.background[places],
-        background_weight=windows.background_weight[places],
-        origin=(np.cumsum(kept) - 1)[windows.origin[places]],
-        starts=windows.starts.take(rows),
-    )
+def fit(kind: Kind, sample: FoldSample, trial: Trial, threads: int) -> tuple[CrossFitted, Windows]:
+    """Fit a model without the held-out fold; give it, and those that judge it, with the windows that it learnt from."""
+    folded = fold_trial(kind, sample, trial)
+    return cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(threads)), folded.windows
 
 
-def odd_blocks(positions: Positions) -> NDArray[np.bool_]:
-    return np.asarray(positions.position // (10 * GAIN_BLOCK) % 2 == 1)
-
-
-def used(model: BiasModel, calibration: Calibration) -> Used:
-    """Give what a count would take as log bias."""
-    return lambda contexts: calibration(score(model, contexts))
-
-
-def measure(sample: FoldSample, trial: Trial, windows: Windows, uses: Callable[[Windows], dict[str, Used]]) -> dict[str, float]:
-    """Give gain_cap5 of each model as a count would use it, each half of the blocks with what the other half gave.
-
-    Of the other half as many starts are looked at as a count would hold out of a sample of this size.
-    """
-    units = sample.held_out(trial.fold)
-    most = None if trial.starts is None else round(HELD_OUT * trial.starts)
-    rng = np.random.default_rng([trial.seed, 5, trial.starts or 0])
-    positions = units.positions()
-    contexts, valid = sample.cut(positions, WINDOW)
-    scores = {name: np.full(len(positions), np.nan) for name in COLUMNS}
-    odd = odd_blocks(positions)
-    for half in (False, True):
-        rows = np.flatnonzero(valid & (odd == half))
-        for name, scoring in uses(half_of(windows, not half, most, rng)).items():
-            scores[name][rows] = scoring(contexts[rows])
-    return {name: measures.gain(values, units).value for name, values in scores.items()}
+def mix(models: tuple[BiasModel, BiasModel], scores: tuple[Scores, Scores], windows: Windows) -> tuple[Blend, Calibration]:
+    """Blend two models of the same starts, by the scores of models like them that did not see these windows."""
+    foreground, background = (np.stack(pair, axis=1) for pair in zip(*scores, strict=True))
+    shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
+    return Blend(*models, *shares.tolist()), judge_scores(foreground @ shares, background @ shares, windows, own=True)
 
 
 def run_trial(kind: Kind, sample: FoldSample, trial: Trial, other: EndModel | Kind, threads: int) -> dict[str, float]:
     """Measure own model, prior and blend in one fold; what ``other`` is the kind of is fitted to the same starts."""
     own, windows = fit(kind, sample, trial, threads)
-    prior = EndModel("both", fit(other, sample, trial, threads)[0]) if isinstance(other, Kind) else other
+    scores = own.score(windows, threads=threads)
+    used: dict[str, tuple[BiasModel, Calibration]] = {"own": (own.model, judge_scores(*scores, windows, own=True))}
+    if isinstance(other, Kind):
+        partner, same = fit(other, sample, trial, threads)
+        if not np.array_equal(same.starts.position, windows.starts.position):
+            raise RuntimeError("the two models were fitted to different starts")
+        partner_scores = partner.score(windows, threads=threads)
+        used["other"] = partner.model, judge_scores(*partner_scores, windows, own=True)
+        used["blend"] = mix((own.model, partner.model), (scores, partner_scores), windows)
+    else:
+        mixed, calibration, _ = blend(own.model, scores, other, windows, threads=threads)
+        used |= {"other": (other.model, judge(other.model, windows, threads=threads)), "blend": (mixed, calibration)}
+    return measure(sample, trial.fold, used, threads)
 
-    def uses(part: Windows) -> dict[str, Used]:
-        mixed, calibration, _ = blend(own, prior, part, threads=threads)
-        models = {"own": (own, judge(own, part)), "other": (prior.model, judge(prior.model, part)), "blend": (mixed, calibration)}
-        return {name: used(*one) for name, one in models.items()}
 
-    return measure(sample, trial, windows, uses)
+def measure(sample: FoldSample, fold: int, used: dict[str, tuple[BiasModel, Calibration]], threads: int) -> dict[str, float]:
+    """Give gain_cap5 of each model on the held-out fold, calibrated as a count would use it for reads."""
+    units = sample.held_out(fold)
+    contexts, valid = sample.cut(units.positions(), WINDOW)
+    found = {}
+    for name, (model, calibration) in used.items():
+        log_bias = np.full(len(valid), np.nan)
+        log_bias[valid] = calibration(score(model, contexts[valid], threads=threads))
+        found[name] = measures.gain(log_bias, units).value
+    return found
 
 
 def table(trials: Sequence[dict[str, Any]]) -> str:
@@ -146,12 +120,13 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
         chosen = choose_kind(name, False, WINDOW, (), manager)
         other: EndModel | Kind | None = partner
         if source is not None:
-            other = EndModel("both", fit(suit_starts(chosen, len(source.starts), manager), source, Trial(0), arguments.threads)[0])
+            suited = suit_starts(chosen, round(LEARNT * len(source.starts)), manager)
+            other = EndModel("both", fit(suited, source, Trial(0), arguments.threads)[0].model)
         assert other is not None
         for data in arguments.data.split(","):
             sample = load_sample(data, "unique")
             for starts in sizes:
-                kind = suit_starts(chosen, round((starts or len(sample.starts)) * WHOLE), manager)
+                kind = suit_starts(chosen, starts or round(LEARNT * len(sample.starts)), manager)
                 for fold in whole_numbers(arguments.folds):
                     for seed in whole_numbers(arguments.seeds):
                         told = run_trial(kind, sample, Trial(fold, seed, starts), other, arguments.threads)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ import pytest
 from counterbias import simulation
 from counterbias.annotation import load_annotation
 from counterbias.contexts import Genome
+from counterbias.model_file import EndModel
 from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import FoldSample, fold_sample
-from counterbias.records import CountingOptions, Positions
-from counterbias.sampling import Windows
+from counterbias.pipeline.evaluating import FoldSample, Trial, fold_sample
+from counterbias.pipeline.fitting import choose_kind
+from counterbias.plugins import load_plugins
+from counterbias.records import CountingOptions, Window
 from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,16 +74,25 @@ def test_partner_is_fitted_to_the_same_starts(
     assert row[4] == row[5]  # the same model twice
 
 
-def test_halves_share_no_block_and_no_more_than_wanted(script: ModuleType) -> None:
-    rng = np.random.default_rng(1)
-    places = np.sort(rng.integers(0, 300_000, 400))
-    starts = Positions(np.zeros(400, np.int32), places, np.zeros(400, np.uint8), np.ones(400))
-    windows = Windows(
-        np.zeros((400, 21), np.uint8), np.ones(400), np.zeros((800, 21), np.uint8), np.ones(800), np.repeat(np.arange(400), 2), starts
-    )
-    whole = [script.half_of(windows, odd, None, rng) for odd in (False, True)]
-    assert sum(len(part) for part in whole) == 400
-    assert not set(whole[0].starts.position // 10_000) & set(whole[1].starts.position // 10_000)
-    few = script.half_of(windows, True, 30, rng)
-    assert (len(few), len(few.background)) == (30, 60)
-    assert np.array_equal(np.unique(few.origin), np.arange(30))
+def test_what_is_blended_and_how_is_found_without_the_held_out_fold(
+    script: ModuleType, samples: dict[str, FoldSample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a genome with other bases within the held-out fold, models, shares and calibrations stay to the bit."""
+    used: list[dict[str, Any]] = []
+    monkeypatch.setattr(script, "measure", lambda sample, fold, models, threads: used.append(models) or {})
+    kind, partner = (choose_kind(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm"))
+    prior = EndModel("both", script.fit(kind, samples["fly"], Trial(0), 1)[0].model)
+    sample = samples["rlp5"]
+    codes = sample.genome.codes("chr1").copy()
+    place = np.arange(len(codes))
+    inner = (place // sample.block % 5 == 2) & (np.abs(place % sample.block - sample.block / 2) < sample.block / 2 - 250)
+    codes[inner] = np.random.default_rng(3).integers(0, 4, int(inner.sum()))
+    for other in (prior, partner):
+        for genome in (sample.genome, SimpleNamespace(codes=lambda contig: codes)):
+            script.run_trial(kind, replace(sample, genome=genome), Trial(2), other, 1)
+    windows = np.random.default_rng(1).integers(0, 4, (500, 21)).astype(np.uint8)
+    for first, second in (used[:2], used[2:]):
+        for name in script.COLUMNS:
+            (model, calibration), (again, calibrated) = first[name], second[name]
+            assert np.array_equal(model.log_bias(windows), again.log_bias(windows)), name
+            assert calibration == calibrated, name
