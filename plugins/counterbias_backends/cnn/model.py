@@ -62,9 +62,9 @@ class Options:
     cap: float = 0.0
     decay: float = -1.0
     learning_rate: float = 8e-3
-    epochs: int = 20
-    min_steps: int = 900
-    max_steps: int = 2000
+    epochs: int = 13
+    min_steps: int = 1200
+    max_steps: int = 3000
     batch_tiles: int = 16
     batch_windows: int = 384
     max_tiles: int = 50_000
