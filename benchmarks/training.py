@@ -1,8 +1,9 @@
-"""Time the training of every bias model on windows made here.
+"""Time the training of every bias model on windows and tiles made here.
 
     python benchmarks/training.py --windows 100000 --threads 2
 
-Each model is trained in a process of its own. See benchmarks/README.md.
+What is timed is what a count does: fitting the model and those that judge it, each without a fold (``BiasModel.cross_fit``). Beside it
+stands the time of the model alone (``BiasModel.fit``). Each model is trained in a process of its own. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from counterbias import Resources, Window, load_plugins, parse_options
+from counterbias import FoldedSample, Resources, Tiles, TrainingSet, Window, load_plugins, parse_options
 from counterbias.plugins import missing_modules
-from counterbias.testing import planted_sample
+from counterbias.records import PARTS
+from counterbias.testing import planted_log_bias, planted_sample
 
-#: Label → backend, options, and the most seconds that its training on 100,000 windows may take on two cores.
+#: Label → backend, options, and the most seconds that its training on 100,000 windows, its judges included, may take on two cores.
 MODELS: dict[str, tuple[str, tuple[str, ...], float]] = {
     "pwm": ("pwm", (), 1),
     "heptamer": ("heptamer", (), 1),
@@ -41,6 +43,8 @@ MODELS: dict[str, tuple[str, tuple[str, ...], float]] = {
 }
 #: The number of windows that the limits hold for.
 STATED = 100_000
+#: Tiles per read start, as real libraries of 100,000 starts have them, positions per tile, and reads per tile.
+TILES, LENGTH, TILE_READS = 0.3, 100, 3.3
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -61,6 +65,25 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def planted_folds(window: Window, starts: int, seed: int, folds: int) -> FoldedSample:
+    """Draw a sample with a known bias, dealt to folds: windows, and so many tiles as a library of this size has."""
+    whole, rng = planted_sample(window, starts=starts, seed=seed, tiles=False), np.random.default_rng([seed, 1])
+    number = max(round(TILES * starts), 2)
+    sequence = rng.integers(0, 4, (number, LENGTH + window.width - 1), dtype=np.uint8)
+    counts = np.empty((number, LENGTH), np.float32)
+    for first in range(0, number, 1000):
+        part = sequence[first : first + 1000]
+        views = np.lib.stride_tricks.sliding_window_view(part, window.width, axis=1)
+        bias = np.exp(planted_log_bias(window, views.reshape(-1, window.width))).reshape(len(part), LENGTH)
+        counts[first : first + len(part)] = rng.poisson(TILE_READS * bias / bias.sum(axis=1, keepdims=True))
+    everything = TrainingSet(
+        window, whole.foreground, whole.foreground_weight, whole.background, whole.background_weight, Tiles(sequence, counts), None,
+        whole.origin,
+    )  # fmt: skip
+    front, tiles = (np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1) for size in (starts, number))
+    return FoldedSample(everything, front, front[whole.origin], tiles, folds)
+
+
 def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one model in this process, after a small training that is not timed (it compiles and imports)."""
     name, pairs, _ = MODELS[label]
@@ -71,24 +94,29 @@ def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
     kind = backend.load()
     options = parse_options(kind, list(pairs))
 
-    def train(sample: Any) -> tuple[float, float]:
+    def train(sample: FoldedSample, judged: bool) -> tuple[float, float]:
         model = kind(window, options)
         model.resources = Resources(arguments.threads, arguments.device)
         begun, used = time.perf_counter(), os.times()
-        model.fit(sample, np.random.default_rng(1))
+        if judged:
+            model.cross_fit(sample, np.random.default_rng(1))
+        else:
+            model.fit(sample.without(None), np.random.default_rng(1))
         seconds, after = time.perf_counter() - begun, os.times()
         return seconds, after.user + after.system - used.user - used.system
 
-    train(planted_sample(window, starts=300, seed=2))
-    sample = planted_sample(window, starts=arguments.windows, seed=1)
+    train(planted_folds(window, 300, 2, kind.judging_folds), True)
+    sample = planted_folds(window, arguments.windows, 1, kind.judging_folds)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    runs = [train(sample) for _ in range(arguments.repeats)]
+    runs = [(train(sample, True), train(sample, False)) for _ in range(arguments.repeats)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "label": label,
-        "wall": [wall for wall, _ in runs],
-        "cpu": [cpu for _, cpu in runs],
+        "folds": kind.judging_folds,
+        "wall": [judged[0] for judged, _ in runs],
+        "cpu": [judged[1] for judged, _ in runs],
+        "alone": [alone[0] for _, alone in runs],
         "peak": peak * unit,
         "grown": (peak - before) * unit,
     }
@@ -107,13 +135,15 @@ def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Lay the results out as a Markdown table."""
-    lines = ["| model | wall s | CPU s | all wall s | peak MB | of it for training | wanted, s |", "|---|---|---|---|---|---|---|"]
+    headings = ["model", "wall s", "CPU s", "all wall s", "of the model alone", "peak MB", "of it for training", "wanted, s"]
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     for one in results:
         if "missing" in one:
-            lines.append(f"| {one['label']} | {one['missing']} | | | | | |")
+            lines.append(f"| {one['label']} | {one['missing']} | | | | | | |")
             continue
         cells = [one["label"], f"{statistics.median(one['wall']):.2f}", f"{statistics.median(one['cpu']):.2f}"]
-        cells += [", ".join(f"{wall:.2f}" for wall in one["wall"]), f"{one['peak'] / 1e6:.0f}", f"{one['grown'] / 1e6:.0f}"]
+        cells += [", ".join(f"{wall:.2f}" for wall in one["wall"]), f"{statistics.median(one['alone']):.2f}"]
+        cells += [f"{one['peak'] / 1e6:.0f}", f"{one['grown'] / 1e6:.0f}"]
         lines.append("| " + " | ".join([*cells, f"< {MODELS[one['label']][2]:g}"]) + " |")
     return "\n".join(lines)
 
@@ -140,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     load = os.getloadavg()[0]
     width = Window.parse(arguments.window).width
-    print(f"{arguments.windows:,} read starts of {width} bases and twice as many background windows,", end=" ")
+    tiles = max(round(TILES * arguments.windows), 2)
+    print(f"{arguments.windows:,} read starts of {width} bases, twice as many background windows, {tiles:,} tiles,", end=" ")
     print(f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}")
     if arguments.windows >= STATED:
         short = shortcomings(results)

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from counterbias import Window
+from counterbias.testing import planted_log_bias
 from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,12 +35,30 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(path.read_text())
     assert [one["label"] for one in told["results"]] == ["pwm", "bayesnet"]
     for one in told["results"]:
-        assert len(one["wall"]) == len(one["cpu"]) == 2
-        assert min(one["wall"]) > 0
+        assert len(one["wall"]) == len(one["cpu"]) == len(one["alone"]) == 2
+        assert min(one["wall"]) > min(one["alone"]) > 0, "judges are fitted besides"
+        assert one["folds"] == 5
         assert one["peak"] > 5e7
     text = capsys.readouterr().out
-    assert "400 read starts of 8 bases" in text
+    assert "400 read starts of 8 bases, twice as many background windows, 120 tiles" in text
     assert "Slower than wanted" not in text  # the limits are those of a sample of another size
+
+
+def test_what_is_trained_on_has_the_planted_bias_in_windows_and_tiles() -> None:
+    training = load("training")
+    window = Window(5, 5)
+    sample = training.planted_folds(window, 4000, 1, 5)
+    whole = sample.everything
+    assert whole.tiles is not None
+    assert len(whole.tiles.counts) == len(sample.tile_parts) == 1200
+    assert whole.tiles.counts.sum() / 1200 == pytest.approx(3.3, rel=0.05)
+    views = np.lib.stride_tricks.sliding_window_view(whole.tiles.sequence, 11, axis=1).reshape(-1, 11)
+    bias, counts = np.exp(planted_log_bias(window, views)), whole.tiles.counts.ravel()
+    high = bias > np.median(bias)
+    assert counts[high].sum() / counts[~high].sum() == pytest.approx(bias[high].sum() / bias[~high].sum(), rel=0.1)
+    sizes = np.bincount(sample.fold_of(sample.foreground_parts), minlength=5)
+    assert sizes.min() > 600
+    assert all(len(sample.without(fold).foreground) + sizes[fold] < 4000 for fold in range(5))
 
 
 def test_training_that_takes_too_long_is_told() -> None:
