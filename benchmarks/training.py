@@ -65,10 +65,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def planted_folds(window: Window, starts: int, seed: int, folds: int) -> FoldedSample:
-    """Draw a sample with a known bias, dealt to folds: windows, and so many tiles as a library of this size has."""
+def planted_folds(window: Window, starts: int, seed: int, folds: int, *, tiles: bool = True) -> FoldedSample:
+    """Draw a sample with a known bias, dealt to folds: windows, and so many tiles as a library of this size has, or none."""
     whole, rng = planted_sample(window, starts=starts, seed=seed, tiles=False), np.random.default_rng([seed, 1])
-    number = max(round(TILES * starts), 2)
+    number = tiles_of(starts) if tiles else 0
     sequence = rng.integers(0, 4, (number, LENGTH + window.width - 1), dtype=np.uint8)
     counts = np.empty((number, LENGTH), np.float32)
     for first in range(0, number, 1000):
@@ -77,11 +77,16 @@ def planted_folds(window: Window, starts: int, seed: int, folds: int) -> FoldedS
         bias = np.exp(planted_log_bias(window, views.reshape(-1, window.width))).reshape(len(part), LENGTH)
         counts[first : first + len(part)] = rng.poisson(TILE_READS * bias / bias.sum(axis=1, keepdims=True))
     everything = TrainingSet(
-        window, whole.foreground, whole.foreground_weight, whole.background, whole.background_weight, Tiles(sequence, counts), None,
-        whole.origin,
+        window, whole.foreground, whole.foreground_weight, whole.background, whole.background_weight,
+        Tiles(sequence, counts) if tiles else None, None, whole.origin,
     )  # fmt: skip
-    front, tiles = (np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1) for size in (starts, number))
-    return FoldedSample(everything, front, front[whole.origin], tiles, folds)
+    front, tile_parts = (np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1) for size in (starts, number))
+    return FoldedSample(everything, front, front[whole.origin], tile_parts, folds)
+
+
+def tiles_of(starts: int) -> int:
+    """Give the number of tiles of a library with so many read starts."""
+    return max(round(TILES * starts), 2)
 
 
 def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -105,8 +110,8 @@ def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
         seconds, after = time.perf_counter() - begun, os.times()
         return seconds, after.user + after.system - used.user - used.system
 
-    train(planted_folds(window, 300, 2, kind.judging_folds), True)
-    sample = planted_folds(window, arguments.windows, 1, kind.judging_folds)
+    train(planted_folds(window, 300, 2, kind.judging_folds, tiles=kind.needs_tiles), True)
+    sample = planted_folds(window, arguments.windows, 1, kind.judging_folds, tiles=kind.needs_tiles)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     runs = [(train(sample, True), train(sample, False)) for _ in range(arguments.repeats)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -170,8 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     load = os.getloadavg()[0]
     width = Window.parse(arguments.window).width
-    tiles = max(round(TILES * arguments.windows), 2)
-    print(f"{arguments.windows:,} read starts of {width} bases, twice as many background windows, {tiles:,} tiles,", end=" ")
+    print(f"{arguments.windows:,} read starts of {width} bases, twice as many background windows,", end=" ")
+    print(f"{tiles_of(arguments.windows):,} tiles for models that learn from them,", end=" ")
     print(f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}")
     if arguments.windows >= STATED:
         short = shortcomings(results)

@@ -40,7 +40,7 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert one["folds"] == 5
         assert one["peak"] > 5e7
     text = capsys.readouterr().out
-    assert "400 read starts of 8 bases, twice as many background windows, 120 tiles" in text
+    assert "400 read starts of 8 bases, twice as many background windows, 120 tiles for models that learn from them" in text
     assert "Slower than wanted" not in text  # the limits are those of a sample of another size
 
 
