@@ -337,13 +337,9 @@ def reads_at(folder: Path, sample: str, places: np.ndarray, *, span: int = 800) 
 
 UNJUDGED = [(model, reads, scheme) for scheme in ("local", "paper") for model in ("pwm", "vlmm", "cnn") for reads in (2, 300, 3000)]
 UNJUDGED += [(model, reads, "local") for model in ("auto", "heptamer", "bayesnet") for reads in (2, 3000)]
-CRASHES = pytest.mark.xfail(raises=ValueError, strict=True, reason="cnn: a fold holds every window, which is looked at below 2,000 only")
 
 
-@pytest.mark.parametrize(
-    ("model", "reads", "scheme"),
-    [pytest.param(*case, marks=CRASHES if case == ("cnn", 3000, "paper") else ()) for case in UNJUDGED],
-)
+@pytest.mark.parametrize(("model", "reads", "scheme"), UNJUDGED)
 def test_a_sample_that_cannot_be_judged_keeps_weights_of_one_and_says_why(
     half: Path, tmp_path: Path, model: str, reads: int, scheme: str
 ) -> None:

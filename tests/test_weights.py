@@ -97,7 +97,7 @@ def test_a_good_model_is_used_and_averages_one_over_background() -> None:
 def test_a_model_of_noise_is_not_used(seed: int) -> None:
     found = calibrate(**race(2000, 0.0, seed))
     assert not found.applied
-    assert "not above zero" in found.reason
+    assert "not above zero by 3 standard errors" in found.reason
     assert found(np.array([3.0, np.nan]))[0] == 0
     assert calibrate(**race(2000, 0.0, seed), gate=False, shrink=False).slope == 1
 

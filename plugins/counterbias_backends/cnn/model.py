@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from counterbias_backends.cnn.training import Trained
 
 OBJECTIVES = ("both", "tiles", "windows")
-#: Starts of a sample so small that a fold may hold nearly all of them.
-FEW = 2_000
 SIZES = ("channels", "units", "distil_channels", "distil_units")
 
 
@@ -134,14 +132,15 @@ class ConvolutionalModel(BiasModel):
         Where the networks cannot be shared out among the folds, or a network would be left without anything to learn from, the model is
         fitted anew for each fold.
         """
-        from counterbias_backends.cnn.training import train
+        from counterbias_backends.cnn.training import NothingLeftError, train
 
-        parts = [sample.without(fold) for fold in range(sample.folds)] if len(sample.everything.foreground) < FEW else []
-        alone = any(not len(part.foreground) or not len(part.background) for part in parts)
-        if self.options.members % sample.folds or alone or not self.options.learn_validation:
+        if self.options.members % sample.folds or not self.options.learn_validation:
             return super().cross_fit(sample, rng)
         began = time.perf_counter()
-        trained = train(sample.everything, self._member, self.options, rng, self.resources, sample)
+        try:
+            trained = train(sample.everything, self._member, self.options, rng, self.resources, sample)
+        except NothingLeftError:
+            return super().cross_fit(sample, rng)
         judges = tuple(self._judge(trained.flat[fold :: sample.folds]) for fold in range(sample.folds))
         return CrossFit(self._finish(trained, rng, began), judges)
 

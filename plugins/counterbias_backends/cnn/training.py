@@ -81,6 +81,10 @@ class State:
         return cls(aligned(flat), *(aligned(np.zeros_like(flat)) for _ in range(4)))
 
 
+class NothingLeftError(ValueError):
+    """A network that leaves a fold out would have nothing to learn from."""
+
+
 class Gradient(Protocol):
     """Give the loss of some rows and add its gradient; ``order[first:last]`` are the rows, ``scale`` multiplies the loss."""
 
@@ -182,8 +186,8 @@ def train(
         check = Data(window_rows(judge, shape), None if given is None or not len(given.counts) else tile_rows(given, shape, options.cap))
     every = [data] if folded is None else [data.within(*_unseen(folded, fold, data.windows, kept)) for fold in range(folded.folds)]
     if any(not len(part.windows.chosen) for part in every):
-        raise ValueError("a fold holds every window")
-    plan = Plan(_steps(every[0], options), options.decay)
+        raise NothingLeftError("a fold holds every window")
+    plan = Plan(max(_steps(part, options) for part in every), options.decay)
     if options.decay < 0:
         plan = replace(plan, decay=min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY))
     seeds = rng.integers(0, 2**62, size=options.members)
@@ -196,8 +200,9 @@ def train(
         train_networks(networks, resources.threads, threading.Event(), told.advance)
     finally:
         told.finish()
-    names = networks[0].curves
-    curves = {name: [float(np.mean(values)) for values in zip(*(one.curves[name] for one in networks), strict=True)] for name in names}
+    # A network whose folds hold no tiles has no curve of theirs.
+    told_by = {name: [one.curves[name] for one in networks if name in one.curves] for one in networks for name in one.curves}
+    curves = {name: [float(np.mean(values)) for values in zip(*own, strict=True)] for name, own in told_by.items()}
     details: dict[str, object] = {
         "networks": options.members,
         "steps": plan.steps,

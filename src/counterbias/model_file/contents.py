@@ -29,6 +29,7 @@ class EndModel:
         offset, slope: calibration on windows that judges did not see; both 0 where the model gains nothing there: every weight is then 1.
         starts: unique read starts that it learnt from.
         held_out_gain: gain in telling held-out read starts from their surroundings, bits per start; None where not measured.
+        length_slope: the slope for effective lengths in the sample that it has learnt from; None: at least 1, as usual.
     """
 
     label: str
@@ -37,6 +38,7 @@ class EndModel:
     slope: float = 1.0
     starts: int = 0
     held_out_gain: float | None = None
+    length_slope: float | None = None
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Give the calibrated log_bias of windows: uint8 (n, width) → float64 (n,)."""

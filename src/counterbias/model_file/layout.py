@@ -24,6 +24,7 @@ KEYS = {
     "window",
 }
 END_KEYS = {"arrays", "held_out_gain", "label", "offset", "slope", "starts"}
+LENGTH_SLOPE = "length_slope"
 PRIOR = "prior"
 PRIOR_KEYS = {"backend", "distribution", "options", "training", "version"}
 END_PRIOR_KEYS = {"arrays", "own_share", "prior_share"}

@@ -26,6 +26,7 @@ from counterbias.model_file.layout import (
     END_KEYS,
     END_PRIOR_KEYS,
     KEYS,
+    LENGTH_SLOPE,
     MAX_ARRAYS,
     MAX_BYTES,
     MAX_JSON,
@@ -241,7 +242,9 @@ class _Reader:
 
     def _end(self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None) -> EndModel:
         """Build one end's model, taking its arrays out of the members."""
-        found = self._keys(entry, _with_prior(END_KEYS, prior is not None), "ends")
+        sloped = isinstance(entry, dict) and LENGTH_SLOPE in entry
+        keys = END_KEYS | {LENGTH_SLOPE} if sloped else END_KEYS
+        found = self._keys(entry, _with_prior(keys, prior is not None), "ends")
         label = self._text(found, "label")
         model = self._model(label, found["arrays"], members, own)
         if prior is not None:
@@ -250,8 +253,9 @@ class _Reader:
             model = Blend(model, other, self._number(part, "own_share"), self._number(part, "prior_share"))
         gain = None if found["held_out_gain"] is None else self._number(found, "held_out_gain")
         return EndModel(
-            label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain
-        )
+            label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain,
+            self._number(found, LENGTH_SLOPE) if sloped else None,
+        )  # fmt: skip
 
     def _model(self, folder: str, names: object, members: dict[str, bytes], kind: _Kind) -> BiasModel:
         """Build one model from the arrays of a folder."""

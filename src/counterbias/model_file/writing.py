@@ -20,7 +20,7 @@ from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile
-from counterbias.model_file.layout import ARRAY_NAME, DESCRIPTION, PLAIN, PRIOR, SCHEMA, TAG
+from counterbias.model_file.layout import ARRAY_NAME, DESCRIPTION, LENGTH_SLOPE, PLAIN, PRIOR, SCHEMA, TAG
 
 
 def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
@@ -92,6 +92,8 @@ def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dic
         "slope": _finite(end.slope),
         "starts": int(end.starts),
     }
+    if end.length_slope is not None:
+        told[LENGTH_SLOPE] = _finite(end.length_slope)
     if models.prior is not None and isinstance(end.model, Blend):
         told[PRIOR] = {
             "arrays": _add_arrays(f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members),

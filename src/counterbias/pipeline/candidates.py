@@ -128,7 +128,7 @@ def guarded(kind: Kind, *, number: int = 0) -> Kind:
         # A blend is made of two models, not of a window and options.
         names |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     names |= {"__module__": own.__module__, "__qualname__": own.__qualname__}
-    return replace(kind, model=type(own.__name__, (own,), names))
+    return replace(kind, model=type(own.__name__, (own,), names), fitted=None)
 
 
 def checked(found: Any, windows: int, *, what: str = "log_bias") -> NDArray[np.float64]:

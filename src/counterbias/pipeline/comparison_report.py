@@ -30,6 +30,7 @@ from counterbias.evaluation.comparison import (
     value_of,
 )
 from counterbias.figures.data import ModelFigures, SampleFigures
+from counterbias.pipeline.candidates import Candidate
 from counterbias.pipeline.comparing import Comparison, SampleResult
 from counterbias.pipeline.trials import FAILED, OK, Outcome, plain
 from counterbias.records import CountingOptions
@@ -72,6 +73,8 @@ def recommendation(result: Comparison) -> Recommendation:
         own = [(sample, sample.outcomes[number]) for sample in result.samples if sample.outcomes[number].status == OK]
         if not own or len(own) < measured or any(sample.outcomes[number].status == FAILED for sample in result.samples):
             continue
+        if _learnt_from(candidate, result):
+            continue
         trials = [{**trial, "fold": (sample.name, trial["fold"])} for sample, outcome in own for trial in outcome.trials]
         used = sum(bool(outcome.count["applied"]) for _, outcome in own)
         parameters = float(np.mean([outcome.count["parameters"] for _, outcome in own]))
@@ -79,6 +82,12 @@ def recommendation(result: Comparison) -> Recommendation:
         label, window = candidate.label, str(candidate.window)
         contenders.append(Contender(label, window, parameters, used, len(own), trials, reasons[0] if reasons else ""))
     return recommend(contenders)
+
+
+def _learnt_from(candidate: Candidate, result: Comparison) -> list[str]:
+    """Name the samples that a model file has learnt from: no block of them is held out of it."""
+    file = None if candidate.kind is None else candidate.kind.fitted
+    return [] if file is None else [sample.name for sample in result.samples if sample.name in file.training.samples]
 
 
 def column_name(outcome: Outcome, result: Comparison) -> str:
@@ -116,6 +125,9 @@ def remarks(result: Comparison) -> list[str]:
     """Say what was left out, one line each."""
     lines = []
     told = set()
+    for candidate in result.candidates:
+        for name in _learnt_from(candidate, result):
+            lines.append(f"{name}: {candidate.label} has learnt from this sample: its gain here is not held out, and it is not recommended")
     for position, sample in enumerate(result.samples):
         for outcome in sample.outcomes:
             if outcome.reason:

@@ -74,8 +74,9 @@ def cross_fit(kind: Kind, sample: FoldedSample, number: int, rng: np.random.Gene
         model = kind.fitted.end(number).model
         return CrossFitted(model, None, (model,) * sample.folds, sample)
     if not len(sample.everything.foreground) or not len(sample.everything.background):
+        what, whose = ("start of read 2", "reads 2") if number else ("read start", "reads")
         raise InputError(
-            "no read start can be learnt from: none of the assigned reads is unclipped and uniquely aligned with its window in the genome",
+            f"no {what} can be learnt from: none of the assigned {whose} is unclipped and uniquely aligned with its window in the genome",
             remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
         )
     model = kind.model(kind.window, kind.options)

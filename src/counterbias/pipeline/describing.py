@@ -157,8 +157,9 @@ def find_signature(context: Context, reads: EndClass, starts: Starts) -> composi
     background, background_valid = context.extract(drawn.background, WIDE)
     if not valid.any() or not background_valid.any():
         return None
-    first = composition.composition(foreground[valid], drawn.foreground.weight[valid])
-    second = composition.composition(background[background_valid], drawn.background.weight[background_valid])
+    # Every start counts alike: the noise floor knows nothing of places that hold many fragments.
+    first = composition.composition(foreground[valid], np.ones(int(valid.sum())))
+    second = composition.composition(background[background_valid], np.ones(int(background_valid.sum())))
     profile, noise = composition.symmetrised_kl(first, second), composition.noise_floor(first, second)
     found = composition.signature_span(profile, noise, upstream=WIDE.upstream, window=context.kind.window)
     offsets = tuple(range(-WIDE.upstream, WIDE.downstream + 1))

@@ -69,7 +69,7 @@ def draw_end(context: Context, reads: EndClass, starts: Starts, rng: np.random.G
         masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
         inside = (masks[0], masks[1])
     tiles, places = None, None
-    if kind.model.needs_tiles and kind.fitted is None:
+    if kind.model.needs_tiles and kind.fitted is None and sampling.tiles_fit(window):
         places, tiles = sampling.draw_tiles(
             starts.by_fragments(), context.features, context.contig_of, window, rng, context.extract_tiles
         )

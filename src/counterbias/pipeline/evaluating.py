@@ -198,7 +198,7 @@ def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
         drawn = replace(drawn, foreground=_moved(drawn.foreground, rng))
         starts = replace(starts, positions=_moved(starts.positions, rng))
     tiles = places = None
-    if kind.model.needs_tiles:
+    if kind.model.needs_tiles and sampling.tiles_fit(window):
         places, tiles = sampling.draw_tiles(starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut)
         outside = _outside(apart, places, window.width + tiles.length - 1)
         places, tiles = places.take(outside), tiles.take(outside)

@@ -176,6 +176,7 @@ class FittedEnd:
             slope=self.calibration.slope if used else 0.0,
             starts=self.starts,
             held_out_gain=float(gain) if np.isfinite(gain) else None,
+            length_slope=self.calibration.length_slope if used and self.calibration.length_slope < 1 and self.fitted.report else None,
         )
 
 
@@ -340,4 +341,5 @@ def _own_calibration(context: Context, number: int, starts: int) -> Calibration 
     gain = math.nan if end.held_out_gain is None else end.held_out_gain
     if end.slope == 0:
         return Calibration(False, 0.0, 0.0, gain, math.nan, starts, "it gained nothing when it was fitted to this sample")
-    return Calibration(True, end.slope, 0.0, gain, math.nan, starts, length_slope=max(end.slope, 1.0))
+    length_slope = max(end.slope, 1.0) if end.length_slope is None else end.length_slope
+    return Calibration(True, end.slope, 0.0, gain, math.nan, starts, length_slope=length_slope)

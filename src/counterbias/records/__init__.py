@@ -19,7 +19,7 @@ from counterbias.records.counts import (
     StartSites,
     TaggedBatch,
 )
-from counterbias.records.positions import Positions, Stretches, Window, rows_by_contig
+from counterbias.records.positions import WIDEST, Positions, Stretches, Window, rows_by_contig
 from counterbias.records.training import PARTS, FitReport, FoldedSample, Tiles, TrainingSet
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "PRESENT",
     "REVERSE",
     "TRAINABLE",
+    "WIDEST",
     "Annotation",
     "AnnotationOptions",
     "AssumedLengths",

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 
+#: Most bases of a window.
+WIDEST = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -25,7 +28,7 @@ class Window:
     downstream: int = 10
 
     def __post_init__(self) -> None:
-        if self.upstream < 0 or self.downstream < 0 or self.width > 255:
+        if self.upstream < 0 or self.downstream < 0 or self.width > WIDEST:
             raise InputError(
                 f"a window of {self.upstream},{self.downstream} cannot be used",
                 remedy="give two numbers from 0 to 127, as in --bias-window 10,10",

@@ -14,7 +14,7 @@ from counterbias.sampling.folding import Folded, Windows, fold
 from counterbias.sampling.fragments import LOCAL_REACH, Starts
 from counterbias.sampling.levelling import level_background
 from counterbias.sampling.starts import SCHEMES, End, Sample, draw, find_starts, last_positions, read_starts, unique_starts
-from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, merged_exons
+from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, merged_exons, tiles_fit
 
 __all__ = [
     "LOCAL_REACH",
@@ -34,5 +34,6 @@ __all__ = [
     "level_background",
     "merged_exons",
     "read_starts",
+    "tiles_fit",
     "unique_starts",
 ]

@@ -17,8 +17,8 @@ End = Literal["both", 0, 1]
 
 #: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
 SCHEMES = ("local", "paper", "seqbias")
-#: Trainable reads beyond which only part of the genome is sampled.
-MOST_READS = 1_000_000
+#: Trainable reads beyond which only part of the genome is sampled, and bases per block of which it is made up.
+MOST_READS, BLOCK = 1_000_000, 50_000
 #: Standard deviation of the offset in the scheme ``seqbias``.
 SEQBIAS_SIGMA = 500.0
 
@@ -140,30 +140,47 @@ def _keys(sites: StartSites, end: End, mate_bits: int = 0, apart: NDArray[np.flo
     """
     numbers = range(len(sites.ends)) if end == "both" else (int(end),)
     line = sites.line
-    total = sum(int(_count_trainable(sites.ends[number].bits)) for number in numbers)
-    thousandths = 1000 if total <= MOST_READS else max(1, 1000 * MOST_READS // total)
-    keys = np.empty(total, np.int64) if thousandths == 1000 else np.empty(min(total, 2 * MOST_READS), np.int64)
+    reads = np.zeros(int(line[-1]) // BLOCK + 1, np.int64)
+    for number in numbers:
+        one = sites.ends[number]
+        _count_trainable(one.contig, one.position, one.bits, line, BLOCK, reads)
+    chosen = _chosen_blocks(reads)
+    keys = np.empty(int(reads[chosen].sum()), np.int64)
     distances = np.zeros(0) if apart is None else apart
     used = 0
     for number in numbers:
         one, mate = sites.ends[number], sites.ends[len(sites.ends) - 1 - number]
         used = int(
             _list_trainable(
-                one.contig, one.position, one.bits, mate.contig, mate.position, mate.bits, line, thousandths, mate_bits, distances, keys,
-                used
+                one.contig, one.position, one.bits, mate.contig, mate.position, mate.bits, line, BLOCK, chosen, mate_bits, distances, keys,
+                used,
             )
-        )
+        )  # fmt: skip
     return keys[:used]
 
 
+def _chosen_blocks(reads: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which blocks of the genome are taken, by the reads in each: in an order fixed by a hash until they hold :data:`MOST_READS`."""
+    if int(reads.sum()) <= MOST_READS:
+        return np.ones(len(reads), bool)
+    filled = np.flatnonzero(reads)
+    mixed = filled.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    order = filled[np.argsort(mixed, kind="stable")]
+    before = np.cumsum(reads[order]) - reads[order]
+    chosen = np.zeros(len(reads), bool)
+    chosen[order[before < MOST_READS]] = True
+    return chosen
+
+
 @njit(cache=True, nogil=True)
-def _count_trainable(bits):  # type: ignore[no-untyped-def]
-    """Count the reads that a model may learn from."""
-    count = 0
+def _count_trainable(contig, position, bits, line, block, reads):  # type: ignore[no-untyped-def]
+    """Count the reads that a model may learn from, per block of the line that joins all contigs."""
     for i in range(len(bits)):
         if bits[i] & TRAINABLE:
-            count += 1
-    return count
+            place = line[contig[i]] + position[i]
+            if place < line[contig[i] + 1]:  # a read that leaves its contig is not listed
+                reads[place // block] += 1
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -175,19 +192,17 @@ def _mixed(number):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _list_trainable(  # type: ignore[no-untyped-def]
-    contig, position, bits, mate_contig, mate_position, mate_bits, line, thousandths, bits_of_mate, apart, keys, used
+    contig, position, bits, mate_contig, mate_position, mate_bits, line, block, chosen, bits_of_mate, apart, keys, used
 ):
-    """List the keys of trainable reads in the chosen blocks, until there is no more room."""
+    """List the keys of trainable reads in the chosen blocks."""
     for i in range(len(bits)):
         if bits[i] & TRAINABLE == 0:
             continue
         place = line[contig[i]] + position[i]
         if place >= line[contig[i] + 1]:  # a read that leaves its contig
             continue
-        if thousandths < 1000 and (_mixed(place // 50000) >> np.uint64(33)) % np.uint64(1000) >= np.uint64(thousandths):
+        if not chosen[place // block]:
             continue
-        if used == len(keys):
-            break
         key = 2 * place + (1 if bits[i] & REVERSE else 0)
         if bits_of_mate > 0:
             mate = np.int64(0)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import Features, Positions, Tiles, Window, rows_by_contig
+from counterbias.records import WIDEST, Features, Positions, Tiles, Window, rows_by_contig
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ def _add(row, column, weight, counts):  # type: ignore[no-untyped-def]
     """Add weights to counts."""
     for i in range(len(row)):
         counts[row[i], column[i]] += weight[i]
+
+
+def tiles_fit(window: Window, *, length: int = 100) -> bool:
+    """Tell whether the windows of a tile's positions can be cut in one piece."""
+    return window.width + length - 1 <= WIDEST
 
 
 #: Turns the 5' ends of tiles and the window that holds all bases of one into their sequence, uint8 (n, width), and its validity, bool (n,).

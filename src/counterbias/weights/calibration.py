@@ -107,7 +107,7 @@ def calibrate(
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
     if gate and not gain - GATE_ERRORS * error > 0:
-        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero"
+        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by {GATE_ERRORS:g} standard errors"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
     calibration = Calibration(True, slope, 0.0, gain, error, starts, length_slope=max(slope, 1.0) if own else slope, asked=slope)
     return recentred(calibration, background, background_weight)
@@ -142,10 +142,10 @@ def best_slope(
         return float((weight * (foreground - mean)).sum())
 
     low, high = 0.0, MOST_SLOPE
+    if derivative(low) <= 0:  # also where nothing depends on the slope
+        return low
     if derivative(high) >= 0:
         return high
-    if derivative(low) <= 0:
-        return low
     for _ in range(25):
         middle = (low + high) / 2
         low, high = (middle, high) if derivative(middle) > 0 else (low, middle)
@@ -194,7 +194,10 @@ def recentred(calibration: Calibration, background: NDArray[np.float64], weight:
 def start_gains(
     foreground: NDArray[np.float64], background: NDArray[np.float64], origin: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Give each start's gain in bits among its own background windows, float64 (n,); NaN for starts without any."""
+    """Give each start's gain in bits among its own background windows, float64 (n,); NaN for starts without any, or without a score."""
+    kept = np.isfinite(background) & np.isfinite(foreground)[origin]
+    background, origin = background[kept], origin[kept]
+    foreground = np.where(np.isfinite(foreground), foreground, 0.0)
     size = len(foreground)
     rivals = np.bincount(origin, minlength=size)
     top = foreground.copy()
