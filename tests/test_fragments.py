@@ -319,6 +319,40 @@ def test_of_more_reads_whole_blocks_are_taken(monkeypatch: pytest.MonkeyPatch) -
     assert len(some.learning_weights()) == len(some)
 
 
+def test_of_one_crowded_block_all_reads_are_taken_in_whatever_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virus of 30 kb, sequenced ten times as deep as reads are looked at: its last places and reads 2 count as much as its first."""
+    monkeypatch.setattr(starts_module, "MOST_READS", 2000)
+    rng = np.random.default_rng(6)
+    first = np.sort(rng.integers(0, 29_000, 10_000))
+    last = first + rng.integers(150, 300, 10_000)
+    sites = sites_of([((0, one, 0), (0, two, 1)) for one, two in zip(first.tolist(), last.tolist(), strict=True)])
+    found = find_starts(sites)
+    assert found.positions.weight.sum() == 20_000
+    assert (found.positions.strand == 1).sum() > 0.4 * len(found)
+    assert found.positions.position.max() == last.max()
+    order = rng.permutation(10_000)
+    ends = tuple(EndSites(end.contig[order], end.position[order], end.bits[order]) for end in sites.ends)
+    assert told(find_starts(StartSites(CONTIGS, LENGTHS, sites.feature, None, ends))) == told(found)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**31), most=st.sampled_from([1, 100, 1500]))
+def test_of_many_reads_whole_blocks_are_taken_until_there_are_enough(seed: int, most: int) -> None:
+    """And no more than that; at least one block, so that there is always something to learn from."""
+    rng = np.random.default_rng(seed)
+    place = (rng.beta(1, 6, 2000) * 2_000_000).astype(int)
+    one = sites_of([((0, at, 0),) for at in place.tolist()])
+    sites = StartSites(("one",), (2_000_000,), one.feature, None, one.ends)
+    whole = find_starts(sites)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starts_module, "MOST_READS", most)
+        some = find_starts(sites)
+    taken, reads = (np.bincount(found.positions.position // 50_000, found.positions.weight, minlength=40) for found in (some, whole))
+    assert ((taken == 0) | (taken == reads)).all()
+    assert taken.sum() >= most
+    assert taken.sum() - taken.max() < most
+
+
 def test_a_genome_as_large_as_wheat_leaves_room_for_the_mate() -> None:
     """17 billion places: 35 bits for a place and its strand leave 27 for the mate, so that chance hides one pair of a hundred million."""
     length = 2_000_000_000
