@@ -501,7 +501,9 @@ def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_somethi
     def told(columns: tuple[str, ...]) -> list[str]:
         samples = [SimpleNamespace(name=name, outcomes=[], truth=truth, group=None) for name in columns]
         options = SimpleNamespace(truth=SimpleNamespace(columns=columns))
-        return comparison_report.remarks(SimpleNamespace(samples=samples, truth=table, options=options))  # type: ignore[arg-type]
+        return comparison_report.remarks(
+            SimpleNamespace(samples=samples, truth=table, options=options, candidates=[])  # type: ignore[arg-type]
+        )
 
     assert told(("A", "A")) == []
     (line,) = told(("A", "B"))
