@@ -30,7 +30,6 @@ def test_what_a_model_may_see_shares_no_base_with_the_windows_that_it_judges(
     check_that_no_base_is_shared(make_sites(seed, reads, crowded), window, scheme, number)
 
 
-@pytest.mark.xfail(strict=True, reason="windows on opposite strands reach farther towards each other than a window is wide")
 def test_windows_that_reach_farther_on_one_side_share_no_base_either() -> None:
     check_that_no_base_is_shared(make_sites(0, 2500, False), Window(0, 127), "local", 5)
 

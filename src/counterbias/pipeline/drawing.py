@@ -42,10 +42,10 @@ class Drawn:
     def fold(self, window: Window, dealt: folds.Folds, number: int) -> Folded:
         """Deal the windows to so many folds."""
         positions = (self.sample.foreground, self.sample.background)
-        pieces = tuple(dealt.pieces(one, margin=window.width) for one in positions)
+        pieces = tuple(dealt.pieces(one, margin=window.margin) for one in positions)
         tile_pieces = None
         if self.tiles is not None and self.tile_positions is not None:
-            tile_pieces = dealt.pieces(self.tile_positions, margin=window.width + self.tiles.length - 1)
+            tile_pieces = dealt.pieces(self.tile_positions, margin=window.margin + self.tiles.length - 1)
         return sampling.fold(
             window,
             self.sample,

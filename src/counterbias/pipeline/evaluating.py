@@ -200,15 +200,15 @@ def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
     tiles = places = None
     if kind.model.needs_tiles and sampling.tiles_fit(window):
         places, tiles = sampling.draw_tiles(starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut)
-        outside = _outside(apart, places, window.width + tiles.length - 1)
+        outside = _outside(apart, places, window.margin + tiles.length - 1)
         places, tiles = places.take(outside), tiles.take(outside)
     cut = []
     for positions in (drawn.foreground, drawn.background):
         contexts, valid = sample.cut(positions, window)
-        cut.append((contexts, valid & _outside(apart, positions, window.width)))
+        cut.append((contexts, valid & _outside(apart, positions, window.margin)))
     if trial.sampling == "local" and not kind.model.compares_nearby:
         drawn = sampling.level_background(drawn, cut[0], cut[1], window, sample.cut)
-    learnt = starts.positions.take(_outside(apart, starts.positions, window.width))
+    learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
     found = Drawn(drawn, cut[0], cut[1], None, tiles, places).fold(window, folds.make_folds(learnt), kind.model.judging_folds)
     if not len(found.windows.foreground) or not len(found.windows.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")

@@ -39,6 +39,11 @@ class Window:
         """Number of bases: upstream, the read's first base, downstream."""
         return self.upstream + 1 + self.downstream
 
+    @property
+    def margin(self) -> int:
+        """Bases between two positions, whatever their strands, at which their windows no longer share one."""
+        return 2 * max(self.upstream, self.downstream) + 1
+
     @classmethod
     def parse(cls, text: str) -> Window:
         """Read ``UPSTREAM,DOWNSTREAM``, as in ``10,10``. Raises InputError."""
