@@ -62,7 +62,7 @@ class Options:
     learning_rate: float = 8e-3
     epochs: int = 13
     min_steps: int = 1200
-    max_steps: int = 3000
+    max_steps: int = 2000
     batch_tiles: int = 16
     batch_windows: int = 384
     max_tiles: int = 50_000
