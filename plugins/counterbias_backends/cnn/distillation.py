@@ -61,7 +61,8 @@ def distil(
 def _mean_scores(flat: NDArray[np.float64], shape: Shape, sequence: NDArray[np.uint8], threads: int) -> NDArray[np.float64]:
     """Give the mean score of networks for windows, float64 (n,).
 
-    The same whatever the threads. In double precision: fitting makes a difference of 1e-6 in these scores, as single precision has, grow to hundredths.
+    The same whatever the threads. In double precision: fitting makes a difference of 1e-6 in these scores, as single precision has, grow
+    to hundredths.
     """
     scores = np.zeros(len(sequence))
 
