@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+import isochores
 from counterbias import EndModel, ModelFile, count_reads, load_model, load_plugins, sampling, save_models, simulation
 from counterbias.pipeline.run import BiasOptions, CountRun
-from counterbias.records import CountingOptions, Window
+from counterbias.records import CountingOptions
+from isochores import WINDOW, gc
 
-WINDOW = Window(3, 6)
 #: A `cnn` whose networks are half as large as usual and are trained half as long; the default ones do as well.
 QUICK = ("units=16", "channels=8", "min_steps=450", "max_steps=450", "distil_steps=1500", "distil_channels=8")
 LIBRARIES: dict[str, dict[str, Any]] = {
@@ -24,12 +24,6 @@ LIBRARIES: dict[str, dict[str, Any]] = {
     "deep": {"fragments": 300_000},
     "unbiased": {},
 }
-
-
-def gc(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Give a bias towards G and C at three places, so that genes in isochores differ in their mean bias."""
-    some = contexts[:, [1, 4, 8]]
-    return np.asarray(1.0 * (((some == 1) | (some == 2)).sum(axis=1) - 1.5))
 
 
 @dataclass(frozen=True)
@@ -44,11 +38,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     rng = np.random.default_rng(5)
     folder = tmp_path_factory.mktemp("size")
-    genome = simulation.simulate_genome(rng, {"chr1": 250_000, "chr2": 250_000}, isochore=10_000)
-    genes = simulation.simulate_annotation(rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0))
-    abundance = simulation.simulate_abundance(rng, genes, spread=0.7)
-    simulation.write_fasta(folder / "genome.fa", genome)
-    simulation.write_gtf(folder / "genes.gtf", genes)
+    genome, genes, abundance = isochores.simulated(folder, rng, spread=0.7)
     truth = {}
     for name, made in LIBRARIES.items():
         library = simulation.Library(**{"fragments": 40_000, "read_length": 50, **made})

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isochores
 from counterbias import count_reads, simulation
 from counterbias.pipeline.fitting import settle_ends
 from counterbias.pipeline.run import BiasOptions, CountRun
-from counterbias.records import CountingOptions, Window
+from counterbias.records import CountingOptions
 from counterbias.weights import Calibration, as_asked
-
-WINDOW = Window(3, 6)
-
+from isochores import WINDOW, gc
 
 # -- by hand -----------------------------------------------------------------------------------------------------------
 
@@ -64,12 +63,6 @@ def test_an_end_that_asks_for_nothing_is_left_alone() -> None:
 # -- through a count ---------------------------------------------------------------------------------------------------
 
 
-def gc(contexts: np.ndarray) -> np.ndarray:
-    """Give a bias towards G and C at three places."""
-    some = contexts[:, [1, 4, 8]]
-    return np.asarray(1.0 * (((some == 1) | (some == 2)).sum(axis=1) - 1.5))
-
-
 #: Sample → fragments, and the strengths of the biases of reads 1 and 2.
 SAMPLES = {"weaker": (1000, (1.0, 0.35)), "one": (30_000, (1.0, 0.0)), "none": (4000, (0.0, 0.0))}
 
@@ -79,11 +72,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[CountRun, 
     """Count stranded pairs whose reads differ in bias."""
     rng = np.random.default_rng(5)
     folder = tmp_path_factory.mktemp("ends")
-    genome = simulation.simulate_genome(rng, {"chr1": 250_000, "chr2": 250_000}, isochore=10_000)
-    genes = simulation.simulate_annotation(rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0))
-    abundance = simulation.simulate_abundance(rng, genes, spread=0.5)
-    simulation.write_fasta(folder / "genome.fa", genome)
-    simulation.write_gtf(folder / "genes.gtf", genes)
+    genome, genes, abundance = isochores.simulated(folder, rng, spread=0.5)
     found = {}
     for name, (fragments, strengths) in SAMPLES.items():
         first, second = (simulation.ScoredBias(WINDOW, gc, strength) for strength in strengths)

@@ -11,7 +11,6 @@ with the true bias as the limit. R runs the tests (differential.R). docs/when-it
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -434,13 +433,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     settings = {name: getattr(arguments, name) for name in ("models", "genes", "replicates", "scale", "fewest")}
     settings["bias"] = Path(arguments.bias).name
-    studies: list[dict[str, Any]] = []
-    if arguments.resume and arguments.json.exists():
-        stored = json.loads(arguments.json.read_text())
-        if stored["settings"] != settings:
-            rep.say(f"error: {arguments.json} was made with other options; leave --resume out")
-            return 1
-        studies = stored["studies"]
+    studies = rep.resumed(arguments, settings, "studies")
+    if studies is None:
+        return 1
 
     def save() -> None:
         rep.write_json(arguments.json, SCRIPT, argv, {"settings": settings, "versions": versions, "studies": studies})

@@ -132,6 +132,18 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
+def resumed(arguments: argparse.Namespace, settings: dict[str, Any], key: str) -> list[dict[str, Any]] | None:
+    """Give what an earlier run stored under ``key``, with ``--resume``; None, having said so, where that run had other settings."""
+    if not arguments.resume or not arguments.json.exists():
+        return []
+    stored = json.loads(arguments.json.read_text())
+    if stored["settings"] != settings:
+        say(f"error: {arguments.json} was made with other options; leave --resume out")
+        return None
+    found: list[dict[str, Any]] = stored[key]
+    return found
+
+
 def write_json(path: Path | None, script: str, argv: Sequence[str] | None, content: dict[str, Any]) -> None:
     """Write the figures with the command that made them; the file appears whole or not at all."""
     if path is None:

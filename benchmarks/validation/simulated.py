@@ -10,7 +10,6 @@ and chance, the error of drawing fragments at all. docs/does-it-work.md holds th
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -353,13 +352,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     settings = {name: getattr(arguments, name) for name in ("genes", "strength", "fewest", "single", "duplicates")}
     settings["bias"] = None if arguments.bias is None else arguments.bias.name
-    rows: list[dict[str, Any]] = []
-    if arguments.resume and arguments.json.exists():
-        stored = json.loads(arguments.json.read_text())
-        if stored["settings"] != settings:
-            rep.say(f"error: {arguments.json} was made with other options; leave --resume out")
-            return 1
-        rows = stored["rows"]
+    rows = rep.resumed(arguments, settings, "rows")
+    if rows is None:
+        return 1
     measure(arguments, rows)
     rep.write_json(arguments.json, SCRIPT, argv, {"settings": settings, "rows": rows})
     print(report(rows))

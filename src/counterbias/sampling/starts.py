@@ -164,9 +164,7 @@ def _chosen_blocks(reads: NDArray[np.int64]) -> NDArray[np.bool_]:
     if int(reads.sum()) <= MOST_READS:
         return np.ones(len(reads), bool)
     filled = np.flatnonzero(reads)
-    mixed = filled.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    order = filled[np.argsort(mixed, kind="stable")]
+    order = filled[np.argsort(_mix_all(filled), kind="stable")]
     before = np.cumsum(reads[order]) - reads[order]
     chosen = np.zeros(len(reads), bool)
     chosen[order[before < MOST_READS]] = True
@@ -188,6 +186,15 @@ def _mixed(number):  # type: ignore[no-untyped-def]
     """Spread a number over 64 bits."""
     mixed = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
     return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+
+
+@njit(cache=True, nogil=True)
+def _mix_all(numbers):  # type: ignore[no-untyped-def]
+    """Spread each of some numbers over 64 bits."""
+    out = np.empty(len(numbers), np.uint64)
+    for i in range(len(numbers)):
+        out[i] = _mixed(numbers[i])
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,32 @@
+"""A small genome of isochores with genes, and a bias that differs between them, for tests of the size of a correction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias import simulation
+from counterbias.records import Window
+
+#: What :func:`gc` sees.
+WINDOW = Window(3, 6)
+
+
+def gc(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Give a bias towards G and C at three places, so that genes in isochores differ in their mean bias."""
+    some = contexts[:, [1, 4, 8]]
+    return np.asarray(1.0 * (((some == 1) | (some == 2)).sum(axis=1) - 1.5))
+
+
+def simulated(
+    folder: Path, rng: np.random.Generator, *, spread: float
+) -> tuple[simulation.Genome, simulation.GeneModels, NDArray[np.float64]]:
+    """Write ``genome.fa`` and ``genes.gtf`` with 80 genes; give both, and abundances of so large a spread."""
+    genome = simulation.simulate_genome(rng, {"chr1": 250_000, "chr2": 250_000}, isochore=10_000)
+    genes = simulation.simulate_annotation(rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0))
+    abundance = simulation.simulate_abundance(rng, genes, spread=spread)
+    simulation.write_fasta(folder / "genome.fa", genome)
+    simulation.write_gtf(folder / "genes.gtf", genes)
+    return genome, genes, abundance
