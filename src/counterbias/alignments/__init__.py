@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from counterbias.alignments.bgzf import find_libdeflate
-from counterbias.alignments.source import open_source
+from counterbias.alignments.opening import is_read_once, open_source
 from counterbias.alignments.stream import AlignmentHeader, AlignmentStream, Batch, decode_batch, inflate
 
-__all__ = ["AlignmentHeader", "AlignmentStream", "Batch", "decode_batch", "inflate", "open_alignments", "read_header"]
+__all__ = ["AlignmentHeader", "AlignmentStream", "Batch", "decode_batch", "inflate", "is_read_once", "open_alignments", "read_header"]
 
 
 def open_alignments(

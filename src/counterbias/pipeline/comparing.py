@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.alignments import read_header
+from counterbias.alignments import is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.evaluation.truth import Joined, TruthTable, join_truth, read_truth
@@ -243,7 +243,7 @@ def _open(
     plan = add_transcripts(Plan(bias, manager, kinds[0], open_genome(bias.genome, aliases)), choice.path, aliases, say=say)
     job = replace(job, plan=plan)
     for path in paths:
-        if path != "-":
+        if not is_read_once(path):
             job.check_header(path, read_header(path, reference=bias.genome))
     return job, _edges(job, choice, aliases, say)
 

@@ -166,6 +166,8 @@ def _run(counter: _Counter, stream: AlignmentStream, workers: Workers, threads: 
         counter.read(work)
         counter.take(work)
     counter.take_leftovers()
+    for remark in stream.source.remarks():
+        counter.listeners.say(f"{stream.source.path}: {remark}")
 
 
 class _Counter:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from counterbias.alignments import AlignmentHeader, read_header
+from counterbias.alignments import AlignmentHeader, is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.model import Device, Progress, Resources
@@ -172,7 +172,7 @@ def open_job(
     """
     aliases = load_aliases(alias_file)
     plan = plan_bias(bias, aliases)
-    headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
+    headers = [None if is_read_once(path) else read_header(path, reference=reference) for path in paths]
     begin = time.perf_counter()
     annotation = rename_contigs(load_features(choice, say=say), aliases)
     seconds = time.perf_counter() - begin
@@ -450,7 +450,7 @@ class Job:
         stranded, assigned, no_feature = self.options.stranded, len(result.sites), result.classes[0]
         evidence = strand_evidence(result.sites, self.annotation.features) if stranded == "no" else None
         hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
-        if hint is not None and evidence is None and path != "-":
+        if hint is not None and evidence is None and not is_read_once(path):
             other = replace(self.options, stranded="reverse" if stranded == "yes" else "yes")
             opposite, _ = count_alignments(path, self.annotation, other, threads=self.threads, reference=self.reference)
             same, against = int(result.counts.sum()), int(opposite.counts.sum())

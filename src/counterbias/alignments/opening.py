@@ -1,0 +1,114 @@
+"""Open alignments of any format as a stream of bytes that holds BAM.
+
+BAM is read as it is; everything else goes through :mod:`~counterbias.alignments.transcoding`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import zlib
+from typing import Any
+
+from counterbias.alignments.source import BGZF, RAW, Source
+from counterbias.alignments.transcoding import TranscodedSource
+from counterbias.errors import InputError
+
+#: Bytes looked at to tell the format: more than one BGZF block.
+HEAD = (1 << 16) + 1024
+
+
+def is_read_once(path: str) -> bool:
+    """Tell whether a path's bytes are gone once they were read: standard input, a pipe or a device."""
+    if path == "-":
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def open_source(path: str, reference: str | None = None) -> Source:
+    """Open a path, or stdin for ``-``, and find out its format. Raises InputError."""
+    stream = _open(path)
+    try:
+        return _recognise(path, stream, _read_head(path, stream), reference)
+    except BaseException:
+        if path != "-":
+            stream.close()
+        raise
+
+
+def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> Source:
+    """Choose the reader by a stream's first bytes."""
+    if not head:
+        raise InputError("the file is empty", file=path, remedy="an alignment file without reads still has a header")
+    if head.startswith(b"BAM\1"):
+        return Source(path, stream, head, RAW)
+    if head.startswith(b"CRAM"):
+        return TranscodedSource(path, stream, head, reference, cram=True)
+    if head.startswith(b"\x1f\x8b"):
+        content = _peek_gzip(head)
+        if content is not None and not content.startswith(b"BAM\1"):
+            _check_text(path, content)
+        elif is_bgzf(head):
+            return Source(path, stream, head, BGZF)
+    else:
+        _check_text(path, head)
+    return TranscodedSource(path, stream, head, reference, cram=False)
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Tell whether gzipped bytes are BGZF: an extra field named BC."""
+    return len(head) >= 18 and head[2] == 8 and bool(head[3] & 4) and head[12:14] == b"BC"
+
+
+def _open(path: str) -> Any:
+    if path == "-":
+        return getattr(sys.stdin, "buffer", None) or open(0, "rb", buffering=0, closefd=False)
+    if os.path.isdir(path):
+        raise InputError("this is a folder, not an alignment file", file=path)
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise InputError("there is no such file", file=path) from None
+    except OSError as error:
+        remedy = "check the permissions" if error.errno == errno.EACCES else ""
+        raise InputError(f"it cannot be read: {error.strerror}", file=path, remedy=remedy) from None
+
+
+def _read_head(path: str, stream: Any) -> bytes:
+    head = b""
+    try:
+        while len(head) < HEAD and (chunk := stream.read(HEAD - len(head))):
+            head += chunk
+    except OSError as error:
+        raise InputError(f"it cannot be read: {error.strerror}", file=path) from None
+    return head
+
+
+def _peek_gzip(head: bytes) -> bytes | None:
+    """Give the first bytes of what was gzipped, None where they cannot be inflated (the reader will say where and why)."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 4096) or None
+    except zlib.error:
+        return None
+
+
+def _check_text(path: str, head: bytes) -> None:
+    """Raise InputError unless bytes look like SAM with a header."""
+    first = head.partition(b"\n")[0].rstrip(b"\r")
+    fields = first.split(b"\t")
+    if len(fields[0]) == 3 and fields[0][:1] == b"@" and fields[0][1:].isalpha() and fields[0][1:].isupper():
+        return
+    if len(fields) >= 11 and fields[1].isdigit() and fields[3].isdigit() and fields[4].isdigit():
+        raise InputError(
+            "this SAM file has no header, so its contigs are unknown",
+            file=path,
+            place="line 1",
+            remedy="add @SQ lines, for instance with: samtools view -h -t genome.fa.fai",
+        )
+    raise InputError("this is neither BAM nor SAM nor CRAM", file=path, remedy="check the order of the arguments: alignments, then GTF")

@@ -1,0 +1,167 @@
+"""Alignments that are not plain BAM, turned into BAM by htslib.
+
+SAM, CRAM and anything gzipped in another way go through htslib in a child process, so that one reader serves them all and htslib's own
+messages can be caught: a failure becomes an error, and what it warns of is told once per kind, with a number.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, Any
+
+from counterbias.alignments.source import BGZF, Source
+from counterbias.errors import InputError
+
+#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout.
+_TRANSCODE = """
+import sys
+import pysam
+reference = sys.argv[1]
+arguments = ["-u", "--no-PG", "-o", "-"] + (["-T", reference] if reference else []) + ["-"]
+try:
+    pysam.view(*arguments, catch_stdout=False)
+except pysam.SamtoolsError as error:
+    sys.exit(str(error))
+"""
+
+
+class _Messages:
+    """What a child process writes to stderr, gathered by kind while it runs: there may be a line per record.
+
+    Lines that differ only in a quoted name or a number are of one kind.
+    """
+
+    _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
+    _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+    #: Bounds on what is kept: kinds, names per kind, bytes of a line.
+    KINDS, NAMES, LINE = 100, 4, 1000
+
+    def __init__(self, stream: Any) -> None:
+        self._kinds: dict[str, _Kind] = {}
+        self._others = 0
+        self._stream = io.BufferedReader(stream)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with suppress(OSError, ValueError), self._stream:
+            while line := self._stream.readline(self.LINE):
+                self._take(line.decode("utf-8", "replace").strip())
+
+    def _take(self, line: str) -> None:
+        key = self._VARIABLE.sub("…", line)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if not line or len(self._kinds) == self.KINDS:
+                self._others += bool(line)
+                return
+            kind = self._kinds[key] = _Kind(line)
+        kind.number += 1
+        names = " ".join(one or other for one, other in self._QUOTED.findall(line))
+        if len(kind.names) < self.NAMES and names not in kind.names:
+            kind.names.append(names)
+
+    def first_lines(self) -> list[str]:
+        """Give the first line of each kind, when the process has ended."""
+        self._thread.join()
+        return [kind.line for kind in self._kinds.values()]
+
+    def told(self) -> Iterator[str]:
+        """Give what htslib itself has said, a line per kind, when the process has ended."""
+        self._thread.join()
+        for kind in self._kinds.values():
+            if kind.line.startswith(("[W::", "[E::")):
+                yield f"htslib: {kind}"
+        if self._others:
+            yield f"htslib: {self._others:,} further messages"
+
+
+class _Kind:
+    """A kind of message: its first line, how often it came, and the first names in it."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.number = 0
+        self.names: list[str] = []
+
+    def __str__(self) -> str:
+        text = self.line.partition("] ")[2] or self.line
+        if self.number == 1:
+            return text
+        others = self.names[1 : _Messages.NAMES - 1]
+        also = f", also of {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}" if others else ""
+        return f"{text} (said {self.number:,} times{also})"
+
+
+class TranscodedSource(Source):
+    """The output of a child process in which htslib turns a file, or bytes handed to it, into BAM."""
+
+    def __init__(self, path: str, stream: Any, head: bytes, reference: str | None, cram: bool) -> None:
+        self._cram = cram
+        self._reference = reference
+        # A file is read by the child itself, under our descriptor, since names such as /dev/stdin mean something else to it; a pipe has
+        # already given us its first bytes, so we pass everything on.
+        direct = path != "-" and os.path.isfile(path)
+        if direct:
+            stream.seek(0)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _TRANSCODE, reference or ""],
+            stdin=stream if direct else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        self._messages = _Messages(self._process.stderr)
+        super().__init__(path, self._process.stdout, b"", BGZF)
+        if direct:
+            stream.close()
+        else:
+            threading.Thread(target=_pump, args=(head, stream, self._process.stdin), daemon=True).start()
+
+    def check(self) -> None:
+        """Raise InputError if the child process failed, with htslib's own words."""
+        if self._process.wait() == 0:
+            return
+        lines = self._messages.first_lines()
+        words = [line for line in lines if line.startswith("[E::")] or lines or ["no reason given"]
+        reason = words[0].partition("] ")[2] or words[0]
+        raise InputError(f"htslib cannot read it: {reason}", file=self.path, remedy=self._remedy(" ".join(lines)))
+
+    def _remedy(self, messages: str) -> str:
+        if self._cram and not self._reference:
+            return "CRAM needs the genome that it was made with: give it with --bias-genome genome.fa"
+        if self._cram and ("ref" in messages or "MD5" in messages or "M5" in messages):
+            return f"check that {self._reference} is the genome that the file was made with"
+        return ""
+
+    def remarks(self) -> list[str]:
+        """Give htslib's warnings, once per kind."""
+        return list(self._messages.told())
+
+    def close(self) -> None:
+        """End the child process."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._stream.close()
+
+
+def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:
+    """Pass bytes on to the child process until either side ends."""
+    assert target is not None
+    try:
+        with target:
+            target.write(head)
+            while chunk := stream.read(1 << 16):
+                target.write(chunk)
+    except (OSError, ValueError):
+        pass  # the child has ended or we are closing: check() tells why
+
+
