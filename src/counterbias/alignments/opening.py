@@ -12,7 +12,7 @@ import sys
 import zlib
 from typing import Any
 
-from counterbias.alignments.source import BGZF, RAW, Source
+from counterbias.alignments.source import BGZF, RAW, Source, is_bgzf
 from counterbias.alignments.transcoding import TranscodedSource
 from counterbias.errors import InputError
 
@@ -59,11 +59,6 @@ def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> So
     else:
         _check_text(path, head)
     return TranscodedSource(path, stream, head, reference, cram=False)
-
-
-def is_bgzf(head: bytes) -> bool:
-    """Tell whether gzipped bytes are BGZF: an extra field named BC."""
-    return len(head) >= 18 and head[2] == 8 and bool(head[3] & 4) and head[12:14] == b"BC"
 
 
 def _open(path: str) -> Any:

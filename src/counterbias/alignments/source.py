@@ -9,6 +9,11 @@ from counterbias.errors import InputError
 BGZF, RAW = "bgzf", "raw"
 
 
+def is_bgzf(head: bytes) -> bool:
+    """Tell whether gzipped bytes are BGZF: an extra field named BC."""
+    return len(head) >= 18 and head[2] == 8 and bool(head[3] & 4) and head[12:14] == b"BC"
+
+
 class Source:
     """Bytes of a file, of stdin or of the child process, with the first ones already looked at."""
 

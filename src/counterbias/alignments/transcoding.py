@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Any
 
-from counterbias.alignments.source import BGZF, Source
+from counterbias.alignments.source import BGZF, Source, is_bgzf
 from counterbias.errors import InputError
 
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout.
@@ -30,6 +30,9 @@ try:
 except pysam.SamtoolsError as error:
     sys.exit(str(error))
 """
+
+
+_NO_MARKER = "EOF marker is absent"
 
 
 class _Messages:
@@ -105,6 +108,7 @@ class TranscodedSource(Source):
 
     def __init__(self, path: str, stream: Any, head: bytes, reference: str | None, cram: bool) -> None:
         self._cram = cram
+        self._marked = cram or is_bgzf(head)
         self._reference = reference
         # A file is read by the child itself, under our descriptor, since names such as /dev/stdin mean something else to it; a pipe has
         # already given us its first bytes, so we pass everything on.
@@ -143,7 +147,8 @@ class TranscodedSource(Source):
 
     def remarks(self) -> list[str]:
         """Give htslib's warnings, once per kind."""
-        return list(self._messages.told())
+        # What was compressed by plain gzip never has the marker of BGZF.
+        return [text for text in self._messages.told() if self._marked or _NO_MARKER not in text]
 
     def close(self) -> None:
         """End the child process."""
