@@ -266,7 +266,7 @@ FIELDS = {
     "refID": (4, "<i", [-2, 4, 2**31 - 1], ["contig"]),
     "unplaced": (4, "<i", [-1], ["no possible position"]),
     "pos": (8, "<i", [-1, -(2**31), 2**31 - 1], ["no possible position"]),
-    "l_read_name": (12, "<B", [0, 1, 255], ["lengths", "read name"]),
+    "l_read_name": (12, "<B", [0, 1, 255], ["lengths", "tag runs over"]),
     "n_cigar_op": (16, "<H", [65535, 30000], ["lengths"]),
     "l_seq": (20, "<i", [-1, 2**31 - 1, 5000], ["lengths"]),
     "next_refID": (24, "<i", [-2, 4], ["contig"]),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from counterbias.alignments.bgzf import find_libdeflate
+from counterbias.alignments.header import AlignmentHeader
 from counterbias.alignments.opening import is_read_once, open_source
-from counterbias.alignments.stream import AlignmentHeader, AlignmentStream, Batch, decode_batch, inflate
+from counterbias.alignments.stream import AlignmentStream, Batch, decode_batch, inflate
 
 __all__ = ["AlignmentHeader", "AlignmentStream", "Batch", "decode_batch", "inflate", "is_read_once", "open_alignments", "read_header"]
 

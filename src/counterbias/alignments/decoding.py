@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from counterbias.native import helper, load_i32, load_u8, load_u16, load_u64, prefetch, store_i64
+from counterbias.native import helper, load_i32, load_i64, load_u8, load_u16, load_u64, prefetch, store_i64
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 
 #: Columns of a row.
@@ -35,11 +36,10 @@ SET_NONE = -1
 #: Longest record taken for possible: a corrupted length must not make us collect the rest of the file.
 MAX_RECORD = 1 << 28
 
-(BAD_SIZE, BAD_LENGTHS, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_CIGAR_LENGTH, BAD_TAGS, NOT_PAIRED, NEITHER_READ) = range(1, 11)
+(BAD_SIZE, BAD_LENGTHS, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_CIGAR_LENGTH, BAD_TAGS, NOT_PAIRED, NEITHER_READ) = range(1, 10)
 PROBLEMS = {
     BAD_SIZE: "a record has an impossible length",
     BAD_LENGTHS: "the lengths of name, CIGAR and sequence do not fit into the record",
-    BAD_NAME: "the read name does not end within its field",
     BAD_CONTIG: "the record lies on a contig that the header does not have",
     BAD_POSITION: "the record is mapped, but to no possible position",
     BAD_CIGAR: "the CIGAR holds an unknown operation",
@@ -48,6 +48,11 @@ PROBLEMS = {
     NOT_PAIRED: "a single-end record stands among paired-end ones",
     NEITHER_READ: "a paired-end record is neither read 1 nor read 2 (flags 0x40, 0x80)",
 }
+
+
+def name_of(field: NDArray[np.uint8]) -> str:
+    """Give the text of a name's field, for messages."""
+    return field.tobytes().partition(b"\0")[0].decode("utf-8", "replace")
 
 
 @helper
@@ -63,18 +68,28 @@ def _fields_end(start: Any) -> Any:
 
 @helper
 def same_name(first: Any, second: Any) -> Any:
-    """Tell whether two records, whose names lie within them, have the same name."""
+    """Tell whether two records, whose names lie within them, have the same name.
+
+    A name ends at its first NUL or, where a damaged file has none, with its field, as for htslib.
+    """
     length = load_u8(first + 12)
-    if length != load_u8(second + 12):
-        return False
-    place = 36
-    while length >= 8:
-        if load_u64(first + place) != load_u64(second + place):
+    if length == load_u8(second + 12):
+        place = 36
+        left = length
+        while left >= 8 and load_u64(first + place) == load_u64(second + place):
+            place += 8
+            left -= 8
+        # Bytes behind the name are shifted out; what is read of them lies within the record or the buffer's slack.
+        if left == 0 or (left < 8 and ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * left)) == 0):
+            return True
+    for i in range(256):
+        one = load_u8(first + 36 + i) if i < length else 0
+        other = load_u8(second + 36 + i) if i < load_u8(second + 12) else 0
+        if one != other:
             return False
-        place += 8
-        length -= 8
-    # Bytes behind the name are shifted out; what is read of them lies within the record or the buffer's slack.
-    return length == 0 or ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * length)) == 0
+        if one == 0:
+            break
+    return True
 
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
@@ -180,6 +195,9 @@ def _hits(here: Any) -> Any:
     elif kind == 102:  # f: positive floats are ordered as their bits are, up to infinity
         value = load_i32(here)
         value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
+    elif kind == 100:  # d: likewise
+        value = load_i64(here)
+        value = np.int64(2) if value > 0x3FF0000000000000 and value <= 0x7FF0000000000000 else np.int64(1)
     else:
         return NH_INVALID
     return NH_MANY if value > 1 else NH_ONE
@@ -215,20 +233,42 @@ def _long_cigar(start: Any, operations: Any) -> Any:
 
 
 @helper
-def _hash_name(here: Any, length: Any) -> Any:
-    """Hash bytes, eight at a time; bytes read beyond the end are masked out."""
+def _hash_bytes(here: Any, length: Any) -> Any:
+    """Hash bytes, eight at a time; bytes read beyond the end are masked out. Tells as well whether one of them is NUL."""
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
     value = np.uint64(length) * np.uint64(0x9E3779B97F4A7C15)
+    zeros = np.uint64(0)
     while length >= 8:
-        value = (value ^ load_u64(here)) * np.uint64(0xFF51AFD7ED558CCD)
+        word = load_u64(here)
+        zeros |= (word - low) & ~word & high
+        value = (value ^ word) * np.uint64(0xFF51AFD7ED558CCD)
         value ^= value >> np.uint64(32)
         here += 8
         length -= 8
     if length > 0:
-        rest = load_u64(here) & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
-        value = (value ^ rest) * np.uint64(0xFF51AFD7ED558CCD)
+        mask = (np.uint64(1) << np.uint64(8 * length)) - np.uint64(1)
+        word = load_u64(here) & mask
+        zeros |= (word - low) & ~word & high & mask
+        value = (value ^ word) * np.uint64(0xFF51AFD7ED558CCD)
         value ^= value >> np.uint64(32)
     value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return np.int64(value ^ (value >> np.uint64(29)))
+    return np.int64(value ^ (value >> np.uint64(29))), zeros != 0
+
+
+@helper
+def _hash_name(start: Any) -> Any:
+    """Hash a record's name; see :func:`same_name` for where it ends."""
+    here = start + 36
+    length = load_u8(start + 12)
+    if load_u8(here + length - 1) == 0:
+        length -= 1
+    value, early = _hash_bytes(here, length)
+    if early:
+        length = np.int64(0)
+        while load_u8(here + length) != 0:
+            length += 1
+        value, early = _hash_bytes(here, length)
+    return value
 
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
@@ -257,8 +297,6 @@ def decode(
         tags = _fields_end(start)
         if tags < 0:
             return i, BAD_LENGTHS
-        if load_u8(start + 35 + name_length) != 0:
-            return i, BAD_NAME
         if contig < -1 or contig >= contigs or next_contig < -1 or next_contig >= contigs:
             return i, BAD_CONTIG
         if paired:
@@ -291,7 +329,7 @@ def decode(
             size = word >> 4
             operation = word & 15
             if operation == 0 or operation >= 7:  # M = X
-                if operation > 8:
+                if operation > 8 and aligned:
                     return i, BAD_CIGAR
                 if size > 0 and aligned:
                     if covered_end != here:
@@ -333,7 +371,7 @@ def decode(
                 bits |= CLIPPED
             elif covered_end >= 0 and hits <= NH_ONE and (flag & NOT_PRIMARY) == 0:
                 bits |= TRAINABLE
-        store_i64(row + 8 * NAME, _hash_name(start + 36, name_length - 1))
+        store_i64(row + 8 * NAME, _hash_name(start))
         store_i64(row + 8 * HERE, contig << 32 | position if aligned else np.int64(-1))
         following = np.int64(-1)
         if (flag & (PAIRED_FLAG | MATE_UNMAPPED)) == PAIRED_FLAG and next_contig >= 0:

@@ -7,13 +7,11 @@ The steps of a batch: :meth:`AlignmentStream.load` reads compressed bytes in the
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.alignments import bgzf, decoding
+from counterbias.alignments.header import CORRUPTED, AlignmentHeader, HeaderReader
 from counterbias.alignments.source import RAW, Source
 from counterbias.errors import InputError
 from counterbias.native import with_slack
@@ -25,25 +23,6 @@ ENOUGH = 3 << 20
 HEADROOM = 1 << 18
 #: Blocks per batch at most.
 MAX_BLOCKS = 4096
-MAX_HEADER = 1 << 28
-
-
-@dataclass(frozen=True, slots=True)
-class AlignmentHeader:
-    """The header of an alignment file: contig names, their lengths, and the text (``@HD``, ``@SQ`` … lines)."""
-
-    contigs: tuple[str, ...]
-    lengths: tuple[int, ...]
-    text: str
-
-    def as_bam(self) -> bytes:
-        """Give the header as BAM has it, uncompressed (SAMv1 section 4.2)."""
-        text = self.text.encode("utf-8", "surrogateescape")
-        parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(self.contigs))]
-        for name, length in zip(self.contigs, self.lengths, strict=True):
-            encoded = name.encode("utf-8", "surrogateescape") + b"\0"
-            parts += [struct.pack("<i", len(encoded)), encoded, struct.pack("<i", length)]
-        return b"".join(parts)
 
 
 class Batch:
@@ -152,7 +131,7 @@ class AlignmentStream:
             self.source.check()
             place = f"byte {self._position + stop}"
             if problem:
-                raise InputError(bgzf.SCAN_PROBLEMS[problem], file=self.source.path, place=place, remedy=_CORRUPTED)
+                raise InputError(bgzf.SCAN_PROBLEMS[problem], file=self.source.path, place=place, remedy=CORRUPTED)
             raise InputError("the file ends in the middle of a block", file=self.source.path, place=place, remedy=_TRUNCATED)
         batch.block_count = count
         batch.position = self._position
@@ -186,7 +165,7 @@ class AlignmentStream:
                 "a block is corrupted: its content does not match its checksum and length",
                 file=self.source.path,
                 place=place,
-                remedy=_CORRUPTED,
+                remedy=CORRUPTED,
             )
 
     def walk(self, batch: Batch) -> None:
@@ -245,77 +224,32 @@ class AlignmentStream:
 
     def problem(self, batch: Batch, record: int, problem: int) -> InputError:
         """Make the error for something wrong with a record of a batch."""
-        remedy = "" if problem in (decoding.NOT_PAIRED, decoding.NEITHER_READ) else _CORRUPTED
+        remedy = "" if problem in (decoding.NOT_PAIRED, decoding.NEITHER_READ) else CORRUPTED
         place = f"record {batch.first_record + record + 1}"
         return InputError(decoding.PROBLEMS[problem], file=self.source.path, place=place, remedy=remedy)
 
     def name(self, batch: Batch, record: int) -> str:
         """Give a record's name."""
         start = int(batch.offsets[record])
-        end = start + 35 + int(batch.data[start + 12])
-        return batch.data[start + 36 : end].tobytes().decode("utf-8", "replace")
+        return decoding.name_of(batch.data[start + 36 : start + 36 + int(batch.data[start + 12])])
 
     def _read_header(self) -> AlignmentHeader:
-        content = bytearray()
+        reader = HeaderReader(self.source.path)
         while True:
             batch = self.new_batch()
             if not self.load(batch):
                 raise InputError("the file ends within its header", file=self.source.path, remedy=_TRUNCATED)
             inflate(batch)
             self.check_inflated(batch)
-            content += batch.data[HEADROOM : batch.end].tobytes()
+            found = reader.feed(batch.data.data[HEADROOM : batch.end])
             self.release(batch)
-            parsed = _parse_header(content, self.source.path)
-            if parsed is not None:
+            if found is not None:
                 break
-        header, size = parsed
+        header, rest = found
         if not header.contigs:
             raise InputError("the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H")
-        self._carry = np.frombuffer(bytes(content[size:]), dtype=np.uint8)
+        self._carry = np.frombuffer(rest, dtype=np.uint8)
         return header
 
 
 _TRUNCATED = "it is probably truncated: copy or make it again"
-_CORRUPTED = "the file is corrupted: copy or make it again"
-
-
-def _parse_header(content: bytearray, path: str) -> tuple[AlignmentHeader, int] | None:
-    """Read a BAM header; gives it and its size, or None where more bytes are needed."""
-
-    def number(here: int) -> int:
-        return int.from_bytes(content[here : here + 4], "little", signed=True)
-
-    def impossible(what: str) -> InputError:
-        return InputError(f"the header holds an impossible {what}", file=path, remedy=_CORRUPTED)
-
-    if len(content) < 4 and b"BAM\1".startswith(bytes(content)):
-        return None
-    if content[:4] != b"BAM\1":
-        raise InputError("what is compressed in it is not BAM", file=path, remedy="check that this is an alignment file")
-    if len(content) < 8:
-        return None
-    text_end = 8 + number(4)
-    if not 8 <= text_end <= MAX_HEADER:
-        raise impossible("length of its text")
-    if len(content) < text_end + 4:
-        return None
-    count = number(text_end)
-    if count < 0:
-        raise impossible("number of contigs")
-    contigs, lengths = [], []
-    here = text_end + 4
-    for _ in range(count):
-        if len(content) < here + 4:
-            return None
-        size = number(here)
-        if not 1 <= size <= 1 << 16:
-            raise impossible("length of a contig's name")
-        if len(content) < here + 8 + size:
-            return None
-        contigs.append(content[here + 4 : here + 3 + size].decode("utf-8", "surrogateescape"))
-        if number(here + 4 + size) < 0:
-            raise impossible("length of a contig")
-        lengths.append(number(here + 4 + size))
-        here += 8 + size
-    text = content[8:text_end].rstrip(b"\0").decode("utf-8", "surrogateescape")
-    return AlignmentHeader(tuple(contigs), tuple(lengths), text), here
