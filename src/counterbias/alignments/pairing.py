@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, same_name
+from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, name_of, same_name
 from counterbias.native import helper, load_i32, load_i64, load_u8, store_i64, with_slack
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
@@ -28,8 +28,13 @@ ROW = 8 * COLUMNS
 #: A SET from here downwards points to members in a pool: ``pool[FIRST_POOLED - SET]`` is their number, they follow.
 FIRST_POOLED = -3
 
-#: Columns of what a pool knows of a waiting record: its number in the file, its key's rank, its bytes in the arena.
-NUMBER, RANK, BLOB, BLOB_SIZE = range(4)
+#: Groups of one name up to this size are searched one by one.
+FEW = 8
+
+#: Columns of what a pool knows of a waiting record: its number in the file, its key's rank, its bytes in the arena, who waits next with the
+#: same key (-1 for nobody), and of the first with a key who waits last.
+NUMBER, RANK, BLOB, BLOB_SIZE, AFTER, LAST = range(6)
+FACTS = 6
 #: Columns of a pool's state.
 USED, ARENA, NOTES, RANKS, AMBIGUOUS, FIRST_AMBIGUOUS = range(6)
 #: Why pairing by position stopped before the batch's end.
@@ -70,14 +75,76 @@ def _are_mates(first: Any, second: Any) -> Any:
     return first_here == second_next and second_here == first_next
 
 
+@helper
+def _match_few(row: Any, group: Any, size: Any, mate: Any) -> Any:
+    """Find the mate of each record of a small group of one name: the first one after it that is still free, -1 where there is none."""
+    for a in range(size):
+        mate[a] = -1
+    for a in range(size):
+        if mate[a] >= 0:
+            continue
+        for b in range(a + 1, size):
+            if mate[b] < 0 and _are_mates(row + ROW * group[a], row + ROW * group[b]):
+                mate[a] = b
+                mate[b] = a
+                break
+
+
+@helper
+def _as_read_1(row: Any) -> Any:
+    """Give where read 1 and read 2 of a record's pair lie, as the record has it; of a pair with one end unaligned no more counts."""
+    here, following = load_i64(row + 8 * HERE), load_i64(row + 8 * NEXT)
+    if here == -1 or following == -1:
+        here, following = min(here, 0), min(following, 0)
+    if (load_i64(row + 8 * INFO) & READ1) == 0:
+        here, following = following, here
+    return here, following
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
+    """Do what :func:`_match_few` does, in time linear in the group.
+
+    Records whose pairs lie at the same places wait in one queue, which only ever holds reads 1 or reads 2.
+    """
+    slots = 4
+    while slots < 2 * size:
+        slots *= 2
+    # Per slot: a record that tells whose it is, first and last of its queue (-1 where it is empty); per record, who comes next.
+    table = np.full((slots, 3), -1, dtype=np.int64)
+    following = np.full(size, -1, dtype=np.int64)
+    for b in range(size):
+        mate[b] = -1
+        here = row + ROW * group[b]
+        first, second = _as_read_1(here)
+        slot = np.int64(_key(0, first, second, 0)) & (slots - 1)
+        while table[slot, 0] >= 0:
+            other_first, other_second = _as_read_1(row + ROW * group[table[slot, 0]])
+            if other_first == first and other_second == second:
+                break
+            slot = (slot + 1) & (slots - 1)
+        table[slot, 0] = b
+        a = table[slot, 1]
+        if a >= 0 and _are_mates(row + ROW * group[a], here):
+            mate[a] = b
+            mate[b] = a
+            table[slot, 1] = following[a]
+        elif a >= 0:
+            following[table[slot, 2]] = b
+            table[slot, 2] = b
+        else:
+            table[slot, 1] = b
+            table[slot, 2] = b
+
+
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def pair_by_name(
-    data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any, group: Any
+    data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any, group: Any, mate: Any
 ) -> Any:
     """Join adjacent records of one name; single-end records become fragments of their own.
 
     ``missing`` gets (fragment, row) of each record whose flag promises an aligned mate that its group does not hold.
-    ``group`` is room for the numbers of one group's records. Gives (fragments, missing mates).
+    ``group`` and ``mate`` are room for the numbers of one group's records. Gives (fragments, missing mates).
     """
     base = data.ctypes.data
     row = rows.ctypes.data
@@ -105,22 +172,22 @@ def pair_by_name(
                 group[size] = i
                 size += 1
             i += 1
+        if size <= FEW:
+            _match_few(row, group, size, mate)
+        else:
+            _match_many(row, group, size, mate)
         for a in range(size):
-            one = group[a]
-            if one < 0:
+            other = mate[a]
+            if 0 <= other < a:
                 continue
+            one = group[a]
             here = row + ROW * one
             _clear(fragment)
             _set_mate(fragment, here, one, load_i64(here + 8 * SET), paired)
-            found = False
-            for b in range(a + 1, size):
-                other = group[b]
-                if other >= 0 and _are_mates(here, row + ROW * other):
-                    _set_mate(fragment, row + ROW * other, other, load_i64(row + ROW * other + 8 * SET), paired)
-                    group[b] = -1
-                    found = True
-                    break
-            if paired and not found and load_i64(here + 8 * NEXT) != -1:
+            if other >= 0:
+                other = group[other]
+                _set_mate(fragment, row + ROW * other, other, load_i64(row + ROW * other + 8 * SET), paired)
+            elif paired and load_i64(here + 8 * NEXT) != -1:
                 missing[lost, 0] = made
                 missing[lost, 1] = one
                 lost += 1
@@ -160,11 +227,12 @@ def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any
             continue
         key = np.int64(_key(rows[i, NAME], rows[i, HERE], rows[i, NEXT], which))
         slot = key & mask
-        while known[slot, 1] != 0:
+        while known[slot, 1] != 0 and known[slot, 0] != key:
             slot = (slot + 1) & mask
-        known[slot, 0] = key
-        known[slot, 1] = base + i + 1
-        used += 1
+        if known[slot, 1] == 0:
+            known[slot, 0] = key
+            known[slot, 1] = base + i + 1
+            used += 1
     return -1, 0, used
 
 
@@ -176,15 +244,49 @@ def _copy(source: Any, target: Any, size: Any) -> Any:
 
 
 @helper
-def _waits_as(waiting: Any, name: Any, here: Any, following: Any, which: Any, length: Any) -> Any:
-    """Tell whether the waiting row at an address is alive and has this key."""
-    if load_i64(waiting + 8 * NAME) != name or load_i64(waiting + 8 * INFO) == -1:
-        return False
-    if load_i64(waiting + 8 * HERE) != here or load_i64(waiting + 8 * NEXT) != following:
-        return False
-    if (load_i64(waiting + 8 * INFO) & READ1) != which:
-        return False
-    return here == -1 or following == -1 or load_i64(waiting + 8 * TLEN) == length
+def _length_in_key(here: Any, following: Any, length: Any) -> Any:
+    """Give the template length as far as mates must agree in it: not where one of them is unaligned."""
+    return np.int64(0) if here == -1 or following == -1 else length
+
+
+@helper
+def _find(table: Any, mask: Any, waiting: Any, name: Any, here: Any, following: Any, which: Any, length: Any) -> Any:
+    """Look a key up: gives (the row that waits first under it or -1, its slot or the one to put it into).
+
+    A slot holds the number of such a row + 1; 0 where it was never used, -1 where nobody waits any more.
+    """
+    length = _length_in_key(here, following, length)
+    free = np.int64(-1)
+    slot = np.int64(_key(name, here, following, which + (length << 8))) & mask
+    while table[slot] != 0:
+        j = np.int64(table[slot]) - 1
+        if j < 0:
+            if free < 0:
+                free = slot
+        else:
+            row = waiting + ROW * j
+            if (
+                load_i64(row + 8 * NAME) == name
+                and load_i64(row + 8 * HERE) == here
+                and load_i64(row + 8 * NEXT) == following
+                and (load_i64(row + 8 * INFO) & READ1) == which
+                and _length_in_key(here, following, load_i64(row + 8 * TLEN)) == length
+            ):
+                return j, slot
+        slot = (slot + 1) & mask
+    return np.int64(-1), slot if free < 0 else free
+
+
+@helper
+def _wait(table: Any, slot: Any, facts: Any, first: Any, j: Any) -> Any:
+    """Let a row wait under a key whose slot is known, after those that wait there already (``first`` on, or -1)."""
+    facts[j, AFTER] = -1
+    if first < 0:
+        table[slot] = j + 1
+        facts[j, LAST] = j
+    else:
+        facts[facts[first, LAST], AFTER] = j
+        facts[first, LAST] = j
 
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
@@ -214,17 +316,7 @@ def pair_by_position(
         here = load_i64(row + 8 * HERE)
         following = load_i64(row + 8 * NEXT)
         length = load_i64(row + 8 * TLEN)
-        match = np.int64(-1)
-        again = False
-        slot = np.int64(_key(name, following, here, which ^ READ1)) & mask
-        while table[slot] != 0:
-            j = np.int64(table[slot]) - 1
-            if _waits_as(waiting_at + ROW * j, name, following, here, which ^ READ1, -length):
-                if match >= 0:
-                    again = True
-                    break
-                match = j
-            slot = (slot + 1) & mask
+        match, slot = _find(table, mask, waiting_at, name, following, here, which ^ READ1, -length)
         if match >= 0:
             overlap = waiting[match, SET]
             if overlap <= FIRST_POOLED:
@@ -252,7 +344,10 @@ def pair_by_position(
             _set_mate(fragment, row, np.int64(i), load_i64(row + 8 * SET), True)
             made += 1
             waiting[match, INFO] = -1
-            if again:
+            after = facts[match, AFTER]
+            table[slot] = after + 1 if after >= 0 else -1
+            if after >= 0:
+                facts[after, LAST] = facts[match, LAST]
                 if state[AMBIGUOUS] == 0:
                     state[FIRST_AMBIGUOUS] = base + i
                 state[AMBIGUOUS] += 1
@@ -265,17 +360,13 @@ def pair_by_position(
         if used == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
             state[USED] = used
             return i, made, pooled, spilled, POOL_FULL
-        rank = np.int64(-1)
-        slot = np.int64(_key(name, here, following, which)) & mask
-        while table[slot] != 0:
-            k = np.int64(table[slot]) - 1
-            if rank < 0 and _waits_as(waiting_at + ROW * k, name, here, following, which, length):
-                rank = facts[k, RANK]
-            slot = (slot + 1) & mask
-        if rank < 0:
+        queue, slot = _find(table, mask, waiting_at, name, here, following, which, length)
+        if queue >= 0:
+            rank = facts[queue, RANK]
+        else:
             rank = state[RANKS]
             state[RANKS] += 1
-        table[slot] = used + 1
+        _wait(table, slot, facts, queue, used)
         _copy(row, waiting_at + ROW * used, ROW)
         if members > 0:
             note = FIRST_POOLED - overlap
@@ -324,10 +415,11 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
         facts[used, BLOB] = bytes_used
         facts[used, BLOB_SIZE] = size
         bytes_used += size
-        slot = np.int64(_key(waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT], waiting[used, INFO] & READ1)) & mask
-        while table[slot] != 0:
-            slot = (slot + 1) & mask
-        table[slot] = used + 1
+        queue, slot = _find(
+            table, mask, waiting.ctypes.data, waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT], waiting[used, INFO] & READ1,
+            waiting[used, TLEN],
+        )  # fmt: skip
+        _wait(table, slot, facts, queue, used)
         used += 1
     state[USED] = used
     state[ARENA] = bytes_used
@@ -343,7 +435,7 @@ class MatePool:
     def __init__(self, keep: bool, capacity: int = 1 << 12) -> None:
         self.keep = keep
         self.waiting: NDArray[np.int64] = np.empty((capacity, COLUMNS), dtype=np.int64)
-        self.facts: NDArray[np.int64] = np.empty((capacity, 4), dtype=np.int64)
+        self.facts: NDArray[np.int64] = np.empty((capacity, FACTS), dtype=np.int64)
         self.table: NDArray[np.int32] = np.zeros(4 * capacity, dtype=np.int32)
         self.arena: NDArray[np.uint8] = with_slack(capacity * 48)
         self.notes: NDArray[np.int32] = np.empty(1024, dtype=np.int32)
@@ -374,7 +466,7 @@ class MatePool:
         """Give a waiting record's name."""
         start = int(self.facts[j, BLOB]) + (36 if self.keep else 0)
         size = int(self.arena[start - 24]) if self.keep else int(self.facts[j, BLOB_SIZE])
-        return self.arena[start : start + size - 1].tobytes().decode("utf-8", "replace")
+        return name_of(self.arena[start : start + size])
 
 
 def match_without_length(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -43,6 +43,7 @@ class Work:
         self.result: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.missing: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
         self.group: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.mate: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.made = 0
         self.lost = 0
         self.bad_hits = -1
@@ -58,6 +59,7 @@ class Work:
             self.result = np.empty(2 * count, dtype=np.int64)
             self.missing = np.empty((2 * count, 2), dtype=np.int64)
             self.group = np.empty(2 * count, dtype=np.int64)
+            self.mate = np.empty(2 * count, dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -211,8 +213,9 @@ class _Counter:
         if self._by_position:
             return
         made, lost = pairing.pair_by_name(
-            batch.data, batch.offsets, batch.rows, batch.count, paired, self.primary_only, work.fragments, work.missing, work.group
-        )
+            batch.data, batch.offsets, batch.rows, batch.count, paired, self.primary_only, work.fragments, work.missing, work.group,
+            work.mate,
+        )  # fmt: skip
         work.made, work.lost = int(made), int(lost)
         self._classify(work)
 

@@ -374,6 +374,8 @@ class Job:
             weighed = self.weigh(result, path, sample, say, bool(sinks)) if self.plan is not None else None
             for sink in sinks:
                 sink.finish(None if weighed is None else weighed.read_weights)
+                if sink.left_out:
+                    say(f"Warning: {sink.path}: {sink.left_out:,} tags hold control characters, which SAM cannot, and are left out")
         # Start sites are the only thing that grows with the reads: they go as soon as their file is done.
         return replace(result, sites=None), weighed
 

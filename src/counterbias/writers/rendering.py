@@ -8,6 +8,9 @@ htseq-count turns each record into an object of its own and back. What that chan
 - integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``;
 - ``XF`` is appended, as ``Z``.
 
+What htseq-count would write a broken record for is written soundly: an ``A`` of NUL becomes an empty text, a name without its NUL gets one,
+and tags with control characters, which would cut a line of SAM in two, are left out of SAM and counted.
+
 Layout of a record: SAM specification (SAMv1), section 4.2. Every length is checked against the record before it is used.
 """
 
@@ -20,6 +23,9 @@ from numba import njit
 
 #: Bytes of the fixed part of a record, the four of ``block_size`` included.
 FIXED = 36
+
+#: Why a record cannot be written: its lengths do not fit together, its name is too long to be ended, or holds what no line of SAM can.
+DAMAGED, LONG_NAME, CONTROL_IN_NAME = 1, 2, 3
 
 
 @njit(cache=True, nogil=True)
@@ -98,6 +104,27 @@ def _tag_end(data: Any, at: Any, stop: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _has_control(data: Any, start: Any, stop: Any) -> Any:
+    """Tell whether one of some bytes is a control character."""
+    for index in range(start, stop):  # noqa: SIM110 (compiles faster)
+        if data[index] < 32 or data[index] == 127:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _fits_sam(data: Any, start: Any, stop: Any) -> Any:
+    """Tell whether a tag can stand in a line of SAM: neither its name nor a text holds a control character."""
+    kind = data[start + 2]
+    if _has_control(data, start, start + 2):
+        return False
+    if kind == 90 or kind == 72:  # Z H, with the NUL that ends them
+        return not _has_control(data, start + 3, stop - 1)
+    # An A of NUL becomes an empty text.
+    return not (kind == 65 and data[start + 3] != 0 and _has_control(data, start + 3, stop))
+
+
+@njit(cache=True, nogil=True)
 def _put_integer(out: Any, at: Any, value: Any) -> Any:
     """Write type and value of an integer tag in the smallest type, unsigned unless negative."""
     if value >= 0:
@@ -130,6 +157,8 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
         return _put_integer(out, at, _signed(data, value) & 0xFFFFFFFF)
     if kind == 65 or kind == 97 or kind == 72:  # A a H
         out[at] = 90
+        if kind != 72 and data[value] == 0:
+            stop = value
         at = _copy(out, at + 1, data, value, stop)
         if kind != 72:
             out[at] = 0
@@ -221,6 +250,7 @@ def render(
     names: Any,
     name_offsets: Any,
     weighted: Any,
+    text: Any,
     out: Any,
 ) -> Any:
     """Write all entries of a batch (see :class:`~counterbias.records.TaggedBatch`) to ``out``.
@@ -229,17 +259,19 @@ def render(
         names, name_offsets: the bytes of the features' names and of the five classes, end to end, and where each starts.
         weighted: whether entries that were counted get ``ZW:I``, twice their row of start sites plus one for read 2, to be
             replaced by the weight later; a ``ZW`` that is there already is dropped.
+        text: whether the records are for SAM.
 
     Returns:
-        (bytes written, -1), or (0, entry) for the first entry whose record's lengths do not fit together.
+        (bytes written, tags left out, 0), or (entry, 0, reason) for the first entry whose record cannot be written.
     """
     at = np.int64(0)
+    left_out = np.int64(0)
     for entry in range(len(record)):
         start = offsets[record[entry]]
         length = lengths[record[entry]]
         end = start + length
         if length < FIXED or end > len(data):
-            return np.int64(0), np.int64(entry)
+            return np.int64(entry), np.int64(0), DAMAGED
         name_length = np.int64(data[start + 12])
         operations = np.int64(data[start + 16]) | np.int64(data[start + 17]) << 8
         flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
@@ -248,13 +280,22 @@ def render(
         cigar_end = cigar + 4 * operations
         qualities = cigar_end + (bases + 1) // 2
         tags = qualities + bases
-        if bases < 0 or tags > end:
-            return np.int64(0), np.int64(entry)
+        if bases < 0 or name_length < 1 or tags > end:
+            return np.int64(entry), np.int64(0), DAMAGED
+        ended = data[cigar - 1] == 0
+        if not ended and name_length == 255:
+            return np.int64(entry), np.int64(0), LONG_NAME
+        name_end = cigar - 1 if ended else cigar
+        if text and _has_control(data, start + FIXED, name_end):
+            return np.int64(entry), np.int64(0), CONTROL_IN_NAME
         # A CIGAR of more than 65,535 operations stands in the tag CG and comes last, also after XF (SAMv1, section 4.2.2).
         placeholder = operations == 2 and _signed(data, cigar) & 0xFFFFFFFF == (bases << 4 | 4) and data[cigar + 4] & 15 == 3
         head = at
         at = _put_head(out, at + 4, data, start, cigar, cigar_end)
-        at = _copy(out, at, data, start + FIXED, cigar)
+        at = _copy(out, at, data, start + FIXED, name_end)
+        out[at] = 0
+        at += 1
+        out[head + 12] = at - head - FIXED
         if flag & 4 == 0:
             at = _copy(out, at, data, cigar, cigar_end)
         at = _copy(out, at, data, cigar_end, tags)
@@ -265,8 +306,10 @@ def render(
         while tag < end:
             following = _tag_end(data, tag, end)
             if following < 0:
-                return np.int64(0), np.int64(entry)
-            if placeholder and data[tag] == 67 and data[tag + 1] == 71 and data[tag + 2] == 66:
+                return np.int64(entry), np.int64(0), DAMAGED
+            if text and not _fits_sam(data, tag, following):
+                left_out += 1
+            elif placeholder and data[tag] == 67 and data[tag + 1] == 71 and data[tag + 2] == 66:
                 moved, moved_end = tag, following
             elif not (weighted and data[tag] == 90 and data[tag + 1] == 87):
                 at = _put_tag(out, at, data, tag, following)
@@ -282,7 +325,7 @@ def render(
         if flag & 4 == 0:
             at = _copy(out, at, data, moved, moved_end)
         _put(out, head, at - head - 4, 4)
-    return at, np.int64(-1)
+    return at, left_out, 0
 
 
 @njit(cache=True, nogil=True)
@@ -294,12 +337,16 @@ def put_weights(data: Any, weights: Any) -> Any:
         weights: uint8 (2 × rows, 4): the bytes of the float32 weight of read 1 and read 2 of each row of start sites.
 
     Returns:
-        number of tags replaced, or -1 where a row is not in ``weights``.
+        number of tags replaced, -1 where a row is not in ``weights``, or -2 where the records are not whole.
     """
     replaced = 0
     start = np.int64(0)
     while start < len(data):
+        if start + FIXED > len(data):
+            return -2
         end = start + 4 + _signed(data, start)
+        if end < start + FIXED or end > len(data):
+            return -2
         bases = _signed(data, start + 20)
         operations = np.int64(data[start + 16]) | np.int64(data[start + 17]) << 8
         tag = start + FIXED + np.int64(data[start + 12]) + 4 * operations + (bases + 1) // 2 + bases
@@ -313,5 +360,7 @@ def put_weights(data: Any, weights: Any) -> Any:
                 replaced += 1
                 break
             tag = _tag_end(data, tag, end)
+            if tag < 0:
+                return -2
         start = end
     return replaced

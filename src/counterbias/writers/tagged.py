@@ -48,13 +48,18 @@ class TaggedWriter:
         names: the features' identifiers.
         weighted: whether :meth:`finish` will be given weights.
 
+    Attributes:
+        left_out: tags that SAM cannot hold, and that the file therefore lacks.
+
     Raises:
         InputError: the file cannot be written.
     """
 
     def __init__(self, path: str, *, kind: str, header: bytes, names: Sequence[str], weighted: bool = False) -> None:
         self.path = path
+        self.left_out = 0
         self._weighted = weighted
+        self._text = kind.upper() != "BAM"
         encoded = [name.encode("utf-8", "surrogateescape") for name in (*names, *CLASSES)]
         self._names = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         self._name_offsets = np.concatenate(([0], np.cumsum([len(name) for name in encoded]))).astype(np.int64)
@@ -108,7 +113,7 @@ class TaggedWriter:
         )
         if needed > len(self._room):
             self._room = np.empty(needed + needed // 4, dtype=np.uint8)
-        used, bad = rendering.render(
+        used, left_out, problem = rendering.render(
             batch.buffer,
             batch.offsets,
             batch.lengths,
@@ -122,10 +127,12 @@ class TaggedWriter:
             self._names,
             self._name_offsets,
             self._weighted,
+            self._text,
             self._room,
         )
-        if bad >= 0:
-            raise InputError("an alignment record's lengths do not fit together: the alignment file is damaged", file=self.path)
+        if problem:
+            raise _cannot_write(batch, int(used), int(problem), self.path)
+        self.left_out += int(left_out)
         return self._room[:used]
 
     def finish(self, weights: NDArray[np.floating[Any]] | None = None) -> None:
@@ -161,9 +168,26 @@ class TaggedWriter:
         both = np.repeat(both, 2) if both.ndim == 1 else both.reshape(-1)
         table = np.ascontiguousarray(both).view(np.uint8).reshape(-1, 4)
         for records in spool.read():
-            if rendering.put_weights(records, table) < 0:
+            done = int(rendering.put_weights(records, table))
+            if done == -2:
+                raise OSError("its temporary file was damaged")
+            if done < 0:
                 raise IndexError("a record's row of start sites has no weight")
             yield records
+
+
+def _cannot_write(batch: TaggedBatch, entry: int, problem: int, path: str) -> InputError:
+    """Say why a record cannot be written."""
+    if problem == rendering.DAMAGED:
+        return InputError("an alignment record's lengths do not fit together: the alignment file is damaged", file=path)
+    start = int(batch.offsets[batch.record[entry]])
+    field = batch.buffer[start + rendering.FIXED : start + rendering.FIXED + int(batch.buffer[start + 12])]
+    name = field.tobytes().partition(b"\0")[0].decode("utf-8", "replace")
+    if problem == rendering.LONG_NAME:
+        return InputError(f"the read '{name[:40]}…' cannot be written: its name is longer than 254 bytes", file=path)
+    return InputError(
+        f"the name of the read '{name}' holds a control character, which SAM cannot", file=path, remedy="write BAM, with -p BAM"
+    )
 
 
 class _Unfinished(Exception):
