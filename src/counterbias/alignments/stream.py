@@ -21,6 +21,7 @@ SOURCE_BYTES = 1 << 20
 ENOUGH = 3 << 20
 #: Room before a batch's bytes for what the batch before left over.
 HEADROOM = 1 << 18
+_ROOM = HEADROOM + ENOUGH + bgzf.MAX_BLOCK
 #: Blocks per batch at most.
 MAX_BLOCKS = 4096
 
@@ -32,7 +33,7 @@ class Batch:
         self.inflater = bgzf.Inflater(library)
         self.source: NDArray[np.uint8] = with_slack(SOURCE_BYTES)
         self.blocks: NDArray[np.int64] = np.empty((MAX_BLOCKS, 5), dtype=np.int64)
-        self.data: NDArray[np.uint8] = with_slack(HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+        self.data: NDArray[np.uint8] = with_slack(_ROOM)
         self.offsets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.rows: NDArray[np.int64] = np.empty((0, decoding.COLUMNS), dtype=np.int64)
         self.first_block: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -94,6 +95,8 @@ class AlignmentStream:
         self._marked = False
         self._carry: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
         self._carry_size = 0
+        self._gathered: list[NDArray[np.uint8]] = []
+        self._gathered_size = 0
         self._records = 0
         self._spare: list[Batch] = []
         self.header = self._read_header()
@@ -103,9 +106,9 @@ class AlignmentStream:
         return self._spare.pop() if self._spare else Batch(self._library)
 
     def release(self, batch: Batch) -> None:
-        """Take back a batch that nobody looks at any more."""
-        if len(batch.data) > 4 * (HEADROOM + ENOUGH):
-            batch.data = with_slack(HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+        """Take back a batch that nobody looks at any more; buffers of an unusual size go."""
+        if not _ROOM <= len(batch.data) <= 4 * _ROOM:
+            batch.data = with_slack(_ROOM)
         if len(batch.offsets) > ENOUGH:
             batch.offsets = np.empty(0, dtype=np.int64)
         self._spare.append(batch)
@@ -169,19 +172,31 @@ class AlignmentStream:
             )
 
     def walk(self, batch: Batch) -> None:
-        """Find the batch's records, after what the batch before left over; batches must come in order."""
+        """Find the batch's records, after what the batch before left over; batches must come in order.
+
+        Where one record or one group of records with one name grows over several batches, their bytes are only gathered, and looked at each
+        time that there are twice as many.
+        """
         self.check_inflated(batch)
+        if len(self._carry) > HEADROOM and not self._gather(batch):
+            batch.start = batch.end = HEADROOM
+            batch.count = 0
+            batch.first_record = self._records
+            return
         self._prepend(batch)
         self._find_records(batch, last=False)
         self._carry = batch.data[batch.end : batch.end + self._carry_size].copy()
 
     def last_batch(self) -> Batch | None:
         """Give what is left when all batches were walked: the last group of records, or None."""
-        if not len(self._carry):
+        carry = np.concatenate((self._carry, *self._gathered))
+        self._gathered, self._gathered_size = [], 0
+        if not len(carry):
             return None
         batch = self.new_batch()
-        batch.start = batch.end = HEADROOM
-        self._prepend(batch)
+        batch.data = with_slack(len(carry))
+        batch.data[: len(carry)] = carry
+        batch.start, batch.end = 0, len(carry)
         self._find_records(batch, last=True)
         if self._carry_size:
             raise InputError(
@@ -193,12 +208,24 @@ class AlignmentStream:
         self._carry = self._carry[:0]
         return batch
 
+    def _gather(self, batch: Batch) -> bool:
+        """Put a batch's bytes by; True, and all of them are in the batch, where they are as many as what was carried over."""
+        self._gathered.append(batch.data[HEADROOM : batch.end].copy())
+        self._gathered_size += batch.end - HEADROOM
+        if self._gathered_size < len(self._carry):
+            return False
+        batch.data = with_slack(HEADROOM + self._gathered_size)
+        np.concatenate(self._gathered, out=batch.data[HEADROOM : HEADROOM + self._gathered_size])
+        batch.end = HEADROOM + self._gathered_size
+        self._gathered, self._gathered_size = [], 0
+        return True
+
     def _prepend(self, batch: Batch) -> None:
         """Put the bytes carried over before the batch's own."""
         size = len(self._carry)
         if size > HEADROOM:
             own = batch.end - HEADROOM
-            larger = with_slack(2 * size + HEADROOM + ENOUGH + bgzf.MAX_BLOCK)
+            larger = with_slack(size + own)
             larger[size : size + own] = batch.data[HEADROOM : batch.end]
             batch.data = larger
             batch.start, batch.end = 0, size + own
