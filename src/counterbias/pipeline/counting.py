@@ -401,7 +401,12 @@ class _Counter:
             self._classify(work)
             self._count(work)
             if self.listeners.record_sink is not None:
-                self._write(work, mates.arena, mates.facts[: int(mates.state[pairing.USED]), pairing.BLOB], 0)
+                # Of all that wait, this part's records alone are listed, in the order in which the fragments name them.
+                listed = np.unique(chosen)
+                for column in (pairing.RECORD, pairing.MATE + pairing.RECORD):
+                    records = work.fragments[: work.made, column]
+                    records[records < -1] = -2 - np.searchsorted(listed, -2 - records[records < -1])
+                self._write(work, mates.arena, mates.facts[listed, pairing.BLOB], 0)
 
     def finish(self, path: str, began: float) -> SampleCounts:
         """Give the result."""
