@@ -350,6 +350,8 @@ def put_weights(data: Any, weights: Any) -> Any:
         bases = _signed(data, start + 20)
         operations = np.int64(data[start + 16]) | np.int64(data[start + 17]) << 8
         tag = start + FIXED + np.int64(data[start + 12]) + 4 * operations + (bases + 1) // 2 + bases
+        if bases < 0 or tag > end:
+            return -2
         while tag < end:
             if data[tag] == 90 and data[tag + 1] == 87:
                 row = _signed(data, tag + 3) & 0xFFFFFFFF
