@@ -105,3 +105,16 @@ def test_a_file_name_that_starts_with_a_dash(tmp_path: Path, gtf: Path) -> None:
     path = tmp_path / "-h.sam"
     path.write_text(HEADER + line("r", "chr1"))
     assert run(path, gtf, "-q").returncode == 0
+
+
+def test_modules_in_the_current_folder_are_not_run(tmp_path: Path, gtf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child process that reads SAM must not import what lies beside the data."""
+    path = tmp_path / "reads.sam"
+    path.write_text(HEADER + line("r", "chr1"))
+    (tmp_path / "pysam.py").write_text("raise SystemExit('run')\n")
+    monkeypatch.chdir(tmp_path)
+    program = "from counterbias.cli import main; main(['count', '-q', 'reads.sam', 'genes.gtf'])"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert gtf.exists()

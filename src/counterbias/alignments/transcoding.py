@@ -116,7 +116,7 @@ class TranscodedSource(Source):
         if direct:
             stream.seek(0)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _TRANSCODE, reference or ""],
+            [sys.executable, "-P", "-c", _TRANSCODE, reference or ""],
             stdin=stream if direct else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
