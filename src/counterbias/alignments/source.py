@@ -22,11 +22,25 @@ HEAD = (1 << 16) + 1024
 
 BGZF, RAW = "bgzf", "raw"
 
-#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout.
+#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; whatever
+#: ends the parent ends its stdin, with which the child ends, too (where stdin holds the alignments, htslib sees it by itself).
 _TRANSCODE = """
+import os
+import signal
 import sys
-import pysam
+import threading
+
+def end_with_parent():
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
 path, reference = sys.argv[1:]
+if path != "-":
+    threading.Thread(target=end_with_parent, daemon=True).start()
+import pysam
 arguments = ["-u", "--no-PG", "-o", "-"] + (["-T", reference] if reference else []) + [path]
 try:
     pysam.view(*arguments, catch_stdout=False)
@@ -72,11 +86,11 @@ class TranscodedSource(Source):
         self._cram = cram
         self._reference = reference
         # A file is read by the child itself; a pipe has already given us its first bytes, so we pass everything on.
-        direct = path != "-" and os.path.isfile(path)
+        self._direct = direct = path != "-" and os.path.isfile(path)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TRANSCODE, os.path.abspath(path) if direct else "-", reference or ""],
-            stdin=subprocess.DEVNULL if direct else subprocess.PIPE,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
             bufsize=0,
@@ -111,6 +125,8 @@ class TranscodedSource(Source):
             self._process.wait()
         self._stream.close()
         self._messages.close()
+        if self._direct and self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:
