@@ -408,10 +408,10 @@ def test_backend_that_checks_nothing_is_no_reason_to_crash(path: Path) -> None:
 
 
 def test_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot write the model: No such file") as caught:
+    with pytest.raises(InputError, match="cannot be written: No such file") as caught:
         save_models(tmp_path / "none" / "x.model", two_ends())
     assert caught.value.file.endswith("x.model")
-    with pytest.raises(InputError, match="cannot write the model"):
+    with pytest.raises(InputError, match="cannot be written"):
         save_models(tmp_path, two_ends())
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from counterbias.errors import InputError
+from counterbias.files import whole_file
 from counterbias.records import Features, SampleCounts
 from counterbias.writers import tables
-from counterbias.writers.files import check_outputs, whole_file
+from counterbias.writers.files import check_outputs
 from counterbias.writers.tables import CountTable, TableOptions, check_table, table_files, write_table
 
 CLASS_KEYS = ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")

@@ -19,9 +19,14 @@ from typing import IO, Any
 from counterbias.alignments.source import BGZF, Source, is_bgzf
 from counterbias.errors import InputError
 
-#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout.
+#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
+#: parent is killed, writing to nobody ends it.
 _TRANSCODE = """
+import signal
 import sys
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
 import pysam
 reference = sys.argv[1]
 arguments = ["-u", "--no-PG", "-o", "-"] + (["-T", reference] if reference else []) + ["-"]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from counterbias.cli.signals import ends_by_signal
 from counterbias.errors import InputError
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
@@ -17,9 +18,6 @@ COMMANDS = {
     "train": ("counterbias.cli.train", "fit one bias model to many samples, and tell what it gains in each"),
     "models": ("counterbias.cli.models", "list the bias models that are installed"),
 }
-
-#: The exit status of a run that Ctrl-C ended, as shells expect it.
-INTERRUPTED = 130
 
 
 def _usage() -> str:
@@ -53,8 +51,9 @@ def _dispatch(argv: Sequence[str]) -> int:
     return int(command.main(list(argv[1:])))
 
 
+@ends_by_signal
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; give the exit status: 0 done, 1 bad input, 2 bad usage, 130 interrupted.
+    """Run one command; give the exit status: 0 done, 1 bad input, 2 bad usage, 130 interrupted, 143 and 129 by SIGTERM and SIGHUP.
 
     Whatever a user can cause ends here, as one line on stderr.
     """
@@ -65,9 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         sys.stderr.write(f"counterbias: {error.line()}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("counterbias: interrupted; no output file was left half written\n")
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout went away (`counterbias count … | head`): nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

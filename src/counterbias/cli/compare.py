@@ -129,7 +129,7 @@ def main(argv: list[str]) -> int:
     announce_compilation()
     try:
         result = _compare(arguments, options, names)
-    except InputError:
+    except (InputError, KeyboardInterrupt):
         if not there:
             _remove_if_empty(folder)
         raise
@@ -171,7 +171,8 @@ def _sample_names(paths: Sequence[str]) -> list[str]:
 
 def _make_folder(arguments: argparse.Namespace) -> Path:
     """Make the output folder and find out whether everything can be written there."""
-    from counterbias.writers.files import check_outputs, writing_errors
+    from counterbias.files import writing_errors
+    from counterbias.writers.files import check_outputs
 
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():

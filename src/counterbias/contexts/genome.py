@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import tempfile
 import threading
 import warnings
 import weakref
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from counterbias.contexts.pages import Entry, Pages
 from counterbias.errors import InputError
+from counterbias.files import remove_leftovers, scratch_folder, whole_stream
 
 #: Bytes of decoded pages that a genome keeps; those of the latest contig stay, however many.
 CACHE_BYTES = 1 << 28
@@ -215,7 +216,7 @@ def _open(path: str) -> tuple[int, dict[str, Entry]]:
         raise InputError(f"the genome cannot be read ({error.strerror or error})", file=path) from None
     if not head:
         raise InputError("the genome is empty", file=path)
-    with tempfile.TemporaryDirectory(prefix="counterbias-") as folder:
+    with scratch_folder() as folder:
         # Under a name of ours, since pyfaidx goes by the name's ending where we go by the content.
         plain = os.path.join(folder, "genome.fa")
         packed = head == b"\x1f\x8b"
@@ -271,16 +272,9 @@ def _keep_index(index: str, beside: str) -> None:
 
     Not for compressed files, where other programs expect a second index with it.
     """
-    try:
-        with tempfile.NamedTemporaryFile(dir=os.path.dirname(beside) or ".", prefix=".counterbias-", delete=False) as file:
-            try:
-                file.write(Path(index).read_bytes())
-                os.chmod(file.fileno(), 0o644)
-                os.replace(file.name, beside)
-            except OSError:
-                os.unlink(file.name)
-    except OSError:
-        pass
+    remove_leftovers([beside])
+    with suppress(InputError, OSError), whole_stream(beside) as file:
+        file.write(Path(index).read_bytes())
 
 
 def _fitting(index: str, plain: str) -> dict[str, Entry] | None:

@@ -6,12 +6,13 @@ import importlib.util
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from counterbias.errors import InputError
 from counterbias.figures import panels
 from counterbias.figures.data import SampleFigures
+from counterbias.files import readable, remove_leftovers_in, whole_stream
 
 #: Name in the file → what draws it; it gives None where there is nothing to draw.
 FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
@@ -65,12 +66,14 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     from matplotlib.figure import Figure
 
     target = Path(folder)
+    remove_leftovers_in(target)
+    titled = replace(sample, name=readable(sample.name))
     written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         for name, draw in FIGURES.items():
-            figure = draw(Figure, sample)
+            figure = draw(Figure, titled)
             if figure is None:
                 continue
             FigureCanvasAgg(figure)
@@ -78,17 +81,7 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 100, metadata=about)
                 path = target / f"{sample.name}.{name}.{kind}"
-                _write(path, buffer.getvalue())
+                with whole_stream(path) as file:
+                    file.write(buffer.getvalue())
                 written.append(str(path))
     return written
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as problem:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {problem.strerror or problem}", file=str(path)) from None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
 import math
 import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,35 +15,21 @@ from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
+from counterbias.files import whole_stream
 from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile
 from counterbias.model_file.layout import ARRAY_NAME, DESCRIPTION, LENGTH_SLOPE, PLAIN, PRIOR, SCHEMA, TAG
 
 
 def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
-    """Write fitted models to one file, atomically; the same models give the same bytes.
+    """Write fitted models to one file, whole or not at all; the same models give the same bytes.
 
     Raises:
         InputError: the file cannot be written, or the backend gives arrays that are not plain numbers.
     """
     content = _pack(models)
-    target = Path(path)
-    temporary = ""
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private, which nobody asked for
-        os.replace(temporary, target)
-        temporary = ""
-    except OSError as problem:
-        raise InputError(f"cannot write the model: {problem.strerror or problem}", file=str(path)) from None
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+    with whole_stream(path) as stream:
+        stream.write(content)
 
 
 def _pack(models: ModelFile) -> bytes:

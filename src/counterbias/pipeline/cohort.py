@@ -7,7 +7,6 @@ file is read once; the windows drawn from it wait on disk (:mod:`counterbias.pip
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -145,8 +144,8 @@ def train_files(
         command_line=command_line,
         progress=progress,
     )
-    with tempfile.TemporaryDirectory(prefix="counterbias-train-") as folder:
-        intake = Intake(job, Stash(folder), say)
+    with Stash() as stash:
+        intake = Intake(job, stash, say)
         for number, (sample, path) in enumerate(sorted(zip(samples, paths, strict=True))):
             intake.take(number, sample, path, len(paths))
         return Trainer(intake, pool, own).train(begin)

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from counterbias.blend import Blend
 from counterbias.contexts import Genome
 from counterbias.errors import InputError
+from counterbias.files import remove_leftovers_in, whole_stream, writing_errors
 from counterbias.pipeline.fitting import Kind
 from counterbias.records import Features, StartSites
-from counterbias.writers.files import whole_file, writing_errors
 
 #: Changes whenever the meaning of cached results does.
 FORMAT = 2
@@ -81,7 +81,9 @@ class Cache:
         path = self.path(key)
         with writing_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as name, open(name, "wb") as file:
+        if not self.stored:
+            remove_leftovers_in(self.folder)
+        with whole_stream(path) as file:
             file.write(buffer.getvalue())
         self.stored += 1
 

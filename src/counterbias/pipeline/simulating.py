@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ import numpy as np
 
 from counterbias import simulation
 from counterbias.errors import InputError
+from counterbias.files import readable, remove_leftovers, whole_folder, whole_stream
 from counterbias.pipeline.simulated_biases import BIAS_STREAM, GroupBias, per_group
-from counterbias.simulation.files import replacing
-from counterbias.writers.files import writing_errors
 
 SCHEMA = (1, 0)
 #: Streams of random numbers, one for each thing that is drawn: more samples or other genes leave the bias as it is.
@@ -86,10 +84,10 @@ class SimulationOptions:
         values: dict[str, Any] = {}
         for name, value in dataclasses.asdict(self).items():
             if name == "biases":
-                values["bias_model"] = _one_or_all([bias.name for bias in self.biases])
+                values["bias_model"] = _one_or_all([readable(bias.name) for bias in self.biases])
                 values["strength"] = _one_or_all([bias.strength for bias in self.biases])
             elif name not in ("folder", "threads", "force"):
-                values[name] = os.path.basename(value) if name in ("genome", "annotation") and value else value
+                values[name] = readable(os.path.basename(value)) if name in ("genome", "annotation") and value else value
         return values
 
 
@@ -126,18 +124,9 @@ def _new_folder(target: Path, force: bool) -> Iterator[Path]:
         raise InputError("this is a file, not a folder", file=str(target), remedy="name another folder with -o")
     if not force and target.is_dir() and any(target.iterdir()):
         raise InputError("the folder is not empty", file=str(target), remedy="name another one, or use --force to replace files in it")
-    real = Path(os.path.realpath(target))
-    partial = real.parent / f".{real.name}.{os.getpid()}.partial"
-    with writing_errors(target):
-        real.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-        try:
-            yield partial
-            real.mkdir(exist_ok=True)
-            for path in sorted(partial.iterdir()):
-                os.replace(path, real / path.name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    remove_leftovers([target])
+    with whole_folder(target) as folder:
+        yield folder
 
 
 class _Simulation:
@@ -232,14 +221,14 @@ class _Simulation:
         groups = range(1, self.options.study.groups)
         changes = [study.log2_fold_change[:, group] for group in groups]
         head = ["gene_id", *study.names, *(f"log2_fold_change_group{group + 1}" for group in groups)]
-        with replacing(self.folder / "truth.tsv") as stream:
+        with whole_stream(self.folder / "truth.tsv") as stream:
             stream.write(("\t".join(head) + "\n").encode())
             for row, values in enumerate(zip(*columns, *changes, strict=True)):
                 numbers = "\t".join(f"{value:.6g}" for value in values)
                 stream.write(f"{genes.gene_ids[row]}\t{numbers}\n".encode())
         columns_of_samples = ["sample", "group", "fragments", "mapped_fragments"]
         columns_of_samples += ["bias_model", "strength"] if len(self.options.biases) > 1 else []
-        with replacing(self.folder / "samples.tsv") as stream:
+        with whole_stream(self.folder / "samples.tsv") as stream:
             stream.write(("\t".join(columns_of_samples) + "\n").encode())
             for entry in samples:
                 cells = [entry[name] for name in columns_of_samples]
@@ -269,6 +258,6 @@ class _Simulation:
             "log_mean_bias": list(models[0].log_means) if len(self.options.biases) == 1 else [list(one.log_means) for one in models],
             "samples": samples,
         }
-        with replacing(self.folder / "simulation.json") as stream:
+        with whole_stream(self.folder / "simulation.json") as stream:
             stream.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
         return report

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,10 +22,29 @@ _TILES = ("sequence", "length", "row", "column", "weight")
 
 
 class Stash:
-    """A folder with one file of plain arrays per sample and end class. The caller makes and removes the folder."""
+    """A temporary file (in TMPDIR) with plain arrays per sample and end class.
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    The file has no name, so that it goes when the stash is closed, whatever ends the program. Use it as a context manager.
+
+    Raises:
+        InputError: there is no folder for temporary files, or no room in it.
+    """
+
+    def __init__(self) -> None:
+        with _no_room():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._places: dict[tuple[int, str], dict[str, int]] = {}
+
+    def __enter__(self) -> Stash:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the room back."""
+        with suppress(OSError):  # what could not be written was told of
+            self._file.close()
 
     def put(self, sample: int, label: str, drawn: Drawn) -> None:
         """Keep what was drawn of a sample's end class."""
@@ -39,19 +62,21 @@ class Stash:
         if drawn.tiles is not None and drawn.tile_positions is not None:
             tiles = {f"tile_{name}": np.asarray(getattr(drawn.tiles, name)) for name in _TILES}
             arrays |= {**tiles, **_pack("tiles", drawn.tile_positions)}
-        try:
-            np.savez(self._path(sample, label), **arrays)  # type: ignore[arg-type]  # names that savez does not know
-        except OSError as error:
-            raise InputError(
-                f"the windows drawn cannot be kept in a temporary folder: {error.strerror or error}",
-                file=self._folder,
-                remedy="set TMPDIR to a folder with room",
-            ) from error
+        places = {}
+        with _no_room():
+            self._file.seek(0, os.SEEK_END)
+            for name, array in arrays.items():
+                places[name] = self._file.tell()
+                np.lib.format.write_array(self._file, np.asarray(array), allow_pickle=False)
+            self._file.flush()
+        self._places[sample, label] = places
 
     def get(self, sample: int, label: str) -> Drawn:
         """Give it back."""
-        with np.load(self._path(sample, label), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = {}
+        for name, place in self._places[sample, label].items():
+            self._file.seek(place)
+            arrays[name] = np.lib.format.read_array(self._file, allow_pickle=False)
         inside = tiles = places = None
         if "foreground_inside" in arrays:
             inside = (arrays["foreground_inside"], arrays["background_inside"])
@@ -67,8 +92,18 @@ class Stash:
             places,
         )
 
-    def _path(self, sample: int, label: str) -> str:
-        return os.path.join(self._folder, f"{sample}.{label}.npz")
+
+@contextmanager
+def _no_room() -> Iterator[None]:
+    """Say what can be done where the temporary file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the windows drawn cannot be kept in a temporary file: {error.strerror or error}",
+            file=tempfile.gettempdir(),
+            remedy="set TMPDIR to a folder with room",
+        ) from error
 
 
 def _pack(name: str, positions: Positions) -> dict[str, NDArray[Any]]:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.files import whole_stream
 from counterbias.simulation.compression import BLOCK, write_blocks
 from counterbias.simulation.encoding import LEFT_IS_FIRST, encode_records, sort_keys
-from counterbias.simulation.files import replacing
 from counterbias.simulation.reads import Reads
 
 _CHUNK = 40_000
@@ -32,7 +32,7 @@ def write_bam(path: str | os.PathLike[str], reads: Reads, *, order: str = "name"
         raise InputError(f"reads cannot be sorted by '{order}'", remedy="choose name or pos")
     layout = Layout(reads)
     records = layout.order(order)
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         write_blocks(stream, _blocks(layout, records, _header(reads, order)), level=level, threads=threads)
     return len(records)
 

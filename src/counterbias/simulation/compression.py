@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import deflate
 
-from counterbias.simulation.files import replacing
+from counterbias.files import whole_stream
 
 #: Bytes of content per block, as htslib has them.
 BLOCK = 0xFF00
@@ -33,7 +33,7 @@ def write_blocks(stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, t
 
 def write_compressed(path: str | os.PathLike[str], pieces: Iterable[bytes], *, level: int = 6, threads: int = 1) -> None:
     """Write a compressed file from pieces of any size."""
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         write_blocks(stream, _cut(pieces), level=level, threads=threads)
 
 

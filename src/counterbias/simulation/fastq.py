@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.files import whole_stream
 from counterbias.simulation.bam import NAME_START, Layout
 from counterbias.simulation.compression import write_compressed
 from counterbias.simulation.encoding import encode_fastq
-from counterbias.simulation.files import replacing
 from counterbias.simulation.fragments import transcript_bases
 from counterbias.simulation.genes import GeneModels
 from counterbias.simulation.genome import Genome, write_sequence
@@ -46,7 +46,7 @@ def _pieces(reads: Reads, rows: NDArray[np.int64], read: int) -> Iterator[bytes]
 
 def write_transcripts(path: str | os.PathLike[str], genome: Genome, genes: GeneModels) -> int:
     """Write the spliced transcripts, 5' to 3', as FASTA; headers hold the transcript's and the gene's identifier. Give their number."""
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         for transcript, identifier in enumerate(genes.transcript_ids):
             gene = int(genes.transcript_gene[transcript])
             bases = transcript_bases(genome, genes, transcript)

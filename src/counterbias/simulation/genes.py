@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.simulation.files import replacing
+from counterbias.files import whole_stream
 
 _MARGIN = 1000
 
@@ -206,7 +206,7 @@ def write_gtf(path: str | os.PathLike[str], genes: GeneModels) -> int:
 
     Attributes: gene_id, transcript_id, gene_name, gene_biotype, exon_number. Exons stand in the order of transcription.
     """
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         stream.write(b"#!genome-build simulated\n")
         stream.writelines(line.encode() for line in _gtf_lines(genes))
     return len(genes.exon_start)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.simulation.files import replacing
+from counterbias.files import whole_stream
 from counterbias.simulation.kernels import draw_seed, fill_bases
 
 _LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
@@ -83,12 +83,12 @@ def write_fasta(path: str | os.PathLike[str], genome: Genome) -> None:
     """Write a genome as FASTA, with its index (``PATH.fai``)."""
     path = Path(path)
     rows = []
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         for number, (name, length) in enumerate(genome.lengths.items()):
             stream.write(f">{name}\n".encode())
             rows.append(f"{name}\t{length}\t{stream.tell()}\t{_LINE}\t{_LINE + 1}\n")
             write_sequence(stream, genome.contig(number))
-    with replacing(path.with_name(path.name + ".fai")) as stream:
+    with whole_stream(path.with_name(path.name + ".fai")) as stream:
         stream.write("".join(rows).encode())
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.files import whole_stream
 from counterbias.simulation.compression import write_compressed
-from counterbias.simulation.files import replacing
 from counterbias.simulation.genes import GeneModels
 
 #: Columns of the tables of genes and of transcripts, after the identifiers.
@@ -144,7 +144,7 @@ def write_truth(path: str | os.PathLike[str], truth: Truth, *, gene_of: Sequence
     With ``gene_of``, the gene of each row, the rows are transcripts and have both identifiers.
     """
     head = ("gene_id",) if gene_of is None else ("transcript_id", "gene_id")
-    with replacing(path) as stream:
+    with whole_stream(path) as stream:
         stream.write(("\t".join((*head, *COLUMNS)) + "\n").encode())
         columns = [getattr(truth, column).tolist() for column in COLUMNS]
         for row, values in enumerate(zip(*columns, strict=True)):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.writers.files import whole_file, writing_errors
+from counterbias.files import whole_text
 
 
 def write_bias_table(
@@ -38,6 +38,6 @@ def write_bias_table(
     form = ["%s"] * len(texts) + ["%.9g" if values.dtype.kind == "f" else "%s" for values in numbers]
     row = "\t".join(form) + "\n"
     header = ["feature", *(attributes or {}), *columns]
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_text(path) as file:
         file.write("\t".join(header) + "\n")
         file.writelines(map(row.__mod__, zip(*texts, *(values.tolist() for values in numbers), strict=True)))

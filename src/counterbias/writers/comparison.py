@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.files import readable, whole_text
 from counterbias.writers.comparison_schema import (
     COSTS,
     DIFFERENCES,
@@ -26,7 +27,6 @@ from counterbias.writers.comparison_schema import (
     VERSION,
     columns,
 )
-from counterbias.writers.files import whole_file, writing_errors
 
 #: What tables hold where there is no number.
 NOTHING = "NA"
@@ -117,7 +117,7 @@ def write_between(path: str | os.PathLike[str], rows: Iterable[tuple[str, str, s
 
 
 def _write(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_text(path) as file:
         file.writelines(line + "\n" for line in lines)
 
 
@@ -143,14 +143,16 @@ def _cell(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Turn numpy values and tuples into what JSON knows; non-finite numbers become null, decimals eight significant digits."""
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str):
+        return readable(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, float):
         return float(f"{value:.8g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
+        return {readable(str(name)): _plain(entry) for name, entry in value.items()}
     if isinstance(value, Sequence):
         return [_plain(entry) for entry in value]
     raise ValueError(f"a {type(value).__name__} cannot be written as JSON")

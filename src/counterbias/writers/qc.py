@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from counterbias.writers.files import whole_file, writing_errors
+from counterbias.files import readable, whole_text
 from counterbias.writers.qc_schema import KEYS, TAG, VERSION
 
 #: A tree of keys: name → kind (text), subtree (dict) or subtree of each object of a list ([dict]).
@@ -61,7 +61,7 @@ def check_qc(document: Mapping[str, Any]) -> None:
 def write_qc(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write a document of :func:`build_qc`, one line per top-level key, whole or not at all. Raises InputError."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_text(path) as file:
         file.write("{" + ",\n ".join(lines) + "}\n")
 
 
@@ -117,15 +117,17 @@ def _check(tree: Tree, value: Any, path: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy values, tuples and mappings into what JSON knows; non-finite numbers become None."""
-    if value is None or isinstance(value, str | bool | int):
+    """Turn numpy values, tuples and mappings into what JSON knows; non-finite numbers become None, texts such as UTF-8 holds."""
+    if isinstance(value, str):
+        return readable(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist())
     if isinstance(value, float):
         return float(f"{value:.8g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): plain(entry) for name, entry in value.items()}
+        return {readable(str(name)): plain(entry) for name, entry in value.items()}
     if isinstance(value, Sequence):
         return [plain(entry) for entry in value]
     raise ValueError(f"a {type(value).__name__} cannot be written as JSON")

@@ -18,14 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.files import is_stream, readable, whole_file, whole_stream, whole_text, writing_errors
 from counterbias.records import CLASSES, Features, SampleCounts
-from counterbias.writers.files import whole_file, writing_errors
 
 #: The largest integer up to which float32 holds every integer.
 FLOAT32_INTEGERS = 2**24
 
 _TEXT = ("tsv", "csv")
 _MATRIX = ("mtx", "h5ad", "loom")
+#: Formats of HDF5, which goes back to what it has written.
+_SEEKING = ("h5ad", "loom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class TableOptions:
 
     @property
     def kind(self) -> str:
-        """The format, from the end of the file's name; ``tsv`` for standard output."""
-        return self.filename.rsplit(".", 1)[-1].lower() if self.filename else "tsv"
+        """The format, from the end of the file's name; ``tsv`` for standard output and for streams whose names tell none."""
+        ending = self.filename.rsplit(".", 1)[-1].lower() if self.filename else "tsv"
+        return "tsv" if ending not in (*_TEXT, *_MATRIX) and is_stream(self.filename) else ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def check_table(options: TableOptions) -> None:
     """Find out before counting whether the table can be written in this format.
 
     Raises:
-        InputError: the file name ends in no known format, or a package is missing.
+        InputError: the file name ends in no known format or in one that a stream cannot take, or a package is missing.
     """
     if options.kind in _TEXT:
         return
@@ -102,6 +105,12 @@ def check_table(options: TableOptions) -> None:
     if options.append:
         raise InputError(
             f"--append-output cannot add to a .{options.kind} file", file=options.filename, remedy="append to a .tsv or .csv file"
+        )
+    if options.kind in _SEEKING and is_stream(options.filename):
+        raise InputError(
+            f"a .{options.kind} file cannot be written into a pipe or a device",
+            file=options.filename,
+            remedy="name a regular file, or one that ends in .tsv, .csv or .mtx",
         )
     from importlib.util import find_spec
 
@@ -122,10 +131,8 @@ def write_table(table: CountTable, options: TableOptions) -> None:
         return
     check_table(options)
     if options.kind in _TEXT:
-        with whole_file(options.filename, keep=options.append) as partial:
-            mode = "a" if options.append or partial == options.filename else "w"
-            with open(partial, mode, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                stream.writelines(_lines(table, options))
+        with whole_text(options.filename, keep=options.append) as stream:
+            stream.writelines(_lines(table, options))
         return
     _MATRIX_WRITERS[options.kind](table, options)
 
@@ -179,6 +186,11 @@ def _names(table: CountTable) -> list[str]:
     return [*table.features.ids, *CLASSES]
 
 
+def _sample_names(table: CountTable) -> list[str]:
+    """Give the samples' names as HDF5 can hold them."""
+    return [readable(name) for name in table.samples]
+
+
 def _row_metadata(table: CountTable) -> dict[str, list[str]]:
     """Give htseq-count's feature metadata: the attributes lack the five classes, and a repeated name stands once."""
     metadata = {"id": _names(table)}
@@ -198,17 +210,18 @@ def _write_mtx(table: CountTable, options: TableOptions) -> None:
     from scipy.io import mmwrite
 
     matrix = _matrix(table)
+    main, *companions = table_files(options)
     with ExitStack() as stack:
-        main, features, samples = (stack.enter_context(whole_file(name)) for name in table_files(options))
-        with open(main, "wb") as binary:
-            mmwrite(binary, _sparse(matrix) if options.sparse else matrix)
-        with open(samples, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            stream.writelines(name + "\n" for name in table.samples)
+        binary = stack.enter_context(whole_stream(main))
+        features, samples = (stack.enter_context(whole_text(name)) for name in companions)
+        mmwrite(binary, _sparse(matrix) if options.sparse else matrix)
+        samples.writelines(name + "\n" for name in table.samples)
         metadata = _row_metadata(table)
-        with open(features, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            stream.write("\t".join(metadata) + "\n")
-            # htseq-count writes as many rows as its last column has: with attributes, the five classes are left out.
-            stream.writelines("\t".join(row) + "\n" for row in zip(*metadata.values(), strict=False))
+        features.write("\t".join(metadata) + "\n")
+        # htseq-count writes as many rows as its last column has: with attributes, the five classes are left out.
+        features.writelines("\t".join(row) + "\n" for row in zip(*metadata.values(), strict=False))
+        for stream in (binary, features, samples):
+            stream.flush()  # a full disk is noticed before the first of them has its name
 
 
 def _write_h5ad(table: CountTable, options: TableOptions) -> None:
@@ -220,7 +233,7 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
     metadata = pandas.DataFrame({name: pandas.Series(values) for name, values in _row_metadata(table).items()})
     metadata = metadata.set_index("id")
     data = anndata.AnnData(
-        X=_sparse(matrix) if options.sparse else matrix, obs=pandas.DataFrame([], index=list(table.samples)), var=metadata
+        X=_sparse(matrix) if options.sparse else matrix, obs=pandas.DataFrame([], index=_sample_names(table)), var=metadata
     )
     for name, values in table.layers.items():
         # Classes have no weighted counterpart: they stand in every layer as they were counted.
@@ -243,7 +256,7 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
             partial,
             layers={"": _sparse(matrix).T.tocoo() if options.sparse else matrix.T},
             row_attrs=rows,
-            col_attrs={"_index": list(table.samples)},
+            col_attrs={"_index": _sample_names(table)},
         )
 
 

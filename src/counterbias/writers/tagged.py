@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import os
 import struct
-import tempfile
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -24,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.files import nameless_file, scratch_folder, whole_stream, writing_errors
 from counterbias.records import CLASSES, TaggedBatch
 from counterbias.writers import rendering
-from counterbias.writers.files import temporary_name, whole_file, writing_errors
 
 #: Bytes that go into one BGZF block: with the worst compression it still fits into the 65,536 of a block.
 BLOCK = 0xFF00
@@ -68,8 +67,9 @@ class TaggedWriter:
         self._finished = False
         try:
             with writing_errors(path):
-                partial = self._stack.enter_context(whole_file(path))
-                self._sink: _Sink = _Bam(partial, header) if kind.upper() == "BAM" else _Sam(partial, header)
+                bam = kind.upper() == "BAM"
+                stream = self._stack.enter_context(whole_stream(path, buffering=1 << 18 if bam else 0))
+                self._sink: _Sink = _Bam(stream, header) if bam else _Sam(stream, header)
                 self._stack.callback(self._sink.abandon)
                 self._spool = _Spool(path) if weighted else None
                 if self._spool:
@@ -207,9 +207,9 @@ class _Sink(Protocol):
 class _Bam:
     """Write BGZF blocks."""
 
-    def __init__(self, partial: str, header: bytes) -> None:
+    def __init__(self, stream: BinaryIO, header: bytes) -> None:
         self._waiting = bytearray(_written_header(header, "wb"))
-        self._stream: BinaryIO = open(partial, "wb", buffering=1 << 18)  # noqa: SIM115 (closed by close or abandon)
+        self._stream = stream
         self._flush(len(self._waiting))
 
     def write(self, records: NDArray[np.uint8]) -> None:
@@ -234,11 +234,11 @@ class _Bam:
 
 
 class _Sam:
-    """Let htslib turn records into text, in a thread of its own that reads them from a pipe."""
+    """Let htslib turn records into text, in a thread of its own that reads them from a pipe. ``target`` has no buffer."""
 
-    def __init__(self, partial: str, header: bytes) -> None:
+    def __init__(self, target: BinaryIO, header: bytes) -> None:
         self._error: BaseException | None = None
-        self._target: BinaryIO = open(partial, "wb", buffering=0)  # noqa: SIM115 (closed by _end)
+        self._target = target
         reading, writing = os.pipe()
         self._stream: BinaryIO = os.fdopen(writing, "wb", buffering=0)
         self._thread = threading.Thread(target=self._run, args=(os.fdopen(reading, "rb", buffering=0),), daemon=True)
@@ -299,7 +299,7 @@ def _written_header(header: bytes, mode: str) -> bytes:
     """Give the header as htslib writes it in pysam's mode ``w`` or ``wb``, uncompressed."""
     import pysam
 
-    with tempfile.TemporaryDirectory(prefix="counterbias.") as folder:
+    with scratch_folder() as folder:
         given, written = os.path.join(folder, "given"), os.path.join(folder, "written")
         with open(given, "wb") as stream:
             for start in range(0, len(header), BLOCK):
@@ -323,16 +323,16 @@ def _bgzf_block(data: bytes) -> bytes:
 
 
 class _Spool:
-    """Keep records in a temporary file, in the pieces in which they came, lightly compressed."""
+    """Keep records in a temporary file, in the pieces in which they came, lightly compressed.
+
+    It lies beside the file that is written, where there must be room anyway; for a stream in TMPDIR.
+    """
 
     def __init__(self, path: str) -> None:
         from deflate import deflate_compress, deflate_decompress
 
         self._compress, self._decompress = deflate_compress, deflate_decompress
-        name = temporary_name(path)
-        self._stream = open(name, "x+b", buffering=1 << 18)  # noqa: SIM115 (closed by close)
-        # Without a name the file goes when it is closed, whatever ends the program.
-        os.remove(name)
+        self._stream = nameless_file(path, buffering=1 << 18)
 
     def add(self, records: NDArray[np.uint8]) -> None:
         packed = self._compress(records.tobytes(), 1)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from counterbias.writers.files import whole_file, writing_errors
+from counterbias.files import whole_text
 from counterbias.writers.qc import plain
 
 #: First key of the JSON document, and its version (major, minor).
@@ -43,7 +43,7 @@ def gains_table(rows: Sequence[Mapping[str, Any]], skipped: Sequence[str]) -> st
 def write_training(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write the JSON document, whole or not at all; numbers that are not finite become null. Raises InputError."""
     text = json.dumps(plain(document), indent=1, allow_nan=False)
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_text(path) as file:
         file.write(text + "\n")
 
 

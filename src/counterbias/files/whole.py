@@ -1,0 +1,212 @@
+"""Write a file, or all files of a folder, so that it appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+from counterbias.errors import InputError
+from counterbias.files import partial
+from counterbias.files.streams import is_stream, open_stream
+
+Name = str | os.PathLike[str]
+
+
+def cannot_write(path: Name, error: OSError) -> InputError:
+    """Turn a failure of the operating system to write a file into the line that a user sees."""
+    # HDF5 puts pages of its own into the message.
+    reason = os.strerror(error.errno) if error.errno else error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free some space or name a file on another disk"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "name a file in a folder that you may write to"
+    elif error.errno == errno.ENOENT:
+        remedy = "make its folder first, or name another one"
+    else:
+        remedy = "name another file"
+    return InputError(f"cannot be written: {reason}", file=os.fspath(path), remedy=remedy)
+
+
+@contextmanager
+def writing_errors(path: Name) -> Iterator[None]:
+    """Turn OSError inside the block into an InputError that names ``path``; a reader gone away (EPIPE) passes through."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Open a file for writing; it takes its name when the block succeeds, and goes when the block fails.
+
+    Args:
+        path: where the file is to be; a symbolic link stays one and its target is replaced. A stream is written into.
+        keep: whether to write after what is there.
+        buffering: as for :func:`open`.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with writing_errors(path):
+        if is_stream(path):
+            with open_stream(path, buffering) as stream:
+                yield stream
+            return
+        # The lock lies on the open file, which both descriptors share, so that it lasts until the file has its name.
+        with _replacing(path, keep) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb", buffering) as file:
+            file.seek(0, os.SEEK_END)
+            yield file
+
+
+@contextmanager
+def whole_text(path: Name, *, keep: bool = False) -> Iterator[TextIO]:
+    """Open a text file as :func:`whole_stream` does: UTF-8, line ends as they are; bytes of names that are not UTF-8 stay as they are."""
+    with whole_stream(path, keep=keep) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            yield text
+            text.flush()
+        finally:
+            with suppress(OSError, ValueError):  # told by flush; the stream is closed by who opened it
+                text.detach()
+
+
+@contextmanager
+def whole_file(path: Name) -> Iterator[str]:
+    """Lend a temporary name for a regular file, to a library that opens files by itself; otherwise as :func:`whole_stream`.
+
+    The lock is left to that library: HDF5 has one of its own, and would wait for ours.
+    """
+    with writing_errors(path), _replacing(path, False) as (name, descriptor):
+        partial.unlock(descriptor)
+        yield name
+
+
+@contextmanager
+def _replacing(path: Name, keep: bool) -> Iterator[tuple[str, int]]:
+    """Make a temporary file with the rights of ``path``, and put it there at the end. Raises OSError."""
+    target = os.path.realpath(path)
+    name, descriptor = partial.make_file(target)
+    try:
+        if os.path.exists(target):
+            if keep:
+                shutil.copyfile(target, name)
+            with suppress(OSError):
+                os.chmod(name, stat.S_IMODE(os.stat(target).st_mode))
+        yield name, descriptor
+        partial.keep(name, target)
+    except BaseException:
+        partial.drop(name)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def nameless_file(path: Name, buffering: int = -1) -> BinaryIO:
+    """Open a temporary file for writing and reading, beside ``path`` (for a stream in TMPDIR), where there must be room anyway.
+
+    It has no name, so that it goes when it is closed, whatever ends the program. Raises OSError.
+    """
+    if is_stream(path):
+        return cast(BinaryIO, tempfile.TemporaryFile(buffering=buffering))
+    name, descriptor = partial.make_file(os.path.realpath(path))
+    partial.drop(name)
+    return os.fdopen(descriptor, "r+b", buffering)
+
+
+def can_be_made(path: Name) -> bool:
+    """Tell whether a file can be made beside ``path``, by trying: rights alone do not tell (read-only disks, root, network folders)."""
+    try:
+        nameless_file(path).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def whole_folder(path: Name) -> Iterator[Path]:
+    """Lend an empty folder; its files move to the folder ``path`` when the block succeeds, and go when it fails.
+
+    Files of the same names are replaced there, as :func:`whole_stream` would.
+
+    Raises:
+        InputError: the files cannot be written; also one of the block's, which then names the files by their final names.
+    """
+    real = os.path.realpath(path)
+    made: list[str] = []
+    with writing_errors(path):
+        try:
+            _make_folders(os.path.dirname(real), made)
+            with _temporary_folder(real) as folder:
+                try:
+                    yield Path(folder)
+                except InputError as error:
+                    if not error.file.startswith(folder):
+                        raise
+                    place = os.fspath(path) + error.file[len(folder) :]
+                    raise InputError(error.problem, file=place, place=error.place, remedy=error.remedy) from error
+                _make_folders(real, made)
+                for name in sorted(os.listdir(folder)):
+                    _move(os.path.join(folder, name), os.path.join(real, name))
+        except BaseException:
+            for one in reversed(made):
+                with suppress(OSError):
+                    os.rmdir(one)
+            raise
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """Lend a folder for temporary files (in TMPDIR), which goes with all that is in it. Raises OSError."""
+    target = os.path.join(tempfile.gettempdir(), "counterbias")
+    partial.remove_leftovers([target])
+    with _temporary_folder(target) as folder:
+        yield folder
+
+
+@contextmanager
+def _temporary_folder(target: str) -> Iterator[str]:
+    name, descriptor = partial.make_folder(target)
+    try:
+        yield os.path.join(name, partial.CONTENT)
+    finally:
+        partial.drop(name)
+        os.close(descriptor)
+
+
+def _make_folders(folder: str, made: list[str]) -> None:
+    """Make a folder and those above it that are missing; ``made`` gets them. Raises OSError."""
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(one)
+            made.append(one)
+        if not os.path.isdir(one):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), one)
+
+
+def _move(source: str, path: str) -> None:
+    """Put a finished file in its place, which may lie on another disk or be a stream. Raises OSError, InputError."""
+    if not is_stream(path):
+        try:
+            os.replace(source, os.path.realpath(path))
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+    with open(source, "rb") as finished, whole_stream(path) as stream:
+        shutil.copyfileobj(finished, stream, 1 << 20)
