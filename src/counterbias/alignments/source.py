@@ -24,9 +24,10 @@ BGZF, RAW = "bgzf", "raw"
 
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout.
 _TRANSCODE = """
+import os
 import sys
 import pysam
-path, reference = sys.argv[1:]
+path, reference = map(os.fsencode, sys.argv[1:])
 arguments = ["-u", "--no-PG", "-o", "-"] + (["-T", reference] if reference else []) + [path]
 try:
     pysam.view(*arguments, catch_stdout=False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
+from counterbias.cli import failures, streams
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output, write_standard_output
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
@@ -30,18 +31,14 @@ def _usage() -> str:
     return "\n".join(lines)
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("counterbias")
-
-
 def _dispatch(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
-        sys.stdout.write(_usage())
+        write_standard_output(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(_version())
+        from counterbias import __version__
+
+        write_standard_output(f"{__version__}\n")
         return 0
     if argv[0] not in COMMANDS:
         import difflib
@@ -58,21 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Whatever a user can cause ends here, as one line on stderr.
     """
+    if argv is None:
+        streams.prepare()
     try:
         status = _dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        flush_standard_output()
         return status
-    except InputError as error:
-        sys.stderr.write(f"counterbias: {error.line()}\n")
-        return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("counterbias: interrupted; no output file was left half written\n")
+        streams.say_line("counterbias: interrupted; no output file was left half written")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout went away (`counterbias count … | head`): nothing to say, and nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_standard_output()
         return 1
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"counterbias: {place}{error.strerror or error}\n")
-        return 1
+    except Exception as error:
+        told = failures.explain(error)
+        if told is None:
+            raise
+        streams.say_line(f"counterbias: {told.line()}")
+        return told.exit_code

@@ -9,8 +9,12 @@ Only argparse is imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
+
+from counterbias.cli.parser import Parser
+from counterbias.errors import InputError
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import BiasOptions
@@ -56,8 +60,9 @@ class ShowVersion(argparse.Action):
     ) -> None:
         """Print it (see argparse)."""
         from counterbias import __version__
+        from counterbias.writers.standard_output import write_standard_output
 
-        print(__version__)
+        write_standard_output(f"{__version__}\n")
         parser.exit()
 
 
@@ -113,9 +118,9 @@ def _setting(text: str) -> str:
     return text
 
 
-def build_count_parser(prog: str = "counterbias count") -> argparse.ArgumentParser:
+def build_count_parser(prog: str = "counterbias count") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Count reads per feature with htseq-count's options and output. With --bias-model, a table of counts "
         "corrected for sequence-specific bias is written as well.",
@@ -427,6 +432,14 @@ def take_options(
         names = set(action.option_strings)
         if names & set(only) or (not only and not names & set(leave)):
             group._add_action(action)
+
+
+def check_standard_input(names: Sequence[str]) -> None:
+    """Refuse alignments from a standard input that is closed, or asked for twice; raises InputError."""
+    if names.count("-") > 1:
+        raise InputError("standard input can be read only once", remedy="give '-' once")
+    if "-" in names and sys.stdin is None:
+        raise InputError("standard input is closed", file="-", remedy="send the alignments there, or name a file")
 
 
 def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:

@@ -21,12 +21,15 @@ from counterbias.cli.arguments import (
     add_reads,
     annotation_arguments,
     bias_options,
+    check_standard_input,
     counting_options,
     take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.parser import Parser
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
     from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
@@ -42,9 +45,9 @@ _NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias
 _WINDOW = re.compile(r"\d+,\d+")
 
 
-def build_compare_parser(prog: str = "counterbias compare") -> argparse.ArgumentParser:
+def build_compare_parser(prog: str = "counterbias compare") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit bias models to your own data and compare them on genomic blocks that they did not learn from, with each other, "
         "between replicates and against a truth.",
@@ -134,7 +137,8 @@ def main(argv: list[str]) -> int:
             _remove_if_empty(folder)
         raise
     document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
-    sys.stdout.write(summary(document, folder))
+    if not is_closed():
+        write_standard_output(summary(document, folder))
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
               if model["status"] == "failed"}  # fmt: skip
     if failed:
@@ -161,10 +165,11 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 def _sample_names(paths: Sequence[str]) -> list[str]:
     """Name the samples. Raises InputError where two have the same name, or standard input is given twice."""
+    check_standard_input(paths)
     names = [sample_name(path) for path in paths]
     for position, name in enumerate(names):
         if name in names[:position]:
-            remedy = "give '-' once" if name == "stdin" else "copy or link one of them to another name"
+            remedy = "copy or link one of them to another name"
             raise InputError(f"two alignment files are both named '{name}'", file=paths[position], remedy=remedy)
     return names
 

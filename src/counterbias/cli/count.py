@@ -9,8 +9,16 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options
+from counterbias.cli.arguments import (
+    annotation_arguments,
+    bias_options,
+    bias_window,
+    build_count_parser,
+    check_standard_input,
+    counting_options,
+)
 from counterbias.cli.progress import training_bar
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,12 +76,6 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def say_line(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
-
-
 def _check_bias_options(arguments: Namespace) -> None:
     """Refuse options that contradict each other before any file is opened."""
     names = arguments.samfilenames
@@ -91,8 +93,7 @@ def _check_bias_options(arguments: Namespace) -> None:
             raise InputError("--bias-prior needs a bias model", file=arguments.bias_prior, remedy="leave --bias-model none out")
     elif arguments.bias_genome is None:
         raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
-    if names.count("-") > 1:
-        raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_standard_input(names)
     if arguments.samouts and len(arguments.samouts) != len(names):
         raise InputError(
             f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files", remedy="give -o once per file"
@@ -102,6 +103,7 @@ def _check_bias_options(arguments: Namespace) -> None:
 def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     """Find out before counting whether every output can be written."""
     from counterbias.writers.files import check_outputs
+    from counterbias.writers.standard_output import require_standard_output
     from counterbias.writers.tables import TableOptions, check_table, table_files
 
     options = TableOptions(
@@ -120,6 +122,8 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
     if arguments.bias_model and os.path.exists(arguments.bias_model):
         inputs.append(arguments.bias_model)
+    for _, name in outputs:
+        require_standard_output(name or "-")
     check_outputs(outputs, inputs=inputs)
     return options
 

@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterbias.cli.parser import Parser
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ SIMULATED = {"genes": 400, "contigs": 4, "bases": None, "isoforms": 0.3, "overla
 PASSED_ON = ("genes", "contigs", "bases", "genome", "annotation", "order", "fastq", "seed", "threads", "force")
 
 
-def build_simulate_parser() -> argparse.ArgumentParser:
+def build_simulate_parser() -> Parser:
     """Make the parser of ``counterbias simulate``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="counterbias simulate",
         description="Simulate RNA-seq reads with a known bias and a known abundance; write them and the truth to a folder.",
         allow_abbrev=False,

@@ -18,12 +18,15 @@ from counterbias.cli.arguments import (
     annotation_arguments,
     bias_options,
     bias_window,
+    check_standard_input,
     counting_options,
     take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.parser import Parser
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
     from counterbias.pipeline.cohort import Cohort
@@ -47,9 +50,9 @@ COLUMNS_ONLY = ("--additional-attr", "--add-chromosome-info")
 MODEL, REPORT = ".model", ".counterbias-train.json"
 
 
-def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentParser:
+def build_train_parser(prog: str = "counterbias train") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit one bias model to many samples, for `counterbias count --bias-model FILE`, and tell what it gains in each of "
         "them on parts of the genome that no model saw. Reads are counted as `counterbias count` does.",
@@ -114,8 +117,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse before any file is opened what cannot be done or written."""
     from counterbias.writers.files import check_outputs
 
-    if arguments.samfilenames.count("-") > 1:
-        raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_standard_input(arguments.samfilenames)
     if arguments.bias_model == "none":
         raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
@@ -162,4 +164,5 @@ def _write(cohort: Cohort, model: str) -> None:
             f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average.\n"
         )
     sys.stderr.write(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.\n")
-    sys.stdout.write(gains_table(cohort.report["gains"], sorted(cohort.skipped)))
+    if not is_closed():
+        write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))
