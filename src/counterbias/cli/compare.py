@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +24,11 @@ from counterbias.cli.arguments import (
     counting_options,
     take_options,
 )
-from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.count import sample_name
 from counterbias.cli.parser import Parser
-from counterbias.cli.progress import training_bar
+from counterbias.cli.progress import TrainingBar, training_bar
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
@@ -125,24 +126,23 @@ def main(argv: list[str]) -> int:
     names = _sample_names(arguments.samfilenames)
     if arguments.bias_genome is None:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
-    import_numba()
-    options = _options(arguments, names)
-    there = Path(arguments.output).exists()
-    folder = _make_folder(arguments)
-    announce_compilation()
-    try:
-        result = _compare(arguments, options, names)
-    except InputError:
-        if not there:
-            _remove_if_empty(folder)
-        raise
-    document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        options = _options(arguments, names)
+        there = Path(arguments.output).exists()
+        folder = _make_folder(arguments)
+        try:
+            result = _compare(arguments, options, names, bar)
+        except InputError:
+            if not there:
+                _remove_if_empty(folder)
+            raise
+        document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
     if not is_closed():
         write_standard_output(summary(document, folder))
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
               if model["status"] == "failed"}  # fmt: skip
     if failed:
-        sys.stderr.write(f"counterbias: these models failed, {TABLE} says why: {', '.join(sorted(failed))}\n")
+        say_line(f"counterbias: these models failed, {TABLE} says why: {', '.join(sorted(failed))}")
     return SOME_FAILED if failed else 0
 
 
@@ -288,28 +288,26 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
 # -- the run and its files ---------------------------------------------------------------------------------------------
 
 
-def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str]) -> Comparison:
+def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar) -> Comparison:
     """Hand everything to the pipeline, with a bar on a terminal."""
     from counterbias.pipeline.comparing import compare_models
 
-    with training_bar(quiet=arguments.quiet) as bar:
+    def told(done: int, total: int, text: str) -> None:
+        if bar.progress is not None:
+            bar.progress("comparing models", done, total)
 
-        def told(done: int, total: int, text: str) -> None:
-            if bar.progress is not None:
-                bar.progress("comparing models", done, total)
-
-        result = compare_models(
-            arguments.samfilenames,
-            names,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias_options(arguments, ""),
-            options,
-            alias_file=arguments.bias_contig_alias,
-            say=bar.say,
-            told=told,
-            quiet=arguments.quiet,
-        )
+    result = compare_models(
+        arguments.samfilenames,
+        names,
+        annotation_arguments(arguments),
+        counting_options(arguments),
+        bias_options(arguments, ""),
+        options,
+        alias_file=arguments.bias_contig_alias,
+        say=bar.say,
+        told=told,
+        quiet=arguments.quiet,
+    )
     if not arguments.quiet:
         bar.say(f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete).")
     return result
@@ -329,11 +327,11 @@ def _write(result: Comparison, arguments: argparse.Namespace, folder: Path, comm
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
     for line in comparison_report.remarks(result):
-        sys.stderr.write(f"Warning: {line}\n")
+        say_line(f"Warning: {line}")
     if arguments.no_figures:
         return document
     if not figures.is_available():
-        sys.stderr.write(f"Warning: {figures.MISSING}\n")
+        say_line(f"Warning: {figures.MISSING}")
         return document
     for sample in comparison_report.figures(result):
         figures.draw_sample(sample, folder / FIGURES)

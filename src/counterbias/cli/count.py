@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from counterbias.cli.arguments import (
     counting_options,
 )
 from counterbias.cli.progress import training_bar
+from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 
@@ -128,42 +128,15 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     return options
 
 
-def import_numba() -> None:
-    """Import numba without scipy's linear algebra, which it looks for at once, costs 0.2 s, and no counting loop needs.
-
-    numba looks again where a compiled function does need it, so a plug-in that uses ``np.dot`` is not touched.
-    """
-    absent = "scipy.linalg.cython_blas"
-    if "numba" in sys.modules or absent in sys.modules:
-        return
-    sys.modules[absent] = None  # type: ignore[assignment]
-    try:
-        from numba.np import arraymath
-    finally:
-        del sys.modules[absent]
-    arraymath._HAVE_BLAS = True
-
-
-def announce_compilation() -> None:
-    """Say once, on the first run after an installation, why it takes longer."""
-    from counterbias.alignments.decoding import decode
-
-    folder = Path(decode._cache.cache_path)
-    if not any(folder.glob(f"decoding.decode-*.py{sys.version_info.major}{sys.version_info.minor}*.nbi")):
-        say_line(f"First run: compiling the counting loops, which takes some seconds once; they are kept in {folder}.")
-
-
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
-    import_numba()
-    announce_compilation()
-    from counterbias.pipeline.run import count_files
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        from counterbias.pipeline.run import count_files
 
-    bias = None
-    if arguments.bias_model:
-        window = bias_window(arguments) if was_given(argv, "--bias-window") else None
-        bias = bias_options(arguments, arguments.bias_model, window=window)
-    with training_bar(quiet=arguments.quiet) as bar:
+        bias = None
+        if arguments.bias_model:
+            window = bias_window(arguments) if was_given(argv, "--bias-window") else None
+            bias = bias_options(arguments, arguments.bias_model, window=window)
         return count_files(
             arguments.samfilenames,
             annotation_arguments(arguments),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterbias.cli.parser import Parser
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,18 +111,14 @@ def _numbers(text: str) -> tuple[float, ...]:
 def main(argv: list[str]) -> int:
     """Run the command; give its exit status."""
     arguments = build_simulate_parser().parse_args(argv)
-    options = _options(arguments)
-    from counterbias.pipeline.simulating import simulate
+    with compiled_loops(say_line, quiet=arguments.quiet):
+        options = _options(arguments)
+        from counterbias.pipeline.simulating import simulate
 
-    run = simulate(options, say=(lambda text: None) if arguments.quiet else _say)
+        run = simulate(options, say=(lambda text: None) if arguments.quiet else say_line)
     if not arguments.quiet:
-        _say(f"{len(run.files)} files are in {arguments.output}")
+        say_line(f"{len(run.files)} files are in {arguments.output}")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def _options(arguments: Namespace) -> SimulationOptions:

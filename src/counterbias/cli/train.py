@@ -22,9 +22,10 @@ from counterbias.cli.arguments import (
     counting_options,
     take_options,
 )
-from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.count import sample_name
 from counterbias.cli.parser import Parser
 from counterbias.cli.progress import training_bar
+from counterbias.cli.startup import compiled_loops
 from counterbias.errors import InputError
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
@@ -128,12 +129,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     """Hand everything to the pipeline."""
-    import_numba()
-    announce_compilation()
-    from counterbias.pipeline.cohort import train_files
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        from counterbias.pipeline.cohort import train_files
 
-    bias = bias_options(arguments, arguments.bias_model, window=bias_window(arguments))
-    with training_bar(quiet=arguments.quiet) as bar:
+        bias = bias_options(arguments, arguments.bias_model, window=bias_window(arguments))
         return train_files(
             arguments.samfilenames,
             annotation_arguments(arguments),
