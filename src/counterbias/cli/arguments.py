@@ -9,6 +9,7 @@ Only argparse is imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from counterbias.errors import InputError
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import BiasOptions
-    from counterbias.records import AnnotationOptions, CountingOptions, Window
+    from counterbias.records import AnnotationOptions, CountingOptions
 
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
@@ -88,10 +89,10 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _cap(text: str) -> float | None:
-    """Read a number of at least 1, or ``none``."""
+def _cap(text: str) -> float:
+    """Read a number of at least 1, or ``none``, which is infinity."""
     if text == "none":
-        return None
+        return math.inf
     try:
         value = float(text)
     except ValueError:
@@ -320,7 +321,7 @@ def add_output(group: argparse._ArgumentGroup) -> None:
 
 
 def add_bias(group: argparse._ArgumentGroup) -> None:
-    """Add the options on the bias model."""
+    """Add the options on the bias model. None stands for the default of :class:`~counterbias.pipeline.run.BiasOptions`."""
     group.add_argument(
         "--bias-model",
         metavar="NAME|FILE",
@@ -346,7 +347,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         "--bias-window",
         metavar="UP,DOWN",
         type=_window,
-        default="10,10",
+        default=None,
         help="bases before and after a read's first base that a model sees (default: 10,10)",
     )
     group.add_argument(
@@ -373,27 +374,27 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-device",
         choices=("cpu", "cuda", "auto"),
-        default="auto",
+        default=None,
         help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless a GPU is there and pays (default: auto)",
     )
-    group.add_argument("--bias-seed", metavar="N", type=_seed, default=1, help="start of every random choice (default: 1)")
+    group.add_argument("--bias-seed", metavar="N", type=_seed, default=None, help="start of every random choice (default: 1)")
     group.add_argument(
         "--bias-sampling",
         choices=SAMPLINGS,
-        default="local",
+        default=None,
         help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
     )
     group.add_argument(
         "--bias-cap",
         metavar="X",
         type=_cap,
-        default=10.0,
+        default=None,
         help="a read weighs at most X times the median read; 'none' for no limit (default: 10)",
     )
     group.add_argument(
         "--bias-ends",
         choices=BIASED_ENDS,
-        default="both",
+        default=None,
         help="whether both reads of a pair give its weight and its feature's effective length, or the first alone (default: both)",
     )
     group.add_argument(
@@ -407,7 +408,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-context",
         choices=CONTEXTS,
-        default="genome",
+        default=None,
         help="what a window holds beyond the edge of an exon: the genome, or the transcript's next exon (default: genome)",
     )
     group.add_argument(
@@ -470,24 +471,23 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
         minaqual=arguments.minaqual,
         secondary_alignments=arguments.secondary_alignments,
         supplementary_alignments=arguments.supplementary_alignments,
-        seed=arguments.bias_seed,
+        **({} if arguments.bias_seed is None else {"seed": arguments.bias_seed}),
     )
 
 
-def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | None = None) -> BiasOptions:
-    """Gather what concerns the bias model; a command that lacks an option has its default."""
+def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
+    """Gather what concerns the bias model; what was not given, or is no option of the command, has its default."""
     from counterbias.pipeline.run import BiasOptions
-    from counterbias.records import AssumedLengths
+    from counterbias.records import AssumedLengths, Window
 
-    names = ("prior", "genome", "sampling", "cap", "ends", "context", "seed", "threads", "device")
-    given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
-    if getattr(arguments, "bias_fragment_length", None) is not None:
-        given["fragment_length"] = AssumedLengths(*arguments.bias_fragment_length)
-    return BiasOptions(model=model, window=window, model_options=tuple(getattr(arguments, "bias_option", ())), **given)
-
-
-def bias_window(arguments: argparse.Namespace) -> Window:
-    """Give the window of ``--bias-window``."""
-    from counterbias.records import Window
-
-    return Window.parse(arguments.bias_window)
+    names = ("prior", "sampling", "cap", "ends", "context", "seed", "threads", "device", "window", "fragment_length", "option")
+    given = {name: getattr(arguments, f"bias_{name}", None) for name in names}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options = tuple(chosen.pop("option", ()))
+    if "cap" in chosen and math.isinf(chosen["cap"]):
+        chosen["cap"] = None
+    if "window" in chosen:
+        chosen["window"] = Window.parse(chosen["window"])
+    if "fragment_length" in chosen:
+        chosen["fragment_length"] = AssumedLengths(*chosen["fragment_length"])
+    return BiasOptions(model=model, genome=arguments.bias_genome, model_options=options, **chosen)

@@ -25,6 +25,7 @@ from counterbias.cli.arguments import (
     take_options,
 )
 from counterbias.cli.count import sample_name
+from counterbias.cli.idle_options import idle_in_compare
 from counterbias.cli.parser import Parser
 from counterbias.cli.progress import TrainingBar, training_bar
 from counterbias.cli.startup import compiled_loops
@@ -115,7 +116,7 @@ def _add_truth(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--truth-scale",
         choices=("abundance", "counts"),
-        default="abundance",
+        default=None,
         help="what the values are: abundances, compared with FPKM, or counts (default: abundance)",
     )
 
@@ -130,6 +131,8 @@ def main(argv: list[str]) -> int:
         options = _options(arguments, names)
         there = Path(arguments.output).exists()
         folder = _make_folder(arguments)
+        for line in idle_in_compare(arguments):
+            bar.say(f"Warning: {line}")
         try:
             result = _compare(arguments, options, names, bar)
         except InputError:
@@ -210,7 +213,7 @@ def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOpti
         models=tuple(label.strip() for label in arguments.models.split(",") if label.strip()),
         windows=tuple(dict.fromkeys(windows)),
         folds=folds,
-        seeds=_numbers("--seeds", arguments.seeds, first=arguments.bias_seed),
+        seeds=_numbers("--seeds", arguments.seeds, first=counting_options(arguments).seed),
         groups=_groups(arguments.groups, names),
         truth=_truth(arguments, names),
         cache=os.path.join(arguments.output, CACHE),
@@ -270,7 +273,7 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
     """Gather the options on the truth table."""
     from counterbias.pipeline.comparing import TruthOptions
 
-    given = [name for name in ("truth_column", "truth_id", "truth_attribute") if getattr(arguments, name) is not None]
+    given = [name for name in ("truth_column", "truth_id", "truth_attribute", "truth_scale") if getattr(arguments, name) is not None]
     if arguments.truth is None:
         if given:
             raise InputError(f"--{given[0].replace('_', '-')} needs --truth FILE")
@@ -282,7 +285,7 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
         raise InputError(
             f"--truth-column names {len(columns)} columns for {len(names)} alignment files", remedy="name one for all, or one per file"
         )
-    return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale)
+    return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale or "abundance")
 
 
 # -- the run and its files ---------------------------------------------------------------------------------------------

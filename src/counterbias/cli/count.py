@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from counterbias.cli.arguments import (
     annotation_arguments,
     bias_options,
-    bias_window,
     build_count_parser,
     check_standard_input,
     counting_options,
 )
+from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
@@ -70,6 +70,8 @@ def main(argv: list[str]) -> int:
     _check_bias_options(arguments)
     prefixes = bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
     table_options = _check_outputs(arguments, prefixes)
+    for line in idle_in_count(arguments):
+        say_line(f"Warning: {line}")
     run = _count(arguments, argv)
     _write_bias_files(run, arguments, prefixes)
     _write_main_table(run, arguments, table_options)
@@ -133,15 +135,11 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
         from counterbias.pipeline.run import count_files
 
-        bias = None
-        if arguments.bias_model:
-            window = bias_window(arguments) if was_given(argv, "--bias-window") else None
-            bias = bias_options(arguments, arguments.bias_model, window=window)
         return count_files(
             arguments.samfilenames,
             annotation_arguments(arguments),
             counting_options(arguments),
-            bias=bias,
+            bias=bias_options(arguments, arguments.bias_model) if arguments.bias_model else None,
             samples=[sample_name(path) for path in arguments.samfilenames],
             reference=arguments.bias_genome,
             alias_file=arguments.bias_contig_alias,
@@ -153,11 +151,6 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
             command_line=shlex.join(["counterbias", "count", *argv]),
             progress=bar.progress,
         )
-
-
-def was_given(argv: list[str], option: str) -> bool:
-    """Tell whether a long option, or a prefix that argparse takes for it, stands on the command line."""
-    return any(len(word) > len("--bias-w") - 1 and option.startswith(word.partition("=")[0]) for word in argv if word.startswith("--"))
 
 
 def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:

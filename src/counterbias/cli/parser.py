@@ -29,7 +29,9 @@ class Parser(argparse.ArgumentParser):
         """Parse (see argparse); for an option that there is not, name the one that may be meant."""
         arguments, rest = self.parse_known_args(args, namespace)
         if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}{self._near(rest)}")
+            # The value of an unknown option is taken for a file, so that a file may be left over for it: it is not at fault.
+            unknown = [word for word in rest if word.startswith("-")] or rest
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._near(unknown)}")
         return arguments
 
     def _near(self, words: Sequence[str]) -> str:

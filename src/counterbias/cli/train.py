@@ -17,15 +17,16 @@ from counterbias.cli.arguments import (
     add_reads,
     annotation_arguments,
     bias_options,
-    bias_window,
     check_standard_input,
     counting_options,
     take_options,
 )
 from counterbias.cli.count import sample_name
+from counterbias.cli.idle_options import idle_in_train
 from counterbias.cli.parser import Parser
 from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from counterbias.pipeline.cohort import Cohort
 
 #: How samples may be weighed, as :data:`counterbias.pipeline.cohort.POOLS` (which is not imported for ``--help``).
-POOLS = ("samples", "reads")
+POOLS, POOL = ("samples", "reads"), "reads"
 #: The options of `counterbias count` on bias that mean the same here. The others are about weights, which are made at counting.
 SHARED = (
     "--bias-window",
@@ -89,7 +90,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-pool",
         choices=POOLS,
-        default="reads",
+        default=POOL,
         help="how much a sample weighs: all the same, or as their reads (default: reads)",
     )
     group.add_argument(
@@ -109,6 +110,8 @@ def main(argv: list[str]) -> int:
     """Run the command; give its exit status."""
     arguments = build_train_parser().parse_args(argv)
     _check(arguments)
+    for line in idle_in_train(arguments, POOL):
+        say_line(f"Warning: {line}")
     cohort = _train(arguments, argv)
     _write(cohort, arguments.bias_output)
     return 0
@@ -132,7 +135,7 @@ def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
         from counterbias.pipeline.cohort import train_files
 
-        bias = bias_options(arguments, arguments.bias_model, window=bias_window(arguments))
+        bias = bias_options(arguments, arguments.bias_model)
         return train_files(
             arguments.samfilenames,
             annotation_arguments(arguments),

@@ -171,7 +171,7 @@ def open_job(
     The arguments are those of :func:`count_files`.
     """
     aliases = load_aliases(alias_file)
-    plan = plan_bias(bias, aliases)
+    plan = plan_bias(bias, aliases, say=say)
     headers = [None if path == "-" else read_header(path, reference=reference) for path in paths]
     begin = time.perf_counter()
     annotation = rename_contigs(load_features(choice, say=say), aliases)
@@ -243,13 +243,13 @@ def is_model_file(name: str) -> bool:
     return os.path.isfile(name) or os.sep in name or name.endswith(".model")
 
 
-def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | None:
+def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
     """Find the backend or load the model file, and open the genome."""
     if bias is None:
         return None
     from counterbias.pipeline.bias import open_genome
     from counterbias.pipeline.blending import load_prior
-    from counterbias.pipeline.fitting import choose_kind
+    from counterbias.pipeline.fitting import choose_kind, idle_device
     from counterbias.plugins import load_plugins
 
     manager = load_plugins()
@@ -270,6 +270,8 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
         model = kind.model(kind.window, kind.options)
         model.resources = Resources(bias.threads, bias.device)
         model.check_resources()
+    if idle := idle_device(bias.device, [kind]):
+        say(f"Warning: {idle}")
     return Plan(bias, manager, kind, open_genome(bias.genome, aliases), prior=prior)
 
 
