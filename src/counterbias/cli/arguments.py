@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from counterbias.cli.parser import Parser
+from counterbias.cli.parser import QUIET, Parser
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def add_output(group: argparse._ArgumentGroup) -> None:
         default=1,
         help="number of alignment files to count at the same time (default: 1); see --bias-threads for one large file",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    group.add_argument("-q", "--quiet", action="store_true", help=QUIET)
 
 
 def add_bias(group: argparse._ArgumentGroup) -> None:

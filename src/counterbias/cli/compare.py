@@ -26,7 +26,7 @@ from counterbias.cli.arguments import (
 )
 from counterbias.cli.count import sample_name
 from counterbias.cli.idle_options import idle_in_compare
-from counterbias.cli.parser import Parser
+from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.progress import TrainingBar, training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
@@ -97,7 +97,7 @@ def _add_comparison(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--no-figures", action="store_true", help="draw no figures")
     group.add_argument("--no-cache", action="store_true", help="compute everything anew; the cache is still written")
-    group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    group.add_argument("-q", "--quiet", action="store_true", help=QUIET)
 
 
 def _add_truth(group: argparse._ArgumentGroup) -> None:
@@ -296,8 +296,7 @@ def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequ
     from counterbias.pipeline.comparing import compare_models
 
     def told(done: int, total: int, text: str) -> None:
-        if bar.progress is not None:
-            bar.progress("comparing models", done, total)
+        bar.step("comparing models", done, total, text)
 
     result = compare_models(
         arguments.samfilenames,

@@ -9,6 +9,8 @@ from typing import IO, Any, NoReturn
 
 from counterbias.writers.standard_output import write_standard_output
 
+#: What ``-q`` means in every command.
+QUIET = "say nothing on standard error but warnings and errors"
 #: The most characters of a mistake that are told: what a user typed may be long.
 _LONGEST = 200
 

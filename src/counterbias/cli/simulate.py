@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterbias.cli.idle_options import idle_in_simulate
-from counterbias.cli.parser import Parser
+from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import say_line
+from counterbias.cli.streams import say_line, say_warning
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def build_simulate_parser() -> Parser:
     parser.add_argument("--force", action="store_true", help="replace files in a folder that is not empty")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="start of every random choice (default: 1)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads; no byte depends on it (default: 1)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no messages but errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     _add_genes(parser.add_argument_group("genome and genes"))
     _add_bias(parser.add_argument_group("bias"))
     _add_library(parser.add_argument_group("library and sequencing"))
@@ -117,7 +117,7 @@ def main(argv: list[str]) -> int:
             say_line(f"Warning: {line}")
         from counterbias.pipeline.simulating import simulate
 
-        run = simulate(options, say=(lambda text: None) if arguments.quiet else say_line)
+        run = simulate(options, say=say_warning if arguments.quiet else say_line)
     if not arguments.quiet:
         say_line(f"{len(run.files)} files are in {arguments.output}")
     return 0

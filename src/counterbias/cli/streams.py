@@ -43,5 +43,17 @@ def prepare() -> None:
 
 def say_line(text: str) -> None:
     """Write one line to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
+
+
+def say_warning(text: str) -> None:
+    """Write one line to stderr if it is a warning: what ``-q`` leaves of what the pipeline says."""
+    if text.startswith("Warning: "):
+        say_line(text)
+
+
+def is_terminal() -> bool:
+    """Tell whether stderr is one."""
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 from counterbias.cli.arguments import (
@@ -23,7 +22,7 @@ from counterbias.cli.arguments import (
 )
 from counterbias.cli.count import sample_name
 from counterbias.cli.idle_options import idle_in_train
-from counterbias.cli.parser import Parser
+from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
@@ -72,7 +71,7 @@ def build_train_parser(prog: str = "counterbias train") -> Parser:
         required=True,
         help=f"the model to write; a report goes beside it, with {REPORT} in the place of {MODEL}",
     )
-    output.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    output.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     _add_training(parser.add_argument_group("bias"))
     parser.set_defaults(additional_attributes=[], add_chromosome_info=False)
     return parser
@@ -113,7 +112,7 @@ def main(argv: list[str]) -> int:
     for line in idle_in_train(arguments, POOL):
         say_line(f"Warning: {line}")
     cohort = _train(arguments, argv)
-    _write(cohort, arguments.bias_output)
+    _write(cohort, arguments.bias_output, quiet=arguments.quiet)
     return 0
 
 
@@ -152,7 +151,7 @@ def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
         )
 
 
-def _write(cohort: Cohort, model: str) -> None:
+def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
     """Write model and report, say where they are, and print the table of gains."""
     from counterbias.model_file import save_models
     from counterbias.writers.training import gains_table, write_training
@@ -160,11 +159,12 @@ def _write(cohort: Cohort, model: str) -> None:
     save_models(model, cohort.model)
     write_training(report_name(model), cohort.report)
     summary = cohort.report["summary"]
-    if summary["compared"]:
-        sys.stderr.write(
+    if summary["compared"] and not quiet:
+        say_line(
             f"Of {summary['compared']} comparisons the pooled model is better in {summary['pooled']} and the sample's own in "
-            f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average.\n"
+            f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average."
         )
-    sys.stderr.write(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.\n")
+    if not quiet:
+        say_line(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.")
     if not is_closed():
         write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

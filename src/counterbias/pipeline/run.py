@@ -123,7 +123,7 @@ def count_files(
         alias_file: contig names of the alignments and what annotation and genome call them.
         threads: threads within one file. No result depends on it.
         processes: files counted at the same time.
-        quiet: whether to leave the last progress line out, as htseq-count does.
+        quiet: whether to leave progress lines out, all of them (htseq-count leaves out the last one only).
         say: takes one line for stderr.
         tagged: per alignment file the file to write with assignments, and its format; empty for none.
         command_line: what to write into the QC file.
@@ -367,7 +367,7 @@ class Job:
                 want_sites=self.plan is not None,
                 reference=self.reference,
                 on_header=on_header,
-                progress=lambda number, paired: say(processed(number, paired)),
+                progress=None if self.quiet else lambda number, paired: say(processed(number, paired)),
                 warn=lambda text: say(f"Warning: {text}"),
                 record_sink=None if output is None else write,
             )
