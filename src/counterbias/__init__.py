@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from counterbias.compiled_code import go_on_without_cache
+
 if TYPE_CHECKING:
     from counterbias.blend import Blend
     from counterbias.errors import InputError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from counterbias.weigher import Weigher
 
 __version__ = "0.1.0"
+
+go_on_without_cache()
 
 #: Public name → the module that has it.
 _HOMES = {

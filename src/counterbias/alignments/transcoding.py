@@ -22,13 +22,14 @@ from counterbias.errors import InputError
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
 #: parent is killed, writing to nobody ends it.
 _TRANSCODE = """
+import os
 import signal
 import sys
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 import pysam
-reference = sys.argv[1]
+reference = os.fsencode(sys.argv[1])
 arguments = ["-u", "--no-PG", "-o", "-"] + (["-T", reference] if reference else []) + ["-"]
 try:
     pysam.view(*arguments, catch_stdout=False)

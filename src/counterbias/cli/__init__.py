@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
+from counterbias.cli import failures, streams
 from counterbias.cli.signals import ends_by_signal
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output, write_standard_output
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
@@ -28,18 +29,14 @@ def _usage() -> str:
     return "\n".join(lines)
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("counterbias")
-
-
 def _dispatch(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
-        sys.stdout.write(_usage())
+        write_standard_output(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(_version())
+        from counterbias import __version__
+
+        write_standard_output(f"{__version__}\n")
         return 0
     if argv[0] not in COMMANDS:
         import difflib
@@ -51,24 +48,30 @@ def _dispatch(argv: Sequence[str]) -> int:
     return int(command.main(list(argv[1:])))
 
 
-@ends_by_signal
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give the exit status: 0 done, 1 bad input, 2 bad usage, 130 interrupted, 143 and 129 by SIGTERM and SIGHUP.
 
     Whatever a user can cause ends here, as one line on stderr.
     """
+    if argv is None:
+        streams.prepare()  # before anything is opened
+    return _run(argv)
+
+
+@ends_by_signal
+def _run(argv: Sequence[str] | None) -> int:
+    """Do what :func:`main` does, with safe streams."""
     try:
         status = _dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        flush_standard_output()
         return status
-    except InputError as error:
-        sys.stderr.write(f"counterbias: {error.line()}\n")
-        return error.exit_code
     except BrokenPipeError:
         # The reader of our stdout went away (`counterbias count … | head`): nothing to say, and nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_standard_output()
         return 1
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"counterbias: {place}{error.strerror or error}\n")
-        return 1
+    except Exception as error:
+        told = failures.explain(error)
+        if told is None:
+            raise
+        streams.say_line(f"counterbias: {told.line()}")
+        return told.exit_code

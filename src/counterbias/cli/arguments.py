@@ -9,12 +9,17 @@ Only argparse is imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from counterbias.cli.parser import QUIET, Parser
+from counterbias.errors import InputError
+
 if TYPE_CHECKING:
     from counterbias.pipeline.run import BiasOptions
-    from counterbias.records import AnnotationOptions, CountingOptions, Window
+    from counterbias.records import AnnotationOptions, CountingOptions
 
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
@@ -56,8 +61,9 @@ class ShowVersion(argparse.Action):
     ) -> None:
         """Print it (see argparse)."""
         from counterbias import __version__
+        from counterbias.writers.standard_output import write_standard_output
 
-        print(__version__)
+        write_standard_output(f"{__version__}\n")
         parser.exit()
 
 
@@ -83,10 +89,10 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _cap(text: str) -> float | None:
-    """Read a number of at least 1, or ``none``."""
+def _cap(text: str) -> float:
+    """Read a number of at least 1, or ``none``, which is infinity."""
     if text == "none":
-        return None
+        return math.inf
     try:
         value = float(text)
     except ValueError:
@@ -113,9 +119,9 @@ def _setting(text: str) -> str:
     return text
 
 
-def build_count_parser(prog: str = "counterbias count") -> argparse.ArgumentParser:
+def build_count_parser(prog: str = "counterbias count") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Count reads per feature with htseq-count's options and output. With --bias-model, a table of counts "
         "corrected for sequence-specific bias is written as well.",
@@ -311,11 +317,11 @@ def add_output(group: argparse._ArgumentGroup) -> None:
         default=1,
         help="number of alignment files to count at the same time (default: 1); see --bias-threads for one large file",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    group.add_argument("-q", "--quiet", action="store_true", help=QUIET)
 
 
 def add_bias(group: argparse._ArgumentGroup) -> None:
-    """Add the options on the bias model."""
+    """Add the options on the bias model. None stands for the default of :class:`~counterbias.pipeline.run.BiasOptions`."""
     group.add_argument(
         "--bias-model",
         metavar="NAME|FILE",
@@ -341,7 +347,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         "--bias-window",
         metavar="UP,DOWN",
         type=_window,
-        default="10,10",
+        default=None,
         help="bases before and after a read's first base that a model sees (default: 10,10)",
     )
     group.add_argument(
@@ -368,27 +374,27 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-device",
         choices=("cpu", "cuda", "auto"),
-        default="auto",
+        default=None,
         help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless a GPU is there and pays (default: auto)",
     )
-    group.add_argument("--bias-seed", metavar="N", type=_seed, default=1, help="start of every random choice (default: 1)")
+    group.add_argument("--bias-seed", metavar="N", type=_seed, default=None, help="start of every random choice (default: 1)")
     group.add_argument(
         "--bias-sampling",
         choices=SAMPLINGS,
-        default="local",
+        default=None,
         help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
     )
     group.add_argument(
         "--bias-cap",
         metavar="X",
         type=_cap,
-        default=10.0,
+        default=None,
         help="a read weighs at most X times the median read; 'none' for no limit (default: 10)",
     )
     group.add_argument(
         "--bias-ends",
         choices=BIASED_ENDS,
-        default="both",
+        default=None,
         help="whether both reads of a pair give its weight and its feature's effective length, or the first alone (default: both)",
     )
     group.add_argument(
@@ -402,7 +408,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-context",
         choices=CONTEXTS,
-        default="genome",
+        default=None,
         help="what a window holds beyond the edge of an exon: the genome, or the transcript's next exon (default: genome)",
     )
     group.add_argument(
@@ -427,6 +433,14 @@ def take_options(
         names = set(action.option_strings)
         if names & set(only) or (not only and not names & set(leave)):
             group._add_action(action)
+
+
+def check_standard_input(names: Sequence[str]) -> None:
+    """Refuse alignments from a standard input that is closed, or asked for twice; raises InputError."""
+    if names.count("-") > 1:
+        raise InputError("standard input can be read only once", remedy="give '-' once")
+    if "-" in names and sys.stdin is None:
+        raise InputError("standard input is closed", file="-", remedy="send the alignments there, or name a file")
 
 
 def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
@@ -457,24 +471,23 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
         minaqual=arguments.minaqual,
         secondary_alignments=arguments.secondary_alignments,
         supplementary_alignments=arguments.supplementary_alignments,
-        seed=arguments.bias_seed,
+        **({} if arguments.bias_seed is None else {"seed": arguments.bias_seed}),
     )
 
 
-def bias_options(arguments: argparse.Namespace, model: str, *, window: Window | None = None) -> BiasOptions:
-    """Gather what concerns the bias model; a command that lacks an option has its default."""
+def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
+    """Gather what concerns the bias model; what was not given, or is no option of the command, has its default."""
     from counterbias.pipeline.run import BiasOptions
-    from counterbias.records import AssumedLengths
+    from counterbias.records import AssumedLengths, Window
 
-    names = ("prior", "genome", "sampling", "cap", "ends", "context", "seed", "threads", "device")
-    given = {name: getattr(arguments, f"bias_{name}") for name in names if hasattr(arguments, f"bias_{name}")}
-    if getattr(arguments, "bias_fragment_length", None) is not None:
-        given["fragment_length"] = AssumedLengths(*arguments.bias_fragment_length)
-    return BiasOptions(model=model, window=window, model_options=tuple(getattr(arguments, "bias_option", ())), **given)
-
-
-def bias_window(arguments: argparse.Namespace) -> Window:
-    """Give the window of ``--bias-window``."""
-    from counterbias.records import Window
-
-    return Window.parse(arguments.bias_window)
+    names = ("prior", "sampling", "cap", "ends", "context", "seed", "threads", "device", "window", "fragment_length", "option")
+    given = {name: getattr(arguments, f"bias_{name}", None) for name in names}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options = tuple(chosen.pop("option", ()))
+    if "cap" in chosen and math.isinf(chosen["cap"]):
+        chosen["cap"] = None
+    if "window" in chosen:
+        chosen["window"] = Window.parse(chosen["window"])
+    if "fragment_length" in chosen:
+        chosen["fragment_length"] = AssumedLengths(*chosen["fragment_length"])
+    return BiasOptions(model=model, genome=arguments.bias_genome, model_options=options, **chosen)

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +20,18 @@ from counterbias.cli.arguments import (
     add_reads,
     annotation_arguments,
     bias_options,
+    check_standard_input,
     counting_options,
     take_options,
 )
-from counterbias.cli.count import announce_compilation, import_numba, sample_name
-from counterbias.cli.progress import training_bar
+from counterbias.cli.count import sample_name
+from counterbias.cli.idle_options import idle_in_compare
+from counterbias.cli.parser import QUIET, Parser
+from counterbias.cli.progress import TrainingBar, training_bar
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
     from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
@@ -42,9 +47,9 @@ _NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias
 _WINDOW = re.compile(r"\d+,\d+")
 
 
-def build_compare_parser(prog: str = "counterbias compare") -> argparse.ArgumentParser:
+def build_compare_parser(prog: str = "counterbias compare") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit bias models to your own data and compare them on genomic blocks that they did not learn from, with each other, "
         "between replicates and against a truth.",
@@ -92,7 +97,7 @@ def _add_comparison(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--no-figures", action="store_true", help="draw no figures")
     group.add_argument("--no-cache", action="store_true", help="compute everything anew; the cache is still written")
-    group.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    group.add_argument("-q", "--quiet", action="store_true", help=QUIET)
 
 
 def _add_truth(group: argparse._ArgumentGroup) -> None:
@@ -111,7 +116,7 @@ def _add_truth(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--truth-scale",
         choices=("abundance", "counts"),
-        default="abundance",
+        default=None,
         help="what the values are: abundances, compared with FPKM, or counts (default: abundance)",
     )
 
@@ -122,23 +127,25 @@ def main(argv: list[str]) -> int:
     names = _sample_names(arguments.samfilenames)
     if arguments.bias_genome is None:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
-    import_numba()
-    options = _options(arguments, names)
-    there = Path(arguments.output).exists()
-    folder = _make_folder(arguments)
-    announce_compilation()
-    try:
-        result = _compare(arguments, options, names)
-    except (InputError, KeyboardInterrupt):
-        if not there:
-            _remove_if_empty(folder)
-        raise
-    document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
-    sys.stdout.write(summary(document, folder))
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        options = _options(arguments, names)
+        there = Path(arguments.output).exists()
+        folder = _make_folder(arguments)
+        for line in idle_in_compare(arguments):
+            bar.say(f"Warning: {line}")
+        try:
+            result = _compare(arguments, options, names, bar)
+        except InputError:
+            if not there:
+                _remove_if_empty(folder)
+            raise
+        document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
+    if not is_closed():
+        write_standard_output(summary(document, folder))
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
               if model["status"] == "failed"}  # fmt: skip
     if failed:
-        sys.stderr.write(f"counterbias: these models failed, {TABLE} says why: {', '.join(sorted(failed))}\n")
+        say_line(f"counterbias: these models failed, {TABLE} says why: {', '.join(sorted(failed))}")
     return SOME_FAILED if failed else 0
 
 
@@ -161,10 +168,11 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 def _sample_names(paths: Sequence[str]) -> list[str]:
     """Name the samples. Raises InputError where two have the same name, or standard input is given twice."""
+    check_standard_input(paths)
     names = [sample_name(path) for path in paths]
     for position, name in enumerate(names):
         if name in names[:position]:
-            remedy = "give '-' once" if name == "stdin" else "copy or link one of them to another name"
+            remedy = "copy or link one of them to another name"
             raise InputError(f"two alignment files are both named '{name}'", file=paths[position], remedy=remedy)
     return names
 
@@ -206,7 +214,7 @@ def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOpti
         models=tuple(label.strip() for label in arguments.models.split(",") if label.strip()),
         windows=tuple(dict.fromkeys(windows)),
         folds=folds,
-        seeds=_numbers("--seeds", arguments.seeds, first=arguments.bias_seed),
+        seeds=_numbers("--seeds", arguments.seeds, first=counting_options(arguments).seed),
         groups=_groups(arguments.groups, names),
         truth=_truth(arguments, names),
         cache=os.path.join(arguments.output, CACHE),
@@ -266,7 +274,7 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
     """Gather the options on the truth table."""
     from counterbias.pipeline.comparing import TruthOptions
 
-    given = [name for name in ("truth_column", "truth_id", "truth_attribute") if getattr(arguments, name) is not None]
+    given = [name for name in ("truth_column", "truth_id", "truth_attribute", "truth_scale") if getattr(arguments, name) is not None]
     if arguments.truth is None:
         if given:
             raise InputError(f"--{given[0].replace('_', '-')} needs --truth FILE")
@@ -278,34 +286,31 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
         raise InputError(
             f"--truth-column names {len(columns)} columns for {len(names)} alignment files", remedy="name one for all, or one per file"
         )
-    return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale)
+    return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale or "abundance")
 
 
 # -- the run and its files ---------------------------------------------------------------------------------------------
 
 
-def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str]) -> Comparison:
+def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar) -> Comparison:
     """Hand everything to the pipeline, with a bar on a terminal."""
     from counterbias.pipeline.comparing import compare_models
 
-    with training_bar(quiet=arguments.quiet) as bar:
+    def told(done: int, total: int, text: str) -> None:
+        bar.step("comparing models", done, total, text)
 
-        def told(done: int, total: int, text: str) -> None:
-            if bar.progress is not None:
-                bar.progress("comparing models", done, total)
-
-        result = compare_models(
-            arguments.samfilenames,
-            names,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias_options(arguments, ""),
-            options,
-            alias_file=arguments.bias_contig_alias,
-            say=bar.say,
-            told=told,
-            quiet=arguments.quiet,
-        )
+    result = compare_models(
+        arguments.samfilenames,
+        names,
+        annotation_arguments(arguments),
+        counting_options(arguments),
+        bias_options(arguments, ""),
+        options,
+        alias_file=arguments.bias_contig_alias,
+        say=bar.say,
+        told=told,
+        quiet=arguments.quiet,
+    )
     if not arguments.quiet:
         bar.say(f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete).")
     return result
@@ -325,11 +330,11 @@ def _write(result: Comparison, arguments: argparse.Namespace, folder: Path, comm
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
     for line in comparison_report.remarks(result):
-        sys.stderr.write(f"Warning: {line}\n")
+        say_line(f"Warning: {line}")
     if arguments.no_figures:
         return document
     if not figures.is_available():
-        sys.stderr.write(f"Warning: {figures.MISSING}\n")
+        say_line(f"Warning: {figures.MISSING}")
         return document
     for sample in comparison_report.figures(result):
         figures.draw_sample(sample, folder / FIGURES)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options
+from counterbias.cli.arguments import (
+    annotation_arguments,
+    bias_options,
+    build_count_parser,
+    check_standard_input,
+    counting_options,
+)
+from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.progress import training_bar
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,16 +70,12 @@ def main(argv: list[str]) -> int:
     _check_bias_options(arguments)
     prefixes = bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
     table_options = _check_outputs(arguments, prefixes)
+    for line in idle_in_count(arguments):
+        say_line(f"Warning: {line}")
     run = _count(arguments, argv)
     _write_bias_files(run, arguments, prefixes)
     _write_main_table(run, arguments, table_options)
     return 0
-
-
-def say_line(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
 
 
 def _check_bias_options(arguments: Namespace) -> None:
@@ -91,8 +95,7 @@ def _check_bias_options(arguments: Namespace) -> None:
             raise InputError("--bias-prior needs a bias model", file=arguments.bias_prior, remedy="leave --bias-model none out")
     elif arguments.bias_genome is None:
         raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
-    if names.count("-") > 1:
-        raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_standard_input(names)
     if arguments.samouts and len(arguments.samouts) != len(names):
         raise InputError(
             f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files", remedy="give -o once per file"
@@ -102,6 +105,7 @@ def _check_bias_options(arguments: Namespace) -> None:
 def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     """Find out before counting whether every output can be written."""
     from counterbias.writers.files import check_outputs
+    from counterbias.writers.standard_output import require_standard_output
     from counterbias.writers.tables import TableOptions, check_table, table_files
 
     options = TableOptions(
@@ -120,51 +124,22 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
     if arguments.bias_model and os.path.exists(arguments.bias_model):
         inputs.append(arguments.bias_model)
+    for _, name in outputs:
+        require_standard_output(name or "-")
     check_outputs(outputs, inputs=inputs)
     return options
 
 
-def import_numba() -> None:
-    """Import numba without scipy's linear algebra, which it looks for at once, costs 0.2 s, and no counting loop needs.
-
-    numba looks again where a compiled function does need it, so a plug-in that uses ``np.dot`` is not touched.
-    """
-    absent = "scipy.linalg.cython_blas"
-    if "numba" in sys.modules or absent in sys.modules:
-        return
-    sys.modules[absent] = None  # type: ignore[assignment]
-    try:
-        from numba.np import arraymath
-    finally:
-        del sys.modules[absent]
-    arraymath._HAVE_BLAS = True
-
-
-def announce_compilation() -> None:
-    """Say once, on the first run after an installation, why it takes longer."""
-    from counterbias.alignments.decoding import decode
-
-    folder = Path(decode._cache.cache_path)
-    if not any(folder.glob(f"decoding.decode-*.py{sys.version_info.major}{sys.version_info.minor}*.nbi")):
-        say_line(f"First run: compiling the counting loops, which takes some seconds once; they are kept in {folder}.")
-
-
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
-    import_numba()
-    announce_compilation()
-    from counterbias.pipeline.run import count_files
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        from counterbias.pipeline.run import count_files
 
-    bias = None
-    if arguments.bias_model:
-        window = bias_window(arguments) if was_given(argv, "--bias-window") else None
-        bias = bias_options(arguments, arguments.bias_model, window=window)
-    with training_bar(quiet=arguments.quiet) as bar:
         return count_files(
             arguments.samfilenames,
             annotation_arguments(arguments),
             counting_options(arguments),
-            bias=bias,
+            bias=bias_options(arguments, arguments.bias_model) if arguments.bias_model else None,
             samples=[sample_name(path) for path in arguments.samfilenames],
             reference=arguments.bias_genome,
             alias_file=arguments.bias_contig_alias,
@@ -176,11 +151,6 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
             command_line=shlex.join(["counterbias", "count", *argv]),
             progress=bar.progress,
         )
-
-
-def was_given(argv: list[str], option: str) -> bool:
-    """Tell whether a long option, or a prefix that argparse takes for it, stands on the command line."""
-    return any(len(word) > len("--bias-w") - 1 and option.startswith(word.partition("=")[0]) for word in argv if word.startswith("--"))
 
 
 def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:
@@ -196,7 +166,8 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
         write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
         save_models(prefix + MODEL, sample.model)
         write_qc(prefix + REPORT, sample.report)
-        say_line(f"Weighted counts are in {prefix}{TABLE}, the model in {prefix}{MODEL}, its quality report in {prefix}{REPORT}.")
+        if not arguments.quiet:
+            say_line(f"Weighted counts are in {prefix}{TABLE}, the model in {prefix}{MODEL}, its quality report in {prefix}{REPORT}.")
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

@@ -5,30 +5,28 @@ Comes in: the plug-ins of this environment. Goes out: a table, or JSON (tag ``co
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from counterbias import __version__
+from counterbias.cli.parser import Parser
 from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
+from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
 SCHEMA = (1, 0)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with its arguments; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="counterbias models", description="List the bias models that are installed.")
+    parser = Parser(prog="counterbias models", description="List the bias models that are installed.")
     parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
     arguments = parser.parse_args(argv)
+    require_standard_output()
     listing = describe(load_plugins())
-    if arguments.json:
-        json.dump(listing, sys.stdout, indent=2, sort_keys=True, allow_nan=False)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(table(listing))
+    text = f"{json.dumps(listing, indent=2, sort_keys=True, allow_nan=False)}\n" if arguments.json else table(listing)
+    write_standard_output(text)
     return 0
 
 

@@ -1,18 +1,24 @@
-"""A progress bar on stderr while models are fitted, where stderr is a terminal; nothing otherwise.
+"""Progress of long stages on stderr: a bar on a terminal, a line now and then elsewhere, nothing with ``--quiet``.
 
-rich, which draws it, is imported with the first step that is told, so that ``--help`` and plain counting cost nothing.
+rich, which draws the bar, is imported with the first step that is told, so that ``--help`` and plain counting cost nothing.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from counterbias.cli.streams import is_terminal, say_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+#: A finished stage is worth a line where nothing was said for so many seconds; one under way, after so many.
+FINISHED, UNDER_WAY = 5.0, 30.0
 
 
 class TrainingBar:
@@ -31,9 +37,7 @@ class TrainingBar:
     def __enter__(self) -> TrainingBar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
         with self._lock:
             self._stop()
 
@@ -46,10 +50,14 @@ class TrainingBar:
         """Write one line to stderr, above a bar that is there."""
         with self._lock:
             if self._bar is None:
-                sys.stderr.write(text if text.endswith("\n") else text + "\n")
-                sys.stderr.flush()
+                say_line(text)
             else:
                 self._bar.console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, stage: str, done: int, total: int, text: str) -> None:
+        """Tell of one step of a stage; what it was is for those who read lines."""
+        if self.progress is not None:
+            self.progress(stage, done, total)
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         with self._lock:
@@ -85,6 +93,58 @@ class TrainingBar:
         self._bar, self._tasks = None, {}
 
 
+class ProgressLines(TrainingBar):
+    """Plain lines, for log files: one where a stage ends or goes on after a silence, with what remains. Safe to call from any thread.
+
+    Args:
+        clock: gives the time, seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(True)
+        self._clock = clock
+        self._last = clock()
+        self._begun: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        """Write one line to stderr."""
+        with self._lock:
+            self._say(text)
+
+    def step(self, stage: str, done: int, total: int, text: str) -> None:
+        """Tell of one step of a stage, each of which is worth a line after a silence."""
+        with self._lock:
+            begun = self._begun.setdefault(stage, self._clock())
+            if self._clock() - self._last >= FINISHED:
+                self._say(f"{stage}: {done:,} of {total:,} steps done{_remaining(self._clock() - begun, done, total)}; {text}")
+
+    def _advance(self, stage: str, done: int, total: int) -> None:
+        with self._lock:
+            now = self._clock()
+            begun = self._begun.setdefault(stage, now)
+            if total and done >= total:
+                del self._begun[stage]
+                if now - self._last >= FINISHED:
+                    self._say(f"{stage}: done")
+            elif now - self._last >= UNDER_WAY:
+                of = f" of {total:,}" if total else ""
+                self._say(f"{stage}: {done:,}{of} steps done{_remaining(now - begun, done, total)}")
+
+    def _say(self, text: str) -> None:
+        say_line(text)
+        self._last = self._clock()
+
+
+def _remaining(seconds: float, done: int, total: int) -> str:
+    """Say how long the rest will take if it goes on as before; nothing where that cannot be told."""
+    if not 0 < done < total or seconds < 1:
+        return ""
+    left = seconds / done * (total - done)
+    return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"
+
+
 def training_bar(*, quiet: bool) -> TrainingBar:
-    """Make the bar of a command: shown on a terminal unless ``quiet``."""
-    return TrainingBar(not quiet and sys.stderr.isatty())
+    """Make what tells of a command's progress: nothing where ``quiet``, a bar on a terminal, lines elsewhere."""
+    if quiet:
+        return TrainingBar(False)
+    return TrainingBar(True) if is_terminal() else ProgressLines()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterbias.cli.idle_options import idle_in_simulate
+from counterbias.cli.parser import QUIET, Parser
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line, say_warning
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,13 +19,15 @@ if TYPE_CHECKING:
 
 #: Defaults of the options that only a simulated genome has.
 SIMULATED = {"genes": 400, "contigs": 4, "bases": None, "isoforms": 0.3, "overlapping": 0.08}
+#: Defaults of other options of which it matters whether they are given.
+ASSUMED = {"strength": (1.0,), "biased_ends": "both", "variation": 0.2, "changed": 0.2, "fold_changes": 1.0}
 #: Options that go on as they are.
 PASSED_ON = ("genes", "contigs", "bases", "genome", "annotation", "order", "fastq", "seed", "threads", "force")
 
 
-def build_simulate_parser() -> argparse.ArgumentParser:
+def build_simulate_parser() -> Parser:
     """Make the parser of ``counterbias simulate``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="counterbias simulate",
         description="Simulate RNA-seq reads with a known bias and a known abundance; write them and the truth to a folder.",
         allow_abbrev=False,
@@ -31,7 +36,7 @@ def build_simulate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="replace files in a folder that is not empty")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="start of every random choice (default: 1)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads; no byte depends on it (default: 1)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no messages but errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     _add_genes(parser.add_argument_group("genome and genes"))
     _add_bias(parser.add_argument_group("bias"))
     _add_library(parser.add_argument_group("library and sequencing"))
@@ -61,12 +66,8 @@ def _add_bias(group: argparse._ArgumentGroup) -> None:
         metavar="builtin|none|FILE[,…]",
         help="bias of read starts: as of random hexamers, none, or a model file's; separated by commas, one per group (default: builtin)",
     )
-    group.add_argument(
-        "--strength", type=_numbers, default="1", metavar="X[,…]", help="factor on the log bias, or one per group (default: 1)"
-    )
-    group.add_argument(
-        "--biased-ends", choices=("both", "read1"), default="both", help="ends of a fragment that are biased (default: both)"
-    )
+    group.add_argument("--strength", type=_numbers, metavar="X[,…]", help="factor on the log bias, or one per group (default: 1)")
+    group.add_argument("--biased-ends", choices=("both", "read1"), help="ends of a fragment that are biased (default: both)")
     group.add_argument(
         "--gc-bias", type=float, default=0.0, metavar="X", help="log factor per 10 points of a fragment's GC content (default: 0)"
     )
@@ -93,9 +94,9 @@ def _add_study(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--samples", type=int, default=1, metavar="N", help="samples of one genome (default: 1)")
     group.add_argument("--groups", type=int, default=1, metavar="N", help="groups that the samples are dealt out to (default: 1)")
     group.add_argument("--spread", type=float, default=1.5, metavar="X", help="SD of genes' log abundance, nats (default: 1.5)")
-    group.add_argument("--variation", type=float, default=0.2, metavar="X", help="its SD between samples of a group (default: 0.2)")
-    group.add_argument("--changed", type=float, default=0.2, metavar="SHARE", help="genes that differ between groups (default: 0.2)")
-    group.add_argument("--fold-changes", type=float, default=1.0, metavar="X", help="SD of their log2 fold changes (default: 1)")
+    group.add_argument("--variation", type=float, metavar="X", help="its SD between samples of a group (default: 0.2)")
+    group.add_argument("--changed", type=float, metavar="SHARE", help="genes that differ between groups (default: 0.2)")
+    group.add_argument("--fold-changes", type=float, metavar="X", help="SD of their log2 fold changes (default: 1)")
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -109,18 +110,17 @@ def _numbers(text: str) -> tuple[float, ...]:
 def main(argv: list[str]) -> int:
     """Run the command; give its exit status."""
     arguments = build_simulate_parser().parse_args(argv)
-    options = _options(arguments)
-    from counterbias.pipeline.simulating import simulate
+    with compiled_loops(say_line, quiet=arguments.quiet):
+        idle = idle_in_simulate(arguments)
+        options = _options(arguments)
+        for line in idle:
+            say_line(f"Warning: {line}")
+        from counterbias.pipeline.simulating import simulate
 
-    run = simulate(options, say=(lambda text: None) if arguments.quiet else _say)
+        run = simulate(options, say=say_warning if arguments.quiet else say_line)
     if not arguments.quiet:
-        _say(f"{len(run.files)} files are in {arguments.output}")
+        say_line(f"{len(run.files)} files are in {arguments.output}")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def _options(arguments: Namespace) -> SimulationOptions:
@@ -136,6 +136,9 @@ def _options(arguments: Namespace) -> SimulationOptions:
             setattr(arguments, name, default)
         elif arguments.genome or arguments.annotation:
             raise InputError(f"--{name} is for simulated genomes", remedy="leave it out, or leave --genome and --annotation out")
+    for name, value in ASSUMED.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
     study = StudyDesign(
         arguments.samples, arguments.groups, arguments.spread, arguments.variation, arguments.changed, arguments.fold_changes
     )

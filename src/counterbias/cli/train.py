@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 from counterbias.cli.arguments import (
@@ -17,19 +16,24 @@ from counterbias.cli.arguments import (
     add_reads,
     annotation_arguments,
     bias_options,
-    bias_window,
+    check_standard_input,
     counting_options,
     take_options,
 )
-from counterbias.cli.count import announce_compilation, import_numba, sample_name
+from counterbias.cli.count import sample_name
+from counterbias.cli.idle_options import idle_in_train
+from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.progress import training_bar
+from counterbias.cli.startup import compiled_loops
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
     from counterbias.pipeline.cohort import Cohort
 
 #: How samples may be weighed, as :data:`counterbias.pipeline.cohort.POOLS` (which is not imported for ``--help``).
-POOLS = ("samples", "reads")
+POOLS, POOL = ("samples", "reads"), "reads"
 #: The options of `counterbias count` on bias that mean the same here. The others are about weights, which are made at counting.
 SHARED = (
     "--bias-window",
@@ -47,9 +51,9 @@ COLUMNS_ONLY = ("--additional-attr", "--add-chromosome-info")
 MODEL, REPORT = ".model", ".counterbias-train.json"
 
 
-def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentParser:
+def build_train_parser(prog: str = "counterbias train") -> Parser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit one bias model to many samples, for `counterbias count --bias-model FILE`, and tell what it gains in each of "
         "them on parts of the genome that no model saw. Reads are counted as `counterbias count` does.",
@@ -67,7 +71,7 @@ def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentPars
         required=True,
         help=f"the model to write; a report goes beside it, with {REPORT} in the place of {MODEL}",
     )
-    output.add_argument("-q", "--quiet", action="store_true", help="do not report progress")
+    output.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     _add_training(parser.add_argument_group("bias"))
     parser.set_defaults(additional_attributes=[], add_chromosome_info=False)
     return parser
@@ -85,7 +89,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--bias-pool",
         choices=POOLS,
-        default="reads",
+        default=POOL,
         help="how much a sample weighs: all the same, or as their reads (default: reads)",
     )
     group.add_argument(
@@ -105,8 +109,10 @@ def main(argv: list[str]) -> int:
     """Run the command; give its exit status."""
     arguments = build_train_parser().parse_args(argv)
     _check(arguments)
+    for line in idle_in_train(arguments, POOL):
+        say_line(f"Warning: {line}")
     cohort = _train(arguments, argv)
-    _write(cohort, arguments.bias_output)
+    _write(cohort, arguments.bias_output, quiet=arguments.quiet)
     return 0
 
 
@@ -114,8 +120,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse before any file is opened what cannot be done or written."""
     from counterbias.writers.files import check_outputs
 
-    if arguments.samfilenames.count("-") > 1:
-        raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_standard_input(arguments.samfilenames)
     if arguments.bias_model == "none":
         raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
@@ -126,12 +131,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     """Hand everything to the pipeline."""
-    import_numba()
-    announce_compilation()
-    from counterbias.pipeline.cohort import train_files
+    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        from counterbias.pipeline.cohort import train_files
 
-    bias = bias_options(arguments, arguments.bias_model, window=bias_window(arguments))
-    with training_bar(quiet=arguments.quiet) as bar:
+        bias = bias_options(arguments, arguments.bias_model)
         return train_files(
             arguments.samfilenames,
             annotation_arguments(arguments),
@@ -148,7 +151,7 @@ def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
         )
 
 
-def _write(cohort: Cohort, model: str) -> None:
+def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
     """Write model and report, say where they are, and print the table of gains."""
     from counterbias.model_file import save_models
     from counterbias.writers.training import gains_table, write_training
@@ -156,10 +159,12 @@ def _write(cohort: Cohort, model: str) -> None:
     save_models(model, cohort.model)
     write_training(report_name(model), cohort.report)
     summary = cohort.report["summary"]
-    if summary["compared"]:
-        sys.stderr.write(
+    if summary["compared"] and not quiet:
+        say_line(
             f"Of {summary['compared']} comparisons the pooled model is better in {summary['pooled']} and the sample's own in "
-            f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average.\n"
+            f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average."
         )
-    sys.stderr.write(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.\n")
-    sys.stdout.write(gains_table(cohort.report["gains"], sorted(cohort.skipped)))
+    if not quiet:
+        say_line(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.")
+    if not is_closed():
+        write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

@@ -80,7 +80,7 @@ def weigh_sample(
         want_read_weights: whether weights of single reads are needed (``-o``).
         ends: ``both`` reads weigh a pair, or the ``first`` alone; models learn from both all the same.
     """
-    watch = Stopwatch()
+    watch = Stopwatch(context.progress)
     watch.add("counting", result.seconds)
     weighed = fit_and_weigh(context, result, stranded=stranded, ends=ends, watch=watch)
     columns = bias_columns(context.features.lengths, result.counts, weighed.counts, weighed.lengths)

@@ -23,7 +23,7 @@ from counterbias.pipeline.candidates import Candidate, find_candidates
 from counterbias.pipeline.comparison_cache import Cache, digest_of_genome, digest_of_sample
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import fold_sample
-from counterbias.pipeline.fitting import Kind, end_classes
+from counterbias.pipeline.fitting import Kind, end_classes, idle_device
 from counterbias.pipeline.run import BiasOptions, Job, Plan, Say, add_transcripts, load_aliases, open_job, processed, rename_contigs
 from counterbias.pipeline.trials import Design, Outcome, PreparedSample, run_models, steps_of
 from counterbias.plugins import Manager, load_plugins
@@ -240,6 +240,8 @@ def _open(
     if not kinds:
         first = candidates[0]
         raise InputError(f"no model can be trained: {first.label}: {first.reason}", remedy="`counterbias models` says what is missing")
+    if idle := idle_device(bias.device, kinds):
+        say(f"Warning: {idle}")
     plan = add_transcripts(Plan(bias, manager, kinds[0], open_genome(bias.genome, aliases)), choice.path, aliases, say=say)
     job = replace(job, plan=plan)
     for path in paths:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,6 +106,14 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
     chosen = window or _DEFAULT_WINDOW
     model(chosen, options)
     return Kind(name, found.plugin.distribution, found.plugin.version, model, options, chosen)
+
+
+def idle_device(device: Device, kinds: Sequence[Kind]) -> str | None:
+    """Say that a GPU was asked for and none of the models to be fitted is one that would be trained there; None where one is."""
+    if device != "cuda" or any(one.fitted is None and one.model.check_resources is not BiasModel.check_resources for one in kinds):
+        return None
+    named = ", ".join(dict.fromkeys(one.backend for one in kinds if one.fitted is None))
+    return f"--bias-device cuda changes nothing: {named or 'a saved model'} is not trained on a GPU"
 
 
 def suit(kind: Kind, sites: StartSites, stranded: str, manager: Manager) -> Kind:

@@ -123,7 +123,7 @@ def count_files(
         alias_file: contig names of the alignments and what annotation and genome call them.
         threads: threads within one file. No result depends on it.
         processes: files counted at the same time.
-        quiet: whether to leave the last progress line out, as htseq-count does.
+        quiet: whether to leave progress lines out, all of them (htseq-count leaves out the last one only).
         say: takes one line for stderr.
         tagged: per alignment file the file to write with assignments, and its format; empty for none.
         command_line: what to write into the QC file.
@@ -171,7 +171,7 @@ def open_job(
     The arguments are those of :func:`count_files`.
     """
     aliases = load_aliases(alias_file)
-    plan = plan_bias(bias, aliases)
+    plan = plan_bias(bias, aliases, say=say)
     headers = [None if is_read_once(path) else read_header(path, reference=reference) for path in paths]
     begin = time.perf_counter()
     annotation = rename_contigs(load_features(choice, say=say), aliases)
@@ -243,13 +243,13 @@ def is_model_file(name: str) -> bool:
     return os.path.isfile(name) or os.sep in name or name.endswith(".model")
 
 
-def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | None:
+def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
     """Find the backend or load the model file, and open the genome."""
     if bias is None:
         return None
     from counterbias.pipeline.bias import open_genome
     from counterbias.pipeline.blending import load_prior
-    from counterbias.pipeline.fitting import choose_kind
+    from counterbias.pipeline.fitting import choose_kind, idle_device
     from counterbias.plugins import load_plugins
 
     manager = load_plugins()
@@ -270,6 +270,8 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str]) -> Plan | No
         model = kind.model(kind.window, kind.options)
         model.resources = Resources(bias.threads, bias.device)
         model.check_resources()
+    if idle := idle_device(bias.device, [kind]):
+        say(f"Warning: {idle}")
     return Plan(bias, manager, kind, open_genome(bias.genome, aliases), prior=prior)
 
 
@@ -365,7 +367,7 @@ class Job:
                 want_sites=self.plan is not None,
                 reference=self.reference,
                 on_header=on_header,
-                progress=lambda number, paired: say(processed(number, paired)),
+                progress=None if self.quiet else lambda number, paired: say(processed(number, paired)),
                 warn=lambda text: say(f"Warning: {text}"),
                 record_sink=None if output is None else write,
             )

@@ -58,7 +58,7 @@ class GroupBias:
         models = load_models(self.model, load_plugins())
         ends = [simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends]
         if all(end.slope == 0.0 for end in models.ends):
-            say(f"{self.model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased")
+            say(f"Warning: {self.model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased")
         return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 
 

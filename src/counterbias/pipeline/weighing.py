@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.model import BiasModel
+from counterbias.model import BiasModel, Progress
 from counterbias.model_file import EndModel
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.fitting import Context, EndClass, FittedEnd, end_classes, fit_end, settle_ends
@@ -30,16 +30,23 @@ from counterbias.weights import (
 
 
 class Stopwatch:
-    """Collect wall times by stage, from any thread. Stages may run beside each other, so the sum may exceed the run's time."""
+    """Collect wall times by stage, from any thread. Stages may run beside each other, so the sum may exceed the run's time.
 
-    def __init__(self) -> None:
+    Args:
+        progress: told of each stage that ends, or None.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._progress = progress
         self._lock = Lock()
 
     def add(self, stage: str, seconds: float) -> None:
         """Add to a stage's time."""
         with self._lock:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        if self._progress is not None:
+            self._progress(stage, 1, 1)
 
     def run(self, stage: str, work: Callable[[], Any]) -> Any:
         """Do something and add its time."""

@@ -8,7 +8,6 @@ htseq-count's bytes (for h5ad and loom, its content). htseq-count keeps merged t
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.files import is_stream, readable, whole_file, whole_stream, whole_text, writing_errors
 from counterbias.records import CLASSES, Features, SampleCounts
+from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
 #: The largest integer up to which float32 holds every integer.
 FLOAT32_INTEGERS = 2**24
@@ -90,8 +90,10 @@ def check_table(options: TableOptions) -> None:
     """Find out before counting whether the table can be written in this format.
 
     Raises:
-        InputError: the file name ends in no known format or in one that a stream cannot take, or a package is missing.
+        InputError: the file name ends in no known format or in one that a stream cannot take, a package is missing, or standard output is
+            closed.
     """
+    require_standard_output(options.filename, remedy="name a file with -c")
     if options.kind in _TEXT:
         return
     if options.kind not in _MATRIX:
@@ -126,8 +128,7 @@ def write_table(table: CountTable, options: TableOptions) -> None:
         InputError: the file cannot be written, or its format is not known.
     """
     if not options.filename:
-        for line in _lines(table, options):
-            sys.stdout.write(line)
+        write_standard_output("".join(_lines(table, options)))
         return
     check_table(options)
     if options.kind in _TEXT:

@@ -1,0 +1,58 @@
+"""What the machine, not the input, may do to a run, in one line each: a full disk, too little memory, a broken installation."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from counterbias.errors import InputError
+
+#: What to do about an error of the operating system.
+_REMEDIES = {
+    errno.ENOSPC: "free some space; temporary files can be put on another disk with TMPDIR=FOLDER",
+    errno.EDQUOT: "free some space; temporary files can be put on another disk with TMPDIR=FOLDER",
+    errno.EMFILE: "raise the limit with `ulimit -n 4096`, or give fewer files at a time",
+    errno.ENFILE: "the whole machine has too many files open: try again later",
+    errno.ENOMEM: "give the job more memory, or use fewer threads and count fewer files at the same time",
+}
+
+
+def explain(error: Exception) -> InputError | None:
+    """Turn an exception that a user can cause and mend into its line; None for one that is this program's own fault."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    if isinstance(error, MemoryError):
+        detail = f" ({error})" if str(error) else ""
+        return InputError(f"there is not enough memory{detail}", remedy=_REMEDIES[errno.ENOMEM])
+    if isinstance(error, RecursionError):
+        return InputError("the input is nested too deeply", remedy="look at the files given: one of them is damaged")
+    if isinstance(error, ImportError):
+        return _broken_package(error)
+    return _run_time(error)
+
+
+def _of_the_system(error: OSError) -> InputError:
+    """Say what the operating system refused."""
+    if "temporary directory" in str(error):
+        return InputError("there is no folder for temporary files", remedy="name one that can be written to with TMPDIR=FOLDER")
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return InputError(error.strerror or str(error), file=name, remedy=_REMEDIES.get(error.errno or 0, ""))
+
+
+def _broken_package(error: ImportError) -> InputError:
+    """Name the package that cannot be imported."""
+    package = (error.name or "").partition(".")[0]
+    what = f"the package '{package}' cannot be imported" if package else "a package cannot be imported"
+    again = "counterbias" if not package or package.startswith("counterbias") else package
+    return InputError(f"{what}: {error}", remedy=f"run: pip install --force-reinstall {again}")
+
+
+def _run_time(error: Exception) -> InputError | None:
+    """Recognise what Python and torch have no class of exceptions for."""
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return InputError("no further thread can be started", remedy="raise the limit with `ulimit -u`, or use fewer threads")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+        return InputError("the GPU has not enough free memory", remedy="use --bias-device cpu")
+    return None

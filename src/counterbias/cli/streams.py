@@ -1,0 +1,59 @@
+"""The standard streams as this program was started with them: closed ones, full ones, and ones that nobody reads.
+
+Messages are worth less than the result: where stderr cannot take one, the run goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+
+
+class _Unfailing(io.FileIO):
+    """A file that takes whatever is written, and drops what cannot be written."""
+
+    def write(self, data: object) -> int:
+        """Write (see io.FileIO)."""
+        written = None
+        with suppress(OSError):
+            written = super().write(data)  # type: ignore[arg-type]
+        return memoryview(data).nbytes if written is None else written  # type: ignore[arg-type]
+
+
+def prepare() -> None:
+    """Make the streams safe, once, before any file is opened.
+
+    The numbers 0 to 2 of streams that are closed are taken up, or the next file opened would be written to as standard output. A closed
+    standard input or output stays None in ``sys``. Messages that stderr cannot take are dropped; characters that it lacks become escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one, since those below are in use.
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            os.set_inheritable(number, True)
+    if sys.stderr is None or sys.stderr is sys.__stderr__:
+        encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
+        raw = _Unfailing(2, "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)
+
+
+def say_line(text: str) -> None:
+    """Write one line to stderr."""
+    if sys.stderr is not None:
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
+
+
+def say_warning(text: str) -> None:
+    """Write one line to stderr if it is a warning: what ``-q`` leaves of what the pipeline says."""
+    if text.startswith("Warning: "):
+        say_line(text)
+
+
+def is_terminal() -> bool:
+    """Tell whether stderr is one."""
+    return sys.stderr is not None and sys.stderr.isatty()
