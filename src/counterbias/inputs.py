@@ -208,7 +208,7 @@ def _open(name: str) -> io.FileIO:
 
 
 def _copy(name: str) -> str:
-    """Copy an input to a temporary file, unless that was done, and give the copy's name."""
+    """Copy an input to a temporary file, unless that was done, and give the copy's name, which other programs can open too."""
     there = _copies[name]
     if there is not None:
         return there

@@ -16,6 +16,7 @@ import zlib
 from typing import IO, Any
 
 from counterbias.errors import InputError
+from counterbias.inputs import file_of
 
 #: Bytes looked at to tell the format: more than one BGZF block.
 HEAD = (1 << 16) + 1024
@@ -75,7 +76,7 @@ class TranscodedSource(Source):
         direct = path != "-" and os.path.isfile(path)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _TRANSCODE, os.path.abspath(path) if direct else "-", reference or ""],
+            [sys.executable, "-c", _TRANSCODE, os.path.abspath(path) if direct else "-", file_of(reference) if reference else ""],
             stdin=subprocess.DEVNULL if direct else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,

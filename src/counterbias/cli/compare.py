@@ -22,11 +22,13 @@ from counterbias.cli.arguments import (
     annotation_arguments,
     bias_options,
     counting_options,
+    named_inputs,
     take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs, is_input
 
 if TYPE_CHECKING:
     from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
@@ -122,6 +124,8 @@ def main(argv: list[str]) -> int:
     names = _sample_names(arguments.samfilenames)
     if arguments.bias_genome is None:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
+    labels = [("a model of --models", label.strip()) for label in arguments.models.split(",")]
+    check_inputs([*named_inputs(arguments), *labels, ("--truth", arguments.truth), ("--groups", arguments.groups)])
     import_numba()
     options = _options(arguments, names)
     there = Path(arguments.output).exists()
@@ -230,7 +234,7 @@ def _groups(text: str | None, names: Sequence[str]) -> tuple[str, ...]:
     """Give each sample's group, from a list or a table."""
     if text is None:
         return ()
-    if os.path.isfile(text):
+    if is_input(text):
         return _groups_of_table(text, names)
     groups = tuple(part.strip() for part in text.split(","))
     if len(groups) != len(names) or not all(groups):

@@ -9,9 +9,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options
+from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options, named_inputs
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs, is_input
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import CountRun
@@ -93,6 +94,7 @@ def _check_bias_options(arguments: Namespace) -> None:
         raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
     if names.count("-") > 1:
         raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_inputs([*named_inputs(arguments), ("--bias-model", arguments.bias_model), ("--bias-prior", arguments.bias_prior)])
     if arguments.samouts and len(arguments.samouts) != len(names):
         raise InputError(
             f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files", remedy="give -o once per file"
@@ -118,7 +120,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     outputs += [(label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)]
     inputs = [*arguments.samfilenames, arguments.featuresfilename]
     inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
-    if arguments.bias_model and os.path.exists(arguments.bias_model):
+    if arguments.bias_model and is_input(arguments.bias_model):
         inputs.append(arguments.bias_model)
     check_outputs(outputs, inputs=inputs)
     return options

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs
 
 if TYPE_CHECKING:
     from counterbias.pipeline.simulating import SimulationOptions
@@ -131,6 +132,8 @@ def _options(arguments: Namespace) -> SimulationOptions:
 
     if not arguments.output:
         raise InputError("-o needs the name of a folder")
+    models = [("--bias-model", name) for name in dict.fromkeys(arguments.bias_model.split(","))]
+    check_inputs([("--genome", arguments.genome), ("--annotation", arguments.annotation), *models])
     for name, default in SIMULATED.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, default)

@@ -19,11 +19,13 @@ from counterbias.cli.arguments import (
     bias_options,
     bias_window,
     counting_options,
+    named_inputs,
     take_options,
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs
 
 if TYPE_CHECKING:
     from counterbias.pipeline.cohort import Cohort
@@ -116,6 +118,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if arguments.samfilenames.count("-") > 1:
         raise InputError("standard input can be read only once", remedy="give '-' once")
+    check_inputs(named_inputs(arguments))
     if arguments.bias_model == "none":
         raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import weakref
@@ -235,12 +236,12 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
 def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
     """Open a FASTA file and its index; give a file descriptor of the plain text, the contigs, and whether the index was there already."""
     try:
-        with open_input(path) as file:
-            stream = buffered(file)
+        with open_input(path) as file, buffered(file) as stream:
             if not stream.peek(1):
                 raise InputError("the genome is empty", file=path)
             packed = is_packed(stream)
-            plain = _plain_copy(stream, packed, path) if packed or reads_once(path) else os.dup(file.fileno())
+            pipe = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            plain = _plain_copy(stream, packed, path) if packed or pipe else os.dup(file.fileno())
     except FileNotFoundError:
         raise InputError("there is no such file", file=path, remedy="check the name of the genome") from None
     except OSError as error:
