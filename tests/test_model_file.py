@@ -192,7 +192,7 @@ def test_another_window_is_refused(path: Path, manager: Manager) -> None:
 
 
 def test_missing_empty_text_and_folder_are_refused(tmp_path: Path, manager: Manager) -> None:
-    refused(tmp_path / "none.model", manager, "No such file")
+    refused(tmp_path / "none.model", manager, "there is no such model file")
     refused(tmp_path, manager, "cannot read the model")
     for content in (b"", b"gene\tcount\n", b"PK\x03\x04"):
         (tmp_path / "x.model").write_bytes(content)

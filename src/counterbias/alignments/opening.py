@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 import zlib
 from typing import Any
@@ -15,20 +14,15 @@ from typing import Any
 from counterbias.alignments.source import BGZF, RAW, Source, is_bgzf
 from counterbias.alignments.transcoding import TranscodedSource
 from counterbias.errors import InputError
+from counterbias.inputs import reads_once
 
 #: Bytes looked at to tell the format: more than one BGZF block.
 HEAD = (1 << 16) + 1024
 
 
 def is_read_once(path: str) -> bool:
-    """Tell whether a path's bytes are gone once they were read: standard input, a pipe or a device."""
-    if path == "-":
-        return True
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    """Tell whether alignments are gone once they were read: ``-``, a pipe, an open descriptor."""
+    return path == "-" or reads_once(path)
 
 
 def open_source(path: str, reference: str | None = None) -> Source:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from counterbias.alignments.source import BGZF, Source, is_bgzf
 from counterbias.errors import InputError
+from counterbias.inputs import file_of
 
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
 #: parent is killed, writing to nobody ends it.
@@ -122,7 +123,7 @@ class TranscodedSource(Source):
         if direct:
             stream.seek(0)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _TRANSCODE, reference or ""],
+            [sys.executable, "-P", "-c", _TRANSCODE, file_of(reference) if reference else ""],
             stdin=stream if direct else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.inputs import buffered, damage, is_packed, open_input, unpacked
 
 #: Bytes read at a time. A piece grows only where one line is longer than this.
 PIECE = 1 << 24
-
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.uint8], int]]:
@@ -27,7 +24,7 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
     file cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file, _unpacked(file) as stream:
+        with open_input(path) as file, _text_of(file) as stream:
             yield from _whole_lines(stream, piece)
     except FileNotFoundError:
         raise InputError("there is no such file", file=path, remedy="check the name of the annotation") from None
@@ -37,7 +34,7 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
         raise InputError(
             "the compressed file is truncated", file=path, remedy="copy or download it again, then try 'gzip -t'"
         ) from None
-    except (gzip.BadGzipFile, zlib.error, _isal_error()) as error:
+    except damage() as error:
         raise InputError(
             f"the compressed file is damaged ({error})", file=path, remedy="copy or download it again, then try 'gzip -t'"
         ) from None
@@ -45,28 +42,13 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
         raise InputError(f"the file cannot be read ({error.strerror or error})", file=path) from None
 
 
-def _isal_error() -> Any:
-    """Give the exception of the faster inflater; where that is not installed, one that is caught anyway."""
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return gzip.BadGzipFile
-    return isal_zlib.error
-
-
-def _unpacked(file: io.FileIO) -> Any:
+def _text_of(file: io.FileIO) -> Any:
     """Give a stream of the text: the content, not the name, says whether it is compressed.
 
     htseq-count goes by the name and fails where name and content disagree, so nothing that it reads is read differently.
     """
-    buffered = io.BufferedReader(file, 1 << 17)
-    if buffered.peek(2)[:2] != _GZIP_MAGIC:
-        return buffered
-    try:
-        from isal import igzip
-    except ImportError:
-        return gzip.GzipFile(fileobj=buffered)
-    return igzip.IGzipFile(fileobj=buffered)
+    stream = buffered(file)
+    return unpacked(stream) if is_packed(stream) else stream
 
 
 def _whole_lines(stream: Any, piece: int) -> Iterator[tuple[NDArray[np.uint8], int]]:

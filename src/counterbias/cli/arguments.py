@@ -459,6 +459,13 @@ def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
     )
 
 
+def named_inputs(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
+    """List the inputs that all commands on alignments have, each with what the user calls it, for ``check_inputs``."""
+    inputs: list[tuple[str, str | None]] = [("the alignments", name) for name in arguments.samfilenames]
+    inputs += [("the annotation", arguments.featuresfilename), ("--bias-genome", arguments.bias_genome)]
+    return [*inputs, ("--bias-contig-alias", arguments.bias_contig_alias)]
+
+
 def counting_options(arguments: argparse.Namespace) -> CountingOptions:
     """Gather what decides the feature of a fragment."""
     from counterbias.records import CountingOptions

@@ -22,6 +22,7 @@ from counterbias.cli.arguments import (
     bias_options,
     check_standard_input,
     counting_options,
+    named_inputs,
     take_options,
 )
 from counterbias.cli.count import sample_name
@@ -31,6 +32,7 @@ from counterbias.cli.progress import TrainingBar, training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs, is_input
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
@@ -127,6 +129,8 @@ def main(argv: list[str]) -> int:
     names = _sample_names(arguments.samfilenames)
     if arguments.bias_genome is None:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
+    labels = [("a model of --models", label.strip()) for label in arguments.models.split(",")]
+    check_inputs([*named_inputs(arguments), *labels, ("--truth", arguments.truth), ("--groups", arguments.groups)])
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
         options = _options(arguments, names)
         there = Path(arguments.output).exists()
@@ -135,7 +139,7 @@ def main(argv: list[str]) -> int:
             bar.say(f"Warning: {line}")
         try:
             result = _compare(arguments, options, names, bar)
-        except InputError:
+        except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
             raise
@@ -239,7 +243,7 @@ def _groups(text: str | None, names: Sequence[str]) -> tuple[str, ...]:
     """Give each sample's group, from a list or a table."""
     if text is None:
         return ()
-    if os.path.isfile(text):
+    if is_input(text):
         return _groups_of_table(text, names)
     groups = tuple(part.strip() for part in text.split(","))
     if len(groups) != len(names) or not all(groups):

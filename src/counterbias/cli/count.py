@@ -14,12 +14,14 @@ from counterbias.cli.arguments import (
     build_count_parser,
     check_standard_input,
     counting_options,
+    named_inputs,
 )
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs, is_input
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import CountRun
@@ -96,6 +98,7 @@ def _check_bias_options(arguments: Namespace) -> None:
     elif arguments.bias_genome is None:
         raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
     check_standard_input(names)
+    check_inputs([*named_inputs(arguments), ("--bias-model", arguments.bias_model), ("--bias-prior", arguments.bias_prior)])
     if arguments.samouts and len(arguments.samouts) != len(names):
         raise InputError(
             f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files", remedy="give -o once per file"
@@ -122,7 +125,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     outputs += [(label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)]
     inputs = [*arguments.samfilenames, arguments.featuresfilename]
     inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
-    if arguments.bias_model and os.path.exists(arguments.bias_model):
+    if arguments.bias_model and is_input(arguments.bias_model):
         inputs.append(arguments.bias_model)
     for _, name in outputs:
         require_standard_output(name or "-")

@@ -12,6 +12,7 @@ from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line, say_warning
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs
 
 if TYPE_CHECKING:
     from counterbias.pipeline.simulating import SimulationOptions
@@ -131,6 +132,8 @@ def _options(arguments: Namespace) -> SimulationOptions:
 
     if not arguments.output:
         raise InputError("-o needs the name of a folder")
+    models = [("--bias-model", name) for name in dict.fromkeys(arguments.bias_model.split(","))]
+    check_inputs([("--genome", arguments.genome), ("--annotation", arguments.annotation), *models])
     for name, default in SIMULATED.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, default)

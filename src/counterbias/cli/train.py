@@ -18,6 +18,7 @@ from counterbias.cli.arguments import (
     bias_options,
     check_standard_input,
     counting_options,
+    named_inputs,
     take_options,
 )
 from counterbias.cli.count import sample_name
@@ -27,6 +28,7 @@ from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.inputs import check_inputs
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from counterbias.writers.files import check_outputs
 
     check_standard_input(arguments.samfilenames)
+    check_inputs(named_inputs(arguments))
     if arguments.bias_model == "none":
         raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]

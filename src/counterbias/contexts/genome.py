@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import os
 import shutil
+import stat
+import tempfile
 import threading
-import warnings
 import weakref
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.contexts.pages import Entry, Pages
+from counterbias.contexts.indexing import build_index, find_strange, keep_index, read_kept_index
+from counterbias.contexts.pages import Entry, Misfit, Pages
 from counterbias.errors import InputError
-from counterbias.files import remove_leftovers, scratch_folder, whole_stream
+from counterbias.inputs import buffered, damage, is_packed, open_input, reads_once, unpacked
 
 #: Bytes of decoded pages that a genome keeps; those of the latest contig stay, however many.
 CACHE_BYTES = 1 << 28
@@ -30,7 +29,7 @@ class Genome:
     """Open a FASTA file, plain or compressed with bgzip or gzip.
 
     An index (.fai) that is missing, damaged or older than the file is made; a plain file's is kept beside it where the folder can
-    be written. Compressed files are unpacked to a temporary file (TMPDIR), which is gone when the genome is closed.
+    be written. Compressed files are unpacked, and pipes copied, to a temporary file (TMPDIR), which is gone when the genome is closed.
 
     Args:
         path: the FASTA file.
@@ -48,7 +47,7 @@ class Genome:
         self.cache_bytes = cache_bytes
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, Pages] = OrderedDict()
-        self._file, self._entries = _open(self.path)
+        self._file, self._entries, self._index_was_there = _open(self.path)
         self._close = weakref.finalize(self, os.close, self._file)
         for name, target in self.aliases.items():
             if target not in self._entries:
@@ -80,7 +79,10 @@ class Genome:
     def codes(self, contig: str) -> NDArray[np.uint8]:
         """Give a contig as uint8 (length,), read-only: 0-3 = A, C, G, T in either case (U is T), 4 = anything else."""
         name, pages = self._take(contig)
-        pages.ensure_all()
+        try:
+            pages.ensure_all()
+        except Misfit as misfit:
+            raise self._explained(name, misfit) from None
         self._make_room(name)
         return pages.codes
 
@@ -93,7 +95,11 @@ class Genome:
         else is read or takes memory.
         """
         name, pages = self._take(contig)
-        if pages.ensure(start, end, before=before, after=after):
+        try:
+            missing = pages.ensure(start, end, before=before, after=after)
+        except Misfit as misfit:
+            raise self._explained(name, misfit) from None
+        if missing:
             self._make_room(name)
         return pages.codes
 
@@ -114,9 +120,31 @@ class Genome:
         name = self._resolve(contig)
         with self._lock:
             if name not in self._cache:
-                self._cache[name] = Pages(self._file, self.path, name, self._entries[name])
+                self._cache[name] = Pages(self._file, self._entries[name])
             self._cache.move_to_end(name)
             return name, self._cache[name]
+
+    def _explained(self, name: str, misfit: Misfit) -> InputError:
+        """Find out what is wrong where a contig is not what its entry says: the index, the file, or one letter."""
+        if misfit.ended:
+            remedy = "it was cut short after it had been opened: start anew when it is whole"
+            return InputError(f"the file ends within the contig '{name}'", file=self.path, remedy=remedy)
+        try:
+            fits = build_index(self._file, self.path).get(name) == self._entries[name]
+        except InputError as problem:
+            return problem
+        if not fits and self._index_was_there:
+            remedy = f"delete {self.path}.fai, so that it is made anew"
+            return InputError(f"the index beside the file does not fit it at the contig '{name}'", file=self.path, remedy=remedy)
+        letter, line = find_strange(self._file, self._entries[name])
+        if not fits or not letter:
+            return InputError("the file was changed after it had been opened", file=self.path, remedy="start anew")
+        return InputError(
+            f"the contig '{name}' holds something other than a sequence ({letter!r})",
+            file=self.path,
+            place=f"line {line}",
+            remedy="give a FASTA file of nucleotides",
+        )
 
     def _make_room(self, name: str) -> None:
         """Let go of other contigs than this one until what is held is not too much."""
@@ -205,133 +233,53 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
     return aliases
 
 
-def _open(path: str) -> tuple[int, dict[str, Entry]]:
-    """Open a FASTA file and its index; give a file descriptor of the plain text and the contigs."""
+def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
+    """Open a FASTA file and its index; give a file descriptor of the plain text, the contigs, and whether the index was there already."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(2)
+        with open_input(path) as file, buffered(file) as stream:
+            if not stream.peek(1):
+                raise InputError("the genome is empty", file=path)
+            packed = is_packed(stream)
+            pipe = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            plain = _plain_copy(stream, packed, path) if packed or pipe else os.dup(file.fileno())
     except FileNotFoundError:
         raise InputError("there is no such file", file=path, remedy="check the name of the genome") from None
     except OSError as error:
         raise InputError(f"the genome cannot be read ({error.strerror or error})", file=path) from None
-    if not head:
-        raise InputError("the genome is empty", file=path)
-    with scratch_folder() as folder:
-        # Under a name of ours, since pyfaidx goes by the name's ending where we go by the content.
-        plain = os.path.join(folder, "genome.fa")
-        packed = head == b"\x1f\x8b"
-        if packed:
-            _unpack(path, plain)
-        else:
-            os.symlink(os.path.abspath(path), plain)
-        entries = _kept_index(path, plain)
-        if entries is None:
-            index = os.path.join(folder, "genome.fa.fai")
-            entries = _read_index(path, plain, index)
-            if not packed:
-                _keep_index(index, f"{path}.fai")
-        return os.open(plain, os.O_RDONLY), entries
-
-
-def _unpack(path: str, target: str) -> None:
-    """Unpack a compressed genome: pyfaidx reads compressed files only with the help of another large package."""
-    errors: Any = (EOFError, gzip.BadGzipFile, zlib.error)
-    opener: Any = gzip.open
     try:
-        from isal import igzip, isal_zlib
+        entries = None if reads_once(path) else read_kept_index(plain, path)
+        if entries is not None:
+            return plain, entries, True
+        entries = build_index(plain, path)
+    except OSError as error:
+        os.close(plain)
+        raise InputError(f"the genome cannot be read ({error.strerror or error})", file=path) from None
+    except BaseException:
+        os.close(plain)
+        raise
+    if not packed and not reads_once(path):
+        keep_index(path, entries)
+    return plain, entries, False
 
-        opener, errors = igzip.open, (*errors, isal_zlib.error)
-    except ImportError:
-        pass
+
+def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
+    """Write the text to a temporary file that has no name, and give its descriptor."""
     try:
-        with opener(path, "rb") as packed, open(target, "wb") as file:
-            shutil.copyfileobj(packed, file, 1 << 22)
-    except errors as error:
+        with tempfile.TemporaryFile(prefix="counterbias-") as file:
+            shutil.copyfileobj(unpacked(stream) if packed else stream, file, 1 << 22)
+            file.flush()
+            return os.dup(file.fileno())
+    except (EOFError, *damage()) as error:
         raise InputError(
             f"the compressed genome is truncated or damaged ({error})", file=path, remedy="make it anew with bgzip"
         ) from None
     except OSError as error:
+        verb = "unpacked" if packed else "copied"
         raise InputError(
-            f"the genome cannot be unpacked to {os.path.dirname(target)} ({error.strerror or error})",
+            f"the genome cannot be {verb} to {tempfile.gettempdir()} ({error.strerror or error})",
             file=path,
-            remedy="unpack it beforehand, or set TMPDIR to a folder with more room",
+            remedy="unpack it beforehand, or set TMPDIR to a folder with more room" if packed else "set TMPDIR to a folder with more room",
         ) from None
-
-
-def _kept_index(path: str, plain: str) -> dict[str, Entry] | None:
-    """Read the index beside the file; None where there is none that fits it."""
-    beside = f"{path}.fai"
-    try:
-        return _fitting(beside, plain) if os.path.getmtime(beside) >= os.path.getmtime(path) else None
-    except OSError:
-        return None
-
-
-def _keep_index(index: str, beside: str) -> None:
-    """Put a new index beside its file, whole or not at all; a folder that cannot be written is no harm.
-
-    Not for compressed files, where other programs expect a second index with it.
-    """
-    remove_leftovers([beside])
-    with suppress(InputError, OSError), whole_stream(beside) as file:
-        file.write(Path(index).read_bytes())
-
-
-def _fitting(index: str, plain: str) -> dict[str, Entry] | None:
-    """Read an index; None where it is not whole: each contig must follow a header with its name, and nothing the last one."""
-    try:
-        rows = [line.split("\t") for line in Path(index).read_text(encoding="utf-8").splitlines()]
-        entries = [(row[0], Entry(*(int(field) for field in row[1:5]))) for row in rows]
-        before = 0
-        with open(plain, "rb") as file:
-            for name, entry in entries:
-                file.seek(before)
-                gap = file.read(entry.offset - before).strip() if entry.offset >= before else b""
-                # Comment lines may stand before the first contig; between two there is nothing but a header.
-                header = gap.splitlines()[-1:] or [b""]
-                if header[0][1:].split()[:1] != [name.encode()] or gap.count(b"\n>") + gap.startswith(b">") != 1:
-                    return None
-                if (before and not gap.startswith(b">")) or (entry.length and not 0 < entry.bases <= entry.width):
-                    return None
-                before = entry.end
-            file.seek(before)
-            whole = len(dict(entries)) == len(entries) and any(entry.length for _, entry in entries) and not file.read(1 << 16).strip()
-            return dict(entries) if whole else None
-    except (OSError, ValueError, TypeError, ZeroDivisionError):
-        return None
-
-
-def _read_index(path: str, plain: str, index: str) -> dict[str, Entry]:
-    """Make the index with pyfaidx, and read it."""
-    records = _call_pyfaidx(path, plain, index)
-    entries = {name: Entry(record.rlen, record.offset, record.lenc, record.lenb) for name, record in records.items()}
-    if not any(entry.length for entry in entries.values()):
-        raise InputError("the genome holds no sequences", file=path)
-    return entries
-
-
-def _call_pyfaidx(path: str, plain: str, index: str) -> dict[str, Any]:
-    """Open a file with pyfaidx, which makes the index where there is none; give its records. Its exceptions become InputError."""
-    # Imported at use: it is slow to import, and mostly the index is there already.
-    import pyfaidx
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with pyfaidx.Faidx(plain, indexname=index, rebuild=True) as faidx:
-                return dict(faidx.index)
-    except pyfaidx.FastaIndexingError as error:
-        problem = str(error).replace(f" in {plain}", "").replace(f"The FASTA file {plain}", "the file")
-        raise InputError(f"this is not a usable FASTA file ({problem.rstrip('.')})", file=path) from None
-    except UnicodeDecodeError:
-        raise InputError("this is binary data, not FASTA text", file=path) from None
-    except ValueError as error:
-        if "Duplicate key" in str(error):
-            name = str(error).partition('"')[2].rstrip('"')
-            raise InputError(f"two contigs are named '{name}'", file=path, remedy="keep one of them") from None
-        raise InputError(f"the genome cannot be indexed ({error})", file=path) from None
-    except Exception as error:
-        raise InputError(f"the genome cannot be indexed ({type(error).__name__}: {error})", file=path) from None
 
 
 def _listed(names: list[str]) -> str:

@@ -18,7 +18,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.errors import InputError
 from counterbias.native import call_pread, load_i64, store_i64
 
 #: Bases per page: as many as the system gives memory for at a time.
@@ -29,7 +28,6 @@ MOST_PAGES = 256
 DENSE = 2
 #: Code of everything that is not A, C, G, T or U.
 UNKNOWN = 4
-REMEDY_INDEX = "delete the .fai file, so that it is made anew"
 
 #: Contigs from this length on take memory only for the pages that are there; numpy would have the system give it in large pieces.
 _SPARSE = 1 << 22
@@ -55,18 +53,24 @@ class Entry:
         return self.offset + (self.length - 1) // self.bases * self.width + (self.length - 1) % self.bases + 1
 
 
+class Misfit(Exception):
+    """The file holds something else than the sequence that the index tells of; ``ended``: it ends within it."""
+
+    def __init__(self, *, ended: bool) -> None:
+        super().__init__()
+        self.ended = ended
+
+
 class Pages:
     """Codes of one contig, some of them not there yet.
 
     Args:
         file: descriptor of the open file.
-        path: its name, for messages.
-        name: the contig's.
-        entry: where it lies.
+        entry: where the contig lies.
     """
 
-    def __init__(self, file: int, path: str, name: str, entry: Entry) -> None:
-        self._file, self._path, self._name, self._entry = file, path, name, entry
+    def __init__(self, file: int, entry: Entry) -> None:
+        self._file, self._entry = file, entry
         self._lock = threading.Lock()
         self._there = np.zeros(-(-entry.length // PAGE), dtype=np.uint8)
         self._target, self._memory = _empty(entry.length)
@@ -79,8 +83,7 @@ class Pages:
     def ensure(self, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0) -> bool:
         """Decode the pages of intervals, half open and each longer by ``before`` and ``after`` bases; they may leave the contig.
 
-        Tells whether any was not there yet. Raises InputError where the file holds something else than the sequence that the index
-        tells of.
+        Tells whether any was not there yet. Raises Misfit.
         """
         with self._lock:
             wanted = np.zeros(len(self._there), dtype=np.bool_)
@@ -90,7 +93,7 @@ class Pages:
             return missing
 
     def ensure_all(self) -> None:
-        """Decode the whole contig. Raises InputError as :meth:`ensure` does."""
+        """Decode the whole contig. Raises Misfit."""
         with self._lock:
             wanted = self._there == 0
             if wanted.any():
@@ -112,15 +115,7 @@ class Pages:
             entry.width, raw, self._target,
         )  # fmt: skip
         if problem:
-            raise InputError(
-                {
-                    _ENDED: f"the file ends within the contig '{self._name}'",
-                    _BREAKS: f"the index does not fit the file at the contig '{self._name}'",
-                    _STRANGE: f"the contig '{self._name}' holds something other than a sequence, or the index does not fit the file",
-                }[problem],
-                file=self._path,
-                remedy=REMEDY_INDEX,
-            )
+            raise Misfit(ended=problem == _ENDED)
         self._there[pages] = 1
         self.held = min(self.held + len(pages) * PAGE, entry.length)
 
@@ -219,10 +214,10 @@ def _decode(raw, column, bases, width, codes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _translate(letters):  # type: ignore[no-untyped-def]
-    """Replace letters by codes, without branches; no letter of a sequence is below ``*``, or ``>``."""
+    """Replace letters by codes, without branches; no letter of a sequence is below ``*``, or ``>``; lines may end with blanks."""
     for i in range(len(letters)):
         letter = letters[i]
         upper = letter & np.uint8(0xDF)
         code = 0 if upper == 65 else 1 if upper == 67 else 2 if upper == 71 else 3 if (upper == 84) | (upper == 85) else UNKNOWN
-        code = _BREAK if (letter == 10) | (letter == 13) else _OTHER if (letter < 42) | (letter == 62) else code
+        code = _BREAK if (letter == 32) | ((letter >= 9) & (letter <= 13)) else _OTHER if (letter < 42) | (letter == 62) else code
         letters[i] = code

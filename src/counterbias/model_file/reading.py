@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
+from counterbias.inputs import buffered, is_input, open_input
 from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile, Prior, Training
 from counterbias.model_file.layout import (
@@ -53,6 +54,11 @@ DAMAGE = (
     SyntaxError,
 )
 
+
+
+def is_model_file(name: str) -> bool:
+    """Tell whether ``--bias-model`` and the like name a model file, there or not, and no backend with or without options."""
+    return is_input(name) or os.sep in name.partition(":")[0] or name.endswith(".model")
 
 
 def load_models(path: str | os.PathLike[str], manager: Manager, *, window: Window | None = None) -> ModelFile:
@@ -129,8 +135,10 @@ class _Reader:
     def _members(self) -> dict[str, bytes]:
         """Give the members' bytes; refuses anything but stored members within the limits."""
         try:
-            with open(self.path, "rb") as stream:
+            with open_input(self.path) as file, buffered(file) as stream:
                 content = stream.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise self.refuse("there is no such model file", remedy="check its name; `counterbias models` lists the backends") from None
         except OSError as problem:
             raise self.refuse(f"cannot read the model: {problem.strerror or problem}") from None
         if len(content) > MAX_BYTES:

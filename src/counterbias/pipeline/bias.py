@@ -24,7 +24,7 @@ from counterbias.weights import FragmentLengths, FragmentWeights
 from counterbias.writers.qc import build_qc
 
 #: Packages whose versions stand in the QC file.
-PACKAGES = ("counterbias", "numpy", "numba", "pysam", "pyfaidx", "deflate", "torch")
+PACKAGES = ("counterbias", "numpy", "numba", "pysam", "deflate", "torch")
 #: Quantiles of the log fold changes in the QC file.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -6,7 +6,6 @@ A *label* is a backend, with options of its own where wanted (``gru:objective=ra
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.model import BiasModel
+from counterbias.model_file import is_model_file
 from counterbias.pipeline.fitting import Kind, choose_kind
 from counterbias.plugins import Manager, missing_modules
 from counterbias.records import FitReport, TrainingSet, Window
@@ -87,15 +87,6 @@ def find_candidates(
             else:
                 found.append(Candidate(label, window, choose_kind(name, False, window, (*(extra or {}).get(name, ()), *own), manager)))
     return found
-
-
-def is_model_file(label: str) -> bool:
-    """Tell a model file from a backend, as ``--bias-model`` does. Raises InputError for a file that is not there."""
-    if os.path.isfile(label):
-        return True
-    if os.sep in label.partition(":")[0] or label.endswith(".model"):
-        raise InputError("there is no such model file", file=label, remedy="name a file, or a backend of `counterbias models`")
-    return False
 
 
 def guarded(kind: Kind, *, number: int = 0) -> Kind:

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds
+from counterbias.inputs import read_again
 from counterbias.model import Progress, Resources
-from counterbias.model_file import EndModel, ModelFile, Training
+from counterbias.model_file import EndModel, ModelFile, Training, is_model_file
 from counterbias.pipeline.auto import AUTO
 from counterbias.pipeline.cohort_intake import NOTHING, Intake, Member
 from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit, score_unseen
 from counterbias.pipeline.fitting import FEW_STARTS, Kind, suit_starts
 from counterbias.pipeline.judging import gain_blocks, judge_scores
 from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_samples, thin
-from counterbias.pipeline.run import BiasOptions, Say, is_model_file, open_job
+from counterbias.pipeline.run import BiasOptions, Say, needed_again, open_job
 from counterbias.pipeline.stash import Stash
 from counterbias.records import AnnotationOptions, CountingOptions, FitReport, FoldedSample
 from counterbias.sampling import Folded, Windows
@@ -131,24 +132,25 @@ def train_files(
     """
     _check_request(paths, samples, bias.model, pool)
     begin = time.perf_counter()
-    job = open_job(
-        paths,
-        choice,
-        options,
-        bias=bias,
-        reference=bias.genome,
-        alias_file=alias_file,
-        threads=bias.threads,
-        quiet=quiet,
-        say=say,
-        command_line=command_line,
-        progress=progress,
-    )
-    with Stash() as stash:
-        intake = Intake(job, stash, say)
-        for number, (sample, path) in enumerate(sorted(zip(samples, paths, strict=True))):
-            intake.take(number, sample, path, len(paths))
-        return Trainer(intake, pool, own).train(begin)
+    with read_again(*needed_again(choice, bias)):
+        job = open_job(
+            paths,
+            choice,
+            options,
+            bias=bias,
+            reference=bias.genome,
+            alias_file=alias_file,
+            threads=bias.threads,
+            quiet=quiet,
+            say=say,
+            command_line=command_line,
+            progress=progress,
+        )
+        with Stash() as stash:
+            intake = Intake(job, stash, say)
+            for number, (sample, path) in enumerate(sorted(zip(samples, paths, strict=True))):
+                intake.take(number, sample, path, len(paths))
+            return Trainer(intake, pool, own).train(begin)
 
 
 def _check_request(paths: Sequence[str], samples: Sequence[str], model: str, pool: str) -> None:

@@ -7,7 +7,7 @@ and measured on its read starts (:mod:`~counterbias.pipeline.trials`). What need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,13 +18,15 @@ from counterbias.alignments import is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.evaluation.truth import Joined, TruthTable, join_truth, read_truth
+from counterbias.inputs import read_again
+from counterbias.model_file import is_model_file
 from counterbias.pipeline.bias import SampleBias, open_genome
 from counterbias.pipeline.candidates import Candidate, find_candidates
 from counterbias.pipeline.comparison_cache import Cache, digest_of_genome, digest_of_sample
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import fold_sample
 from counterbias.pipeline.fitting import Kind, end_classes, idle_device
-from counterbias.pipeline.run import BiasOptions, Job, Plan, Say, add_transcripts, load_aliases, open_job, processed, rename_contigs
+from counterbias.pipeline.run import BiasOptions, Job, Plan, Say, add_transcripts, open_job, processed, rename_contigs
 from counterbias.pipeline.trials import Design, Outcome, PreparedSample, run_models, steps_of
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import AnnotationOptions, CountingOptions, Features, SampleCounts, Window
@@ -157,32 +159,36 @@ def compare_models(
         InputError: for everything that a user can mend. A model that fails is none: its outcome says so.
     """
     manager = manager or load_plugins()
-    candidates = find_candidates(options.models, options.windows, manager)
-    if not candidates:
-        raise InputError("no bias model is installed", remedy="`counterbias models` says why")
-    table = None if options.truth is None else read_truth(options.truth.path, options.truth.columns, identifier=options.truth.identifier)
-    wanted = _with_attribute(choice, options.truth)
-    job, edges = _open(paths, wanted, counting, bias, candidates, manager, alias_file, say, quiet)
-    features = job.annotation.features
-    result = Comparison(_chosen_attributes(features, choice), candidates, options, bias, table)
-    truths = [_truth_of(number, table, options.truth, features) for number in range(len(paths))]
-    assert job.plan is not None
-    genome = digest_of_genome(job.plan.genome)
-    cache = Cache(options.cache, fresh=options.fresh)
-    progress = _Progress(told, len(paths))
-    design = Design(options.folds, options.seeds, bias.sampling, bias.threads, bias.device)
-    for number, (path, name) in enumerate(zip(paths, samples, strict=True)):
-        counts = _count(job, path, say)
-        prepared, starts = _prepare(job, counts, edges, genome, name)
-        _, hint = job.strandedness(counts, "-")  # with '-' for a path it does without a second pass over the file
-        if hint:
-            say(f"Warning: {name}: {hint}")
-        progress.begin(name, steps_of(candidates, len(prepared.ends), design))
-        outcomes = run_models(prepared, candidates, design, cache, progress.step)
-        group = options.groups[number] if options.groups else None
-        result.samples.append(SampleResult(name, group, replace(counts, sites=None), starts, outcomes, truths[number]))
-    result.fitted, result.cached = cache.stored, cache.found
-    return result
+    models = [label for label in options.models if is_model_file(label)]
+    # The annotation gives features, exons per transcript, and transcripts; genome and model files are digested for the cache, too.
+    with read_again(choice.path, bias.genome, *models):
+        candidates = find_candidates(options.models, options.windows, manager)
+        if not candidates:
+            raise InputError("no bias model is installed", remedy="`counterbias models` says why")
+        truth = options.truth
+        table = None if truth is None else read_truth(truth.path, truth.columns, identifier=truth.identifier)
+        wanted = _with_attribute(choice, truth)
+        job, edges = _open(paths, wanted, counting, bias, candidates, manager, alias_file, say, quiet)
+        features = job.annotation.features
+        result = Comparison(_chosen_attributes(features, choice), candidates, options, bias, table)
+        truths = [_truth_of(number, table, truth, features) for number in range(len(paths))]
+        assert job.plan is not None
+        genome = digest_of_genome(job.plan.genome)
+        cache = Cache(options.cache, fresh=options.fresh)
+        progress = _Progress(told, len(paths))
+        design = Design(options.folds, options.seeds, bias.sampling, bias.threads, bias.device)
+        for number, (path, name) in enumerate(zip(paths, samples, strict=True)):
+            counts = _count(job, path, say)
+            prepared, starts = _prepare(job, counts, edges, genome, name)
+            _, hint = job.strandedness(counts, "-")  # with '-' for a path it does without a second pass over the file
+            if hint:
+                say(f"Warning: {name}: {hint}")
+            progress.begin(name, steps_of(candidates, len(prepared.ends), design))
+            outcomes = run_models(prepared, candidates, design, cache, progress.step)
+            group = options.groups[number] if options.groups else None
+            result.samples.append(SampleResult(name, group, replace(counts, sites=None), starts, outcomes, truths[number]))
+        result.fitted, result.cached = cache.stored, cache.found
+        return result
 
 
 class _Progress:
@@ -235,22 +241,21 @@ def _open(
         paths, choice, counting, bias=None, reference=bias.genome, alias_file=alias_file, threads=bias.threads, quiet=quiet, say=say,
         command_line="", progress=None,
     )  # fmt: skip
-    aliases = load_aliases(alias_file)
     kinds = [one.kind for one in candidates if one.kind is not None]
     if not kinds:
         first = candidates[0]
         raise InputError(f"no model can be trained: {first.label}: {first.reason}", remedy="`counterbias models` says what is missing")
     if idle := idle_device(bias.device, kinds):
         say(f"Warning: {idle}")
-    plan = add_transcripts(Plan(bias, manager, kinds[0], open_genome(bias.genome, aliases)), choice.path, aliases, say=say)
+    plan = add_transcripts(Plan(bias, manager, kinds[0], open_genome(bias.genome, job.aliases)), choice.path, job.aliases, say=say)
     job = replace(job, plan=plan)
     for path in paths:
         if not is_read_once(path):
             job.check_header(path, read_header(path, reference=bias.genome))
-    return job, _edges(job, choice, aliases, say)
+    return job, _edges(job, choice, say)
 
 
-def _edges(job: Job, choice: AnnotationOptions, aliases: Mapping[str, str], say: Say) -> Features:
+def _edges(job: Job, choice: AnnotationOptions, say: Say) -> Features:
     """Load exons per transcript, so that units are cut at every exon's edge: features join theirs."""
     for attribute in TRANSCRIPT_ATTRIBUTES:
         try:
@@ -263,7 +268,7 @@ def _edges(job: Job, choice: AnnotationOptions, aliases: Mapping[str, str], say:
             )
         except InputError:
             continue
-        return rename_contigs(found, aliases).features
+        return rename_contigs(found, job.aliases).features
     say(f"Warning: {choice.path}: not every exon names its transcript, so that units are cut at the edges of merged exons only")
     return job.annotation.features
 

@@ -28,6 +28,7 @@ from counterbias.blend import Blend
 from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from counterbias.files import remove_leftovers_in, whole_stream, writing_errors
+from counterbias.inputs import open_input
 from counterbias.pipeline.fitting import Kind
 from counterbias.records import Features, StartSites
 
@@ -141,7 +142,7 @@ def _classes(kind: Kind) -> list[Any]:
 
 def _digest_file(mill: Any, path: str) -> None:
     try:
-        with open(path, "rb") as file:
+        with open_input(path) as file:
             while block := file.read(1 << 22):
                 mill.update(block)
     except OSError as problem:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from counterbias.alignments import AlignmentHeader, is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
+from counterbias.inputs import read_again
 from counterbias.model import Device, Progress, Resources
 from counterbias.pipeline.counting import count_alignments
 from counterbias.records import Annotation, AnnotationOptions, CountingOptions, SampleCounts, StartSites, TaggedBatch, Window
@@ -132,24 +132,35 @@ def count_files(
     Raises:
         InputError: for everything that a user can mend.
     """
-    job = open_job(
-        paths,
-        choice,
-        options,
-        bias=bias,
-        reference=reference,
-        alias_file=alias_file,
-        threads=threads,
-        quiet=quiet,
-        say=say,
-        command_line=command_line,
-        progress=progress,
-    )
-    outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
-    work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
-    say = _each_warning_once(say)
-    done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
-    return CountRun(job.annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+    with read_again(*needed_again(choice, bias), reference):
+        job = open_job(
+            paths,
+            choice,
+            options,
+            bias=bias,
+            reference=reference,
+            alias_file=alias_file,
+            threads=threads,
+            quiet=quiet,
+            say=say,
+            command_line=command_line,
+            progress=progress,
+        )
+        outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
+        work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
+        say = _each_warning_once(say)
+        done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
+        return CountRun(job.annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+
+
+def needed_again(choice: AnnotationOptions, bias: BiasOptions | None) -> tuple[str, ...]:
+    """Name the inputs that a run may open more than once, for :func:`counterbias.inputs.read_again`.
+
+    That is the genome, which is CRAM's reference too, and the annotation where windows follow its transcripts.
+    """
+    if bias is None:
+        return ()
+    return (bias.genome,) if bias.context == "genome" else (bias.genome, choice.path)
 
 
 def open_job(
@@ -177,7 +188,7 @@ def open_job(
     annotation = rename_contigs(load_features(choice, say=say), aliases)
     seconds = time.perf_counter() - begin
     plan = add_transcripts(plan, choice.path, aliases, say=say)
-    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, seconds, progress)
+    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, seconds, progress, aliases)
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)
@@ -238,15 +249,11 @@ def load_aliases(path: str | None) -> dict[str, str]:
     return read_aliases(path)
 
 
-def is_model_file(name: str) -> bool:
-    """Tell whether ``--bias-model`` names a file and not a backend."""
-    return os.path.isfile(name) or os.sep in name or name.endswith(".model")
-
-
 def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
     """Find the backend or load the model file, and open the genome."""
     if bias is None:
         return None
+    from counterbias.model_file import is_model_file
     from counterbias.pipeline.bias import open_genome
     from counterbias.pipeline.blending import load_prior
     from counterbias.pipeline.fitting import choose_kind, idle_device
@@ -254,8 +261,6 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str], *, say: Say)
 
     manager = load_plugins()
     is_file = is_model_file(bias.model)
-    if is_file and not os.path.isfile(bias.model):
-        raise InputError("there is no such model file", file=bias.model, remedy="name a file, or a backend of `counterbias models`")
     prior = None
     if bias.prior is not None:
         if not bias.prior:
@@ -328,6 +333,7 @@ class Job:
     command_line: str
     annotation_seconds: float
     progress: Progress | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def check_header(self, path: str, header: AlignmentHeader) -> None:
         """Refuse alignments that have no contig in common with the annotation or the genome."""

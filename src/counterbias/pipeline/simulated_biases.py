@@ -10,6 +10,7 @@ import numpy as np
 
 from counterbias import simulation
 from counterbias.errors import InputError
+from counterbias.inputs import is_input
 from counterbias.model_file import load_models
 from counterbias.plugins import load_plugins
 from counterbias.simulation.fragments import Biases
@@ -53,7 +54,7 @@ class GroupBias:
             return None
         if self.model == "builtin":
             return simulation.simulate_priming_bias(rng, strength=BUILTIN_STRENGTH * self.strength)
-        if not os.path.exists(self.model):
+        if not is_input(self.model):
             raise InputError("there is no such model file", file=self.model, remedy="give builtin, none or a PREFIX.model file")
         models = load_models(self.model, load_plugins())
         ends = [simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends]
@@ -71,7 +72,7 @@ def read_biases(models: str, strengths: Sequence[float]) -> tuple[GroupBias, ...
     Raises:
         InputError: for a nameless model, a strength out of bounds, or as many models as strengths do not fit.
     """
-    names = [models] if os.path.exists(models) else models.split(",")
+    names = [models] if is_input(models) else models.split(",")
     if len(names) > 1 and len(strengths) > 1 and len(names) != len(strengths):
         problem = f"--bias-model holds {len(names)} biases, but --strength holds {len(strengths)} values"
         raise InputError(problem, remedy="give one for each group in both, or one alone in either")

@@ -12,6 +12,7 @@ from counterbias.annotation.lines import Line, LineParser, Wanted
 from counterbias.annotation.reading import is_gtf, read_pieces
 from counterbias.contexts import Genome as GenomeFile
 from counterbias.errors import InputError
+from counterbias.inputs import reads_once
 from counterbias.simulation import GeneModels, Genome
 
 #: Why transcripts are skipped, as reports name it.
@@ -81,7 +82,7 @@ def read_gene_models(path: str, genome: Genome) -> tuple[GeneModels, Counter[str
 
 def _exon_lines(path: str) -> Iterator[tuple[int, Line]]:
     """Read the exon lines of a file, with their numbers."""
-    parser = LineParser(path, Wanted(("exon",), (), (), None, False, is_gtf(path)))
+    parser = LineParser(path, Wanted(("exon",), (), (), None, False, is_gtf(path) or reads_once(path)))
     number = 0
     for buffer, size in read_pieces(path):
         for raw in buffer[:size].tobytes().splitlines():

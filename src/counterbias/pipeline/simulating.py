@@ -21,6 +21,7 @@ import numpy as np
 from counterbias import simulation
 from counterbias.errors import InputError
 from counterbias.files import readable, remove_leftovers, whole_folder, whole_stream
+from counterbias.inputs import read_again
 from counterbias.pipeline.simulated_biases import BIAS_STREAM, GroupBias, per_group
 
 SCHEMA = (1, 0)
@@ -113,7 +114,9 @@ class SimulationRun:
 
 def simulate(options: SimulationOptions, *, say: Say = lambda text: None) -> SimulationRun:
     """Make all files. Raises InputError; nothing is left behind then."""
-    with _new_folder(options.folder, options.force) as folder:
+    # A model file is read for each strength.
+    models = [bias.model for bias in options.biases]
+    with read_again(*models), _new_folder(options.folder, options.force) as folder:
         return _Simulation(options, folder, say).run()
 
 

@@ -14,23 +14,30 @@ from counterbias.records import PRESENT, Features, StartSites
 #: Read starts looked at when transcripts are compared; evenly spaced ones of a larger sample.
 MOST_STARTS = 4_000_000
 
+#: Attributes by which an exon line names its transcript.
+_GTF, _GFF3 = ("gene_id", "transcript_id"), ("Parent",)
 _REMEDY = "use --bias-context genome, or an annotation whose exon lines name their transcripts"
 
 
 def load_transcripts(path: str) -> Transcripts:
     """Read the exon chains of a GTF (``gene_id`` and ``transcript_id``) or GFF3 file (``Parent``, several of them apart).
 
+    A file whose name is not GTF's may be either; it is read a second time then.
+
     Raises:
         InputError: where there are no exon lines, or one does not name its transcript.
     """
-    names = ("gene_id", "transcript_id") if is_gtf(path) else ("Parent",)
-    try:
-        exons = load_annotation(path, feature_types=("exon",), id_attributes=names, stranded=False)
-    except InputError as error:
-        raise InputError(
-            f"--bias-context transcript needs transcripts: {error.problem}", file=path, place=error.place, remedy=_REMEDY
-        ) from None
-    return make_transcripts(exons.features, several=not is_gtf(path))
+    problem: InputError | None = None
+    # What a name does not tell, that of a pipe above all, the attributes do.
+    for names in (_GTF,) if is_gtf(path) else (_GFF3, _GTF):
+        try:
+            exons = load_annotation(path, feature_types=("exon",), id_attributes=names, stranded=False)
+        except InputError as error:
+            problem = problem or error
+        else:
+            return make_transcripts(exons.features, several=names == _GFF3)
+    assert problem is not None
+    raise InputError(f"--bias-context transcript needs transcripts: {problem.problem}", file=path, place=problem.place, remedy=_REMEDY)
 
 
 def make_transcripts(features: Features, *, several: bool = False) -> Transcripts:
