@@ -16,6 +16,7 @@ from counterbias.counts import bias_columns, fold_changes
 from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Prior, Training
+from counterbias.no_model import NoModel
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd
 from counterbias.pipeline.weighing import Stopwatch, Weighed, Weighing, fit_and_weigh, read_weights
 from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites
@@ -141,11 +142,11 @@ def _run(context: Context, result: SampleCounts, weighing: Weighing, seconds: Ma
 
 
 def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:
-    kind = context.kind
+    kind, learnt = context.kind, any(not isinstance(end.model, NoModel) for end in ends)
     if kind.fitted is not None:
         training = kind.fitted.training
     else:
-        training = Training((sample,), context.seed, context.sampling, _versions()["counterbias"])
+        training = Training((sample,) if learnt else (), context.seed, context.sampling, _versions()["counterbias"])
     return ModelFile(
         backend=kind.backend,
         distribution=kind.distribution,
@@ -155,7 +156,7 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
-        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
+        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior if learnt else None),
     )
 
 
@@ -170,9 +171,13 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
     if context.assumed is not None and not weighed.fragments.assumed:
         shown = f"{weighed.fragments.fragments:,} pairs show fragments of {weighed.fragments.mean:.0f} ± {weighed.fragments.sd:.0f} bases"
         lines.append(f"--bias-fragment-length is not used: {shown}")
-    if context.prior is not None and sample in context.prior.training.samples:
+    nothing = [end for end in weighed.ends if isinstance(end.model, NoModel)]
+    lines += _without_model(nothing, len(weighed.ends))
+    if context.prior is not None and sample in context.prior.training.samples and len(nothing) < len(weighed.ends):
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in weighed.ends:
+        if isinstance(end.model, NoModel):
+            continue
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
             told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
@@ -194,6 +199,16 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
         if not end.calibration.applied:
             lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
     return lines
+
+
+def _without_model(ends: list[FittedEnd], every: int) -> list[str]:
+    """Say that ends have no model, and why; in one line where no end has one."""
+    if not ends:
+        return []
+    if len(ends) == every:
+        reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in ends))
+        return [f"there is no model, all its weights are 1: {reasons}"]
+    return [f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}" for end in ends]
 
 
 def _versions() -> dict[str, str]:

@@ -395,7 +395,8 @@ class Job:
         assert plan is not None
         assert sites is not None
         evidence, hint = self.strandedness(result, path)
-        context = self.context(sites, suit(plan.kind, sites, self.options.stranded, plan.manager), sample)
+        context = self.context(sites, plan.kind, sample)
+        context = replace(context, kind=suit(context, self.options.stranded))
         weighed = weigh_sample(
             context,
             result,
@@ -411,7 +412,8 @@ class Job:
             say(f"Warning: {sample}: {line}")
         if plan.prior is not None and not self.quiet:
             for end in weighed.report["ends"]:
-                say(f"{sample}: {_blended(end)}")
+                if end["no_model"] is None:
+                    say(f"{sample}: {_blended(end)}")
         return weighed
 
     def context(self, sites: StartSites, kind: Kind, sample: str) -> Context:

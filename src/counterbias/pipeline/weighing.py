@@ -94,8 +94,9 @@ class Weighing:
     def score_rest(self) -> None:
         """Score the start of every read that does not lie where all positions were scored."""
         begin = time.perf_counter()
-        for number, found in self.starts.items():
-            self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
+        with self.context.blaming("scored"):
+            for number, found in self.starts.items():
+                self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
         self.seconds += time.perf_counter() - begin
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
@@ -188,7 +189,8 @@ def _fit_and_weigh(
     weights: FragmentWeights = watch.run(
         "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
     )
-    counts = weighted_counts(sites, weights, len(context.features))
+    # Shares of fragments are held in single precision: where nothing is weighed, the counts stay exactly what they are.
+    counts = weighted_counts(sites, weights, len(context.features)) if weighing.applied else np.asarray(result.counts, np.float64)
     for end in fitted:
         end.finish()
     return Weighed(fitted, weighing, weights, counts, lengths, fragments())
