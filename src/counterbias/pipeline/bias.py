@@ -172,7 +172,7 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
         shown = f"{weighed.fragments.fragments:,} pairs show fragments of {weighed.fragments.mean:.0f} ± {weighed.fragments.sd:.0f} bases"
         lines.append(f"--bias-fragment-length is not used: {shown}")
     nothing = [end for end in weighed.ends if isinstance(end.model, NoModel)]
-    lines += _without_model(nothing, len(weighed.ends))
+    lines += _without_model(nothing, weighed)
     if context.prior is not None and sample in context.prior.training.samples and len(nothing) < len(weighed.ends):
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in weighed.ends:
@@ -196,19 +196,29 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
                 f"the model{of} would not be used by itself ({end.calibration.reason}); since the other read is biased, it is used with "
                 f"the slope {end.calibration.slope:.2f} that its starts ask for"
             )
-        if not end.calibration.applied:
+        if end.silent and len(weighed.ends) > 1:
+            lines.append(f"the model{of} is not calibrated here, {_elsewhere(end, weighed)}: {end.calibration.reason}")
+        elif not end.calibration.applied:
             lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
     return lines
 
 
-def _without_model(ends: list[FittedEnd], every: int) -> list[str]:
+def _without_model(ends: list[FittedEnd], weighed: Weighed) -> list[str]:
     """Say that ends have no model, and why; in one line where no end has one."""
     if not ends:
         return []
-    if len(ends) == every:
+    if len(ends) == len(weighed.ends):
         reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in ends))
         return [f"there is no model, all its weights are 1: {reasons}"]
-    return [f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}" for end in ends]
+    return [f"there is no model of {end.reads.label}, {_elsewhere(end, weighed)}: {end.calibration.reason}" for end in ends]
+
+
+def _elsewhere(end: FittedEnd, weighed: Weighed) -> str:
+    """Say what becomes of an end whose reads weigh 1."""
+    context = weighed.weighing.context
+    if weighed.weighing.applied and end.reads.numbers[0] in weighed.weighing.unseen:
+        return f"whose reads weigh 1, while effective lengths take that of {'the prior' if context.prior else context.kind.path}"
+    return "whose reads count as unbiased"
 
 
 def _versions() -> dict[str, str]:

@@ -153,6 +153,7 @@ class FittedEnd:
         describe: makes the report and finds the signature.
         pending: that work, while it goes on beside others, or None.
         blended: where the model is a blend, the shares, and the gain of each of its parts alone.
+        silent: whether its reads teach nothing: no model is used for them.
     """
 
     reads: EndClass
@@ -167,6 +168,7 @@ class FittedEnd:
     describe: Callable[[], None] = lambda: None
     pending: Beside[None] | None = None
     blended: dict[str, float] = field(default_factory=dict)
+    silent: bool = False
 
     def begin_report(self, aside: Executor | None) -> None:
         """Begin to work on the report, once the calibration is settled."""
@@ -318,7 +320,8 @@ def _end_without(context: Context, reads: EndClass, dealt: Dealt, nothing: str) 
         reason = f"there is none in {kind.path}: {model.reason}" if isinstance(model, NoModel) else f"nothing tells whether it fits: {nothing}"
     none = np.empty(0)
     judges = CrossFitted(model, None, (None,) * dealt.folded.sample.folds, dealt.folded.sample)
-    end = FittedEnd(reads, model, replace(UNUSED, reason=reason), judges, (none, none), len(dealt.starts), (none, none))
+    unused = replace(UNUSED, reason=reason)
+    end = FittedEnd(reads, model, unused, judges, (none, none), len(dealt.starts), (none, none), silent=bool(nothing))
     end.report = describe_nothing(context, end, dealt.folded, dealt.folds)
     return end
 

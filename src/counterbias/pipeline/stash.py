@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.evaluation.folds import StartTally
 from counterbias.pipeline.drawing import Drawn
 from counterbias.records import Positions
 from counterbias.sampling import DrawnTiles, Sample
 
 _PLACES = ("contig", "position", "strand", "weight")
 _TILES = ("sequence", "length", "row", "column", "weight")
+_TALLY = ("sizes", "keys", "counts")
 
 
 class Stash:
@@ -23,8 +25,8 @@ class Stash:
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
-    def put(self, sample: int, label: str, drawn: Drawn) -> None:
-        """Keep what was drawn of a sample's end class."""
+    def put(self, sample: int, label: str, drawn: Drawn, tally: StartTally) -> None:
+        """Keep what was drawn of a sample's end class, and how its starts lie on the genome."""
         arrays: dict[str, NDArray[Any]] = {
             **_pack("foreground", drawn.sample.foreground),
             **_pack("background", drawn.sample.background),
@@ -33,6 +35,7 @@ class Stash:
             "foreground_valid": drawn.foreground[1],
             "background": drawn.background[0],
             "background_valid": drawn.background[1],
+            **{f"tally_{name}": array for name, array in tally.to_arrays().items()},
         }
         if drawn.inside is not None:
             arrays |= {"foreground_inside": drawn.inside[0], "background_inside": drawn.inside[1]}
@@ -51,7 +54,7 @@ class Stash:
     def get(self, sample: int, label: str) -> Drawn:
         """Give it back."""
         with np.load(self._path(sample, label), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files if not name.startswith("tally_")}
         inside = tiles = places = None
         if "foreground_inside" in arrays:
             inside = (arrays["foreground_inside"], arrays["background_inside"])
@@ -66,6 +69,11 @@ class Stash:
             tiles,
             places,
         )
+
+    def tally(self, sample: int, label: str) -> StartTally:
+        """Give back how the starts lie on the genome."""
+        with np.load(self._path(sample, label), allow_pickle=False) as file:
+            return StartTally.from_arrays({name: file[f"tally_{name}"] for name in _TALLY})
 
     def _path(self, sample: int, label: str) -> str:
         return os.path.join(self._folder, f"{sample}.{label}.npz")
