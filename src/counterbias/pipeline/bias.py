@@ -40,6 +40,7 @@ class SampleBias:
         report: the QC document.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the tag ``ZW``.
         warnings: what the user should know, one line each.
+        nothing: end → why its reads teach nothing; empty where all ends can be learnt from.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -47,6 +48,7 @@ class SampleBias:
     report: dict[str, Any]
     read_weights: NDArray[np.float32]
     warnings: tuple[str, ...]
+    nothing: Mapping[str, str]
 
 
 def check_genome(genome: Genome, sites: StartSites) -> None:
@@ -92,7 +94,8 @@ def weigh_sample(
     report["run"] = _run(context, result, weighed.weighing, {"annotation": about["annotation_seconds"], **watch.seconds})
     model = _model_file(context, weighed.ends, weighed.weights, sample)
     single = read_weights(weighed.weights, weighed.weighing) if want_read_weights else np.ones((0, 2), np.float32)
-    return SampleBias(columns, model, build_qc(report), single, every)
+    nothing = {end.reads.label: end.calibration.reason for end in weighed.ends if end.silent}
+    return SampleBias(columns, model, build_qc(report), single, every, nothing)
 
 
 def _report(
@@ -172,11 +175,15 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
         shown = f"{weighed.fragments.fragments:,} pairs show fragments of {weighed.fragments.mean:.0f} ± {weighed.fragments.sd:.0f} bases"
         lines.append(f"--bias-fragment-length is not used: {shown}")
     nothing = [end for end in weighed.ends if isinstance(end.model, NoModel)]
-    lines += _without_model(nothing, weighed)
-    if context.prior is not None and sample in context.prior.training.samples and len(nothing) < len(weighed.ends):
+    if len(nothing) == len(weighed.ends):
+        reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in nothing))
+        return [*lines, f"there is no model, all its weights are 1: {reasons}"]
+    if context.prior is not None and sample in context.prior.training.samples:
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in weighed.ends:
-        if isinstance(end.model, NoModel):
+        unused = _unused(context, weighed, end)
+        if unused or isinstance(end.model, NoModel):
+            lines.append(unused or f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}")
             continue
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
@@ -196,29 +203,17 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
                 f"the model{of} would not be used by itself ({end.calibration.reason}); since the other read is biased, it is used with "
                 f"the slope {end.calibration.slope:.2f} that its starts ask for"
             )
-        if end.silent and len(weighed.ends) > 1:
-            lines.append(f"the model{of} is not calibrated here, {_elsewhere(end, weighed)}: {end.calibration.reason}")
-        elif not end.calibration.applied:
+        if not end.calibration.applied:
             lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
     return lines
 
 
-def _without_model(ends: list[FittedEnd], weighed: Weighed) -> list[str]:
-    """Say that ends have no model, and why; in one line where no end has one."""
-    if not ends:
-        return []
-    if len(ends) == len(weighed.ends):
-        reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in ends))
-        return [f"there is no model, all its weights are 1: {reasons}"]
-    return [f"there is no model of {end.reads.label}, {_elsewhere(end, weighed)}: {end.calibration.reason}" for end in ends]
-
-
-def _elsewhere(end: FittedEnd, weighed: Weighed) -> str:
-    """Say what becomes of an end whose reads weigh 1."""
-    context = weighed.weighing.context
-    if weighed.weighing.applied and end.reads.numbers[0] in weighed.weighing.unseen:
-        return f"whose reads weigh 1, while effective lengths take that of {'the prior' if context.prior else context.kind.path}"
-    return "whose reads count as unbiased"
+def _unused(context: Context, weighed: Weighed, end: FittedEnd) -> str:
+    """Say what becomes of an end that teaches nothing where another model stands in for effective lengths; empty where none does."""
+    if not weighed.weighing.applied or end.reads.numbers[0] not in weighed.weighing.unseen:
+        return ""
+    source = "the prior" if context.kind.fitted is None else context.kind.path
+    return f"all weights of {end.reads.label} are 1, while effective lengths take its model in {source} as it is: {end.calibration.reason}"
 
 
 def _versions() -> dict[str, str]:

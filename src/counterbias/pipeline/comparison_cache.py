@@ -32,7 +32,7 @@ from counterbias.records import Features, StartSites
 from counterbias.writers.files import whole_file, writing_errors
 
 #: Changes whenever the meaning of cached results does.
-FORMAT = 2
+FORMAT = 3
 #: What a damaged file makes the standard library and numpy raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError, NotImplementedError)
 

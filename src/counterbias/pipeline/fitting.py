@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -109,23 +109,17 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
     return Kind(name, found.plugin.distribution, found.plugin.version, model, options, chosen)
 
 
-def suit(context: Context, stranded: str) -> Kind:
-    """Give the kind for a sample: that of the context, or with ``--bias-model auto`` what fits the end class with the fewest starts.
+def suit(
+    kind: Kind, sites: StartSites, stranded: str, manager: Manager, *, teaches: Callable[[EndClass], bool] = lambda reads: True
+) -> Kind:
+    """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts.
 
-    Ends that teach nothing have no say: the other end gets the model that it would get alone.
+    Ends that teach nothing have no say: the other one gets the model that it would get alone.
     """
-    if not context.kind.auto:
-        return context.kind
-    classes = end_classes(context.sites, stranded)
-    found = {reads.label: distinct_starts(context.sites, reads.end) for reads in classes}
-    if min(found.values()) < ENOUGH:
-        found = {reads.label: found[reads.label] for reads in learnable_ends(context, classes)}
-    return suit_starts(context.kind, min(found.values(), default=0), context.manager)
-
-
-def learnable_ends(context: Context, classes: Sequence[EndClass]) -> list[EndClass]:
-    """Give the end classes that have something to learn from."""
-    return [reads for reads in classes if not why_nothing(context, reads, deal_end(context, reads))]
+    if not kind.auto:
+        return kind
+    found = [(distinct_starts(sites, reads.end), reads) for reads in end_classes(sites, stranded)]
+    return suit_starts(kind, min((starts for starts, reads in found if starts >= ENOUGH or teaches(reads)), default=0), manager)
 
 
 def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
@@ -317,7 +311,9 @@ def _end_without(context: Context, reads: EndClass, dealt: Dealt, nothing: str) 
         reason = nothing
     else:
         model = kind.fitted.end(reads.numbers[0]).model
-        reason = f"there is none in {kind.path}: {model.reason}" if isinstance(model, NoModel) else f"nothing tells whether it fits: {nothing}"
+        reason = f"nothing tells whether it fits: {nothing}"
+        if isinstance(model, NoModel):
+            reason = f"there is none in {kind.path}: {model.reason}"
     none = np.empty(0)
     judges = CrossFitted(model, None, (None,) * dealt.folded.sample.folds, dealt.folded.sample)
     unused = replace(UNUSED, reason=reason)

@@ -50,6 +50,11 @@ def why_nothing(context: Context, reads: EndClass, dealt: Dealt) -> str:
     return "" if can_learn(dealt.folded.sample) else _why(context, reads, dealt.starts, dealt.folded)
 
 
+def teaches(context: Context, reads: EndClass) -> bool:
+    """Tell whether an end class has a start that can be learnt from."""
+    return not why_nothing(context, reads, deal_end(context, reads))
+
+
 def why_nothing_drawn(context: Context, reads: EndClass, starts: Starts, drawn: Drawn) -> str:
     """Say the same of windows that are not dealt to folds yet."""
     bare = replace(drawn, tiles=None, tile_positions=None)

@@ -390,13 +390,15 @@ class Job:
         """Run the bias stage for one file."""
         from counterbias.pipeline.bias import weigh_sample
         from counterbias.pipeline.fitting import suit
+        from counterbias.pipeline.learnable import teaches
 
         plan, sites = self.plan, result.sites
         assert plan is not None
         assert sites is not None
         evidence, hint = self.strandedness(result, path)
         context = self.context(sites, plan.kind, sample)
-        context = replace(context, kind=suit(context, self.options.stranded))
+        kind = suit(plan.kind, sites, self.options.stranded, plan.manager, teaches=lambda reads: teaches(context, reads))
+        context = replace(context, kind=kind)
         weighed = weigh_sample(
             context,
             result,

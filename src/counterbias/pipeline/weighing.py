@@ -52,7 +52,8 @@ class Stopwatch:
 class Weighing:
     """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed.
 
-    ``unseen`` are models of ends that the reads do not show (:func:`unseen_ends`), by their numbers. Reads take over what is scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
+    ``unseen`` are models of ends that the reads do not show (:func:`unseen_ends`), by their numbers. Reads take over what is scored where
+    they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
     """
 
     def __init__(

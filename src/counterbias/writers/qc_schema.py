@@ -64,7 +64,7 @@ _GENERAL = (
 
 _END = (
     Key("ends[].end", "text", "`both` (read 1 and 2 pooled, or single reads), `read1` or `read2`"),
-    Key("ends[].no_model", "text", "why there is no model: nothing could be learnt from its reads, whose weights are 1; null where there is one"),
+    Key("ends[].no_model", "text", "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it has one"),
     Key("ends[].block", "integer", "bases per genomic block of the folds"),
     Key("ends[].blocks", "integer", "blocks with reads"),
     Key("ends[].unique_starts", "integer", "distinct trainable read starts"),
