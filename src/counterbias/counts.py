@@ -51,6 +51,8 @@ def bias_columns(
     rate = np.divide(raw, effective_length, out=np.zeros(len(lengths)), where=effective_length > 0)
     corrected = rate * lengths
     corrected = corrected * (total / corrected.sum()) if corrected.sum() > 0 else corrected
+    if np.array_equal(effective_length, lengths):
+        corrected = np.asarray(raw, np.float64)  # but for rounding it is that already
     per_fpkm = np.divide(1e9, lengths * total, out=np.zeros(len(lengths)), where=(lengths > 0) & (total > 0))
     return {
         "length": lengths,

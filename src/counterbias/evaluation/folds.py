@@ -7,6 +7,7 @@ blocks are taken, down to 1 kb.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,6 +105,22 @@ class StartTally:
         enough = (size for size in BLOCK_SIZES if len(_enlarged(own, counts, size)[0]) >= ENOUGH_BLOCKS)
         self._sizes.append(next(enough, BLOCK_SIZES[-1]))
         self._keys, self._counts = _summed(np.concatenate((self._keys, own)), np.concatenate((self._counts, counts)))
+
+    def join(self, other: StartTally) -> None:
+        """Add the starts of the samples of another tally."""
+        self._sizes += other._sizes
+        self._keys, self._counts = _summed(np.concatenate((self._keys, other._keys)), np.concatenate((self._counts, other._counts)))
+
+    def to_arrays(self) -> dict[str, NDArray[np.int64]]:
+        """Give all that :meth:`from_arrays` needs."""
+        return {"sizes": np.array(self._sizes, np.int64), "keys": self._keys, "counts": self._counts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.int64]]) -> StartTally:
+        """Make a tally of what :meth:`to_arrays` gave."""
+        tally = cls()
+        tally._sizes, tally._keys, tally._counts = arrays["sizes"].tolist(), arrays["keys"], arrays["counts"]
+        return tally
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.model import BiasModel
+from counterbias.no_model import NoModel
 from counterbias.records import Window
 
 #: End labels that a file may hold, in this order.
@@ -25,7 +26,7 @@ class EndModel:
 
     Args:
         label: ``both`` (reads 1 and 2 pooled, or single-end), ``read1`` or ``read2``.
-        model: the fitted model.
+        model: the fitted model; a :class:`~counterbias.no_model.NoModel` where nothing could be learnt.
         offset, slope: calibration on windows that judges did not see; both 0 where the model gains nothing there: every weight is then 1.
         starts: unique read starts that it learnt from.
         held_out_gain: gain in telling held-out read starts from their surroundings, bits per start; None where not measured.
@@ -113,13 +114,21 @@ class ModelFile:
         for end in self.ends:
             if end.model.window != self.window or end.model.options != self.options:
                 raise ValueError("all ends must have the file's window and the same options")
-            if isinstance(end.model, Blend) != (self.prior is not None):
+            if not isinstance(end.model, NoModel) and isinstance(end.model, Blend) != (self.prior is not None):
                 raise ValueError("a file with a prior has blended models, one without has none")
+        if self.prior is not None and self.no_model:
+            raise ValueError("a file with a prior has blended models")
 
     @property
     def options(self) -> Any:
         """The options of the backend, an instance of its ``Options``."""
         return self.ends[0].model.options
+
+    @property
+    def no_model(self) -> str:
+        """Why the file holds no model at all, one line; empty where it holds one."""
+        reasons = [end.model.reason for end in self.ends if isinstance(end.model, NoModel)]
+        return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(self.ends) else ""
 
     def weights(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn calibrated log_bias, nats, into read weights as the run that wrote the file did: float64 (n,) → float64 (n,)."""

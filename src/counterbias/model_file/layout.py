@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-#: The newest schema that is read; files without a prior are written as :data:`PLAIN`, which older programs read.
-TAG, SCHEMA, PLAIN = "counterbias_model", (1, 1), (1, 0)
+#: The newest schema that is read. A file is written as the oldest that says all of it, so that older programs read it: :data:`PLAIN`, or
+#: :data:`BLENDED` with a prior; the newest is for an end without a model.
+TAG, SCHEMA, BLENDED, PLAIN = "counterbias_model", (1, 2), (1, 1), (1, 0)
 #: Limits on what is read, far above what any model needs: bytes of the file and of model.json, arrays per end.
 MAX_BYTES, MAX_JSON, MAX_ARRAYS = 256 << 20, 4 << 20, 1000
 
@@ -25,6 +26,7 @@ KEYS = {
 }
 END_KEYS = {"arrays", "held_out_gain", "label", "offset", "slope", "starts"}
 LENGTH_SLOPE = "length_slope"
+NO_MODEL = "no_model"
 PRIOR = "prior"
 PRIOR_KEYS = {"backend", "distribution", "options", "training", "version"}
 END_PRIOR_KEYS = {"arrays", "own_share", "prior_share"}

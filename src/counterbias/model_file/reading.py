@@ -23,6 +23,7 @@ from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile, Prior, Training
 from counterbias.model_file.layout import (
     ARRAY_NAME,
+    BLENDED,
     DESCRIPTION,
     END_KEYS,
     END_PRIOR_KEYS,
@@ -31,6 +32,7 @@ from counterbias.model_file.layout import (
     MAX_ARRAYS,
     MAX_BYTES,
     MAX_JSON,
+    NO_MODEL,
     PRIOR,
     PRIOR_KEYS,
     SCHEMA,
@@ -38,6 +40,7 @@ from counterbias.model_file.layout import (
     TRAINING_KEYS,
     WEIGHTING_KEYS,
 )
+from counterbias.no_model import NoModel
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Window
 
@@ -177,7 +180,7 @@ class _Reader:
             age, remedy = ("newer", "install a newer counterbias") if newer else ("older", "train the model anew")
             versions = f"schema {schema[0]}.{schema[1]} is {age} than {SCHEMA[0]}.{SCHEMA[1]}"
             raise self.refuse(f"{versions}, which this program reads", place=DESCRIPTION, remedy=remedy)
-        self._keys(description, _with_prior(KEYS, schema[1] >= SCHEMA[1] and PRIOR in description), f"schema {schema[0]}.{schema[1]}")
+        self._keys(description, _with_prior(KEYS, schema[1] >= BLENDED[1] and PRIOR in description), f"schema {schema[0]}.{schema[1]}")
         return description
 
     def _prior(self, description: dict[str, Any], window: Window) -> tuple[Prior | None, _Kind | None]:
@@ -250,6 +253,8 @@ class _Reader:
 
     def _end(self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None) -> EndModel:
         """Build one end's model, taking its arrays out of the members."""
+        if isinstance(entry, dict) and NO_MODEL in entry:
+            return self._end_without(entry, own)
         sloped = isinstance(entry, dict) and LENGTH_SLOPE in entry
         keys = END_KEYS | {LENGTH_SLOPE} if sloped else END_KEYS
         found = self._keys(entry, _with_prior(keys, prior is not None), "ends")
@@ -264,6 +269,15 @@ class _Reader:
             label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain,
             self._number(found, LENGTH_SLOPE) if sloped else None,
         )  # fmt: skip
+
+    def _end_without(self, entry: dict[str, Any], own: _Kind) -> EndModel:
+        """Build an end that has no model: nothing may be said of one."""
+        found = self._keys(entry, END_KEYS | {NO_MODEL}, "ends")
+        told = [found["arrays"], self._number(found, "offset"), self._number(found, "slope"), found["held_out_gain"]]
+        if told != [[], 0.0, 0.0, None]:
+            raise self.refuse("an end without a model has arrays, a calibration or a gain", place=DESCRIPTION)
+        model = NoModel(own.window, own.options, " ".join(self._text(found, NO_MODEL).split()))
+        return EndModel(self._text(found, "label"), model, 0.0, 0.0, self._whole(found, "starts"))
 
     def _model(self, folder: str, names: object, members: dict[str, bytes], kind: _Kind) -> BiasModel:
         """Build one model from the arrays of a folder."""

@@ -18,7 +18,8 @@ from counterbias.errors import InputError
 from counterbias.files import whole_stream
 from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile
-from counterbias.model_file.layout import ARRAY_NAME, DESCRIPTION, LENGTH_SLOPE, PLAIN, PRIOR, SCHEMA, TAG
+from counterbias.model_file.layout import ARRAY_NAME, BLENDED, DESCRIPTION, LENGTH_SLOPE, NO_MODEL, PLAIN, PRIOR, SCHEMA, TAG
+from counterbias.no_model import NoModel
 
 
 def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
@@ -50,7 +51,7 @@ def _describe(models: ModelFile) -> dict[str, Any]:
     """Tell what concerns all ends."""
     description = {
         TAG: True,
-        "schema": list(PLAIN if models.prior is None else SCHEMA),
+        "schema": list(_schema(models)),
         "backend": models.backend,
         "distribution": models.distribution,
         "version": models.version,
@@ -59,10 +60,17 @@ def _describe(models: ModelFile) -> dict[str, Any]:
         "training": dataclasses.asdict(models.training),
         "weighting": {"cap": _or_none(models.cap), "factor": _finite(models.factor)},
     }
-    first, prior = models.ends[0].model, models.prior
-    if prior is not None and isinstance(first, Blend):
-        description[PRIOR] = {**dataclasses.asdict(prior), "options": dataclasses.asdict(first.prior.options)}
+    blends = [end.model for end in models.ends if isinstance(end.model, Blend)]
+    if models.prior is not None and blends:
+        description[PRIOR] = {**dataclasses.asdict(models.prior), "options": dataclasses.asdict(blends[0].prior.options)}
     return description
+
+
+def _schema(models: ModelFile) -> tuple[int, int]:
+    """Give the oldest schema that says all of it."""
+    if any(isinstance(end.model, NoModel) for end in models.ends):
+        return SCHEMA
+    return PLAIN if models.prior is None else BLENDED
 
 
 def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dict[str, Any]:
@@ -77,6 +85,8 @@ def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dic
     }
     if end.length_slope is not None:
         told[LENGTH_SLOPE] = _finite(end.length_slope)
+    if isinstance(end.model, NoModel):
+        told[NO_MODEL] = end.model.reason
     if models.prior is not None and isinstance(end.model, Blend):
         told[PRIOR] = {
             "arrays": _add_arrays(f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members),

@@ -16,6 +16,7 @@ from counterbias.counts import bias_columns, fold_changes
 from counterbias.errors import InputError
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Prior, Training
+from counterbias.no_model import NoModel
 from counterbias.pipeline.fitting import FEW_STARTS, Context, FittedEnd
 from counterbias.pipeline.weighing import Stopwatch, Weighed, Weighing, fit_and_weigh, read_weights
 from counterbias.records import CLIPPED, PRESENT, Features, SampleCounts, StartSites
@@ -39,6 +40,7 @@ class SampleBias:
         report: the QC document.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the tag ``ZW``.
         warnings: what the user should know, one line each.
+        nothing: end → why its reads teach nothing; empty where all ends can be learnt from.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -46,6 +48,7 @@ class SampleBias:
     report: dict[str, Any]
     read_weights: NDArray[np.float32]
     warnings: tuple[str, ...]
+    nothing: Mapping[str, str]
 
 
 def check_genome(genome: Genome, sites: StartSites) -> None:
@@ -91,7 +94,8 @@ def weigh_sample(
     report["run"] = _run(context, result, weighed.weighing, {"annotation": about["annotation_seconds"], **watch.seconds})
     model = _model_file(context, weighed.ends, weighed.weights, sample)
     single = read_weights(weighed.weights, weighed.weighing) if want_read_weights else np.ones((0, 2), np.float32)
-    return SampleBias(columns, model, build_qc(report), single, every)
+    nothing = {end.reads.label: end.calibration.reason for end in weighed.ends if end.silent}
+    return SampleBias(columns, model, build_qc(report), single, every, nothing)
 
 
 def _report(
@@ -141,11 +145,11 @@ def _run(context: Context, result: SampleCounts, weighing: Weighing, seconds: Ma
 
 
 def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:
-    kind = context.kind
+    kind, learnt = context.kind, any(not isinstance(end.model, NoModel) for end in ends)
     if kind.fitted is not None:
         training = kind.fitted.training
     else:
-        training = Training((sample,), context.seed, context.sampling, _versions()["counterbias"])
+        training = Training((sample,) if learnt else (), context.seed, context.sampling, _versions()["counterbias"])
     return ModelFile(
         backend=kind.backend,
         distribution=kind.distribution,
@@ -155,7 +159,7 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
-        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
+        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior if learnt else None),
     )
 
 
@@ -170,9 +174,17 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
     if context.assumed is not None and not weighed.fragments.assumed:
         shown = f"{weighed.fragments.fragments:,} pairs show fragments of {weighed.fragments.mean:.0f} ± {weighed.fragments.sd:.0f} bases"
         lines.append(f"--bias-fragment-length is not used: {shown}")
+    nothing = [end for end in weighed.ends if isinstance(end.model, NoModel)]
+    if len(nothing) == len(weighed.ends):
+        reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in nothing))
+        return [*lines, f"there is no model, all its weights are 1: {reasons}"]
     if context.prior is not None and sample in context.prior.training.samples:
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in weighed.ends:
+        unused = _unused(context, weighed, end)
+        if unused or isinstance(end.model, NoModel):
+            lines.append(unused or f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}")
+            continue
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
             told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
@@ -194,6 +206,14 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
         if not end.calibration.applied:
             lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
     return lines
+
+
+def _unused(context: Context, weighed: Weighed, end: FittedEnd) -> str:
+    """Say what becomes of an end that teaches nothing where another model stands in for effective lengths; empty where none does."""
+    if not weighed.weighing.applied or end.reads.numbers[0] not in weighed.weighing.unseen:
+        return ""
+    source = "the prior" if context.kind.fitted is None else context.kind.path
+    return f"all weights of {end.reads.label} are 1, while effective lengths take its model in {source} as it is: {end.calibration.reason}"
 
 
 def _versions() -> dict[str, str]:

@@ -27,6 +27,8 @@ def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFi
     file = load_models(path, manager, window=window)
     if file.prior is not None:
         raise InputError("this model is a blend already", file=path, remedy="give the model that it was blended with")
+    if file.no_model:
+        raise InputError(f"there is no model in this file: {file.no_model}", file=path, remedy="leave it out")
     if all(end.slope == 0 for end in file.ends):
         raise InputError("this model gained nothing in its own sample and gives every read the weight 1", file=path, remedy="leave it out")
     return file

@@ -77,7 +77,9 @@ def find_candidates(
     for label in list(dict.fromkeys(labels)) or list(manager.backends):
         if is_model_file(label):
             kind = choose_kind(label, True, None, (), manager)
-            found.append(Candidate(label, kind.window, kind))
+            nothing = "" if kind.fitted is None else kind.fitted.no_model
+            reason = f"there is no model in this file: {nothing}" if nothing else ""
+            found.append(Candidate(label, kind.window, None if nothing else kind, reason))
             continue
         name, own = parse_label(label)
         missing = missing_modules(manager.registration(name).backend)

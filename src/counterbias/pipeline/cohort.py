@@ -21,8 +21,8 @@ from counterbias.inputs import read_again
 from counterbias.model import Progress, Resources
 from counterbias.model_file import EndModel, ModelFile, Training, is_model_file
 from counterbias.pipeline.auto import AUTO
-from counterbias.pipeline.cohort_intake import NOTHING, Intake, Member
-from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit, score_unseen
+from counterbias.pipeline.cohort_intake import Intake, Member
+from counterbias.pipeline.cross_fitting import CrossFitted, blaming, cross_fit, score_unseen
 from counterbias.pipeline.fitting import FEW_STARTS, Kind, suit_starts
 from counterbias.pipeline.judging import gain_blocks, judge_scores
 from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_samples, thin
@@ -38,6 +38,8 @@ from counterbias.writers.training import TAG, VERSION
 POOLS = ("samples", "reads")
 #: Held-out starts of all samples together by which the pooled model is calibrated.
 MOST_HELD_OUT = 200_000
+#: What the pooled model is called in progress.
+POOLED = "pooled model"
 #: A sample whose starts weigh so many times those of an average one is named in a warning.
 HEAVY = 20.0
 
@@ -198,17 +200,18 @@ class Trainer:
         self.plan = intake.plan
         self.options = intake.plan.options
         self.window = intake.plan.kind.window
-        self.folds: dict[str, Folds] = {label: tally.folds() for label, tally in intake.tallies.items()}
+        self.folds: dict[str, Folds] = {}
         self.gains: list[SampleGain] = []
         self.ends: list[dict[str, Any]] = []
 
     def train(self, begin: float) -> Cohort:
         """Do it all. ``begin`` is when the run began, for the report."""
-        self._drop_untrainable()
         members, intake = self.intake.members, self.intake
+        while self._drop_untrainable():
+            continue
         if not members:
             raise InputError(
-                f"{NOTHING} in any of {len(intake.skipped)} samples",
+                f"no read start can be learnt from in any of {len(intake.skipped)} samples",
                 remedy="check -s, -t and -i, and that the alignments fit the annotation",
             )
         fewest = min(sum(member.starts[label] for member in members) for label in intake.labels)
@@ -227,15 +230,21 @@ class Trainer:
         report = self._report(model, begin)
         return Cohort(model, tuple(self.gains), dict(intake.skipped), report, tuple(intake.warnings))
 
-    def _drop_untrainable(self) -> None:
-        """Leave out samples without a window in the blocks for training."""
-        for member in list(self.intake.members):
+    def _drop_untrainable(self) -> bool:
+        """Deal the folds, and leave out the first sample without a window in them; tell whether there was one.
+
+        The folds are then dealt once more: the others must not depend on it.
+        """
+        members = self.intake.members
+        self.folds = {label: self.intake.folds(label) for label in self.intake.labels} if members else {}
+        for member in members:
             for label in self.intake.labels:
                 windows = self._folded(member, label).windows
                 if not len(windows.foreground) or not len(windows.background):
-                    self.intake.members.remove(member)
-                    self.intake.skip(member.name, f"{NOTHING}: none has its window and background within a block")
-                    break
+                    members.remove(member)
+                    self.intake.skip(member.name, "no read start can be learnt from: none has its window and background within a block")
+                    return True
+        return False
 
     def _folded(self, member: Member, label: str) -> Folded:
         return self.intake.stash.get(member.number, label).fold(self.window, self.folds[label], self.plan.kind.model.judging_folds)
@@ -264,7 +273,7 @@ class Trainer:
         if not self.intake.job.quiet:
             of = "" if label == "both" else f" of {label}"
             self.intake.say(f"fitting one {kind.backend} model{of} to {len(pooled.foreground_parts):,} windows of {len(members)} samples")
-        fitted = self._fit(kind, pooled, number, "pooled model")
+        fitted = self._fit(kind, pooled, number, POOLED)
         return self._judge_pooled(label, fitted, owns, scale, shares)
 
     def _fit(self, kind: Kind, sample: FoldedSample, number: int, name: str) -> CrossFitted:
@@ -275,7 +284,8 @@ class Trainer:
             progress=None if progress is None else lambda stage, done, total: progress(f"{name}: {stage}", done, total),
         )
         folds = replace(sample, folds=kind.model.judging_folds)
-        return cross_fit(kind, folds, number, np.random.default_rng([self.options.seed, 2, number]), resources)
+        with blaming(kind.backend, "all samples together" if name == POOLED else name, "was fitted to"):
+            return cross_fit(kind, folds, number, np.random.default_rng([self.options.seed, 2, number]), resources)
 
     def _own(self, member: Member, label: str, folded: Folded) -> tuple[str, Judged] | None:
         """Fit a sample's own model, and judge it; None where it cannot be fitted."""

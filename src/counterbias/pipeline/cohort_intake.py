@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from counterbias import sampling
 from counterbias.errors import InputError
-from counterbias.evaluation.folds import StartTally
+from counterbias.evaluation.folds import Folds, StartTally
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.drawing import Drawn, draw_end
-from counterbias.pipeline.fitting import Context, end_classes
+from counterbias.pipeline.fitting import Context, EndClass, end_classes
+from counterbias.pipeline.learnable import why_nothing_drawn
 from counterbias.pipeline.run import Job, Say, processed
 from counterbias.pipeline.stash import Stash
 from counterbias.records import TRAINABLE, Positions, StartSites
-
-#: How a sample that teaches nothing is told of.
-NOTHING = "no read start can be learnt from"
+from counterbias.sampling import Starts
 
 
 @dataclass(slots=True)
@@ -43,7 +42,6 @@ class Intake:
         self.paths: dict[str, str] = {}
         self.labels: tuple[str, ...] = ()
         self.numbers: dict[str, int] = {}
-        self.tallies: dict[str, StartTally] = {}
         self._contigs: dict[str, int] = {}
         self._lengths: dict[str, int] = {}
 
@@ -68,8 +66,7 @@ class Intake:
         if hint is not None:
             self.warn(f"{sample}: {hint}")
         context = job.context(result.sites, self.plan.kind, sample)
-        lookup = self._number_contigs(result.sites, path)
-        member = self._draw(context, sample, number, path, lookup)
+        member = self._draw(context, sample, number, path)
         what = "nothing to learn from" if member is None else f"{sum(member.starts.values()):,} distinct read starts"
         self._tell(f"{sample} ({number + 1} of {count}): {what}")
 
@@ -87,27 +84,36 @@ class Intake:
         if not self.job.quiet:
             self.say(text)
 
-    def _draw(self, context: Context, sample: str, number: int, path: str, lookup: NDArray[np.int32]) -> Member | None:
-        """Draw the windows of all end classes, unless one of them has none."""
-        classes = end_classes(context.sites, self.job.options.stranded)
-        member = Member(sample, number)
-        tallied: list[tuple[str, Positions]] = []
-        for reads in classes:
+    def _draw(self, context: Context, sample: str, number: int, path: str) -> Member | None:
+        """Draw the windows of all end classes, unless one of them teaches nothing: then the cohort is as if the sample were not there."""
+        found: list[tuple[EndClass, Starts, Drawn]] = []
+        for reads in end_classes(context.sites, self.job.options.stranded):
             starts = sampling.find_starts(context.sites, end=reads.end)
             drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]]))
-            if not drawn.foreground[1].any() or not drawn.background[1].any():
-                self.skip(sample, f"{NOTHING}: none is unclipped and uniquely aligned with its window in the genome")
+            nothing = why_nothing_drawn(context, reads, starts, drawn)
+            if nothing:
+                self.skip(sample, nothing)
                 return None
-            self.stash.put(number, reads.label, _renumbered(drawn, lookup))
+            found.append((reads, starts, drawn))
+        self._check_labels(tuple(reads.label for reads, *_ in found), sample, path)
+        lookup = self._number_contigs(context.sites, path)
+        self.numbers = {reads.label: reads.numbers[0] for reads, *_ in found}
+        member = Member(sample, number)
+        for reads, starts, drawn in found:
+            tally = StartTally()
+            tally.add(replace(starts.positions, contig=lookup[starts.positions.contig]))
+            self.stash.put(number, reads.label, _renumbered(drawn, lookup), tally)
             member.starts[reads.label] = len(starts)
             member.reads[reads.label] = sum(int(((context.sites.ends[i].bits & TRAINABLE) != 0).sum()) for i in reads.numbers)
-            tallied.append((reads.label, replace(starts.positions, contig=lookup[starts.positions.contig])))
-        self._check_labels(tuple(member.starts), sample, path)
-        self.numbers = {reads.label: reads.numbers[0] for reads in classes}
-        for label, places in tallied:
-            self.tallies.setdefault(label, StartTally()).add(places)
         self.members.append(member)
         return member
+
+    def folds(self, label: str) -> Folds:
+        """Deal the blocks with starts of any member to folds."""
+        every = StartTally()
+        for member in self.members:
+            every.join(self.stash.tally(member.number, label))
+        return every.folds()
 
     def _check_labels(self, labels: tuple[str, ...], sample: str, path: str) -> None:
         """Refuse single-end and paired-end samples in one stranded cohort: their end classes differ."""

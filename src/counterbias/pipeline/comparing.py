@@ -27,7 +27,7 @@ from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import fold_sample
 from counterbias.pipeline.fitting import Kind, end_classes, idle_device
 from counterbias.pipeline.run import BiasOptions, Job, Plan, Say, add_transcripts, open_job, processed, rename_contigs
-from counterbias.pipeline.trials import Design, Outcome, PreparedSample, run_models, steps_of
+from counterbias.pipeline.trials import Design, Outcome, PreparedSample, run_models, steps_of, why_left_out
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import AnnotationOptions, CountingOptions, Features, SampleCounts, Window
 
@@ -187,8 +187,18 @@ def compare_models(
             outcomes = run_models(prepared, candidates, design, cache, progress.step)
             group = options.groups[number] if options.groups else None
             result.samples.append(SampleResult(name, group, replace(counts, sites=None), starts, outcomes, truths[number]))
+        if all(why_left_out(one.outcomes) for one in result.samples):
+            raise _nothing_to_compare(result.samples)
         result.fitted, result.cached = cache.stored, cache.found
         return result
+
+
+def _nothing_to_compare(samples: Sequence[SampleResult]) -> InputError:
+    """Say why no sample could teach anything."""
+    reasons = [f"{one.name}: {why_left_out(one.outcomes)}" for one in samples]
+    more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+    remedy = "check -s, -t and -i, and that the alignments fit the annotation"
+    return InputError(f"there is nothing to compare models on: {'; '.join(reasons[:3])}{more}", remedy=remedy)
 
 
 class _Progress:

@@ -33,7 +33,7 @@ from counterbias.pipeline.fitting import Kind
 from counterbias.records import Features, StartSites
 
 #: Changes whenever the meaning of cached results does.
-FORMAT = 2
+FORMAT = 3
 #: What a damaged file makes the standard library and numpy raise.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError, NotImplementedError)
 

@@ -32,7 +32,7 @@ from counterbias.evaluation.comparison import (
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.pipeline.candidates import Candidate
 from counterbias.pipeline.comparing import Comparison, SampleResult
-from counterbias.pipeline.trials import FAILED, OK, Outcome, plain
+from counterbias.pipeline.trials import FAILED, OK, Outcome, plain, why_left_out
 from counterbias.records import CountingOptions
 from counterbias.writers.comparison import build_document
 from counterbias.writers.comparison_schema import (
@@ -129,8 +129,11 @@ def remarks(result: Comparison) -> list[str]:
         for name in _learnt_from(candidate, result):
             lines.append(f"{name}: {candidate.label} has learnt from this sample: its gain here is not held out, and it is not recommended")
     for position, sample in enumerate(result.samples):
+        nothing = why_left_out(sample.outcomes)
+        if nothing:
+            lines.append(f"{sample.name} is left out: {nothing}")
         for outcome in sample.outcomes:
-            if outcome.reason:
+            if outcome.reason and not nothing:
                 window = outcome.candidate.window
                 lines.append(f"{sample.name}: {outcome.candidate.label}, window {window}: {outcome.status}: {outcome.reason}")
         lines += _warnings(result, sample)
@@ -141,7 +144,8 @@ def remarks(result: Comparison) -> list[str]:
                 f"{table.path}: {joined.joined} features have a true value; left out: {joined.absent} identifiers that no feature has, "
                 f"{joined.shared} names that several features share, {missing} cells without a value"
             )
-        if sample.group is not None and sum(one.group == sample.group for one in result.samples) == 1:
+        group = [one for one in result.samples if one.group == sample.group and not why_left_out(one.outcomes)]
+        if sample.group is not None and group == [sample]:
             lines.append(f"{sample.name} is alone in group '{sample.group}': there is no replicate to agree with")
     return [*lines, *sorted(told)]
 

@@ -6,7 +6,8 @@ block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,30 @@ from numpy.typing import NDArray
 from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel, Resources
+from counterbias.pipeline.learnable import can_learn
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Windows
 from counterbias.scoring import score
 
 if TYPE_CHECKING:
     from counterbias.pipeline.fitting import Kind
+
+
+class BackendFault(InputError):
+    """A backend did not fail on the user's input but by itself: what it raised, on one line with its name and the sample's."""
+
+
+@contextmanager
+def blaming(backend: str, sample: str, doing: str) -> Iterator[None]:
+    """Turn whatever a backend's code raises while it is called into a :class:`BackendFault`; InputError passes through."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as problem:  # a plug-in may raise anything
+        what = f"backend '{backend}' failed while it {doing} {sample}: {type(problem).__name__}: {problem}"
+        remedy = "take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)"
+        raise BackendFault(what, remedy=remedy) from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +87,15 @@ def score_unseen(
 def cross_fit(kind: Kind, sample: FoldedSample, number: int, rng: np.random.Generator, resources: Resources) -> CrossFitted:
     """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
 
-    Raises InputError where there is nothing to learn from.
+    Raises InputError where there is nothing to learn from; whoever must not stop then asks before
+    (:mod:`~counterbias.pipeline.learnable`).
     """
     if kind.fitted is not None:
         model = kind.fitted.end(number).model
         return CrossFitted(model, None, (model,) * sample.folds, sample)
-    if not len(sample.everything.foreground) or not len(sample.everything.background):
-        what, whose = ("start of read 2", "reads 2") if number else ("read start", "reads")
-        raise InputError(
-            f"no {what} can be learnt from: none of the assigned {whose} is unclipped and uniquely aligned with its window in the genome",
-            remedy="count without --bias-model, or use a fitted model with --bias-model FILE",
-        )
+    if not can_learn(sample):
+        what = "start of read 2" if number else "read start"
+        raise InputError(f"no {what} can be learnt from: there are too few")
     model = kind.model(kind.window, kind.options)
     model.resources = resources
     found = model.cross_fit(sample, rng)

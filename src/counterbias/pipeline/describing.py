@@ -16,6 +16,7 @@ from counterbias import sampling
 from counterbias.blend import Blend
 from counterbias.evaluation import composition, folds, measures, units
 from counterbias.evaluation.reliability import reliability
+from counterbias.no_model import NoModel
 from counterbias.records import Positions, Stretches, Window
 from counterbias.sampling import Folded, Starts
 from counterbias.scoring import score
@@ -35,6 +36,28 @@ def _inverse(context: Context, end: FittedEnd, scores: NDArray[np.float64]) -> N
     """Give 1/b by scores, capped as reads are; 1 where there is none."""
     inverse = np.exp(-end.calibration(np.nan_to_num(scores, nan=0.0)))
     return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) and context.cap is not None else inverse
+
+
+def describe_nothing(context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds) -> dict[str, Any]:
+    """Make the entry of an end that no model is used for, since nothing can be learnt from it or judged by it."""
+    window = context.kind.window
+    return {
+        "end": end.reads.label,
+        "no_model": end.model.reason if isinstance(end.model, NoModel) else None,
+        "block": dealt.block,
+        "blocks": len(dealt.keys),
+        "unique_starts": end.starts,
+        "training_starts": 0,
+        "validation_starts": 0,
+        "held_out_starts": 0,
+        "skipped": folded.skipped,
+        "offsets": list(range(-window.upstream, window.downstream + 1)),
+        "calibration": _calibration(end),
+    }
+
+
+def _calibration(end: FittedEnd) -> dict[str, Any]:
+    return {name: getattr(end.calibration, name) for name in CALIBRATION}
 
 
 def describe_end(context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds, bins: units.Units) -> dict[str, Any]:
@@ -60,7 +83,7 @@ def describe_end(context: Context, end: FittedEnd, folded: Folded, dealt: folds.
             "held_out": composition.divergence_report(*unseen),
             "training": composition.divergence_report(*learnt),
         },
-        "calibration": {name: getattr(end.calibration, name) for name in CALIBRATION},
+        "calibration": _calibration(end),
         "training": _training(end),
         "metrics": _metrics(context, end),
     }

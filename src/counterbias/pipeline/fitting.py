@@ -10,31 +10,32 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import sampling
 from counterbias.blend import Blend
 from counterbias.contexts import Genome, Splices, extract, extract_stretches, extract_tiles
 from counterbias.errors import InputError
-from counterbias.evaluation import composition, folds
+from counterbias.evaluation import composition
 from counterbias.model import BiasModel, Device, Progress, Resources, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
+from counterbias.no_model import NoModel
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.blending import blend, prior_end
-from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit
-from counterbias.pipeline.describing import describe_end, find_signature, judged_units
-from counterbias.pipeline.drawing import draw_end
+from counterbias.pipeline.cross_fitting import CrossFitted, blaming, cross_fit
+from counterbias.pipeline.describing import describe_end, describe_nothing, find_signature, judged_units
 from counterbias.pipeline.judging import judge_scores
+from counterbias.pipeline.learnable import Dealt, deal_end, why_nothing
 from counterbias.plugins import Manager
 from counterbias.records import AssumedLengths, Features, Positions, StartSites, Stretches, Window
 from counterbias.sampling import End, Folded
 from counterbias.scoring import score, score_positions, score_stretches
-from counterbias.weights import Calibration, as_asked, recentred
+from counterbias.weights import UNUSED, Calibration, as_asked, recentred
 
 #: Fewer distinct starts than this and the user is warned.
 FEW_STARTS = 2000
@@ -91,9 +92,9 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
                 f"--bias-option {pairs[0]} cannot change a model that is already fitted", file=name, remedy="leave it out"
             )
         file = load_models(name, manager, window=window)
-        return Kind(
-            file.backend, file.distribution, file.version, type(file.ends[0].model), file.options, file.window, file, name
-        )
+        models = [end.model for end in file.ends]
+        model = next((type(one) for one in models if not isinstance(one, NoModel)), NoModel)
+        return Kind(file.backend, file.distribution, file.version, model, file.options, file.window, file, name)
     if name == AUTO:
         if pairs:
             raise InputError(f"--bias-option {pairs[0]} needs a model's name", remedy=f"name one instead of '{AUTO}'")
@@ -116,11 +117,17 @@ def idle_device(device: Device, kinds: Sequence[Kind]) -> str | None:
     return f"--bias-device cuda changes nothing: {named or 'a saved model'} is not trained on a GPU"
 
 
-def suit(kind: Kind, sites: StartSites, stranded: str, manager: Manager) -> Kind:
-    """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts."""
+def suit(
+    kind: Kind, sites: StartSites, stranded: str, manager: Manager, *, teaches: Callable[[EndClass], bool] = lambda reads: True
+) -> Kind:
+    """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts.
+
+    Ends that teach nothing have no say: the other one gets the model that it would get alone.
+    """
     if not kind.auto:
         return kind
-    return suit_starts(kind, min(distinct_starts(sites, reads.end) for reads in end_classes(sites, stranded)), manager)
+    found = [(distinct_starts(sites, reads.end), reads) for reads in end_classes(sites, stranded)]
+    return suit_starts(kind, min((starts for starts, reads in found if starts >= ENOUGH or teaches(reads)), default=0), manager)
 
 
 def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
@@ -148,6 +155,7 @@ class FittedEnd:
         describe: makes the report and finds the signature.
         pending: that work, while it goes on beside others, or None.
         blended: where the model is a blend, the shares, and the gain of each of its parts alone.
+        silent: whether its reads teach nothing: no model is used for them.
     """
 
     reads: EndClass
@@ -162,6 +170,7 @@ class FittedEnd:
     describe: Callable[[], None] = lambda: None
     pending: Beside[None] | None = None
     blended: dict[str, float] = field(default_factory=dict)
+    silent: bool = False
 
     def begin_report(self, aside: Executor | None) -> None:
         """Begin to work on the report, once the calibration is settled."""
@@ -233,21 +242,26 @@ class Context:
         """What a model may use while it is fitted."""
         return Resources(self.threads, self.device, self.progress)
 
+    def blaming(self, doing: str) -> AbstractContextManager[None]:
+        """Name backend and sample in what the backend's code raises."""
+        return blaming(self.kind.backend, self.sample, doing)
+
     def extract(self, positions: Positions, window: Window | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut windows at positions."""
         return extract(self.genome, self.sites.contigs, positions, window or self.kind.window, splices=self.splices)
 
     def score_stretches(self, model: BiasModel, stretches: Stretches, *, threads: int) -> NDArray[np.float64]:
         """Score all positions of stretches, row after row in genome order; NaN where there is no window."""
-        if self.splices is not None:
-            # Neighbouring windows may follow different transcripts.
-            return score_positions(model, self.extract, stretches.positions(), threads=threads)
         window = self.kind.window
 
         def cut(part: Stretches) -> tuple[NDArray[np.uint8], bool]:
             return extract_stretches(self.genome, self.sites.contigs, part, window)
 
-        return score_stretches(model, window.width, cut, stretches, threads=threads)
+        with self.blaming("scored"):
+            if self.splices is not None:
+                # Neighbouring windows may follow different transcripts.
+                return score_positions(model, self.extract, stretches.positions(), threads=threads)
+            return score_stretches(model, window.width, cut, stretches, threads=threads)
 
     def fetch(self, only: NDArray[np.bool_]) -> None:
         """Read the genome where some features lie, as far as it can be kept; whoever asks for it later need not wait.
@@ -276,24 +290,43 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
     ``aside`` where it is given, as far as possible while the model is fitted; :meth:`FittedEnd.finish` waits for it.
     """
     begin = time.perf_counter()
-    number, kind = reads.numbers[0], context.kind
-    starts = sampling.find_starts(context.sites, end=reads.end)
-    dealt = folds.make_folds(starts.positions)
-    drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, number]))
-    folded = drawn.fold(kind.window, dealt, kind.model.judging_folds)
-    del drawn  # tiles are large
+    dealt = deal_end(context, reads)
+    starts, folded = dealt.starts, dealt.folded
+    nothing = why_nothing(context, reads, dealt)
     timed("sampling", time.perf_counter() - begin)
+    file = None if context.kind.fitted is None else context.kind.fitted.end(reads.numbers[0]).model
+    if nothing or isinstance(file, NoModel):
+        return _end_without(context, reads, dealt, nothing)
     signature = Beside(aside, lambda: find_signature(context, reads, starts))
-    units = Beside(aside, lambda: judged_units(context, starts.positions, dealt))
+    units = Beside(aside, lambda: judged_units(context, starts.positions, dealt.folds))
     end = _fit_and_judge(context, reads, folded, len(starts), timed)
 
     def describe() -> None:
         begin = time.perf_counter()
         end.signature = signature()
-        end.report = describe_end(context, end, folded, dealt, units())
+        end.report = describe_end(context, end, folded, dealt.folds, units())
         timed("evaluation", time.perf_counter() - begin)
 
     end.describe = describe
+    return end
+
+
+def _end_without(context: Context, reads: EndClass, dealt: Dealt, nothing: str) -> FittedEnd:
+    """Give an end that no model is used for: there is ``nothing`` to learn from, or to judge the model of a file by, or no model there."""
+    kind = context.kind
+    if kind.fitted is None:
+        model: BiasModel = NoModel(kind.window, kind.options, nothing)
+        reason = nothing
+    else:
+        model = kind.fitted.end(reads.numbers[0]).model
+        reason = f"nothing tells whether it fits: {nothing}"
+        if isinstance(model, NoModel):
+            reason = f"there is none in {kind.path}: {model.reason}"
+    none = np.empty(0)
+    judges = CrossFitted(model, None, (None,) * dealt.folded.sample.folds, dealt.folded.sample)
+    unused = replace(UNUSED, reason=reason)
+    end = FittedEnd(reads, model, unused, judges, (none, none), len(dealt.starts), (none, none), silent=bool(nothing))
+    end.report = describe_nothing(context, end, dealt.folded, dealt.folds)
     return end
 
 
@@ -314,12 +347,14 @@ def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: in
     """Fit one end class, or take its model from the file, and calibrate it."""
     begin = time.perf_counter()
     number = reads.numbers[0]
-    fitted = cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
+    with context.blaming("was fitted to"):
+        fitted = cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
     timed("training", time.perf_counter() - begin)
 
     begin = time.perf_counter()
     windows = folded.windows
-    scores = fitted.score(windows, threads=context.threads)
+    with context.blaming("scored"):
+        scores = fitted.score(windows, threads=context.threads)
     model: BiasModel | Blend = fitted.model
     blended: dict[str, float] = {}
     if context.prior is None:
@@ -330,7 +365,8 @@ def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: in
         fitted = fitted.blended(model)
         scores = fitted.score(windows, threads=context.threads)
     # It is the model itself whose bias is to average 1, not those that judge it.
-    background = (score(model, windows.background, threads=context.threads), windows.background_weight)
+    with context.blaming("scored"):
+        background = (score(model, windows.background, threads=context.threads), windows.background_weight)
     calibration = recentred(calibration, *background)
     end = FittedEnd(reads, model, calibration, fitted, scores, starts, background, blended=blended)
     timed("evaluation", time.perf_counter() - begin)

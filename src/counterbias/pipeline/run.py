@@ -400,12 +400,15 @@ class Job:
         """Run the bias stage for one file."""
         from counterbias.pipeline.bias import weigh_sample
         from counterbias.pipeline.fitting import suit
+        from counterbias.pipeline.learnable import teaches
 
         plan, sites = self.plan, result.sites
         assert plan is not None
         assert sites is not None
         evidence, hint = self.strandedness(result, path)
-        context = self.context(sites, suit(plan.kind, sites, self.options.stranded, plan.manager), sample)
+        context = self.context(sites, plan.kind, sample)
+        kind = suit(plan.kind, sites, self.options.stranded, plan.manager, teaches=lambda reads: teaches(context, reads))
+        context = replace(context, kind=kind)
         weighed = weigh_sample(
             context,
             result,
@@ -421,7 +424,8 @@ class Job:
             say(f"Warning: {sample}: {line}")
         if plan.prior is not None and not self.quiet:
             for end in weighed.report["ends"]:
-                say(f"{sample}: {_blended(end)}")
+                if end["no_model"] is None:
+                    say(f"{sample}: {_blended(end)}")
         return weighed
 
     def context(self, sites: StartSites, kind: Kind, sample: str) -> Context:

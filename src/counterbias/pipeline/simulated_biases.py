@@ -58,7 +58,9 @@ class GroupBias:
             raise InputError("there is no such model file", file=self.model, remedy="give builtin, none or a PREFIX.model file")
         models = load_models(self.model, load_plugins())
         ends = [simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends]
-        if all(end.slope == 0.0 for end in models.ends):
+        if models.no_model:
+            say(f"Warning: {self.model}: there is no model in this file, so that reads are unbiased: {models.no_model}")
+        elif all(end.slope == 0.0 for end in models.ends):
             say(f"Warning: {self.model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased")
         return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.evaluation.folds import StartTally
 from counterbias.pipeline.drawing import Drawn
 from counterbias.records import Positions
 from counterbias.sampling import DrawnTiles, Sample
 
 _PLACES = ("contig", "position", "strand", "weight")
 _TILES = ("sequence", "length", "row", "column", "weight")
+_TALLY = ("sizes", "keys", "counts")
 
 
 class Stash:
@@ -46,8 +48,8 @@ class Stash:
         with suppress(OSError):  # what could not be written was told of
             self._file.close()
 
-    def put(self, sample: int, label: str, drawn: Drawn) -> None:
-        """Keep what was drawn of a sample's end class."""
+    def put(self, sample: int, label: str, drawn: Drawn, tally: StartTally) -> None:
+        """Keep what was drawn of a sample's end class, and how its starts lie on the genome."""
         arrays: dict[str, NDArray[Any]] = {
             **_pack("foreground", drawn.sample.foreground),
             **_pack("background", drawn.sample.background),
@@ -56,6 +58,7 @@ class Stash:
             "foreground_valid": drawn.foreground[1],
             "background": drawn.background[0],
             "background_valid": drawn.background[1],
+            **{f"tally_{name}": array for name, array in tally.to_arrays().items()},
         }
         if drawn.inside is not None:
             arrays |= {"foreground_inside": drawn.inside[0], "background_inside": drawn.inside[1]}
@@ -73,10 +76,7 @@ class Stash:
 
     def get(self, sample: int, label: str) -> Drawn:
         """Give it back."""
-        arrays = {}
-        for name, place in self._places[sample, label].items():
-            self._file.seek(place)
-            arrays[name] = np.lib.format.read_array(self._file, allow_pickle=False)
+        arrays = self._read(sample, label, lambda name: not name.startswith("tally_"))
         inside = tiles = places = None
         if "foreground_inside" in arrays:
             inside = (arrays["foreground_inside"], arrays["background_inside"])
@@ -91,6 +91,20 @@ class Stash:
             tiles,
             places,
         )
+
+    def tally(self, sample: int, label: str) -> StartTally:
+        """Give back how the starts lie on the genome."""
+        arrays = self._read(sample, label, lambda name: name.startswith("tally_"))
+        return StartTally.from_arrays({name: arrays[f"tally_{name}"] for name in _TALLY})
+
+    def _read(self, sample: int, label: str, wanted: Callable[[str], bool]) -> dict[str, NDArray[Any]]:
+        """Read some of the arrays of a sample's end class."""
+        arrays = {}
+        for name, place in self._places[sample, label].items():
+            if wanted(name):
+                self._file.seek(place)
+                arrays[name] = np.lib.format.read_array(self._file, allow_pickle=False)
+        return arrays
 
 
 @contextmanager

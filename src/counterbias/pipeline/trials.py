@@ -24,6 +24,7 @@ from counterbias.model import Device, Resources
 from counterbias.pipeline.bias import SampleBias
 from counterbias.pipeline.candidates import Candidate, guarded
 from counterbias.pipeline.comparison_cache import Cache, describe_kind
+from counterbias.pipeline.cross_fitting import BackendFault
 from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend
 from counterbias.pipeline.fitting import EndClass, Kind
 
@@ -60,6 +61,7 @@ class Outcome:
         trials: one mapping per trial: ``fold``, ``seed``, ``end``, ``values``, ``reliability`` (its bins) and more.
         columns: the columns of a count, name → (features,); empty where there was none.
         count: what else the count told.
+        silent: whether nothing can be learnt from the sample, as ``reason`` says.
     """
 
     candidate: Candidate
@@ -68,6 +70,7 @@ class Outcome:
     trials: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     count: dict[str, Any] = field(default_factory=dict)
+    silent: bool = False
 
     def give_up(self, status: str, reason: str) -> None:
         """Note why the model has no row of numbers; a fault outweighs a lack of reads."""
@@ -109,9 +112,16 @@ def run_models(sample: PreparedSample, candidates: Sequence[Candidate], design: 
             continue
         _count(sample, outcome, cache)
         label = _named(outcome.candidate)
-        step(1 if outcome.status == OK else 1 + trials, f"{label}: {'counted' if outcome.status == OK else outcome.reason}")
+        left_out = trials if outcome.status != OK else len(outcome.count["nothing"]) * trials // len(sample.ends)
+        step(1 + left_out, f"{label}: {'counted' if outcome.status == OK else outcome.reason}")
     _run_trials(sample, [one for one in outcomes if one.status == OK], design, cache, step)
     return outcomes
+
+
+def why_left_out(outcomes: Sequence[Outcome]) -> str:
+    """Say why no model can learn anything from a sample, which is then left out; empty where one can."""
+    asked = [one for one in outcomes if one.candidate.kind is not None]
+    return asked[0].reason if asked and all(one.silent for one in asked) else ""
 
 
 def _named(candidate: Candidate) -> str:
@@ -122,6 +132,8 @@ def _attempt(outcome: Outcome, work: Callable[[], Any], place: str = "") -> Any:
     """Do something with a model; whatever it raises becomes its status. None where it failed."""
     try:
         return work()
+    except BackendFault as fault:
+        outcome.give_up(FAILED, f"{place}{type(fault.__cause__).__name__}: {fault.__cause__}")
     except InputError as problem:
         outcome.give_up(SKIPPED, f"{place}{problem.line()}")
     except (Exception, SystemExit) as problem:  # a plug-in may raise anything
@@ -144,6 +156,11 @@ def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
     if known is None:
         known = _attempt(outcome, lambda: _fresh_count(sample, kind))
         if known is None:
+            return
+        nothing = known[0]["nothing"]
+        if len(nothing) == len(sample.ends):
+            outcome.silent = True
+            outcome.give_up(SKIPPED, "; ".join(dict.fromkeys(nothing.values())))
             return
         cache.store(key, *known)
     outcome.count, outcome.columns = known
@@ -172,6 +189,7 @@ def _fresh_count(sample: PreparedSample, kind: Kind) -> tuple[dict[str, Any], di
         "offsets": ends[0]["offsets"],
         "composition": {end["end"]: end["composition"] for end in ends},
         "warnings": list(found.warnings),
+        "nothing": dict(found.nothing),
     }
     return told, {name: np.asarray(found.columns[name]) for name in COLUMNS}
 
@@ -250,6 +268,8 @@ def _jobs(sample: PreparedSample, outcomes: Sequence[Outcome], design: Design) -
         assert kind is not None
         described = describe_kind(kind)
         for end, folds in sample.ends:
+            if end.label in outcome.count["nothing"]:
+                continue
             own = guarded(kind, number=end.numbers[0])
             for fold in design.folds:
                 for seed in design.seeds:

@@ -59,8 +59,8 @@ class Stopwatch:
 class Weighing:
     """Calibrated log biases of one sample, whatever the number of end classes. ``sites`` has the ends that are weighed.
 
-    ``unseen`` is the model of the end of single reads that was not sequenced (:func:`unseen_end`), as end 1. Reads take over what is
-    scored where they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
+    ``unseen`` are models of ends that the reads do not show (:func:`unseen_ends`), by their numbers. Reads take over what is scored where
+    they start (:meth:`of_stretches`); :meth:`score_rest` scores what is left of them.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Weighing:
         ends: tuple[FittedEnd, ...],
         sites: StartSites,
         starts: Mapping[int, SiteScores],
-        unseen: EndModel | None = None,
+        unseen: Mapping[int, EndModel] | None = None,
     ) -> None:
         self.context = context
         self.sites = sites
-        self.unseen = unseen
+        self.unseen = dict(unseen or {})
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
         self.starts = {number: found for number, found in starts.items() if self.by_number[number].calibration.applied}
         self.windows = 0
@@ -94,15 +94,16 @@ class Weighing:
 
     def _scale(self, number: int) -> tuple[BiasModel, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
         """Give the model of an end, and what turns its scores into log bias."""
-        if number not in self.by_number and self.unseen is not None:
-            return self.unseen.model, self.unseen.calibrated
+        if number in self.unseen:
+            return self.unseen[number].model, self.unseen[number].calibrated
         return self.by_number[number].model, self.by_number[number].calibration.of_positions
 
     def score_rest(self) -> None:
         """Score the start of every read that does not lie where all positions were scored."""
         begin = time.perf_counter()
-        for number, found in self.starts.items():
-            self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
+        with self.context.blaming("scored"):
+            for number, found in self.starts.items():
+                self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
         self.seconds += time.perf_counter() - begin
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
@@ -127,16 +128,17 @@ def start_sites(sites: StartSites, classes: tuple[EndClass, ...]) -> dict[int, S
     return found
 
 
-def unseen_end(context: Context, stranded: str) -> EndModel | None:
-    """Give the model of the end of single reads that was not sequenced: that of read 2, where a model file or a prior has one.
+def unseen_ends(context: Context, ends: tuple[FittedEnd, ...], stranded: str) -> dict[int, EndModel]:
+    """Give the models of ends that the reads do not show, where a model file or a prior has one: number of the read → model.
 
-    None where there is none, or where it gained nothing in its own sample, and for what needs none: in unstranded libraries the model of
-    the reads is that of either end, and of pairs both are seen.
+    They are read 2 of single reads, which was not sequenced, and of pairs the read of which none can be learnt from. Nothing for models
+    that gained nothing in their own sample, and in unstranded libraries, where the model of the reads is that of either end.
     """
     file = context.kind.fitted or context.prior
-    if len(context.sites.ends) > 1 or stranded == "no" or file is None or len(file.ends) == 1:
-        return None
-    return file.end(1) if file.end(1).slope > 0 else None
+    if stranded == "no" or file is None or len(file.ends) == 1:
+        return {}
+    numbers = [1] if len(context.sites.ends) == 1 else [number for end in ends if end.silent for number in end.reads.numbers]
+    return {number: file.end(number) for number in numbers if file.end(number).slope > 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +191,14 @@ def _fit_and_weigh(
     settle_ends(fitted)
     for end in fitted:
         end.begin_report(aside)
-    weighing = Weighing(context, fitted, sites, starts(), unseen_end(context, stranded))
+    weighing = Weighing(context, fitted, sites, starts(), unseen_ends(context, fitted, stranded))
     lengths = watch.run("effective lengths", lambda: _lengths(weighing, with_reads, fragments(), stranded, ends))
     watch.run("scoring", weighing.score_rest)
     weights: FragmentWeights = watch.run(
         "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
     )
-    counts = weighted_counts(sites, weights, len(context.features))
+    # Shares of fragments are held in single precision: where nothing is weighed, the counts stay exactly what they are.
+    counts = weighted_counts(sites, weights, len(context.features)) if weighing.applied else np.asarray(result.counts, np.float64)
     for end in fitted:
         end.finish()
     return Weighed(fitted, weighing, weights, counts, lengths, fragments())
@@ -215,7 +218,7 @@ def _lengths(
     if not weighing.applied:
         return context.features.lengths.astype(np.float64)
     # Of a stranded single-end library without a model of the other end, that end counts as unbiased.
-    known = len(context.sites.ends) > 1 or stranded == "no" or weighing.unseen is not None
+    known = len(context.sites.ends) > 1 or stranded == "no" or bool(weighing.unseen)
     return effective_lengths(
         context.features,
         context.contig_of,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes some.
-TAG, VERSION = "counterbias_schema", (1, 2)
+TAG, VERSION = "counterbias_schema", (1, 3)
 
 
 class Key(NamedTuple):
@@ -64,6 +64,7 @@ _GENERAL = (
 
 _END = (
     Key("ends[].end", "text", "`both` (read 1 and 2 pooled, or single reads), `read1` or `read2`"),
+    Key("ends[].no_model", "text", "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it has one"),
     Key("ends[].block", "integer", "bases per genomic block of the folds"),
     Key("ends[].blocks", "integer", "blocks with reads"),
     Key("ends[].unique_starts", "integer", "distinct trainable read starts"),

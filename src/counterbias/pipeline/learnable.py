@@ -1,0 +1,79 @@
+"""Whether reads have starts that a model can learn from and be judged by; and if not, why.
+
+One definition for all commands. A sample, or one end of it, that has none gets no model (:class:`~counterbias.no_model.NoModel`), and its
+weights are 1: `count` says so and goes on, `compare` and `train` leave the sample out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from counterbias import sampling
+from counterbias.evaluation import folds
+from counterbias.pipeline.drawing import Drawn, draw_end
+from counterbias.records import PRESENT, FoldedSample
+from counterbias.sampling import Folded, Starts
+
+if TYPE_CHECKING:
+    from counterbias.pipeline.fitting import Context, EndClass
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """The starts of an end class, and their windows dealt to folds of the genome."""
+
+    starts: Starts
+    folds: folds.Folds
+    folded: Folded
+
+
+def deal_end(context: Context, reads: EndClass) -> Dealt:
+    """Draw the windows of an end class and deal them to folds."""
+    starts = sampling.find_starts(context.sites, end=reads.end)
+    dealt = folds.make_folds(starts.positions)
+    drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]]))
+    return Dealt(starts, dealt, drawn.fold(context.kind.window, dealt, context.kind.model.judging_folds))
+
+
+def can_learn(sample: FoldedSample) -> bool:
+    """Tell whether a model has read starts and background to learn from."""
+    whole = replace(sample, everything=replace(sample.everything, tiles=None))  # tiles are large, and are not asked for
+    training = whole.without(None)
+    return bool(len(training.foreground)) and bool(len(training.background))
+
+
+def why_nothing(context: Context, reads: EndClass, dealt: Dealt) -> str:
+    """Say why no start of an end class can be learnt from, one line; empty where one can be."""
+    return "" if can_learn(dealt.folded.sample) else _why(context, reads, dealt.starts, dealt.folded)
+
+
+def teaches(context: Context, reads: EndClass) -> bool:
+    """Tell whether an end class has a start that can be learnt from."""
+    return not why_nothing(context, reads, deal_end(context, reads))
+
+
+def why_nothing_drawn(context: Context, reads: EndClass, starts: Starts, drawn: Drawn) -> str:
+    """Say the same of windows that are not dealt to folds yet."""
+    bare = replace(drawn, tiles=None, tile_positions=None)
+    dealt = folds.make_folds(starts.positions)
+    return why_nothing(context, reads, Dealt(starts, dealt, bare.fold(context.kind.window, dealt, context.kind.model.judging_folds)))
+
+
+def _why(context: Context, reads: EndClass, starts: Starts, folded: Folded) -> str:
+    second = reads.label == "read2"
+    what = "no start of read 2 can be learnt from" if second else "no read start can be learnt from"
+    of = {"both": "", "read1": " 1", "read2": " 2"}[reads.label]
+    sites = context.sites
+    there = sum(int(((sites.ends[number].bits & PRESENT) != 0).sum()) for number in reads.numbers)
+    if not there:
+        return f"{what}: no read{of} was assigned to a feature"
+    if not len(starts):
+        return f"{what}: of {there:,} assigned reads{of} none is unclipped and uniquely aligned"
+    if not len(folded.windows.foreground):
+        inside = " and its exons" if folded.skipped["outside_exon"] else ""
+        width = context.kind.window.width
+        return f"{what}: of {len(starts):,} distinct ones none has its window of {width} bases within the genome{inside}, without an N"
+    return f"{what}: of {len(starts):,} distinct ones none has a place near by to compare it with"
