@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from counterbias.errors import InputError
+from counterbias.errors import InputError, shown
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
@@ -74,5 +74,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"counterbias: {place}{error.strerror or error}\n")
+        sys.stderr.write(f"counterbias: {shown(f'{place}{error.strerror or error}')}\n")
         return 1

@@ -3,14 +3,16 @@
 htseq-count's options keep their names, choices, defaults and repeat semantics. argparse lets users abbreviate long
 options, so every new option starts with ``--bias-``, a prefix that no htseq-count option shares: what was unambiguous in a
 script stays so.
-Only argparse is imported here, so that ``--help`` answers at once.
+Hardly more than argparse is imported here, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from counterbias.errors import shown
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import BiasOptions
@@ -24,6 +26,14 @@ SAMPLINGS = ("local", "paper", "seqbias")
 
 #: Which reads of a pair are taken as biased, and what windows follow over the edge of an exon.
 BIASED_ENDS, CONTEXTS = ("both", "first"), ("genome", "transcript")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser; what was typed is shown harmlessly where it complains."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with usage and message (see argparse)."""
+        super().error(shown(message))
 
 
 class CollectUnique(argparse.Action):
@@ -115,7 +125,7 @@ def _setting(text: str) -> str:
 
 def build_count_parser(prog: str = "counterbias count") -> argparse.ArgumentParser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Count reads per feature with htseq-count's options and output. With --bias-model, a table of counts "
         "corrected for sequence-specific bias is written as well.",

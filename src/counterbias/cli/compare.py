@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterbias.cli.arguments import (
+    Parser,
     ShowVersion,
     add_assignment,
     add_bias,
@@ -26,7 +27,7 @@ from counterbias.cli.arguments import (
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
-from counterbias.errors import InputError
+from counterbias.errors import InputError, harmless, shown
 
 if TYPE_CHECKING:
     from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
@@ -44,7 +45,7 @@ _WINDOW = re.compile(r"\d+,\d+")
 
 def build_compare_parser(prog: str = "counterbias compare") -> argparse.ArgumentParser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit bias models to your own data and compare them on genomic blocks that they did not learn from, with each other, "
         "between replicates and against a truth.",
@@ -138,7 +139,8 @@ def main(argv: list[str]) -> int:
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
               if model["status"] == "failed"}  # fmt: skip
     if failed:
-        sys.stderr.write(f"counterbias: these models failed, {TABLE} says why: {', '.join(sorted(failed))}\n")
+        told = shown(f"these models failed, {TABLE} says why: {', '.join(sorted(failed))}")
+        sys.stderr.write(f"counterbias: {told}\n")
     return SOME_FAILED if failed else 0
 
 
@@ -324,7 +326,7 @@ def _write(result: Comparison, arguments: argparse.Namespace, folder: Path, comm
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
     for line in comparison_report.remarks(result):
-        sys.stderr.write(f"Warning: {line}\n")
+        sys.stderr.write(shown(f"Warning: {line}") + "\n")
     if arguments.no_figures:
         return document
     if not figures.is_available():
@@ -353,7 +355,7 @@ def summary(document: Mapping[str, Any], folder: Path) -> str:
     lines.append(chosen["reason"])
     lines += _truth_lines(document)
     lines += ["", f"Tables and figures are in {folder}."]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _sample_table(sample: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.cli.arguments import annotation_arguments, bias_options, bias_window, build_count_parser, counting_options
 from counterbias.cli.progress import training_bar
-from counterbias.errors import InputError
+from counterbias.errors import InputError, shown
 
 if TYPE_CHECKING:
     from counterbias.pipeline.run import CountRun
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 def say_line(text: str) -> None:
     """Write one line to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
+    sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
 

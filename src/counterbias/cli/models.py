@@ -5,7 +5,6 @@ Comes in: the plug-ins of this environment. Goes out: a table, or JSON (tag ``co
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -13,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterbias import __version__
+from counterbias.cli.arguments import Parser
+from counterbias.errors import harmless
 from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
 
 SCHEMA = (1, 0)
@@ -20,7 +21,7 @@ SCHEMA = (1, 0)
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with its arguments; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="counterbias models", description="List the bias models that are installed.")
+    parser = Parser(prog="counterbias models", description="List the bias models that are installed.")
     parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
     arguments = parser.parse_args(argv)
     listing = describe(load_plugins())
@@ -95,7 +96,7 @@ def table(listing: dict[str, Any]) -> str:
         head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
         lines.append("")
         lines += _align([head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)])
-    return "\n".join(lines) + "\n"
+    return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _origin(entry: dict[str, Any]) -> str:

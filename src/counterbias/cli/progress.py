@@ -11,8 +11,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from counterbias.errors import shown
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+#: Characters of a stage at most: the bar has the rest of the line.
+_LONGEST_STAGE = 60
 
 
 class TrainingBar:
@@ -46,10 +51,10 @@ class TrainingBar:
         """Write one line to stderr, above a bar that is there."""
         with self._lock:
             if self._bar is None:
-                sys.stderr.write(text if text.endswith("\n") else text + "\n")
+                sys.stderr.write(shown(text) + "\n")
                 sys.stderr.flush()
             else:
-                self._bar.console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         with self._lock:
@@ -58,7 +63,7 @@ class TrainingBar:
                 return
             bar = self._bar or self._start()
             if stage not in self._tasks:
-                self._tasks[stage] = bar.add_task(stage, total=total or None)
+                self._tasks[stage] = bar.add_task(shown(stage, _LONGEST_STAGE), total=total or None)
             bar.update(self._tasks[stage], completed=done, total=total or None)
 
     def _end(self, stage: str) -> None:

@@ -8,7 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterbias.errors import InputError
+from counterbias.cli.arguments import Parser
+from counterbias.errors import InputError, shown
 
 if TYPE_CHECKING:
     from counterbias.pipeline.simulating import SimulationOptions
@@ -22,7 +23,7 @@ PASSED_ON = ("genes", "contigs", "bases", "genome", "annotation", "order", "fast
 
 def build_simulate_parser() -> argparse.ArgumentParser:
     """Make the parser of ``counterbias simulate``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="counterbias simulate",
         description="Simulate RNA-seq reads with a known bias and a known abundance; write them and the truth to a folder.",
         allow_abbrev=False,
@@ -119,7 +120,7 @@ def main(argv: list[str]) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
 

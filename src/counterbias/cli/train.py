@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from counterbias.cli.arguments import (
+    Parser,
     ShowVersion,
     add_assignment,
     add_bias,
@@ -23,7 +24,7 @@ from counterbias.cli.arguments import (
 )
 from counterbias.cli.count import announce_compilation, import_numba, sample_name
 from counterbias.cli.progress import training_bar
-from counterbias.errors import InputError
+from counterbias.errors import InputError, shown
 
 if TYPE_CHECKING:
     from counterbias.pipeline.cohort import Cohort
@@ -49,7 +50,7 @@ MODEL, REPORT = ".model", ".counterbias-train.json"
 
 def build_train_parser(prog: str = "counterbias train") -> argparse.ArgumentParser:
     """Build the parser; usage errors end the program with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Fit one bias model to many samples, for `counterbias count --bias-model FILE`, and tell what it gains in each of "
         "them on parts of the genome that no model saw. Reads are counted as `counterbias count` does.",
@@ -161,5 +162,6 @@ def _write(cohort: Cohort, model: str) -> None:
             f"Of {summary['compared']} comparisons the pooled model is better in {summary['pooled']} and the sample's own in "
             f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average.\n"
         )
-    sys.stderr.write(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.\n")
+    where = f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}."
+    sys.stderr.write(f"{shown(where)}\n")
     sys.stdout.write(gains_table(cohort.report["gains"], sorted(cohort.skipped)))
