@@ -99,7 +99,7 @@ class MultiqcModule(BaseMultiqcModule):
                 continue
             sources[name] = report.alignments
             self.add_data_source(file, s_name=escape(name))
-            self.add_software_version(report.version, name)
+            self._add_version(report.version, name)
             if collection.add(escape(name), report) is not None:
                 log.debug(f"{file['fn']} replaces an earlier file of sample {name} and model {report.backend}")
 
@@ -111,8 +111,12 @@ class MultiqcModule(BaseMultiqcModule):
                 continue
             for name in names.values():
                 self.add_data_source(file, s_name=name, section="comparison")
-            self.add_software_version(comparison.version)
+            self._add_version(comparison.version)
             collection.add_comparison(comparison, names)
+
+    def _add_version(self, version: str | None, sample: str | None = None) -> None:
+        """Add to the table of software versions, which takes texts as HTML."""
+        self.add_software_version(None if version is None else escape(version), sample)
 
     def _read(self, pattern: str, parse: Callable[[str], Parsed]) -> Iterator[tuple[Any, Parsed]]:
         """Give every file that can be used; the others are named in a warning and left out."""
