@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def poisoned(tree: Any, payload: str, kept: set[str]) -> Any:
 def write(folder: Path, payload: str, kept: set[str]) -> None:
     """Write two QC files of one sample and a comparison, with a payload wherever a text may stand."""
     warned = {"contigs": {"annotation": 2, "unmatched": ["chrX"], "unmatched_features": 90}, "warnings": ["a warning"],
-              "ends": [builders.end(applied=False, starts=3), builders.end("read2", training={"parameters": 3, "curves": {"loss": [1, 2]}})],
+              "ends": [builders.end(applied=False, starts=3), builders.end("read2", training={"curves": {"loss": [1, 2]}})],
               "strandedness": {"sense": 1, "antisense": 9, "verdict": "reverse"}}  # fmt: skip
     files = {
         "a.counterbias.json": builders.document("s1", **warned),
@@ -94,3 +94,82 @@ def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_pa
     for text in (page, *embedded(page)):
         assert "<img src=x" not in text
         assert "49**" not in text
+    # The page reads titles, descriptions and ids of columns back as text and puts them in as HTML.
+    columns = re.findall(r"<th id=\"(header_[^\"]*)\"[^>]*><span[^>]* title=\"([^\"]*)\"[^>]*>(.*?)</span>", page)
+    assert len(columns) > 10
+    assert any("PWNED" in title for _, _, title in columns)
+    assert "<img" not in html.unescape(str(columns))
+
+
+@pytest.mark.slow
+def test_plots_of_any_names_are_drawn_and_exported(tmp_path: Path) -> None:
+    write(tmp_path / "in", PAYLOAD, CHOOSING)
+    formats = "export_plot_formats: [png]"
+    done = builders.command_line("-m", "counterbias", "--flat", "-p", "--cl-config", formats, "in", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert builders.complaints(done.stdout + done.stderr) == []
+    assert live((tmp_path / "multiqc_report.html").read_text()) == []
+    drawn = [path.name for path in (tmp_path / "multiqc_plots" / "png").iterdir()]
+    assert len(drawn) > 5
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in drawn)
+
+
+def written(path: Path, document: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items()) + "}")
+
+
+ODD = ["1e999", "-1e999", "NaN", "1e308", "-1e308", "5e-324", "1e20", "1" + "0" * 400, "true", "null", '"x"', "[]", "{}", "[[1e308]]"]
+
+
+def test_odd_numbers_never_stop_a_report(tmp_path: Path) -> None:
+    """Every number of a file in turn is something else, some hundred of them, with the plots that show them."""
+    sources = [builders.document("s"), builders.comparison(["s"])]
+    for kind, document in enumerate(sources):
+        numbers = list(re.finditer(r"(?<=[\[ ])-?\d[\d.e-]*(?=[,\]}])", json.dumps(document)))
+        for place, odd in enumerate(ODD):
+            text = json.dumps({**document, "run": document.get("run")})
+            for one in reversed(numbers[2 + place :: len(ODD)]):
+                text = text[: one.start()] + odd + text[one.end() :]
+            name = f"s{kind}-{place}"
+            text = text.replace('"sample": "s"', f'"sample": "{name}"')
+            ending = ".comparison.json" if kind else ".counterbias.json"
+            (tmp_path / "in").mkdir(exist_ok=True)
+            (tmp_path / "in" / f"{name}{ending}").write_text(text.replace(', "versions"', ',\n "versions"', 1))
+    found = builders.run(tmp_path / "in", output=tmp_path / "out")
+    assert found.status == 0
+    assert found.messages == ()
+    assert len(found.rows) == 2 * len(ODD)
+    assert not re.search(r"\b(NaN|Infinity)\b", json.dumps(found.data["report_saved_raw_data"]))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path: Path) -> None:
+    written(tmp_path / "in" / "a.counterbias.json", builders.document("s1"))
+    path = tmp_path / "in" / "a.counterbias.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
+    assert found.messages == ()
+    assert set(found.rows) == {"s1"}
+
+
+def test_logs_take_names_as_they_are(tmp_path: Path) -> None:
+    """MultiQC's log has markup of its own: a closing tag that was never opened would end the module."""
+    for folder in ("a", "b"):
+        written(tmp_path / folder / "[i]\x1b[31m.counterbias.json", builders.document("[/b]\x1b[31m", inputs={"alignments": folder}))
+    (tmp_path / "a" / "[bold]\x1b[5m.counterbias.json").write_text('{"counterbias_schema": [1, 0],')
+    done = builders.command_line("-m", "counterbias", ".", cwd=tmp_path)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "\x1b" not in output
+    assert "[bold] [5m.counterbias.json is left out: it is not JSON" in " ".join(output.split())
+    assert "Two samples are called [/b] [31m" in " ".join(output.split())
+
+
+def test_samples_of_a_comparison_are_never_lost_silently(tmp_path: Path) -> None:
+    document = builders.comparison(["a/reads", "b/reads", "c"])
+    document["samples"] += [{**document["samples"][0]}, {"sample": None}, 7]
+    document["samples"][2]["models"][0]["model"] = None
+    written(tmp_path / "in" / "comparison.json", document)
+    found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
+    assert found.messages == ("comparison.json: 4 of its samples or models cannot be used and are left out",)
+    assert set(found.rows) == {"a/reads", "b/reads", "c"}
