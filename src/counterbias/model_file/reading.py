@@ -26,6 +26,7 @@ from counterbias.model_file.layout import (
     LENGTH_SLOPE,
     MAX_ARRAYS,
     MAX_JSON,
+    MAX_SAMPLES,
     PRIOR,
     PRIOR_KEYS,
     SCHEMA,
@@ -39,8 +40,9 @@ from counterbias.records import Window
 #: Bounds on the numbers of a file, far beyond those of any model that was fitted: slopes and shares, offsets (nats), gains (bits), and how
 #: many times larger or smaller than 1 a cap or a factor is.
 MOST_SLOPE, MOST_OFFSET, MOST_GAIN, MOST_SCALE = 100.0, 1e4, 1e6, 1e100
-#: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: no weight of e to the 500 is meant.
-PROBES, MOST_LOG_BIAS = 64, 500.0
+#: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: more than bases that were never seen, each
+#: with the least pseudocount that there is.
+PROBES, MOST_LOG_BIAS = 64, 1e5
 
 
 def load_models(path: str | os.PathLike[str], manager: Manager, *, window: Window | None = None) -> ModelFile:
@@ -169,12 +171,12 @@ class _Reader:
         return float(value)
 
     def _whole(self, owner: dict[str, Any], key: str) -> int:
-        if type(owner[key]) is not int or owner[key] < 0:
+        if type(owner[key]) is not int or not 0 <= owner[key] < 1 << 63:
             raise self.refuse(f"'{key}' is not a whole number", place=DESCRIPTION)
         return int(owner[key])
 
-    def _list(self, value: object, key: str) -> list[Any]:
-        if not isinstance(value, list) or len(value) > MAX_ARRAYS:
+    def _list(self, value: object, key: str, most: int = MAX_ARRAYS) -> list[Any]:
+        if not isinstance(value, list) or len(value) > most:
             raise self.refuse(f"'{key}' is not a list of usable length", place=DESCRIPTION)
         return value
 
@@ -261,7 +263,7 @@ class _Reader:
 
     def _training(self, value: object) -> Training:
         found = self._keys(value, TRAINING_KEYS, "training")
-        samples = self._list(found["samples"], "samples")
+        samples = self._list(found["samples"], "samples", MAX_SAMPLES)
         if not all(isinstance(name, str) for name in samples):
             raise self.refuse("'samples' are not texts", place=DESCRIPTION)
         return Training(
@@ -273,6 +275,8 @@ def _as_type_of(default: object, name: str, value: object) -> object:
     """Check an option's value against its default's type; JSON has no tuples and may write 1.0 as 1."""
     if isinstance(default, tuple) and isinstance(value, list):
         kinds = {type(part) for part in default} or {str, int, float, bool}
+        if len(value) > MAX_ARRAYS:
+            raise ValueError(f"{name} has {len(value)} parts")
         if all(type(part) in kinds for part in value):
             return tuple(value)
     elif isinstance(default, float) and type(value) is int:
