@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -15,9 +16,10 @@ from counterbias_multiqc.draw import View, sample_colours, silence_text_columns
 from counterbias_multiqc.parser import MOST_CHARACTERS, Report, UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
 from counterbias_multiqc.sections import assignment, changes, composition, models, overview, size, training, truth, weights
-from counterbias_multiqc.text import escape
+from counterbias_multiqc.text import escape, logged
 
-log = logging.getLogger(__name__)
+#: Names of files and samples may hold brackets, which MultiQC would take for markup.
+log = logging.LoggerAdapter(logging.getLogger(__name__), {"markup": False})
 Parsed = TypeVar("Parsed")
 
 
@@ -94,25 +96,31 @@ class MultiqcModule(BaseMultiqcModule):
             if sources.get(name, report.alignments) != report.alignments:
                 # Another library of the same name, as with a/reads.bam and b/reads.bam: its output file has a name of its own.
                 name = _unused(file["s_name"], sources)
-                log.info(f"Two samples are called {report.sample}; the one in {file['fn']} is shown as {name}")
+                log.info(f"Two samples are called {report.sample}; the one in {logged(file['fn'])} is shown as {logged(name)}")
             if self.is_ignore_sample(name):
                 continue
             sources[name] = report.alignments
             self.add_data_source(file, s_name=escape(name))
-            self.add_software_version(report.version, name)
+            self._add_version(report.version, name)
             if collection.add(escape(name), report) is not None:
-                log.debug(f"{file['fn']} replaces an earlier file of sample {name} and model {report.backend}")
+                log.debug(f"{logged(file['fn'])} replaces an earlier file of sample {logged(name)} and model {report.backend}")
 
     def _read_comparisons(self, collection: Collection) -> None:
         for file, comparison in self._read("counterbias/comparison", parse_comparison):
-            cleaned = {sample.sample: self.clean_s_name(sample.sample, file) for sample in comparison.samples}
+            if comparison.left_out:
+                log.warning(f"{logged(file['fn'])}: {comparison.left_out} of its samples or models cannot be used and are left out")
+            cleaned = _told_apart({sample.sample: self.clean_s_name(sample.sample, file) for sample in comparison.samples})
             names = {given: escape(name) for given, name in cleaned.items() if not self.is_ignore_sample(name)}
             if not names:
                 continue
             for name in names.values():
                 self.add_data_source(file, s_name=name, section="comparison")
-            self.add_software_version(comparison.version)
+            self._add_version(comparison.version)
             collection.add_comparison(comparison, names)
+
+    def _add_version(self, version: str | None, sample: str | None = None) -> None:
+        """Add to the table of software versions, which takes texts as HTML."""
+        self.add_software_version(None if version is None else escape(version), sample)
 
     def _read(self, pattern: str, parse: Callable[[str], Parsed]) -> Iterator[tuple[Any, Parsed]]:
         """Give every file that can be used; the others are named in a warning and left out."""
@@ -121,12 +129,18 @@ class MultiqcModule(BaseMultiqcModule):
             try:
                 if os.path.getsize(path) > MOST_CHARACTERS:
                     raise UnusableFile("it is too large")
-                with open(path, encoding="utf-8", errors="replace") as stream:
+                with open(path, encoding="utf-8-sig", errors="replace") as stream:
                     parsed = parse(stream.read())
             except (UnusableFile, OSError, MemoryError) as error:
-                log.warning(f"{file['fn']} is left out: {error}")
+                log.warning(f"{logged(file['fn'])} is left out: {logged(str(error))}")
                 continue
             yield file, parsed
+
+
+def _told_apart(cleaned: Mapping[str, str]) -> dict[str, str]:
+    """Leave samples as they are where MultiQC would call several of one file the same."""
+    names = Counter(cleaned.values())
+    return {given: name if names[name] == 1 else given for given, name in cleaned.items()}
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from counterbias_multiqc.values import (
     children,
     finite_numbers,
     integers,
+    length,
     numbers,
     scalars,
     texts,
@@ -210,13 +211,14 @@ class ComparedSample:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One file of ``counterbias compare``."""
+    """One file of ``counterbias compare``; ``left_out`` counts its samples and models that cannot be used."""
 
     version: str | None
     measures: tuple[Measure, ...]
     recommended: str | None
     reason: str | None
     samples: tuple[ComparedSample, ...]
+    left_out: int = 0
 
 
 def parse_report(text: str) -> Report:
@@ -273,14 +275,18 @@ def parse_comparison(text: str) -> Comparison:
         if (name := as_text(entry.get("name")))
     )
     advice = child(tree, "recommendation")
-    samples = tuple(
-        ComparedSample(name, as_integer(entry.get("starts")), _estimates(entry.get("raw")), _compared(entry))
-        for entry in children(tree, "samples")
-        if (name := as_text(entry.get("sample")))
-    )
+    samples: dict[str, ComparedSample] = {}
+    left_out = length(tree.get("samples"))
+    for entry in children(tree, "samples"):
+        name = as_text(entry.get("sample"))
+        if name and name not in samples:
+            models = _compared(entry)
+            left_out += length(entry.get("models")) - len(models) - 1
+            samples[name] = ComparedSample(name, as_integer(entry.get("starts")), _estimates(entry.get("raw")), models)
     if not samples:
         raise UnusableFile("it holds no sample")
-    return Comparison(as_text(tree.get("version")), measures, as_text(advice.get("model")), as_text(advice.get("reason")), samples)
+    advised = as_text(advice.get("model")), as_text(advice.get("reason"))
+    return Comparison(as_text(tree.get("version")), measures, *advised, tuple(samples.values()), left_out)
 
 
 def _document(text: str, tag: str, newest: int) -> Mapping[str, Any]:

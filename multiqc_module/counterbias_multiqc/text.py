@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import colorsys
+import re
+import zlib
 from collections.abc import Iterable
+
+from counterbias_multiqc.values import as_text
 
 #: Characters that mean something in HTML or markdown. Plots, tables and alerts all show entities as the characters they stand for.
 _ENTITIES = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
 _MARKDOWN = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()!|~"}
+#: What cannot become an element however often it is unescaped.
+_LOOK_ALIKES = str.maketrans({"<": "‹", ">": "›", "&": "&amp;"})
 
 #: Colours that differ in hue and lightness; after these, hues by the golden angle.
 _PALETTE = (
@@ -18,6 +24,26 @@ _PALETTE = (
 def escape(text: str) -> str:
     """Make a text safe wherever MultiQC puts it into HTML; it looks the same there."""
     return text.translate(_ENTITIES)
+
+
+def logged(text: str) -> str:
+    """Make a text safe in a line of the log, which ends on a terminal."""
+    return as_text(text) or "?"
+
+
+def column_text(text: str) -> str:
+    """Make a text safe as the title or the description of a table's column.
+
+    MultiQC's page reads these back as text and puts them into a dialogue or a tooltip as HTML, so that escaping does not last: angle
+    brackets are replaced by characters that look like them, and entities are shown as they are written.
+    """
+    return escape(text.translate(_LOOK_ALIKES))
+
+
+def column_key(name: str) -> str:
+    """Make a name safe as the key of a table's column, of which MultiQC makes ids, classes and selectors."""
+    key = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return key if key == name else f"{key}_{zlib.crc32(name.encode()):08x}"
 
 
 def plain(text: str) -> str:

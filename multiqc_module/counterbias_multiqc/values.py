@@ -1,4 +1,4 @@
-"""Take single values out of a JSON tree: what is of another kind, not finite, or too long is absent."""
+"""Take single values out of a JSON tree: what is of another kind, not finite, too large or too long is absent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Any, TypeVar
 #: Longest list and longest text that is taken over.
 MOST_VALUES, MOST_TEXT = 2000, 300
 
+#: No count, time or score comes near; sums and percentages of such numbers are finite, which MultiQC needs.
+LARGEST = 1e18
+
 Number = float | None
 Item = TypeVar("Item")
 
 
 def as_number(value: Any) -> Number:
-    """Give a finite number as float; anything else is None."""
+    """Give a finite number of sensible size as float; anything else is None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         found = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= LARGEST else None
 
 
 def as_integer(value: Any) -> int | None:
@@ -51,6 +54,11 @@ def children(tree: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
     value = tree.get(key)
     if isinstance(value, list):
         yield from (entry for entry in value[:MOST_VALUES] if isinstance(entry, dict))
+
+
+def length(value: Any) -> int:
+    """Count the entries of a list; anything else has none."""
+    return len(value) if isinstance(value, list) else 0
 
 
 def listed(value: Any, read: Callable[[Any], Item]) -> tuple[Item, ...]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, take_arrays
+from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
+from counterbias_backends.taking import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -111,7 +112,7 @@ class Heptamer(BiasModel):
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit."""
-        taken = take_arrays(arrays, {"log_foreground": (WORDS,), "log_background": (WORDS,)})
+        taken = take_logs(arrays, log_foreground=(WORDS,), log_background=(WORDS,))
         self._set(taken["log_foreground"], taken["log_background"])
 
     def _set(self, log_foreground: NDArray[np.float64], log_background: NDArray[np.float64]) -> None:

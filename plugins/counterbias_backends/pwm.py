@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, take_arrays
+from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
+from counterbias_backends.taking import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -85,7 +86,7 @@ class PositionWeightMatrix(BiasModel):
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit the window."""
         shape = (self.window.width, 4)
-        taken = take_arrays(arrays, {"log_foreground": shape, "log_background": shape})
+        taken = take_logs(arrays, log_foreground=shape, log_background=shape)
         self._set(taken["log_foreground"], taken["log_background"])
 
     def _set(self, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, take_arrays
+from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
+from counterbias_backends.taking import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -134,7 +135,7 @@ class MarkovModel(BiasModel):
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit window and layout."""
         size = sum(4 ** (order + 1) for order in self._orders.values())
-        taken = take_arrays(arrays, {"log_foreground": (size,), "log_background": (size,)})
+        taken = take_logs(arrays, log_foreground=(size,), log_background=(size,))
         self._set(taken["log_foreground"], taken["log_background"])
 
     def _set(self, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:

@@ -7,7 +7,6 @@ reads, are counted as well, and MultiQC reports on all of them.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import importlib.util
 import json
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import cli, simulation
+from counterbias.cli.parser import Parser
 
 ESTIMATES = ("raw", "weighted", "corrected")
 #: Pairs of the two smaller samples, at most, and the bases cut off the reads of one of them.
@@ -68,7 +68,7 @@ class Comparison:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; give the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = Parser(prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--directory", type=Path, default=Path("demo"), help="folder for all files (default: demo)")
     parser.add_argument("--pairs", type=int, default=400_000, help="read pairs to simulate (default: 400000)")
     parser.add_argument("--genes", type=int, default=400, help="genes to simulate (default: 400)")

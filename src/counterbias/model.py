@@ -6,6 +6,7 @@ A backend sees windows and returns numbers. Sampling, N, strands, pairs, clippin
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -158,16 +159,17 @@ class BiasModel(ABC):
 
 
 def take_arrays(
-    arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int | None, ...]]
+    arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int | None, ...]], *, largest: float = math.inf
 ) -> dict[str, NDArray[np.float64]]:
     """Check the arrays of a model file against the shapes expected and copy them to float64.
 
     Args:
         arrays: what :meth:`BiasModel.from_arrays` was given.
         shapes: name → shape; None stands for any length.
+        largest: what no value may go beyond, on either side of 0: sums and products of numbers that are finite need not be.
 
     Raises:
-        InputError: an array is missing, unknown, of another shape, or holds a value that is not finite.
+        InputError: an array is missing, unknown, of another shape, or holds a value that is not finite or too large.
     """
     unlike = sorted(set(arrays) ^ set(shapes))
     if unlike:
@@ -181,6 +183,8 @@ def take_arrays(
         taken[name] = np.array(array, dtype=np.float64, order="C")
         if not np.isfinite(taken[name]).all():
             raise InputError(f"array '{name}' of the model holds a value that is not finite")
+        if (np.abs(taken[name]) > largest).any():
+            raise InputError(f"array '{name}' of the model holds a value beyond {largest:g}")
     return taken
 
 

@@ -13,7 +13,7 @@ from counterbias_multiqc import draw
 from counterbias_multiqc.draw import View
 from counterbias_multiqc.parser import Measure
 from counterbias_multiqc.samples import ModelResult, mean
-from counterbias_multiqc.text import colours, escape, plain, plain_name
+from counterbias_multiqc.text import colours, column_key, column_text, escape, plain, plain_name
 
 _SHOWN = ("gain_cap5", "reliability_slope", "deviance_explained", "auc")
 _COSTS = {
@@ -112,7 +112,7 @@ def _cells(model: ModelResult, measures: Sequence[Measure]) -> dict[str, Any]:
     cells.update({f"c_{name}": value for name, value in model.cost.items() if name in _COSTS})
     if model.failed:
         cells["used"] = "failed"
-    return {escape(name): value for name, value in cells.items() if value is not None}
+    return {column_key(name): value for name, value in cells.items() if value is not None}
 
 
 def _table_headers(measures: Sequence[Measure]) -> dict[Any, Any]:
@@ -127,16 +127,16 @@ def _table_headers(measures: Sequence[Measure]) -> dict[Any, Any]:
     }
     for measure in measures:
         unit = f", {measure.unit}" if measure.unit else ""
-        headers[escape(f"m_{measure.name}")] = {
-            "title": escape(measure.title + unit),
-            "description": escape(measure.description),
+        headers[column_key(f"m_{measure.name}")] = {
+            "title": column_text(measure.title + unit),
+            "description": column_text(measure.description),
             "scale": {"higher": "Greens", "lower": "Greens-rev"}.get(measure.better or "", "Greys"),
             "format": "{:,.3f}",
             "hidden": measure.name not in _SHOWN,
         }
-        headers[escape(f"e_{measure.name}")] = {
-            "title": escape(f"± {measure.title}{unit}"),
-            "description": escape(f"Standard error of: {measure.description}"),
+        headers[column_key(f"e_{measure.name}")] = {
+            "title": column_text(f"± {measure.title}{unit}"),
+            "description": column_text(f"Standard error of: {measure.description}"),
             "scale": False,
             "format": "{:,.3f}",
             "hidden": measure.name != "gain_cap5",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
+from counterbias_backends.taking import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -115,11 +116,12 @@ class BayesianNetwork(BiasModel):
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit the window or itself."""
-        shapes: dict[str, tuple[int | None, ...]] = {"columns": (self.window.width, MAX_COLUMNS)}
-        given = take_arrays({name: arrays[name] for name in shapes if name in arrays}, shapes)
+        left = dict(arrays)
+        own_part = {"columns": left.pop("columns")} if "columns" in left else {}
+        given = take_arrays(own_part, {"columns": (self.window.width, MAX_COLUMNS)}, largest=self.window.width)
         graph = _read_graph(given["columns"])
         size = sum(4 ** len(own) for own in graph.values())
-        taken = take_arrays(arrays, {**shapes, "log_foreground": (size,), "log_background": (size,)})
+        taken = take_logs(left, log_foreground=(size,), log_background=(size,))
         self._set(graph, taken["log_foreground"], taken["log_background"])
 
     def _set(self, graph: Graph, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:

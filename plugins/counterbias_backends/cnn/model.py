@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, CrossFit, FitReport, FoldedSample, InputError, TrainingSet, Window, take_arrays
+from counterbias import BiasModel, CrossFit, FitReport, FoldedSample, InputError, TrainingSet, Window
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.gpu import require_gpu
+from counterbias_backends.taking import take_weights
 
 if TYPE_CHECKING:
     from counterbias_backends.cnn.scoring import Scorer
@@ -187,7 +188,7 @@ class ConvolutionalModel(BiasModel):
         """
         if self._distils and np.shape(arrays.get("second_weight", ()))[:1] == (self.options.members,):
             self.shape, self.networks = self._member, self.options.members
-        taken = take_arrays(arrays, {name: (self.networks, *shape) for name, shape in self.shape.arrays.items()})
+        taken = take_weights(arrays, {name: (self.networks, *shape) for name, shape in self.shape.arrays.items()})
         self._set(self.shape.join(taken))
 
     def _set(self, flat: NDArray[np.float32]) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
+from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.rnn.parameters import Parameters, shapes
+from counterbias_backends.taking import take_weights
 
 if TYPE_CHECKING:
     from counterbias_backends.rnn.position_scoring import PositionScorer
@@ -152,8 +153,8 @@ class CharacterModel(BiasModel):
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit the window or itself."""
-        numbers: dict[str, tuple[int | None, ...]] = {"hidden": (1,), "width": (1,)}
-        given = take_arrays({name: arrays[name] for name in numbers if name in arrays}, numbers)
+        numbers: dict[str, tuple[int, ...]] = {"hidden": (1,), "width": (1,)}
+        given = take_weights({name: arrays[name] for name in numbers if name in arrays}, numbers)
         hidden, width = (float(given[name][0]) for name in numbers)
         if not (hidden.is_integer() and 1 <= hidden <= MAX_HIDDEN):
             raise InputError(f"array 'hidden' of the model is {hidden:g}, expected a whole number from 1 to {MAX_HIDDEN}")
@@ -161,7 +162,7 @@ class CharacterModel(BiasModel):
             raise InputError(f"the model is for windows of {width:g} bases, not of {self.window.width}")
         parts = shapes(self.cell, int(hidden), self.places)
         wanted = {f"{role}_{name}": shape for role in self.roles for name, shape in parts.items()}
-        taken = take_arrays(arrays, {**numbers, **wanted})
+        taken = take_weights(arrays, {**numbers, **wanted})
         networks = [
             Parameters.from_arrays(self.cell, int(hidden), {name: taken[f"{role}_{name}"] for name in parts}, self.places)
             for role in self.roles

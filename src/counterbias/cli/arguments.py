@@ -3,7 +3,7 @@
 htseq-count's options keep their names, choices, defaults and repeat semantics. argparse lets users abbreviate long
 options, so every new option starts with ``--bias-``, a prefix that no htseq-count option shares: what was unambiguous in a
 script stays so.
-Only argparse is imported here, so that ``--help`` answers at once.
+Hardly more than argparse is imported here, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.progress import TrainingBar, training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
-from counterbias.errors import InputError
+from counterbias.errors import InputError, harmless
 from counterbias.inputs import check_inputs, is_input
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
@@ -363,7 +363,7 @@ def summary(document: Mapping[str, Any], folder: Path) -> str:
     lines.append(chosen["reason"])
     lines += _truth_lines(document)
     lines += ["", f"Tables and figures are in {folder}."]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _sample_table(sample: Mapping[str, Any]) -> list[str]:

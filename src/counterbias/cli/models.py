@@ -12,6 +12,7 @@ from typing import Any
 
 from counterbias import __version__
 from counterbias.cli.parser import Parser
+from counterbias.errors import harmless
 from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
@@ -93,7 +94,7 @@ def table(listing: dict[str, Any]) -> str:
         head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
         lines.append("")
         lines += _align([head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)])
-    return "\n".join(lines) + "\n"
+    return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _origin(entry: dict[str, Any]) -> str:

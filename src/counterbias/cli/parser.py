@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Sequence
 from typing import IO, Any, NoReturn
 
+from counterbias.errors import shown
 from counterbias.writers.standard_output import write_standard_output
 
 #: What ``-q`` means in every command.
@@ -20,9 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where the options are explained, in one line."""
-        text = " ".join(message.split())
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+        text = shown(message, _LONGEST)
         self.exit(2, f"counterbias: {text}. See `{self.prog} --help`\n")
 
     def parse_args(  # type: ignore[override]

@@ -12,9 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, say_line
+from counterbias.errors import shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+#: Characters of a stage at most: the bar has the rest of the line.
+_LONGEST_STAGE = 60
 
 
 #: A finished stage is worth a line where nothing was said for so many seconds; one under way, after so many.
@@ -52,7 +56,7 @@ class TrainingBar:
             if self._bar is None:
                 say_line(text)
             else:
-                self._bar.console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
         """Tell of one step of a stage; what it was is for those who read lines."""
@@ -66,7 +70,7 @@ class TrainingBar:
                 return
             bar = self._bar or self._start()
             if stage not in self._tasks:
-                self._tasks[stage] = bar.add_task(stage, total=total or None)
+                self._tasks[stage] = bar.add_task(shown(stage, _LONGEST_STAGE), total=total or None)
             bar.update(self._tasks[stage], completed=done, total=total or None)
 
     def _end(self, stage: str) -> None:

@@ -10,6 +10,8 @@ import os
 import sys
 from contextlib import suppress
 
+from counterbias.errors import shown
+
 
 class _Unfailing(io.FileIO):
     """A file that takes whatever is written, and drops what cannot be written."""
@@ -44,7 +46,7 @@ def prepare() -> None:
 def say_line(text: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is not None:
-        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.write(shown(text) + "\n")
         sys.stderr.flush()
 
 

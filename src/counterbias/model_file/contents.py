@@ -132,7 +132,9 @@ class ModelFile:
 
     def weights(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn calibrated log_bias, nats, into read weights as the run that wrote the file did: float64 (n,) → float64 (n,)."""
-        return np.asarray(np.minimum(np.exp(-log_bias), self.cap) * self.factor, dtype=np.float64)
+        # e to the 700 is as good as infinite, and a number.
+        inverse = np.exp(np.minimum(-log_bias, 700.0))
+        return np.asarray(np.minimum(inverse, self.cap) * self.factor, dtype=np.float64)
 
     def end(self, read: int) -> EndModel:
         """Give the model of read 1 (``read=0``, also single reads) or read 2 (``read=1``)."""

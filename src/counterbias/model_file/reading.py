@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
 import os
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
-from counterbias.inputs import buffered, is_input, open_input
+from counterbias.inputs import is_input
 from counterbias.model import BiasModel
+from counterbias.model_file.container import read_array, read_members
 from counterbias.model_file.contents import EndModel, ModelFile, Prior, Training
 from counterbias.model_file.layout import (
     ARRAY_NAME,
@@ -30,8 +27,8 @@ from counterbias.model_file.layout import (
     KEYS,
     LENGTH_SLOPE,
     MAX_ARRAYS,
-    MAX_BYTES,
     MAX_JSON,
+    MAX_SAMPLES,
     NO_MODEL,
     PRIOR,
     PRIOR_KEYS,
@@ -44,19 +41,12 @@ from counterbias.no_model import NoModel
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Window
 
-#: What a damaged or hostile file makes the standard library raise.
-DAMAGE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    struct.error,
-    SyntaxError,
-)
-
+#: Bounds on the numbers of a file, far beyond those of any model that was fitted: slopes and shares, offsets (nats), gains (bits), and how
+#: many times larger or smaller than 1 a cap or a factor is.
+MOST_SLOPE, MOST_OFFSET, MOST_GAIN, MOST_SCALE = 100.0, 1e4, 1e6, 1e100
+#: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: more than bases that were never seen, each
+#: with the least pseudocount that there is.
+PROBES, MOST_LOG_BIAS = 64, 1e5
 
 
 def is_model_file(name: str) -> bool:
@@ -113,7 +103,7 @@ class _Reader:
         return InputError(problem, file=self.path, place=place, remedy=remedy)
 
     def read(self, window: Window | None) -> ModelFile:
-        members = self._members()
+        members = read_members(self.path)
         description = self._description(members.pop(DESCRIPTION, None))
         found = self._window(description["window"])
         if window is not None and found != window:
@@ -129,45 +119,20 @@ class _Reader:
         try:
             training = self._training(description["training"])
             weighting = self._keys(description["weighting"], WEIGHTING_KEYS, "weighting")
-            cap = math.inf if weighting["cap"] is None else self._number(weighting, "cap")
-            factor = self._number(weighting, "factor")
+            scale = (1 / MOST_SCALE, MOST_SCALE)
+            cap = math.inf if weighting["cap"] is None else self._number(weighting, "cap", *scale)
+            factor = self._number(weighting, "factor", *scale)
             return ModelFile(backend, distribution, version, found, tuple(ends), training, cap, factor, prior)
         except ValueError as problem:
             raise self.refuse(str(problem), place=DESCRIPTION) from None
-
-    def _members(self) -> dict[str, bytes]:
-        """Give the members' bytes; refuses anything but stored members within the limits."""
-        try:
-            with open_input(self.path) as file, buffered(file) as stream:
-                content = stream.read(MAX_BYTES + 1)
-        except FileNotFoundError:
-            raise self.refuse("there is no such model file", remedy="check its name; `counterbias models` lists the backends") from None
-        except OSError as problem:
-            raise self.refuse(f"cannot read the model: {problem.strerror or problem}") from None
-        if len(content) > MAX_BYTES:
-            raise self.refuse(f"larger than {MAX_BYTES >> 20} MiB, no model is")
-        members: dict[str, bytes] = {}
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                entries = archive.infolist()
-                # Stored members alone cannot unfold to more than the file, unless they overlap.
-                if sum(entry.file_size for entry in entries) > len(content) or len(entries) > 4 * MAX_ARRAYS + 1:
-                    raise self.refuse("not a model file: its members do not fit into it")
-                for entry in entries:
-                    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.filename in members:
-                        raise self.refuse(f"not a model file: member '{entry.filename}' is compressed, encrypted or doubled")
-                    members[entry.filename] = archive.read(entry)
-        except DAMAGE as problem:
-            remedy = "give a PREFIX.model that counterbias wrote"
-            raise self.refuse(f"not a model file, or a damaged one ({problem})", remedy=remedy) from None
-        return members
 
     def _description(self, text: bytes | None) -> dict[str, Any]:
         """Parse and check the top level of model.json."""
         if text is None or len(text) > MAX_JSON:
             raise self.refuse("not a model file: it has no usable model.json")
         try:
-            description = json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+            description = json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_no_constant)
+            json.dumps(description, ensure_ascii=False).encode()  # half a character in a text, which could not be written anywhere
         except (ValueError, RecursionError) as problem:
             raise self.refuse(f"not valid JSON ({problem})", place=DESCRIPTION) from None
         if not isinstance(description, dict) or description.get(TAG) is not True:
@@ -208,20 +173,19 @@ class _Reader:
             raise self.refuse(f"'{key}' is not a text", place=DESCRIPTION)
         return str(owner[key])
 
-    def _number(self, owner: dict[str, Any], key: str) -> float:
+    def _number(self, owner: dict[str, Any], key: str, least: float, most: float) -> float:
         value = owner[key]
-        # The bound keeps float() from overflowing on an integer of a thousand digits.
-        if type(value) not in (int, float) or not abs(value) < 1e300:
-            raise self.refuse(f"'{key}' is not a number", place=DESCRIPTION)
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise self.refuse(f"'{key}' is not a number from {least:g} to {most:g}", place=DESCRIPTION)
         return float(value)
 
     def _whole(self, owner: dict[str, Any], key: str) -> int:
-        if type(owner[key]) is not int or owner[key] < 0:
+        if type(owner[key]) is not int or not 0 <= owner[key] < 1 << 63:
             raise self.refuse(f"'{key}' is not a whole number", place=DESCRIPTION)
         return int(owner[key])
 
-    def _list(self, value: object, key: str) -> list[Any]:
-        if not isinstance(value, list) or len(value) > MAX_ARRAYS:
+    def _list(self, value: object, key: str, most: int = MAX_ARRAYS) -> list[Any]:
+        if not isinstance(value, list) or len(value) > most:
             raise self.refuse(f"'{key}' is not a list of usable length", place=DESCRIPTION)
         return value
 
@@ -263,18 +227,37 @@ class _Reader:
         if prior is not None:
             part = self._keys(found[PRIOR], END_PRIOR_KEYS, f"ends, {PRIOR}")
             other = self._model(f"{label}.{PRIOR}", part["arrays"], members, prior)
-            model = Blend(model, other, self._number(part, "own_share"), self._number(part, "prior_share"))
-        gain = None if found["held_out_gain"] is None else self._number(found, "held_out_gain")
-        return EndModel(
-            label, model, self._number(found, "offset"), self._number(found, "slope"), self._whole(found, "starts"), gain,
-            self._number(found, LENGTH_SLOPE) if sloped else None,
-        )  # fmt: skip
+            model = Blend(model, other, *(self._number(part, key, 0.0, MOST_SLOPE) for key in ("own_share", "prior_share")))
+        end = EndModel(
+            label,
+            model,
+            offset=self._number(found, "offset", -MOST_OFFSET, MOST_OFFSET),
+            slope=self._number(found, "slope", 0.0, MOST_SLOPE),
+            starts=self._whole(found, "starts"),
+            held_out_gain=None if found["held_out_gain"] is None else self._number(found, "held_out_gain", -MOST_GAIN, MOST_GAIN),
+            length_slope=self._number(found, LENGTH_SLOPE, 0.0, MOST_SLOPE) if sloped else None,
+        )
+        self._check_scores(end)
+        return end
+
+    def _check_scores(self, end: EndModel) -> None:
+        """Have some windows scored: numbers that fit by themselves may still give no number together, or one beyond all sense."""
+        width = end.model.window.width
+        random = np.random.default_rng(0).integers(0, 4, (PROBES - 4, width), dtype=np.uint8)
+        contexts = np.concatenate([random, np.repeat(np.arange(4, dtype=np.uint8)[:, None], width, axis=1)])
+        try:
+            with np.errstate(all="ignore"):
+                scores = np.asarray(end.model.log_bias(contexts), np.float64)
+                found = np.stack([scores, end.calibrated(scores), (end.length_slope or 0.0) * scores])
+        except Exception as problem:  # a plug-in that takes arrays which it cannot use
+            raise self.refuse(f"the model of end '{end.label}' cannot be used ({type(problem).__name__})") from None
+        if scores.shape != (PROBES,) or not np.isfinite(found).all() or np.abs(found[1:]).max() > MOST_LOG_BIAS:
+            raise self.refuse(f"the model of end '{end.label}' gives windows a bias beyond all sense", remedy="train the model anew")
 
     def _end_without(self, entry: dict[str, Any], own: _Kind) -> EndModel:
         """Build an end that has no model: nothing may be said of one."""
         found = self._keys(entry, END_KEYS | {NO_MODEL}, "ends")
-        told = [found["arrays"], self._number(found, "offset"), self._number(found, "slope"), found["held_out_gain"]]
-        if told != [[], 0.0, 0.0, None]:
+        if [found["arrays"], found["offset"], found["slope"], found["held_out_gain"]] != [[], 0.0, 0.0, None]:
             raise self.refuse("an end without a model has arrays, a calibration or a gain", place=DESCRIPTION)
         model = NoModel(own.window, own.options, " ".join(self._text(found, NO_MODEL).split()))
         return EndModel(self._text(found, "label"), model, 0.0, 0.0, self._whole(found, "starts"))
@@ -286,35 +269,20 @@ class _Reader:
             member = f"{folder}/{name}.npy"
             if not isinstance(name, str) or not ARRAY_NAME.fullmatch(name) or member not in members:
                 raise self.refuse(f"array '{name}' of end '{folder}' is missing")
-            arrays[name] = self._array(member, members.pop(member))
-        model = kind.model(kind.window, kind.options)
+            arrays[name] = read_array(members.pop(member), member)
         try:
-            model.from_arrays(arrays)
+            with np.errstate(all="ignore"):
+                model = kind.model(kind.window, kind.options)
+                model.from_arrays(arrays)
         except InputError:
             raise
         except Exception as problem:  # a plug-in that checks less than it should
             raise self.refuse(f"the backend does not take the arrays of end '{folder}' ({type(problem).__name__})") from None
         return model
 
-    def _array(self, member: str, content: bytes) -> NDArray[Any]:
-        """Decode .npy bytes, plain numbers only; the header is believed only where it fits the bytes that are there."""
-        stream = io.BytesIO(content)
-        try:
-            if np.lib.format.read_magic(stream) != (1, 0):
-                raise ValueError("of another .npy version")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-            rest = content[stream.tell() :]
-            if dtype.kind not in "biuf" or dtype.byteorder == ">" or fortran or any(length < 0 for length in shape):
-                raise ValueError(f"of type {dtype}")
-            if math.prod(shape) * dtype.itemsize != len(rest):
-                raise ValueError(f"of shape {shape} with {len(rest)} bytes")
-            return np.frombuffer(rest, dtype).reshape(shape).copy()
-        except DAMAGE as problem:
-            raise self.refuse(f"not an array of plain numbers ({problem})", place=member) from None
-
     def _training(self, value: object) -> Training:
         found = self._keys(value, TRAINING_KEYS, "training")
-        samples = self._list(found["samples"], "samples")
+        samples = self._list(found["samples"], "samples", MAX_SAMPLES)
         if not all(isinstance(name, str) for name in samples):
             raise self.refuse("'samples' are not texts", place=DESCRIPTION)
         return Training(
@@ -326,6 +294,8 @@ def _as_type_of(default: object, name: str, value: object) -> object:
     """Check an option's value against its default's type; JSON has no tuples and may write 1.0 as 1."""
     if isinstance(default, tuple) and isinstance(value, list):
         kinds = {type(part) for part in default} or {str, int, float, bool}
+        if len(value) > MAX_ARRAYS:
+            raise ValueError(f"{name} has {len(value)} parts")
         if all(type(part) in kinds for part in value):
             return tuple(value)
     elif isinstance(default, float) and type(value) is int:
@@ -344,3 +314,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from counterbias.errors import harmless
 from counterbias.files import whole_text
 from counterbias.writers.qc import plain
 
@@ -36,7 +37,7 @@ COLUMNS = (
 def gains_table(rows: Sequence[Mapping[str, Any]], skipped: Sequence[str]) -> str:
     """Give the table: a line of names, then one per sample and end class; samples left out stand last, with ``NA``."""
     lines = [COLUMNS, *(tuple(_cell(row[name]) for name in COLUMNS) for row in rows)]
-    lines += [(sample, *["NA"] * (len(COLUMNS) - 1)) for sample in skipped]
+    lines += [(_cell(sample), *["NA"] * (len(COLUMNS) - 1)) for sample in skipped]
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
@@ -48,9 +49,9 @@ def write_training(path: str | os.PathLike[str], document: Mapping[str, Any]) ->
 
 
 def _cell(value: Any) -> str:
-    """Give a value as text: four decimals, ``NA`` for what is not there; tabs and line ends become blanks."""
+    """Give a value as text: four decimals, ``NA`` for what is not there; tabs and line ends become blanks, the unseen is escaped."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "NA"
     if isinstance(value, float):
         return f"{value:.4f}"
-    return " ".join(str(value).split())
+    return harmless(" ".join(str(value).split()))

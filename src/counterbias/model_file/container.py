@@ -1,0 +1,112 @@
+"""A model file's container: the bytes of a ZIP archive → its members, the bytes of a member → an array. Nothing in them is trusted."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import struct
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.inputs import buffered, open_input
+from counterbias.model_file.layout import MAX_ARRAYS, MAX_BYTES, MAX_DIRECTORY
+
+#: What a damaged or hostile archive makes the standard library raise.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+#: The last record of an archive without a comment: signature, disk numbers, members here and in all, bytes and place of the directory.
+_LAST_RECORD = struct.Struct("<4s4H2LH")
+#: The header of .npy bytes as numpy writes it, and the types that are plain numbers.
+_HEADER = re.compile(r"\{'descr': ('[^']+'|\[.+\]), 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}, ?)*\d{0,18})\), \} *\n")
+_PLAIN = re.compile(r"'[<|][biuf]\d{1,2}'")
+
+
+def read_members(path: str) -> dict[str, bytes]:
+    """Give the members of an archive by name; refuses anything but stored members within the limits. Raises InputError."""
+    try:
+        with open_input(path) as file, buffered(file) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError("there is no such model file", remedy="check its name; `counterbias models` lists the backends") from None
+    except OSError as problem:
+        raise InputError(f"cannot read the model: {problem.strerror or problem}") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES >> 20} MiB, no model is")
+    try:
+        _check_directory(content)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _stored(archive, len(content))
+    except _DAMAGE as problem:
+        remedy = "give a PREFIX.model that counterbias wrote"
+        raise InputError(f"not a model file, or a damaged one ({problem})", remedy=remedy) from None
+
+
+def _check_directory(content: bytes) -> None:
+    """Insist that the archive ends with its directory, a small one, before the library makes objects of what it lists."""
+    signature, *disks, here, total, size, start, comment = _LAST_RECORD.unpack(content[-_LAST_RECORD.size :])
+    if signature != b"PK\5\6" or any(disks) or here != total or comment:
+        raise ValueError("it does not end as an archive does")
+    if size > MAX_DIRECTORY or start + size + _LAST_RECORD.size != len(content):
+        raise ValueError("its directory is not where it should be")
+
+
+def _stored(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
+    """Read all members."""
+    members: dict[str, bytes] = {}
+    entries = archive.infolist()
+    # Stored members alone cannot unfold to more than the file, unless they overlap.
+    if sum(entry.file_size for entry in entries) > size or len(entries) > 4 * MAX_ARRAYS + 1:
+        raise InputError("not a model file: its members do not fit into it")
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.filename in members:
+            raise InputError(f"not a model file: member '{entry.filename}' is compressed, encrypted or doubled")
+        members[entry.filename] = archive.read(entry)
+    return members
+
+
+def read_array(content: bytes, member: str) -> NDArray[Any]:
+    """Decode .npy bytes, plain finite numbers only; the header is believed only where it fits the bytes that are there.
+
+    The header is read here, not by numpy, which evaluates it as Python. Raises InputError, naming the member.
+    """
+    try:
+        return _decoded(content)
+    except (ValueError, TypeError, OverflowError, struct.error) as problem:
+        raise InputError(f"not an array of plain numbers ({problem})", place=member) from None
+
+
+def _decoded(content: bytes) -> NDArray[Any]:
+    if content[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError("of another .npy version")
+    (length,) = struct.unpack("<H", content[8:10])
+    header, rest = content[10 : 10 + length], content[10 + length :]
+    found = _HEADER.fullmatch(header.decode("ascii"))
+    if found is None:
+        raise ValueError("its header is damaged")
+    if not _PLAIN.fullmatch(found[1]) or found[2] == "True":
+        raise ValueError(f"of type {found[1]}{' in the order of columns' if found[2] == 'True' else ''}")
+    dtype = np.dtype(found[1].strip("'"))
+    shape = tuple(int(part) for part in found[3].split(",") if part.strip())
+    if math.prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError(f"of shape {shape} with {len(rest)} bytes")
+    if dtype.kind == "b" and rest.strip(b"\0\1"):
+        raise ValueError("of truth values that are neither")
+    array = np.frombuffer(rest, dtype).reshape(shape).copy()
+    if not np.isfinite(array).all():
+        raise ValueError("it holds a value that is not finite")
+    return array
