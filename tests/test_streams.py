@@ -245,7 +245,10 @@ def test_wrong_options_are_one_line(argv: list[str], says: str, capfd: pytest.Ca
         (OSError("Could not load\nshared object file"), "Could not load shared object file"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found"), "there is no folder for temporary files. Name"),
         (ModuleNotFoundError("No module named 'numba.core'", name="numba.core"), "the package 'numba' cannot be imported: No module named"),
-        (ImportError("Numba needs NumPy 2.5 or less"), "a package cannot be imported: Numba needs NumPy 2.5 or less. Run: pip install"),
+        (
+            ImportError("it needs NumPy 2.5 or less", name="numba"),
+            "the package 'numba' cannot be imported: it needs NumPy 2.5 or less. Run: ",
+        ),
         (RuntimeError("can't start new thread"), "no further thread can be started. Raise the limit"),
     ],
 )
@@ -258,6 +261,19 @@ def test_errors_of_the_machine_are_one_line(
     monkeypatch.setattr("counterbias.cli.models.main", fail)
     assert main(["models"]) == 1
     assert one_line(capsys.readouterr().err.encode()).startswith(f"counterbias: {says}")
+
+
+def test_broken_package_is_named(files: Path, tmp_path: Path) -> None:
+    """As after an upgrade that went wrong: what a package says of it may be a page."""
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("raise ImportError('Please\\n\\nread ' + 'this ' * 900)")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = run("count", files / "reads.sam", files / "genes.gtf", PYTHONPATH=path)
+    assert done.returncode == 1
+    line = one_line(done.stderr)
+    assert line.startswith("counterbias: the package 'numpy' cannot be imported: Please read this this")
+    assert line.endswith(" …. Run: pip install --force-reinstall numpy")
+    assert len(line) < 350
 
 
 def test_own_faults_are_not_hidden() -> None:

@@ -7,6 +7,8 @@ import os
 
 from counterbias.errors import InputError
 
+#: The most characters of another package's message.
+_LONGEST = 200
 #: What to do about an error of the operating system.
 _REMEDIES = {
     errno.ENOSPC: "free some space; temporary files can be put on another disk with TMPDIR=FOLDER",
@@ -43,10 +45,22 @@ def _of_the_system(error: OSError) -> InputError:
 
 def _broken_package(error: ImportError) -> InputError:
     """Name the package that cannot be imported."""
-    package = (error.name or "").partition(".")[0]
+    package = (error.name or _where(error)).partition(".")[0]
     what = f"the package '{package}' cannot be imported" if package else "a package cannot be imported"
+    reason = " ".join(str(error).split())
+    if len(reason) > _LONGEST:  # numpy's is a page
+        reason = f"{reason[:_LONGEST]} …"
     again = "counterbias" if not package or package.startswith("counterbias") else package
-    return InputError(f"{what}: {error}", remedy=f"run: pip install --force-reinstall {again}")
+    return InputError(f"{what}: {reason}", remedy=f"run: pip install --force-reinstall {again}")
+
+
+def _where(error: ImportError) -> str:
+    """Name the module that raised it; empty where that is Python itself."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = "" if place is None else str(place.tb_frame.f_globals.get("__name__", ""))
+    return "" if module.startswith(("importlib", "_")) else module
 
 
 def _run_time(error: Exception) -> InputError | None:

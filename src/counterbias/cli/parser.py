@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import IO, Any, NoReturn
 
@@ -37,6 +36,8 @@ class Parser(argparse.ArgumentParser):
 
     def _near(self, words: Sequence[str]) -> str:
         """Say which option is spelled nearly like the first unknown one."""
+        import difflib
+
         unknown = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
         near = difflib.get_close_matches(unknown, [text for action in self._actions for text in action.option_strings], n=1, cutoff=0.75)
         return f" (did you mean {near[0]}?)" if near else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,6 +62,8 @@ def is_available() -> bool:
 
 def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[str]:
     """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``; the names of the files written. Raises InputError."""
+    # Without a home it says in two lines that it makes a temporary folder, which is nobody's concern.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
