@@ -129,6 +129,48 @@ def test_a_form_is_read_the_same_with_and_without_index(tmp_path: Path, form: st
     assert list(found[0]) == (["none", "chr1", "nil", "chr2"] if form == "empty contigs" else ["chr1", "chr2"])
 
 
+def random_file(rng: random.Random) -> bytes:
+    """Write contigs in lines of one width, and spoil some of it."""
+    width, ending = rng.choice([1, 2, 3, 5]), rng.choice(["\n", "\n", "\r\n", " \n", "\t\n"])
+    text = rng.choice(["", "", "\n"])
+    for number in range(rng.randint(1, 3)):
+        bases = "".join(rng.choices("ACGTn*-", k=rng.randint(0, 3 * width + 1)))
+        lines = [bases[start : start + width] for start in range(0, len(bases), width)]
+        text += f">c{number}" + rng.choice(["", " x", "\ty"]) + ending + "".join(line + ending for line in lines)
+        text += rng.choice(["", "", "\n", "\r\n", "  \n", "\n\n"])
+    if rng.random() < 0.4:
+        at = rng.randrange(len(text))
+        text = text[:at] + rng.choice("\n >A\t\r") + text[at + rng.randint(0, 1) :]
+    return (text.rstrip("\n") if rng.random() < 0.3 else text).encode()
+
+
+def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
+    """What both take has the same index, but for contigs without a sequence, and samtools' index is believed."""
+    if shutil.which("samtools") is None:
+        pytest.skip("samtools is not installed")
+    rng = random.Random(7)
+    taken = 0
+    for number in range(150):
+        path, index = tmp_path / f"{number}.fa", tmp_path / f"{number}.fa.fai"
+        path.write_bytes(random_file(rng))
+        if subprocess.run(["samtools", "faidx", path], capture_output=True).returncode:
+            continue
+        rows = index.read_text()
+        index.unlink()
+        try:
+            with Genome(path) as genome:
+                codes = {name: genome.codes(name).tolist() for name in genome.names}
+        except InputError:
+            continue  # blanks between bases, no bases at all: samtools does not look
+        assert index.read_text() == "".join(row for row in rows.splitlines(keepends=True) if row.split("\t")[1] != "0")
+        put_index(path, rows)
+        with Genome(path) as genome:
+            assert {name: genome.codes(name).tolist() for name in genome.names} == codes
+        assert index.read_text() == rows
+        taken += 1
+    assert taken > 50
+
+
 @pytest.mark.parametrize("content", [b">a\nACGT\n>b\n", b">a\nACGT\n>b", b">a\nACGT\n\n>b\n\n\n"])
 def test_an_empty_contig_at_the_end(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "g.fa"

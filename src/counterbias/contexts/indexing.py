@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
 
 import numpy as np
 from numba import njit
@@ -31,6 +30,8 @@ _MOST_INDEX = 32
 #: What :func:`counterbias.contexts.pages._translate` takes for no letter.
 _STRANGE = re.compile(rb"[!-)>]")
 _ROW = re.compile(rb"([^\t]+)\t(\d{1,18})\t(\d{1,18})\t(\d{1,18})\t(\d{1,18})\r?")
+
+_LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 # What :func:`_scan` gives: all bytes are taken, a header is complete, or what is wrong with a line.
 _MORE, _HEADER = 0, 1
@@ -304,18 +305,22 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
             return None
         if not entry.length:
             entry = Entry(0, entry.offset, 0, 0)
-        if not (before <= entry.offset <= before + _MOST_BETWEEN and entry.end <= size and _line_fits(entry, file)):
+        end = entry.end
+        if not (before <= entry.offset <= before + _MOST_BETWEEN and end <= size):
             return None
-        headers = list(_headers(os.pread(file, entry.offset - before, before), before))
-        if not headers or headers[-1] != (match[1], entry.offset):
+        gap = entry.offset - before
+        text = os.pread(file, gap + min(entry.width, _LOOKED_AT), before)
+        headers = _headers(text[:gap], before)
+        if not headers or headers[-1] != (match[1], entry.offset) or not _line_fits(text[gap:], entry, file):
             return None
         named += len(headers)
-        entries |= {_text(name): Entry(0, start, 0, 0) for name, start in headers}
+        for name, start in headers[:-1]:
+            entries[_text(name)] = Entry(0, start, 0, 0)
         entries[_text(match[1])] = entry
-        before = entry.end
+        before = end
     if size - before > _MOST_BETWEEN:
         return None
-    headers = list(_headers(os.pread(file, size - before, before), before))
+    headers = _headers(os.pread(file, size - before, before), before)
     named += len(headers)
     entries |= {_text(name): Entry(0, start, 0, 0) for name, start in headers}
     # Two contigs of one name would have been one; what is no header was given as one without a name.
@@ -323,28 +328,29 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
     return entries if whole else None
 
 
-def _headers(between: bytes, offset: int) -> Iterator[tuple[bytes, int]]:
+def _headers(between: bytes, offset: int) -> list[tuple[bytes, int]]:
     """Give name and end of each header between two sequences, ``offset`` being that of the first byte.
 
     An empty name stands for anything that has no place there. Comment lines may stand before the first contig.
     """
-    seen = offset > 0
-    for line in re.findall(rb"[^\n]*\n|[^\n]+", between):
+    found = []
+    begun = offset > 0
+    for number, line in enumerate(between.splitlines(keepends=True) if b"\r" not in between else _LINES.findall(between)):
         offset += len(line)
-        if line.startswith(b">"):
-            seen = True
-            yield (line[1:].split(maxsplit=1) or [b""])[0], offset
-        elif line.strip() and (seen or not line.startswith(b";")):
-            yield b"", offset
+        if line.startswith(b">") and not (number == 0 and begun):
+            found.append(((line[1:].split(maxsplit=1) or [b""])[0], offset))
+        elif line.strip() and (begun or found or not line.startswith(b";")):
+            found.append((b"", offset))
+    return found
 
 
-def _line_fits(entry: Entry, file: int) -> bool:
-    """Tell whether a contig's first line ends where its entry says, and not before, as far as one looks."""
-    if not entry.length:
-        return True
-    if b"\n" in os.pread(file, min(entry.bases, _LOOKED_AT), entry.offset):
+def _line_fits(start: bytes, entry: Entry, file: int) -> bool:
+    """Tell whether a contig's first line ends where its entry says, and not before, as far as one looks; ``start`` are its first bytes."""
+    if b"\n" in start[: entry.bases]:
         return False
     if entry.length == entry.bases:
         return True
-    ending = os.pread(file, entry.width - entry.bases, entry.offset + entry.bases)
+    ending = start[entry.bases :]
+    if entry.width > len(start):
+        ending = os.pread(file, entry.width - entry.bases, entry.offset + entry.bases)
     return ending.endswith(b"\n") and not ending.strip() and ending.count(b"\n") == 1
