@@ -339,6 +339,8 @@ def test_a_copy_lasts_as_long_as_any_block_wants_it(inputs: Inputs) -> None:
 
 def test_what_can_be_read_only_once(inputs: Inputs) -> None:
     os.mkfifo("pipe")
+    for missing in ("/dev/fd/987654", "/dev/fd/98765432109876"):
+        assert inputs.fails("count", "-q", "a.bam", missing).startswith(f"counterbias: {missing}: ")
     assert [reads_once(name) for name in ("pipe", "/dev/stdin", "/dev/fd/7", "g.fa", ".", "missing", "/dev")] == [True] * 3 + [False] * 4
     check_inputs([("a", "missing"), ("b", None), ("c", "g.fa"), ("d", "g.fa"), ("e", "pipe")])
     with pytest.raises(InputError, match="it is given as a model twice"):
