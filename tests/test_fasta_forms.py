@@ -322,6 +322,18 @@ def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFi
     assert count(genome, capfd) == expected
 
 
+def test_the_remedy_for_a_byte_order_mark_helps(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa"
+    path.write_bytes("\ufeff>x\nACGT\n".encode())
+    with pytest.raises(InputError, match="begins with a byte order mark") as caught:
+        Genome(path)
+    command = caught.value.remedy.partition(": ")[2]
+    if "GNU" in subprocess.run(["sed", "--version"], capture_output=True, text=True).stdout:
+        subprocess.run(f"{command} {path}", shell=True, check=True, env={**os.environ, "LC_ALL": "C"})
+        with Genome(path) as genome:
+            assert genome.lengths == {"x": 4}
+
+
 def test_a_strange_letter_is_named_and_the_index_is_not_blamed(tmp_path: Path) -> None:
     path = tmp_path / "g.fa"
     path.write_bytes(b">x\nACGT\nA!GT\n")

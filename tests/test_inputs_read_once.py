@@ -16,7 +16,9 @@ from pathlib import Path
 import pysam
 import pytest
 
+from counterbias import load_model
 from counterbias.cli import main
+from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, file_of, open_input, read_again, reads_once
 
@@ -171,6 +173,8 @@ def test_the_genome_of_a_cram_file_comes_through_a_pipe(inputs: Inputs) -> None:
     os.rename("g.fa", "elsewhere.fa")
     genome = inputs.fifo("elsewhere.fa")
     assert inputs.count(genome, "genes.gtf", alignments="a.cram") == expected
+    table = inputs.run("count", "-q", "--bias-genome", inputs.fifo("elsewhere.fa", "again"), "a.cram", "genes.gtf")
+    assert expected.startswith(table.encode())
 
 
 def test_train(inputs: Inputs) -> None:
@@ -335,6 +339,14 @@ def test_a_copy_lasts_as_long_as_any_block_wants_it(inputs: Inputs) -> None:
     assert file_of(pipe) == pipe
     with read_again("genes.gtf"):
         assert file_of("genes.gtf") == "genes.gtf"
+
+
+def test_scripts_may_give_pipes(inputs: Inputs) -> None:
+    """A genome and a model that are opened once need no block of ``read_again``."""
+    inputs.count("g.fa", "genes.gtf")
+    with Genome("g.fa") as genome, Genome(inputs.fifo("g.fa")) as piped:
+        assert (piped.codes("chr1") == genome.codes("chr1")).all()
+    assert load_model(inputs.fifo("x.model")).window == load_model("x.model").window
 
 
 def test_what_can_be_read_only_once(inputs: Inputs) -> None:

@@ -6,6 +6,7 @@ lines, line breaks of either kind. A contig whose lines differ in length, but fo
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -112,6 +113,9 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
     place = f"line {line}"
     if event == _NO_HEADER:
         head = os.pread(file, 256, int(state[_OFFSET]))
+        if head.startswith(codecs.BOM_UTF8):
+            remedy = r"remove it, as with: sed -i '1s/^\xEF\xBB\xBF//'"
+            return InputError("the file begins with a byte order mark", file=path, place=place, remedy=remedy)
         if any(byte < 9 or byte > 126 for byte in head):
             return InputError("this is binary data, not FASTA text", file=path)
         return InputError(
