@@ -129,6 +129,48 @@ def test_a_form_is_read_the_same_with_and_without_index(tmp_path: Path, form: st
     assert list(found[0]) == (["none", "chr1", "nil", "chr2"] if form == "empty contigs" else ["chr1", "chr2"])
 
 
+def random_file(rng: random.Random) -> bytes:
+    """Write contigs in lines of one width, and spoil some of it."""
+    width, ending = rng.choice([1, 2, 3, 5]), rng.choice(["\n", "\n", "\r\n", " \n", "\t\n"])
+    text = rng.choice(["", "", "\n"])
+    for number in range(rng.randint(1, 3)):
+        bases = "".join(rng.choices("ACGTn*-", k=rng.randint(0, 3 * width + 1)))
+        lines = [bases[start : start + width] for start in range(0, len(bases), width)]
+        text += f">c{number}" + rng.choice(["", " x", "\ty"]) + ending + "".join(line + ending for line in lines)
+        text += rng.choice(["", "", "\n", "\r\n", "  \n", "\n\n"])
+    if rng.random() < 0.4:
+        at = rng.randrange(len(text))
+        text = text[:at] + rng.choice("\n >A\t\r") + text[at + rng.randint(0, 1) :]
+    return (text.rstrip("\n") if rng.random() < 0.3 else text).encode()
+
+
+def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
+    """What both take has the same index, but for contigs without a sequence, and samtools' index is believed."""
+    if shutil.which("samtools") is None:
+        pytest.skip("samtools is not installed")
+    rng = random.Random(7)
+    taken = 0
+    for number in range(150):
+        path, index = tmp_path / f"{number}.fa", tmp_path / f"{number}.fa.fai"
+        path.write_bytes(random_file(rng))
+        if subprocess.run(["samtools", "faidx", path], capture_output=True).returncode:
+            continue
+        rows = index.read_text()
+        index.unlink()
+        try:
+            with Genome(path) as genome:
+                codes = {name: genome.codes(name).tolist() for name in genome.names}
+        except InputError:
+            continue  # blanks between bases, no bases at all: samtools does not look
+        assert index.read_text() == "".join(row for row in rows.splitlines(keepends=True) if row.split("\t")[1] != "0")
+        put_index(path, rows)
+        with Genome(path) as genome:
+            assert {name: genome.codes(name).tolist() for name in genome.names} == codes
+        assert index.read_text() == rows
+        taken += 1
+    assert taken > 50
+
+
 @pytest.mark.parametrize("content", [b">a\nACGT\n>b\n", b">a\nACGT\n>b", b">a\nACGT\n\n>b\n\n\n"])
 def test_an_empty_contig_at_the_end(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "g.fa"
@@ -264,14 +306,32 @@ def test_an_index_that_hides_what_cannot_be_indexed(tmp_path: Path, content: byt
 
 
 def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """``seqtk`` may be absent; what it writes is one length of lines."""
-    (inputs / "g.fa").write_bytes(fasta(change=lambda line: line[:20] + "\n" + line[20:]))
+    """What ``seqtk seq -l 60`` writes is the plain form; the index of the uneven file, newer than it, is not in the way."""
+    genome = inputs / "g.fa"
+    genome.write_bytes(fasta())
+    expected = count(genome, capfd)
+    genome.write_bytes(fasta(change=lambda line: line[:20] + "\n" + line[20:]))
     assert main(["count", "-q", "--bias-model", "pwm", "--bias-genome", "g.fa", "--bias-output", "x", "reads.bam", "genes.gtf"]) == 1
-    assert "seqtk seq -l 60" in capfd.readouterr().err
-    if shutil.which("seqtk") is None:
-        pytest.skip("seqtk is not installed")
-    (inputs / "even.fa").write_bytes(subprocess.run(["seqtk", "seq", "-l", "60", "g.fa"], check=True, capture_output=True).stdout)
-    assert count("even.fa", capfd)
+    line = capfd.readouterr().err
+    assert line.startswith("counterbias: g.fa, line 3: this is not a usable FASTA file (lines of the contig 'chr1' differ in length")
+    assert "seqtk seq -l 60" in line
+    even = fasta()
+    if shutil.which("seqtk") is not None:
+        even = subprocess.run(["seqtk", "seq", "-l", "60", "g.fa"], check=True, capture_output=True).stdout
+    genome.write_bytes(even)
+    assert count(genome, capfd) == expected
+
+
+def test_the_remedy_for_a_byte_order_mark_helps(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa"
+    path.write_bytes("\ufeff>x\nACGT\n".encode())
+    with pytest.raises(InputError, match="begins with a byte order mark") as caught:
+        Genome(path)
+    command = caught.value.remedy.partition(": ")[2]
+    if "GNU" in subprocess.run(["sed", "--version"], capture_output=True, text=True).stdout:
+        subprocess.run(f"{command} {path}", shell=True, check=True, env={**os.environ, "LC_ALL": "C"})
+        with Genome(path) as genome:
+            assert genome.lengths == {"x": 4}
 
 
 def test_a_strange_letter_is_named_and_the_index_is_not_blamed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from counterbias.errors import InputError
 from counterbias.files import scratch_folder
 
 #: Names of open descriptors: a file behind one of them has a position that is shared, and no folder of its own.
-_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/(\d+)")
+_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/(\d{1,9})")
 #: What alignments call standard input.
 _STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -59,10 +59,8 @@ def open_input(path: str | os.PathLike[str]) -> io.FileIO:
     Raises InputError for a device that is no terminal and for a socket, and OSError as ``open`` does.
     """
     name = os.fspath(path)
-    with _lock:
-        if name not in _copies or not reads_once(name):
-            return _open(name)
-        return open(_copy(name), "rb", buffering=0)
+    source = file_of(name)
+    return _open(name) if source == name else open(source, "rb", buffering=0)
 
 
 def file_of(path: str) -> str:

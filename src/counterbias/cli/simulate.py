@@ -132,7 +132,7 @@ def _options(arguments: Namespace) -> SimulationOptions:
 
     if not arguments.output:
         raise InputError("-o needs the name of a folder")
-    models = [("--bias-model", name) for name in dict.fromkeys(arguments.bias_model.split(","))]
+    models = [("--bias-model", name) for name in dict.fromkeys([arguments.bias_model, *arguments.bias_model.split(",")])]
     check_inputs([("--genome", arguments.genome), ("--annotation", arguments.annotation), *models])
     for name, default in SIMULATED.items():
         if getattr(arguments, name) is None:

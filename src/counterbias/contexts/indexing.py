@@ -6,10 +6,10 @@ lines, line breaks of either kind. A contig whose lines differ in length, but fo
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -32,6 +32,8 @@ _MOST_INDEX = 32
 #: What :func:`counterbias.contexts.pages._translate` takes for no letter.
 _STRANGE = re.compile(rb"[!-)>]")
 _ROW = re.compile(rb"([^\t]+)\t(\d{1,18})\t(\d{1,18})\t(\d{1,18})\t(\d{1,18})\r?")
+
+_LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 # What :func:`_scan` gives: all bytes are taken, a header is complete, or what is wrong with a line.
 _MORE, _HEADER = 0, 1
@@ -112,6 +114,9 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
     place = f"line {line}"
     if event == _NO_HEADER:
         head = os.pread(file, 256, int(state[_OFFSET]))
+        if head.startswith(codecs.BOM_UTF8):
+            remedy = r"remove it, as with: sed -i '1s/^\xEF\xBB\xBF//'"
+            return InputError("the file begins with a byte order mark", file=path, place=place, remedy=remedy)
         if any(byte < 9 or byte > 126 for byte in head):
             return InputError("this is binary data, not FASTA text", file=path)
         return InputError(
@@ -298,18 +303,22 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
             return None
         if not entry.length:
             entry = Entry(0, entry.offset, 0, 0)
-        if not (before <= entry.offset <= before + _MOST_BETWEEN and entry.end <= size and _line_fits(entry, file)):
+        end = entry.end
+        if not (before <= entry.offset <= before + _MOST_BETWEEN and end <= size):
             return None
-        headers = list(_headers(os.pread(file, entry.offset - before, before), before))
-        if not headers or headers[-1] != (match[1], entry.offset):
+        gap = entry.offset - before
+        text = os.pread(file, gap + min(entry.width, _LOOKED_AT), before)
+        headers = _headers(text[:gap], before)
+        if not headers or headers[-1] != (match[1], entry.offset) or not _line_fits(text[gap:], entry, file):
             return None
         named += len(headers)
-        entries |= {_text(name): Entry(0, start, 0, 0) for name, start in headers}
+        for name, start in headers[:-1]:
+            entries[_text(name)] = Entry(0, start, 0, 0)
         entries[_text(match[1])] = entry
-        before = entry.end
+        before = end
     if size - before > _MOST_BETWEEN:
         return None
-    headers = list(_headers(os.pread(file, size - before, before), before))
+    headers = _headers(os.pread(file, size - before, before), before)
     named += len(headers)
     entries |= {_text(name): Entry(0, start, 0, 0) for name, start in headers}
     # Two contigs of one name would have been one; what is no header was given as one without a name.
@@ -317,28 +326,29 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
     return entries if whole else None
 
 
-def _headers(between: bytes, offset: int) -> Iterator[tuple[bytes, int]]:
+def _headers(between: bytes, offset: int) -> list[tuple[bytes, int]]:
     """Give name and end of each header between two sequences, ``offset`` being that of the first byte.
 
     An empty name stands for anything that has no place there. Comment lines may stand before the first contig.
     """
-    seen = offset > 0
-    for line in re.findall(rb"[^\n]*\n|[^\n]+", between):
+    found = []
+    begun = offset > 0
+    for number, line in enumerate(between.splitlines(keepends=True) if b"\r" not in between else _LINES.findall(between)):
         offset += len(line)
-        if line.startswith(b">"):
-            seen = True
-            yield (line[1:].split(maxsplit=1) or [b""])[0], offset
-        elif line.strip() and (seen or not line.startswith(b";")):
-            yield b"", offset
+        if line.startswith(b">") and not (number == 0 and begun):
+            found.append(((line[1:].split(maxsplit=1) or [b""])[0], offset))
+        elif line.strip() and (begun or found or not line.startswith(b";")):
+            found.append((b"", offset))
+    return found
 
 
-def _line_fits(entry: Entry, file: int) -> bool:
-    """Tell whether a contig's first line ends where its entry says, and not before, as far as one looks."""
-    if not entry.length:
-        return True
-    if b"\n" in os.pread(file, min(entry.bases, _LOOKED_AT), entry.offset):
+def _line_fits(start: bytes, entry: Entry, file: int) -> bool:
+    """Tell whether a contig's first line ends where its entry says, and not before, as far as one looks; ``start`` are its first bytes."""
+    if b"\n" in start[: entry.bases]:
         return False
     if entry.length == entry.bases:
         return True
-    ending = os.pread(file, entry.width - entry.bases, entry.offset + entry.bases)
+    ending = start[entry.bases :]
+    if entry.width > len(start):
+        ending = os.pread(file, entry.width - entry.bases, entry.offset + entry.bases)
     return ending.endswith(b"\n") and not ending.strip() and ending.count(b"\n") == 1
