@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("counterbias.contexts.indexing.tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("counterbias.contexts.indexing.whole_stream", refuse)
     assert count("fixed/g.fa", capfd) == expected
     assert os.listdir("fixed") == ["g.fa"]
 

@@ -80,7 +80,7 @@ def test_file_names_are_shown_harmlessly(reads: Path, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "options", [["--no-such", f"x{NASTY}"], ["-s", f"x{NASTY}"], ["-t", f"x{NASTY}"], ["--bias-model", f"x{NASTY}", "--bias-genome", "x"],
+    "options", [[f"--no-such={NASTY}"], ["-s", f"x{NASTY}"], ["-t", f"x{NASTY}"], ["--bias-model", f"x{NASTY}", "--bias-genome", "x"],
                 ["--bias-option", f"{NASTY}"], ["--feature-query", f"x{NASTY}"], ["-i", f"{NASTY}"]],
 )  # fmt: skip
 def test_options_are_shown_harmlessly(options: list[str], reads: Path, capfd: pytest.CaptureFixture[str]) -> None:

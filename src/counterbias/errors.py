@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-#: Characters of one message at most: it is read in a terminal or a log, where a whole line of a file would bury what is wrong.
-LONGEST = 280
+#: Characters of one message at most: it is read in a terminal or a log, where a whole line of a file would bury what is wrong; and of one
+#: line, which says first whose message it is.
+LONGEST, LONGEST_LINE = 280, 299
 #: A stretch without a space of more characters than this comes from a file or is a path: it gives way before words do.
 _LONGEST_WORD = 72
 _BREAKS = re.compile(r"[ \t\r\n]+")
@@ -87,6 +88,8 @@ def _without_middle(text: str, most: int) -> str:
 def _share(parts: Sequence[str], most: int) -> list[str]:
     """Make every part fit to be shown, and the longest ones shorter, until they are no longer than ``most`` together."""
     made = [shown(part, most) for part in parts]
+    if sum(map(len, made)) > most:
+        made = [_LONG_WORD.sub(lambda word: _without_middle(word[0], _LONGEST_WORD), part) for part in made]
     left = most
     for number, place in enumerate(sorted(range(len(made)), key=lambda place: len(made[place]))):
         made[place] = shown(made[place], left // (len(made) - number))

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, say_line
-from counterbias.errors import shown
+from counterbias.errors import LONGEST_LINE, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -56,7 +56,7 @@ class TrainingBar:
             if self._bar is None:
                 say_line(text)
             else:
-                self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(shown(text, LONGEST_LINE), markup=False, highlight=False, soft_wrap=True)
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
         """Tell of one step of a stage; what it was is for those who read lines."""

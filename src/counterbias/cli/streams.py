@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-from counterbias.errors import shown
+from counterbias.errors import LONGEST_LINE, shown
 
 
 class _Unfailing(io.FileIO):
@@ -46,7 +46,7 @@ def prepare() -> None:
 def say_line(text: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is not None:
-        sys.stderr.write(shown(text) + "\n")
+        sys.stderr.write(shown(text, LONGEST_LINE) + "\n")
         sys.stderr.flush()
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from counterbias.contexts.pages import Entry
 from counterbias.errors import InputError
-from counterbias.files import remove_leftovers, whole_stream
+from counterbias.files import is_stream, remove_leftovers, whole_stream
 
 #: Bytes read at a time.
 _CHUNK = 1 << 22
@@ -134,10 +134,10 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
             place=place,
             remedy="remove the blanks",
         )
-    longer = "this line is longer than those before it"
-    shorter = "the contig goes on after this line, which is empty or shorter than those before it"
+    longer = "this one is longer"
+    shorter = "it goes on after this one, which is shorter"
     return InputError(
-        f"this is not a usable FASTA file (lines of the contig '{name}' differ in length: {longer if event == _LONGER else shorter})",
+        f"not a usable FASTA file (lines of the contig '{name}' differ in length: {longer if event == _LONGER else shorter})",
         file=path,
         place=place,
         remedy="write all lines with the same number of bases, as 'seqtk seq -l 60' does",
@@ -284,6 +284,8 @@ def keep_index(path: str, entries: dict[str, Entry]) -> None:
     Contigs without a sequence have no row, as with samtools. Not for compressed files, where other programs expect a second index with it.
     """
     beside = f"{path}.fai"
+    if is_stream(beside):
+        return  # a pipe or a device, which is nobody's index
     rows = [f"{name}\t{one.length}\t{one.offset}\t{one.bases}\t{one.width}\n" for name, one in entries.items() if one.length]
     remove_leftovers([beside])
     with suppress(InputError, OSError), whole_stream(beside) as file:
