@@ -36,6 +36,7 @@ COUNTED = {
     "CIGAR of another length of an unaligned read": [SOUND, record("x", 4, sequence=40), SOUND],
     "NH as a double": [SOUND, record("x", tags=b"NHd" + struct.pack("<d", 2.5)), SOUND],
     "NH as a double that says one": [SOUND, record("x", tags=b"NHd" + struct.pack("<d", 1.0)), SOUND],
+    "NH beyond 31 bits": [SOUND, record("x", tags=b"NHI" + struct.pack("<I", 2**32 - 1)), SOUND],
     "NH as a float": [SOUND, record("x", tags=b"NHf" + struct.pack("<f", 2.5)), SOUND],
     "text never ended": [SOUND, record("x", tags=b"NHC\1XXZabc"), SOUND],
     "character of NUL": [SOUND, record("x", tags=b"NHC\1XXA\0"), SOUND],
@@ -170,3 +171,23 @@ def test_a_header_of_half_a_million_contigs(tmp_path: Path) -> None:
     path.write_bytes(bgzf(header(contigs) + SOUND))
     counts, classes, _ = ours(path, annotation(tmp_path, GTF), CountingOptions())
     assert sum(counts) + sum(classes) == 1
+
+
+def test_a_contig_name_without_its_nul_keeps_its_last_letter(tmp_path: Path) -> None:
+    content = header([("chr1", 5000)]).replace(b"\x05\0\0\0chr1\0", b"\x04\0\0\0chr1")
+    path = tmp_path / "name.bam"
+    path.write_bytes(bgzf(content + SOUND))
+    genes = annotation(tmp_path)
+    found = ours(path, genes, CountingOptions())
+    assert found[:2] == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+    assert found[1][0] == 0
+
+
+@pytest.mark.parametrize(("start", "end"), [(101, 2**31), (101, 2**40), (2**31 - 5, 2**31 + 5), (2**32 + 101, 2**32 + 999)])
+def test_exons_beyond_31_bits(tmp_path: Path, start: int, end: int) -> None:
+    """Coordinates that no alignment can reach lose no reads of what it can."""
+    gtf = f'chr1\tt\texon\t{start}\t{end}\t.\t+\t.\tgene_id "long";\nchr1\tt\texon\t2000\t2100\t.\t-\t.\tgene_id "b";\n'
+    path = tmp_path / "reads.bam"
+    path.write_bytes(bam([record("r", position=204, cigar="4M"), record("s", 16, position=2000)]))
+    genes = annotation(tmp_path, gtf)
+    assert ours(path, genes, CountingOptions())[:2] == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pysam
 import pytest
 
-from alignment_builders import GTF, bam, record
+from alignment_builders import GTF, bam, bgzf, header, record
 from counterbias.cli import main
 from counterbias.writers import rendering
 
@@ -102,3 +103,44 @@ def test_putting_weights_in_never_stands_still(damage: tuple[int, bytes]) -> Non
     data = np.frombuffer(bytearray(content), dtype=np.uint8)
     done = int(rendering.put_weights(data, np.zeros((2, 4), dtype=np.uint8)))
     assert done == -2
+
+
+ODD = [
+    record("double", tags=b"XDd" + struct.pack("<d", 2.5)),
+    record("short", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i3I", 3, 320, 483, 480)),
+    record("between", raw_cigar=[50 << 4 | 4], sequence=50, tags=b"XAA!CGBi" + struct.pack("<i2I", 2, 20 << 4, 30 << 4) + b"XZZlast\0"),
+    record("too few", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i1I", 1, 33) + b"XZZlast\0"),
+    record("no numbers", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBC" + struct.pack("<i", 2) + b"ab"),
+    record("a text", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGZtext\0"),
+    record("unaligned", 4, raw_cigar=[50 << 4 | 4], sequence=50, tags=b"CGBI" + struct.pack("<i2I", 2, 20 << 4, 30 << 4)),
+]
+
+
+@pytest.mark.parametrize("kind", ["sam", "bam"])
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_what_htslib_moves_is_moved(tmp_path: Path, number: int, kind: str) -> None:
+    """A double becomes a float and a CIGAR in the tag CG goes into its field, as in what HTSeq's own classes write."""
+    HTSeq = pytest.importorskip("HTSeq", reason="HTSeq is the oracle of these tests")
+    ours = count(tmp_path, [ODD[number]], kind, "-s", "no")
+    reader = HTSeq.BAM_Reader(str(tmp_path / "reads.bam"))
+    theirs = tmp_path / f"theirs.{kind}"
+    with pysam.AlignmentFile(str(theirs), "wb" if kind == "bam" else "w", template=reader.get_template()) as target:
+        for entry in reader:
+            with pysam.AlignmentFile(str(ours)) as written:
+                entry.optional_fields.append(("XF", next(written).get_tag("XF")))
+            target.write(entry.to_pysam_AlignedSegment(reader.get_template()))
+    texts = [pysam.view(str(path)) for path in (ours, theirs)]
+    assert texts[0] == texts[1]
+    if kind == "bam":
+        assert gzip.decompress(ours.read_bytes()) == gzip.decompress(theirs.read_bytes())
+
+
+def test_a_header_that_is_not_sam_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reads, genes, out = tmp_path / "reads.bam", tmp_path / "genes.gtf", tmp_path / "out.sam"
+    reads.write_bytes(bgzf(header(text="no header at all\n") + record("r")))
+    genes.write_text(GTF)
+    assert main(["count", "-q", str(reads), str(genes), "-o", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert "reheader" in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [reads, genes] or sorted(tmp_path.iterdir()) == [genes, reads]

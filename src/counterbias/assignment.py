@@ -72,7 +72,8 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     number = {name: i for i, name in enumerate(steps.contigs)}
     contig_of = np.array([number.get(name, -1) for name in contigs], dtype=np.int32)
     offsets = np.ascontiguousarray(steps.offsets, dtype=np.int64)
-    starts = np.ascontiguousarray(steps.starts, dtype=np.int64)
+    # No alignment reaches beyond 31 bits, whatever the annotation says; starts share an integer with the sets.
+    starts = np.minimum(np.ascontiguousarray(steps.starts, dtype=np.int64), 0x7FFFFFFF)
     vectors = len(offsets) - 1
     extent = np.where(offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0)
     shift = 6

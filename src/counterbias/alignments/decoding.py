@@ -188,10 +188,8 @@ def _hits(here: Any) -> Any:
     elif kind == 115:  # s
         value = load_u16(here)
         value = value - 65536 if value > 32767 else value
-    elif kind == 105:  # i
+    elif kind == 105 or kind == 73:  # i, and I, which htseq-count reads alike
         value = load_i32(here)
-    elif kind == 73:  # I
-        value = load_i32(here) & 0xFFFFFFFF
     elif kind == 102:  # f: positive floats are ordered as their bits are, up to infinity
         value = load_i32(here)
         value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)

@@ -93,7 +93,8 @@ class HeaderReader:
                 raise self._impossible("length of a contig's name")
             if here + 8 + size > end:
                 break
-            contigs.append(content[here + 4 : here + 3 + size].decode("utf-8", "surrogateescape"))
+            # As for htslib, a name ends at its first NUL or, in a damaged file, with its field.
+            contigs.append(content[here + 4 : here + 4 + size].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
             # A negative length is no reason not to count, as for htslib: it is told of where lengths matter.
             lengths.append(max(number(content, here + 4 + size)[0], 0))
             here += 8 + size

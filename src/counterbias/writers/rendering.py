@@ -5,7 +5,8 @@ htseq-count turns each record into an object of its own and back. What that chan
 - an unaligned read loses position, mapping quality, CIGAR and template length;
 - the mate's position is dropped unless the flags say that there is an aligned mate;
 - the bin is worked out anew;
-- integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``;
+- integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``, ``d`` becomes ``f``;
+- a CIGAR that stands in the tag ``CG`` (SAMv1, section 4.2.2) goes into its field where it fits, otherwise behind ``XF``;
 - ``XF`` is appended, as ``Z``.
 
 What htseq-count would write a broken record for is written soundly: an ``A`` of NUL becomes an empty text, a name without its NUL gets one,
@@ -23,6 +24,8 @@ from numba import njit
 
 #: Bytes of the fixed part of a record, the four of ``block_size`` included.
 FIXED = 36
+#: Operations that a CIGAR's field can hold.
+MOST_OPERATIONS = 0xFFFF
 
 #: Why a record cannot be written: its lengths do not fit together, its name is too long to be ended, or holds what no line of SAM can.
 DAMAGED, LONG_NAME, CONTROL_IN_NAME = 1, 2, 3
@@ -155,6 +158,11 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
         return _put_integer(out, at, _signed(data, value))
     if kind == 73:  # I
         return _put_integer(out, at, _signed(data, value) & 0xFFFFFFFF)
+    if kind == 100:  # d
+        out[at] = 102
+        single = np.empty(1, dtype=np.float32)
+        single[0] = np.frombuffer(data[value:stop].copy(), dtype=np.float64)[0]
+        return _copy(out, at + 1, single.view(np.uint8), 0, 4)
     if kind == 65 or kind == 97 or kind == 72:  # A a H
         out[at] = 90
         if kind != 72 and data[value] == 0:
@@ -192,20 +200,56 @@ def _put_assignment(out: Any, at: Any, code: Any, first: Any, last: Any, members
 
 
 @njit(cache=True, nogil=True)
+def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
+    """Give the bases of the reference that a CIGAR covers, gaps included."""
+    span = np.int64(0)
+    for operation in range(cigar, cigar_end, 4):
+        kind = data[operation] & 15
+        if kind == 0 or kind == 2 or kind == 3 or kind == 7 or kind == 8:
+            span += (_signed(data, operation) & 0xFFFFFFFF) >> 4
+    return span
+
+
+@njit(cache=True, nogil=True)
+def _find_cigar_tag(data: Any, start: Any, cigar: Any, operations: Any, bases: Any, tag: Any, end: Any) -> Any:
+    """Give where the tag starts that holds the CIGAR, by htslib's rule, -1 where the field itself does.
+
+    The field then is a placeholder, whose first operation clips all bases. Tags that are malformed are none.
+    """
+    if operations == 0 or _signed(data, start + 4) < 0 or _signed(data, start + 8) < 0:
+        return np.int64(-1)
+    if _signed(data, cigar) & 0xFFFFFFFF != (bases << 4 | 4):
+        return np.int64(-1)
+    while 0 <= tag < end:
+        following = _tag_end(data, tag, end)
+        if following >= 0 and data[tag] == 67 and data[tag + 1] == 71:  # CG, the first one
+            number = _signed(data, tag + 4) if following >= tag + 8 else np.int64(0)
+            fits = data[tag + 2] == 66 and (data[tag + 3] | 32) == 105 and number >= operations
+            return tag if fits else np.int64(-1)
+        tag = following
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _put_cigar(out: Any, at: Any, data: Any, cigar: Any, cigar_end: Any, bases: Any) -> Any:
+    """Write a CIGAR, or what stands for one that is too long for its field."""
+    if cigar_end - cigar <= 4 * MOST_OPERATIONS:
+        return _copy(out, at, data, cigar, cigar_end)
+    at = _put(out, at, bases << 4 | 4, 4)
+    return _put(out, at, _span(data, cigar, cigar_end) << 4 | 3, 4)
+
+
+@njit(cache=True, nogil=True)
 def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: Any) -> Any:
     """Write the fixed part of a record but for ``block_size``; the bin and the CIGAR's length are those of what is kept."""
     flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
     position = _signed(data, start + 8)
     aligned = flag & 4 == 0
     if aligned:
-        span = np.int64(0)
-        for operation in range(cigar, cigar_end, 4):
-            kind = data[operation] & 15
-            if kind == 0 or kind == 2 or kind == 3 or kind == 7 or kind == 8:
-                span += (_signed(data, operation) & 0xFFFFFFFF) >> 4
+        operations = (cigar_end - cigar) // 4
         at = _copy(out, at, data, start + 4, start + 14)
-        at = _put(out, at, _bin_of(position, position + max(span, 1)), 2)
-        at = _put(out, at, (cigar_end - cigar) // 4, 2)
+        at = _put(out, at, _bin_of(position, position + max(_span(data, cigar, cigar_end), 1)), 2)
+        at = _put(out, at, operations if operations <= MOST_OPERATIONS else 2, 2)
     else:
         at = _put(out, at, -1, 8)
         out[at] = data[start + 12]
@@ -288,20 +332,21 @@ def render(
         name_end = cigar - 1 if ended else cigar
         if text and _has_control(data, start + FIXED, name_end):
             return np.int64(entry), np.int64(0), CONTROL_IN_NAME
-        # A CIGAR of more than 65,535 operations stands in the tag CG and comes last, also after XF (SAMv1, section 4.2.2).
-        placeholder = operations == 2 and _signed(data, cigar) & 0xFFFFFFFF == (bases << 4 | 4) and data[cigar + 4] & 15 == 3
+        held = _find_cigar_tag(data, start, cigar, operations, bases, tags, end)
+        kept, kept_end = cigar, cigar_end
+        if held >= 0:
+            kept, kept_end = held + 8, _tag_end(data, held, end)
         head = at
-        at = _put_head(out, at + 4, data, start, cigar, cigar_end)
+        at = _put_head(out, at + 4, data, start, kept, kept_end)
         at = _copy(out, at, data, start + FIXED, name_end)
         out[at] = 0
         at += 1
         out[head + 12] = at - head - FIXED
         if flag & 4 == 0:
-            at = _copy(out, at, data, cigar, cigar_end)
+            at = _put_cigar(out, at, data, kept, kept_end, bases)
         at = _copy(out, at, data, cigar_end, tags)
         if bases & 1:
             out[at - bases - 1] &= 0xF0
-        moved, moved_end = np.int64(0), np.int64(0)
         tag = tags
         while tag < end:
             following = _tag_end(data, tag, end)
@@ -309,9 +354,7 @@ def render(
                 return np.int64(entry), np.int64(0), DAMAGED
             if text and not _fits_sam(data, tag, following):
                 left_out += 1
-            elif placeholder and data[tag] == 67 and data[tag + 1] == 71 and data[tag + 2] == 66:
-                moved, moved_end = tag, following
-            elif not (weighted and data[tag] == 90 and data[tag + 1] == 87):
+            elif tag != held and not (weighted and data[tag] == 90 and data[tag + 1] == 87):
                 at = _put_tag(out, at, data, tag, following)
             tag = following
         if weighted and site[entry] >= 0 and (code[entry] >= 0 or code[entry] == -2):
@@ -322,8 +365,9 @@ def render(
         if repeated[entry]:
             at = _put_assignment(out, at, -5, 0, 0, members, names, name_offsets)
         at = _put_assignment(out, at, code[entry], member_offsets[entry], member_offsets[entry + 1], members, names, name_offsets)
-        if flag & 4 == 0:
-            at = _copy(out, at, data, moved, moved_end)
+        if flag & 4 == 0 and held >= 0 and kept_end - kept > 4 * MOST_OPERATIONS:
+            at = _copy(out, at, data, held, kept_end)
+            out[at - (kept_end - held) + 3] = 73  # I
         _put(out, head, at - head - 4, 4)
     return at, left_out, 0
 

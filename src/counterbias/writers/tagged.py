@@ -305,8 +305,14 @@ def _written_header(header: bytes, mode: str) -> bytes:
             for start in range(0, len(header), BLOCK):
                 stream.write(_bgzf_block(header[start : start + BLOCK]))
             stream.write(END_OF_FILE)
-        with pysam.AlignmentFile(given, "rb", check_sq=False) as source, pysam.AlignmentFile(written, mode, template=source):
-            pass
+        try:
+            with pysam.AlignmentFile(given, "rb", check_sq=False) as source, pysam.AlignmentFile(written, mode, template=source):
+                pass
+        except ValueError:
+            raise InputError(
+                "the header of the alignments is not one of SAM, so that nothing can be written with it",
+                remedy="leave -o out, or mend the header with: samtools reheader",
+            ) from None
         with gzip.open(written) if mode == "wb" else open(written, "rb") as stream:
             return bytes(stream.read())
 
