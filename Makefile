@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make docs
+# make demo · make test · make bench · make docs · make fuzz MINUTES=10
 # Every target sets up a virtual environment of its own; only Python (3.11-3.13) and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 READY := $(VENV)/.counterbias-ready
 
-.PHONY: demo test lint types contracts docs unit bench clean
+.PHONY: demo test lint types contracts docs unit bench fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +36,12 @@ unit: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/counting.py --pairs 2000000
+
+# Changed inputs for every reader; what fails is kept in fuzz-failures/. SEED=2 gives other inputs.
+MINUTES ?= 10
+SEED ?= 1
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) demo site build dist

@@ -1,0 +1,382 @@
+"""BAM streams: sound records with whatever the format allows, and changes that know where its fields lie (SAMv1, section 4.2)."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+
+from alignment_builders import CONTIGS, header, random_cigar, record
+
+#: Numbers at which something may begin or end.
+EDGES = (-(1 << 31), -2, -1, 0, 1, 2, 31, 32, 35, 36, 255, 256, 4999, 5000, 65535, 65536, 1 << 28, (1 << 31) - 2, (1 << 31) - 1)
+#: Where a record's fixed numbers of four bytes lie.
+BLOCK_SIZE, CONTIG, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE = 0, 4, 8, 20, 24, 28, 32
+#: The same for smaller ones.
+NAME_LENGTH, MAPQ, OPERATIONS, FLAG, NAME = 12, 13, 16, 18, 36
+INTEGERS = {"c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I"}
+LIMITS = {"c": (-128, 127), "C": (0, 255), "s": (-32768, 32767), "S": (0, 65535), "i": (-(1 << 31), (1 << 31) - 1), "I": (0, (1 << 32) - 1)}
+
+
+def random_tag(rng: random.Random, name: str = "") -> bytes:
+    """Draw one well-formed tag of any type."""
+    code = (name or rng.choice(("XA", "NH", "XS", "MD", "Zz", "XF", "ZW", "CG", "X0", "NM"))).encode()
+    kind = rng.choice("AcCsSiIfdZHBZi")
+    if kind == "A":
+        value = bytes([rng.choice(b"+-!~*0aA")])
+    elif kind == "f":
+        value = struct.pack("<f", rng.choice((0.0, 1.0, 1.5, -2.5, 1e30, float("inf"), float("nan"), 1e-42)))
+    elif kind == "d":
+        value = struct.pack("<d", rng.choice((0.0, 1.0, 2.5, float("nan"))))
+    elif kind == "Z":
+        value = bytes(rng.choice(b" !~:+azAZ09\t") for _ in range(rng.choice((0, 1, 7, 8, 40)))) + b"\0"
+    elif kind == "H":
+        value = b"1AE301"[: 2 * rng.randrange(4)] + b"\0"
+    elif kind == "B":
+        inner = rng.choice("cCsSiIf")
+        count = rng.choice((0, 1, 2, 3, 17))
+        form = INTEGERS.get(inner, "f")
+        numbers = [rng.choice(LIMITS[inner]) if inner in LIMITS else 0.5 for _ in range(count)]
+        value = inner.encode() + struct.pack(f"<i{count}{form}", count, *numbers)
+    else:
+        low, high = LIMITS[kind]
+        value = struct.pack("<" + INTEGERS[kind], rng.choice((low, high, 0, 1, 2, min(high, 128), min(high, 40000))))
+    return code + kind.encode() + value
+
+
+def hits_tag(rng: random.Random) -> bytes:
+    """Draw an NH tag as aligners write it, in any integer type."""
+    kind = rng.choice("cCsSiI")
+    return b"NH" + kind.encode() + struct.pack("<" + INTEGERS[kind], rng.choice((1, 1, 1, 1, 0, 2, 3, 100)))
+
+
+def random_name(rng: random.Random) -> str:
+    """Draw a read name of any length that the format allows."""
+    size = rng.choice((1, 2, 7, 8, 9, 15, 16, 17, 30, 60, 253, 254))
+    return "".join(rng.choice("abcXYZ019:./_-#") for _ in range(size))
+
+
+def _tags(rng: random.Random) -> bytes:
+    tags = [random_tag(rng) for _ in range(rng.choice((0, 0, 1, 2)))]
+    # A record with two NH tags makes htseq-count stop, so it is drawn rarely, by the changes below.
+    tags = [tag for tag in tags if not tag.startswith((b"NH", b"CG"))]
+    if rng.random() < 0.8:
+        tags.append(hits_tag(rng))
+    rng.shuffle(tags)
+    return b"".join(tags)
+
+
+def _cigar(rng: random.Random) -> dict[str, object]:
+    """Draw a CIGAR, sometimes an odd one that is still allowed, sometimes one that stands in the tag CG."""
+    chance = rng.random()
+    if chance < 0.8:
+        return {"cigar": random_cigar(rng)}
+    if chance < 0.88:
+        return {"cigar": rng.choice(("0M10M", "5M0D5M", "10S", "3H10S3H", "5I", "10N", "4P6M", "10M200000N5M", "1X", "2S0M", "5M3N2N5M"))}
+    if chance < 0.92:
+        return {"cigar": random_cigar(rng), "sequence": 0}
+    if chance < 0.94:
+        return {"cigar": "", "sequence": rng.choice((0, 12))}
+    # SAMv1, section 4.2.2: a CIGAR too long for its field stands in CG, and <bases>S<span>N in its place.
+    words = [rng.randint(1, 6) << 4 | kind for kind in rng.choices((0, 1, 2, 3, 4, 7, 8), k=rng.randint(1, 9))]
+    bases = sum(word >> 4 for word in words if (word & 15) in (0, 1, 4, 7, 8))
+    span = sum(word >> 4 for word in words if (word & 15) in (0, 2, 3, 7, 8))
+    kind = rng.choice((b"I", b"i"))
+    tag = b"CGB" + kind + struct.pack(f"<i{len(words)}I", len(words), *words)
+    return {"raw_cigar": [bases << 4 | 4, span << 4 | 3], "sequence": bases, "more_tags": tag}
+
+
+def _record(rng: random.Random, name: str, flag: int, **place: int) -> bytes:
+    cigar = _cigar(rng)
+    more = cigar.pop("more_tags", b"")
+    tags = _tags(rng)
+    tags = tags + more if rng.random() < 0.7 else more + tags  # type: ignore[operator]
+    content = bytearray(record(name, flag, tags=tags, mapq=rng.choice((0, 5, 10, 20, 60, 60, 60, 255)), **cigar, **place))  # type: ignore[arg-type]
+    if rng.random() < 0.3:
+        # Bases and qualities of all values; record() gives A and 33.
+        start = NAME + content[NAME_LENGTH] + 4 * struct.unpack_from("<H", content, OPERATIONS)[0]
+        bases = struct.unpack_from("<i", content, BASES)[0]
+        first = rng.choice((0xFF, 0, 93, 40))
+        for at in range(start, start + (bases + 1) // 2):
+            content[at] = rng.randrange(256)
+        for at in range(start + (bases + 1) // 2, start + (bases + 1) // 2 + bases):
+            content[at] = first
+    return bytes(content)
+
+
+def _group(rng: random.Random, number: int, paired: bool) -> list[bytes]:
+    """Draw all records of one name."""
+    name = random_name(rng) if rng.random() < 0.3 else f"r{number}"
+    out: list[bytes] = []
+    for k in range(rng.choice((1, 1, 1, 1, 2, 3)) if paired else 1):
+        ends = []
+        for which in (0x40, 0x80) if paired else (0,):
+            flag = which | (1 if paired else 0) | (0x100 if k and paired else 0) | (2 if rng.random() < 0.5 else 0)
+            for bit, chance in ((0x10, 0.5), (0x4, 0.1), (0x800, 0.06), (0x200, 0.03), (0x400, 0.03), (0x100, 0.0 if paired else 0.1)):
+                flag |= bit if rng.random() < chance else 0
+            ends.append({"flag": flag, "contig": rng.randrange(len(CONTIGS)), "position": rng.randint(0, 1000)})
+        if paired:
+            one, two = ends
+            if rng.random() < 0.9:
+                two.update(contig=one["contig"], position=one["position"] + rng.randint(0, 100))
+            length = rng.randint(-300, 300)
+            for end, mate, sign in ((one, two, 1), (two, one, -1)):
+                end["flag"] |= (0x8 if mate["flag"] & 4 else 0) | (0x20 if mate["flag"] & 0x10 else 0)
+                end.update(next_contig=mate["contig"], next_position=mate["position"], length=sign * length)
+        for end in ends:
+            if end["flag"] & 4 and rng.random() < 0.5:
+                end.update(contig=-1, position=-1)
+        out += [_record(rng, name, **end) for end in ends]  # type: ignore[arg-type]
+        if rng.random() < 0.1:
+            out.pop(rng.randrange(len(out)))
+    return out
+
+
+@lru_cache(maxsize=1)
+def pool() -> tuple[list[list[bytes]], list[list[bytes]]]:
+    """Give groups of sound records, single-end and paired-end, always the same ones."""
+    rng = random.Random(20)
+    return [_group(rng, number, False) for number in range(300)], [_group(rng, number, True) for number in range(300)]
+
+
+def _tags_start(item: bytearray) -> int:
+    size = NAME + item[NAME_LENGTH] + 4 * struct.unpack_from("<H", item, OPERATIONS)[0]
+    bases = max(struct.unpack_from("<i", item, BASES)[0], 0)
+    return min(size + (bases + 1) // 2 + bases, len(item))
+
+
+def tag_places(item: bytes, start: int) -> list[int] | None:
+    """Give where the tags behind ``start`` begin, None where one is malformed. Slow, plain and written from the specification."""
+    widths = {"A": 1, "c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "f": 4, "d": 8}
+    places = []
+    here = start
+    while here < len(item):
+        places.append(here)
+        if here + 4 > len(item):
+            return None
+        kind = chr(item[here + 2])
+        here += 3
+        if kind in widths:
+            here += widths[kind]
+        elif kind in "ZH":
+            end = item.find(b"\0", here)
+            if end < 0:
+                return None
+            here = end + 1
+        elif kind == "B":
+            if here + 5 > len(item):
+                return None
+            width = widths.get(chr(item[here]), 0) if chr(item[here]) in "cCsSiIf" else 0
+            count = struct.unpack_from("<i", item, here + 1)[0]
+            if not width or count < 0:
+                return None
+            here += 5 + width * count
+        else:
+            return None
+        if here > len(item):
+            return None
+    return places
+
+
+def _resize(item: bytearray) -> None:
+    struct.pack_into("<i", item, BLOCK_SIZE, len(item) - 4)
+
+
+def _edge(rng: random.Random, item: bytearray, at: int) -> None:
+    """Put an edge, or the old value and a little, into a number of four bytes."""
+    value = rng.choice(EDGES)
+    if rng.random() < 0.4:
+        value = struct.unpack_from("<i", item, at)[0] + rng.choice((-2, -1, 1, 2, 4, 10))
+    struct.pack_into("<I", item, at, value & 0xFFFFFFFF)
+
+
+def change_number(rng: random.Random, item: bytearray) -> None:
+    """Change one of the fixed numbers."""
+    _edge(rng, item, rng.choice((CONTIG, POSITION, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE, BLOCK_SIZE)))
+
+
+def change_short(rng: random.Random, item: bytearray) -> None:
+    """Change the length of the name, the number of operations or MAPQ."""
+    which = rng.randrange(3)
+    if which == 0:
+        item[NAME_LENGTH] = rng.choice((0, 1, 2, 3, 254, 255, (item[NAME_LENGTH] + 1) & 255, (item[NAME_LENGTH] - 1) & 255))
+    elif which == 1:
+        number = struct.unpack_from("<H", item, OPERATIONS)[0]
+        struct.pack_into("<H", item, OPERATIONS, rng.choice((0, 1, 2, (number + 1) & 0xFFFF, (number - 1) & 0xFFFF, 65535)))
+    else:
+        item[MAPQ] = rng.choice((0, 9, 10, 254, 255))
+
+
+def change_flag(rng: random.Random, item: bytearray) -> None:
+    """Turn one or all bits of the flag."""
+    flag = struct.unpack_from("<H", item, FLAG)[0]
+    struct.pack_into("<H", item, FLAG, rng.randrange(65536) if rng.random() < 0.2 else flag ^ 1 << rng.choice((*range(12), 15)))
+
+
+def change_name(rng: random.Random, item: bytearray) -> None:
+    """Put another name in, or odd bytes into it."""
+    length = item[NAME_LENGTH]
+    end = NAME + length
+    if length < 1 or end > len(item):
+        return
+    chance = rng.random()
+    if chance < 0.2:
+        item[end - 1] = rng.choice(b"x\x01\xff")
+    elif chance < 0.4:
+        item[rng.randrange(NAME, end)] = rng.choice((0, 0, 9, 10, 27, 32, 128, 255))
+    else:
+        name = random_name(rng).encode() if chance < 0.9 else b""
+        item[NAME:end] = name + b"\0"
+        item[NAME_LENGTH] = len(name) + 1
+        _resize(item)
+
+
+def change_operation(rng: random.Random, item: bytearray) -> None:
+    """Change one operation of the CIGAR: its kind or its length."""
+    number = struct.unpack_from("<H", item, OPERATIONS)[0]
+    first = NAME + item[NAME_LENGTH]
+    number = min(number, (len(item) - first) // 4)
+    if number < 1:
+        return
+    at = first + 4 * rng.randrange(number)
+    word = struct.unpack_from("<I", item, at)[0]
+    if rng.random() < 0.6:
+        word = word & ~15 | rng.randrange(16 if rng.random() < 0.3 else 9)
+    else:
+        size = rng.choice((0, 1, (word >> 4) + 1, max((word >> 4) - 1, 0), (1 << 28) - 1, 1 << 27))
+        word = (size << 4 | word & 15) & 0xFFFFFFFF
+    struct.pack_into("<I", item, at, word)
+
+
+def change_cigar(rng: random.Random, item: bytearray) -> None:
+    """Put a whole CIGAR in, often one that fits the bases no more."""
+    first = NAME + item[NAME_LENGTH]
+    number = struct.unpack_from("<H", item, OPERATIONS)[0]
+    if first + 4 * number > len(item):
+        return
+    bases = max(struct.unpack_from("<i", item, BASES)[0], 0)
+    words = [rng.choice((0, 1, 3, 50, 5000, 1 << 20, (1 << 28) - 1)) << 4 | rng.randrange(10) for _ in range(rng.choice((0, 1, 2, 3, 20)))]
+    if rng.random() < 0.5 and bases < 1 << 28:
+        # Let the bases fit.
+        words = [word for word in words if (word & 15) in (2, 3, 5, 6)]
+        words.insert(rng.randint(0, len(words)), bases << 4 | rng.choice((0, 1, 4, 7, 8)))
+    item[first : first + 4 * number] = struct.pack(f"<{len(words)}I", *words)
+    struct.pack_into("<H", item, OPERATIONS, len(words))
+    _resize(item)
+
+
+def add_tag(rng: random.Random, item: bytearray) -> None:
+    """Add a well-formed tag before, between or behind the others."""
+    start = _tags_start(item)
+    places = tag_places(bytes(item), start)
+    name = rng.choice(("NH", "NH", "CG", "XF", "ZW", ""))
+    if places is not None:
+        at = rng.choice([*places, len(item)])
+        item[at:at] = random_tag(rng, name)
+        _resize(item)
+
+
+def change_tag(rng: random.Random, item: bytearray) -> None:
+    """Break a tag: its type, its value, its end."""
+    places = tag_places(bytes(item), _tags_start(item))
+    if not places:
+        return
+    which = rng.randrange(len(places))
+    at = places[which]
+    end = places[which + 1] if which + 1 < len(places) else len(item)
+    chance = rng.random()
+    if chance < 0.25:
+        item[at + 2] = rng.choice(b"AcCsSiIfdZHBazQ\0\xff")
+    elif chance < 0.4:
+        item[at + 3 : end] = b"\0" * (end - at - 3)
+    elif chance < 0.55:
+        item[end - 1] = rng.choice(b"x\x01\xff\0")
+    elif chance < 0.7 and item[at + 2] == 66 and at + 8 <= len(item):
+        _edge(rng, item, at + 4)
+    elif chance < 0.8 and item[at + 2] == 66:
+        item[at + 3] = rng.choice(b"cCsSiIfAZHBd\0")
+    elif chance < 0.9:
+        item[at : at + 2] = rng.choice((b"NH", b"CG", b"XF", b"ZW", b"\0\0", b"\xff\xff", b"  "))
+    else:
+        del item[rng.randrange(at, end) :]
+        _resize(item)
+
+
+def change_bytes(rng: random.Random, item: bytearray) -> None:
+    """Change, remove or insert any bytes, with or without the record's length."""
+    at = rng.randrange(len(item))
+    chance = rng.random()
+    if chance < 0.6:
+        item[at] = rng.randrange(256)
+    elif chance < 0.8:
+        del item[at : at + rng.choice((1, 2, 4, 8, 100))]
+    else:
+        item[at:at] = bytes(rng.randrange(256) for _ in range(rng.choice((1, 2, 4, 8, 100))))
+    if rng.random() < 0.5 and len(item) >= 4:
+        _resize(item)
+
+
+#: Changes of one record, the ones with more weight more than once.
+CHANGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
+    change_number, change_number, change_short, change_flag, change_flag, change_name, change_operation, change_cigar, change_cigar,
+    add_tag, add_tag, change_tag, change_tag, change_bytes,
+)  # fmt: skip
+
+
+def sound_records(rng: random.Random, paired: bool, groups: int) -> list[bytes]:
+    """Draw groups of sound records, which rarely share a name."""
+    chosen = rng.sample(range(300), groups)
+    return [item for group in chosen for item in pool()[paired][group]]
+
+
+def random_stream(rng: random.Random, changes: int | None = None) -> list[bytes]:
+    """Draw records, nearly always some of them changed."""
+    paired = rng.random() < 0.65
+    records = sound_records(rng, paired, rng.choice((1, 1, 2, 3, 5, 8)))
+    if rng.random() < 0.03:
+        records += sound_records(rng, not paired, 1)
+    if rng.random() < 0.15:
+        rng.shuffle(records)
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 3)) if changes is None else changes):
+        if not records:
+            break
+        at = rng.randrange(len(records))
+        chance = rng.random()
+        if chance < 0.05:
+            records.insert(rng.randint(0, len(records)), records[at])
+        elif chance < 0.07:
+            del records[at]
+        else:
+            item = bytearray(records[at])
+            if len(item) > NAME:
+                rng.choice(CHANGES)(rng, item)
+                records[at] = bytes(item)
+    if rng.random() < 0.04 and records:
+        records[-1] = records[-1][: rng.randrange(len(records[-1]) + 1)]
+    return records
+
+
+def random_header(rng: random.Random) -> bytes:
+    """Draw a header: sound, or with one of its numbers, names or its text changed."""
+    content = header()
+    chance = rng.random()
+    if chance < 0.9:
+        return content
+    item = bytearray(content)
+    text = struct.unpack_from("<i", item, 4)[0]
+    first = 12 + text
+    if chance < 0.92:
+        _edge(rng, item, 4)
+    elif chance < 0.94:
+        _edge(rng, item, 8 + text)
+    elif chance < 0.96:
+        _edge(rng, item, rng.choice((first, first + 9, first + 13)))
+    elif chance < 0.97:
+        names = [(rng.choice(("chr1", "chr2", "", "a\tb", "x" * 300, "\xe9", "chr1\n")), rng.choice(EDGES) & 0x7FFFFFFF) for _ in range(3)]
+        return header(names, text=rng.choice((None, "", "@CO\thello\n", "@SQ\tSN:chr1\n", "no header at all")))
+    elif chance < 0.98:
+        return content[: rng.randrange(len(content))]
+    else:
+        item[rng.randrange(len(item))] = rng.randrange(256)
+    return bytes(item)

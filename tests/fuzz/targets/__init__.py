@@ -1,0 +1,24 @@
+"""The targets by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from fuzz.case import Case
+
+
+class Target(Protocol):
+    """What a target's module offers."""
+
+    def mutate(self, rng: object) -> Case: ...
+
+    def check(self, case: Case) -> str: ...
+
+
+NAMES = ("bam_counts", "bam_loops", "bgzf", "annotation", "models", "fasta", "multiqc", "tables")
+
+
+def load(name: str) -> Target:
+    """Import a target, one of :data:`NAMES` or any other module that can be imported."""
+    return importlib.import_module(f"fuzz.targets.{name}" if name in NAMES else name)  # type: ignore[return-value]

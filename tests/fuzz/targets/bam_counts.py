@@ -1,0 +1,241 @@
+"""Whole BAM streams through ``count_alignments``, judged by htseq-count.
+
+Where htseq-count counts a stream, we give the same counts, classes and warnings (and with ``-o`` the same records), or refuse it for a
+reason that htseq-count's users are told of; where it does not, we may refuse too. Either way an error is one line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import struct
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pysam
+
+from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
+from counterbias.errors import InputError
+from counterbias.pipeline.counting import count_alignments
+from counterbias.records import Annotation, CountingOptions, SampleCounts
+from counterbias.writers.tagged import TaggedWriter
+from fuzz import bam_records, memory_source, scratch
+from fuzz.case import Case
+from fuzz.judging import reason
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a stream and how it is to be counted."""
+    options = {
+        "order": rng.choice(("name", "pos")),
+        "mode": rng.choice(("union", "union", "intersection-strict", "intersection-nonempty")),
+        "nonunique": rng.choice(("none", "none", "all", "fraction")),
+        "stranded": rng.choice(("yes", "no", "reverse")),
+        "secondary_alignments": rng.choice(("score", "ignore")),
+        "supplementary_alignments": rng.choice(("score", "ignore")),
+        "minaqual": rng.choice((10, 10, 0, 30)),
+    }
+    how = {
+        "batch": rng.choice((0, 0, 0, 200, 700, 3000)),
+        "headroom": rng.choice((64, 4096)),
+        "blocks": rng.choice((0, 0, 0, 40, 500)),
+        "tagged": rng.choice(("", "", "", "", "", "", "bam", "sam", "weighted")),
+    }
+    return Case([bam_records.random_header(rng), *bam_records.random_stream(rng)], {"counting": options, **how})
+
+
+def _folder() -> Path:
+    return scratch.folder("bam_counts")
+
+
+@lru_cache(maxsize=2)
+def _genes(stranded: bool) -> Annotation:
+    return annotation(_folder(), random_gtf(random.Random(7), 14), stranded=stranded)
+
+
+@lru_cache(maxsize=2)
+def _features(stranded: bool) -> Any:
+    import HTSeq
+
+    _genes(stranded)
+    scan = HTSeq.make_feature_genomicarrayofsets(
+        HTSeq.GFF_Reader(str(_folder() / "genes.gtf")), ["gene_id"], feature_type=["exon"], stranded=stranded, verbose=False
+    )
+    return scan["features"], sorted(scan["attributes"])
+
+
+def _count(case: Case, content: bytes, sink: Any, on_header: Any = None) -> tuple[SampleCounts, list[str]]:
+    options = CountingOptions(**case.options["counting"])
+    small = {"batch": case.options["batch"], "headroom": case.options["headroom"]} if case.options["batch"] else {}
+    with memory_source.reading(content, **small) as name:
+        genes = _genes(options.stranded != "no")
+        return count_alignments(name, genes, options, want_sites=True, record_sink=sink, on_header=on_header)
+
+
+def _counted(result: SampleCounts) -> tuple[Any, ...]:
+    assert result.sites is not None
+    assert len(result.sites) == int(np.sum(result.touched if result.touched is not None else result.counts)) or result.touched is not None
+    assert result.fragments >= 0
+    return counts_as_htseq(result), result.classes
+
+
+def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
+    """Give (counts, classes, warnings, what ``-o`` holds or None)."""
+    kind = case.options["tagged"]
+    if not kind:
+        result, told = _count(case, content, None)
+        return (*_counted(result), told, None)
+    path = _folder() / "ours"
+    genes = _genes(case.options["counting"]["stranded"] != "no")
+    writers: list[TaggedWriter] = []
+
+    def start(header: Any) -> None:
+        form = "SAM" if kind == "sam" else "BAM"
+        writers.append(TaggedWriter(str(path), kind=form, header=header.as_bam(), names=genes.features.ids, weighted=kind == "weighted"))
+
+    try:
+        result, told = _count(case, content, lambda batch: writers[0].write(batch), start)
+        rows = len(result.sites) if result.sites is not None else 0
+        writers[0].finish(np.linspace(0.5, 2, 2 * rows).astype("<f4").reshape(-1, 2) if kind == "weighted" else None)
+        written = path.read_bytes()
+    finally:
+        for writer in writers:
+            writer.abort()
+        path.unlink(missing_ok=True)
+        left = [name for name in os.listdir(_folder()) if name not in ("genes.gtf", "reads.bam", "theirs.sam", "theirs.bam")]
+        assert not left, f"left behind: {left}"
+    if kind != "sam":
+        written = gzip.decompress(written)
+    return (*_counted(result), told, written)
+
+
+def _theirs(case: Case, content: bytes) -> tuple[Any, ...] | None:
+    """Count with HTSeq: (counts, classes, warnings, what ``-o`` holds or None); None where it stops."""
+    from HTSeq.scripts.count_features.count_features_per_file import count_reads_single_file
+
+    options = CountingOptions(**case.options["counting"])
+    features, ids = _features(options.stranded != "no")
+    kind = case.options["tagged"]
+    kind = "bam" if kind == "weighted" else kind
+    out = str(_folder() / f"theirs.{kind}") if kind else None
+    path = _folder() / "reads.bam"
+    told: list[str] = []
+    stderr = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: told.append(str(message))
+        import contextlib
+
+        with contextlib.redirect_stderr(stderr):
+            try:
+                result = count_reads_single_file(
+                    0, str(path), features, ids, options.order, 10**9, options.stranded, options.mode, options.nonunique,
+                    options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], True, options.minaqual,
+                    kind.upper(), out,
+                )  # fmt: skip
+            except Exception:
+                return None
+    classes = tuple(result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique"))
+    written = None
+    if out:
+        written = Path(out).read_bytes()
+        written = gzip.decompress(written) if kind == "bam" else written
+    return [result["counts"][name] for name in ids], classes, told, written
+
+
+def _pysam_reads() -> bool:
+    """Tell whether pysam reads the file to its end."""
+    try:
+        with pysam.AlignmentFile(str(_folder() / "reads.bam")) as stream:
+            for _ in stream:
+                pass
+    except (OSError, ValueError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _safe_for_pysam(parts: list[bytes]) -> bool:
+    """Tell whether every part is a record that pysam may be given.
+
+    It reads beyond the end of malformed tags, and the quality of a read of one base it writes into Python's only object for such a text,
+    which changes this process for good.
+    """
+    for item in parts:
+        if len(item) < bam_records.NAME or struct.unpack_from("<i", item)[0] != len(item) - 4:
+            return False
+        bases = struct.unpack_from("<i", item, bam_records.BASES)[0]
+        start = bam_records.NAME + item[12] + 4 * struct.unpack_from("<H", item, 16)[0] + ((bases + 1) >> 1) + bases
+        if bases < 0 or bases == 1 or start > len(item) or bam_records.tag_places(item, start) is None:
+            return False
+    return True
+
+
+def _first_is_read(paired: bool) -> bool:
+    """Tell whether HTSeq can read the first record; where it cannot it takes the file for an empty one and counts nothing."""
+    import HTSeq
+
+    try:
+        for _ in HTSeq.BAM_Reader(str(_folder() / "reads.bam")):
+            break
+    except Exception:
+        return False
+    return True
+
+
+def _split(written: bytes) -> list[bytes]:
+    """Cut an uncompressed BAM file into its header and its records."""
+    at = 8 + struct.unpack_from("<i", written, 4)[0]
+    at += 4
+    for _ in range(struct.unpack_from("<i", written, at - 4)[0]):
+        at += 8 + struct.unpack_from("<i", written, at)[0]
+    out = [written[:at]]
+    while at < len(written):
+        end = at + 4 + struct.unpack_from("<i", written, at)[0]
+        out.append(written[at:end])
+        at = end
+    return out
+
+
+def _difference(theirs: bytes, ours: bytes, kind: str) -> str:
+    """Describe the first record that differs."""
+    one, two = (written.splitlines() if kind == "sam" else _split(written) for written in (theirs, ours))
+    for number, (first, second) in enumerate(zip(one, two, strict=False)):
+        if first != second:
+            return f"records differ: at {number}\n  htseq-count {first!r}\n  counterbias {second!r}"
+    return f"records differ: htseq-count writes {len(one)}, counterbias {len(two)}"
+
+
+def check(case: Case) -> str:
+    """Count the stream and compare."""
+    pysam.set_verbosity(0)
+    content = b"".join(case.parts)
+    (_folder() / "reads.bam").write_bytes(content)
+    given = bgzf(content, sizes=(case.options["blocks"],)) if case.options["blocks"] else content
+    refusal = ""
+    ours: tuple[Any, ...] = ()
+    try:
+        ours = _ours(case, given)
+    except InputError as error:
+        refusal = reason(error, (memory_source.NAME,))
+    readable = _pysam_reads()
+    # A short look at the first bytes keeps what is no BAM at all away from HTSeq, which would take it for SAM.
+    sound = readable and content.startswith(b"BAM\1") and _safe_for_pysam(case.parts[1:])
+    theirs = _theirs(case, content) if sound else None
+    if theirs is not None and len(case.parts) > 1 and not _first_is_read(True):
+        theirs = None
+    if refusal:
+        return f"refused, {'htseq-count counts' if theirs else 'pysam reads' if readable else 'pysam refuses'}: {refusal}"
+    if theirs is None:
+        return f"counted, {'htseq-count stops' if sound else 'pysam reads' if readable else 'pysam refuses'}"
+    if any("disagree about the template length" in line for line in ours[2]):
+        return "counted, mates disagree about the template length"
+    assert ours[:2] == theirs[:2], f"counts differ: htseq-count {theirs[:2]}, counterbias {ours[:2]}"
+    assert ours[2] == theirs[2], f"warnings differ: htseq-count {theirs[2]}, counterbias {ours[2]}"
+    if case.options["tagged"] in ("bam", "sam"):
+        assert ours[3] == theirs[3], _difference(theirs[3], ours[3], case.options["tagged"])
+    return "counted alike"

@@ -1,0 +1,209 @@
+"""The compiled loops over records, called directly on memory that ends at a forbidden page.
+
+The loops read and write without bounds checks, so nothing but a crash would tell of a length that was not checked. Every buffer has
+exactly the size that the code around the loops gives it. The oracle is the process, which must live, and the loops' own promises about
+what they give.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alignment_builders import CONTIGS, annotation, random_gtf
+from counterbias.alignments import decoding, pairing
+from counterbias.assignment import Assigner
+from counterbias.native import SLACK
+from counterbias.pipeline.collecting import count_fragments, tagged_batch
+from counterbias.records import Annotation, CountingOptions
+from counterbias.writers import rendering
+from fuzz import bam_records, scratch
+from fuzz.case import Case
+from fuzz.guarded import Guarded
+
+#: No stream is longer, in bytes; one that would be is cut.
+LONGEST = 1 << 15
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a stream without a header, and what the loops are told."""
+    bits = rng.getrandbits(5)
+    options = {"by_name": bool(bits & 1), "primary_only": bool(bits & 2), "tagged": bits & 12 == 12, "front": bool(bits & 16)}
+    return Case(bam_records.random_stream(rng), options)
+
+
+class Room:
+    """All buffers, made once."""
+
+    def __init__(self) -> None:
+        self.data = Guarded(LONGEST + SLACK, np.uint8)
+        self.offsets = Guarded(LONGEST // 36 + 1, np.int64)
+        self.rows = Guarded(LONGEST // 36 * decoding.COLUMNS, np.int64)
+        self.first_block = Guarded(LONGEST // 36 + 1, np.int64)
+        self.covered = Guarded(LONGEST // 4 + 1, np.int64)
+        self.fragments = Guarded(LONGEST // 36 * pairing.FRAGMENT_COLUMNS, np.int64)
+        self.kinds = Guarded(LONGEST // 36, np.uint8)
+        self.result = Guarded(LONGEST // 36, np.int64)
+        self.missing = Guarded(2 * LONGEST // 36, np.int64)
+        self.group = Guarded(LONGEST // 36, np.int64)
+        self.out = Guarded(1 << 20, np.uint8)
+        self.spill = Guarded(2 * LONGEST, np.uint8)
+        self.spill_offsets = Guarded(LONGEST // 36 + 1, np.int64)
+
+
+@lru_cache(maxsize=1)
+def _room() -> Room:
+    return Room()
+
+
+@lru_cache(maxsize=1)
+def _genes() -> Annotation:
+    return annotation(scratch.folder("bam_loops"), random_gtf(random.Random(7), 14))
+
+
+@lru_cache(maxsize=1)
+def _names() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    encoded = [name.encode() for name in (*_genes().features.ids, "__no_feature", "__ambiguous", "__too_low", "__not_aligned", "__more")]
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+
+
+@lru_cache(maxsize=2)
+def _assigner(primary_only: bool) -> Assigner:
+    genes = _genes()
+    ignored = "ignore" if primary_only else "score"
+    options = CountingOptions(nonunique="all", secondary_alignments=ignored, supplementary_alignments=ignored)
+    return Assigner(genes.steps, len(genes.features), tuple(name for name, _ in CONTIGS), options)
+
+
+class _Stream:
+    """A stream's bytes and what is known of it from batch to batch."""
+
+    def __init__(self, content: bytes, options: dict[str, Any]) -> None:
+        room = _room()
+        self.size = len(content)
+        self.data = room.data.beginning(self.size + SLACK) if options["front"] else room.data.ending(self.size + SLACK)
+        self.data[: self.size] = np.frombuffer(content, dtype=np.uint8)
+        self.data[self.size :] = 0
+        self.paired = bool(self.size >= 36 and content[18] & 1)
+        self.by_name = options["by_name"] or not self.paired
+        self.primary_only = options["primary_only"]
+        self.tagged = options["tagged"]
+        self.mates = pairing.MatePool(keep=self.tagged, capacity=8)
+        self.assigner = _assigner(self.primary_only)
+        self.records = 0
+
+    def batch(self, start: int, last: bool) -> tuple[int, str]:
+        """Let the loops work on what begins at ``start``; gives where the next batch begins, and a problem or ``""``."""
+        offsets = _room().offsets.ending((self.size - start) // 36 + 1)
+        keep = self.paired and self.by_name and not last
+        count, stop, problem = decoding.walk(self.data, start, self.size, offsets, keep, self.primary_only)
+        assert start <= stop <= self.size
+        assert count == 0 or (offsets[0] == start and offsets[count - 1] < self.size)
+        if problem:
+            return stop, f"walk: {decoding.PROBLEMS[problem]}"
+        problem = self.work(offsets, int(count), int(stop) - start)
+        self.records += int(count)
+        return stop, problem
+
+    def work(self, offsets: NDArray[np.int64], count: int, size: int) -> str:
+        """Decode, pair, judge and render a batch."""
+        room = _room()
+        rows = room.rows.ending(count * decoding.COLUMNS).reshape(count, decoding.COLUMNS)
+        first_block, covered = room.first_block.ending(count + 1), room.covered.ending(size // 4 + 1)
+        done, problem = decoding.decode(self.data, offsets, count, len(CONTIGS), self.paired, self.tagged, rows, first_block, covered)
+        if problem:
+            assert 0 <= done < count
+            return f"decode: {decoding.PROBLEMS[problem]}"
+        assert done == count
+        assert first_block[count] <= size // 4
+        blocks = covered[: first_block[count]]
+        assert ((blocks >> 32) < (blocks & 0xFFFFFFFF)).all()
+        pool = np.empty(64, dtype=np.int32)
+        pool, used = self.assigner.find_overlaps(rows, count, first_block, covered, self.paired, pool)
+        fragments = room.fragments.ending(count * pairing.FRAGMENT_COLUMNS).reshape(count, pairing.FRAGMENT_COLUMNS)
+        data, starts, own = self.data[: self.size], offsets[:count], count
+        if self.by_name:
+            missing, group = room.missing.ending(2 * count).reshape(count, 2), room.group.ending(count)
+            made, lost = pairing.pair_by_name(
+                self.data, offsets, rows, count, self.paired, self.primary_only, fragments, missing, group
+            )  # fmt: skip
+            assert lost <= made <= count
+        else:
+            made, pool, used, spilled = self.by_position(offsets, rows, count, pool, used, fragments)
+            if self.tagged:
+                spill_offsets = room.spill_offsets.ending(LONGEST // 36 + 1)[: spilled + 1]
+                starts = np.concatenate((starts, spill_offsets[:spilled] + self.size))
+                data = np.concatenate((data, room.spill.ending(2 * LONGEST)[: spill_offsets[spilled]]))
+        kinds, result = room.kinds.ending(made), room.result.ending(made)
+        pool, bad = self.assigner.classify(fragments, made, pool, used, kinds, result)
+        if bad >= 0:
+            return "classify: the tag NH is not a number"
+        site_of = count_fragments(self.assigner, fragments, made, kinds, result, pool, 0, None, self.tagged)
+        if self.tagged and made:
+            self.render(tagged_batch(fragments, made, kinds, result, pool, self.assigner.index, site_of, data, starts, own))
+        return ""
+
+    def by_position(
+        self, offsets: NDArray[np.int64], rows: NDArray[np.int64], count: int, pool: NDArray[np.int32], used: int,
+        fragments: NDArray[np.int64],
+    ) -> tuple[int, NDArray[np.int32], int, int]:  # fmt: skip
+        """Pair by position; gives (fragments, pool, ints used in it, records spilled)."""
+        room, mates = _room(), self.mates
+        spill, spill_offsets = room.spill.ending(2 * LONGEST), room.spill_offsets.ending(LONGEST // 36 + 1)
+        spill_offsets[0] = 0
+        i = made = spilled = 0
+        while True:
+            i, made, used, spilled, why = pairing.pair_by_position(
+                self.data, offsets, rows, i, count, self.records, self.primary_only, mates.keep,
+                mates.waiting, mates.facts, mates.table, mates.arena, mates.notes, mates.state,
+                pool, used, fragments, made, spill, spill_offsets, spilled,
+            )  # fmt: skip
+            if why == pairing.DONE:
+                return made, pool, used, spilled
+            assert why in (pairing.POOL_FULL, pairing.NOTES_FULL), why
+            if why == pairing.POOL_FULL:
+                overlap = int(rows[i, decoding.SET])
+                members = 1 + int(pool[pairing.FIRST_POOLED - overlap]) if overlap <= pairing.FIRST_POOLED else 0
+                size = 4 + int.from_bytes(self.data[offsets[i] : offsets[i] + 4].tobytes(), "little")
+                mates.make_room(size, members)
+            else:
+                pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))
+
+    def render(self, batch: Any) -> None:
+        """Render what ``-o`` gets, with weights."""
+        names, name_offsets = _names()
+        needed = int(rendering.bound(batch.lengths, batch.record, batch.member_offsets, batch.members, batch.code, names, name_offsets))
+        out = _room().out.ending(needed)
+        site = np.arange(len(batch), dtype=np.int64)
+        length, bad = rendering.render(
+            batch.buffer, batch.offsets, batch.lengths, batch.record, batch.code, batch.repeated, batch.member_offsets, batch.members,
+            site, batch.second, names, name_offsets, True, out,
+        )  # fmt: skip
+        # What decoding with all tags checked let pass must be fit for writing.
+        assert bad < 0, f"entry {bad} cannot be written"
+        written = out[:length]
+        here = 0
+        while here < length:
+            here += 4 + int.from_bytes(written[here : here + 4].tobytes(), "little")
+        assert here == length
+        weighted = _room().spill.ending(int(length)) if length <= 2 * LONGEST else written
+        weighted[:] = written
+        counted = int(((batch.code >= 0) | (batch.code == -2)).sum())
+        assert rendering.put_weights(weighted, np.full((2 * len(batch), 4), 7, dtype=np.uint8)) == counted
+
+
+def check(case: Case) -> str:
+    """Run the loops over a stream in two batches, as the reader would cut it."""
+    stream = _Stream(b"".join(case.parts)[:LONGEST], case.options)
+    stop, problem = stream.batch(0, last=False)
+    if not problem:
+        stop, problem = stream.batch(stop, last=True)
+    if problem:
+        return f"refused: {problem}"
+    if stop < stream.size:
+        return "refused: the file ends in the middle of a record"
+    return "read"

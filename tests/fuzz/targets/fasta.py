@@ -1,0 +1,189 @@
+"""FASTA files with and without an index, right and wrong ones: whatever is read is what the text says.
+
+The reference is the text read line by line. An index beside the file that does not fit must not change what is read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from counterbias.contexts import Genome
+from counterbias.errors import InputError
+from fuzz import scratch
+from fuzz.case import Case
+from fuzz.judging import reason
+
+NAMES = (
+    "chr1",
+    "chr2",
+    "x",
+    "1",
+    "chrM",
+    "chr1",
+    "",
+    "a b",
+    "é",
+    ">",
+    "chr\tX",
+    "n" * 300,
+    "\xa0",
+    "a\x0bb",
+    "chr1 more words",
+    " chr3",
+    "\0",
+)
+NUMBERS = ("0", "1", "-1", "2", "x", "", "1.5", "99999999999", "9223372036854775807", "9223372036854775808", "1" * 5000, " 5", "٣")
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a file, and maybe an index: as it should be, or with something else in it."""
+    newline = rng.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r"))
+    odd = rng.random() < 0.5
+    parts: list[bytes] = []
+    if rng.random() < 0.05:
+        parts.append(rng.choice((b"\n", b";comment\n", b"ACGT\n", b"#x\n", b" ", b"\xef\xbb\xbf")))
+    rows: list[list[str]] = []
+    names = rng.sample(NAMES[:6], k=rng.choice((1, 1, 2, 3))) if not odd else [rng.choice(NAMES) for _ in range(rng.choice((1, 2, 3)))]
+    for name in names:
+        width = rng.choice((1, 4, 10, 60))
+        length = rng.choice((0, 1, width, width + 1, 3 * width, rng.randint(1, 100))) if odd else rng.randint(1, 100)
+        letters = bytes(rng.choice(b"ACGTACGTACGTacgtNnUuRYKMX*-. " if odd else b"ACGTacgtNRu") for _ in range(length))
+        head = b">" + name.encode() + newline
+        rows.append(
+            [
+                name.split()[0] if name.split() else "",
+                str(length),
+                str(sum(map(len, parts)) + len(head)),
+                str(width),
+                str(width + len(newline)),
+            ]
+        )
+        parts += [head, *(letters[at : at + width] + newline for at in range(0, length, width))]
+    if rng.random() < 0.3:
+        parts[-1] = parts[-1].rstrip(b"\r\n")
+    if odd:
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            _change(rng, parts)
+    index = None
+    if rng.random() < 0.5:
+        index = "".join("\t".join(row) + "\n" for row in rows)
+        if rng.random() < 0.7:
+            index = _changed_index(rng, rows)
+    options = {"index": index, "pack": rng.choice(("", "", "", "", "gz", "cut"))}
+    return Case(parts, options)
+
+
+def _change(rng: random.Random, parts: list[bytes]) -> None:
+    at = rng.randrange(len(parts))
+    item = bytearray(parts[at])
+    which = rng.randrange(7)
+    if which == 0:
+        parts.insert(at, rng.choice((b"\n", b"\r\n", b"\n\n", b" \n", b"ACGT\n", b">\n", b"> \n", b";x\n", b"\0\n", b"\t\n")))
+        return
+    if which == 1:
+        del parts[at]
+        parts[:] = parts or [b">x\n"]
+        return
+    if which == 2 and item:
+        item[rng.randrange(len(item))] = rng.choice(b"\n\r >\0\x80\xffACGT\t;")
+    elif which == 3:
+        item[rng.randrange(len(item) + 1) : 0] = rng.choice((b"A", b"ACGT", b" ", b">", b"\r", b"\n", b"\n\n"))
+    elif which == 4 and item:
+        del item[rng.randrange(len(item)) :]
+    elif which == 5:
+        parts.append(parts[at])
+        return
+    else:
+        item = bytearray(item.rstrip(b"\r\n") + rng.choice((b" \n", b"\t\n", b"\r\n", b"\n", b"")))
+    parts[at] = bytes(item)
+
+
+def _changed_index(rng: random.Random, rows: list[list[str]]) -> str:
+    rows = [list(row) for row in rows]
+    for _ in range(rng.choice((1, 1, 2))):
+        at = rng.randrange(len(rows))
+        which = rng.randrange(6)
+        column = rng.randrange(5)
+        if which <= 1 and column:
+            rows[at][column] = (
+                str(int(rows[at][column]) + rng.choice((-2, -1, 1, 2, 10))) if rows[at][column].lstrip("-").isdigit() else "7"
+            )
+        elif which == 2:
+            rows[at][column] = rng.choice(NUMBERS)
+        elif which == 3:
+            rows.insert(at, rng.choice(([], list(rows[at]), ["zz", "4", "3", "4", "5"])))
+        elif which == 4 and len(rows) > 1:
+            del rows[at]
+        else:
+            rng.shuffle(rows)
+        rows = [row if len(row) == 5 else [*row, "", "", "", "", ""][:5] for row in rows]
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def _expected(text: bytes) -> dict[str, bytes] | None:
+    """Read the text line by line; None where a name stands twice."""
+    found: dict[str, bytes] = {}
+    name = None
+    for line in re.split(rb"\r\n|\n|\r", text):
+        if line.startswith(b">"):
+            words = line[1:].decode("utf-8", "replace").split()
+            name = words[0] if words else ""
+            if name in found:
+                return None
+            found[name] = b""
+        elif name is not None:
+            found[name] += line
+    return found
+
+
+_CODES = np.full(256, 4, dtype=np.uint8)
+for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+    _CODES[list(_letters)] = _code
+
+
+def _folder() -> Path:
+    return scratch.folder("fasta")
+
+
+def check(case: Case) -> str:
+    """Open the file and read all of it."""
+    folder = _folder()
+    for old in folder.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    text = b"".join(case.parts)
+    pack = case.options["pack"]
+    path = folder / ("genome.fa.gz" if pack else "genome.fa")
+    path.write_bytes(text if not pack else gzip.compress(text, 1)[: None if pack == "gz" else -5])
+    if case.options["index"] is not None:
+        beside = folder / f"{path.name}.fai"
+        beside.write_text(case.options["index"], encoding="utf-8")
+        later = os.stat(path).st_mtime + 5
+        os.utime(beside, (later, later))
+    old_temporary, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        with Genome(str(path)) as genome:
+            found = {name: genome.codes(name).copy() for name in genome.names}
+    except InputError as error:
+        return f"refused: {reason(error, (str(path),))}"
+    finally:
+        tempfile.tempdir = old_temporary
+    left = {entry.name for entry in folder.iterdir()} - {path.name, f"{path.name}.fai"}
+    assert not left, f"left behind: {left}"
+    assert pack != "cut", "a cut file was read"
+    expected = _expected(text)
+    assert expected is not None, "a name stands twice, but the file was read"
+    assert list(found) == list(expected), f"contigs {list(found)} instead of {list(expected)}"
+    for name, codes in found.items():
+        letters = expected[name]
+        told = f"contig {name!r}: {codes.tolist()[:60]} instead of {letters[:60]!r}"
+        assert len(codes) == len(letters), told
+        assert (codes == _CODES[np.frombuffer(letters, np.uint8)]).all(), told
+    return "read alike"

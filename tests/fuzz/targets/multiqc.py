@@ -1,0 +1,107 @@
+"""QC files, comparisons and what ``counterbias train`` writes, with changed JSON, into the MultiQC module's parser and checks."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+from functools import lru_cache
+from typing import Any
+
+from counterbias_multiqc import checks
+from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
+from counterbias_multiqc.samples import Collection
+from fuzz.case import Case
+from fuzz.json_changes import Marks, random_place
+from fuzz.judging import words
+from multiqc_builders import comparison, document
+
+
+@lru_cache(maxsize=1)
+def _sound() -> list[str]:
+    training = {"counterbias_train": [1, 0], "samples": [{"sample": "s1", "gains": [0.1, None]}]}
+    return [json.dumps(tree) for tree in (document("s1"), comparison(("s1", "s2")), training)]
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a document."""
+    which = rng.choice((0, 0, 0, 0, 1, 1, 1, 2))
+    text = _sound()[which]
+    chance = rng.random()
+    if chance < 0.1:
+        item = bytearray(text.encode())
+        for _ in range(rng.choice((1, 2, 10))):
+            item[rng.randrange(len(item))] = rng.randrange(256)
+        return Case([bytes(item)], {"report": which != 1})
+    if chance < 0.14:
+        return Case([text.encode()[: rng.randrange(len(text))]], {"report": which != 1})
+    tree = json.loads(text)
+    marks = Marks()
+    for _ in range(rng.choice((1, 1, 2, 3, 8))):
+        _change(rng, tree, marks)
+    text = json.dumps(tree)
+    if rng.random() < 0.02:
+        text = "[" * 100_000 + text
+    return Case([marks.written(text)], {"report": which != 1})
+
+
+def _change(rng: random.Random, tree: dict[str, Any], marks: Marks) -> None:
+    """Change one value, or put several in."""
+    owner, last = random_place(rng, tree)
+    value = marks.value(rng)
+    chance = rng.random()
+    if last is None:
+        tree["x"] = value
+    elif chance < 0.15 and isinstance(owner, dict):
+        del owner[last]
+    elif chance < 0.25 and isinstance(owner, list):
+        owner[last:last] = [value] * (rng.choice((1, 3)) if isinstance(value, str) else rng.choice((1, 3, 3, 2100)))
+    elif chance < 0.4 and isinstance(owner, dict):
+        # What stands elsewhere in the document.
+        owner[last] = copy.deepcopy(rng.choice(list(owner.values())))
+    else:
+        owner[last] = value
+
+
+def _finite(value: Any) -> bool:
+    """Tell whether all numbers in parsed values are finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_finite(key) and _finite(entry) for key, entry in value.items())
+    if isinstance(value, tuple | list):
+        return all(_finite(entry) for entry in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return all(_finite(getattr(value, name)) for name in value.__dataclass_fields__)
+    return True
+
+
+def check(case: Case) -> str:
+    """Parse and judge."""
+    text = b"".join(case.parts).decode("utf-8", "replace" if case.options.get("replace", True) else "surrogateescape")
+    try:
+        parsed: Any = parse_report(text) if case.options["report"] else parse_comparison(text)
+    except UnusableFile as problem:
+        told = str(problem)
+    else:
+        return _judged(parsed, case.options["report"])
+    assert 0 < len(told) < 400
+    return f"refused: {words(told)}"
+
+
+def _judged(parsed: Any, report: bool) -> str:
+    """Do with a file what the module does before it draws."""
+    assert _finite(parsed), "a number that is not finite"
+    collection = Collection()
+    if report:
+        collection.add("s1", parsed)
+        checks.check(parsed, checks.thresholds(None))
+        checks.percent_assigned(parsed)
+        checks.bias_removed(parsed)
+        checks.has_bias(parsed, checks.thresholds(None))
+    else:
+        collection.add_comparison(parsed, {sample.sample: sample.sample for sample in parsed.samples})
+    for results in collection.models().values():
+        assert all(_finite(result) for result in results)
+    return "read"

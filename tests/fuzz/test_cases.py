@@ -1,0 +1,24 @@
+"""Inputs that once failed, made small and kept; ``cases/TARGET/NAME.json`` says by its name what was wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fuzz import targets
+from fuzz.case import Case
+
+CASES = sorted(Path(__file__).with_name("cases").glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_kept_input(path: Path) -> None:
+    pytest.importorskip("HTSeq", reason="HTSeq judges some of the targets")
+    targets.load(path.parent.name).check(Case.load(path))
+
+
+def test_cases_are_read_as_they_were_written(tmp_path: Path) -> None:
+    case = Case([bytes(range(256)), b""], {"order": "name", "index": None, "text": "é\ud800"})
+    (tmp_path / "case.json").write_text(case.dump())
+    assert Case.load(tmp_path / "case.json") == case

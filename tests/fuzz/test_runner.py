@@ -1,0 +1,75 @@
+"""The runner sees what goes wrong in the processes that it started: failures, crashes and hangs, each made small."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from fuzz import runner, shrinking
+from fuzz.case import Case
+from fuzz.runner import Run, draw
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw letters, some of which are trouble."""
+    return Case([bytes([rng.choice(b"abcdefgh")]) for _ in range(20)])
+
+
+def check(case: Case) -> str:
+    """Fail, crash or hang at some letters."""
+    text = b"".join(case.parts)
+    if b"XY" in text:
+        raise ValueError(f"at {text.index(b'XY')}")
+    if b"C" in text:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"H" in text:
+        time.sleep(60)
+    return "fine"
+
+
+def trouble(rng: random.Random) -> Case:
+    """Draw letters with one kind of trouble."""
+    case = mutate(rng)
+    case.parts[7:7] = rng.choice(([b"X", b"Y"], [b"C"], []))
+    return case
+
+
+@pytest.mark.parametrize(("letters", "kind"), [(b"XY", "ValueError: at N"), (b"C", "crash: SIGSEGV"), (b"H", "hang")])
+def test_failures_of_every_kind_are_seen_and_made_small(letters: bytes, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "HANG", 0)
+    case = mutate(random.Random(1))
+    case.parts[5:5] = [bytes([letter]) for letter in letters]
+    assert shrinking.outcome_in_child(check, case, limit=0) == kind
+    if kind != "hang":
+        assert b"".join(shrinking.shrink(check, case, kind, 10).parts) == letters
+
+
+def test_a_run_keeps_small_inputs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start from a module of the name of a target; here one that is put on their path."""
+    module = tmp_path / "path" / "fuzz_trouble.py"
+    module.parent.mkdir()
+    module.write_text("from fuzz.test_runner import check, trouble as mutate\n")
+    monkeypatch.syspath_prepend(str(module.parent))
+    monkeypatch.setattr(runner, "SHRINK", 5.0)
+    result = Run("fuzz_trouble", 3, tmp_path / "failures", inputs=12, workers=2).run()
+    assert result.inputs == 12
+    drawn = [b"".join(trouble(random.Random((3 << 40) + number)).parts) for number in range(12)]
+    crashes = sum(b"C" in text for text in drawn)
+    assert crashes > 1
+    assert result.failures["crash: SIGSEGV"] == crashes
+    assert result.outcomes.total() + result.failures.total() == 12
+    kept = {path.with_suffix(".txt").read_text().partition("\n")[0]: Case.load(path) for path in sorted(result.files, reverse=True)}
+    assert b"".join(kept["crash: SIGSEGV"].parts) == b"C"
+    assert "FAILED: crash: SIGSEGV" in result.report()
+
+
+def test_an_input_depends_on_seed_and_number_only() -> None:
+    here = types.SimpleNamespace(mutate=mutate, check=check)
+    assert draw(here, 1, 5) == draw(here, 1, 5)
+    assert draw(here, 1, 5) != draw(here, 1, 6) != draw(here, 2, 6)

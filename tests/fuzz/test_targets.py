@@ -1,0 +1,34 @@
+"""A few seconds of fuzzing per target; ``make fuzz`` goes on for longer, with other inputs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fuzz.runner import run_here
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Target → inputs, about two seconds of them.
+INPUTS = {"bgzf": 1000, "multiqc": 1500}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_no_input_fails(name: str) -> None:
+    pytest.importorskip("HTSeq", reason="HTSeq judges some of the targets")
+    result = run_here(name, seed=1, inputs=INPUTS[name])
+    # Neither all sound nor all refused: the changes reach the readers, and the readers take what is right.
+    refused = sum(number for words, number in result.outcomes.items() if "refused" in words)
+    assert 0 < refused < result.inputs
+
+
+def test_the_program_runs_targets_and_tells_what_became_of_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "bgzf", "--inputs", "40", "--workers", "2", "--failures", str(tmp_path / "failures")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("bgzf: 40 inputs in ")
+    assert "read alike" in done.stdout
+    assert not (tmp_path / "failures").exists()
