@@ -70,6 +70,14 @@ def test_odd_tags_with_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sam", "bam"])
+def test_a_name_ends_at_its_first_nul(tmp_path: Path, kind: str) -> None:
+    content = bytearray(record("abcd", position=110))
+    content[36 + 2] = 0
+    with pysam.AlignmentFile(str(count(tmp_path, [bytes(content)], kind))) as file:
+        assert [entry.query_name for entry in file] == ["ab"]
+
+
+@pytest.mark.parametrize("kind", ["sam", "bam"])
 def test_a_name_without_its_nul_gets_one(tmp_path: Path, kind: str) -> None:
     content = bytearray(record("abc", position=110))
     content[36 + 3] = ord("d")

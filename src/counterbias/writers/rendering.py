@@ -10,7 +10,8 @@ htseq-count turns each record into an object of its own and back. What that chan
 - ``XF`` is appended, as ``Z``.
 
 What htseq-count would write a broken record for is written soundly: an ``A`` of NUL becomes an empty text, a name without its NUL gets one,
-and tags with control characters, which would cut a line of SAM in two, are left out of SAM and counted.
+an ``I`` beyond 31 bits keeps its value, and tags with control characters, which would cut a line of SAM in two, are left out of SAM and
+counted.
 
 Layout of a record: SAM specification (SAMv1), section 4.2. Every length is checked against the record before it is used.
 """
@@ -326,10 +327,11 @@ def render(
         tags = qualities + bases
         if bases < 0 or name_length < 1 or tags > end:
             return np.int64(entry), np.int64(0), DAMAGED
-        ended = data[cigar - 1] == 0
-        if not ended and name_length == 255:
+        name_end = start + FIXED
+        while name_end < cigar and data[name_end] != 0:
+            name_end += 1
+        if name_end - start - FIXED == 255:
             return np.int64(entry), np.int64(0), LONG_NAME
-        name_end = cigar - 1 if ended else cigar
         if text and _has_control(data, start + FIXED, name_end):
             return np.int64(entry), np.int64(0), CONTROL_IN_NAME
         held = _find_cigar_tag(data, start, cigar, operations, bases, tags, end)

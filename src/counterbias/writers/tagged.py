@@ -74,6 +74,9 @@ class TaggedWriter:
                 self._spool = _Spool(path) if weighted else None
                 if self._spool:
                     self._stack.callback(self._spool.close)
+        except InputError as error:
+            self.abort()
+            raise InputError(error.problem, file=error.file or path, place=error.place, remedy=error.remedy) from None
         except BaseException:
             self.abort()
             raise

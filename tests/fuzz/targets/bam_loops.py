@@ -50,6 +50,7 @@ class Room:
         self.result = Guarded(LONGEST // 36, np.int64)
         self.missing = Guarded(2 * LONGEST // 36, np.int64)
         self.group = Guarded(LONGEST // 36, np.int64)
+        self.mate = Guarded(LONGEST // 36, np.int64)
         self.out = Guarded(1 << 20, np.uint8)
         self.spill = Guarded(2 * LONGEST, np.uint8)
         self.spill_offsets = Guarded(LONGEST // 36 + 1, np.int64)
@@ -127,9 +128,9 @@ class _Stream:
         fragments = room.fragments.ending(count * pairing.FRAGMENT_COLUMNS).reshape(count, pairing.FRAGMENT_COLUMNS)
         data, starts, own = self.data[: self.size], offsets[:count], count
         if self.by_name:
-            missing, group = room.missing.ending(2 * count).reshape(count, 2), room.group.ending(count)
+            missing, group, mate = room.missing.ending(2 * count).reshape(count, 2), room.group.ending(count), room.mate.ending(count)
             made, lost = pairing.pair_by_name(
-                self.data, offsets, rows, count, self.paired, self.primary_only, fragments, missing, group
+                self.data, offsets, rows, count, self.paired, self.primary_only, fragments, missing, group, mate
             )  # fmt: skip
             assert lost <= made <= count
         else:
@@ -179,12 +180,16 @@ class _Stream:
         needed = int(rendering.bound(batch.lengths, batch.record, batch.member_offsets, batch.members, batch.code, names, name_offsets))
         out = _room().out.ending(needed)
         site = np.arange(len(batch), dtype=np.int64)
-        length, bad = rendering.render(
+        as_text = bool(self.size & 1)
+        length, left_out, problem = rendering.render(
             batch.buffer, batch.offsets, batch.lengths, batch.record, batch.code, batch.repeated, batch.member_offsets, batch.members,
-            site, batch.second, names, name_offsets, True, out,
+            site, batch.second, names, name_offsets, True, as_text, out,
         )  # fmt: skip
-        # What decoding with all tags checked let pass must be fit for writing.
-        assert bad < 0, f"entry {bad} cannot be written"
+        # What decoding with all tags checked let pass must be fit for writing, but for some names.
+        assert problem != rendering.DAMAGED, f"entry {length} cannot be written"
+        assert as_text or not left_out
+        if problem:
+            return
         written = out[:length]
         here = 0
         while here < length:
