@@ -51,11 +51,15 @@ class SampleBias:
     nothing: Mapping[str, str]
 
 
-def check_genome(genome: Genome, sites: StartSites) -> None:
-    """Refuse a genome that lacks a contig with counted reads, or ends before one of them."""
+def check_genome(genome: Genome, sites: StartSites, sample: str) -> None:
+    """Refuse a genome that lacks a contig with counted reads of a sample, or ends before one of them."""
     last = last_positions(sites)
     used = np.flatnonzero(last >= 0)
-    genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
+    try:
+        genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
+    except InputError as error:
+        problem = f"{error.problem}; reads of {sample} are counted there"
+        raise InputError(problem, file=error.file, place=error.place, remedy=error.remedy) from None
 
 
 def weigh_sample(

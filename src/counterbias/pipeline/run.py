@@ -181,7 +181,24 @@ def open_job(
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)
+    _warn_of_lacking(job, [(path, header.contigs) for path, header in zip(paths, headers, strict=True) if header is not None], say)
     return job
+
+
+def _warn_of_lacking(job: Job, files: Sequence[tuple[str, tuple[str, ...]]], say: Say) -> None:
+    """Tell before anything is counted of contigs that the genome lacks and reads may be counted on, which would end the run."""
+    if job.plan is None:
+        return
+    known, told = set(job.annotation.steps.contigs), set()
+    for path, contigs in files:
+        lacking = [name for name in contigs if name in known and name not in job.plan.genome]
+        if lacking and (first := tuple(lacking)) not in told:
+            told.add(first)
+            more = f", {lacking[1]} …" if len(lacking) > 1 else ""
+            say(
+                f"Warning: {job.plan.genome.path}: the genome lacks {lacking[0]}{more}, which annotation and {path} have: if a read is "
+                "counted there, the run ends with an error; the genome that the reads were aligned to has all contigs"
+            )
 
 
 def _side_by_side(
@@ -426,7 +443,7 @@ class Job:
 
         plan, features = self.plan, self.annotation.features
         assert plan is not None
-        check_genome(plan.genome, sites)
+        check_genome(plan.genome, sites, sample)
         return Context(
             sites=sites,
             features=features,
