@@ -1,4 +1,4 @@
-"""``counterbias count`` where a sample, or one end of it, teaches a bias model nothing: it is told of and counts as it is, others as ever."""
+"""``counterbias count`` where a sample, or one end of it, teaches a model nothing: told of, and counted as it is; others as ever."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_backend_that_refuses_so_few_starts_leaves_the_sample_without_a_model(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
-    head = [text for text in (singles / "good.sam").read_text().splitlines() if text.startswith("@") or text.startswith("r0\t")]
+    head = [text for text in (singles / "good.sam").read_text().splitlines() if text.startswith(("@", "r0\t"))]
     (tmp_path / "one.sam").write_text("\n".join(head) + "\n")
     for name in ("genome.fa", "genes.gtf"):
         (tmp_path / name).symlink_to(singles / name)
