@@ -1,4 +1,4 @@
-"""``counterbias compare`` and ``train`` where one sample of several teaches nothing: left out with its reason, the rest as if it were not there."""
+"""``counterbias compare`` and ``train`` where a sample teaches nothing: left out with its reason, the rest as if it were not there."""
 
 from __future__ import annotations
 
