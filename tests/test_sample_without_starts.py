@@ -341,3 +341,32 @@ def test_a_model_of_other_samples_serves_effective_lengths_of_the_silent_end(
     assert not np.allclose(found, unbiased, rtol=1e-3)
     found, unbiased = (numbers(tmp_path / name / "no2", "weighted") for name in ("b", "gained_nothing"))
     assert np.allclose(found, unbiased)
+
+
+# -- what must be mended -----------------------------------------------------------------------------------------------
+
+
+def test_a_genome_that_lacks_contigs_is_told_of_before_counting(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether a read is counted there only counting tells; then the error names the sample."""
+    for name in ("good.sam", "other.sam", "genes.gtf"):
+        (tmp_path / name).symlink_to(singles / name)
+    lines = (singles / "genome.fa").read_text().splitlines()
+    (tmp_path / "genome.fa").write_text("\n".join(lines[:2]) + "\n")
+    assert main(command(tmp_path, tmp_path / "b", "good", "other")) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"Warning: {tmp_path}/genome.fa: the genome lacks chr2, short …, which annotation and {tmp_path}/good.sam have")
+    assert error.startswith(f"counterbias: {tmp_path}/genome.fa: the genome has no contig 'chr2'")
+    assert "; reads of good are counted there. Give the genome that the reads were aligned to" in error
+    assert list((tmp_path / "b").iterdir()) == []
+    (tmp_path / "chr1.sam").write_text("".join(f"{line}\n" for line in (singles / "good.sam").read_text().splitlines() if "\tchr2\t" not in line))
+    count(tmp_path, tmp_path / "b", "chr1")
+    assert "the genome lacks chr2" in capsys.readouterr().err
+    assert report(tmp_path / "b" / "chr1")["ends"][0]["no_model"] is None
+
+
+def test_a_wrong_strandedness_is_no_error_either(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    count(pairs, tmp_path / "b", "good", more=("-s", "reverse"))
+    told = capsys.readouterr().err
+    assert "--stranded reverse looks wrong" in told
+    assert "no read start can be learnt from: no read 1 was assigned to a feature; no start of read 2 can be learnt from: no read 2" in told
+    assert_as_it_is(tmp_path / "b" / "good")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -332,3 +332,20 @@ def check_common(genome: Genome, contigs: tuple[str, ...], *, alignments: str) -
             file=genome.path,
             remedy="give the genome that the reads were aligned to, or --bias-contig-alias FILE",
         )
+
+
+def lacking_contigs(genome: Genome, shared: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name contigs with features that alignments have and the genome lacks, once each; ``shared``: alignment file → such contigs.
+
+    A read that is counted there ends the run (:func:`check_genome`), which only counting tells.
+    """
+    lines: dict[tuple[str, ...], str] = {}
+    for path, contigs in shared.items():
+        lacking = tuple(name for name in contigs if name not in genome)
+        if lacking and lacking not in lines:
+            more = f", {lacking[1]} …" if len(lacking) > 1 else ""
+            lines[lacking] = (
+                f"{genome.path}: the genome lacks {lacking[0]}{more}, which annotation and {path} have: a read that is counted there ends "
+                "the run with an error; the genome that the reads were aligned to has all contigs"
+            )
+    return list(lines.values())

@@ -181,24 +181,8 @@ def open_job(
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)
-    _warn_of_lacking(job, [(path, header.contigs) for path, header in zip(paths, headers, strict=True) if header is not None], say)
+    job.warn_of_lacking({path: header for path, header in zip(paths, headers, strict=True) if header is not None}, say)
     return job
-
-
-def _warn_of_lacking(job: Job, files: Sequence[tuple[str, tuple[str, ...]]], say: Say) -> None:
-    """Tell before anything is counted of contigs that the genome lacks and reads may be counted on, which would end the run."""
-    if job.plan is None:
-        return
-    known, told = set(job.annotation.steps.contigs), set()
-    for path, contigs in files:
-        lacking = [name for name in contigs if name in known and name not in job.plan.genome]
-        if lacking and (first := tuple(lacking)) not in told:
-            told.add(first)
-            more = f", {lacking[1]} …" if len(lacking) > 1 else ""
-            say(
-                f"Warning: {job.plan.genome.path}: the genome lacks {lacking[0]}{more}, which annotation and {path} have: if a read is "
-                "counted there, the run ends with an error; the genome that the reads were aligned to has all contigs"
-            )
 
 
 def _side_by_side(
@@ -358,6 +342,16 @@ class Job:
             from counterbias.pipeline.bias import check_common
 
             check_common(self.plan.genome, header.contigs, alignments=path)
+
+    def warn_of_lacking(self, headers: Mapping[str, AlignmentHeader], say: Say) -> None:
+        """Tell before anything is counted of contigs that the genome lacks and that reads may be counted on."""
+        if self.plan is not None:
+            from counterbias.pipeline.bias import lacking_contigs
+
+            known = set(self.annotation.steps.contigs)
+            shared = {path: [name for name in header.contigs if name in known] for path, header in headers.items()}
+            for line in lacking_contigs(self.plan.genome, shared):
+                say(f"Warning: {line}")
 
     def run(
         self, path: str, sample: str, output: tuple[str, str] | None, say: Say
