@@ -247,6 +247,28 @@ def test_a_saved_model_is_not_used_where_no_start_tells_whether_it_fits(
     assert_same(tmp_path / "with" / "other", tmp_path / "without" / "other")
 
 
+def test_scripts_and_simulations_can_read_the_model_file(
+    singles: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count(singles, tmp_path / "b", "clipped")
+    count(pairs, tmp_path / "b", "no2", more=("-o", tmp_path / "tagged.sam"))
+    weigh = counterbias.Weigher(tmp_path / "b" / "clipped.model", singles / "genome.fa")
+    with pysam.AlignmentFile(str(singles / "good.sam")) as file:
+        assert {weigh(read) for read in file} == {1.0}
+    weigh = counterbias.Weigher(tmp_path / "b" / "no2.model", pairs / "genome.fa")
+    with pysam.AlignmentFile(str(tmp_path / "tagged.sam"), check_sq=False) as file:
+        for number, read in enumerate(file):
+            if not read.is_read2:
+                assert weigh(read) == pytest.approx(read.get_tag("ZW"), rel=1e-5)
+            if number > 100:
+                break
+    capsys.readouterr()
+    argv = ["simulate", "-q", "-o", tmp_path / "s", "--bias-model", tmp_path / "b" / "clipped.model", "--pairs", 100]
+    argv += ["--genes", 5, "--contigs", 1, "--bases", 100_000]
+    assert main([str(word) for word in argv]) == 0
+    assert f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}" in capsys.readouterr().err
+
+
 def test_in_python_a_model_is_given_or_an_error(singles: Path, tmp_path: Path) -> None:
     with pytest.raises(counterbias.InputError, match=r"clipped.sam: no read start can be learnt from"):
         counterbias.fit_model(singles / "clipped.sam", singles / "genes.gtf", singles / "genome.fa", model="pwm", stranded="yes")
@@ -354,11 +376,13 @@ def test_a_genome_that_lacks_contigs_is_told_of_before_counting(singles: Path, t
     (tmp_path / "genome.fa").write_text("\n".join(lines[:2]) + "\n")
     assert main(command(tmp_path, tmp_path / "b", "good", "other")) == 1
     warning, error = capsys.readouterr().err.splitlines()
-    assert warning.startswith(f"Warning: {tmp_path}/genome.fa: the genome lacks chr2, short …, which annotation and {tmp_path}/good.sam have")
+    lacks = f"Warning: {tmp_path}/genome.fa: the genome lacks chr2, short …, which annotation and {tmp_path}/good.sam have"
+    assert warning.startswith(lacks)
     assert error.startswith(f"counterbias: {tmp_path}/genome.fa: the genome has no contig 'chr2'")
     assert "; reads of good are counted there. Give the genome that the reads were aligned to" in error
     assert list((tmp_path / "b").iterdir()) == []
-    (tmp_path / "chr1.sam").write_text("".join(f"{line}\n" for line in (singles / "good.sam").read_text().splitlines() if "\tchr2\t" not in line))
+    lines = (singles / "good.sam").read_text().splitlines()
+    (tmp_path / "chr1.sam").write_text("".join(f"{line}\n" for line in lines if "\tchr2\t" not in line))
     count(tmp_path, tmp_path / "b", "chr1")
     assert "the genome lacks chr2" in capsys.readouterr().err
     assert report(tmp_path / "b" / "chr1")["ends"][0]["no_model"] is None
