@@ -263,7 +263,7 @@ def test_scripts_and_simulations_can_read_the_model_file(
             if number > 100:
                 break
     capsys.readouterr()
-    argv = ["simulate", "-q", "-o", tmp_path / "s", "--bias-model", tmp_path / "b" / "clipped.model", "--pairs", 100]
+    argv = ["simulate", "-o", tmp_path / "s", "--bias-model", tmp_path / "b" / "clipped.model", "--pairs", 100]
     argv += ["--genes", 5, "--contigs", 1, "--bases", 100_000]
     assert main([str(word) for word in argv]) == 0
     assert f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}" in capsys.readouterr().err
