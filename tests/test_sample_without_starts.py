@@ -310,6 +310,29 @@ def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(pa
     assert np.corrcoef(one.log_bias(windows), two.log_bias(windows))[0, 1] > 0.99
 
 
+def test_single_reads_find_no_model_in_a_blend_of_the_other_end(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count(pairs, tmp_path / "b", "no1", more=("--bias-prior", pairs / "alone" / "good.model"))
+    path = tmp_path / "b" / "no1.model"
+    model = counterbias.load_model(path)
+    assert model.prior is not None
+    assert isinstance(model.ends[1].model, counterbias.Blend)
+    with (pairs / "good.sam").open() as source, (tmp_path / "single.sam").open("w") as out:
+        for text in source:
+            fields = text.split("\t")
+            if text.startswith("@") or int(fields[1]) & 0x40:
+                fields[1:] = fields[1:] if text.startswith("@") else [str(int(fields[1]) & 0x10), *fields[2:6], "*", "0", "0", *fields[9:]]
+                out.write("\t".join(fields))
+    for name in ("genome.fa", "genes.gtf"):
+        (tmp_path / name).symlink_to(pairs / name)
+    capsys.readouterr()
+    count(tmp_path, tmp_path / "c", "single", model=path)
+    assert f"single: there is no model, all its weights are 1: there is none in {path}: {NO_READ_1}" in capsys.readouterr().err
+    assert counterbias.load_model(tmp_path / "c" / "single.model").prior is None
+    assert_as_it_is(tmp_path / "c" / "single")
+
+
 def test_where_neither_end_teaches_anything_one_warning_tells(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     count(pairs, tmp_path / "b", "neither", "good", more=("-o", tmp_path / "n.sam", "-o", tmp_path / "g.sam"))
     assert warnings_of(capsys.readouterr().err, "neither") == [

@@ -163,7 +163,7 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
-        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior if learnt else None),
+        prior=None if not learnt else kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
     )
 
 
