@@ -14,7 +14,7 @@ import pytest
 import counterbias
 from counterbias.cli import main
 from counterbias.cli.train import report_name
-from samples_without_starts import NO_READ_1, NO_READ_2, SINGLE, Builder, line, write_pairs, write_singles
+from samples_without_starts import NO_READ_1, NO_READ_2, SINGLE, write_pairs, write_singles
 
 
 @pytest.fixture(scope="module")
@@ -190,24 +190,17 @@ def test_train_does_not_number_contigs_by_a_sample_that_is_left_out(tmp_path: Pa
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()
 
 
-def test_train_deals_folds_without_a_sample_that_has_no_window_in_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The one start of ``edge`` lies two bases before the end of a block: its background, on the far side, is in none of its blocks.
-
-    Alone it can be learnt from, for blocks are larger than in the cohort.
-    """
-    write_singles(tmp_path)
-    build = Builder(tmp_path)
-    from counterbias.evaluation import folds
-
-    assert folds.BLOCK_SIZES[-1] == 1000
-    found = 0
-    for position in range(2990, 3001):
-        build.write("edge", [line("r0", 0, "chr1", position)])
-        capsys.readouterr()
-        done("train", tmp_path, tmp_path / "with.model", "edge", "good", "other", more=("--bias-no-own",))
-        if "edge is left out" in capsys.readouterr().err:
-            found += 1
-            done("train", tmp_path, tmp_path / "without.model", "good", "other", more=("--bias-no-own",))
-            assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()
-            break
-    assert found
+def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two samples whose lack shows only once the folds of the cohort are known: both would make its blocks smaller."""
+    done("train", singles, tmp_path / "without.model", "good", "other")
+    assert trained(tmp_path / "without.model")["ends"][0]["block"] == 2000
+    monkeypatch.setattr("counterbias.pipeline.cohort_intake.why_nothing_drawn", lambda *_: "")
+    capsys.readouterr()
+    done("train", singles, tmp_path / "with.model", "clipped", "good", "multi", "other")
+    told = capsys.readouterr().err
+    for sample in ("clipped", "multi"):
+        assert f"{sample} is left out: no read start can be learnt from: none has its window and background within a block" in told
+    assert trained(tmp_path / "with.model")["ends"][0]["block"] == 2000
+    assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()

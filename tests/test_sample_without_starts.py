@@ -13,6 +13,7 @@ import pytest
 import counterbias
 from counterbias import Window
 from counterbias.cli import main
+from counterbias.counts import bias_columns
 from samples_without_starts import NO_READ_1, NO_READ_2, SINGLE, numbers, report, table, warnings_of, write_pairs, write_singles
 
 ENDINGS = (".counts.tsv", ".model")
@@ -130,6 +131,14 @@ def test_shares_of_reads_stay_exact(singles: Path, tmp_path: Path) -> None:
     count(tmp_path, tmp_path / "b", "third", more=("--nonunique", "fraction"))
     assert [row["weighted"] for row in table(tmp_path / "b" / "third")] == ["0.333333333"] * 3
     assert [row["corrected"] for row in table(tmp_path / "b" / "third")] == ["0.333333333"] * 3
+
+
+def test_corrected_counts_are_exactly_raw_where_no_length_changes() -> None:
+    """Dividing by a length and multiplying by it again would not give them back to the bit."""
+    raw, lengths = np.repeat(np.arange(1, 50), 50), np.tile(np.arange(1, 51), 49)
+    assert (raw / lengths * lengths != raw).any()
+    found = bias_columns(lengths, raw, raw.astype(float), lengths.astype(float))
+    assert np.array_equal(found["corrected"], raw)
 
 
 def test_tagged_alignments_weigh_one(singles: Path, tmp_path: Path) -> None:
