@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from counterbias_multiqc.parser import Report
+from counterbias_multiqc.parser import End, Report
 from counterbias_multiqc.values import as_number
 
 Level = Literal["pass", "warn", "fail"]
@@ -134,7 +134,7 @@ def drawable(reports: Mapping[str, Report], limits: Mapping[str, float]) -> tupl
     kept = {
         name: report
         for name, report in reports.items()
-        if min((end.starts for end in report.ends if end.starts is not None), default=0) >= limits["starts_warn"]
+        if min((end.starts for end in report.ends if end.starts is not None and not end.no_model), default=0) >= limits["starts_warn"]
     }
     return (kept, len(reports) - len(kept)) if kept else (dict(reports), 0)
 
@@ -190,11 +190,18 @@ def _contigs(report: Report, limits: Mapping[str, float]) -> Finding | None:
 
 
 def _starts(report: Report, limits: Mapping[str, float]) -> Finding | None:
+    reasons = [f"{_of(end)}: {end.no_model}" for end in report.ends if end.no_model]
+    if reasons:
+        return Finding("fail", "; ".join(reasons))
     counts = [end.starts for end in report.ends if end.starts is not None]
     if not counts:
         return None
     level = _grade(min(counts), limits["starts_warn"], limits["starts_fail"], low_is_bad=True)
     return Finding(level, f"{min(counts):,} distinct read starts")
+
+
+def _of(end: End) -> str:
+    return "no model" if end.label == "both" else f"no model of {end.label}"
 
 
 def _trimmed(report: Report, limits: Mapping[str, float]) -> Finding | None:

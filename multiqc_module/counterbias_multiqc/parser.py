@@ -108,6 +108,8 @@ class End:
     """What is known of one class of read ends (``both``, ``read1``, ``read2``)."""
 
     label: str
+    #: Why there is no model of this end; None where there is one.
+    no_model: str | None = None
     starts: int | None = None
     offsets: tuple[int, ...] = ()
     #: "before", "after", "background" → letter → share per offset.
@@ -334,6 +336,7 @@ def _end(tree: Mapping[str, Any]) -> End:
     )
     return End(
         label=as_text(tree.get("end")) or "both",
+        no_model=as_text(tree.get("no_model")),
         starts=as_integer(tree.get("unique_starts")),
         offsets=offsets,
         composition=_composition(child(tree, "composition"), len(offsets)),

@@ -58,8 +58,10 @@ class Ensemble(BiasModel):
         self._fitted = False
 
     def check_resources(self) -> None:
-        """Raise InputError where a member does."""
-        for _, model in self._members:
+        """Raise InputError where a member does, or where a package is missing that it trains with."""
+        manager = load_plugins()
+        for name, model in self._members:
+            manager.require(name)
             model.resources = self.resources
             model.check_resources()
 

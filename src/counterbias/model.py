@@ -97,7 +97,10 @@ class BiasModel(ABC):
 
     @abstractmethod
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Learn from a sample. All randomness comes from ``rng``: same sample and seed, same model."""
+        """Learn from a sample. All randomness comes from ``rng``: same sample and seed, same model.
+
+        Raise InputError for a sample that holds too little to learn from: it then gets no model, and the user is told why.
+        """
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
         """Learn from a whole sample, and give for each of its folds a model that did not see it.
@@ -113,7 +116,10 @@ class BiasModel(ABC):
             if len(training.foreground) and len(training.background):
                 judge = type(self)(self.window, self.options)
                 judge.resources = self.resources
-                judge.fit(training, rng)
+                try:
+                    judge.fit(training, rng)
+                except InputError:  # without the fold there are too few
+                    judge = None
             judges.append(judge)
         return CrossFit(report, tuple(judges))
 

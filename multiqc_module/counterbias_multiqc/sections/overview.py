@@ -20,7 +20,7 @@ correction did not do its work. White: the file does not say.
 * **Assigned**: were enough fragments assigned to a feature?
 * **Strandedness**: was `-s` what the reads say?
 * **Contigs**: do the alignments have the contigs that the annotation names?
-* **Read starts**: are there enough distinct ones to learn a model from?
+* **Read starts**: are there enough distinct ones to learn a model from? Red, with the reason, where there is no model at all.
 * **5′ ends**: does the bias lie where reads start? It does not where reads were trimmed at their 5′ ends.
 * **Bias removed**: did weighting remove the bias in parts of the genome that the model was not trained on? A sample without a
   bias is green.
@@ -96,6 +96,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
     report = view.reports[name]
     starts = [end.starts for end in report.ends if end.starts is not None]
     priors = [end.prior_share for end in report.ends if end.prior_share is not None and end.applied is not False]
+    unlearnt = bool(report.ends) and all(end.no_model for end in report.ends)
     effective, clipped = report.weights.get("effective_sample_size"), report.weights.get("capped_share")
     found = {
         "percent_assigned": checks.percent_assigned(report),
@@ -105,7 +106,7 @@ def row(view: View, name: str) -> dict[Any, Any]:
         "reliability_slope": mean(end.reliability.slope for end in report.ends),
         "effective_sample_size": None if effective is None else 100.0 * effective,
         "clipped": None if clipped is None else 100.0 * clipped,
-        "model": escape(report.backend) if report.backend else None,
+        "model": "none" if unlearnt else escape(report.backend) if report.backend else None,
         "prior_share": 100.0 * sum(priors) / len(priors) if priors else None,
         "unique_starts": min(starts) if starts else None,
     }

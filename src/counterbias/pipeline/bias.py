@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -51,11 +51,15 @@ class SampleBias:
     nothing: Mapping[str, str]
 
 
-def check_genome(genome: Genome, sites: StartSites) -> None:
-    """Refuse a genome that lacks a contig with counted reads, or ends before one of them."""
+def check_genome(genome: Genome, sites: StartSites, sample: str) -> None:
+    """Refuse a genome that lacks a contig with counted reads of a sample, or ends before one of them."""
     last = last_positions(sites)
     used = np.flatnonzero(last >= 0)
-    genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
+    try:
+        genome.check([sites.contigs[i] for i in used], [int(last[i]) + 1 for i in used])
+    except InputError as error:
+        problem = f"{error.problem}; reads of {sample} are counted there"
+        raise InputError(problem, file=error.file, place=error.place, remedy=error.remedy) from None
 
 
 def weigh_sample(
@@ -159,7 +163,7 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
-        prior=kind.fitted.prior if kind.fitted is not None else _origin(context.prior if learnt else None),
+        prior=None if not learnt else kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
     )
 
 
@@ -328,3 +332,20 @@ def check_common(genome: Genome, contigs: tuple[str, ...], *, alignments: str) -
             file=genome.path,
             remedy="give the genome that the reads were aligned to, or --bias-contig-alias FILE",
         )
+
+
+def lacking_contigs(genome: Genome, shared: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name contigs with features that alignments have and the genome lacks, once each; ``shared``: alignment file → such contigs.
+
+    A read that is counted there ends the run (:func:`check_genome`), which only counting tells.
+    """
+    lines: dict[tuple[str, ...], str] = {}
+    for path, contigs in shared.items():
+        lacking = tuple(name for name in contigs if name not in genome)
+        if lacking and lacking not in lines:
+            more = f", {lacking[1]} …" if len(lacking) > 1 else ""
+            lines[lacking] = (
+                f"{genome.path}: the genome lacks {lacking[0]}{more}, which annotation and {path} have: a read that is counted there ends "
+                "the run with an error; the genome that the reads were aligned to has all contigs"
+            )
+    return list(lines.values())

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel, Resources
-from counterbias.pipeline.learnable import can_learn
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Windows
 from counterbias.scoring import score
@@ -93,7 +92,7 @@ def cross_fit(kind: Kind, sample: FoldedSample, number: int, rng: np.random.Gene
     if kind.fitted is not None:
         model = kind.fitted.end(number).model
         return CrossFitted(model, None, (model,) * sample.folds, sample)
-    if not can_learn(sample):
+    if not sample.can_train():
         what = "start of read 2" if number else "read start"
         raise InputError(f"no {what} can be learnt from: there are too few")
     model = kind.model(kind.window, kind.options)

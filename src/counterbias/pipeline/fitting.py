@@ -27,7 +27,7 @@ from counterbias.no_model import NoModel
 from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.blending import blend, prior_end
-from counterbias.pipeline.cross_fitting import CrossFitted, blaming, cross_fit
+from counterbias.pipeline.cross_fitting import BackendFault, CrossFitted, blaming, cross_fit
 from counterbias.pipeline.describing import describe_end, describe_nothing, find_signature, judged_units
 from counterbias.pipeline.judging import judge_scores
 from counterbias.pipeline.learnable import Dealt, deal_end, why_nothing
@@ -299,7 +299,12 @@ def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], Non
         return _end_without(context, reads, dealt, nothing)
     signature = Beside(aside, lambda: find_signature(context, reads, starts))
     units = Beside(aside, lambda: judged_units(context, starts.positions, dealt.folds))
-    end = _fit_and_judge(context, reads, folded, len(starts), timed)
+    begin = time.perf_counter()
+    fitted = _fit(context, reads, folded)
+    timed("training", time.perf_counter() - begin)
+    if isinstance(fitted, str):
+        return _end_without(context, reads, dealt, fitted)
+    end = _judge(context, reads, fitted, folded, len(starts), timed)
 
     def describe() -> None:
         begin = time.perf_counter()
@@ -343,16 +348,24 @@ def settle_ends(ends: tuple[FittedEnd, ...]) -> None:
             end.calibration = recentred(as_asked(end.calibration), *end.background)
 
 
-def _fit_and_judge(context: Context, reads: EndClass, folded: Folded, starts: int, timed: Callable[[str, float], None]) -> FittedEnd:
-    """Fit one end class, or take its model from the file, and calibrate it."""
-    begin = time.perf_counter()
+def _fit(context: Context, reads: EndClass, folded: Folded) -> CrossFitted | str:
+    """Fit one end class, or take its model from the file; where the backend refuses so few starts, its reason."""
     number = reads.numbers[0]
-    with context.blaming("was fitted to"):
-        fitted = cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
-    timed("training", time.perf_counter() - begin)
+    try:
+        with context.blaming("was fitted to"):
+            return cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
+    except BackendFault:
+        raise
+    except InputError as refusal:
+        return f"{refusal.problem}; {refusal.remedy}" if refusal.remedy else refusal.problem
 
+
+def _judge(
+    context: Context, reads: EndClass, fitted: CrossFitted, folded: Folded, starts: int, timed: Callable[[str, float], None]
+) -> FittedEnd:
+    """Calibrate the model of one end class, blended with the prior where there is one."""
     begin = time.perf_counter()
-    windows = folded.windows
+    number, windows = reads.numbers[0], folded.windows
     with context.blaming("scored"):
         scores = fitted.score(windows, threads=context.threads)
     model: BiasModel | Blend = fitted.model

@@ -14,7 +14,7 @@ import numpy as np
 from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.pipeline.drawing import Drawn, draw_end
-from counterbias.records import PRESENT, FoldedSample
+from counterbias.records import PRESENT
 from counterbias.sampling import Folded, Starts
 
 if TYPE_CHECKING:
@@ -38,16 +38,9 @@ def deal_end(context: Context, reads: EndClass) -> Dealt:
     return Dealt(starts, dealt, drawn.fold(context.kind.window, dealt, context.kind.model.judging_folds))
 
 
-def can_learn(sample: FoldedSample) -> bool:
-    """Tell whether a model has read starts and background to learn from."""
-    whole = replace(sample, everything=replace(sample.everything, tiles=None))  # tiles are large, and are not asked for
-    training = whole.without(None)
-    return bool(len(training.foreground)) and bool(len(training.background))
-
-
 def why_nothing(context: Context, reads: EndClass, dealt: Dealt) -> str:
     """Say why no start of an end class can be learnt from, one line; empty where one can be."""
-    return "" if can_learn(dealt.folded.sample) else _why(context, reads, dealt.starts, dealt.folded)
+    return "" if dealt.folded.sample.can_train() else _why(context, reads, dealt.starts, dealt.folded)
 
 
 def teaches(context: Context, reads: EndClass) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from counterbias.errors import InputError
 from counterbias.model_file import ModelFile
 from counterbias.pipeline.cohort import Cohort, train_files
 from counterbias.pipeline.run import BiasOptions, CountRun, count_files
@@ -88,7 +89,10 @@ def fit_model(
     """
     bias = BiasOptions(model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads)
     options = replace(CountingOptions(), stranded=stranded, order=order)
-    return count_reads(alignments, annotation, options=options, bias=bias, threads=threads).bias[0].model
+    fitted = count_reads(alignments, annotation, options=options, bias=bias, threads=threads).bias[0].model
+    if fitted.no_model:
+        raise InputError(fitted.no_model, file=os.fspath(alignments))
+    return fitted
 
 
 def train_cohort(

@@ -192,6 +192,7 @@ def open_job(
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)
+    job.warn_of_lacking({path: header for path, header in zip(paths, headers, strict=True) if header is not None}, say)
     return job
 
 
@@ -350,6 +351,16 @@ class Job:
 
             check_common(self.plan.genome, header.contigs, alignments=path)
 
+    def warn_of_lacking(self, headers: Mapping[str, AlignmentHeader], say: Say) -> None:
+        """Tell before anything is counted of contigs that the genome lacks and that reads may be counted on."""
+        if self.plan is not None:
+            from counterbias.pipeline.bias import lacking_contigs
+
+            known = set(self.annotation.steps.contigs)
+            shared = {path: [name for name in header.contigs if name in known] for path, header in headers.items()}
+            for line in lacking_contigs(self.plan.genome, shared):
+                say(f"Warning: {line}")
+
     def run(
         self, path: str, sample: str, output: tuple[str, str] | None, say: Say
     ) -> tuple[SampleCounts, SampleBias | None]:
@@ -436,7 +447,7 @@ class Job:
 
         plan, features = self.plan, self.annotation.features
         assert plan is not None
-        check_genome(plan.genome, sites)
+        check_genome(plan.genome, sites, sample)
         return Context(
             sites=sites,
             features=features,

@@ -83,13 +83,17 @@ class FoldedSample:
 
     def without(self, fold: int | None) -> TrainingSet:
         """Give what a model may learn from that is not to see a fold (None: from all of them); one of the other parts is for validation."""
-        other = 0 if fold is None else (fold + 1) % self.folds
-        every = np.arange(PARTS, dtype=np.int8)
-        check = every[(self._fold(every) == other) & (every % 2 == 1)][0]
+        check = self._check(fold)
         training = self._take(*(self._unseen(parts, fold) & (parts != check).all(axis=1) for parts in self._every()))
         validation = self._take(*(self._unseen(parts, fold) & (parts == check).all(axis=1) for parts in self._every()))
         usable = len(validation.foreground) > 0 and len(validation.background) > 0
         return replace(training, validation=validation if usable else None)
+
+    def can_train(self) -> bool:
+        """Tell whether :meth:`without` has starts and background to learn from, for a model that may see all folds."""
+        check, origin = self._check(None), self.everything.origin
+        front, back = ((parts != check).all(axis=1) for parts in (self.foreground_parts, self.background_parts))
+        return bool(front.any() and (back if origin is None else back & front[origin]).any())
 
     def of_fold(self, fold: int) -> TrainingSet:
         """Give the windows and tiles of one fold."""
@@ -99,6 +103,13 @@ class FoldedSample:
         """Tell which starts, background windows and tiles a model may learn from that is not to see a fold."""
         front, back, tiles = (self._unseen(parts, fold) for parts in self._every())
         return front, back, tiles
+
+    def _check(self, fold: int | None) -> np.int8:
+        """Give the part that is for validation where a fold must not be seen."""
+        other = 0 if fold is None else (fold + 1) % self.folds
+        every = np.arange(PARTS, dtype=np.int8)
+        found: np.int8 = every[(self._fold(every) == other) & (every % 2 == 1)][0]
+        return found
 
     def _every(self) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8]]:
         return self.foreground_parts, self.background_parts, self.tile_parts
