@@ -42,7 +42,7 @@ from counterbias.records import Window
 MOST_SLOPE, MOST_OFFSET, MOST_GAIN, MOST_SCALE = 100.0, 1e4, 1e6, 1e100
 #: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: more than bases that were never seen, each
 #: with the least pseudocount that there is.
-PROBES, MOST_LOG_BIAS = 64, 1e5
+PROBES, MOST_PROBED = 64, 1e5
 
 
 def load_models(path: str | os.PathLike[str], manager: Manager, *, window: Window | None = None) -> ModelFile:
@@ -237,10 +237,11 @@ class _Reader:
         try:
             with np.errstate(all="ignore"):
                 scores = np.asarray(end.model.log_bias(contexts), np.float64)
-                found = np.stack([scores, end.calibrated(scores), (end.length_slope or 0.0) * scores])
+                slope = max(end.slope, end.length_slope or 0.0)
+                found = slope * scores + end.offset
         except Exception as problem:  # a plug-in that takes arrays which it cannot use
             raise self.refuse(f"the model of end '{end.label}' cannot be used ({type(problem).__name__})") from None
-        if scores.shape != (PROBES,) or not np.isfinite(found).all() or np.abs(found[1:]).max() > MOST_LOG_BIAS:
+        if scores.shape != (PROBES,) or not np.isfinite(scores).all() or np.abs(found).max() > MOST_PROBED:
             raise self.refuse(f"the model of end '{end.label}' gives windows a bias beyond all sense", remedy="train the model anew")
 
     def _model(self, folder: str, names: object, members: dict[str, bytes], kind: _Kind) -> BiasModel:
