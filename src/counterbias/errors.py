@@ -9,6 +9,8 @@ from collections.abc import Sequence
 LONGEST = 280
 #: A stretch without a space of more characters than this comes from a file or is a path: it gives way before words do.
 _LONGEST_WORD = 72
+#: A path is shortened to this many characters before anything else is.
+_SHORTEST_PATH = 40
 _BREAKS = re.compile(r"[ \t\r\n]+")
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
@@ -36,8 +38,8 @@ class InputError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Give the message as one line for a terminal, as :func:`shown` makes it; of the four parts, the longest are shortened."""
-        file, place, problem, remedy = _share((self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . "))
+        """Give the message as one line for a terminal, as :func:`shown` makes it; where it is too long, the path is shortened, then the longest parts."""
+        file, place, problem, remedy = _fitted(self.file, (self.place, self.problem, self.remedy), LONGEST - len(", : . "))
         where = ", ".join(part for part in (file, place) if part)
         text = f"{where}: {problem}" if where else problem
         return f"{text}. {remedy[:1].upper()}{remedy[1:]}" if remedy else text
@@ -84,11 +86,14 @@ def _without_middle(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def _share(parts: Sequence[str], most: int) -> list[str]:
-    """Make every part fit to be shown, and the longest ones shorter, until they are no longer than ``most`` together."""
-    made = [shown(part, most) for part in parts]
+def _fitted(file: str, others: Sequence[str], most: int) -> list[str]:
+    """Make all parts fit to be shown and, together, no longer than ``most``: the file's path gives way first, then the longest parts."""
+    parts = [shown(part, most) for part in (file, *others)]
+    too_much = sum(map(len, parts)) - most
+    if too_much > 0:
+        parts[0] = _without_middle(parts[0], max(_SHORTEST_PATH, len(parts[0]) - too_much))
     left = most
-    for number, place in enumerate(sorted(range(len(made)), key=lambda place: len(made[place]))):
-        made[place] = shown(made[place], left // (len(made) - number))
-        left -= len(made[place])
-    return made
+    for number, place in enumerate(sorted(range(len(parts)), key=lambda place: len(parts[place]))):
+        parts[place] = shown(parts[place], left // (len(parts) - number))
+        left -= len(parts[place])
+    return parts
