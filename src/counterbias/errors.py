@@ -9,8 +9,8 @@ from collections.abc import Sequence
 LONGEST = 280
 #: A stretch without a space of more characters than this comes from a file or is a path: it gives way before words do.
 _LONGEST_WORD = 72
-#: A path is shortened to this many characters before anything else is.
-_SHORTEST_PATH = 40
+#: What of a long message is shortened first, and to how many characters at least: file, problem, place, remedy.
+_GIVING_WAY = ((0, 40), (2, 100), (1, 30), (3, 90))
 _BREAKS = re.compile(r"[ \t\r\n]+")
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
@@ -38,8 +38,8 @@ class InputError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Give the message as one line for a terminal, as :func:`shown` makes it; where it is too long, the path is shortened, then the longest parts."""
-        file, place, problem, remedy = _fitted(self.file, (self.place, self.problem, self.remedy), LONGEST - len(", : . "))
+        """Give the message as one line for a terminal, as :func:`shown` makes it, shortened where it is too long."""
+        file, place, problem, remedy = _fitted((self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . "))
         where = ", ".join(part for part in (file, place) if part)
         text = f"{where}: {problem}" if where else problem
         return f"{text}. {remedy[:1].upper()}{remedy[1:]}" if remedy else text
@@ -86,14 +86,11 @@ def _without_middle(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def _fitted(file: str, others: Sequence[str], most: int) -> list[str]:
-    """Make all parts fit to be shown and, together, no longer than ``most``: the file's path gives way first, then the longest parts."""
-    parts = [shown(part, most) for part in (file, *others)]
-    too_much = sum(map(len, parts)) - most
-    if too_much > 0:
-        parts[0] = _without_middle(parts[0], max(_SHORTEST_PATH, len(parts[0]) - too_much))
-    left = most
-    for number, place in enumerate(sorted(range(len(parts)), key=lambda place: len(parts[place]))):
-        parts[place] = shown(parts[place], left // (len(parts) - number))
-        left -= len(parts[place])
-    return parts
+def _fitted(parts: Sequence[str], most: int) -> list[str]:
+    """Make file, place, problem and remedy fit to be shown and no longer than ``most`` together; the remedy gives way last."""
+    made = [shown(part, most) for part in parts]
+    for place, least in _GIVING_WAY:
+        too_much = sum(map(len, made)) - most
+        if too_much > 0:
+            made[place] = shown(made[place], max(least, len(made[place]) - too_much))
+    return made
