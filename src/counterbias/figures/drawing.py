@@ -6,10 +6,11 @@ import importlib.util
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from counterbias.errors import InputError
+from counterbias.errors import InputError, harmless
 from counterbias.figures import panels
 from counterbias.figures.data import SampleFigures
 
@@ -64,13 +65,13 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    target = Path(folder)
+    target, shown = Path(folder), _harmless(sample)
     written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         for name, draw in FIGURES.items():
-            figure = draw(Figure, sample)
+            figure = draw(Figure, shown)
             if figure is None:
                 continue
             FigureCanvasAgg(figure)
@@ -81,6 +82,12 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
                 _write(path, buffer.getvalue())
                 written.append(str(path))
     return written
+
+
+def _harmless(sample: SampleFigures) -> SampleFigures:
+    """Escape in all names what cannot be drawn, or stand in an SVG file."""
+    models = [replace(model, name=harmless(model.name)) for model in sample.models]
+    return replace(sample, name=harmless(sample.name), models=models, truth_label=harmless(sample.truth_label))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -38,6 +38,6 @@ def write_bias_table(
     form = ["%s"] * len(texts) + ["%.9g" if values.dtype.kind == "f" else "%s" for values in numbers]
     row = "\t".join(form) + "\n"
     header = ["feature", *(attributes or {}), *columns]
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.write("\t".join(header) + "\n")
         file.writelines(map(row.__mod__, zip(*texts, *(values.tolist() for values in numbers), strict=True)))

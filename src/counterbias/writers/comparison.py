@@ -49,7 +49,7 @@ def build_document(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write comparison.json; the tag and its version stand in one line, where reports look for them. Raises InputError."""
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(document, indent=1, allow_nan=False)
     major, minor = document[TAG]
     text = text.replace(f'"{TAG}": [\n  {major},\n  {minor}\n ]', f'"{TAG}": [{major}, {minor}]', 1)
     _write(path, [text])
@@ -117,7 +117,7 @@ def write_between(path: str | os.PathLike[str], rows: Iterable[tuple[str, str, s
 
 
 def _write(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as name, writing_errors(path), open(name, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.writelines(line + "\n" for line in lines)
 
 
