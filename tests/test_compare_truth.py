@@ -154,7 +154,7 @@ def test_commas_other_identifiers_and_a_byte_order_mark(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'name'"):
         read_truth(table, ("A",), identifier="name")
     table.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="not a table of text"):
+    with pytest.raises(InputError, match="this is UTF-16 text"):
         read_truth(table, ("A",))
 
 

@@ -93,7 +93,7 @@ def test_a_flipped_byte_is_refused_or_means_nothing(path: Path) -> None:
     whole = scores(load_models(path, MANAGER))
     rng = np.random.default_rng(5)
     # The archive's own records are at both ends; everything between has a checksum.
-    places = {*range(40), *range(len(content) - 90, len(content)), *rng.integers(0, len(content), 60).tolist()}
+    places = {*range(40), *range(len(content) - 90, len(content)), *rng.integers(0, len(content), 30).tolist()}
     refused = 0
     for place in sorted(places):
         damaged = bytearray(content)
@@ -108,7 +108,7 @@ def test_a_flipped_byte_is_refused_or_means_nothing(path: Path) -> None:
 def test_doctored_members_give_finite_numbers_or_one_line(path: Path) -> None:
     content = members(path)
     rng = np.random.default_rng(6)
-    for _ in range(60):
+    for _ in range(40):
         name = sorted(content)[int(rng.integers(len(content)))]
         data = bytearray(content[name])
         data[int(rng.integers(len(data)))] = int(rng.integers(256))
@@ -171,6 +171,8 @@ def test_absurd_numbers_are_refused(place: tuple[Any, ...], value: object, tmp_p
     save_models(path, ModelFile("pwm", "", "", WINDOW, (end,), cap=5.0))
     content = members(path)
     assert isinstance(read(path, packed(content)), np.ndarray)
+    seed = changed(json.loads(content["model.json"]), ("training", "seed"), 10**40)
+    assert isinstance(read(path, packed({**content, "model.json": seed})), np.ndarray)
     found = read(path, packed({**content, "model.json": changed(json.loads(content["model.json"]), place, value)}))
     assert isinstance(found, str)
 

@@ -48,6 +48,7 @@ def write(folder: Path, payload: str, kept: set[str]) -> None:
         "x.comparison.json": builders.comparison(["s1", "s2"]),
     }
     folder.mkdir(parents=True)
+    (folder / "cohort.counterbias-train.json").write_text(json.dumps({"counterbias_train": [1, 0], "samples": [payload], payload: payload}))
     for name, document in files.items():
         tag = next(key for key in ("counterbias_schema", "counterbias_comparison") if key in document)
         found = {tag: document[tag], **poisoned({key: value for key, value in document.items() if key != tag}, payload, kept)}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from counterbias.cli import main
 from counterbias.cli.progress import TrainingBar
 from counterbias.errors import LONGEST, InputError, harmless, shown
+from counterbias.figures.data import ModelFigures, SampleFigures
+from counterbias.figures.drawing import draw_sample
+from counterbias.writers.comparison import write_between, write_document
 
 #: A colour, a cleared screen in one byte, a bell, a right-to-left override, a zero-width space, a line separator, a NEL.
 NASTY = "\x1b[31m\x9b2J\a\u202e\u200b\u2028\x85"
@@ -157,3 +163,22 @@ def test_messages_are_short_and_keep_both_ends_of_each_part(file: str, place: st
     assert line.startswith(file[:2])
     assert f"{problem[-3:]}" in line
     assert line.endswith(remedy[-6:])
+
+
+def test_figures_and_tables_take_any_name(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="figures need matplotlib (extra compare)")
+    name = f"s{NASTY}\udcff$x_1$"
+    shares = {part: {base: [0.25, 0.25] for base in "ACGT"} for part in ("before", "after", "background")}
+    nothing = np.zeros(0)
+    model = ModelFigures(name, True, 0.1, 0.01, 1.0, [0, 1], {"both": shares}, {})
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    written = draw_sample(SampleFigures(name.replace("\x85", ""), nothing, [model]), folder)
+    assert any(path.endswith(".svg") for path in written)
+    for path in written:
+        if path.endswith(".svg"):
+            ElementTree.parse(path)
+    write_between(tmp_path / "between.tsv", [(name, "raw", "a", "1,1", "b", "1,1", 0.5)])
+    assert b"\xff$x_1$" in (tmp_path / "between.tsv").read_bytes()
+    write_document(tmp_path / "comparison.json", {"counterbias_comparison": [1, 0], "samples": [name]})
+    assert json.loads((tmp_path / "comparison.json").read_text(encoding="ascii"))["samples"] == [name]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 LONGEST, LONGEST_LINE = 280, 299
 #: A stretch without a space of more characters than this comes from a file or is a path: it gives way before words do.
 _LONGEST_WORD = 72
+#: What of a long message is shortened first, and to how many characters at least: file, problem, place, remedy.
+_GIVING_WAY = ((0, 40), (2, 100), (1, 30), (3, 90))
 _BREAKS = re.compile(r"[ \t\r\n]+")
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
@@ -37,8 +39,8 @@ class InputError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Give the message as one line for a terminal, as :func:`shown` makes it; of the four parts, the longest are shortened."""
-        file, place, problem, remedy = _share((self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . "))
+        """Give the message as one line for a terminal, as :func:`shown` makes it, shortened where it is too long."""
+        file, place, problem, remedy = _fitted((self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . "))
         where = ", ".join(part for part in (file, place) if part)
         text = f"{where}: {problem}" if where else problem
         return f"{text}. {remedy[:1].upper()}{remedy[1:]}" if remedy else text
@@ -85,13 +87,11 @@ def _without_middle(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def _share(parts: Sequence[str], most: int) -> list[str]:
-    """Make every part fit to be shown, and the longest ones shorter, until they are no longer than ``most`` together."""
+def _fitted(parts: Sequence[str], most: int) -> list[str]:
+    """Make file, place, problem and remedy fit to be shown and no longer than ``most`` together; the remedy gives way last."""
     made = [shown(part, most) for part in parts]
-    if sum(map(len, made)) > most:
-        made = [_LONG_WORD.sub(lambda word: _without_middle(word[0], _LONGEST_WORD), part) for part in made]
-    left = most
-    for number, place in enumerate(sorted(range(len(made)), key=lambda place: len(made[place]))):
-        made[place] = shown(made[place], left // (len(made) - number))
-        left -= len(made[place])
+    for place, least in _GIVING_WAY:
+        too_much = sum(map(len, made)) - most
+        if too_much > 0:
+            made[place] = shown(made[place], max(least, len(made[place]) - too_much))
     return made

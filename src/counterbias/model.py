@@ -164,6 +164,15 @@ class BiasModel(ABC):
         """
 
 
+#: Calibrated log biases go no further from 0 than this, nats: e to the 300 is as good as infinite, and its square is still a number.
+MOST_LOG_BIAS = 300.0
+
+
+def bounded(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep log biases within ± :data:`MOST_LOG_BIAS`, nats, so that weights, their squares and their sums are finite; NaN stays NaN."""
+    return np.asarray(np.clip(log_bias, -MOST_LOG_BIAS, MOST_LOG_BIAS))
+
+
 def take_arrays(
     arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int | None, ...]], *, largest: float = math.inf
 ) -> dict[str, NDArray[np.float64]]:

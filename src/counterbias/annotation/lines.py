@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterbias.errors import InputError
+from counterbias.plaintext import MARK, refuse_wide
 
 _ATTRIBUTE = re.compile(r"\s*(?P<key>[^\s=]+)[\s=]+(?P<value>.*)")
 _LARGEST = 2**63 - 1
@@ -64,9 +65,12 @@ class LineParser:
         self.wanted = wanted
 
     def parse(self, raw: bytes, number: int) -> Line | None:
-        """Read a line without its line break; None for a comment. Raises InputError, naming the line."""
-        text = self._text(raw, number)
-        if text.startswith("#"):
+        """Read a line without its line break; None for a comment. Raises InputError, naming the line.
+
+        A byte order mark is no part of the line. htseq-count takes it for the beginning of the contig's name, and counts nothing there.
+        """
+        text = self._text(raw.removeprefix(MARK), number)
+        if not text or text.startswith("#"):
             return None
         columns = text.split("\t", 8)
         if len(columns) != 9:
@@ -95,6 +99,8 @@ class LineParser:
         return InputError(problem, file=self.path, place=f"line {number}", remedy=remedy)
 
     def _text(self, raw: bytes, number: int) -> str:
+        if number == 1:
+            refuse_wide(raw, self.path)
         if b"\0" in raw:
             raise self._error(
                 number,

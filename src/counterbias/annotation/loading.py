@@ -83,7 +83,7 @@ class _Content:
 def _scan_file(path: str, wanted: Wanted) -> _Content:
     """Run the scanner over the file, and the exact parser over the lines at which it stops."""
     keys = wanted.keys
-    words = [word.encode() for word in (*wanted.types, *keys)]
+    words = [word.encode("utf-8", "surrogateescape") for word in (*wanted.types, *keys)]
     text = np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8).copy()
     bounds = np.concatenate(([0], np.cumsum([len(word) for word in words]))).astype(np.int64)
     state = np.zeros(scanner.STATE_SIZE, dtype=np.int64)

@@ -253,20 +253,17 @@ def _groups(text: str | None, names: Sequence[str]) -> tuple[str, ...]:
 
 def _groups_of_table(path: str, names: Sequence[str]) -> tuple[str, ...]:
     """Read a table with the columns ``sample`` and ``group``."""
-    try:
-        rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"the table of groups cannot be read: {problem}", file=path) from None
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    if not {"sample", "group"} <= set(header):
-        raise InputError("the table of groups needs the columns 'sample' and 'group', separated by tabs", file=path, place="line 1")
+    from counterbias.plaintext import read_table
+
+    (header_line, header), *rows = read_table(path, "table of groups")
+    if any(header.count(name) != 1 for name in ("sample", "group")):
+        problem = "the table of groups needs one column 'sample' and one 'group'"
+        raise InputError(problem, file=path, place=f"line {header_line}", remedy="separate columns by tabs (.tsv) or commas (.csv)")
     found: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise InputError(f"{len(row)} columns, the first line has {len(header)}", file=path, place=f"row {number}")
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
+    for number, row in rows:
+        cells = dict(zip(header, row, strict=True))
         if cells["sample"] in found:
-            raise InputError(f"sample '{cells['sample']}' stands twice", file=path, place=f"row {number}")
+            raise InputError(f"sample '{cells['sample']}' stands twice", file=path, place=f"line {number}")
         found[cells["sample"]] = cells["group"]
     missing = [name for name in names if not found.get(name)]
     if missing:

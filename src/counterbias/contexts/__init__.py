@@ -9,7 +9,8 @@ bases are never made up.
 
 from __future__ import annotations
 
-from counterbias.contexts.genome import CACHE_BYTES, Genome, read_aliases
+from counterbias.contexts.aliases import read_aliases
+from counterbias.contexts.genome import CACHE_BYTES, Genome
 from counterbias.contexts.pages import UNKNOWN
 from counterbias.contexts.splicing import Splices, Transcripts, make_splices
 from counterbias.contexts.windows import CodesByContig, extract, extract_stretches, extract_tiles

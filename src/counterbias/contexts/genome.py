@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,40 +196,6 @@ class Genome:
             file=self.path,
             remedy="give the genome that the reads were aligned to, or pair the names with --bias-contig-alias FILE",
         )
-
-
-def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read a file of two tab-separated columns: a contig's name in the alignments, its name in the genome.
-
-    Empty lines and lines that begin with # are skipped. Raises InputError, naming the line.
-    """
-    name = os.fspath(path)
-    try:
-        text = Path(name).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("there is no such file", file=name, remedy="check the name after --bias-contig-alias") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the aliases cannot be read ({getattr(error, 'strerror', None) or error})", file=name) from None
-    aliases: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.rstrip("\r")
-        if not line.strip() or line.startswith("#"):
-            continue
-        parts = [part.strip() for part in line.split("\t")]
-        if len(parts) != 2 or not all(parts):
-            raise InputError(
-                f"expected two names separated by a tab, found '{line[:60]}'",
-                file=name,
-                place=f"line {number}",
-                remedy="write the name in the alignments, a tab, the name in the genome",
-            )
-        if aliases.setdefault(parts[0], parts[1]) != parts[1]:
-            raise InputError(
-                f"'{parts[0]}' stands for both '{aliases[parts[0]]}' and '{parts[1]}'", file=name, place=f"line {number}"
-            )
-    if not aliases:
-        raise InputError("the file holds no aliases", file=name, remedy="write two names per line, separated by a tab")
-    return aliases
 
 
 def _open(path: str) -> tuple[int, dict[str, Entry], bool]:

@@ -1,11 +1,10 @@
 """Read a table of true abundances (qPCR, spike-ins, a simulation, another platform) and join it to features.
 
-A table has a line of column names; columns are separated by tabs (by commas where the file's name ends with ``.csv``).
+A table has a line of column names; :func:`counterbias.plaintext.read_table` says how it is read.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.plaintext import read_table
 from counterbias.records import Features
 
 #: Cells that stand for no value.
@@ -65,28 +65,14 @@ def read_truth(path: str | os.PathLike[str], columns: Sequence[str], *, identifi
     """
     name = os.fspath(path)
     wanted = tuple(dict.fromkeys(columns))
-    try:
-        with open(name, encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, delimiter="," if name.lower().endswith(".csv") else "\t"))
-    except OSError as problem:
-        raise InputError(f"the truth table cannot be read: {problem.strerror or problem}", file=name) from None
-    except (UnicodeDecodeError, csv.Error):
-        remedy = "give columns separated by tabs (.tsv) or commas (.csv)"
-        raise InputError("this is not a table of text", file=name, remedy=remedy) from None
-    if not lines:
-        raise InputError("the truth table is empty", file=name)
-    header = [cell.strip() for cell in lines[0]]
+    (header_line, header), *rows = read_table(name, "truth table")
     key = header[0] if identifier is None else identifier
-    place = {column: _place(name, header, column) for column in (key, *wanted)}
+    place = {column: _place(name, header, header_line, column) for column in (key, *wanted)}
     found: dict[str, dict[str, float]] = {column: {} for column in wanted}
     missing = dict.fromkeys(wanted, 0)
     line_of: dict[str, int] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise InputError(f"{len(cells)} columns, the first line has {len(header)}", file=name, place=f"line {number}")
-        row = cells[place[key]].strip()
+    for number, cells in rows:
+        row = cells[place[key]]
         if row in line_of:
             remedy = "keep one line for each, as the mean of its assays"
             raise InputError(f"'{row}' stands in line {line_of[row]} already", file=name, place=f"line {number}", remedy=remedy)
@@ -100,27 +86,26 @@ def read_truth(path: str | os.PathLike[str], columns: Sequence[str], *, identifi
     return TruthTable(name, key, found, missing, tuple(line_of))
 
 
-def _place(path: str, header: list[str], column: str) -> int:
+def _place(path: str, header: list[str], line: int, column: str) -> int:
     """Find a column."""
     if header.count(column) != 1:
         state = "no" if column not in header else "more than one"
-        shown = ", ".join(f"'{cell}'" for cell in header[:8]) + (" …" if len(header) > 8 else "")
-        raise InputError(f"there is {state} column '{column}'", file=path, place="line 1", remedy=f"the table has {shown}")
+        listed = ", ".join(f"'{cell}'" for cell in header[:8]) + (" …" if len(header) > 8 else "")
+        raise InputError(f"there is {state} column '{column}'", file=path, place=f"line {line}", remedy=f"the table has {listed}")
     return header.index(column)
 
 
 def _value(cell: str, path: str, line: int, column: str) -> float | None:
     """Read a number; None where the cell says that there is none."""
-    text = cell.strip()
-    if text.lower() in MISSING:
+    if cell.lower() in MISSING:
         return None
     try:
-        value = float(text)
+        value = float(cell)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         remedy = "write NA where there is no value"
-        raise InputError(f"'{text[:40]}' in column '{column}' is not a number", file=path, place=f"line {line}", remedy=remedy)
+        raise InputError(f"'{cell[:40]}' in column '{column}' is not a number", file=path, place=f"line {line}", remedy=remedy)
     return value
 
 

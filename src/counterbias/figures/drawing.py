@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from counterbias.errors import harmless
 from counterbias.figures import panels
 from counterbias.figures.data import SampleFigures
-from counterbias.files import readable, remove_leftovers_in, whole_stream
+from counterbias.files import remove_leftovers_in, whole_stream
 
 #: Name in the file → what draws it; it gives None where there is nothing to draw.
 FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
@@ -68,15 +69,14 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    target = Path(folder)
+    target, shown = Path(folder), _harmless(sample)
     remove_leftovers_in(target)
-    titled = replace(sample, name=readable(sample.name))
     written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         for name, draw in FIGURES.items():
-            figure = draw(Figure, titled)
+            figure = draw(Figure, shown)
             if figure is None:
                 continue
             FigureCanvasAgg(figure)
@@ -88,3 +88,9 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
                     file.write(buffer.getvalue())
                 written.append(str(path))
     return written
+
+
+def _harmless(sample: SampleFigures) -> SampleFigures:
+    """Escape in all names what cannot be drawn, or stand in an SVG file."""
+    models = [replace(model, name=harmless(model.name)) for model in sample.models]
+    return replace(sample, name=harmless(sample.name), models=models, truth_label=harmless(sample.truth_label))

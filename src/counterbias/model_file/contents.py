@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.blend import Blend
-from counterbias.model import BiasModel
+from counterbias.model import BiasModel, bounded
 from counterbias.no_model import NoModel
 from counterbias.records import Window
 
@@ -47,7 +47,7 @@ class EndModel:
 
     def calibrated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn what the model gives, float64 (n,), into calibrated log_bias; NaN stays NaN."""
-        return np.asarray(self.slope * scores + self.offset, dtype=np.float64)
+        return bounded(self.slope * scores + self.offset)
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,7 @@ class ModelFile:
 
     def weights(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn calibrated log_bias, nats, into read weights as the run that wrote the file did: float64 (n,) → float64 (n,)."""
-        # e to the 700 is as good as infinite, and a number.
-        inverse = np.exp(np.minimum(-log_bias, 700.0))
-        return np.asarray(np.minimum(inverse, self.cap) * self.factor, dtype=np.float64)
+        return np.asarray(np.minimum(np.exp(-bounded(log_bias)), self.cap) * self.factor, dtype=np.float64)
 
     def end(self, read: int) -> EndModel:
         """Give the model of read 1 (``read=0``, also single reads) or read 2 (``read=1``)."""

@@ -44,9 +44,11 @@ from counterbias.records import Window
 #: Bounds on the numbers of a file, far beyond those of any model that was fitted: slopes and shares, offsets (nats), gains (bits), and how
 #: many times larger or smaller than 1 a cap or a factor is.
 MOST_SLOPE, MOST_OFFSET, MOST_GAIN, MOST_SCALE = 100.0, 1e4, 1e6, 1e100
+#: Read starts that a model has learnt from at most.
+MOST_STARTS = 1 << 62
 #: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: more than bases that were never seen, each
 #: with the least pseudocount that there is.
-PROBES, MOST_LOG_BIAS = 64, 1e5
+PROBES, MOST_PROBED = 64, 1e5
 
 
 def is_model_file(name: str) -> bool:
@@ -179,8 +181,8 @@ class _Reader:
             raise self.refuse(f"'{key}' is not a number from {least:g} to {most:g}", place=DESCRIPTION)
         return float(value)
 
-    def _whole(self, owner: dict[str, Any], key: str) -> int:
-        if type(owner[key]) is not int or not 0 <= owner[key] < 1 << 63:
+    def _whole(self, owner: dict[str, Any], key: str, most: float = math.inf) -> int:
+        if type(owner[key]) is not int or not 0 <= owner[key] <= most:
             raise self.refuse(f"'{key}' is not a whole number", place=DESCRIPTION)
         return int(owner[key])
 
@@ -233,7 +235,7 @@ class _Reader:
             model,
             offset=self._number(found, "offset", -MOST_OFFSET, MOST_OFFSET),
             slope=self._number(found, "slope", 0.0, MOST_SLOPE),
-            starts=self._whole(found, "starts"),
+            starts=self._whole(found, "starts", MOST_STARTS),
             held_out_gain=None if found["held_out_gain"] is None else self._number(found, "held_out_gain", -MOST_GAIN, MOST_GAIN),
             length_slope=self._number(found, LENGTH_SLOPE, 0.0, MOST_SLOPE) if sloped else None,
         )
@@ -248,10 +250,11 @@ class _Reader:
         try:
             with np.errstate(all="ignore"):
                 scores = np.asarray(end.model.log_bias(contexts), np.float64)
-                found = np.stack([scores, end.calibrated(scores), (end.length_slope or 0.0) * scores])
+                slope = max(end.slope, end.length_slope or 0.0)
+                found = slope * scores + end.offset
         except Exception as problem:  # a plug-in that takes arrays which it cannot use
             raise self.refuse(f"the model of end '{end.label}' cannot be used ({type(problem).__name__})") from None
-        if scores.shape != (PROBES,) or not np.isfinite(found).all() or np.abs(found[1:]).max() > MOST_LOG_BIAS:
+        if scores.shape != (PROBES,) or not np.isfinite(scores).all() or np.abs(found).max() > MOST_PROBED:
             raise self.refuse(f"the model of end '{end.label}' gives windows a bias beyond all sense", remedy="train the model anew")
 
     def _end_without(self, entry: dict[str, Any], own: _Kind) -> EndModel:

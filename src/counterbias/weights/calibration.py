@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.model import bounded
+
 #: Bases per group of starts whose gains are taken as dependent on each other.
 GAIN_BLOCK = 1000
 #: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty would be "corrected" by noise;
@@ -59,13 +61,13 @@ class Calibration:
         """Calibrate log biases of a feature's positions, for its effective length, nats; NaN stays NaN."""
         if not self.applied:
             return self(log_bias)
-        return np.asarray(self.length_slope * log_bias - self.length_constant)
+        return bounded(self.length_slope * log_bias - self.length_constant)
 
     def __call__(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate log biases, nats; NaN stays NaN."""
         if not self.applied:
             return np.where(np.isnan(log_bias), np.nan, 0.0)
-        return np.asarray(self.slope * log_bias - self.constant)
+        return bounded(self.slope * log_bias - self.constant)
 
 
 #: A calibration that leaves every read at weight 1.

@@ -49,7 +49,7 @@ def build_document(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write comparison.json; the tag and its version stand in one line, where reports look for them. Raises InputError."""
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(document, indent=1, allow_nan=False)
     major, minor = document[TAG]
     text = text.replace(f'"{TAG}": [\n  {major},\n  {minor}\n ]', f'"{TAG}": [{major}, {minor}]', 1)
     _write(path, [text])
