@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,7 +151,18 @@ def test_empty_lines_of_a_truth_table_are_skipped_and_quotes_may_hold_line_ends(
 def test_a_file_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterbias.plaintext.MOST_BYTES", 1 << 20)
     with pytest.raises(InputError, match="larger than 1 MiB, no truth table is"):
-        read_truth("/dev/zero", ["A"])
+        pipe, writing = os.pipe()
+        threading.Thread(target=_write_for_ever, args=(writing,), daemon=True).start()
+        try:
+            read_truth(f"/dev/fd/{pipe}", ["A"])
+        finally:
+            os.close(pipe)
+
+
+def _write_for_ever(descriptor: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            os.write(descriptor, b"x\t1\n" * 1000)
 
 
 def test_groups_need_both_columns_once_each(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFi
     genome.write_bytes(fasta(change=lambda line: line[:20] + "\n" + line[20:]))
     assert main(["count", "-q", "--bias-model", "pwm", "--bias-genome", "g.fa", "--bias-output", "x", "reads.bam", "genes.gtf"]) == 1
     line = capfd.readouterr().err
-    assert line.startswith("counterbias: g.fa, line 3: this is not a usable FASTA file (lines of the contig 'chr1' differ in length")
+    assert line.startswith("counterbias: g.fa, line 3: not a usable FASTA file (lines of the contig 'chr1' differ in length")
     assert "seqtk seq -l 60" in line
     even = fasta()
     if shutil.which("seqtk") is not None:
