@@ -150,13 +150,11 @@ def test_empty_lines_of_a_truth_table_are_skipped_and_quotes_may_hold_line_ends(
 
 def test_a_file_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterbias.plaintext.MOST_BYTES", 1 << 20)
+    pipe, writing = os.pipe()
+    threading.Thread(target=_write_for_ever, args=(writing,), daemon=True).start()
     with pytest.raises(InputError, match="larger than 1 MiB, no truth table is"):
-        pipe, writing = os.pipe()
-        threading.Thread(target=_write_for_ever, args=(writing,), daemon=True).start()
-        try:
-            read_truth(f"/dev/fd/{pipe}", ["A"])
-        finally:
-            os.close(pipe)
+        read_truth(f"/dev/fd/{pipe}", ["A"])
+    os.close(pipe)
 
 
 def _write_for_ever(descriptor: int) -> None:
