@@ -22,7 +22,7 @@ LIMITS = {"c": (-128, 127), "C": (0, 255), "s": (-32768, 32767), "S": (0, 65535)
 def random_tag(rng: random.Random, name: str = "") -> bytes:
     """Draw one well-formed tag of any type."""
     code = (name or rng.choice(("XA", "NH", "XS", "MD", "Zz", "XF", "ZW", "CG", "X0", "NM"))).encode()
-    kind = rng.choice("AcCsSiIfdZHBZi")
+    kind = rng.choice("AcCsSiIfZHBZi" if rng.random() < 0.98 else "d")
     if kind == "A":
         value = bytes([rng.choice(b"+-!~*0aA")])
     elif kind == "f":

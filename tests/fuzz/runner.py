@@ -1,7 +1,7 @@
 """Run a target over many inputs, in processes that are watched.
 
 Input ``i`` of a run is drawn from a generator seeded with the run's seed and ``i``, whatever the number of processes:
-``--seed 3 --only 17`` draws the same input again. A process that dies or takes longer than :data:`~fuzz.shrinking.HANG` seconds for
+``--seed 3 --only 17`` draws the same input again. A process that dies or takes longer than :data:`~fuzz.targets.HANG` seconds for
 one input is replaced, and the input kept as a failure like any other.
 """
 
@@ -12,6 +12,7 @@ import random
 import resource
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from fuzz import scratch, targets
 from fuzz.case import Case
-from fuzz.shrinking import HANG, failure_kind, flush, outcome_in_child, shrink
+from fuzz.shrinking import failure_kind, flush, outcome_in_child, shrink
 
 #: Seconds between two reports of a process, and for making one failing input small.
 REPORT, SHRINK = 2.0, 20.0
@@ -111,7 +112,7 @@ def _work(task: _Task, here: Any, pipe: Connection) -> None:
             known = failed[kind] + failed_before[kind]
             if known <= KEPT:
                 flush()
-                small = case if known > 1 else shrink(target.check, case, kind, SHRINK, lambda: _beat(here))
+                small = case if known > 1 else _smaller(target, case, kind, lambda: _beat(here))
                 pipe.send((number, kind, str(error)[:2000], small))
         here[2] += 1
         if now - told > REPORT:
@@ -123,6 +124,11 @@ def _work(task: _Task, here: Any, pipe: Connection) -> None:
     here[0] = -1
 
 
+def _smaller(target: targets.Target, case: Case, kind: str, alive: Callable[[], None] = lambda: None) -> Case:
+    hang = targets.hang(target)
+    return shrink(target.check, case, kind, SHRINK if kind != "hang" else 6 * hang, hang=hang, alive=alive)
+
+
 def _beat(here: Any) -> None:
     here[1] = time.monotonic()
 
@@ -132,8 +138,8 @@ def _shrink_crash(task: _Task, pipe: Connection) -> None:
     _settle(task.base)
     target = targets.load(task.name)
     case = draw(target, task.seed, task.first)
-    kind = outcome_in_child(target.check, case)
-    pipe.send((kind, shrink(target.check, case, kind, SHRINK if kind != "hang" else 4 * SHRINK) if kind else case))
+    kind = outcome_in_child(target.check, case, targets.hang(target))
+    pipe.send((kind, _smaller(target, case, kind) if kind else case))
 
 
 class _Worker:
@@ -151,7 +157,7 @@ class _Worker:
     @property
     def hangs(self) -> bool:
         # While it starts, which includes compiling, the time lies ahead.
-        return time.monotonic() - self.here[1] > HANG
+        return time.monotonic() - self.here[1] > self.run.hang
 
     def stop(self) -> None:
         self.process.kill()
@@ -170,6 +176,7 @@ class Run:
         self.result = Result(name)
         self._kept: Counter[str] = Counter()
         self._scratch = scratch.new()
+        self.hang = targets.hang(targets.load(name))
 
     def task(self, first: int) -> _Task:
         """Give a process's task, from an input onwards."""
@@ -223,7 +230,9 @@ class Run:
         process.start()
         other.close()
         try:
-            kind, case = pipe.recv() if pipe.poll(10 * SHRINK) else ("hang", draw(targets.load(self.name), self.seed, number))
+            kind, case = (
+                pipe.recv() if pipe.poll(2 * SHRINK + 10 * self.hang) else ("hang", draw(targets.load(self.name), self.seed, number))
+            )
         except EOFError:
             kind, case = "crash outside of the check", draw(targets.load(self.name), self.seed, number)
         process.kill()

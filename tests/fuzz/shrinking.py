@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterator
 
 from fuzz.case import Case
 
-#: Seconds after which an input counts as one that hangs.
-HANG = 10
-
 
 def failure_kind(error: BaseException) -> str:
     """Give what makes two failures the same: the exception's type, its first words and where it was raised."""
@@ -31,7 +28,7 @@ def failure_kind(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}{place}"
 
 
-def outcome_in_child(check: Callable[[Case], str], case: Case, limit: float = HANG) -> str:
+def outcome_in_child(check: Callable[[Case], str], case: Case, limit: float) -> str:
     """Check an input in a forked child; gives ``""`` where all is well, otherwise the kind of failure."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
@@ -79,7 +76,9 @@ def _smaller(case: Case) -> Iterator[Case]:
             size //= 2
 
 
-def shrink(check: Callable[[Case], str], case: Case, kind: str, seconds: float, alive: Callable[[], None] = lambda: None) -> Case:
+def shrink(
+    check: Callable[[Case], str], case: Case, kind: str, seconds: float, *, hang: float, alive: Callable[[], None] = lambda: None
+) -> Case:
     """Give the smallest case found in ``seconds`` that fails as ``kind`` says."""
     ends = time.monotonic() + seconds
     found = True
@@ -89,7 +88,7 @@ def shrink(check: Callable[[Case], str], case: Case, kind: str, seconds: float, 
             alive()
             if time.monotonic() > ends:
                 return case
-            if outcome_in_child(check, candidate, limit=min(HANG, seconds)) == kind:
+            if outcome_in_child(check, candidate, limit=hang) == kind:
                 case, found = candidate, True
                 break
     return case

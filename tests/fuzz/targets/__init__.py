@@ -19,6 +19,15 @@ class Target(Protocol):
 NAMES = ("bam_counts", "bam_loops", "bgzf", "annotation", "models", "fasta", "multiqc", "tables")
 
 
+#: Seconds after which an input counts as one that hangs, where a target says nothing else with ``HANG``.
+HANG = 10
+
+
+def hang(target: Target) -> float:
+    """Give a target's seconds."""
+    return float(getattr(target, "HANG", HANG))
+
+
 def load(name: str) -> Target:
     """Import a target, one of :data:`NAMES` or any other module that can be imported."""
     return importlib.import_module(f"fuzz.targets.{name}" if name in NAMES else name)  # type: ignore[return-value]

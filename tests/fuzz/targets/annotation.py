@@ -90,7 +90,7 @@ def _change(rng: random.Random, line: bytes) -> bytes:
 def mutate(rng: random.Random) -> Case:
     """Draw a file, a part per line, and how it is to be read."""
     gtf = rng.random() < 0.65
-    sound = rng.choice((0.8, 0.95, 0.99))
+    sound = rng.choice((0.9, 0.98, 0.997))
     parts = []
     for _ in range(rng.choice((1, 2, 3, 6, 12))):
         chance = rng.random()

@@ -6,6 +6,7 @@ reason that htseq-count's users are told of; where it does not, we may refuse to
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -129,8 +130,6 @@ def _theirs(case: Case, content: bytes) -> tuple[Any, ...] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: told.append(str(message))
-        import contextlib
-
         with contextlib.redirect_stderr(stderr):
             try:
                 result = count_reads_single_file(
@@ -175,7 +174,7 @@ def _safe_for_pysam(parts: list[bytes]) -> bool:
     return True
 
 
-def _first_is_read(paired: bool) -> bool:
+def _first_is_read() -> bool:
     """Tell whether HTSeq can read the first record; where it cannot it takes the file for an empty one and counts nothing."""
     import HTSeq
 
@@ -216,13 +215,41 @@ def _unsound(parts: list[bytes]) -> str:
     return ""
 
 
+def _fields(item: bytes, kind: str) -> list[tuple[str, Any]]:
+    """Take a written record apart: (name of the field, content), tags last."""
+    if kind == "sam":
+        columns = item.split(b"\t")
+        return [
+            *((f"column {number + 1}", column) for number, column in enumerate(columns[:11])),
+            ("tag types", [column[:4] for column in columns[11:]]),
+            ("tags", columns[11:]),
+        ]
+    name, operations = item[12], struct.unpack_from("<H", item, 16)[0]
+    bases = max(struct.unpack_from("<i", item, bam_records.BASES)[0], 0)
+    start = bam_records.NAME + name + 4 * operations
+    tags = start + (bases + 1) // 2 + bases
+    places = bam_records.tag_places(item, tags)
+    return [
+        ("name", item[36 : 36 + name]),
+        ("CIGAR", item[36 + name : start]),
+        ("fixed part", item[4:12] + item[13:36]),
+        ("bases", item[start:tags]),
+        ("tag types", None if places is None else [item[place : place + 3] for place in places]),
+        ("tags", item[tags:]),
+    ]
+
+
 def _difference(theirs: bytes, ours: bytes, kind: str) -> str:
     """Describe the first record that differs."""
     one, two = (written.splitlines() if kind == "sam" else _split(written) for written in (theirs, ours))
     for number, (first, second) in enumerate(zip(one, two, strict=False)):
         if first != second:
-            return f"records differ: at {number}\n  htseq-count {first!r}\n  counterbias {second!r}"
-    return f"records differ: htseq-count writes {len(one)}, counterbias {len(two)}"
+            where = "header"
+            if number and not first.startswith(b"@"):
+                pairs = zip(_fields(first, kind), _fields(second, kind), strict=True)
+                where = next((name for (name, mine), (_, other) in pairs if mine != other), "length")
+            return f"records differ in their {where}: at {number}\n  htseq-count {first!r}\n  counterbias {second!r}"
+    return f"records differ in number: htseq-count writes {len(one)}, counterbias {len(two)}"
 
 
 def check(case: Case) -> str:
@@ -237,14 +264,15 @@ def check(case: Case) -> str:
         ours = _ours(case, given)
     except InputError as error:
         refusal = reason(error, (memory_source.NAME, "ours"))
-    readable = _pysam_reads()
-    # A short look at the first bytes keeps what is no BAM at all away from HTSeq, which would take it for SAM.
-    sound = readable and content.startswith(b"BAM\1") and _safe_for_pysam(case.parts[1:])
-    theirs = _theirs(case, content) if sound else None
-    if theirs is not None and len(case.parts) > 1 and not _first_is_read(True):
+    # What is no BAM at all is kept away from HTSeq, which would take it for SAM.
+    safe = content.startswith(b"BAM\1") and _safe_for_pysam(case.parts[1:])
+    theirs = _theirs(case, content) if safe else None
+    if theirs is not None and not any((*theirs[0], *theirs[1])) and not _first_is_read():
         theirs = None
+    readable = theirs is not None or _pysam_reads()
+    sound = safe and readable
     if refusal:
-        return f"refused, {'htseq-count counts' if theirs else 'pysam reads' if readable else 'pysam refuses'}: {refusal}"
+        return f"refused, {'htseq-count counts' if theirs is not None else 'pysam reads' if readable else 'pysam refuses'}: {refusal}"
     if theirs is None:
         return f"counted, {'htseq-count stops' if sound else 'pysam reads' if readable else 'pysam refuses'}"
     if any("disagree about the template length" in line for line in ours[2]):

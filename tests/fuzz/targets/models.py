@@ -9,6 +9,7 @@ import io
 import json
 import random
 import struct
+import warnings
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -164,7 +165,8 @@ def _changed_array(rng: random.Random, content: bytes) -> bytes:
         if rng.random() < 0.15:
             flat[:] = flat[rng.randrange(flat.size)]
     elif chance < 0.7:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             array = array.astype(rng.choice(("<f4", "<f8", "<f2", "<i8", "u1", "?", ">f8", "<c16", "<U4")))
     elif chance < 0.85:
         sizes = list(array.shape)
@@ -205,7 +207,10 @@ def check(case: Case) -> str:
     path = _folder() / "changed.model"
     path.write_bytes(case.parts[0] if case.parts else b"")
     try:
-        models = load_models(path, _manager())
+        with warnings.catch_warnings():
+            # A warning would be two lines on the user's stderr.
+            warnings.simplefilter("error")
+            models = load_models(path, _manager())
     except InputError as error:
         return f"refused: {reason(error, (str(path),))}"
     for end in models.ends:
@@ -215,7 +220,7 @@ def check(case: Case) -> str:
             scores = end.log_bias(_windows(width))
             weights = models.weights(scores)
         assert scores.shape == (16,)
-        assert np.isfinite(scores).all(), f"scores are not finite: {models.backend}"
-        assert (weights >= 0).all(), f"weights below 0: {models.backend}"
-        assert np.isfinite(weights).all() or not np.isfinite(models.cap), f"weights are not finite: {models.backend}"
+        assert np.isfinite(scores).all(), f"scores of {models.backend} are not finite"
+        assert (weights >= 0).all(), f"weights of {models.backend} below 0"
+        assert np.isfinite(weights).all() or not np.isfinite(models.cap), f"weights of {models.backend} are not finite"
     return "loaded"
