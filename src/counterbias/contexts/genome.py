@@ -331,6 +331,9 @@ def _call_pyfaidx(path: str, plain: str, index: str) -> dict[str, Any]:
             raise InputError(f"two contigs are named '{name}'", file=path, remedy="keep one of them") from None
         raise InputError(f"the genome cannot be indexed ({error})", file=path) from None
     except Exception as error:
+        if isinstance(error, OSError) and "may not be writable" in str(error):
+            remedy = "set TMPDIR to a folder with room, or make the index beforehand with 'samtools faidx'"
+            raise InputError("there is no room for its index in the folder for temporary files", file=path, remedy=remedy) from None
         raise InputError(f"the genome cannot be indexed ({type(error).__name__}: {error})", file=path) from None
 
 

@@ -47,6 +47,19 @@ def writing_errors(path: Name) -> Iterator[None]:
 
 
 @contextmanager
+def temporary_errors(what: str) -> Iterator[None]:
+    """Turn OSError inside the block into an InputError about the folder for temporary files, in which ``what`` waits."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{what} cannot be kept in a temporary file: {error.strerror or error}",
+            file=tempfile.gettempdir(),
+            remedy="set TMPDIR to a folder with room",
+        ) from error
+
+
+@contextmanager
 def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iterator[BinaryIO]:
     """Open a file for writing; it takes its name when the block succeeds, and goes when the block fails.
 
