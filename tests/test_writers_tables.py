@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from counterbias.errors import InputError
-from counterbias.files import whole_file
+from counterbias.files import whole_text
 from counterbias.records import Features, SampleCounts
 from counterbias.writers import tables
 from counterbias.writers.files import check_outputs
@@ -289,18 +289,18 @@ def test_full_device(tmp_path: Path) -> None:
     assert "\n" not in caught.value.line()
 
 
-def test_whole_file_keeps_rights_and_links_and_cleans_up(tmp_path: Path) -> None:
+def test_whole_text_keeps_rights_and_links_and_cleans_up(tmp_path: Path) -> None:
     real, link = tmp_path / "real.tsv", tmp_path / "link.tsv"
     real.write_text("old")
     real.chmod(0o640)
     link.symlink_to(real)
-    with whole_file(link) as partial:
-        Path(partial).write_text("new")
+    with whole_text(link) as stream:
+        stream.write("new")
         assert real.read_text() == "old"
     assert link.is_symlink()
     assert real.read_text() == "new"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
-    with pytest.raises(KeyboardInterrupt), whole_file(real) as partial:
+    with pytest.raises(KeyboardInterrupt), whole_text(real):
         raise KeyboardInterrupt
     assert real.read_text() == "new"
     assert len(list(tmp_path.iterdir())) == 2

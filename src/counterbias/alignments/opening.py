@@ -57,7 +57,9 @@ def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> So
 
 def _open(path: str) -> Any:
     if path == "-":
-        return getattr(sys.stdin, "buffer", None) or open(0, "rb", buffering=0, closefd=False)
+        # Without its buffer, whose lock a thread that waits for bytes would hold when the program ends.
+        buffer = getattr(sys.stdin, "buffer", None)
+        return getattr(buffer, "raw", buffer) or open(0, "rb", buffering=0, closefd=False)
     if os.path.isdir(path):
         raise InputError("this is a folder, not an alignment file", file=path)
     try:

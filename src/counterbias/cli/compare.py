@@ -139,11 +139,11 @@ def main(argv: list[str]) -> int:
             bar.say(f"Warning: {line}")
         try:
             result = _compare(arguments, options, names, bar)
+            document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
         except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
             raise
-        document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
     if not is_closed():
         write_standard_output(summary(document, folder))
     failed = {f"{model['model']} ({sample['sample']})" for sample in document["samples"] for model in sample["models"]
@@ -199,7 +199,7 @@ def _make_folder(arguments: argparse.Namespace) -> Path:
 
 def _remove_if_empty(folder: Path) -> None:
     """Take away the folder that was made for a run that came to nothing; a cache of finished fits stays."""
-    for empty in (folder / FIGURES, folder):
+    for empty in (folder / FIGURES, folder / CACHE, folder):
         with contextlib.suppress(OSError):
             empty.rmdir()
 

@@ -83,8 +83,8 @@ class _Ending:
             self._before[number] = signal.signal(number, self._handle)
 
     def close(self) -> None:
-        """Put back what was there before, unless the process is about to end by a signal: then the thread sees to it that it does."""
-        if self._pipe is None or (self.received and self.alone):
+        """Put back what was there before."""
+        if self._pipe is None:
             return
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -93,10 +93,12 @@ class _Ending:
         os.close(self._pipe[1])  # ends the thread, which closes the other side
 
     def end(self) -> int:
-        """Clean up, say why the run ends, and give the exit status."""
+        """Clean up, say why the run ends, and give the exit status, or end the process: threads may be at work that it would wait for."""
         self.received = self.received or signal.SIGINT
         _abandon()
         self._tell()
+        if self.alone:
+            os._exit(128 + self.received)
         return 128 + self.received
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -115,12 +115,6 @@ def _locked(name: str, mode: int) -> int | None:
     return None
 
 
-def unlock(descriptor: int) -> None:
-    """End a lock, for a library that locks the file itself."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
 def keep(name: str, target: str) -> None:
     """Give a temporary file its own name. Raises OSError."""
     os.replace(name, target)

@@ -47,6 +47,19 @@ def writing_errors(path: Name) -> Iterator[None]:
 
 
 @contextmanager
+def temporary_errors(what: str) -> Iterator[None]:
+    """Turn OSError inside the block into an InputError about the folder for temporary files, in which ``what`` waits."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{what} cannot be kept in a temporary file: {error.strerror or error}",
+            file=tempfile.gettempdir(),
+            remedy="set TMPDIR to a folder with room",
+        ) from error
+
+
+@contextmanager
 def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iterator[BinaryIO]:
     """Open a file for writing; it takes its name when the block succeeds, and goes when the block fails.
 
@@ -64,7 +77,7 @@ def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iter
                 yield stream
             return
         # The lock lies on the open file, which both descriptors share, so that it lasts until the file has its name.
-        with _replacing(path, keep) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb", buffering) as file:
+        with _replacing(path, keep) as descriptor, os.fdopen(os.dup(descriptor), "wb", buffering) as file:
             file.seek(0, os.SEEK_END)
             yield file
 
@@ -83,19 +96,8 @@ def whole_text(path: Name, *, keep: bool = False) -> Iterator[TextIO]:
 
 
 @contextmanager
-def whole_file(path: Name) -> Iterator[str]:
-    """Lend a temporary name for a regular file, to a library that opens files by itself; otherwise as :func:`whole_stream`.
-
-    The lock is left to that library: HDF5 has one of its own, and would wait for ours.
-    """
-    with writing_errors(path), _replacing(path, False) as (name, descriptor):
-        partial.unlock(descriptor)
-        yield name
-
-
-@contextmanager
-def _replacing(path: Name, keep: bool) -> Iterator[tuple[str, int]]:
-    """Make a temporary file with the rights of ``path``, and put it there at the end. Raises OSError."""
+def _replacing(path: Name, keep: bool) -> Iterator[int]:
+    """Make a temporary file with the rights of ``path``, lend its descriptor, and put it there at the end. Raises OSError."""
     target = os.path.realpath(path)
     name, descriptor = partial.make_file(target)
     try:
@@ -104,7 +106,7 @@ def _replacing(path: Name, keep: bool) -> Iterator[tuple[str, int]]:
                 shutil.copyfile(target, name)
             with suppress(OSError):
                 os.chmod(name, stat.S_IMODE(os.stat(target).st_mode))
-        yield name, descriptor
+        yield descriptor
         partial.keep(name, target)
     except BaseException:
         partial.drop(name)
@@ -167,9 +169,9 @@ def whole_folder(path: Name) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[str]:
-    """Lend a folder for temporary files (in TMPDIR), which goes with all that is in it. Raises OSError."""
-    target = os.path.join(tempfile.gettempdir(), "counterbias")
+def scratch_folder(where: str | None = None) -> Iterator[str]:
+    """Lend a folder for temporary files (in TMPDIR, or in ``where``), which goes with all that is in it. Raises OSError."""
+    target = os.path.join(tempfile.gettempdir() if where is None else where, "counterbias")
     partial.remove_leftovers([target])
     with _temporary_folder(target) as folder:
         yield folder

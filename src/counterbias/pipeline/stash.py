@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.errors import InputError
 from counterbias.evaluation.folds import StartTally
+from counterbias.files import temporary_errors
 from counterbias.pipeline.drawing import Drawn
 from counterbias.records import Positions
 from counterbias.sampling import DrawnTiles, Sample
@@ -33,7 +33,7 @@ class Stash:
     """
 
     def __init__(self) -> None:
-        with _no_room():
+        with temporary_errors("the windows drawn"):
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._places: dict[tuple[int, str], dict[str, int]] = {}
 
@@ -66,7 +66,7 @@ class Stash:
             tiles = {f"tile_{name}": np.asarray(getattr(drawn.tiles, name)) for name in _TILES}
             arrays |= {**tiles, **_pack("tiles", drawn.tile_positions)}
         places = {}
-        with _no_room():
+        with temporary_errors("the windows drawn"):
             self._file.seek(0, os.SEEK_END)
             for name, array in arrays.items():
                 places[name] = self._file.tell()
@@ -105,19 +105,6 @@ class Stash:
                 self._file.seek(place)
                 arrays[name] = np.lib.format.read_array(self._file, allow_pickle=False)
         return arrays
-
-
-@contextmanager
-def _no_room() -> Iterator[None]:
-    """Say what can be done where the temporary file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"the windows drawn cannot be kept in a temporary file: {error.strerror or error}",
-            file=tempfile.gettempdir(),
-            remedy="set TMPDIR to a folder with room",
-        ) from error
 
 
 def _pack(name: str, positions: Positions) -> dict[str, NDArray[Any]]:

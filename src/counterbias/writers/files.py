@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import sys
 from collections.abc import Sequence
 
 from counterbias.errors import InputError
@@ -66,7 +67,10 @@ def _check_stream(label: str, name: str) -> None:
         if not os.access(name, os.W_OK):
             raise InputError(f"{label} cannot be written: permission denied", file=name)
         return
+    closed = number < 3 and (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number] is None  # the number may be another file's by now
     try:
+        if closed:
+            raise OSError
         access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
     except OSError:
         raise InputError(f"{label} is not open", file=name, remedy="redirect it to a file or a pipe") from None

@@ -7,9 +7,12 @@ htseq-count's bytes (for h5ad and loom, its content). htseq-count keeps merged t
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import is_stream, readable, whole_file, whole_stream, whole_text, writing_errors
+from counterbias.files import is_stream, readable, scratch_folder, whole_stream, whole_text, writing_errors
 from counterbias.records import CLASSES, Features, SampleCounts
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
@@ -26,8 +29,6 @@ FLOAT32_INTEGERS = 2**24
 
 _TEXT = ("tsv", "csv")
 _MATRIX = ("mtx", "h5ad", "loom")
-#: Formats of HDF5, which goes back to what it has written.
-_SEEKING = ("h5ad", "loom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,6 @@ def check_table(options: TableOptions) -> None:
     if options.append:
         raise InputError(
             f"--append-output cannot add to a .{options.kind} file", file=options.filename, remedy="append to a .tsv or .csv file"
-        )
-    if options.kind in _SEEKING and is_stream(options.filename):
-        raise InputError(
-            f"a .{options.kind} file cannot be written into a pipe or a device",
-            file=options.filename,
-            remedy="name a regular file, or one that ends in .tsv, .csv or .mtx",
         )
     from importlib.util import find_spec
 
@@ -240,8 +235,8 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
         # Classes have no weighted counterpart: they stand in every layer as they were counted.
         layer = np.concatenate([np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1)
         data.layers[name] = _sparse(layer) if options.sparse else layer
-    with whole_file(options.filename) as partial, writing_errors(options.filename):
-        data.write_h5ad(partial)
+    with _made_where_there_is_room(table, options.filename) as name:
+        data.write_h5ad(name)
 
 
 def _write_loom(table: CountTable, options: TableOptions) -> None:
@@ -251,14 +246,39 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
     matrix = _matrix(table)
     total = len(table.features) + len(CLASSES)
     rows = {name: [*values, *[""] * (total - len(values))] for name, values in _row_metadata(table).items()}
-    with whole_file(options.filename) as partial, writing_errors(options.filename):
-        os.remove(partial)
+    with _made_where_there_is_room(table, options.filename) as name:
         loompy.create(
-            partial,
+            name,
             layers={"": _sparse(matrix).T.tocoo() if options.sparse else matrix.T},
             row_attrs=rows,
             col_attrs={"_index": _sample_names(table)},
         )
+
+
+@contextmanager
+def _made_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]:
+    """Lend a name for HDF5 to write to; its bytes become the file ``filename``.
+
+    HDF5 notices a full disk when a file is closed, and then brings the whole program down. So it writes where there is room beyond doubt.
+    """
+    cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
+    texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
+    room = 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)  # a sparse cell takes a number and its column
+    with writing_errors(filename), scratch_folder(_roomy(room, filename)) as folder:
+        name = os.path.join(folder, "table")
+        yield name
+        with open(name, "rb") as made, whole_stream(filename) as stream:
+            shutil.copyfileobj(made, stream, 1 << 20)
+
+
+def _roomy(room: int, filename: str) -> str:
+    """Find a folder with as many bytes: in memory (as most Linux systems have one), for temporary files, or that of the file itself."""
+    for folder in ("/dev/shm", tempfile.gettempdir(), os.path.dirname(os.path.realpath(filename))):
+        with suppress(OSError):
+            there = os.statvfs(folder)
+            if os.access(folder, os.W_OK) and there.f_bavail * there.f_frsize >= room:
+                return folder
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 _MATRIX_WRITERS: dict[str, Callable[[CountTable, TableOptions], None]] = {

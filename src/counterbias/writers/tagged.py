@@ -15,7 +15,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import nameless_file, scratch_folder, whole_stream, writing_errors
+from counterbias.files import is_stream, nameless_file, scratch_folder, temporary_errors, whole_stream, writing_errors
 from counterbias.records import CLASSES, TaggedBatch
 from counterbias.writers import rendering
 
@@ -302,7 +302,7 @@ def _written_header(header: bytes, mode: str) -> bytes:
     """Give the header as htslib writes it in pysam's mode ``w`` or ``wb``, uncompressed."""
     import pysam
 
-    with scratch_folder() as folder:
+    with temporary_errors("the header of the alignments"), scratch_folder() as folder:
         given, written = os.path.join(folder, "given"), os.path.join(folder, "written")
         with open(given, "wb") as stream:
             for start in range(0, len(header), BLOCK):
@@ -341,15 +341,22 @@ class _Spool:
         from deflate import deflate_compress, deflate_decompress
 
         self._compress, self._decompress = deflate_compress, deflate_decompress
-        self._stream = nameless_file(path, buffering=1 << 18)
+        self._path = path
+        with self._errors():
+            self._stream = nameless_file(path, buffering=1 << 18)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return temporary_errors("the alignments") if is_stream(self._path) else writing_errors(self._path)
 
     def add(self, records: NDArray[np.uint8]) -> None:
         packed = self._compress(records.tobytes(), 1)
-        self._stream.write(struct.pack("<QQ", len(packed), len(records)))
-        self._stream.write(packed)
+        with self._errors():
+            self._stream.write(struct.pack("<QQ", len(packed), len(records)))
+            self._stream.write(packed)
 
     def read(self) -> Iterator[NDArray[np.uint8]]:
-        self._stream.seek(0)
+        with self._errors():
+            self._stream.seek(0)  # what waits in the buffer is written
         while head := self._stream.read(16):
             packed, size = struct.unpack("<QQ", head)
             yield np.frombuffer(bytearray(self._decompress(self._stream.read(packed), size)), dtype=np.uint8)

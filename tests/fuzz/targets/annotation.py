@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,7 @@ def _check_index(annotation: Annotation) -> None:
     """Check that what counting searches has the same steps, in order."""
     index = index_steps(annotation.steps, len(annotation.features), annotation.steps.contigs)
     starts = index.steps >> 32
-    assert (starts == annotation.steps.starts).all(), "the steps that counting searches are others"
+    assert (starts == np.minimum(annotation.steps.starts, 2**31 - 1)).all(), "the steps that counting searches are others"
 
 
 def check(case: Case) -> str:
@@ -244,7 +245,8 @@ def check(case: Case) -> str:
         )
     else:
         assert _arrays(fast) == _arrays(slow), "the scanner reads otherwise than the exact parser"
-    Path(path).write_bytes(content)
+    # A byte order mark, which HTSeq takes for part of a contig's name, is none for us.
+    Path(path).write_bytes(re.sub(rb"(\A|[\n\r])(?:\xef\xbb\xbf)+", rb"\1", content))
     theirs = _theirs(case, path)
     if isinstance(fast, str):
         return f"refused, HTSeq {'reads' if theirs is not None else 'stops'}: {words(fast.partition(': ')[2])}"
