@@ -144,6 +144,22 @@ def random_file(rng: random.Random) -> bytes:
     return (text.rstrip("\n") if rng.random() < 0.3 else text).encode()
 
 
+@form
+def test_pyfaidx_reads_the_same_bases(tmp_path: Path, form: str) -> None:
+    """Where another reader takes the file, it finds what we find."""
+    pyfaidx = pytest.importorskip("pyfaidx", reason="pyfaidx is an oracle of these tests")
+    path = tmp_path / "g.fa"
+    path.write_bytes(FORMS[form][0])
+    try:
+        theirs = pyfaidx.Fasta(str(path), sequence_always_upper=True, indexname=str(tmp_path / "theirs.fai"))
+        found = {name: str(theirs[name][:]) for name in ("chr1", "chr2")}
+    except (pyfaidx.FastaIndexingError, UnicodeDecodeError):
+        pytest.skip("pyfaidx does not take this form")
+    with Genome(path) as genome:
+        for name, bases in found.items():
+            assert ["ACGTN"[code] for code in genome.codes(name)] == list("".join(bases.split())), name
+
+
 def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
     """What both take has the same index, but for contigs without a sequence, and samtools' index is believed."""
     if shutil.which("samtools") is None:
