@@ -15,6 +15,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
@@ -303,21 +304,27 @@ def _written_header(header: bytes, mode: str) -> bytes:
     import pysam
 
     with temporary_errors("the header of the alignments"), scratch_folder() as folder:
-        given, written = os.path.join(folder, "given"), os.path.join(folder, "written")
+        given = os.path.join(folder, "given")
         with open(given, "wb") as stream:
             for start in range(0, len(header), BLOCK):
                 stream.write(_bgzf_block(header[start : start + BLOCK]))
             stream.write(END_OF_FILE)
-        try:
-            with pysam.AlignmentFile(given, "rb", check_sq=False) as source, pysam.AlignmentFile(written, mode, template=source):
-                pass
-        except ValueError:
-            raise InputError(
-                "the header of the alignments is not one of SAM, so that nothing can be written with it",
-                remedy="leave -o out, or mend the header with: samtools reheader",
-            ) from None
-        with gzip.open(written) if mode == "wb" else open(written, "rb") as stream:
-            return bytes(stream.read())
+        reading, writing = os.pipe()  # htslib prints what it runs into on a full disk
+        with os.fdopen(reading, "rb") as end, ThreadPoolExecutor(1) as pool:
+            written = pool.submit(end.read)
+            try:
+                with (
+                    os.fdopen(writing, "wb", buffering=0) as target,
+                    pysam.AlignmentFile(given, "rb", check_sq=False) as source,
+                    pysam.AlignmentFile(target, mode, template=source),
+                ):
+                    pass
+            except ValueError:
+                raise InputError(
+                    "the header of the alignments is not one of SAM, so that nothing can be written with it",
+                    remedy="leave -o out, or mend the header with: samtools reheader",
+                ) from None
+            return gzip.decompress(written.result()) if mode == "wb" else written.result()
 
 
 def _bgzf_block(data: bytes) -> bytes:
