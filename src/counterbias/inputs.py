@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -21,10 +20,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from counterbias.errors import InputError
-from counterbias.files import scratch_folder
+from counterbias.files import descriptor_of, is_stream, scratch_folder
 
-#: Names of open descriptors: a file behind one of them has a position that is shared, and no folder of its own.
-_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/(\d{1,9})")
 #: What alignments call standard input.
 _STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -38,14 +35,11 @@ _folders: dict[str, ExitStack] = {}
 
 
 def reads_once(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name stands for something that cannot be opened twice. Nothing is opened; a missing file is none."""
-    if _DESCRIPTOR.fullmatch(os.fspath(path)):
-        return True
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    """Tell whether a name stands for something that cannot be opened twice. Nothing is opened; a missing file is none.
+
+    Open descriptors count, too: a file behind one of them has a position that is shared, and no folder of its own.
+    """
+    return is_stream(path)
 
 
 def is_input(path: str | os.PathLike[str]) -> bool:
@@ -182,7 +176,7 @@ def _refuse_device(name: str) -> None:
         mode = os.stat(name).st_mode
         if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_terminal(name)):
             raise InputError("this is a device, not a file or a pipe", file=name, remedy="give a file")
-        if stat.S_ISSOCK(mode) and not _DESCRIPTOR.fullmatch(name):
+        if stat.S_ISSOCK(mode) and descriptor_of(name) is None:
             raise InputError("this is a socket, not a file or a pipe", file=name, remedy="give a file")
 
 
@@ -198,11 +192,11 @@ def _is_terminal(name: str) -> bool:
 def _open(name: str) -> io.FileIO:
     """Open where it comes from; a descriptor is doubled, which works for sockets, too, and where another user opened it."""
     _refuse_device(name)
-    match = _DESCRIPTOR.fullmatch(name)
-    if match is None:
+    number = descriptor_of(name)
+    if number is None:
         return open(name, "rb", buffering=0)
     try:
-        return open(os.dup(int(match[1] or 0)), "rb", buffering=0)
+        return open(os.dup(number), "rb", buffering=0)
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from None
 

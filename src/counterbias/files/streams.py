@@ -26,7 +26,7 @@ def descriptor_of(path: str | os.PathLike[str]) -> int | None:
         for _ in range(_MOST_LINKS):
             folder, name = os.path.split(place)
             folder = os.path.realpath(folder)
-            if name.isdecimal() and own.fullmatch(folder):
+            if name.isdecimal() and len(name) < 10 and own.fullmatch(folder):
                 return int(name)
             place = os.path.join(folder, name)
             if not name or not os.path.islink(place):
