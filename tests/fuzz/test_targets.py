@@ -13,7 +13,9 @@ from fuzz.runner import run_here
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Target → inputs, about two seconds of them.
-INPUTS = {"bgzf": 1000, "multiqc": 1500}
+INPUTS = {
+    "bam_counts": 1000, "bam_loops": 15_000, "bgzf": 3000, "annotation": 2000, "models": 1000, "fasta": 3000, "multiqc": 3000, "tables": 10_000,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", INPUTS)
