@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Target → inputs, about two seconds of them.
 INPUTS = {
-    "bam_counts": 1000, "bam_loops": 15_000, "bgzf": 3000, "annotation": 2000, "models": 1000, "fasta": 3000, "multiqc": 3000, "tables": 10_000,
+    "bam_counts": 1000, "bam_loops": 15_000, "bgzf": 3000, "annotation": 2000, "models": 1000, "fasta": 3000,
+    "multiqc": 3000, "tables": 10_000,
 }  # fmt: skip
 
 
