@@ -10,6 +10,7 @@ import pytest
 
 from alignment_builders import CONTIGS, GTF, annotation, bam, bgzf, header, oracle, ours, pair, record
 from counterbias.errors import InputError
+from counterbias.pipeline.counting import count_alignments
 from counterbias.records import CountingOptions
 
 SOUND = record("sound")
@@ -191,3 +192,18 @@ def test_exons_beyond_31_bits(tmp_path: Path, start: int, end: int) -> None:
     path.write_bytes(bam([record("r", position=204, cigar="4M"), record("s", 16, position=2000)]))
     genes = annotation(tmp_path, gtf)
     assert ours(path, genes, CountingOptions())[:2] == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+
+
+@pytest.mark.parametrize("order", ["name", "pos"])
+@pytest.mark.parametrize("kind", ["large first batch", "crowd first"])
+def test_start_sites_know_both_reads_whatever_comes_first(tmp_path: Path, order: str, kind: str) -> None:
+    """A first batch that gives no record yet, or much of which came with the header, tells nothing of the library."""
+    many = b"".join(b"".join(pair(f"r{i}", 100 + i % 50, 200)) for i in range(20_000))
+    crowd_of_one = b"".join(pair("crowd", 100, 200)) * 20_000
+    path = tmp_path / "reads.bam"
+    path.write_bytes(header() + (many if kind == "large first batch" else crowd_of_one + many))
+    genes = annotation(tmp_path)
+    result, _ = count_alignments(str(path), genes, CountingOptions(order=order, nonunique="all"), want_sites=True)
+    assert result.sites is not None
+    assert len(result.sites.ends) == 2
+    assert len(result.sites) == int(result.counts.sum()) > 0

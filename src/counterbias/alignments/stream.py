@@ -95,6 +95,7 @@ class AlignmentStream:
         self._marked = False
         self._carry: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
         self._carry_size = 0
+        self._growing = False
         self._gathered: list[NDArray[np.uint8]] = []
         self._gathered_size = 0
         self._records = 0
@@ -178,7 +179,7 @@ class AlignmentStream:
         time that there are twice as many.
         """
         self.check_inflated(batch)
-        if len(self._carry) > HEADROOM and not self._gather(batch):
+        if self._growing and not self._gather(batch):
             batch.start = batch.end = HEADROOM
             batch.count = 0
             batch.first_record = self._records
@@ -245,6 +246,7 @@ class AlignmentStream:
         batch.first_record = self._records
         self._records += batch.count
         self._carry_size = batch.end - int(stop)
+        self._growing = self._carry_size > HEADROOM
         batch.end = int(stop)
         if problem:
             raise self.problem(batch, batch.count, int(problem))

@@ -226,6 +226,8 @@ class _Counter:
         """Count a batch; batches must come in order."""
         if work.problem is not None:
             raise self.stream.problem(work.batch, *work.problem)
+        if not work.batch.count:
+            return  # its bytes were only gathered
         spilled = 0
         if self._by_position:
             spilled = self._pair_by_position(work)
