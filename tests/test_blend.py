@@ -260,7 +260,7 @@ def test_refusals_are_one_clear_line(world: Path, capsys: pytest.CaptureFixture[
     save_models(blend, count(world, "small", "large.model").bias[0].model)
     save_models(unused, ModelFile("pwm", "", "", Window(10, 10), (EndModel("both", fitted(1, window=Window(10, 10)), 0.0, 0.0),)))
     for words, expected in (
-        (["--bias-prior", str(world / "none.model")], "No such file"),
+        (["--bias-prior", str(world / "none.model")], "there is no such model file"),
         (["--bias-prior", ""], "--bias-prior names no file"),
         (["--bias-prior", large, "--bias-model", large], "cannot change a model that is already fitted"),
         (["--bias-prior", str(blend)], "is a blend already"),

@@ -87,7 +87,6 @@ def test_each_is_named_in_one_warning_and_counts_as_it_is(singles: Path, tmp_pat
         assert end["calibration"]["applied"] is False
         assert f"there is no model, all its weights are 1: {reason}" in found["warnings"]
         assert found["lengths"]["measured"] == 0
-        assert f"that there is no model in {prefix}.model" in told
     for sample in ("good", "other"):
         assert report(tmp_path / "b" / sample)["ends"][0]["no_model"] is None
         assert_same(tmp_path / "b" / sample, singles / "alone" / sample)
@@ -408,9 +407,9 @@ def test_a_genome_that_lacks_contigs_is_told_of_before_counting(singles: Path, t
     (tmp_path / "genome.fa").write_text("\n".join(lines[:2]) + "\n")
     assert main(command(tmp_path, tmp_path / "b", "good", "other")) == 1
     warning, error = capsys.readouterr().err.splitlines()
-    lacks = f"Warning: {tmp_path}/genome.fa: the genome lacks chr2, short …, which annotation and {tmp_path}/good.sam have"
-    assert warning.startswith(lacks)
-    assert error.startswith(f"counterbias: {tmp_path}/genome.fa: the genome has no contig 'chr2'")
+    assert warning.startswith("Warning: /")
+    assert "/genome.fa: the genome lacks chr2, short …, which the annotation and good.sam have" in warning
+    assert "/genome.fa: the genome has no contig 'chr2'" in error
     assert "; reads of good are counted there. Give the genome that the reads were aligned to" in error
     assert list((tmp_path / "b").iterdir()) == []
     lines = (singles / "good.sam").read_text().splitlines()

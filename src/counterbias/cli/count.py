@@ -170,8 +170,8 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
         save_models(prefix + MODEL, sample.model)
         write_qc(prefix + REPORT, sample.report)
         if not arguments.quiet:
-            told = f"that there is no model in {prefix}{MODEL}, the" if sample.model.no_model else f"the model in {prefix}{MODEL}, its"
-            say_line(f"Weighted counts are in {prefix}{TABLE}, {told} quality report in {prefix}{REPORT}.")
+            model = "a file that says that there is no model" if sample.model.no_model else "the model"
+            say_line(f"Weighted counts are in {prefix}{TABLE}; beside them are {model} ({MODEL}) and the quality report ({REPORT}).")
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.blend import Blend
+from counterbias.files import readable
 from counterbias.model import BiasModel, bounded
 from counterbias.no_model import NoModel
 from counterbias.records import Window
@@ -55,7 +56,7 @@ class Training:
     """Say where a model comes from.
 
     Args:
-        samples: names of the samples it learnt from.
+        samples: names of the samples it learnt from, as UTF-8 can hold them (:func:`counterbias.files.readable`).
         seed: seed of sampling and fitting.
         scheme: name of the sampling scheme.
         counterbias_version: version that fitted it.
@@ -65,6 +66,13 @@ class Training:
     seed: int = 0
     scheme: str = ""
     counterbias_version: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", tuple(readable(name) for name in self.samples))
+
+    def includes(self, sample: str) -> bool:
+        """Tell whether the model has learnt from a sample of this name."""
+        return readable(sample) in self.samples
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
     if len(nothing) == len(weighed.ends):
         reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in nothing))
         return [*lines, f"there is no model, all its weights are 1: {reasons}"]
-    if context.prior is not None and sample in context.prior.training.samples:
+    if context.prior is not None and context.prior.training.includes(sample):
         lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
     for end in weighed.ends:
         unused = _unused(context, weighed, end)
@@ -345,7 +346,7 @@ def lacking_contigs(genome: Genome, shared: Mapping[str, Sequence[str]]) -> list
         if lacking and lacking not in lines:
             more = f", {lacking[1]} …" if len(lacking) > 1 else ""
             lines[lacking] = (
-                f"{genome.path}: the genome lacks {lacking[0]}{more}, which annotation and {path} have: a read that is counted there ends "
-                "the run with an error; the genome that the reads were aligned to has all contigs"
+                f"{genome.path}: the genome lacks {lacking[0]}{more}, which the annotation and {os.path.basename(path)} have: a read that is "
+                "counted there ends the run with an error; the genome that the reads were aligned to has all contigs"
             )
     return list(lines.values())

@@ -188,17 +188,17 @@ def compare_models(
             group = options.groups[number] if options.groups else None
             result.samples.append(SampleResult(name, group, replace(counts, sites=None), starts, outcomes, truths[number]))
         if all(why_left_out(one.outcomes) for one in result.samples):
-            raise _nothing_to_compare(result.samples)
+            raise _nothing_to_compare(result.samples, say)
         result.fitted, result.cached = cache.stored, cache.found
         return result
 
 
-def _nothing_to_compare(samples: Sequence[SampleResult]) -> InputError:
-    """Say why no sample could teach anything."""
-    reasons = [f"{one.name}: {why_left_out(one.outcomes)}" for one in samples]
-    more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+def _nothing_to_compare(samples: Sequence[SampleResult], say: Say) -> InputError:
+    """Say of each sample why it could teach nothing, and make the error."""
+    for one in samples:
+        say(f"Warning: {one.name} is left out: {why_left_out(one.outcomes)}")
     remedy = "check -s, -t and -i, and that the alignments fit the annotation"
-    return InputError(f"there is nothing to compare models on: {'; '.join(reasons[:3])}{more}", remedy=remedy)
+    return InputError("there is nothing to compare models on: no sample has read starts that can be learnt from", remedy=remedy)
 
 
 class _Progress:

@@ -87,7 +87,7 @@ def recommendation(result: Comparison) -> Recommendation:
 def _learnt_from(candidate: Candidate, result: Comparison) -> list[str]:
     """Name the samples that a model file has learnt from: no block of them is held out of it."""
     file = None if candidate.kind is None else candidate.kind.fitted
-    return [] if file is None else [sample.name for sample in result.samples if sample.name in file.training.samples]
+    return [] if file is None else [sample.name for sample in result.samples if file.training.includes(sample.name)]
 
 
 def column_name(outcome: Outcome, result: Comparison) -> str:

@@ -392,7 +392,9 @@ def _own_calibration(context: Context, number: int, starts: int) -> Calibration 
     None for other files. The sample is known by its name and the number of its distinct starts.
     """
     file = context.kind.fitted
-    if file is None or file.training.samples != (context.sample,) or file.end(number).starts != starts:
+    if file is None or file.end(number).starts != starts:
+        return None
+    if len(file.training.samples) != 1 or not file.training.includes(context.sample):
         return None
     end = file.end(number)
     gain = math.nan if end.held_out_gain is None else end.held_out_gain
