@@ -23,8 +23,10 @@ def files(tmp_path: Path) -> Path:
 def test_a_stream_beside_which_there_is_no_place_for_the_report(files: Path, name: str) -> None:
     os.mkfifo(files / "pipe")
     before = names(files)
-    assert fails(run(files, *TRAIN, name, *INPUTS)) == (
-        f"counterbias: {name}: -o is no file, and the report is written beside the model. Name a file, or a link or pipe that ends in .model"
+    line = fails(run(files, *TRAIN, name, *INPUTS))
+    assert line == (
+        f"counterbias: {name}: -o is no file, and the report is written beside the model. "
+        "Name a file, or a link or pipe that ends in .model"
     )
     assert names(files) == before
     assert not os.path.exists("/dev/stdout.counterbias-train.json")
