@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import IO, Any
 
 from counterbias.alignments.source import BGZF, Source, is_bgzf
 from counterbias.errors import InputError
+from counterbias.files import scratch_folder, temporary_errors
 from counterbias.inputs import file_of
 
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
@@ -117,13 +118,21 @@ class TranscodedSource(Source):
         self._cram = cram
         self._marked = cram or is_bgzf(head)
         self._reference = reference
+        genome = file_of(reference) if reference else ""
+        if cram and genome:
+            _refuse_gzip(genome, str(reference))
+        # pysam makes a temporary file, which would stay where we end the child, as when we have read all that we need.
+        self._scratch = ExitStack()
+        with temporary_errors("what htslib says"):
+            folder = self._scratch.enter_context(scratch_folder())
         # A file is read by the child itself, under our descriptor, since names such as /dev/stdin mean something else to it; a pipe has
         # already given us its first bytes, so we pass everything on.
         direct = path != "-" and os.path.isfile(path)
         if direct:
             stream.seek(0)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _TRANSCODE, file_of(reference) if reference else ""],
+            [sys.executable, "-P", "-c", _TRANSCODE, genome],
+            env={**os.environ, "TMPDIR": folder},
             stdin=stream if direct else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -142,7 +151,8 @@ class TranscodedSource(Source):
             return
         lines = self._messages.first_lines()
         words = [line for line in lines if line.startswith("[E::")] or lines or ["no reason given"]
-        reason = words[0].partition("] ")[2] or words[0]
+        word = words[-1] if words[0].startswith("Traceback") else words[0]  # Python's last line tells
+        reason = word.partition("] ")[2] or word
         raise InputError(f"htslib cannot read it: {reason}", file=self.path, remedy=self._remedy(" ".join(lines)))
 
     def _remedy(self, messages: str) -> str:
@@ -163,6 +173,16 @@ class TranscodedSource(Source):
             self._process.kill()
             self._process.wait()
         self._stream.close()
+        self._scratch.close()
+
+
+def _refuse_gzip(genome: str, name: str) -> None:
+    """Raise InputError where a genome, which users know by ``name``, is compressed in a way that htslib cannot read piecemeal."""
+    with suppress(OSError), open(genome, "rb") as file:
+        head = file.read(18)
+        if head.startswith(b"\x1f\x8b") and not is_bgzf(head):
+            problem = "CRAM files cannot be read with a genome that gzip has compressed"
+            raise InputError(problem, file=name, remedy="unpack it, or compress it with bgzip instead")
 
 
 def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 from counterbias.errors import InputError
 
@@ -23,6 +24,9 @@ def explain(error: Exception) -> InputError | None:
     """Turn an exception that a user can cause and mend into its line; None for one that is this program's own fault."""
     if isinstance(error, InputError):
         return error
+    unfit = _library_without_room(error)
+    if unfit:
+        return InputError(f"there is not enough memory ({unfit})", remedy=_REMEDIES[errno.ENOMEM])
     if isinstance(error, OSError):
         return _of_the_system(error)
     if isinstance(error, MemoryError):
@@ -41,6 +45,15 @@ def _of_the_system(error: OSError) -> InputError:
         return InputError("there is no folder for temporary files", remedy="name one that can be written to with TMPDIR=FOLDER")
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     return InputError(error.strerror or str(error), file=name, remedy=_REMEDIES.get(error.errno or 0, ""))
+
+
+def _library_without_room(error: BaseException | None) -> str:
+    """Give what the loader of shared libraries says where one does not fit into memory; empty for any other failure."""
+    while isinstance(error, OSError | ImportError):
+        if re.search("failed to map segment|cannot allocate memory", str(error), re.IGNORECASE) and not getattr(error, "errno", None):
+            return " ".join(str(error).split())
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _broken_package(error: ImportError) -> InputError:

@@ -28,6 +28,7 @@ from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
+from counterbias.files import descriptor_of, is_stream
 from counterbias.inputs import check_inputs
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
@@ -129,6 +130,12 @@ def _check(arguments: argparse.Namespace) -> None:
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
     inputs += [arguments.bias_contig_alias] if arguments.bias_contig_alias else []
     model = arguments.bias_output
+    if not model.endswith(MODEL) and is_stream(model):
+        raise InputError(
+            "-o is no file, and the report is written beside the model",
+            file=model,
+            remedy=f"name a file, or a link or pipe that ends in {MODEL}",
+        )
     check_outputs([("-o", model), ("the report beside -o", report_name(model))], inputs=inputs)
 
 
@@ -155,12 +162,13 @@ def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
 
 
 def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
-    """Write model and report, say where they are, and print the table of gains."""
+    """Write model and report, say where they are, and print the table of gains, unless one of them has gone where it would."""
     from counterbias.model_file import save_models
     from counterbias.writers.training import gains_table, write_training
 
+    report = report_name(model)
     save_models(model, cohort.model)
-    write_training(report_name(model), cohort.report)
+    write_training(report, cohort.report)
     summary = cohort.report["summary"]
     if summary["compared"] and not quiet:
         say_line(
@@ -168,6 +176,6 @@ def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
             f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average."
         )
     if not quiet:
-        say_line(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report_name(model)}.")
-    if not is_closed():
+        say_line(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report}.")
+    if not is_closed() and 1 not in (descriptor_of(model), descriptor_of(report)):
         write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

@@ -200,6 +200,9 @@ def _remove_ownerless(path: str, here: bool, process: int) -> None:
 
 
 def _lives(process: int) -> bool:
+    """Tell whether a process is at work; one that has ended may be listed still, until its parent asks how."""
+    with suppress(OSError, IndexError), open(f"/proc/{process}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -30,6 +30,8 @@ def cannot_write(path: Name, error: OSError) -> InputError:
         remedy = "name a file in a folder that you may write to"
     elif error.errno == errno.ENOENT:
         remedy = "make its folder first, or name another one"
+    elif error.errno == errno.EFBIG:
+        remedy = "raise the limit on the size of files (`ulimit -f`), or name a file on another disk"
     else:
         remedy = "name another file"
     return InputError(f"cannot be written: {reason}", file=os.fspath(path), remedy=remedy)

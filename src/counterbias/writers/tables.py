@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -228,9 +230,12 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
     matrix = _matrix(table)
     metadata = pandas.DataFrame({name: pandas.Series(values) for name, values in _row_metadata(table).items()})
     metadata = metadata.set_index("id")
-    data = anndata.AnnData(
-        X=_sparse(matrix) if options.sparse else matrix, obs=pandas.DataFrame([], index=_sample_names(table)), var=metadata
-    )
+    with warnings.catch_warnings():
+        # A file may be given twice; anndata would say so in lines of Python.
+        warnings.filterwarnings("ignore", message="(Observation|Variable) names are not unique")
+        data = anndata.AnnData(
+            X=_sparse(matrix) if options.sparse else matrix, obs=pandas.DataFrame([], index=_sample_names(table)), var=metadata
+        )
     for name, values in table.layers.items():
         # Classes have no weighted counterpart: they stand in every layer as they were counted.
         layer = np.concatenate([np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1)
@@ -259,7 +264,8 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
 def _made_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]:
     """Lend a name for HDF5 to write to; its bytes become the file ``filename``.
 
-    HDF5 notices a full disk when a file is closed, and then brings the whole program down. So it writes where there is room beyond doubt.
+    HDF5 notices a full disk, and a limit on the size of files, when a file is closed, and then brings the whole program down. So it writes
+    where there is room beyond doubt.
     """
     cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
     texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
@@ -273,6 +279,9 @@ def _made_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]
 
 def _roomy(room: int, filename: str) -> str:
     """Find a folder with as many bytes: in memory (as most Linux systems have one), for temporary files, or that of the file itself."""
+    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # counts in memory, too
+    if largest != resource.RLIM_INFINITY and largest < room:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     for folder in ("/dev/shm", tempfile.gettempdir(), os.path.dirname(os.path.realpath(filename))):
         with suppress(OSError):
             there = os.statvfs(folder)
