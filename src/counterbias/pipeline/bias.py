@@ -346,7 +346,7 @@ def lacking_contigs(genome: Genome, shared: Mapping[str, Sequence[str]]) -> list
         if lacking and lacking not in lines:
             more = f", {lacking[1]} …" if len(lacking) > 1 else ""
             lines[lacking] = (
-                f"{genome.path}: the genome lacks {lacking[0]}{more}, which the annotation and {os.path.basename(path)} have: a read that is "
-                "counted there ends the run with an error; the genome that the reads were aligned to has all contigs"
+                f"{genome.path}: the genome lacks {lacking[0]}{more}, which the annotation and {os.path.basename(path)} have: a read that "
+                "is counted there ends the run with an error; the genome that the reads were aligned to has all contigs"
             )
     return list(lines.values())

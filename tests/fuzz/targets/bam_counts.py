@@ -85,6 +85,10 @@ def _counted(result: SampleCounts) -> tuple[Any, ...]:
     return counts_as_htseq(result), result.classes
 
 
+def _unknown_files() -> list[str]:
+    return [name for name in os.listdir(_folder()) if name not in ("genes.gtf", "reads.bam", "theirs.sam", "theirs.bam")]
+
+
 def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
     """Give (counts, classes, warnings, what ``-o`` holds or None)."""
     kind = case.options["tagged"]
@@ -108,7 +112,7 @@ def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
         for writer in writers:
             writer.abort()
         path.unlink(missing_ok=True)
-        left = [name for name in os.listdir(_folder()) if name not in ("genes.gtf", "reads.bam", "theirs.sam", "theirs.bam")]
+        left = _unknown_files()
         assert not left, f"left behind: {left}"
     if kind != "sam":
         written = gzip.decompress(written)
@@ -257,6 +261,9 @@ def check(case: Case) -> str:
     pysam.set_verbosity(0)
     content = b"".join(case.parts)
     (_folder() / "reads.bam").write_bytes(content)
+    for name in _unknown_files():
+        # What a process that was ended because it hung has left behind.
+        (_folder() / name).unlink()
     given = bgzf(content, sizes=(case.options["blocks"],)) if case.options["blocks"] else content
     refusal = ""
     ours: tuple[Any, ...] = ()

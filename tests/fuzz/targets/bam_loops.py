@@ -27,6 +27,8 @@ from fuzz.guarded import Guarded
 
 #: No stream is longer, in bytes; one that would be is cut.
 LONGEST = 1 << 15
+#: Mates that may wait before their pool grows.
+CAPACITY = 8
 
 
 def mutate(rng: random.Random) -> Case:
@@ -54,6 +56,9 @@ class Room:
         self.out = Guarded(1 << 20, np.uint8)
         self.spill = Guarded(2 * LONGEST, np.uint8)
         self.spill_offsets = Guarded(LONGEST // 36 + 1, np.int64)
+        pool = pairing.MatePool(keep=True, capacity=CAPACITY)
+        names = ("waiting", "facts", "table", "arena", "notes")
+        self.mates = {name: Guarded(getattr(pool, name).size, getattr(pool, name).dtype) for name in names}
 
 
 @lru_cache(maxsize=1)
@@ -80,6 +85,17 @@ def _assigner(primary_only: bool) -> Assigner:
     return Assigner(genes.steps, len(genes.features), tuple(name for name, _ in CONTIGS), options)
 
 
+def _mates(keep: bool) -> pairing.MatePool:
+    """Give a pool of waiting mates that soon has to grow, its first buffers guarded too."""
+    mates = pairing.MatePool(keep=keep, capacity=CAPACITY)
+    for name, room in _room().mates.items():
+        plain = getattr(mates, name)
+        guarded = room.ending(plain.size).reshape(plain.shape)
+        guarded[:] = plain if name == "table" else 0
+        setattr(mates, name, guarded)
+    return mates
+
+
 class _Stream:
     """A stream's bytes and what is known of it from batch to batch."""
 
@@ -93,7 +109,7 @@ class _Stream:
         self.by_name = options["by_name"] or not self.paired
         self.primary_only = options["primary_only"]
         self.tagged = options["tagged"]
-        self.mates = pairing.MatePool(keep=self.tagged, capacity=8)
+        self.mates = _mates(self.tagged)
         self.assigner = _assigner(self.primary_only)
         self.records = 0
 
