@@ -311,7 +311,9 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
         gap = entry.offset - before
         text = os.pread(file, gap + min(entry.width, _LOOKED_AT), before)
         headers = _headers(text[:gap], before)
-        if not headers or headers[-1] != (match[1], entry.offset) or not _line_fits(text[gap:], entry, file):
+        if not text[:gap].endswith(b"\n") or not headers or headers[-1] != (match[1], entry.offset):
+            return None
+        if not _line_fits(text[gap:], entry, file):
             return None
         named += len(headers)
         for name, start in headers[:-1]:
