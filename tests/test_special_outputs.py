@@ -300,3 +300,16 @@ def test_the_table_follows_what_was_printed_before(files: Path, table: bytes) ->
     command = [sys.executable, "-c", code, "count", "-q", "-c", "/dev/stdout", *INPUTS]
     done = subprocess.run(command, capture_output=True, cwd=files, check=False, timeout=60)
     assert done.stdout == b"first\n" + table, done.stderr
+
+
+def test_a_prefix_that_ends_like_a_folder_makes_it(files: Path) -> None:
+    where = ("--bias-output", "new/folder/")
+    assert main(["count", "-q", "-c", "c.tsv", *bias(), *where, "reads.bam", "genes.gtf"]) == 0
+    assert {"reads.counts.tsv", "reads.model", "reads.counterbias.json"} <= set(os.listdir(files / "new" / "folder"))
+
+
+def test_such_a_folder_goes_with_a_run_that_fails(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["count", "-q", *bias(), "--bias-output", "new/folder/", "missing.bam", "genes.gtf"]) == 1
+    assert main(["count", "-q", *bias(), "--bias-output", "genes.gtf/", "reads.bam", "genes.gtf"]) == 1
+    assert "genes.gtf/: cannot be written: Not a directory" in capsys.readouterr().err
+    assert not (files / "new").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import Namespace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def bias_prefixes(paths: list[str], prefix: str | None) -> list[str]:
     """Give each alignment file the start of its bias files' names.
 
     One file has ``prefix`` itself, several have ``prefix.SAMPLE``; without a prefix it is the sample's name, in the current folder.
-    A prefix that ends in ``/`` is a folder. Raises InputError where two samples would share their files.
+    A prefix that ends in ``/`` is a folder, which is made. Raises InputError where two samples would share their files.
     """
     names = [sample_name(path) for path in paths]
     if prefix is None:
@@ -71,13 +72,23 @@ def main(argv: list[str]) -> int:
     arguments = build_count_parser().parse_args(argv)
     _check_bias_options(arguments)
     prefixes = bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
-    table_options = _check_outputs(arguments, prefixes)
-    for line in idle_in_count(arguments):
-        say_line(f"Warning: {line}")
-    run = _count(arguments, argv)
-    _write_bias_files(run, arguments, prefixes)
-    _write_main_table(run, arguments, table_options)
+    with _folder_of(arguments.bias_output if prefixes else None):
+        table_options = _check_outputs(arguments, prefixes)
+        for line in idle_in_count(arguments):
+            say_line(f"Warning: {line}")
+        run = _count(arguments, argv)
+        _write_bias_files(run, arguments, prefixes)
+        _write_main_table(run, arguments, table_options)
     return 0
+
+
+def _folder_of(prefix: str | None) -> AbstractContextManager[None]:
+    """Make the folder that a prefix names by its ending, for as long as the run does not fail."""
+    if prefix is None or not prefix.endswith(os.sep):
+        return nullcontext()
+    from counterbias.files import new_folder
+
+    return new_folder(prefix)
 
 
 def _check_bias_options(arguments: Namespace) -> None:

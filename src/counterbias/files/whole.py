@@ -139,6 +139,22 @@ def can_be_made(path: Name) -> bool:
 
 
 @contextmanager
+def new_folder(path: Name) -> Iterator[None]:
+    """Make a folder, with those above it, where it is missing; what was made goes again when the block fails and nothing lies in it.
+
+    Raises InputError where it cannot be made.
+    """
+    made: list[str] = []
+    try:
+        with writing_errors(path):
+            _make_folders(os.path.realpath(path), made)
+        yield
+    except BaseException:
+        _remove_folders(made)
+        raise
+
+
+@contextmanager
 def whole_folder(path: Name) -> Iterator[Path]:
     """Lend an empty folder; its files move to the folder ``path`` when the block succeeds, and go when it fails.
 
@@ -164,9 +180,7 @@ def whole_folder(path: Name) -> Iterator[Path]:
                 for name in sorted(os.listdir(folder)):
                     _move(os.path.join(folder, name), os.path.join(real, name))
         except BaseException:
-            for one in reversed(made):
-                with suppress(OSError):
-                    os.rmdir(one)
+            _remove_folders(made)
             raise
 
 
@@ -201,6 +215,13 @@ def _make_folders(folder: str, made: list[str]) -> None:
             made.append(one)
         if not os.path.isdir(one):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), one)
+
+
+def _remove_folders(made: list[str]) -> None:
+    """Remove the folders of :func:`_make_folders` in which nothing lies."""
+    for one in reversed(made):
+        with suppress(OSError):
+            os.rmdir(one)
 
 
 def _move(source: str, path: str) -> None:
