@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from counterbias.alignments.source import BGZF, Source, is_bgzf
 from counterbias.errors import InputError
-from counterbias.files import scratch_folder, temporary_errors
+from counterbias.files import can_be_made, scratch_folder, temporary_errors
 from counterbias.inputs import file_of
 
 #: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
@@ -125,6 +125,8 @@ class TranscodedSource(Source):
         self._scratch = ExitStack()
         with temporary_errors("what htslib says"):
             folder = self._scratch.enter_context(scratch_folder())
+            if cram and genome:
+                genome = _indexable(genome, folder)
         # A file is read by the child itself, under our descriptor, since names such as /dev/stdin mean something else to it; a pipe has
         # already given us its first bytes, so we pass everything on.
         direct = path != "-" and os.path.isfile(path)
@@ -183,6 +185,16 @@ def _refuse_gzip(genome: str, name: str) -> None:
         if head.startswith(b"\x1f\x8b") and not is_bgzf(head):
             problem = "CRAM files cannot be read with a genome that gzip has compressed"
             raise InputError(problem, file=name, remedy="unpack it, or compress it with bgzip instead")
+
+
+def _indexable(genome: str, folder: str) -> str:
+    """Give a name of the genome beside which htslib can write the index that it needs: a link in ``folder`` where its own will not do."""
+    index = f"{genome}.fai"
+    if os.path.exists(index) or can_be_made(index):
+        return genome
+    link = os.path.join(folder, os.path.basename(genome))
+    os.symlink(os.path.abspath(genome), link)
+    return link
 
 
 def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from contextlib import suppress
 
 from counterbias.errors import LONGEST_LINE, shown
@@ -41,6 +42,12 @@ def prepare() -> None:
         encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
         raw = _Unfailing(2, "w", closefd=False)
         sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)
+    warnings.showwarning = _say_of_others
+
+
+def _say_of_others(message: Warning | str, *_: object, **__: object) -> None:
+    """Say what another package warns of in one line, as ours; Python would show the line of code, and what a terminal obeys."""
+    say_line(f"Warning: {message}")
 
 
 def say_line(text: str) -> None:

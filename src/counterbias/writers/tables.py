@@ -282,7 +282,10 @@ def _roomy(room: int, filename: str) -> str:
     largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # counts in memory, too
     if largest != resource.RLIM_INFINITY and largest < room:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    for folder in ("/dev/shm", tempfile.gettempdir(), os.path.dirname(os.path.realpath(filename))):
+    folders = ["/dev/shm"]
+    with suppress(OSError):  # there may be none for temporary files
+        folders.append(tempfile.gettempdir())
+    for folder in (*folders, os.path.dirname(os.path.realpath(filename))):
         with suppress(OSError):
             there = os.statvfs(folder)
             if os.access(folder, os.W_OK) and there.f_bavail * there.f_frsize >= room:
