@@ -409,7 +409,7 @@ def test_bad_usage_exits_with_two(files: Files) -> None:
 
 
 def test_unknown_command(files: Files) -> None:
-    assert main(["cuont"]) == 1
+    assert main(["cuont"]) == 2
     assert "did you mean 'count'" in files.capfd.readouterr().err.lower()
 
 

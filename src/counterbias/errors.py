@@ -46,6 +46,12 @@ class InputError(Exception):
         return f"{text}. {remedy[:1].upper()}{remedy[1:]}" if remedy else text
 
 
+class UsageError(InputError):
+    """Report a command line that cannot be understood."""
+
+    exit_code = 2
+
+
 def shown(text: str, most: int = LONGEST) -> str:
     """Make one line of at most ``most`` characters of a text that may hold anything: names and values come from files.
 

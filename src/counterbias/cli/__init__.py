@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from counterbias.cli import failures, streams
 from counterbias.cli.signals import ends_by_signal
-from counterbias.errors import InputError
+from counterbias.errors import UsageError
 from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output, write_standard_output
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
@@ -43,7 +43,7 @@ def _dispatch(argv: Sequence[str]) -> int:
 
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}"
-        raise InputError(f"there is no command '{argv[0]}'", remedy=hint)
+        raise UsageError(f"there is no command '{argv[0]}'", remedy=hint)
     command = importlib.import_module(COMMANDS[argv[0]][0])
     return int(command.main(list(argv[1:])))
 
