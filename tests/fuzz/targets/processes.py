@@ -1,0 +1,245 @@
+"""Whole commands that are ended, run out of room, or lose their input at any moment.
+
+After SIGTERM and SIGINT nothing half-written is left, in the folder of the output or in the one for temporary files. After SIGKILL,
+which no program can answer, the next run cleans up and gives the bytes that it would have given. A full disk and an input that is cut
+or replaced meanwhile give one line and no output file, or, where the bytes were written or read before, the right ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fuzz import scratch
+from fuzz.case import Case
+
+#: Seconds that an input may take: several runs of a command.
+HANG = 240
+#: Command → its arguments; ``{out}`` is the folder for what it writes, the rest lies in the folder of the inputs.
+BIAS = ["--bias-genome", "genome.fa"]
+COMMANDS = {
+    "count": ["count", "-q", "--bias-model", "pwm", *BIAS, "--bias-output", "{out}/w", "-c", "{out}/c.tsv", "-o", "{out}/o.bam", "-p",
+              "BAM", "sample1.name.bam", "genes.gtf"],
+    "count_sam": ["count", "-q", "-r", "pos", "-c", "{out}/c.tsv", "-o", "{out}/o.sam", "-o", "{out}/p.sam", "sample1.name.bam",
+                  "sample2.name.bam", "genes.gtf"],
+    "compare": ["compare", "-q", "-o", "{out}/compared", "--models", "pwm,vlmm", "--folds", "2", "--seeds", "1", "--no-figures", *BIAS,
+                "sample1.name.bam", "genes.gtf"],
+    "train": ["train", "-q", "-o", "{out}/m.model", "--bias-model", "pwm", *BIAS, "sample1.name.bam", "sample2.name.bam", "genes.gtf"],
+    "simulate": ["simulate", "-q", "-o", "{out}/simulated", "--genes", "40", "--pairs", "2000", "--seed", "4", "--fastq"],
+}  # fmt: skip
+SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "KILL": signal.SIGKILL}
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a command and what befalls it, at a share of the time (or of the largest file) that it takes."""
+    event = rng.choice(("TERM", "TERM", "INT", "KILL", "full", "cut", "replaced"))
+    command = rng.choice(list(COMMANDS))
+    while event in ("cut", "replaced") and command == "simulate":
+        command = rng.choice(list(COMMANDS))
+    file = rng.choice(("sample1.name.bam", "genes.gtf", "genome.fa"))
+    # Half of the signals come soon after the first file has appeared.
+    seen = rng.random() < 0.5
+    moment = 0.1 * rng.random() if seen and event in SIGNALS else rng.random() ** 0.7
+    return Case([], {"command": command, "event": event, "seen": seen, "moment": moment, "file": file, "keep": rng.random()})
+
+
+def _run(
+    command: str, inputs: Path, out: Path, temporary: Path, limit: int | None = None, meanwhile: Any = None,
+    more_words: Sequence[str] = (),
+) -> tuple[int, str, str]:  # fmt: skip
+    """Run a command; gives status, stdout and stderr.
+
+    ``meanwhile`` is called with the process; ``limit`` is the size, in bytes, that no file may exceed.
+    """
+
+    def restrict() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    words = [*(word.replace("{out}", str(out)) for word in COMMANDS[command]), *more_words]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "counterbias", *words],
+        cwd=inputs,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=restrict if limit is not None else None,
+    )
+    beside = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None
+    if beside:
+        beside.start()
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise AssertionError("it did not end within a minute") from None
+    finally:
+        if beside:
+            beside.join()
+    return process.returncode, stdout, stderr
+
+
+def _plain(path: Path) -> bytes:
+    """Give a file's content, without the seconds that a run took."""
+    if path.suffix == ".json":
+        return json.dumps(_timeless(json.loads(path.read_text()))).encode()
+    if path.suffix == ".npz" or path.name == "comparison.tsv":
+        return b""
+    return path.read_bytes()
+
+
+def _timeless(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _timeless(value) for key, value in tree.items() if "second" not in key and key not in ("memory_mb", "command")}
+    return [_timeless(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@lru_cache(maxsize=1)
+def _inputs() -> Path:
+    """Make the inputs, once."""
+    folder = scratch.folder("processes") / "inputs"
+    words = ["simulate", "-q", "-o", str(folder), "--genes", "30", "--pairs", "3000", "--samples", "2", "--order", "name", "--seed", "3"]
+    subprocess.run([sys.executable, "-m", "counterbias", *words], check=True)
+    return folder
+
+
+@lru_cache(maxsize=len(COMMANDS))
+def _reference(command: str) -> tuple[dict[str, bytes], float, int]:
+    """Give what a command writes when it is left alone, the seconds that it takes, and the bytes of its largest file."""
+    out, temporary = _folders()
+    began = time.monotonic()
+    status, _, stderr = _run(command, _inputs(), out, temporary)
+    seconds = time.monotonic() - began
+    assert status == 0, stderr
+    files = _files(out)
+    return {name: _plain(path) for name, path in files.items()}, seconds, max(path.stat().st_size for path in files.values())
+
+
+def _folders() -> tuple[Path, Path]:
+    """Give empty folders for the output and for temporary files."""
+    made = []
+    for name in ("out", "temporary"):
+        folder = scratch.folder("processes") / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        made.append(folder)
+    return made[0], made[1]
+
+
+def _check_files(out: Path, expected: dict[str, bytes], *, whole: bool) -> None:
+    """Check that there is nothing but what the command writes, each file whole; with ``whole`` all of them."""
+    found = _files(out)
+    unknown = sorted(set(found) - set(expected))
+    assert not unknown, f"left behind: {unknown}"
+    assert not whole or set(found) == set(expected), f"missing: {sorted(set(expected) - set(found))}"
+    for name, path in found.items():
+        assert _plain(path) == expected[name], f"other bytes: {name}"
+
+
+def _check_words(stderr: str, status: int) -> None:
+    """Check that a refusal is one line of ours, after warnings."""
+    lines = stderr.splitlines()
+    assert "Traceback" not in stderr, f"traceback: {stderr[-600:]}"
+    last = lines[-1] if lines else ""
+    assert last.startswith("counterbias"), f"status {status}, says {stderr[-600:]!r}"
+
+
+def check(case: Case) -> str:
+    """Let it happen, and look at what is left."""
+    command, event, moment = case.options["command"], case.options["event"], case.options["moment"]
+    expected, seconds, largest = _reference(command)
+    out, temporary = _folders()
+    if event in SIGNALS:
+        return _ended(case, seconds, expected, (out, temporary))
+    if event == "full":
+        status, _, stderr = _run(command, _inputs(), out, temporary, limit=int(moment * largest))
+    else:
+        status, stderr = _disturbed(case, moment * seconds, out, temporary)
+    assert not _files(temporary), f"left behind in TMPDIR: {sorted(_files(temporary))}"
+    if status == 0 and event in ("cut", "replaced") and not case.options["file"].endswith(".bam"):
+        # A text does not tell that it has been cut, unless within a line.
+        assert set(_files(out)) == set(expected), f"files: {sorted(_files(out))}"
+        return f"{command}: {event}: done, perhaps with the shorter text"
+    if status == 0:
+        _check_files(out, expected, whole=True)
+        return f"{command}: {event}: done"
+    assert status == 1, f"status {status}: {stderr[-600:]}"
+    _check_words(stderr, status)
+    _check_files(out, expected, whole=False)
+    return f"{command}: {event}: refused"
+
+
+def _ended(case: Case, seconds: float, expected: dict[str, bytes], folders: tuple[Path, Path]) -> str:
+    """Send a signal, and run again after SIGKILL."""
+    command, event, moment = case.options["command"], case.options["event"], case.options["moment"]
+    out, temporary = folders
+
+    def end(process: subprocess.Popen[str]) -> None:
+        while case.options["seen"] and process.poll() is None and not any(out.rglob("*")):
+            time.sleep(0.002)
+        try:
+            process.wait(moment * seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(SIGNALS[event])
+
+    began = time.monotonic()
+    status, _, stderr = _run(command, _inputs(), out, temporary, meanwhile=end)
+    if status == 0:
+        _check_files(out, expected, whole=True)
+        return f"{command}: {event}: came too late"
+    if event == "KILL":
+        # simulate writes to a folder that is not empty only if it is told to.
+        more_words = ["--force"] if command == "simulate" else []
+        again, _, more = _run(command, _inputs(), out, temporary, more_words=more_words)
+        assert again == 0, f"the next run fails: {more[-600:]}"
+        _check_files(out, expected, whole=True)
+        return f"{command}: {event}: the next run is right"
+    if time.monotonic() - began > 0.7:
+        # Before that, the interpreter itself may still be starting.
+        assert "Traceback" not in stderr, f"traceback: {stderr[-600:]}"
+    assert status in (130, 143, -signal.SIGTERM, -signal.SIGINT), f"status {status}: {stderr[-600:]}"
+    _check_files(out, expected, whole=False)
+    assert not _files(temporary), f"left behind in TMPDIR: {sorted(_files(temporary))}"
+    return f"{command}: {event}: ended"
+
+
+def _disturbed(case: Case, delay: float, out: Path, temporary: Path) -> tuple[int, str]:
+    """Cut or replace an input while the command runs."""
+    copied = scratch.folder("processes") / "copied"
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(_inputs(), copied)
+    path = copied / case.options["file"]
+    keep = int(case.options["keep"] * path.stat().st_size)
+
+    def disturb(process: subprocess.Popen[str]) -> None:
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            if case.options["event"] == "cut":
+                os.truncate(path, keep)
+            else:
+                other = copied / "other"
+                other.write_bytes(path.read_bytes()[:keep])
+                os.replace(other, path)
+
+    status, _, stderr = _run(case.options["command"], copied, out, temporary, meanwhile=disturb)
+    return status, stderr
