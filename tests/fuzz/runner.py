@@ -126,7 +126,7 @@ def _work(task: _Task, here: Any, pipe: Connection) -> None:
 
 def _smaller(target: targets.Target, case: Case, kind: str, alive: Callable[[], None] = lambda: None) -> Case:
     hang = targets.hang(target)
-    return shrink(target.check, case, kind, SHRINK if kind != "hang" else 6 * hang, hang=hang, alive=alive)
+    return shrink(target.check, case, kind, SHRINK if kind != "hang" else 3 * hang, hang=hang, alive=alive)
 
 
 def _beat(here: Any) -> None:
@@ -231,7 +231,7 @@ class Run:
         other.close()
         try:
             kind, case = (
-                pipe.recv() if pipe.poll(2 * SHRINK + 10 * self.hang) else ("hang", draw(targets.load(self.name), self.seed, number))
+                pipe.recv() if pipe.poll(2 * SHRINK + 6 * self.hang) else ("hang", draw(targets.load(self.name), self.seed, number))
             )
         except EOFError:
             kind, case = "crash outside of the check", draw(targets.load(self.name), self.seed, number)

@@ -28,6 +28,11 @@ def _own() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_base[0])
 
 
+def prepare() -> None:
+    """Make this process's folder now, so that forked children share it and it goes with this process."""
+    _own()
+
+
 def folder(name: str) -> Path:
     """Give this process's folder for a target."""
     path = Path(_own().name) / name

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
+from fuzz import scratch
 from fuzz.case import Case
 
 
@@ -30,6 +31,7 @@ def failure_kind(error: BaseException) -> str:
 
 def outcome_in_child(check: Callable[[Case], str], case: Case, limit: float) -> str:
     """Check an input in a forked child; gives ``""`` where all is well, otherwise the kind of failure."""
+    scratch.prepare()
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Other threads, if there are any, wait for messages only.
