@@ -10,7 +10,6 @@ from counterbias.files.partial import abandon, remove_leftovers, remove_leftover
 from counterbias.files.streams import descriptor_of, is_stream
 from counterbias.files.whole import (
     can_be_made,
-    cannot_write,
     nameless_file,
     scratch_folder,
     temporary_errors,
@@ -23,7 +22,6 @@ from counterbias.files.whole import (
 __all__ = [
     "abandon",
     "can_be_made",
-    "cannot_write",
     "descriptor_of",
     "is_stream",
     "nameless_file",
