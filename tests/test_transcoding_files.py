@@ -57,3 +57,22 @@ def test_a_genome_that_gzip_has_compressed(files: Path, capsys: pytest.CaptureFi
     )
     pysam.tabix_compress("genome.fa", "packed.fa.gz")
     assert main([*count, "packed.fa.gz"]) == 0
+
+
+@pytest.mark.parametrize("genome", [[], ["--bias-genome", "genome.fa"]])
+def test_cram_that_ends_too_early(files: Path, genome: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """htslib says nothing of it."""
+    content = Path("reads.cram").read_bytes()
+    Path("reads.cram").write_bytes(content[: len(content) - 500])
+    assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF, *genome]) == 1
+    assert capsys.readouterr().err == (
+        "counterbias: reads.cram: htslib cannot read it to its end. It is probably truncated: copy or make it again\n"
+    )
+
+
+def test_cram_whose_genome_is_gone(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("genome.fa").unlink()
+    assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("counterbias: reads.cram: htslib cannot read it: ")
+    assert line.endswith("CRAM needs the genome that it was made with: give it with --bias-genome genome.fa")

@@ -7,6 +7,8 @@ from typing import Any
 from counterbias.errors import InputError
 
 BGZF, RAW = "bgzf", "raw"
+#: What to do about a file that ends too early.
+TRUNCATED = "it is probably truncated: copy or make it again"
 
 
 def is_bgzf(head: bytes) -> bool:

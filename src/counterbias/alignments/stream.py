@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from counterbias.alignments import bgzf, decoding
 from counterbias.alignments.header import CORRUPTED, AlignmentHeader, HeaderReader
-from counterbias.alignments.source import RAW, Source
+from counterbias.alignments.source import RAW, TRUNCATED, Source
 from counterbias.errors import InputError
 from counterbias.native import with_slack
 
@@ -127,7 +127,7 @@ class AlignmentStream:
             self.source.check()
             if not self._marked:
                 raise InputError(
-                    "the end-of-file marker is missing", file=self.source.path, place=f"byte {self._position}", remedy=_TRUNCATED
+                    "the end-of-file marker is missing", file=self.source.path, place=f"byte {self._position}", remedy=TRUNCATED
                 )
             return False
         count, stop, total, problem = bgzf.scan_blocks(batch.source, 0, size, ENOUGH, batch.blocks)
@@ -136,7 +136,7 @@ class AlignmentStream:
             place = f"byte {self._position + stop}"
             if problem:
                 raise InputError(bgzf.SCAN_PROBLEMS[problem], file=self.source.path, place=place, remedy=CORRUPTED)
-            raise InputError("the file ends in the middle of a block", file=self.source.path, place=place, remedy=_TRUNCATED)
+            raise InputError("the file ends in the middle of a block", file=self.source.path, place=place, remedy=TRUNCATED)
         batch.block_count = count
         batch.position = self._position
         batch.end = HEADROOM + total
@@ -204,7 +204,7 @@ class AlignmentStream:
                 "the file ends in the middle of a record",
                 file=self.source.path,
                 place=f"record {self._records + 1}",
-                remedy=_TRUNCATED,
+                remedy=TRUNCATED,
             )
         self._carry = self._carry[:0]
         return batch
@@ -267,7 +267,7 @@ class AlignmentStream:
         while True:
             batch = self.new_batch()
             if not self.load(batch):
-                raise InputError("the file ends within its header", file=self.source.path, remedy=_TRUNCATED)
+                raise InputError("the file ends within its header", file=self.source.path, remedy=TRUNCATED)
             inflate(batch)
             self.check_inflated(batch)
             found = reader.feed(batch.data.data[HEADROOM : batch.end])
@@ -279,6 +279,3 @@ class AlignmentStream:
             raise InputError("the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H")
         self._carry = np.frombuffer(rest, dtype=np.uint8)
         return header
-
-
-_TRUNCATED = "it is probably truncated: copy or make it again"

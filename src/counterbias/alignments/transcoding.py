@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import IO, Any
 
-from counterbias.alignments.source import BGZF, Source, is_bgzf
+from counterbias.alignments.source import BGZF, TRUNCATED, Source, is_bgzf
 from counterbias.errors import InputError
 from counterbias.files import can_be_made, scratch_folder, temporary_errors
 from counterbias.inputs import file_of
@@ -154,15 +154,17 @@ class TranscodedSource(Source):
         lines = self._messages.first_lines()
         words = [line for line in lines if line.startswith("[E::")] or lines or ["no reason given"]
         word = words[-1] if words[0].startswith("Traceback") else words[0]  # Python's last line tells
+        if "samtools returned" in word:  # htslib itself is silent of CRAM that ends too early
+            raise InputError("htslib cannot read it to its end", file=self.path, remedy=TRUNCATED)
         reason = word.partition("] ")[2] or word
         raise InputError(f"htslib cannot read it: {reason}", file=self.path, remedy=self._remedy(" ".join(lines)))
 
     def _remedy(self, messages: str) -> str:
-        if self._cram and not self._reference:
+        if not self._cram or not any(word in messages for word in ("ref", "MD5", "M5")):
+            return ""
+        if not self._reference:
             return "CRAM needs the genome that it was made with: give it with --bias-genome genome.fa"
-        if self._cram and ("ref" in messages or "MD5" in messages or "M5" in messages):
-            return f"check that {self._reference} is the genome that the file was made with"
-        return ""
+        return f"check that {self._reference} is the genome that the file was made with"
 
     def remarks(self) -> list[str]:
         """Give htslib's warnings, once per kind."""

@@ -10,7 +10,6 @@ from counterbias.files.partial import abandon, remove_leftovers, remove_leftover
 from counterbias.files.streams import descriptor_of, is_stream
 from counterbias.files.whole import (
     can_be_made,
-    cannot_write,
     nameless_file,
     new_folder,
     scratch_folder,
@@ -24,7 +23,6 @@ from counterbias.files.whole import (
 __all__ = [
     "abandon",
     "can_be_made",
-    "cannot_write",
     "descriptor_of",
     "is_stream",
     "nameless_file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -266,8 +267,6 @@ def _strandedness(evidence: StrandEvidence | None) -> dict[str, Any]:
 
 
 def _model(context: Context) -> dict[str, Any]:
-    import dataclasses
-
     kind = context.kind
     return {
         "backend": kind.backend,

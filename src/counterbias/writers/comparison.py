@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.files import readable, whole_text
+from counterbias.files import whole_text
 from counterbias.writers.comparison_schema import (
     COSTS,
     DIFFERENCES,
@@ -27,6 +27,7 @@ from counterbias.writers.comparison_schema import (
     VERSION,
     columns,
 )
+from counterbias.writers.qc import plain
 
 #: What tables hold where there is no number.
 NOTHING = "NA"
@@ -44,7 +45,7 @@ def build_document(parts: Mapping[str, Any]) -> dict[str, Any]:
         "recommendation": parts["recommendation"],
         "samples": parts["samples"],
     }
-    return {name: _plain(value) for name, value in document.items()}
+    return {name: plain(value) for name, value in document.items()}
 
 
 def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
@@ -139,20 +140,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else NOTHING
     return " ".join(str(value).split())
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy values and tuples into what JSON knows; non-finite numbers become null, decimals eight significant digits."""
-    if isinstance(value, str):
-        return readable(value)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return float(f"{value:.8g}") if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {readable(str(name)): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, Sequence):
-        return [_plain(entry) for entry in value]
-    raise ValueError(f"a {type(value).__name__} cannot be written as JSON")
