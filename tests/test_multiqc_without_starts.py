@@ -78,3 +78,15 @@ def test_files_without_the_key_have_a_model(tmp_path: Path) -> None:
     path = builders.write(tmp_path, "old")
     text = path.read_text().replace('"no_model": null, ', "")
     assert parse_report(text).ends[0].no_model is None
+
+
+@pytest.mark.parametrize("names", [("empty",), ("empty", "good")])
+def test_so_do_many_of_them(singles: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Of large cohorts other plots are drawn: nothing of a sample without a model is missing that they need."""
+    for number in range(60):
+        report = json.loads((singles / f"{names[number % len(names)]}.counterbias.json").read_text())
+        report["sample"] = f"s{number}"
+        (tmp_path / f"s{number}.counterbias.json").write_text(json.dumps(report))
+    shown = builders.run(tmp_path, output=tmp_path / "out", require_logs=True)
+    assert shown.status == 0
+    assert len(shown.rows) == 60

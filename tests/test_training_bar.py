@@ -66,7 +66,7 @@ def test_bar_on_a_terminal(sample: Path) -> None:
     assert "/120" in shown
     # Other messages stand as ever, and the bar is gone at the end.
     assert "alignment record pairs processed." in shown
-    assert shown.rstrip().endswith("out.counterbias.json.")
+    assert shown.rstrip().endswith("the quality report (.counterbias.json).")
 
 
 def test_no_bar_where_quiet(sample: Path) -> None:

@@ -231,7 +231,8 @@ def _divergence_heat(view: View) -> Any:
     for name, end, suffix in _ends(view):
         if not suffix:
             signature = end.signature
-            profiles[name] = _line(signature.offsets, signature.profile) if signature.profile else _line(end.offsets, end.divergence.before)
+            before = _line(end.offsets, end.divergence.before) if end.divergence.before else {}
+            profiles[name] = _line(signature.offsets, signature.profile) if signature.profile else before
     offsets = sorted({int(offset) for profile in profiles.values() for offset in profile})
     rows = {name: [profile.get(offset) for offset in offsets] for name, profile in profiles.items() if profile}
     return draw.heat(
