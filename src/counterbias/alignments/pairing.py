@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, name_of, same_name
-from counterbias.native import helper, load_i32, load_i64, load_u8, store_i64, with_slack
+from counterbias.native import helper, load_i32, load_i64, load_u8, store_i32, store_i64, with_slack
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
 #: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: a row's INFO, -1 where missing. OVERLAP: its SET.
@@ -31,10 +31,11 @@ FIRST_POOLED = -3
 #: Groups of one name up to this size are searched one by one.
 FEW = 8
 
-#: Columns of what a pool knows of a waiting record: its number in the file, its key's rank, its bytes in the arena, who waits next with the
-#: same key (-1 for nobody), and of the first with a key who waits last.
-NUMBER, RANK, BLOB, BLOB_SIZE, AFTER, LAST = range(6)
-FACTS = 6
+#: Columns of what a pool knows of a waiting record: its key's rank, its bytes in the arena, and where several wait with one key, who waits
+#: next and, of the first, who waits last (next | last << 32).
+RANK, BLOB, BLOB_SIZE, QUEUE = range(4)
+FACTS = 4
+FACT = 8 * FACTS
 #: Columns of a pool's state.
 USED, ARENA, NOTES, RANKS, AMBIGUOUS, FIRST_AMBIGUOUS = range(6)
 #: Why pairing by position stopped before the batch's end.
@@ -251,18 +252,23 @@ def _length_in_key(here: Any, following: Any, length: Any) -> Any:
 
 @helper
 def _find(table: Any, mask: Any, waiting: Any, name: Any, here: Any, following: Any, which: Any, length: Any) -> Any:
-    """Look a key up: gives (the row that waits first under it or -1, its slot or the one to put it into).
+    """Look a key up: gives (the row that waits first under it or -1, the address of its slot or of the one to put it into).
 
-    A slot holds the number of such a row + 1; 0 where it was never used, -1 where nobody waits any more.
+    ``table`` and ``waiting`` are addresses. A slot holds the number j of such a row as j + 1 or, where others wait behind it, as -2 - j; 0
+    where it was never used, -1 where nobody waits any more.
     """
     length = _length_in_key(here, following, length)
-    free = np.int64(-1)
+    free = np.int64(0)
     slot = np.int64(_key(name, here, following, which + (length << 8))) & mask
-    while table[slot] != 0:
-        j = np.int64(table[slot]) - 1
+    while True:
+        place = table + 4 * slot
+        j = load_i32(place)
+        if j == 0:
+            return np.int64(-1), place if free == 0 else free
+        j = j - 1 if j > 0 else -2 - j
         if j < 0:
-            if free < 0:
-                free = slot
+            if free == 0:
+                free = place
         else:
             row = waiting + ROW * j
             if (
@@ -272,21 +278,40 @@ def _find(table: Any, mask: Any, waiting: Any, name: Any, here: Any, following: 
                 and (load_i64(row + 8 * INFO) & READ1) == which
                 and _length_in_key(here, following, load_i64(row + 8 * TLEN)) == length
             ):
-                return j, slot
+                return j, place
         slot = (slot + 1) & mask
-    return np.int64(-1), slot if free < 0 else free
 
 
 @helper
-def _wait(table: Any, slot: Any, facts: Any, first: Any, j: Any) -> Any:
-    """Let a row wait under a key whose slot is known, after those that wait there already (``first`` on, or -1)."""
-    facts[j, AFTER] = -1
+def _wait(slot: Any, facts: Any, first: Any, j: Any) -> Any:
+    """Let a row wait under a key, after those that wait there already (``first`` on, or -1); ``slot`` and ``facts`` are addresses."""
     if first < 0:
-        table[slot] = j + 1
-        facts[j, LAST] = j
+        store_i32(slot, j + 1)
+        return
+    queue = facts + FACT * first + 8 * QUEUE
+    if load_i32(slot) > 0:
+        store_i64(queue, j | j << 32)
+        store_i32(slot, -2 - first)
+        return
+    store_i64(facts + FACT * (load_i64(queue) >> 32) + 8 * QUEUE, j)
+    store_i64(queue, (load_i64(queue) & 0xFFFFFFFF) | j << 32)
+
+
+@helper
+def _leave(slot: Any, facts: Any, first: Any) -> Any:
+    """Let the first row of a slot go; tells whether another one waited behind it. ``slot`` and ``facts`` are addresses."""
+    if load_i32(slot) > 0:
+        store_i32(slot, np.int64(-1))
+        return False
+    queue = load_i64(facts + FACT * first + 8 * QUEUE)
+    after, last = queue & 0xFFFFFFFF, queue >> 32
+    if after == last:
+        store_i32(slot, after + 1)
     else:
-        facts[facts[first, LAST], AFTER] = j
-        facts[first, LAST] = j
+        queue = facts + FACT * after + 8 * QUEUE
+        store_i64(queue, (load_i64(queue) & 0xFFFFFFFF) | last << 32)
+        store_i32(slot, -2 - after)
+    return True
 
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
@@ -303,7 +328,7 @@ def pair_by_position(
     """
     mask = table.size - 1
     bytes_of = data.ctypes.data
-    waiting_at = waiting.ctypes.data
+    waiting_at, facts_at, table_at = waiting.ctypes.data, facts.ctypes.data, table.ctypes.data
     arena_at = arena.ctypes.data
     used = state[USED]
     for i in range(start, count):
@@ -316,7 +341,7 @@ def pair_by_position(
         here = load_i64(row + 8 * HERE)
         following = load_i64(row + 8 * NEXT)
         length = load_i64(row + 8 * TLEN)
-        match, slot = _find(table, mask, waiting_at, name, following, here, which ^ READ1, -length)
+        match, slot = _find(table_at, mask, waiting_at, name, following, here, which ^ READ1, -length)
         if match >= 0:
             overlap = waiting[match, SET]
             if overlap <= FIRST_POOLED:
@@ -344,10 +369,7 @@ def pair_by_position(
             _set_mate(fragment, row, np.int64(i), load_i64(row + 8 * SET), True)
             made += 1
             waiting[match, INFO] = -1
-            after = facts[match, AFTER]
-            table[slot] = after + 1 if after >= 0 else -1
-            if after >= 0:
-                facts[after, LAST] = facts[match, LAST]
+            if _leave(slot, facts_at, match):
                 if state[AMBIGUOUS] == 0:
                     state[FIRST_AMBIGUOUS] = base + i
                 state[AMBIGUOUS] += 1
@@ -360,13 +382,13 @@ def pair_by_position(
         if used == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
             state[USED] = used
             return i, made, pooled, spilled, POOL_FULL
-        queue, slot = _find(table, mask, waiting_at, name, here, following, which, length)
+        queue, slot = _find(table_at, mask, waiting_at, name, here, following, which, length)
         if queue >= 0:
             rank = facts[queue, RANK]
         else:
             rank = state[RANKS]
             state[RANKS] += 1
-        _wait(table, slot, facts, queue, used)
+        _wait(slot, facts_at, queue, used)
         _copy(row, waiting_at + ROW * used, ROW)
         if members > 0:
             note = FIRST_POOLED - overlap
@@ -374,7 +396,6 @@ def pair_by_position(
                 notes[state[NOTES] + m] = pool[note + m]
             waiting[used, SET] = FIRST_POOLED - state[NOTES]
             state[NOTES] += members
-        facts[used, NUMBER] = base + i
         facts[used, RANK] = rank
         facts[used, BLOB] = state[ARENA]
         facts[used, BLOB_SIZE] = size
@@ -410,16 +431,15 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
                 notes[notes_used + m] = notes[note + m]
             waiting[used, SET] = FIRST_POOLED - notes_used
             notes_used += members
-        facts[used, NUMBER] = facts[j, NUMBER]
         facts[used, RANK] = facts[j, RANK]
         facts[used, BLOB] = bytes_used
         facts[used, BLOB_SIZE] = size
         bytes_used += size
         queue, slot = _find(
-            table, mask, waiting.ctypes.data, waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT], waiting[used, INFO] & READ1,
-            waiting[used, TLEN],
+            table.ctypes.data, mask, waiting.ctypes.data, waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT],
+            waiting[used, INFO] & READ1, waiting[used, TLEN],
         )  # fmt: skip
-        _wait(table, slot, facts, queue, used)
+        _wait(slot, facts.ctypes.data, queue, used)
         used += 1
     state[USED] = used
     state[ARENA] = bytes_used
