@@ -18,7 +18,7 @@ from alignment_builders import (
     random_gtf,
     record,
 )  # fmt: skip
-from counterbias.alignments import pairing
+from counterbias.alignments import pairing, waiting
 from counterbias.errors import InputError
 from counterbias.pipeline import counting
 from counterbias.pipeline.counting import count_alignments
@@ -156,14 +156,14 @@ def test_names_alike_in_part_are_kept_apart(tmp_path: Path) -> None:
 
 def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many waiting mates, some of them with sets of several features, in a pool that must grow many times."""
-    made: list[pairing.MatePool] = []
+    made: list[waiting.MatePool] = []
 
-    class Small(pairing.MatePool):
+    class Small(waiting.MatePool):
         def __init__(self, keep: bool) -> None:
             super().__init__(keep, capacity=8)
             made.append(self)
 
-    monkeypatch.setattr(pairing, "MatePool", Small)
+    monkeypatch.setattr(waiting, "MatePool", Small)
     text = "".join(f'chr1\tt\texon\t{100 + 7 * i}\t{180 + 7 * i}\t.\t+\t.\tgene_id "g{i:02}";\n' for i in range(40))
     genes = annotation(tmp_path, text)
     rng = random.Random(2)
@@ -254,5 +254,5 @@ def test_matching_without_length_is_first_come_first_served() -> None:
     rows[:, pairing.INFO] = np.where(first, 0x40, 0x80)
     rows[:, pairing.HERE] = np.where(first, 5, 9)
     rows[:, pairing.NEXT] = np.where(first, 9, 5)
-    one, two = pairing.match_without_length(rows)
+    one, two = waiting.match_without_length(rows)
     assert list(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 3), (4, 1), (2, 5)]

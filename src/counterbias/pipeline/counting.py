@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.alignments import AlignmentHeader, AlignmentStream, Batch, decode_batch, inflate, open_alignments, pairing
+from counterbias.alignments import AlignmentHeader, AlignmentStream, Batch, decode_batch, inflate, open_alignments, pairing, waiting
 from counterbias.alignments.decoding import END, HERE, INFO, NEXT, READ1, REVERSE_FLAG, SET, TLEN
 from counterbias.alignments.workers import Job, Workers
 from counterbias.assignment import COUNT_FRACTION, Assigner
@@ -189,7 +189,7 @@ class _Counter:
         self._missing_mates = 0
         self._known: NDArray[np.int64] = np.zeros((0, 2), dtype=np.int64)
         self._known_used = 0
-        self._mates = pairing.MatePool(keep=listeners.record_sink is not None)
+        self._mates = waiting.MatePool(keep=listeners.record_sink is not None)
         self._spill: NDArray[np.uint8] = np.empty(1 << 16, dtype=np.uint8)
         self._spill_offsets: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._first_ambiguous = ""
@@ -253,26 +253,26 @@ class _Counter:
             self._spill_offsets = np.zeros(2 * batch.count + 1, dtype=np.int64)
         i = made = spilled = 0
         pooled = work.used
-        before = int(mates.state[pairing.AMBIGUOUS])
+        before = int(mates.state[waiting.AMBIGUOUS])
         while True:
-            i, made, pooled, spilled, why = pairing.pair_by_position(
+            i, made, pooled, spilled, why = waiting.pair_by_position(
                 batch.data, batch.offsets, batch.rows, i, batch.count, batch.first_record, self.primary_only, mates.keep,
                 mates.waiting, mates.facts, mates.table, mates.arena, mates.notes, mates.state,
                 work.pool, pooled, work.fragments, made, self._spill, self._spill_offsets, spilled,
             )  # fmt: skip
-            if why == pairing.DONE:
+            if why == waiting.DONE:
                 break
-            if why == pairing.POOL_FULL:
+            if why == waiting.POOL_FULL:
                 overlap = int(batch.rows[i, SET])
                 members = 1 + int(work.pool[pairing.FIRST_POOLED - overlap]) if overlap <= pairing.FIRST_POOLED else 0
                 mates.make_room(batch.size(int(i)), members)
-            elif why == pairing.NOTES_FULL:
+            elif why == waiting.NOTES_FULL:
                 work.pool = np.concatenate((work.pool, np.empty(len(work.pool), dtype=np.int32)))
             else:
                 self._spill = np.concatenate((self._spill, np.empty(len(self._spill) + batch.size(int(i)), dtype=np.uint8)))
         work.made, work.used = int(made), int(pooled)
-        if before == 0 and mates.state[pairing.AMBIGUOUS]:
-            row = int(mates.state[pairing.FIRST_AMBIGUOUS]) - batch.first_record
+        if before == 0 and mates.state[waiting.AMBIGUOUS]:
+            row = int(mates.state[waiting.FIRST_AMBIGUOUS]) - batch.first_record
             self._first_ambiguous = str(self._mate_key(batch, row))
         return int(spilled)
 
@@ -361,17 +361,17 @@ class _Counter:
         mates = self._mates
         left = mates.left()
         # htseq-count loses mates that disagree about the template length, and counts each alone.
-        first, second = pairing.match_without_length(mates.waiting[left])
+        first, second = waiting.match_without_length(mates.waiting[left])
         pairs = np.stack((left[first], left[second]), axis=1)
         alone = np.delete(left, np.concatenate((first, second)))
         self._count_waiting(pairs)
         if len(alone):
-            keys = len(np.unique(mates.facts[alone, pairing.RANK]))
+            keys = len(np.unique(mates.facts[alone, waiting.RANK]))
             record = self._describe(int(alone[0]))
             self.listeners.say(f"Mate records missing for {keys} records; first such record: {record}.")
             self._count_waiting(alone[:, None])
-        if mates.state[pairing.AMBIGUOUS]:
-            number = int(mates.state[pairing.AMBIGUOUS])
+        if mates.state[waiting.AMBIGUOUS]:
+            number = int(mates.state[waiting.AMBIGUOUS])
             self.listeners.say(f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}.")
         if len(pairs):
             self.listeners.say(
@@ -398,8 +398,8 @@ class _Counter:
             chosen = fragments[begin : begin + LEFTOVERS]
             work.make_room(len(chosen))
             work.made = len(chosen)
-            work.fragments[: len(chosen)] = pairing.as_fragments(mates.waiting, chosen)
-            work.used = int(mates.state[pairing.NOTES])
+            work.fragments[: len(chosen)] = waiting.as_fragments(mates.waiting, chosen)
+            work.used = int(mates.state[waiting.NOTES])
             self._classify(work)
             self._count(work)
             if self.listeners.record_sink is not None:
@@ -408,7 +408,7 @@ class _Counter:
                 for column in (pairing.RECORD, pairing.MATE + pairing.RECORD):
                     records = work.fragments[: work.made, column]
                     records[records < -1] = -2 - np.searchsorted(listed, -2 - records[records < -1])
-                self._write(work, mates.arena, mates.facts[listed, pairing.BLOB], 0)
+                self._write(work, mates.arena, mates.facts[listed, waiting.BLOB], 0)
 
     def finish(self, path: str, began: float) -> SampleCounts:
         """Give the result."""
