@@ -17,7 +17,7 @@ CORRUPTED = "the file is corrupted: copy or make it again"
 
 @dataclass(frozen=True, slots=True)
 class AlignmentHeader:
-    """The header of an alignment file: contig names, their lengths, and the text (``@HD``, ``@SQ`` … lines)."""
+    """The header of an alignment file: contig names, their lengths as the file has them, and the text (``@HD``, ``@SQ`` … lines)."""
 
     contigs: tuple[str, ...]
     lengths: tuple[int, ...]
@@ -95,8 +95,8 @@ class HeaderReader:
                 break
             # As for htslib, a name ends at its first NUL or, in a damaged file, with its field.
             contigs.append(content[here + 4 : here + 4 + size].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
-            # A negative length is no reason not to count, as for htslib: it is told of where lengths matter.
-            lengths.append(max(number(content, here + 4 + size)[0], 0))
+            # A negative length is no reason not to count, as for htslib.
+            lengths.append(number(content, here + 4 + size)[0])
             here += 8 + size
         self._here = here
         return len(contigs) == self._count

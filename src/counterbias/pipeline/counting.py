@@ -328,8 +328,9 @@ class _Counter:
     def _new_sites(self) -> SiteCollector:
         header, assigner = self.stream.header, self.assigner
         fraction = assigner.nonunique == COUNT_FRACTION
+        lengths = tuple(max(length, 0) for length in header.lengths)
         return SiteCollector(
-            header.contigs, header.lengths, paired=bool(self.stream.paired), fraction=fraction, features=len(assigner.counts)
+            header.contigs, lengths, paired=bool(self.stream.paired), fraction=fraction, features=len(assigner.counts)
         )
 
     def _tell_progress(self, begun: int) -> None:

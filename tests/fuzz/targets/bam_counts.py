@@ -212,6 +212,8 @@ def _unsound(parts: list[bytes]) -> str:
         bases = struct.unpack_from("<i", item, bam_records.BASES)[0]
         start = bam_records.NAME + item[12] + 4 * struct.unpack_from("<H", item, 16)[0] + ((bases + 1) >> 1) + bases
         for place in bam_records.tag_places(item, start) or ():
+            if b"\0" in item[place : place + 2]:
+                return "a tag whose name holds a NUL"
             if item[place + 2 : place + 4] == b"A\0":
                 return "a character of NUL written as an empty text"
             if item[place + 2 : place + 3] == b"I" and item[place + 6] > 127:

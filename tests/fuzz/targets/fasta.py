@@ -113,9 +113,8 @@ def _changed_index(rng: random.Random, rows: list[list[str]]) -> str:
         which = rng.randrange(6)
         column = rng.randrange(5)
         if which <= 1 and column:
-            rows[at][column] = (
-                str(int(rows[at][column]) + rng.choice((-2, -1, 1, 2, 10))) if rows[at][column].lstrip("-").isdigit() else "7"
-            )
+            number = re.fullmatch(r"-?\d{1,30}", rows[at][column], re.ASCII)
+            rows[at][column] = "7" if number is None else str(int(number[0]) + rng.choice((-2, -1, 1, 2, 10)))
         elif which == 2:
             rows[at][column] = rng.choice(NUMBERS)
         elif which == 3:

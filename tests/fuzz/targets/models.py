@@ -5,6 +5,7 @@ Descriptions and arrays are changed inside, and the file's checksums made anew, 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
@@ -165,7 +166,8 @@ def _changed_array(rng: random.Random, content: bytes) -> bytes:
         if rng.random() < 0.15:
             flat[:] = flat[rng.randrange(flat.size)]
     elif chance < 0.7:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        # An array that became texts before may not be numbers any more.
+        with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.suppress(ValueError):
             warnings.simplefilter("ignore")
             array = array.astype(rng.choice(("<f4", "<f8", "<f2", "<i8", "u1", "?", ">f8", "<c16", "<U4")))
     elif chance < 0.85:
