@@ -39,7 +39,6 @@ COUNTED = {
     "NH as a double that says one": [SOUND, record("x", tags=b"NHd" + struct.pack("<d", 1.0)), SOUND],
     "NH beyond 31 bits": [SOUND, record("x", tags=b"NHI" + struct.pack("<I", 2**32 - 1)), SOUND],
     "NH as a float": [SOUND, record("x", tags=b"NHf" + struct.pack("<f", 2.5)), SOUND],
-    "text never ended": [SOUND, record("x", tags=b"NHC\1XXZabc"), SOUND],
     "character of NUL": [SOUND, record("x", tags=b"NHC\1XXA\0"), SOUND],
     "operation of no bases": [SOUND, record("x", raw_cigar=[0, 50 << 4], sequence=50), SOUND],
     "beyond the contig's end": [SOUND, record("x", position=999_999), SOUND],
