@@ -115,6 +115,7 @@ def test_putting_weights_in_never_stands_still(damage: tuple[int, bytes]) -> Non
 
 ODD = [
     record("double", tags=b"XDd" + struct.pack("<d", 2.5)),
+    record("no number", tags=b"XDf\x0c\x00\x80\x7fXEf\x00\x00\x80\xffXGf\x00\x00\xc0\x7f"),
     record("short", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i3I", 3, 320, 483, 480)),
     record("between", raw_cigar=[50 << 4 | 4], sequence=50, tags=b"XAA!CGBi" + struct.pack("<i2I", 2, 20 << 4, 30 << 4) + b"XZZlast\0"),
     record("too few", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i1I", 1, 33) + b"XZZlast\0"),

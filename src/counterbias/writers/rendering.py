@@ -173,7 +173,12 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
             out[at] = 0
             at += 1
         return at
-    return _copy(out, at, data, start + 2, stop)
+    at = _copy(out, at, data, start + 2, stop)
+    # What is no number (all ones in the exponent, and a fraction) passes through a double there, which makes it a quiet one.
+    ones = kind == 102 and data[value + 3] & 0x7F == 0x7F and data[value + 2] & 0x80 != 0  # f
+    if ones and (data[value] | data[value + 1] | data[value + 2] & 0x7F) != 0:
+        out[at - 2] |= 0x40
+    return at
 
 
 @njit(cache=True, nogil=True)
