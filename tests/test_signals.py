@@ -319,3 +319,19 @@ def test_the_library_sets_no_handler() -> None:
     code += "print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, preexec_fn=heed_all)
     assert done.stdout.split() == ["0", "True"] or "SIG_DFL" in done.stdout
+
+
+def test_a_signal_during_an_import_is_not_the_packages_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some packages turn whatever ends their import into an ImportError of their own."""
+
+    def command(argv: Sequence[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(PATIENCE)
+        except KeyboardInterrupt:
+            raise ImportError("failed to import", name="numba") from None
+        return 0
+
+    monkeypatch.setattr("counterbias.cli._dispatch", command)
+    assert main([]) == 128 + signal.SIGTERM
+    assert "numba" not in capsys.readouterr().err

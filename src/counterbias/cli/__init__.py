@@ -6,8 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from counterbias.cli import failures, streams
-from counterbias.cli.signals import ends_by_signal
+from counterbias.cli import failures, signals, streams
 from counterbias.errors import UsageError
 from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output, write_standard_output
 
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(argv)
 
 
-@ends_by_signal
+@signals.ends_by_signal
 def _run(argv: Sequence[str] | None) -> int:
     """Do what :func:`main` does, with safe streams."""
     try:
@@ -70,6 +69,8 @@ def _run(argv: Sequence[str] | None) -> int:
         abandon_standard_output()
         return 1
     except Exception as error:
+        if signals.have_come():
+            raise signals.Stopped from error
         told = failures.explain(error)
         if told is None:
             raise

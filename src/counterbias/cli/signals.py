@@ -35,12 +35,18 @@ class Stopped(KeyboardInterrupt):
     """A signal has ended the run; handled wherever Ctrl-C is."""
 
 
+def have_come() -> bool:
+    """Tell whether a signal is ending the run: whatever fails then fails for that reason, as a package does that was being imported."""
+    return any(ending.received for ending in _endings)
+
+
 def ends_by_signal(main: Main) -> Main:
     """Let signals end a command's ``main``, which gives the exit status. It may be called within another program."""
 
     @wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         ending = _Ending(alone=argv is None)
+        _endings.append(ending)
         try:
             ending.listen()
             status = main(argv)
@@ -51,6 +57,7 @@ def ends_by_signal(main: Main) -> Main:
         finally:
             ending.over = True
             ending.close()
+            _endings.remove(ending)
 
     return run
 
@@ -145,6 +152,10 @@ class _Ending:
             poll.register(descriptor, select.POLLOUT)
             if poll.poll(0):  # a full pipe would be waited for
                 os.write(descriptor, line.encode())
+
+
+#: The runs under way: a program may call one within another.
+_endings: list[_Ending] = []
 
 
 def _abandon() -> None:
