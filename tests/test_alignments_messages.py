@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -118,3 +119,38 @@ def test_modules_in_the_current_folder_are_not_run(tmp_path: Path, gtf: Path, mo
     assert done.returncode == 0
     assert done.stderr == ""
     assert gtf.exists()
+
+
+def test_train_and_compare_read_alignments_from_a_pipe(tmp_path: Path) -> None:
+    """What they find in a named pipe is what they find in the file."""
+    bases = random.Random(1)
+    (tmp_path / "genome.fa").write_text("".join(f">{name}\n{''.join(bases.choices('ACGT', k=5000))}\n" for name in ("chr1", "chr2")))
+    (tmp_path / "genes.gtf").write_text(GTF.replace("\t1\t900\t", "\t1\t4900\t"))
+    reads = tmp_path / "reads.sam"
+    rows = [f"r{i}\t0\tchr{1 + i % 2}\t{50 + 2 * i}\t60\t4M\t*\t0\t0\tACGT\tIIII\n" for i in range(2000)]
+    reads.write_text(HEADER + "".join(rows))
+    commands = {
+        "train": ["--bias-no-own", "--bias-model", "pwm"],
+        "compare": ["--models", "pwm", "--folds", "0,1", "--seeds", "1", "--no-figures"],
+    }
+    found: dict[str, list[str]] = {"train": [], "compare": []}
+    for folder in ("file", "pipe"):
+        place = tmp_path / folder
+        place.mkdir()
+        for command, options in commands.items():
+            source = place / "reads.sam"
+            source.unlink(missing_ok=True)
+            if folder == "pipe":
+                os.mkfifo(source)
+                threading.Thread(target=lambda to=source: to.write_bytes(reads.read_bytes()), daemon=True).start()
+            else:
+                source.write_bytes(reads.read_bytes())
+            out = place / (command if command == "compare" else "m.model")
+            words = [sys.executable, "-m", "counterbias", command, "-q", "-s", "no", *options, "-o", str(out)]
+            words += ["--bias-genome", str(tmp_path / "genome.fa")]
+            done = subprocess.run([*words, source, tmp_path / "genes.gtf"], capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stderr
+            table = (out / "per_gene.tsv").read_text() if command == "compare" else done.stdout
+            found[command].append(table)
+    assert found["train"][0] == found["train"][1]
+    assert found["compare"][0] == found["compare"][1]

@@ -17,7 +17,7 @@ import pytest
 from counterbias.cli import main
 from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream, whole_folder, whole_stream, whole_text
-from counterbias.writers.files import check_outputs
+from counterbias.files.checks import check_outputs
 from output_inputs import READS, bias, fails, make_inputs, names, partials, run
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from counterbias.errors import InputError
 from counterbias.files import whole_text
+from counterbias.files.checks import check_outputs
 from counterbias.records import Features, SampleCounts
 from counterbias.writers import tables
-from counterbias.writers.files import check_outputs
 from counterbias.writers.tables import CountTable, TableOptions, check_table, table_files, write_table
 
 CLASS_KEYS = ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")

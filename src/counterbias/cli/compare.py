@@ -184,7 +184,7 @@ def _sample_names(paths: Sequence[str]) -> list[str]:
 def _make_folder(arguments: argparse.Namespace) -> Path:
     """Make the output folder and find out whether everything can be written there."""
     from counterbias.files import writing_errors
-    from counterbias.writers.files import check_outputs
+    from counterbias.files.checks import check_outputs
 
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():

@@ -118,7 +118,7 @@ def _check_bias_options(arguments: Namespace) -> None:
 
 def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     """Find out before counting whether every output can be written."""
-    from counterbias.writers.files import check_outputs
+    from counterbias.files.checks import check_outputs
     from counterbias.writers.standard_output import require_standard_output
     from counterbias.writers.tables import TableOptions, check_table, table_files
 

@@ -121,7 +121,7 @@ def main(argv: list[str]) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse before any file is opened what cannot be done or written."""
-    from counterbias.writers.files import check_outputs
+    from counterbias.files.checks import check_outputs
 
     check_standard_input(arguments.samfilenames)
     check_inputs(named_inputs(arguments))

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from counterbias.errors import InputError
-from counterbias.files import can_be_made, descriptor_of, is_stream, remove_leftovers
+from counterbias.files.partial import remove_leftovers
+from counterbias.files.streams import descriptor_of, is_stream
+from counterbias.files.whole import can_be_made
 
 
 def check_outputs(outputs: Sequence[tuple[str, str]], *, inputs: Sequence[str] = ()) -> None:
