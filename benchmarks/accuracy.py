@@ -28,10 +28,27 @@ from counterbias.evaluation.comparison import Mean, paired_difference, summarise
 from counterbias.evaluation.reliability import reliability
 from counterbias.pipeline.candidates import find_candidates, parse_extra
 from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend, evaluate_scores, fold_sample, gene_changes
+from counterbias.pipeline.evaluating import (
+    FoldSample,
+    Trial,
+    evaluate_backend,
+    evaluate_scores,
+    fold_sample,
+    gene_changes,
+)
 from counterbias.pipeline.fitting import Kind
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, CountingOptions, EndSites, Positions, StartSites, Window
+from counterbias.records import (
+    CLIPPED,
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    CountingOptions,
+    EndSites,
+    Positions,
+    StartSites,
+    Window,
+)
 
 #: Name → folder and alignment file of the real sets.
 DATASETS = {
@@ -99,14 +116,27 @@ def uniquely_aligned(path: Path) -> StartSites:
     with pysam.AlignmentFile(str(path)) as file:
         contigs, lengths = file.references, file.lengths
         for read in file:
-            if read.is_unmapped or read.is_secondary or read.is_supplementary or (read.has_tag("NH") and read.get_tag("NH") != 1):
+            if (
+                read.is_unmapped
+                or read.is_secondary
+                or read.is_supplementary
+                or (read.has_tag("NH") and read.get_tag("NH") != 1)
+            ):
                 continue
             reverse = read.is_reverse
             clipped = read.cigartuples[-1 if reverse else 0][0] in (4, 5)
             bits = PRESENT | (REVERSE if reverse else 0) | (CLIPPED if clipped else TRAINABLE)
-            rows.append((read.reference_id, read.reference_end - 1 if reverse else read.reference_start, bits))
+            rows.append(
+                (
+                    read.reference_id,
+                    read.reference_end - 1 if reverse else read.reference_start,
+                    bits,
+                )
+            )
     table = np.array(rows, np.int64).reshape(-1, 3)
-    end = EndSites(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2].astype(np.uint8))
+    end = EndSites(
+        table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2].astype(np.uint8)
+    )
     return StartSites(tuple(contigs), tuple(lengths), np.zeros(len(table), np.int32), None, (end,))
 
 
@@ -118,7 +148,9 @@ def load_sample(name: str, reads: str) -> FoldSample:
     genes = load_annotation(gtf, stranded=False)
     transcripts = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False)
     if reads == "assigned":
-        sites = count_alignments(str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True)[0].sites
+        sites = count_alignments(
+            str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True
+        )[0].sites
         assert sites is not None
     else:
         sites = uniquely_aligned(root / file)
@@ -133,7 +165,11 @@ def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
 
     def look_up(positions: Positions) -> np.ndarray:
         known = (positions.contig == contig) & (positions.position < stored.shape[1])
-        return np.where(known, stored[positions.strand, np.minimum(positions.position, stored.shape[1] - 1)], np.nan)
+        return np.where(
+            known,
+            stored[positions.strand, np.minimum(positions.position, stored.shape[1] - 1)],
+            np.nan,
+        )
 
     return look_up
 
@@ -141,20 +177,36 @@ def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
 # -- trials ------------------------------------------------------------------------------------------------------------
 
 
-def choose_rows(arguments: argparse.Namespace, manager: Manager) -> tuple[list[Row], dict[str, str]]:
+def choose_rows(
+    arguments: argparse.Namespace, manager: Manager
+) -> tuple[list[Row], dict[str, str]]:
     """Give the table's rows, and label → why for models that cannot be trained."""
     labels = arguments.models.split(",") if arguments.models else []
-    found = find_candidates(labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option))
+    found = find_candidates(
+        labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option)
+    )
     rows = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else [])
     rows += [Row(one.label, one.kind) for one in found if one.kind is not None]
     return rows, {one.label: one.reason for one in found if one.kind is None}
 
 
-def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, threads: int, null: bool) -> dict[str, Any]:
+def run_trial(
+    row: Row, sample: FoldSample, trial: Trial, *, window: Window, threads: int, null: bool
+) -> dict[str, Any]:
     """Measure one row in one fold with one seed."""
-    told: dict[str, Any] = {"label": row.label, "fold": trial.fold, "seed": trial.seed, "starts": trial.starts, "null": trial.null}
+    told: dict[str, Any] = {
+        "label": row.label,
+        "fold": trial.fold,
+        "seed": trial.seed,
+        "starts": trial.starts,
+        "null": trial.null,
+    }
     if row.kind is None:
-        scores = seqbias_scores(sample) if row.label == SEQBIAS else lambda positions: np.zeros(len(positions))
+        scores = (
+            seqbias_scores(sample)
+            if row.label == SEQBIAS
+            else lambda positions: np.zeros(len(positions))
+        )
         measured = asdict(evaluate_scores(scores, sample, trial.fold, window))
         held_out = sample.held_out(trial.fold)
         slope = reliability(scores(held_out.positions()), held_out).slope
@@ -168,17 +220,27 @@ def run_trial(row: Row, sample: FoldSample, trial: Trial, *, window: Window, thr
     told["windows_per_second"] = found.windows_per_second
     told["training"], told["validation"] = found.training, found.validation
     told["spread"], told["calibrated_cap5"] = found.spread, found.calibrated_cap5
-    told["calibration"] = plain({name: getattr(found.calibration, name) for name in ("applied", "slope", "gain", "gain_error", "reason")})
+    told["calibration"] = plain(
+        {
+            name: getattr(found.calibration, name)
+            for name in ("applied", "slope", "gain", "gain_error", "reason")
+        }
+    )
     if null:
         changes = gene_changes(found.model, found.calibration, sample, window, threads=threads)
         told["genes"] = len(changes["used"])
-        told["largest_change"] = {name: float(np.abs(factors - 1).max()) for name, factors in changes.items()}
+        told["largest_change"] = {
+            name: float(np.abs(factors - 1).max()) for name, factors in changes.items()
+        }
     return told
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
     """Make numbers fit for JSON, which knows no NaN."""
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 def trials_of(arguments: argparse.Namespace, row: Row) -> Iterator[Trial]:
@@ -193,10 +255,18 @@ def trials_of(arguments: argparse.Namespace, row: Row) -> Iterator[Trial]:
                 yield Trial(fold, seed, starts, arguments.null, arguments.sampling)
 
 
-def measure(arguments: argparse.Namespace, data: str, rows: list[Row], result: Result, save: Callable[[], None]) -> None:
+def measure(
+    arguments: argparse.Namespace,
+    data: str,
+    rows: list[Row],
+    result: Result,
+    save: Callable[[], None],
+) -> None:
     """Run all trials of one set that the result does not hold yet."""
     sample = load_sample(data, arguments.reads)
-    say(f"{data}: {len(sample.starts):,} distinct starts, {len(sample.units)} units, blocks of {sample.block:,} bases")
+    say(
+        f"{data}: {len(sample.starts):,} distinct starts, {len(sample.units)} units, blocks of {sample.block:,} bases"
+    )
     window = Window.parse(arguments.window)
     done = {key(trial) for trial in result.trials}
     for row in rows:
@@ -207,7 +277,14 @@ def measure(arguments: argparse.Namespace, data: str, rows: list[Row], result: R
                 continue
             began = time.perf_counter()
             try:
-                told = run_trial(row, sample, trial, window=window, threads=arguments.threads, null=arguments.null)
+                told = run_trial(
+                    row,
+                    sample,
+                    trial,
+                    window=window,
+                    threads=arguments.threads,
+                    null=arguments.null,
+                )
             except (InputError, RuntimeError, ValueError, FloatingPointError) as problem:
                 result.failures[row.label] = f"{type(problem).__name__}: {problem}"
                 say(f"{row.label}: {result.failures[row.label]}")
@@ -216,7 +293,9 @@ def measure(arguments: argparse.Namespace, data: str, rows: list[Row], result: R
             gain = told["values"]["gain_cap5"]
             size = "" if trial.starts is None else f" starts {trial.starts}"
             shown = "–" if gain is None else f"{gain:.3f}"
-            say(f"{data} {row.label} fold {trial.fold} seed {trial.seed}{size}: cap5 {shown} ({time.perf_counter() - began:.1f} s)")
+            say(
+                f"{data} {row.label} fold {trial.fold} seed {trial.seed}{size}: cap5 {shown} ({time.perf_counter() - began:.1f} s)"
+            )
             save()
 
 
@@ -232,27 +311,53 @@ def table(result: Result) -> str:
     """Lay the measures out as two Markdown tables, a line per row."""
     labels = list(dict.fromkeys(trial["label"] for trial in result.trials))
     of = {label: [trial for trial in result.trials if trial["label"] == label] for label in labels}
-    first, second = ["model", *(column[0] for column in ACCURACY)], ["model", *(column[0] for column in WEIGHTS)]
+    first, second = (
+        ["model", *(column[0] for column in ACCURACY)],
+        ["model", *(column[0] for column in WEIGHTS)],
+    )
     if SEQBIAS in of:
         first.append("cap5 − seqbias")
     upper, lower = [first], [[*second, "perplexity", "parameters", "fit s", "windows/s"]]
     for label, trials in of.items():
-        cells = [with_error(summarise(trials, lambda trial, name=name: trial["values"].get(name)), digits) for _, name, digits in ACCURACY]
+        cells = [
+            with_error(
+                summarise(trials, lambda trial, name=name: trial["values"].get(name)), digits
+            )
+            for _, name, digits in ACCURACY
+        ]
         if SEQBIAS in of:
-            cells.append("" if label == SEQBIAS else with_error(paired_difference(trials, of[SEQBIAS]), 3, sign=True))
+            cells.append(
+                ""
+                if label == SEQBIAS
+                else with_error(paired_difference(trials, of[SEQBIAS]), 3, sign=True)
+            )
         upper.append([label, *cells])
         cost = ["", "", "", ""]
         if "parameters" in trials[0]:
-            cost = [perplexities(trials), f"{np.median([trial['parameters'] for trial in trials]):,.0f}"]
+            cost = [
+                perplexities(trials),
+                f"{np.median([trial['parameters'] for trial in trials]):,.0f}",
+            ]
             cost += [f"{np.mean([trial['fit_seconds'] for trial in trials]):.2f}"]
             cost += [quantity(max(trial["windows_per_second"] for trial in trials))]
-        lower.append([label, *(with_error(summarise(trials, value_of(name)), digits) for _, name, digits in WEIGHTS), *cost])
+        lower.append(
+            [
+                label,
+                *(
+                    with_error(summarise(trials, value_of(name)), digits)
+                    for _, name, digits in WEIGHTS
+                ),
+                *cost,
+            ]
+        )
     lines = [markdown(upper), "", markdown(lower)]
     any_trials = next(iter(of.values()), [])
     before = [f"k={k} {summarise(any_trials, value_of(f'kl{k}_before')).value:.4f}" for k in (1, 3)]
     halves = f"{summarise(any_trials, value_of('half_raw')).value:.3f}"
     lines.append(f"\nBefore weighting: KL {', '.join(before)}; halves {halves}.")
-    spreads = {label: summarise(trials, value_of("gain_cap5")).seeds for label, trials in of.items()}
+    spreads = {
+        label: summarise(trials, value_of("gain_cap5")).seeds for label, trials in of.items()
+    }
     told = [f"{label} {spread:.3f}" for label, spread in spreads.items() if math.isfinite(spread)]
     if told:
         lines.append(f"Standard deviation of cap5 between seeds: {', '.join(told)}.")
@@ -274,23 +379,50 @@ def curve_table(result: Result) -> str:
         cells = []
         for size in sizes:
             own = [trial for trial in trials if (trial["label"], trial["starts"]) == (label, size)]
-            as_fitted, as_used = summarise(own, value_of("gain_cap5")), summarise(own, lambda trial: trial["calibrated_cap5"])
-            cells.append(f"{with_error(Mean(as_fitted.value, math.nan, 0), 2)} / {with_error(as_used, 2)}")
+            as_fitted, as_used = (
+                summarise(own, value_of("gain_cap5")),
+                summarise(own, lambda trial: trial["calibrated_cap5"]),
+            )
+            cells.append(
+                f"{with_error(Mean(as_fitted.value, math.nan, 0), 2)} / {with_error(as_used, 2)}"
+            )
         rows.append([label, *cells])
-    return markdown(rows) + "\n\nEach cell: gain cap5 of the model as fitted / as a count uses it (slope and gate) ± SE over folds."
+    return (
+        markdown(rows)
+        + "\n\nEach cell: gain cap5 of the model as fitted / as a count uses it (slope and gate) ± SE over folds."
+    )
 
 
 def null_table(result: Result) -> str:
     """Lay out what models make of a sample in which there is nothing to be learnt."""
-    rows = [["model", "starts", "SD of log2 b", "gate opened", "largest change, as used", "largest change, ungated"]]
+    rows = [
+        [
+            "model",
+            "starts",
+            "SD of log2 b",
+            "gate opened",
+            "largest change, as used",
+            "largest change, ungated",
+        ]
+    ]
     trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
     for label, size in dict.fromkeys((trial["label"], trial["starts"]) for trial in trials):
         own = [trial for trial in trials if (trial["label"], trial["starts"]) == (label, size)]
         opened = sum(trial["calibration"]["applied"] for trial in own)
-        largest = {name: max(trial["largest_change"][name] for trial in own) for name in ("used", "ungated")}
+        largest = {
+            name: max(trial["largest_change"][name] for trial in own)
+            for name in ("used", "ungated")
+        }
         starts = "all" if size is None else f"{size:,}"
         spread = summarise(own, lambda trial: trial["spread"]).value
-        cells = [label, starts, f"{spread:.3f}", f"{opened} of {len(own)}", f"{largest['used']:.1%}", f"{largest['ungated']:.1%}"]
+        cells = [
+            label,
+            starts,
+            f"{spread:.3f}",
+            f"{opened} of {len(own)}",
+            f"{largest['used']:.1%}",
+            f"{largest['ungated']:.1%}",
+        ]
         rows.append(cells)
     genes = {trial["genes"] for trial in trials}
     return markdown(rows) + f"\n\nOver {min(genes, default=0)} genes with at least 100 reads."
@@ -305,7 +437,10 @@ def with_error(mean: Mean, digits: int, *, sign: bool = False) -> str:
 
 def perplexities(trials: Sequence[dict[str, Any]]) -> str:
     names = list(trials[0]["perplexity"])
-    return " / ".join(f"{summarise(trials, lambda trial, name=name: trial['perplexity'].get(name)).value:.3f}" for name in names)
+    return " / ".join(
+        f"{summarise(trials, lambda trial, name=name: trial['perplexity'].get(name)).value:.3f}"
+        for name in names
+    )
 
 
 def quantity(value: float) -> str:
@@ -320,20 +455,60 @@ def whole_numbers(text: str | None) -> list[int]:
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure bias models on genomic blocks that they did not learn from.")
-    parser.add_argument("--data", default="fly", help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]")
-    parser.add_argument("--models", help="comma-separated backends, each with options of its own as in ensemble:members=vlmm/pwm+… [all]")
-    parser.add_argument("--option", action="append", default=[], metavar="MODEL:KEY=VALUE", help="an option of one backend; repeatable")
-    parser.add_argument("--folds", default="1,2,3,4", help="folds to hold out in turn, 0 to 4 [%(default)s]")
+    parser = argparse.ArgumentParser(
+        description="Measure bias models on genomic blocks that they did not learn from."
+    )
+    parser.add_argument(
+        "--data",
+        default="fly",
+        help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]",
+    )
+    parser.add_argument(
+        "--models",
+        help="comma-separated backends, each with options of its own as in ensemble:members=vlmm/pwm+… [all]",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="MODEL:KEY=VALUE",
+        help="an option of one backend; repeatable",
+    )
+    parser.add_argument(
+        "--folds", default="1,2,3,4", help="folds to hold out in turn, 0 to 4 [%(default)s]"
+    )
     parser.add_argument("--seeds", default="1,2", help="seeds [%(default)s]")
-    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
-    parser.add_argument("--sampling", default="local", help="scheme, as in --bias-sampling [%(default)s]")
-    parser.add_argument("--reads", choices=("unique", "assigned"), default="unique", help="reads to learn from [%(default)s]")
-    parser.add_argument("--learning-curve", metavar="STARTS", help="learn from so many distinct starts, as in 1000,3000,10000,40000")
-    parser.add_argument("--null", action="store_true", help="replace starts by places near them, so that there is nothing to be learnt")
+    parser.add_argument(
+        "--window", default="10,10", help="window, as in --bias-window [%(default)s]"
+    )
+    parser.add_argument(
+        "--sampling", default="local", help="scheme, as in --bias-sampling [%(default)s]"
+    )
+    parser.add_argument(
+        "--reads",
+        choices=("unique", "assigned"),
+        default="unique",
+        help="reads to learn from [%(default)s]",
+    )
+    parser.add_argument(
+        "--learning-curve",
+        metavar="STARTS",
+        help="learn from so many distinct starts, as in 1000,3000,10000,40000",
+    )
+    parser.add_argument(
+        "--null",
+        action="store_true",
+        help="replace starts by places near them, so that there is nothing to be learnt",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads for scoring [%(default)s]")
-    parser.add_argument("--json", type=Path, help="write every trial to this file, after each of them")
-    parser.add_argument("--resume", action="store_true", help="keep the trials that the file of --json holds and add the others")
+    parser.add_argument(
+        "--json", type=Path, help="write every trial to this file, after each of them"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the trials that the file of --json holds and add the others",
+    )
     arguments = parser.parse_args(argv)
     arguments.data = arguments.data.split(",")
     for name in arguments.data:
@@ -357,7 +532,9 @@ def say(text: str) -> None:
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What trials must have in common to be put into one table."""
-    return {name: getattr(arguments, name) for name in ("window", "sampling", "reads", "option", "null")}
+    return {
+        name: getattr(arguments, name) for name in ("window", "sampling", "reads", "option", "null")
+    }
 
 
 def open_results(arguments: argparse.Namespace) -> dict[str, Result]:
@@ -366,7 +543,11 @@ def open_results(arguments: argparse.Namespace) -> dict[str, Result]:
     if arguments.resume and arguments.json.exists():
         stored = json.loads(arguments.json.read_text())
         if stored["settings"] != settings(arguments):
-            raise InputError("these trials were made with other options", file=str(arguments.json), remedy="leave --resume out")
+            raise InputError(
+                "these trials were made with other options",
+                file=str(arguments.json),
+                remedy="leave --resume out",
+            )
         for entry in stored["results"]:
             results[entry["data"]] = Result(entry["data"], entry["trials"])
     return results
@@ -384,8 +565,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     def save() -> None:
         if arguments.json is None:
             return
-        about = {"python": platform.python_version(), "processors": os.cpu_count(), "command": sys.argv if argv is None else list(argv)}
-        content = {"settings": settings(arguments), **about, "results": [asdict(result) for result in results.values()]}
+        about = {
+            "python": platform.python_version(),
+            "processors": os.cpu_count(),
+            "command": sys.argv if argv is None else list(argv),
+        }
+        content = {
+            "settings": settings(arguments),
+            **about,
+            "results": [asdict(result) for result in results.values()],
+        }
         temporary = arguments.json.with_name(arguments.json.name + ".part")
         temporary.write_text(json.dumps(content, indent=1) + "\n")
         os.replace(temporary, arguments.json)
@@ -394,7 +583,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = results[name]
         result.failures.update(missing)
         measure(arguments, name, rows, result, save)
-        lay_out = null_table if arguments.null else curve_table if arguments.learning_curve else table
+        lay_out = (
+            null_table if arguments.null else curve_table if arguments.learning_curve else table
+        )
         print(f"\n## {name}\n\n{lay_out(result)}")
         for label, reason in result.failures.items():
             print(f"{label}: not measured: {reason}")

@@ -24,7 +24,9 @@ from counterbias import simulation
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pairs", default="500000,2000000", help="two sample sizes (default: 500000,2000000)")
+    parser.add_argument(
+        "--pairs", default="500000,2000000", help="two sample sizes (default: 500000,2000000)"
+    )
     parser.add_argument("--genes", type=int, default=20_000)
     parser.add_argument("--model", default="pwm")
     parser.add_argument("--workdir", type=Path)
@@ -40,7 +42,9 @@ def simulate(folder: Path, sizes: list[int], genes: int) -> None:
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", models)
     for size in sizes:
-        reads = simulation.simulate_reads(rng, genome, models, abundance, simulation.Library(size), bias)
+        reads = simulation.simulate_reads(
+            rng, genome, models, abundance, simulation.Library(size), bias
+        )
         simulation.write_bam(folder / f"{size}.bam", reads, order="pos", level=1)
 
 
@@ -50,10 +54,20 @@ def peak(folder: Path, size: int, model: str | None) -> int:
 
     command = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", "pos"]
     if model:
-        command += ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / str(size))]
+        command += [
+            "--bias-model",
+            model,
+            "--bias-genome",
+            str(folder / "genome.fa"),
+            "--bias-output",
+            str(folder / str(size)),
+        ]
     command += [str(folder / f"{size}.bam"), str(folder / "genes.gtf")]
     figures = folder / "figures.json"
-    subprocess.run([sys.executable, "-c", LAUNCHER, str(figures), str(folder / "counts.txt"), *command], check=True)
+    subprocess.run(
+        [sys.executable, "-c", LAUNCHER, str(figures), str(folder / "counts.txt"), *command],
+        check=True,
+    )
     found = json.loads(figures.read_text())
     if found["status"]:
         sys.exit(f"counterbias failed with status {found['status']}")
@@ -70,11 +84,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         for size in sizes:
             for model in (None, arguments.model):
                 peaks[size, model] = peak(folder, size, model)
-                print(f"{size:>10,} pairs, {model or 'no model':<9} peak {peaks[size, model] / 1e6:7.0f} MB", flush=True)
+                print(
+                    f"{size:>10,} pairs, {model or 'no model':<9} peak {peaks[size, model] / 1e6:7.0f} MB",
+                    flush=True,
+                )
             assigned[size] = int(pd.read_csv(folder / f"{size}.counts.tsv", sep="\t").raw.sum())
     small, large = sizes[0], sizes[-1]
     growth = {
-        model or "no model": (peaks[large, model] - peaks[small, model]) / (assigned[large] - assigned[small])
+        model or "no model": (peaks[large, model] - peaks[small, model])
+        / (assigned[large] - assigned[small])
         for model in (None, arguments.model)
     }
     for label, value in growth.items():

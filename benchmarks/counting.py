@@ -91,21 +91,48 @@ def say(text: str) -> None:
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="read pairs to simulate (default: 1000000)")
+    parser.add_argument(
+        "--pairs", type=int, default=1_000_000, help="read pairs to simulate (default: 1000000)"
+    )
     parser.add_argument("--threads", default="1,2", help="numbers of threads, as in 1,2 (default)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each program but htseq-count (default: 3)")
-    parser.add_argument("--order", default="name,pos", help="how the files are sorted: name, pos or both (default)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="runs of each program but htseq-count (default: 3)"
+    )
+    parser.add_argument(
+        "--order", default="name,pos", help="how the files are sorted: name, pos or both (default)"
+    )
     parser.add_argument("--stranded", choices=("yes", "no", "reverse"), default="yes")
-    parser.add_argument("--genes", type=int, default=20_000, help="genes to simulate (default: 20000, about 183k exon lines)")
+    parser.add_argument(
+        "--genes",
+        type=int,
+        default=20_000,
+        help="genes to simulate (default: 20000, about 183k exon lines)",
+    )
     parser.add_argument("--read-length", type=int, default=50, help="bases per read (default: 50)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workdir", type=Path, help="folder for all files (default: a temporary one)")
-    parser.add_argument("--keep", action="store_true", help="keep the simulated files in --workdir, and use those found there")
+    parser.add_argument(
+        "--workdir", type=Path, help="folder for all files (default: a temporary one)"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the simulated files in --workdir, and use those found there",
+    )
     htseq = parser.add_mutually_exclusive_group()
     htseq.add_argument("--skip-htseq", action="store_true", help="leave htseq-count out")
-    htseq.add_argument("--htseq-pairs", type=int, help="run htseq-count on so many pairs only, and extrapolate its time")
-    parser.add_argument("--htseq-repeats", type=int, default=1, help="runs of htseq-count (default: 1)")
-    parser.add_argument("--skip-compilation", action="store_true", help="use the ordinary cache of compiled code; do not time compilation")
+    htseq.add_argument(
+        "--htseq-pairs",
+        type=int,
+        help="run htseq-count on so many pairs only, and extrapolate its time",
+    )
+    parser.add_argument(
+        "--htseq-repeats", type=int, default=1, help="runs of htseq-count (default: 1)"
+    )
+    parser.add_argument(
+        "--skip-compilation",
+        action="store_true",
+        help="use the ordinary cache of compiled code; do not time compilation",
+    )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     arguments = parser.parse_args(argv)
     arguments.threads = [int(text) for text in arguments.threads.split(",")]
@@ -140,12 +167,21 @@ class Files:
             started = time.perf_counter()
             genome, genes = self._genome_and_genes()
             rng = np.random.default_rng([self.arguments.seed, pairs])
-            share = {"multi_mapped": 0.05, "unmapped_mate": 0.02, "unmapped": 0.03, "error_rate": 0.002}
-            library = Library(pairs, self.arguments.read_length, stranded=self.arguments.stranded, **share)
+            share = {
+                "multi_mapped": 0.05,
+                "unmapped_mate": 0.02,
+                "unmapped": 0.03,
+                "error_rate": 0.002,
+            }
+            library = Library(
+                pairs, self.arguments.read_length, stranded=self.arguments.stranded, **share
+            )
             reads = simulate_reads(rng, genome, genes, simulate_abundance(rng, genes), library)
             write_bam(path, reads, order=order)
             self._stamp(path)
-            say(f"simulated {path.name}: {path.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - started:.1f} s")
+            say(
+                f"simulated {path.name}: {path.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - started:.1f} s"
+            )
         return path
 
     def _genome_and_genes(self) -> tuple[Genome, GeneModels]:
@@ -153,18 +189,26 @@ class Files:
             rng = np.random.default_rng([self.arguments.seed, 0])
             genes = self.arguments.genes
             contigs = min(22, max(1, genes // 50))
-            lengths = {f"chr{number}": 16_500 * genes // contigs + 200_000 for number in range(1, contigs + 1)}
+            lengths = {
+                f"chr{number}": 16_500 * genes // contigs + 200_000
+                for number in range(1, contigs + 1)
+            }
             genome = simulate_genome(rng, lengths)
             design = AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
             self._models = genome, simulate_annotation(rng, lengths, genes, design=design)
         return self._models
 
     def _made_from(self) -> dict[str, Any]:
-        return {key: getattr(self.arguments, key) for key in ("genes", "read_length", "seed", "stranded")}
+        return {
+            key: getattr(self.arguments, key)
+            for key in ("genes", "read_length", "seed", "stranded")
+        }
 
     def _fresh(self, path: Path) -> bool:
         stamp = path.with_name(path.name + ".json")
-        return path.exists() and stamp.exists() and json.loads(stamp.read_text()) == self._made_from()
+        return (
+            path.exists() and stamp.exists() and json.loads(stamp.read_text()) == self._made_from()
+        )
 
     def _stamp(self, path: Path) -> None:
         path.with_name(path.name + ".json").write_text(json.dumps(self._made_from()))
@@ -186,9 +230,20 @@ class Runner:
     def run(self, command: list[str], stdout: str = "stdout.txt") -> dict[str, float]:
         """Run one command; give wall and CPU time (s) and peak memory (bytes). Raises RuntimeError where it fails."""
         figures = self.folder / "figures.json"
-        launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(figures), str(self.folder / stdout), *command]
+        launcher = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            LAUNCHER,
+            str(figures),
+            str(self.folder / stdout),
+            *command,
+        ]
         with (self.folder / "stderr.txt").open("w") as stderr:
-            subprocess.run(launcher, check=True, cwd=self.folder, env=self.environment, stderr=stderr)
+            subprocess.run(
+                launcher, check=True, cwd=self.folder, env=self.environment, stderr=stderr
+            )
         result: dict[str, float] = json.loads(figures.read_text())
         if result.pop("status"):
             tail = (self.folder / "stderr.txt").read_text().strip().splitlines()[-5:]
@@ -206,27 +261,46 @@ def find(program: str) -> str | None:
     return str(beside) if beside.exists() else shutil.which(program)
 
 
-def counterbias_command(arguments: argparse.Namespace, order: str, threads: int, bam: Path, gtf: Path) -> list[str]:
+def counterbias_command(
+    arguments: argparse.Namespace, order: str, threads: int, bam: Path, gtf: Path
+) -> list[str]:
     """Give our command line."""
     command = [sys.executable, "-m", "counterbias", "count", "-s", arguments.stranded, "-r", order]
     return [*command, "--bias-threads", str(threads), str(bam), str(gtf)]
 
 
-def featurecounts_command(arguments: argparse.Namespace, threads: int, bam: Path, gtf: Path) -> list[str]:
+def featurecounts_command(
+    arguments: argparse.Namespace, threads: int, bam: Path, gtf: Path
+) -> list[str]:
     """Give featureCounts' command line: pairs counted once, the same strandedness, exons by gene_id (its default)."""
     strand = {"no": "0", "yes": "1", "reverse": "2"}[arguments.stranded]
-    command = ["featureCounts", "-p", "--countReadPairs", "-s", strand, "-T", str(threads), "-Q", "10"]
+    command = [
+        "featureCounts",
+        "-p",
+        "--countReadPairs",
+        "-s",
+        strand,
+        "-T",
+        str(threads),
+        "-Q",
+        "10",
+    ]
     return [*command, "-a", str(gtf), "-o", "featurecounts.txt", str(bam)]
 
 
-def htseq_command(htseq: str, arguments: argparse.Namespace, order: str, bam: Path, gtf: Path) -> list[str]:
+def htseq_command(
+    htseq: str, arguments: argparse.Namespace, order: str, bam: Path, gtf: Path
+) -> list[str]:
     """Give htseq-count's command line."""
     return [htseq, "-s", arguments.stranded, "-r", order, str(bam), str(gtf)]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Simulate, run everything in turn, compare the outputs; give all figures."""
-    files, runner = Files(folder, arguments), Runner(folder, compile_anew=not arguments.skip_compilation)
+    files, runner = (
+        Files(folder, arguments),
+        Runner(folder, compile_anew=not arguments.skip_compilation),
+    )
     exon_lines = files.make()
     bams = {order: files.bam(order, arguments.pairs) for order in arguments.order}
     empty = files.bam("name", 0)
@@ -235,60 +309,97 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "exon_lines": exon_lines,
         "stranded": arguments.stranded,
         "bytes": {order: bam.stat().st_size for order, bam in bams.items()},
-        "machine": {"processors": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "machine": {
+            "processors": os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+        },
         "notes": [],
     }
     result["fixed"] = measure_fixed(arguments, files, runner, empty)
     htseq = None if arguments.skip_htseq else find("htseq-count")
     if htseq is None:
-        result["notes"].append("htseq-count was left out" if arguments.skip_htseq else "htseq-count is not installed: left out")
+        result["notes"].append(
+            "htseq-count was left out"
+            if arguments.skip_htseq
+            else "htseq-count is not installed: left out"
+        )
     if shutil.which("featureCounts") is None:
         result["notes"].append("featureCounts is not installed (Debian package subread): left out")
     rows = []
     for order in arguments.order:
         rows += measure_order(arguments, files, runner, order, htseq, result)
-    result["programs"] = [{**asdict(row), "medians": {key: row.median(key) for key in ("wall", "cpu", "peak")}} for row in rows]
+    result["programs"] = [
+        {**asdict(row), "medians": {key: row.median(key) for key in ("wall", "cpu", "peak")}}
+        for row in rows
+    ]
     print_report(result, rows)
     return result
 
 
-def measure_fixed(arguments: argparse.Namespace, files: Files, runner: Runner, empty: Path) -> dict[str, float | None]:
+def measure_fixed(
+    arguments: argparse.Namespace, files: Files, runner: Runner, empty: Path
+) -> dict[str, float | None]:
     """Time what does not depend on the number of reads: compilation, start-up with annotation, annotation alone."""
     sample = files.bam(arguments.order[0], min(arguments.pairs, 1000))
     say("counterbias: first run, which compiles")
     command = counterbias_command(arguments, arguments.order[0], 1, sample, files.gtf)
     first = runner.run(command)["wall"]
-    for order in arguments.order:  # whatever another order or several threads need is compiled here as well
+    for (
+        order
+    ) in arguments.order:  # whatever another order or several threads need is compiled here as well
         other = files.bam(order, min(arguments.pairs, 1000))
-        first += runner.run(counterbias_command(arguments, order, max(arguments.threads), other, files.gtf))["wall"]
+        first += runner.run(
+            counterbias_command(arguments, order, max(arguments.threads), other, files.gtf)
+        )["wall"]
     again = [runner.run(command)["wall"] for _ in range(arguments.repeats)]
     runs = len(arguments.order) + 1
-    start = [runner.run(counterbias_command(arguments, "name", 1, empty, files.gtf))["wall"] for _ in range(arguments.repeats)]
+    start = [
+        runner.run(counterbias_command(arguments, "name", 1, empty, files.gtf))["wall"]
+        for _ in range(arguments.repeats)
+    ]
     annotation = []
     for _ in range(arguments.repeats):
         runner.run([sys.executable, "-c", GTF_ONLY, str(files.gtf)])
         annotation.append(float(runner.output()))
     return {
-        "compilation": None if arguments.skip_compilation else first - runs * statistics.median(again),
+        "compilation": None
+        if arguments.skip_compilation
+        else first - runs * statistics.median(again),
         "start_and_annotation": statistics.median(start),
         "annotation": statistics.median(annotation),
     }
 
 
 def measure_order(
-    arguments: argparse.Namespace, files: Files, runner: Runner, order: str, htseq: str | None, result: dict[str, Any]
+    arguments: argparse.Namespace,
+    files: Files,
+    runner: Runner,
+    order: str,
+    htseq: str | None,
+    result: dict[str, Any],
 ) -> list[Program]:
     """Run every program on the file of one order, in turn."""
     bam, gtf = files.bam(order, arguments.pairs), files.gtf
     warm(bam)
-    ours = [Program("counterbias", order, n, counterbias_command(arguments, order, n, bam, gtf)) for n in arguments.threads]
+    ours = [
+        Program("counterbias", order, n, counterbias_command(arguments, order, n, bam, gtf))
+        for n in arguments.threads
+    ]
     theirs = []
     if shutil.which("featureCounts"):
-        theirs = [Program("featureCounts", order, n, featurecounts_command(arguments, n, bam, gtf)) for n in arguments.threads]
+        theirs = [
+            Program("featureCounts", order, n, featurecounts_command(arguments, n, bam, gtf))
+            for n in arguments.threads
+        ]
     for repeat in range(arguments.repeats):
         for program in [*theirs, *ours]:
-            say(f"{order}: {program.name}, {program.threads} thread(s), run {repeat + 1} of {arguments.repeats}")
-            program.runs.append(runner.run(program.command, f"{program.name}-{order}-{program.threads}.txt"))
+            say(
+                f"{order}: {program.name}, {program.threads} thread(s), run {repeat + 1} of {arguments.repeats}"
+            )
+            program.runs.append(
+                runner.run(program.command, f"{program.name}-{order}-{program.threads}.txt")
+            )
     outputs = {runner.output(f"counterbias-{order}-{program.threads}.txt") for program in ours}
     if len(outputs) > 1:
         raise RuntimeError(f"{order}: counterbias' output depends on the number of threads")
@@ -297,23 +408,40 @@ def measure_order(
     return [measure_htseq(arguments, files, runner, order, htseq, result), *theirs, *ours]
 
 
-def measure_htseq(arguments: argparse.Namespace, files: Files, runner: Runner, order: str, htseq: str, result: dict[str, Any]) -> Program:
+def measure_htseq(
+    arguments: argparse.Namespace,
+    files: Files,
+    runner: Runner,
+    order: str,
+    htseq: str,
+    result: dict[str, Any],
+) -> Program:
     """Run htseq-count, on all pairs or on a smaller file, and compare our output on that file with its own."""
     pairs = min(arguments.htseq_pairs or arguments.pairs, arguments.pairs)
     bam = files.bam(order, pairs)
     warm(bam)
-    program = Program("htseq-count", order, 1, htseq_command(htseq, arguments, order, bam, files.gtf))
+    program = Program(
+        "htseq-count", order, 1, htseq_command(htseq, arguments, order, bam, files.gtf)
+    )
     for repeat in range(arguments.htseq_repeats):
         say(f"{order}: htseq-count on {pairs} pairs, run {repeat + 1} of {arguments.htseq_repeats}")
         program.runs.append(runner.run(program.command, f"htseq-{order}.txt"))
     if pairs < arguments.pairs:
         say(f"{order}: htseq-count on no reads, to extrapolate")
-        fixed = runner.run(htseq_command(htseq, arguments, order, files.bam("name", 0), files.gtf))["wall"]
-        program.extrapolated = fixed + max(0.0, program.median("wall") - fixed) * arguments.pairs / pairs
+        fixed = runner.run(htseq_command(htseq, arguments, order, files.bam("name", 0), files.gtf))[
+            "wall"
+        ]
+        program.extrapolated = (
+            fixed + max(0.0, program.median("wall") - fixed) * arguments.pairs / pairs
+        )
         program.note = f"wall extrapolated from {program.median('wall'):.1f} s for {pairs} pairs; CPU and memory are of that run"
-    runner.run(counterbias_command(arguments, order, max(arguments.threads), bam, files.gtf), "ours.txt")
+    runner.run(
+        counterbias_command(arguments, order, max(arguments.threads), bam, files.gtf), "ours.txt"
+    )
     if runner.output("ours.txt") != runner.output(f"htseq-{order}.txt"):
-        raise RuntimeError(f"{order}: counterbias' output differs from htseq-count's (--keep leaves both under runs/)")
+        raise RuntimeError(
+            f"{order}: counterbias' output differs from htseq-count's (--keep leaves both under runs/)"
+        )
     result["notes"].append(f"{order}: output byte-identical to htseq-count's ({pairs} pairs)")
     return program
 
@@ -328,21 +456,31 @@ def warm(path: Path) -> None:
 def print_report(result: dict[str, Any], rows: list[Program]) -> None:
     """Print the table."""
     sizes = ", ".join(f"{order} {size / 1e6:.0f} MB" for order, size in result["bytes"].items())
-    print(f"{result['pairs']} read pairs ({sizes}), {result['exon_lines']} exon lines, {os.cpu_count()} processors\n")
-    print("order  program        threads   wall s    CPU s  peak MB  faster than htseq-count  wall over featureCounts'")
+    print(
+        f"{result['pairs']} read pairs ({sizes}), {result['exon_lines']} exon lines, {os.cpu_count()} processors\n"
+    )
+    print(
+        "order  program        threads   wall s    CPU s  peak MB  faster than htseq-count  wall over featureCounts'"
+    )
     walls = {(row.name, row.order, row.threads): row.wall for row in rows}
     for row in rows:
         slower = walls.get(("htseq-count", row.order, 1))
         other = walls.get(("featureCounts", row.order, row.threads))
-        ratios = (f"{slower / row.wall:23.1f}x" if slower else " " * 24) + (f"{row.wall / other:26.2f}" if other else "")
+        ratios = (f"{slower / row.wall:23.1f}x" if slower else " " * 24) + (
+            f"{row.wall / other:26.2f}" if other else ""
+        )
         print(
             f"{row.order:<6} {row.name:<14} {row.threads:>7} {row.wall:>8.2f} {row.median('cpu'):>8.2f} "
             f"{row.median('peak') / 1e6:>8.0f} {ratios}{'   ' + row.note if row.note else ''}"
         )
     fixed = result["fixed"]
-    compilation = "" if fixed["compilation"] is None else f"compilation once {fixed['compilation']:.1f} s; "
+    compilation = (
+        "" if fixed["compilation"] is None else f"compilation once {fixed['compilation']:.1f} s; "
+    )
     print(f"\ncounterbias: {compilation}", end="")
-    print(f"start-up and annotation {fixed['start_and_annotation']:.2f} s, of which annotation {fixed['annotation']:.2f} s")
+    print(
+        f"start-up and annotation {fixed['start_and_annotation']:.2f} s, of which annotation {fixed['annotation']:.2f} s"
+    )
     for note in result["notes"]:
         print(note)
 
@@ -355,7 +493,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     if arguments.keep:
         result = measure(arguments, arguments.workdir.resolve())
     else:
-        with tempfile.TemporaryDirectory(prefix="counterbias-benchmark-", dir=arguments.workdir) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="counterbias-benchmark-", dir=arguments.workdir
+        ) as folder:
             result = measure(arguments, Path(folder).resolve())
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -49,13 +49,27 @@ class Row:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", default="pwm,vlmm,cnn", help="backends (default: pwm,vlmm,cnn)")
-    parser.add_argument("--sets", default="lanes,yeast,one,two,unequal", help="sets of samples (default: lanes,yeast,one,two,unequal)")
-    parser.add_argument("--reads", default="1000,2000,5000", help="reads per simulated sample (default: 1000,2000,5000)")
+    parser.add_argument(
+        "--sets",
+        default="lanes,yeast,one,two,unequal",
+        help="sets of samples (default: lanes,yeast,one,two,unequal)",
+    )
+    parser.add_argument(
+        "--reads",
+        default="1000,2000,5000",
+        help="reads per simulated sample (default: 1000,2000,5000)",
+    )
     parser.add_argument("--samples", type=int, default=8, help="simulated samples (default: 8)")
-    parser.add_argument("--seeds", default="1,2,3", help="of simulation and training (default: 1,2,3)")
-    parser.add_argument("--pools", default="samples", help="samples,reads: what --bias-pool says (default: samples)")
+    parser.add_argument(
+        "--seeds", default="1,2,3", help="of simulation and training (default: 1,2,3)"
+    )
+    parser.add_argument(
+        "--pools", default="samples", help="samples,reads: what --bias-pool says (default: samples)"
+    )
     parser.add_argument("--options", default="", help="key=value,… for the models")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write every sample's figures here")
@@ -77,19 +91,36 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
         for size in sizes:
             for seed in seeds:
                 with tempfile.TemporaryDirectory() as folder:
-                    files = real_files(name) if name in REAL else simulate(Path(folder), name, size, arguments.samples, seed)
+                    files = (
+                        real_files(name)
+                        if name in REAL
+                        else simulate(Path(folder), name, size, arguments.samples, seed)
+                    )
                     for model in arguments.models.split(","):
                         for pool in arguments.pools.split(","):
                             yield from train(name, size, seed, model, pool, files, arguments)
 
 
 def train(
-    name: str, size: int, seed: int, model: str, pool: str, files: tuple[dict[str, Path], Path, Path], arguments: argparse.Namespace
+    name: str,
+    size: int,
+    seed: int,
+    model: str,
+    pool: str,
+    files: tuple[dict[str, Path], Path, Path],
+    arguments: argparse.Namespace,
 ) -> Iterator[Row]:
     samples, annotation, genome = files
     options = tuple(arguments.options.split(",")) if arguments.options else ()
     cohort = counterbias.train_cohort(
-        samples, annotation, genome, model=model, model_options=options, pool=pool, seed=seed, threads=arguments.threads
+        samples,
+        annotation,
+        genome,
+        model=model,
+        model_options=options,
+        pool=pool,
+        seed=seed,
+        threads=arguments.threads,
     )
     for sample, reason in cohort.skipped.items():
         print(f"{name} {size} {model} seed {seed}: {sample} left out: {reason}", file=sys.stderr)
@@ -98,7 +129,17 @@ def train(
         if name in SIMULATED[2:]:
             label = f"{name}, {'small' if is_small(gain.sample) else 'large'}"
         yield Row(
-            label, size, pool, model, seed, gain.sample, gain.own, gain.pooled, gain.difference, gain.difference_error, gain.better
+            label,
+            size,
+            pool,
+            model,
+            seed,
+            gain.sample,
+            gain.own,
+            gain.pooled,
+            gain.difference,
+            gain.difference_error,
+            gain.better,
         )
 
 
@@ -107,7 +148,11 @@ def real_files(name: str) -> tuple[dict[str, Path], Path, Path]:
     if not root:
         sys.exit("pooling.py: set COUNTERBIAS_DATA to the folder with the set yeast")
     folder = Path(root) / "yeast"
-    return {sample: folder / f"{sample}.bam" for sample in REAL[name]}, folder / "genes.gtf", folder / "genome.fa"
+    return (
+        {sample: folder / f"{sample}.bam" for sample in REAL[name]},
+        folder / "genes.gtf",
+        folder / "genome.fa",
+    )
 
 
 def is_small(sample: str) -> bool:
@@ -115,12 +160,19 @@ def is_small(sample: str) -> bool:
     return int(sample[1:]) % 2 == 1
 
 
-def simulate(folder: Path, name: str, size: int, samples: int, seed: int) -> tuple[dict[str, Path], Path, Path]:
+def simulate(
+    folder: Path, name: str, size: int, samples: int, seed: int
+) -> tuple[dict[str, Path], Path, Path]:
     """Simulate single-end samples of one genome, each with abundances and reads of its own."""
     rng = np.random.default_rng([seed, size, SIMULATED.index(name)])
     genome = simulation.simulate_genome(rng, {"chr1": 600_000, "chr2": 600_000})
-    genes = simulation.simulate_annotation(rng, genome.lengths, 100, design=simulation.AnnotationDesign(overlapping=0.0))
-    biases = [simulation.simulate_priming_bias(rng, strength=1.0) for _ in range(2 if name in ("two", "minority") else 1)]
+    genes = simulation.simulate_annotation(
+        rng, genome.lengths, 100, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
+    biases = [
+        simulation.simulate_priming_bias(rng, strength=1.0)
+        for _ in range(2 if name in ("two", "minority") else 1)
+    ]
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
     paths = {}
@@ -129,7 +181,9 @@ def simulate(folder: Path, name: str, size: int, samples: int, seed: int) -> tup
         fragments = size // 10 if name in SIMULATED[2:] and is_small(sample) else size
         library = simulation.Library(fragments, paired=False)
         abundance = simulation.simulate_abundance(rng, genes)
-        reads = simulation.simulate_reads(rng, genome, genes, abundance, library, biases[number % len(biases)])
+        reads = simulation.simulate_reads(
+            rng, genome, genes, abundance, library, biases[number % len(biases)]
+        )
         paths[sample] = folder / f"{sample}.bam"
         simulation.write_bam(paths[sample], reads, order="pos")
     return paths, folder / "genes.gtf", folder / "genome.fa"
@@ -143,10 +197,18 @@ def summarise(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         groups.setdefault((label, row.reads, row.pool, row.model), []).append(row)
     for (label, size, pool, model), group in groups.items():
         differences = np.array([row.difference for row in group])
-        error = differences.std(ddof=1) / math.sqrt(len(differences)) if len(differences) > 1 else math.nan
+        error = (
+            differences.std(ddof=1) / math.sqrt(len(differences))
+            if len(differences) > 1
+            else math.nan
+        )
         if group[0].set in REAL:
             error = float(np.mean([row.error for row in group]))
-        means = [float(np.mean([row.own for row in group])), float(np.mean([row.pooled for row in group])), float(differences.mean())]
+        means = [
+            float(np.mean([row.own for row in group])),
+            float(np.mean([row.pooled for row in group])),
+            float(differences.mean()),
+        ]
         numbers = [*means, float(error), float(differences.min()), float(differences.max())]
         better = [sum(row.better == which for row in group) for which in ("pooled", "own")]
         yield (

@@ -55,21 +55,31 @@ Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 def fit(kind: Kind, sample: FoldSample, trial: Trial, threads: int) -> tuple[CrossFitted, Windows]:
     """Fit a model without the held-out fold; give it, and those that judge it, with the windows that it learnt from."""
     folded = fold_trial(kind, sample, trial)
-    return cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(threads)), folded.windows
+    return cross_fit(
+        kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(threads)
+    ), folded.windows
 
 
-def mix(models: tuple[BiasModel, BiasModel], scores: tuple[Scores, Scores], windows: Windows) -> tuple[Blend, Calibration]:
+def mix(
+    models: tuple[BiasModel, BiasModel], scores: tuple[Scores, Scores], windows: Windows
+) -> tuple[Blend, Calibration]:
     """Blend two models of the same starts, by the scores of models like them that did not see these windows."""
     foreground, background = (np.stack(pair, axis=1) for pair in zip(*scores, strict=True))
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
-    return Blend(*models, *shares.tolist()), judge_scores(foreground @ shares, background @ shares, windows, own=True)
+    return Blend(*models, *shares.tolist()), judge_scores(
+        foreground @ shares, background @ shares, windows, own=True
+    )
 
 
-def run_trial(kind: Kind, sample: FoldSample, trial: Trial, other: EndModel | Kind, threads: int) -> dict[str, float]:
+def run_trial(
+    kind: Kind, sample: FoldSample, trial: Trial, other: EndModel | Kind, threads: int
+) -> dict[str, float]:
     """Measure own model, prior and blend in one fold; what ``other`` is the kind of is fitted to the same starts."""
     own, windows = fit(kind, sample, trial, threads)
     scores = own.score(windows, threads=threads)
-    used: dict[str, tuple[BiasModel, Calibration]] = {"own": (own.model, judge_scores(*scores, windows, own=True))}
+    used: dict[str, tuple[BiasModel, Calibration]] = {
+        "own": (own.model, judge_scores(*scores, windows, own=True))
+    }
     if isinstance(other, Kind):
         partner, same = fit(other, sample, trial, threads)
         if not np.array_equal(same.starts.position, windows.starts.position):
@@ -79,11 +89,16 @@ def run_trial(kind: Kind, sample: FoldSample, trial: Trial, other: EndModel | Ki
         used["blend"] = mix((own.model, partner.model), (scores, partner_scores), windows)
     else:
         mixed, calibration, _ = blend(own.model, scores, other, windows, threads=threads)
-        used |= {"other": (other.model, judge(other.model, windows, threads=threads)), "blend": (mixed, calibration)}
+        used |= {
+            "other": (other.model, judge(other.model, windows, threads=threads)),
+            "blend": (mixed, calibration),
+        }
     return measure(sample, trial.fold, used, threads)
 
 
-def measure(sample: FoldSample, fold: int, used: dict[str, tuple[BiasModel, Calibration]], threads: int) -> dict[str, float]:
+def measure(
+    sample: FoldSample, fold: int, used: dict[str, tuple[BiasModel, Calibration]], threads: int
+) -> dict[str, float]:
     """Give gain_cap5 of each model on the held-out fold, calibrated as a count would use it for reads."""
     units = sample.held_out(fold)
     contexts, valid = sample.cut(units.positions(), WINDOW)
@@ -98,13 +113,26 @@ def measure(sample: FoldSample, fold: int, used: dict[str, tuple[BiasModel, Cali
 def table(trials: Sequence[dict[str, Any]]) -> str:
     """Lay the means out: a line per number of starts, and the difference of blend and own."""
     lines = [["data", "other", "model", "starts", *COLUMNS, "blend − own", "blend − other"]]
-    for key in dict.fromkeys((one["data"], one["source"], one["model"], one["starts"]) for one in trials):
-        own = [one for one in trials if (one["data"], one["source"], one["model"], one["starts"]) == key]
+    for key in dict.fromkeys(
+        (one["data"], one["source"], one["model"], one["starts"]) for one in trials
+    ):
+        own = [
+            one
+            for one in trials
+            if (one["data"], one["source"], one["model"], one["starts"]) == key
+        ]
         cells = [f"{statistics.fmean(one[name] for one in own):.3f}" for name in COLUMNS]
         folds = sorted({one["fold"] for one in own})
         for other in ("own", "other"):
-            by_fold = [statistics.fmean(one["blend"] - one[other] for one in own if one["fold"] == fold) for fold in folds]
-            error = statistics.stdev(by_fold) / len(by_fold) ** 0.5 if len(by_fold) > 1 else float("nan")
+            by_fold = [
+                statistics.fmean(one["blend"] - one[other] for one in own if one["fold"] == fold)
+                for fold in folds
+            ]
+            error = (
+                statistics.stdev(by_fold) / len(by_fold) ** 0.5
+                if len(by_fold) > 1
+                else float("nan")
+            )
             cells.append(f"{statistics.fmean(by_fold):+.3f} ± {error:.3f}".replace("-", "−"))
         lines.append([*map(str, key[:3]), "all" if key[3] is None else f"{key[3]:,}", *cells])
     return markdown(lines)
@@ -112,7 +140,11 @@ def table(trials: Sequence[dict[str, Any]]) -> str:
 
 def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]:
     """Run all trials."""
-    partner = None if arguments.partner is None else find_candidates([arguments.partner], [WINDOW], manager)[0].kind
+    partner = (
+        None
+        if arguments.partner is None
+        else find_candidates([arguments.partner], [WINDOW], manager)[0].kind
+    )
     source = None if partner is not None else load_sample(arguments.prior, "unique")
     sizes = [None if size == "all" else int(size) for size in arguments.starts.split(",")]
     trials = []
@@ -129,23 +161,55 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
                 kind = suit_starts(chosen, starts or round(LEARNT * len(sample.starts)), manager)
                 for fold in whole_numbers(arguments.folds):
                     for seed in whole_numbers(arguments.seeds):
-                        told = run_trial(kind, sample, Trial(fold, seed, starts), other, arguments.threads)
+                        told = run_trial(
+                            kind, sample, Trial(fold, seed, starts), other, arguments.threads
+                        )
                         label = f"{name} ({kind.backend})" if name == AUTO else name
-                        about = {"data": data, "source": arguments.partner or arguments.prior, "model": label, "starts": starts}
+                        about = {
+                            "data": data,
+                            "source": arguments.partner or arguments.prior,
+                            "model": label,
+                            "starts": starts,
+                        }
                         about |= {"fold": fold, "seed": seed}
                         trials.append(about | told)
-                        say(f"{about}: " + ", ".join(f"{column} {value:.3f}" for column, value in told.items()))
+                        say(
+                            f"{about}: "
+                            + ", ".join(f"{column} {value:.3f}" for column, value in told.items())
+                        )
     return trials
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Measure models blended with one of another library.")
-    parser.add_argument("--data", default="rlp5", help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]")
-    parser.add_argument("--prior", default="fly", help="the set that the prior learns from [%(default)s]")
-    parser.add_argument("--partner", metavar="MODEL", help="a backend to be fitted to the same starts, in the place of a prior")
-    parser.add_argument("--models", default=AUTO, help="comma-separated backends, for sample and prior [%(default)s]")
-    parser.add_argument("--starts", default="300,1000,3000,10000,all", help="distinct starts to learn from [%(default)s]")
-    parser.add_argument("--folds", default="0,1,2,3,4", help="folds to hold out in turn [%(default)s]")
+    parser = argparse.ArgumentParser(
+        description="Measure models blended with one of another library."
+    )
+    parser.add_argument(
+        "--data",
+        default="rlp5",
+        help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]",
+    )
+    parser.add_argument(
+        "--prior", default="fly", help="the set that the prior learns from [%(default)s]"
+    )
+    parser.add_argument(
+        "--partner",
+        metavar="MODEL",
+        help="a backend to be fitted to the same starts, in the place of a prior",
+    )
+    parser.add_argument(
+        "--models",
+        default=AUTO,
+        help="comma-separated backends, for sample and prior [%(default)s]",
+    )
+    parser.add_argument(
+        "--starts",
+        default="300,1000,3000,10000,all",
+        help="distinct starts to learn from [%(default)s]",
+    )
+    parser.add_argument(
+        "--folds", default="0,1,2,3,4", help="folds to hold out in turn [%(default)s]"
+    )
     parser.add_argument("--seeds", default="1", help="seeds [%(default)s]")
     parser.add_argument("--threads", type=int, default=1, help="threads [%(default)s]")
     parser.add_argument("--json", type=Path, help="write every trial to this file")

@@ -40,7 +40,14 @@ return plots.length > 0 && plots.every(plot => plot.querySelector('.main-svg') !
 
 def find_chromium() -> tuple[str, str] | None:
     """Give the paths of Chromium and of its driver, or None where one is missing."""
-    browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    browser = next(
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
 
@@ -84,14 +91,20 @@ def main() -> int:
     parser.add_argument("report", type=Path, help="MultiQC report, HTML")
     parser.add_argument("image", type=Path, help="PNG file to write")
     parser.add_argument("--width", type=int, default=1400, help="pixels (default: 1400)")
-    parser.add_argument("--height", type=int, default=0, help="pixels; 0 for the whole report (default: 0)")
+    parser.add_argument(
+        "--height", type=int, default=0, help="pixels; 0 for the whole report (default: 0)"
+    )
     arguments = parser.parse_args()
     if find_chromium() is None:
         print("Chromium or chromedriver is not installed", file=sys.stderr)
         return 1
     with open_report(arguments.report, width=arguments.width) as driver:
-        driver.execute_script("document.querySelectorAll('#mqc_welcome, .mqc-toolbox').forEach(part => part.remove())")
-        height = arguments.height or min(driver.execute_script("return document.documentElement.scrollHeight") + 150, 16_000)
+        driver.execute_script(
+            "document.querySelectorAll('#mqc_welcome, .mqc-toolbox').forEach(part => part.remove())"
+        )
+        height = arguments.height or min(
+            driver.execute_script("return document.documentElement.scrollHeight") + 150, 16_000
+        )
         driver.set_window_size(arguments.width, height)
         wait_for(driver, DRAWN)
         time.sleep(1.0)

@@ -52,7 +52,9 @@ TOLERANCE = 1e-5
 Scoring = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
-def make_model(name: str, pairs: Sequence[str], window: Window) -> tuple[BiasModel, Callable[[bool], Scoring] | None]:
+def make_model(
+    name: str, pairs: Sequence[str], window: Window
+) -> tuple[BiasModel, Callable[[bool], Scoring] | None]:
     """Give a model with some parameters, and for networks what gives torch's scores (double precision or single)."""
     kind = load_plugins().backend(name).load()
     model = kind(window, parse_options(kind, list(pairs)))
@@ -71,9 +73,15 @@ def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
     rng, hidden = np.random.default_rng(1), model.options.hidden
     size = parameter_count(model.cell, hidden, model.places)
     networks = tuple(
-        Parameters(model.cell, hidden, rng.uniform(-0.4, 0.4, size).astype(np.float32), model.places) for _ in model.roles
+        Parameters(
+            model.cell, hidden, rng.uniform(-0.4, 0.4, size).astype(np.float32), model.places
+        )
+        for _ in model.roles
     )
-    arrays: dict[str, NDArray[Any]] = {"hidden": np.array([hidden]), "width": np.array([model.window.width])}
+    arrays: dict[str, NDArray[Any]] = {
+        "hidden": np.array([hidden]),
+        "width": np.array([model.window.width]),
+    }
     for role, network in zip(model.roles, networks, strict=True):
         arrays.update({f"{role}_{name}": values for name, values in network.arrays().items()})
     model.from_arrays(arrays)
@@ -85,7 +93,11 @@ def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
 def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
     from counterbias_backends.cnn.network import log_bias
 
-    flat = np.random.default_rng(1).normal(0, 0.2, (model.networks, model.shape.size)).astype(np.float32)
+    flat = (
+        np.random.default_rng(1)
+        .normal(0, 0.2, (model.networks, model.shape.size))
+        .astype(np.float32)
+    )
     model.from_arrays(model.shape.split(flat))
     return lambda double: lambda contexts: log_bias(flat, model.shape, contexts, double=double)
 
@@ -128,26 +140,48 @@ def measure(label: str, window: Window, windows: int, threads: int, repeats: int
 
     def along() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda first: model.along(sequence[first : first + STRETCH + window.width - 1]), firsts))
+            list(
+                pool.map(
+                    lambda first: model.along(sequence[first : first + STRETCH + window.width - 1]),
+                    firsts,
+                )
+            )
 
     told["along_per_second"] = windows / timed(along, repeats)
     if reference is not None:
         few = contexts[:131_072]
         told["torch_per_second"] = torch_rate(reference(False), few, repeats)
-        told["difference"] = float(np.abs(model.log_bias(few[:4096]) - reference(True)(few[:4096])).max())
+        told["difference"] = float(
+            np.abs(model.log_bias(few[:4096]) - reference(True)(few[:4096])).max()
+        )
     return told
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Lay the results out as a Markdown table."""
     rates = {one["label"]: one["per_second"] for one in results}
-    titles = ["model", "M windows/s", "M/s along", "torch", "times torch", "largest difference", f"times {NETWORKS}", "times cnn"]
+    titles = [
+        "model",
+        "M windows/s",
+        "M/s along",
+        "torch",
+        "times torch",
+        "largest difference",
+        f"times {NETWORKS}",
+        "times cnn",
+    ]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for one in results:
         rate, other = one["per_second"], one.get("torch_per_second")
         cells = [one["label"], f"{rate / 1e6:.2f}", f"{one['along_per_second'] / 1e6:.2f}"]
-        cells += ["", "", ""] if other is None else [f"{other / 1e6:.3f}", f"{rate / other:.1f}", f"{one['difference']:.1e}"]
-        cells += [f"{rate / rates[peer]:.1f}" if peer in rates else "" for peer in (NETWORKS, "cnn")]
+        cells += (
+            ["", "", ""]
+            if other is None
+            else [f"{other / 1e6:.3f}", f"{rate / other:.1f}", f"{one['difference']:.1e}"]
+        )
+        cells += [
+            f"{rate / rates[peer]:.1f}" if peer in rates else "" for peer in (NETWORKS, "cnn")
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -155,22 +189,43 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
     """Say what is slower than it ought to be, or wrong."""
     of = {one["label"]: one for one in results}
-    told = [f"{label}: {one['difference']:.1e} from torch" for label, one in of.items() if one.get("difference", 0) > TOLERANCE]
+    told = [
+        f"{label}: {one['difference']:.1e} from torch"
+        for label, one in of.items()
+        if one.get("difference", 0) > TOLERANCE
+    ]
     for wanted, than in ((WANTED_TORCH, "torch"), (WANTED_CNN, "cnn"), (WANTED_NETWORKS, NETWORKS)):
         for label, least in wanted.items():
-            other = of.get(label, {}).get("torch_per_second") if than == "torch" else of.get(than, {}).get("per_second")
+            other = (
+                of.get(label, {}).get("torch_per_second")
+                if than == "torch"
+                else of.get(than, {}).get("per_second")
+            )
             if label in of and other and of[label]["per_second"] < least * other:
-                told.append(f"{label}: {of[label]['per_second'] / other:.1f} times {than}, not {least:g}")
+                told.append(
+                    f"{label}: {of[label]['per_second'] / other:.1f} times {than}, not {least:g}"
+                )
     return told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Time the scoring of windows.")
     parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
-    parser.add_argument("--windows", type=int, default=2_000_000, help="windows to score [%(default)s]")
-    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
-    parser.add_argument("--threads", type=int, default=2, help="threads, for torch too [%(default)s]")
-    parser.add_argument("--repeats", type=int, default=5, help="timed repeats, of which the median is taken [%(default)s]")
+    parser.add_argument(
+        "--windows", type=int, default=2_000_000, help="windows to score [%(default)s]"
+    )
+    parser.add_argument(
+        "--window", default="10,10", help="window, as in --bias-window [%(default)s]"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads, for torch too [%(default)s]"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=5,
+        help="timed repeats, of which the median is taken [%(default)s]",
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args(argv)
     labels = arguments.models.split(",") if arguments.models else list(MODELS)
@@ -183,15 +238,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     try:
         window = Window.parse(arguments.window)
-        results = [measure(label, window, arguments.windows, arguments.threads, arguments.repeats) for label in labels]
+        results = [
+            measure(label, window, arguments.windows, arguments.threads, arguments.repeats)
+            for label in labels
+        ]
     finally:
         torch.set_num_threads(before)
-    print(f"{arguments.windows:,} windows of {window.width} bases, {arguments.threads} threads, torch {torch.__version__}\n")
+    print(
+        f"{arguments.windows:,} windows of {window.width} bases, {arguments.threads} threads, torch {torch.__version__}\n"
+    )
     print(table(results))
     short = shortcomings(results)
     print("\nBelow what was wanted: " + ("; ".join(short) if short else "nothing") + ".")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"threads": arguments.threads, "windows": arguments.windows, "results": results}, indent=1))
+        arguments.json.write_text(
+            json.dumps(
+                {"threads": arguments.threads, "windows": arguments.windows, "results": results},
+                indent=1,
+            )
+        )
     return 0
 
 

@@ -22,17 +22,34 @@ from pathlib import Path
 from counting import LAUNCHER
 
 #: Row of the table → options beside those of the size.
-KINDS = {"BAM by position": [], "both orders, FASTQ, GC": ["--order", "both", "--fastq", "--gc-bias", "0.2", "--duplicates", "0.1"]}
+KINDS = {
+    "BAM by position": [],
+    "both orders, FASTQ, GC": [
+        "--order",
+        "both",
+        "--fastq",
+        "--gc-bias",
+        "0.2",
+        "--duplicates",
+        "0.1",
+    ],
+}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="read pairs (default: 1000000)")
+    parser.add_argument(
+        "--pairs", type=int, default=1_000_000, help="read pairs (default: 1000000)"
+    )
     parser.add_argument("--genes", type=int, default=2000, help="genes (default: 2000)")
-    parser.add_argument("--bias-model", default="builtin", help="as in counterbias simulate (default: builtin)")
+    parser.add_argument(
+        "--bias-model", default="builtin", help="as in counterbias simulate (default: builtin)"
+    )
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")
-    parser.add_argument("--workdir", type=Path, help="folder for all files (default: a temporary one)")
+    parser.add_argument(
+        "--workdir", type=Path, help="folder for all files (default: a temporary one)"
+    )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     return parser.parse_args(argv)
 
@@ -41,7 +58,9 @@ def measure(folder: Path, options: Sequence[str]) -> tuple[dict[str, float], str
     """Run the program once; give wall and processor time (s), peak memory (bytes), and a digest of all files."""
     output, figures = folder / "simulated", folder / "figures.json"
     command = [sys.executable, "-m", "counterbias", "simulate", "-q", "-o", str(output), *options]
-    subprocess.run([sys.executable, "-c", LAUNCHER, str(figures), str(folder / "stdout"), *command], check=True)
+    subprocess.run(
+        [sys.executable, "-c", LAUNCHER, str(figures), str(folder / "stdout"), *command], check=True
+    )
     found = json.loads(figures.read_text())
     if found["status"]:
         sys.exit(f"counterbias simulate failed with status {found['status']}")
@@ -58,19 +77,36 @@ def main(argv: Sequence[str] | None = None) -> list[dict[str, object]]:
     print(f"{arguments.pairs:,} pairs, {arguments.genes} genes, bias model {arguments.bias_model}")
     print(f"{'files':<24} {'threads':>7} {'wall, s':>8} {'CPU, s':>8} {'peak, MB':>9}")
     with tempfile.TemporaryDirectory(dir=arguments.workdir) as name:
-        size = ["--pairs", str(arguments.pairs), "--genes", str(arguments.genes), "--bias-model", arguments.bias_model]
-        measure(Path(name), ["--pairs", "100", "--genes", "10", "--fastq"])  # compiles, where that was not done yet
+        size = [
+            "--pairs",
+            str(arguments.pairs),
+            "--genes",
+            str(arguments.genes),
+            "--bias-model",
+            arguments.bias_model,
+        ]
+        measure(
+            Path(name), ["--pairs", "100", "--genes", "10", "--fastq"]
+        )  # compiles, where that was not done yet
         for kind, options in KINDS.items():
             digests = set()
             for threads in (int(text) for text in arguments.threads.split(",")):
                 runs = []
                 for _ in range(arguments.repeats):
-                    figures, digest = measure(Path(name), [*size, *options, "--threads", str(threads)])
+                    figures, digest = measure(
+                        Path(name), [*size, *options, "--threads", str(threads)]
+                    )
                     runs.append(figures)
                     digests.add(digest)
-                middle = {key: statistics.median(run[key] for run in runs) for key in ("wall", "cpu", "peak")}
+                middle = {
+                    key: statistics.median(run[key] for run in runs)
+                    for key in ("wall", "cpu", "peak")
+                }
                 rows.append({"files": kind, "threads": threads, **middle, "runs": runs})
-                print(f"{kind:<24} {threads:>7} {middle['wall']:>8.1f} {middle['cpu']:>8.1f} {middle['peak'] / 1e6:>9.0f}", flush=True)
+                print(
+                    f"{kind:<24} {threads:>7} {middle['wall']:>8.1f} {middle['cpu']:>8.1f} {middle['peak'] / 1e6:>9.0f}",
+                    flush=True,
+                )
             if len(digests) != 1:
                 sys.exit("the files differ between runs")
     print("all runs of a row's kind gave the same bytes")

@@ -22,7 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from counterbias import FoldedSample, Resources, Tiles, TrainingSet, Window, load_plugins, parse_options
+from counterbias import (
+    FoldedSample,
+    Resources,
+    Tiles,
+    TrainingSet,
+    Window,
+    load_plugins,
+    parse_options,
+)
 from counterbias.plugins import missing_modules
 from counterbias.records import PARTS
 from counterbias.testing import planted_log_bias, planted_sample
@@ -50,11 +58,28 @@ TILES, LENGTH, TILE_READS = 0.3, 100, 3.3
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time the training of bias models.")
     parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
-    parser.add_argument("--windows", type=int, default=STATED, help="read starts; twice as many background windows [%(default)s]")
-    parser.add_argument("--window", default="10,10", help="window, as in --bias-window [%(default)s]")
+    parser.add_argument(
+        "--windows",
+        type=int,
+        default=STATED,
+        help="read starts; twice as many background windows [%(default)s]",
+    )
+    parser.add_argument(
+        "--window", default="10,10", help="window, as in --bias-window [%(default)s]"
+    )
     parser.add_argument("--threads", type=int, default=2, help="as in --bias-threads [%(default)s]")
-    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="as in --bias-device [%(default)s]")
-    parser.add_argument("--repeats", type=int, default=3, help="trainings, of which the median is taken [%(default)s]")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "auto"),
+        default="cpu",
+        help="as in --bias-device [%(default)s]",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="trainings, of which the median is taken [%(default)s]",
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -65,22 +90,34 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def planted_folds(window: Window, starts: int, seed: int, folds: int, *, tiles: bool = True) -> FoldedSample:
+def planted_folds(
+    window: Window, starts: int, seed: int, folds: int, *, tiles: bool = True
+) -> FoldedSample:
     """Draw a sample with a known bias, dealt to folds: windows, and so many tiles as a library of this size has, or none."""
-    whole, rng = planted_sample(window, starts=starts, seed=seed, tiles=False), np.random.default_rng([seed, 1])
+    whole, rng = (
+        planted_sample(window, starts=starts, seed=seed, tiles=False),
+        np.random.default_rng([seed, 1]),
+    )
     number = tiles_of(starts) if tiles else 0
     sequence = rng.integers(0, 4, (number, LENGTH + window.width - 1), dtype=np.uint8)
     counts = np.empty((number, LENGTH), np.float32)
     for first in range(0, number, 1000):
         part = sequence[first : first + 1000]
         views = np.lib.stride_tricks.sliding_window_view(part, window.width, axis=1)
-        bias = np.exp(planted_log_bias(window, views.reshape(-1, window.width))).reshape(len(part), LENGTH)
-        counts[first : first + len(part)] = rng.poisson(TILE_READS * bias / bias.sum(axis=1, keepdims=True))
+        bias = np.exp(planted_log_bias(window, views.reshape(-1, window.width))).reshape(
+            len(part), LENGTH
+        )
+        counts[first : first + len(part)] = rng.poisson(
+            TILE_READS * bias / bias.sum(axis=1, keepdims=True)
+        )
     everything = TrainingSet(
         window, whole.foreground, whole.foreground_weight, whole.background, whole.background_weight,
         Tiles(sequence, counts) if tiles else None, None, whole.origin,
     )  # fmt: skip
-    front, tile_parts = (np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1) for size in (starts, number))
+    front, tile_parts = (
+        np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1)
+        for size in (starts, number)
+    )
     return FoldedSample(everything, front, front[whole.origin], tile_parts, folds)
 
 
@@ -130,7 +167,10 @@ def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one model in a process of its own, so that peak memory is its own."""
     words = [sys.executable, __file__, "--alone", label]
-    words += [f"--{name}={getattr(arguments, name)}" for name in ("windows", "window", "threads", "device", "repeats")]
+    words += [
+        f"--{name}={getattr(arguments, name)}"
+        for name in ("windows", "window", "threads", "device", "repeats")
+    ]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{label} failed with status {done.returncode}")
@@ -140,14 +180,30 @@ def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Lay the results out as a Markdown table."""
-    headings = ["model", "wall s", "CPU s", "all wall s", "of the model alone", "peak MB", "of it for training", "wanted, s"]
+    headings = [
+        "model",
+        "wall s",
+        "CPU s",
+        "all wall s",
+        "of the model alone",
+        "peak MB",
+        "of it for training",
+        "wanted, s",
+    ]
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     for one in results:
         if "missing" in one:
             lines.append(f"| {one['label']} | {one['missing']} | | | | | | |")
             continue
-        cells = [one["label"], f"{statistics.median(one['wall']):.2f}", f"{statistics.median(one['cpu']):.2f}"]
-        cells += [", ".join(f"{wall:.2f}" for wall in one["wall"]), f"{statistics.median(one['alone']):.2f}"]
+        cells = [
+            one["label"],
+            f"{statistics.median(one['wall']):.2f}",
+            f"{statistics.median(one['cpu']):.2f}",
+        ]
+        cells += [
+            ", ".join(f"{wall:.2f}" for wall in one["wall"]),
+            f"{statistics.median(one['alone']):.2f}",
+        ]
         cells += [f"{one['peak'] / 1e6:.0f}", f"{one['grown'] / 1e6:.0f}"]
         lines.append("| " + " | ".join([*cells, f"< {MODELS[one['label']][2]:g}"]) + " |")
     return "\n".join(lines)
@@ -175,15 +231,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     load = os.getloadavg()[0]
     width = Window.parse(arguments.window).width
-    print(f"{arguments.windows:,} read starts of {width} bases, twice as many background windows,", end=" ")
+    print(
+        f"{arguments.windows:,} read starts of {width} bases, twice as many background windows,",
+        end=" ",
+    )
     print(f"{tiles_of(arguments.windows):,} tiles for models that learn from them,", end=" ")
-    print(f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}")
+    print(
+        f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}"
+    )
     if arguments.windows >= STATED:
         short = shortcomings(results)
         print("\nSlower than wanted: " + ("; ".join(short) if short else "nothing") + ".")
     if arguments.json:
-        about = {name: getattr(arguments, name) for name in ("windows", "window", "threads", "device")}
-        arguments.json.write_text(json.dumps({**about, "load": load, "results": results}, indent=1) + "\n")
+        about = {
+            name: getattr(arguments, name) for name in ("windows", "window", "threads", "device")
+        }
+        arguments.json.write_text(
+            json.dumps({**about, "load": load, "results": results}, indent=1) + "\n"
+        )
     return 0
 
 

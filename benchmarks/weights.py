@@ -34,10 +34,27 @@ from counterbias.pipeline.fitting import Context, choose_kind, suit
 from counterbias.pipeline.judging import judge_scores
 from counterbias.pipeline.splicing import load_transcripts, sample_splices
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, AssumedLengths, CountingOptions, Positions, StartSites, Window
+from counterbias.records import (
+    CLIPPED,
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    AssumedLengths,
+    CountingOptions,
+    Positions,
+    StartSites,
+    Window,
+)
 from counterbias.scoring import score_positions
 from counterbias.simulation import Library, PrimingBias
-from counterbias.weights import Scale, assumed_lengths, effective_lengths, fragment_lengths, fragment_weights, weighted_counts
+from counterbias.weights import (
+    Scale,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+    fragment_weights,
+    weighted_counts,
+)
 
 #: Real sets: folder, alignments.
 DATASETS = {"fly": ("fly_pasilla_chr4", "reads.bam"), "yeast": ("yeast", "isowt5.bam")}
@@ -56,7 +73,11 @@ PAPER = "sampling paper"
 #: Simulated libraries.
 LIBRARIES = {
     "single-end": {"paired": False},
-    "single-end, bias of its start only": {"paired": False, "stranded": "yes", "biased_ends": "read1"},
+    "single-end, bias of its start only": {
+        "paired": False,
+        "stranded": "yes",
+        "biased_ends": "read1",
+    },
     "paired-end": {},
     "paired-end, bias of read 1 only": {"stranded": "yes", "biased_ends": "read1"},
     "paired-end, bias of the genome": {"spliced_context": False},
@@ -106,7 +127,9 @@ class Simulated:
 def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) -> Simulated:
     """Simulate and count one library; genome, genes and bias depend on the seed alone."""
     rng = np.random.default_rng([seed, 1])
-    genome = simulation.simulate_genome(rng, {"chr1": arguments.genes * 6_000, "chr2": arguments.genes * 4_000})
+    genome = simulation.simulate_genome(
+        rng, {"chr1": arguments.genes * 6_000, "chr2": arguments.genes * 4_000}
+    )
     design = simulation.AnnotationDesign(overlapping=0.0)
     genes = simulation.simulate_annotation(rng, genome.lengths, arguments.genes, design=design)
     bias = simulation.simulate_priming_bias(rng, strength=arguments.strength)
@@ -120,7 +143,15 @@ def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) 
     options = CountingOptions(order="pos", stranded=library.stranded)
     counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)[0]
     splices = sample_splices(load_transcripts(str(folder / "genes.gtf")), counted.sites)
-    return Simulated(counted, annotation.features, Genome(folder / "genome.fa"), splices, library, bias, reads.truth)
+    return Simulated(
+        counted,
+        annotation.features,
+        Genome(folder / "genome.fa"),
+        splices,
+        library,
+        bias,
+        reads.truth,
+    )
 
 
 def weigh(
@@ -128,7 +159,12 @@ def weigh(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Weigh a simulated library as ``counterbias count`` does."""
     stranded = sample.library.stranded
-    kind = suit(choose_kind(arguments.model, False, WINDOW, (), manager), sample.counted.sites, stranded, manager)
+    kind = suit(
+        choose_kind(arguments.model, False, WINDOW, (), manager),
+        sample.counted.sites,
+        stranded,
+        manager,
+    )
     context = Context(
         sites=sample.counted.sites,
         features=sample.features,
@@ -142,12 +178,28 @@ def weigh(
         manager=manager,
         splices=sample.splices if setting.context == "transcript" else None,
     )
-    about = {"command_line": "", "inputs": {}, "options": {}, "mode": "union", "annotation_seconds": 0.0}
+    about = {
+        "command_line": "",
+        "inputs": {},
+        "options": {},
+        "mode": "union",
+        "annotation_seconds": 0.0,
+    }
     weighed = weigh_sample(
-        context, sample.counted, stranded=stranded, sample="s", about=about, evidence=None, warnings=(), ends=setting.ends
+        context,
+        sample.counted,
+        stranded=stranded,
+        sample="s",
+        about=about,
+        evidence=None,
+        warnings=(),
+        ends=setting.ends,
     )
     gain = weighed.report["ends"][0]["gain"]["cap5"]["value"]
-    return weighed.columns, {"gain": math.nan if gain is None else gain, "ess": weighed.report["weights"]["effective_sample_size"]}
+    return weighed.columns, {
+        "gain": math.nan if gain is None else gain,
+        "ess": weighed.report["weights"]["effective_sample_size"],
+    }
 
 
 def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -159,25 +211,40 @@ def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, 
     def bias_of(positions: Positions, end: int) -> np.ndarray:
         if end and library.biased_ends == "read1":
             return np.zeros(len(positions))
-        contexts, valid = extract(sample.genome, sites.contigs, positions, bias.window, splices=splices)
+        contexts, valid = extract(
+            sample.genome, sites.contigs, positions, bias.window, splices=splices
+        )
         return np.where(valid, bias.log_bias(contexts), np.nan)
 
     def of_reads(end: int, rows: slice) -> np.ndarray:
         one = sites.ends[end]
         strand = ((one.bits[rows] & REVERSE) != 0).astype(np.uint8)
-        return bias_of(Positions(one.contig[rows], one.position[rows].astype(np.int64), strand, np.ones(len(strand))), end)
+        return bias_of(
+            Positions(
+                one.contig[rows], one.position[rows].astype(np.int64), strand, np.ones(len(strand))
+            ),
+            end,
+        )
 
     weights = fragment_weights(sites, of_reads)
-    fragments = fragment_lengths(sites, sample.features, contigs) or assumed_lengths(AssumedLengths())
+    fragments = fragment_lengths(sites, sample.features, contigs) or assumed_lengths(
+        AssumedLengths()
+    )
     lengths = effective_lengths(
-        sample.features, contigs, lambda part, end: bias_of(part.positions(), end), stranded=library.stranded, fragments=fragments
+        sample.features,
+        contigs,
+        lambda part, end: bias_of(part.positions(), end),
+        stranded=library.stranded,
+        fragments=fragments,
     )
     weighted = weighted_counts(sites, weights, len(sample.features))
     columns = bias_columns(sample.features.lengths, sample.counted.counts, weighted, lengths)
     return columns, {"gain": math.nan, "ess": weights.effective}
 
 
-def compare(sample: Simulated, counts: dict[str, np.ndarray], told: dict[str, float]) -> dict[str, float]:
+def compare(
+    sample: Simulated, counts: dict[str, np.ndarray], told: dict[str, float]
+) -> dict[str, float]:
     """Compare one count with the truth."""
     row = {name: i for i, name in enumerate(sample.features.ids)}
     order = [row[name] for name in sample.truth.gene_ids]
@@ -192,7 +259,9 @@ def compare(sample: Simulated, counts: dict[str, np.ndarray], told: dict[str, fl
         found[name] = float(np.sqrt(np.mean(error**2)))
         found[f"{name}_length"] = float(error[long].mean() - error[~long].mean())
     # Without the noise of counting: the length's share that effective lengths give, against the mean bias of the gene's fragments.
-    bias = np.log2(columns["effective_length"] / length)[kept] - np.log2(sample.truth.mean_bias[kept])
+    bias = np.log2(columns["effective_length"] / length)[kept] - np.log2(
+        sample.truth.mean_bias[kept]
+    )
     bias -= bias.mean()
     found["effective"] = float(np.sqrt(np.mean(bias**2)))
     found["effective_length"] = float(bias[long].mean() - bias[~long].mean())
@@ -211,7 +280,11 @@ def run_simulation(arguments: argparse.Namespace, manager: Manager) -> Iterator[
                         continue
                     say(f"{name}, seed {seed}: {setting.label}")
                     known = setting.label == TRUTH
-                    weighed = weigh_by_truth(sample) if known else weigh(sample, setting, arguments, seed, manager)
+                    weighed = (
+                        weigh_by_truth(sample)
+                        if known
+                        else weigh(sample, setting, arguments, seed, manager)
+                    )
                     found = compare(sample, *weighed)
                     yield {"library": name, "seed": seed, "setting": setting.label, **found}
                 sample.genome.close()
@@ -229,7 +302,9 @@ class SplicedSample(FoldSample):
     def cut(self, positions: Positions, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Cut windows, or tiles, which are longer on one side."""
         if window.upstream == WINDOW.upstream and window.downstream > WINDOW.downstream:
-            return extract_tiles(self.genome, self.sites.contigs, positions, window, WINDOW, self.splices)
+            return extract_tiles(
+                self.genome, self.sites.contigs, positions, window, WINDOW, self.splices
+            )
         return extract(self.genome, self.sites.contigs, positions, window, splices=self.splices)
 
 
@@ -252,7 +327,9 @@ def trainable(sites: StartSites, choose: Callable[[np.ndarray], np.ndarray]) -> 
     """Let those reads be learnt from that ``choose`` takes by their bits."""
     ends = []
     for end in sites.ends:
-        bits = np.where(choose(end.bits), end.bits | np.uint8(TRAINABLE), end.bits & ~np.uint8(TRAINABLE))
+        bits = np.where(
+            choose(end.bits), end.bits | np.uint8(TRAINABLE), end.bits & ~np.uint8(TRAINABLE)
+        )
         ends.append(replace(end, bits=bits.astype(np.uint8)))
     return replace(sites, ends=tuple(ends))
 
@@ -262,9 +339,13 @@ def load_real(name: str, folder: Path) -> Real:
     gtf = str(folder / DATASETS[name][0] / "genes.gtf")
     bam = str(folder / DATASETS[name][0] / DATASETS[name][1])
     genes = load_annotation(gtf, stranded=False)
-    edges = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False).features
+    edges = load_annotation(
+        gtf, id_attributes=("gene_id", "transcript_id"), stranded=False
+    ).features
     genome = Genome(folder / DATASETS[name][0] / "genome.fa")
-    options = CountingOptions(order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore")
+    options = CountingOptions(
+        order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore"
+    )
     sites = count_alignments(bam, genes, options, want_sites=True)[0].sites
     assert sites is not None
     plain = fold_sample(sites, genes.features, edges, genome)
@@ -280,7 +361,9 @@ def load_real(name: str, folder: Path) -> Real:
     splices = sample_splices(transcripts, sites)
     # Without reads to compare isoforms by, the longest one speaks.
     nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    longest = make_splices(transcripts, np.array([contig_of(sites, name) for name in transcripts.contigs]), *nothing)
+    longest = make_splices(
+        transcripts, np.array([contig_of(sites, name) for name in transcripts.contigs]), *nothing
+    )
     fields = {name: getattr(plain, name) for name in FoldSample.__slots__}
     clipped = trainable(sites, lambda bits: present(bits) & ((bits & CLIPPED) != 0))
     multi = trainable(sites, lambda bits: present(bits) & ((bits & (CLIPPED | TRAINABLE)) == 0))
@@ -288,17 +371,35 @@ def load_real(name: str, folder: Path) -> Real:
         "defaults": plain,
         "context transcript": SplicedSample(**fields, splices=splices),
         "context transcript, longest isoform": SplicedSample(**fields, splices=longest),
-        "clipped as well": other(trainable(sites, lambda bits: ((bits & TRAINABLE) != 0) | (present(bits) & ((bits & CLIPPED) != 0)))),
-        "multi-mapped as well": other(trainable(sites, lambda bits: present(bits) & ((bits & CLIPPED) == 0))),
+        "clipped as well": other(
+            trainable(
+                sites,
+                lambda bits: ((bits & TRAINABLE) != 0) | (present(bits) & ((bits & CLIPPED) != 0)),
+            )
+        ),
+        "multi-mapped as well": other(
+            trainable(sites, lambda bits: present(bits) & ((bits & CLIPPED) == 0))
+        ),
     }
-    starts = {"all": plain.starts, "clipped": other(clipped).starts, "multi-mapped": other(multi).starts}
+    starts = {
+        "all": plain.starts,
+        "clipped": other(clipped).starts,
+        "multi-mapped": other(multi).starts,
+    }
     if len(sites.ends) > 1:
         samples["read 1 alone"], samples["read 2 alone"] = other(sites, 0), other(sites, 1)
-        starts["read 1"], starts["read 2"] = samples["read 1 alone"].starts, samples["read 2 alone"].starts
+        starts["read 1"], starts["read 2"] = (
+            samples["read 1 alone"].starts,
+            samples["read 2 alone"].starts,
+        )
     reads = {label: count_at(plain.units, found) for label, found in starts.items()}
     positions = plain.units.positions()
-    plain_windows, spliced, other_rule = (sample.cut(positions, WINDOW)[0] for sample in list(samples.values())[:3])
-    reads["all, where the two windows differ"] = np.where((plain_windows != spliced).any(axis=1), reads["all"], 0.0)
+    plain_windows, spliced, other_rule = (
+        sample.cut(positions, WINDOW)[0] for sample in list(samples.values())[:3]
+    )
+    reads["all, where the two windows differ"] = np.where(
+        (plain_windows != spliced).any(axis=1), reads["all"], 0.0
+    )
     disagree = float(reads["all"][(spliced != other_rule).any(axis=1)].sum())
     total = sum(int(present(end.bits).sum()) for end in sites.ends)
     shares = {label: float(found.weight.sum()) / total for label, found in starts.items()}
@@ -306,7 +407,9 @@ def load_real(name: str, folder: Path) -> Real:
     shares["windows differ"] = float(reads["all, where the two windows differ"].sum()) / in_units
     shares["the choice of isoform matters"] = disagree / in_units
     valid = plain.cut(plain.starts, WINDOW)[1]
-    shares["with N or off the contig"] = float(plain.starts.weight[~valid].sum() / plain.starts.weight.sum())
+    shares["with N or off the contig"] = float(
+        plain.starts.weight[~valid].sum() / plain.starts.weight.sum()
+    )
     return Real(samples, reads, shares)
 
 
@@ -329,28 +432,52 @@ def count_at(units: Units, starts: Positions) -> np.ndarray:
     return np.where(have[order][at] == wanted, starts.weight[order][at], 0.0)
 
 
-def measure_fold(real: Real, learnt: str, trial: Trial, arguments: argparse.Namespace, manager: Manager) -> dict[str, float]:
+def measure_fold(
+    real: Real, learnt: str, trial: Trial, arguments: argparse.Namespace, manager: Manager
+) -> dict[str, float]:
     """Learn from one choice of reads and measure on the held-out units, by each kind of start."""
     sample = real.samples["defaults" if learnt == PAPER else learnt]
-    kind = choose_kind(arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager)
+    kind = choose_kind(
+        arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager
+    )
     folded = fold_trial(kind, sample, trial)
-    fitted = cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(arguments.threads))
+    fitted = cross_fit(
+        kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(arguments.threads)
+    )
     first = folds.rotation(sample.starts, block=sample.block)[sample.units.contig]
     held = (first + sample.units.start // sample.block) % folds.FOLDS == trial.fold
     units = sample.units.take(held)
     rows = held[sample.units.of_position]
-    calibration = judge_scores(*fitted.score(folded.windows, threads=arguments.threads), folded.windows, own=True)
-    scores = score_positions(fitted.model, lambda part: sample.cut(part, WINDOW), units.positions(), threads=arguments.threads)
+    calibration = judge_scores(
+        *fitted.score(folded.windows, threads=arguments.threads), folded.windows, own=True
+    )
+    scores = score_positions(
+        fitted.model,
+        lambda part: sample.cut(part, WINDOW),
+        units.positions(),
+        threads=arguments.threads,
+    )
     log_bias = calibration(scores)
-    found = {f"gain, {label}": measures.gain(scores, replace(units, reads=y[rows])).value for label, y in real.reads.items()}
+    found = {
+        f"gain, {label}": measures.gain(scores, replace(units, reads=y[rows])).value
+        for label, y in real.reads.items()
+    }
     raw = found["halves, raw"] = measures.half_consistency(log_bias, units, by="raw")
-    found["halves, effective length − raw"] = measures.half_consistency(calibration.of_positions(scores), units) - raw
+    found["halves, effective length − raw"] = (
+        measures.half_consistency(calibration.of_positions(scores), units) - raw
+    )
     for slope in SLOPES:
-        found[f"halves, log bias × {slope} − raw"] = measures.half_consistency(slope * scores, units) - raw
+        found[f"halves, log bias × {slope} − raw"] = (
+            measures.half_consistency(slope * scores, units) - raw
+        )
     for cap in CAPS:
         name = "none" if cap is None else f"{cap:.0f}"
-        found[f"halves, weighted, cap {name} − raw"] = measures.half_consistency(log_bias, units, by="weighted", cap=cap) - raw
-        found[f"ESS, cap {name}"], found[f"largest weight, cap {name}"] = measures.effective_sample_size(read_weights(log_bias, units, cap))
+        found[f"halves, weighted, cap {name} − raw"] = (
+            measures.half_consistency(log_bias, units, by="weighted", cap=cap) - raw
+        )
+        found[f"ESS, cap {name}"], found[f"largest weight, cap {name}"] = (
+            measures.effective_sample_size(read_weights(log_bias, units, cap))
+        )
     return found
 
 
@@ -399,15 +526,45 @@ def simulation_table(rows: Sequence[dict[str, Any]]) -> str:
     parts = []
     for name in dict.fromkeys(row["library"] for row in rows):
         own = [row for row in rows if row["library"] == name]
-        lines = [["setting", "held-out gain", "ESS", "weighted", "corrected", "its long − short", "effective length", "its long − short"]]
+        lines = [
+            [
+                "setting",
+                "held-out gain",
+                "ESS",
+                "weighted",
+                "corrected",
+                "its long − short",
+                "effective length",
+                "its long − short",
+            ]
+        ]
         for label in dict.fromkeys(row["setting"] for row in own):
             cells = [row for row in own if row["setting"] == label]
-            keys = ("gain", "ess", "weighted", "corrected", "corrected_length", "effective", "effective_length")
+            keys = (
+                "gain",
+                "ess",
+                "weighted",
+                "corrected",
+                "corrected_length",
+                "effective",
+                "effective_length",
+            )
             lines.append([label, *(estimate([row[key] for row in cells]) for key in keys)])
         first = [row for row in own if row["setting"] == own[0]["setting"]]
-        raw = ["raw counts", "", "", *[estimate([row[key] for row in first]) for key in ("raw", "raw", "raw_length", "effective_raw")], ""]
+        raw = [
+            "raw counts",
+            "",
+            "",
+            *[
+                estimate([row[key] for row in first])
+                for key in ("raw", "raw", "raw_length", "effective_raw")
+            ],
+            "",
+        ]
         genes = np.mean([row["genes"] for row in first])
-        parts.append(f"### {name}\n\n{markdown([lines[0], raw, *lines[1:]])}\n\n{genes:.0f} genes with at least {FEWEST:.0f} fragments.")
+        parts.append(
+            f"### {name}\n\n{markdown([lines[0], raw, *lines[1:]])}\n\n{genes:.0f} genes with at least {FEWEST:.0f} fragments."
+        )
     return "\n\n".join(parts)
 
 
@@ -417,11 +574,29 @@ def real_table(rows: Sequence[dict[str, Any]]) -> str:
     for name in dict.fromkeys(row["data"] for row in rows):
         shares = next(row["shares"] for row in rows if row["data"] == name and "shares" in row)
         own = [row for row in rows if row["data"] == name and "learnt" in row]
-        keys = [key for key in own[0] if key not in ("data", "learnt", "fold", "seed")] if own else []
+        keys = (
+            [key for key in own[0] if key not in ("data", "learnt", "fold", "seed")] if own else []
+        )
         choices = list(dict.fromkeys(row["learnt"] for row in own))
-        lines = [["held-out measure", *(f"learnt from: {choice}" if "context" not in choice else choice for choice in choices)]]
+        lines = [
+            [
+                "held-out measure",
+                *(
+                    f"learnt from: {choice}" if "context" not in choice else choice
+                    for choice in choices
+                ),
+            ]
+        ]
         for key in keys:
-            lines.append([key, *(estimate(over_folds([row for row in own if row["learnt"] == choice], key)) for choice in choices)])
+            lines.append(
+                [
+                    key,
+                    *(
+                        estimate(over_folds([row for row in own if row["learnt"] == choice], key))
+                        for choice in choices
+                    ),
+                ]
+            )
         told = "; ".join(f"{label} {share:.2%}" for label, share in shares.items())
         parts.append(f"### {name}\n\n{markdown(lines)}\n\nShares of all reads: {told}.")
     return "\n\n".join(parts)
@@ -429,7 +604,10 @@ def real_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def over_folds(rows: Sequence[dict[str, Any]], key: str) -> list[float]:
     """Give the mean over seeds of each fold."""
-    return [float(np.mean([row[key] for row in rows if row["fold"] == fold])) for fold in dict.fromkeys(row["fold"] for row in rows)]
+    return [
+        float(np.mean([row[key] for row in rows if row["fold"] == fold]))
+        for fold in dict.fromkeys(row["fold"] for row in rows)
+    ]
 
 
 # -- command line ------------------------------------------------------------------------------------------------------
@@ -442,16 +620,44 @@ def numbers(text: str) -> list[int]:
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Measure what each option of weights and effective lengths does.")
+    parser = argparse.ArgumentParser(
+        description="Measure what each option of weights and effective lengths does."
+    )
     parser.add_argument("--model", default="vlmm", help="backend, as in --bias-model [%(default)s]")
-    parser.add_argument("--seeds", type=numbers, default=[1, 2, 3], help="seeds; real sets take the first two [1,2,3]")
+    parser.add_argument(
+        "--seeds",
+        type=numbers,
+        default=[1, 2, 3],
+        help="seeds; real sets take the first two [1,2,3]",
+    )
     every = list(range(1, len(LIBRARIES) + 1))
-    parser.add_argument("--libraries", default=every, type=numbers, help="simulated libraries by number; empty for none [all]")
+    parser.add_argument(
+        "--libraries",
+        default=every,
+        type=numbers,
+        help="simulated libraries by number; empty for none [all]",
+    )
     parser.add_argument("--genes", type=int, default=300, help="simulated genes [%(default)s]")
-    parser.add_argument("--fragments", type=int, default=200_000, help="simulated fragments [%(default)s]")
-    parser.add_argument("--strength", type=float, default=1.2, help="SD of the simulated log bias, nats [%(default)s]")
-    parser.add_argument("--data", default="fly,yeast", help=f"real sets out of {', '.join(DATASETS)}; empty for none [%(default)s]")
-    parser.add_argument("--folds", type=numbers, default=[1, 2, 3, 4], help="folds of real sets to hold out [1,2,3,4]")
+    parser.add_argument(
+        "--fragments", type=int, default=200_000, help="simulated fragments [%(default)s]"
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.2,
+        help="SD of the simulated log bias, nats [%(default)s]",
+    )
+    parser.add_argument(
+        "--data",
+        default="fly,yeast",
+        help=f"real sets out of {', '.join(DATASETS)}; empty for none [%(default)s]",
+    )
+    parser.add_argument(
+        "--folds",
+        type=numbers,
+        default=[1, 2, 3, 4],
+        help="folds of real sets to hold out [1,2,3,4]",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads for scoring [%(default)s]")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     arguments = parser.parse_args(argv)
@@ -474,7 +680,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; print its tables."""
     arguments = parse_arguments(argv)
     manager = load_plugins()
-    found = {"simulation": list(run_simulation(arguments, manager)), "real": list(run_real(arguments, manager))}
+    found = {
+        "simulation": list(run_simulation(arguments, manager)),
+        "real": list(run_real(arguments, manager)),
+    }
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print(f"Model {arguments.model}, seeds {arguments.seeds}, folds {arguments.folds}.")

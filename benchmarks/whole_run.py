@@ -32,14 +32,25 @@ WANTED = {"vlmm": (1.3, 2.0, False), "cnn": (2.0, 0.0, True)}
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time whole runs with and without a bias model.")
-    parser.add_argument("--pairs", type=int, default=2_000_000, help="read pairs to simulate [%(default)s]")
+    parser.add_argument(
+        "--pairs", type=int, default=2_000_000, help="read pairs to simulate [%(default)s]"
+    )
     parser.add_argument("--genes", type=int, default=20_000, help="genes to simulate [%(default)s]")
-    parser.add_argument("--models", default="vlmm,cnn", help="comma-separated backends [%(default)s]")
+    parser.add_argument(
+        "--models", default="vlmm,cnn", help="comma-separated backends [%(default)s]"
+    )
     parser.add_argument("--threads", type=int, default=2, help="as in --bias-threads [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="runs of each, in turn [%(default)s]")
-    parser.add_argument("--order", choices=("name", "pos"), default="pos", help="how the file is sorted [%(default)s]")
+    parser.add_argument(
+        "--order",
+        choices=("name", "pos"),
+        default="pos",
+        help="how the file is sorted [%(default)s]",
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workdir", type=Path, help="folder for all files, kept and used again [a temporary one]")
+    parser.add_argument(
+        "--workdir", type=Path, help="folder for all files, kept and used again [a temporary one]"
+    )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     return parser.parse_args(argv)
 
@@ -53,13 +64,20 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
     say(f"simulating {arguments.pairs:,} pairs")
     rng = np.random.default_rng(arguments.seed)
     contigs = min(22, max(1, arguments.genes // 50))
-    lengths = {f"chr{number}": 16_500 * arguments.genes // contigs + 200_000 for number in range(1, contigs + 1)}
+    lengths = {
+        f"chr{number}": 16_500 * arguments.genes // contigs + 200_000
+        for number in range(1, contigs + 1)
+    }
     genome = simulation.simulate_genome(rng, lengths)
     design = simulation.AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
     genes = simulation.simulate_annotation(rng, lengths, arguments.genes, design=design)
     bias = simulation.simulate_priming_bias(rng)
-    library = simulation.Library(arguments.pairs, multi_mapped=0.05, unmapped_mate=0.02, unmapped=0.03, error_rate=0.002)
-    reads = simulation.simulate_reads(rng, genome, genes, simulation.simulate_abundance(rng, genes), library, bias)
+    library = simulation.Library(
+        arguments.pairs, multi_mapped=0.05, unmapped_mate=0.02, unmapped=0.03, error_rate=0.002
+    )
+    reads = simulation.simulate_reads(
+        rng, genome, genes, simulation.simulate_abundance(rng, genes), library, bias
+    )
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
     simulation.write_bam(path, reads, order=arguments.order)
@@ -72,7 +90,14 @@ def command(arguments: argparse.Namespace, folder: Path, model: str) -> list[str
     words = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", arguments.order]
     words += ["--bias-threads", str(arguments.threads)]
     if model != PLAIN:
-        words += ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / model)]
+        words += [
+            "--bias-model",
+            model,
+            "--bias-genome",
+            str(folder / "genome.fa"),
+            "--bias-output",
+            str(folder / model),
+        ]
     return [*words, str(folder / "reads.bam"), str(folder / "genes.gtf")]
 
 
@@ -98,7 +123,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     outputs = {run.pop("output") for own in runs.values() for run in own}
     if len(outputs) > 1:
         raise RuntimeError("the raw counts depend on the bias model")
-    return {"pairs": arguments.pairs, "threads": arguments.threads, "order": arguments.order, "runs": runs}
+    return {
+        "pairs": arguments.pairs,
+        "threads": arguments.threads,
+        "order": arguments.order,
+        "runs": runs,
+    }
 
 
 def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
@@ -117,16 +147,24 @@ def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
 def report(result: dict[str, Any]) -> str:
     """Lay the figures out."""
     runs = result["runs"]
-    lines = ["| run | wall s | CPU s | peak MB | training s | over plain | wanted |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| run | wall s | CPU s | peak MB | training s | over plain | wanted |",
+        "|---|---|---|---|---|---|---|",
+    ]
     told = []
     for label, own in runs.items():
-        cells = [label, *(f"{statistics.median(run[key] for run in own):.2f}" for key in ("wall", "cpu"))]
+        cells = [
+            label,
+            *(f"{statistics.median(run[key] for run in own):.2f}" for key in ("wall", "cpu")),
+        ]
         cells.append(f"{statistics.median(run['peak'] for run in own) / 1e6:.0f}")
         if label == PLAIN:
             cells += ["", "1", ""]
         else:
             cells.append(f"{statistics.median(run['stages']['training'] for run in own):.2f}")
-            whole = [run["wall"] / plain["wall"] for run, plain in zip(own, runs[PLAIN], strict=True)]
+            whole = [
+                run["wall"] / plain["wall"] for run, plain in zip(own, runs[PLAIN], strict=True)
+            ]
             cells.append(", ".join(f"{one:.2f}" for one in whole))
             wanted = ""
             if label in WANTED:
@@ -135,17 +173,24 @@ def report(result: dict[str, Any]) -> str:
                 after = ratios(runs, label)
                 wanted = f"{most:g} + {beside}: {', '.join(f'{one:.2f}' for one in after)} without"
                 if statistics.median(after) > most:
-                    told.append(f"{label}: {statistics.median(after):.2f} times plain plus {beside}, not {most:g}")
+                    told.append(
+                        f"{label}: {statistics.median(after):.2f} times plain plus {beside}, not {most:g}"
+                    )
             cells.append(wanted)
             if not all(run["used"] for run in own):
                 told.append(f"{label}: the model was not used")
         lines.append("| " + " | ".join(cells) + " |")
     for label, own in runs.items():
         if label != PLAIN:
-            stages = {name: statistics.median(run["stages"][name] for run in own) for name in own[0]["stages"]}
+            stages = {
+                name: statistics.median(run["stages"][name] for run in own)
+                for name in own[0]["stages"]
+            }
             listed = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
             lines.append(f"\n{label}, {own[0]['starts']:,} distinct starts: {listed}.")
-    return "\n".join([*lines, "\nBelow what was wanted: " + ("; ".join(told) if told else "nothing") + "."])
+    return "\n".join(
+        [*lines, "\nBelow what was wanted: " + ("; ".join(told) if told else "nothing") + "."]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -156,8 +201,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     else:
         arguments.workdir.mkdir(parents=True, exist_ok=True)
         result = measure(arguments, arguments.workdir.resolve())
-    result["machine"] = {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()}
-    print(f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {os.getloadavg()[0]:.1f}\n\n{report(result)}")
+    result["machine"] = {
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg(),
+    }
+    print(
+        f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {os.getloadavg()[0]:.1f}\n\n{report(result)}"
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return result

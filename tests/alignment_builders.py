@@ -24,10 +24,16 @@ OPERATIONS = "MIDNSHP=X"
 def header(contigs: Sequence[tuple[str, int]] = CONTIGS, text: str | None = None) -> bytes:
     """Give an uncompressed BAM header."""
     if text is None:
-        text = "@HD\tVN:1.6\n" + "".join(f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in contigs)
+        text = "@HD\tVN:1.6\n" + "".join(
+            f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in contigs
+        )
     parts = [b"BAM\1", struct.pack("<i", len(text)), text.encode(), struct.pack("<i", len(contigs))]
     for name, length in contigs:
-        parts += [struct.pack("<i", len(name) + 1), name.encode() + b"\0", struct.pack("<i", length)]
+        parts += [
+            struct.pack("<i", len(name) + 1),
+            name.encode() + b"\0",
+            struct.pack("<i", length),
+        ]
     return b"".join(parts)
 
 
@@ -52,7 +58,18 @@ def record(
     if sequence is None:
         sequence = sum(word >> 4 for word in words if (word & 15) in (0, 1, 4, 7, 8))
     body = struct.pack(
-        "<iiBBHHHiiii", contig, position, len(name) + 1, mapq, 0, len(words), flag, sequence, next_contig, next_position, length
+        "<iiBBHHHiiii",
+        contig,
+        position,
+        len(name) + 1,
+        mapq,
+        0,
+        len(words),
+        flag,
+        sequence,
+        next_contig,
+        next_position,
+        length,
     )
     body += name.encode() + b"\0" + struct.pack(f"<{len(words)}I", *words)
     body += b"\x11" * ((sequence + 1) // 2) + b"\x20" * sequence + tags
@@ -110,10 +127,16 @@ def random_gtf(rng: random.Random, genes: int = 12) -> str:
     """Draw overlapping genes on both strands."""
     lines = []
     for gene in range(genes):
-        contig, strand, start = rng.choice(["chr1", "chr2", "chr3"]), rng.choice("+-"), rng.randint(1, 900)
+        contig, strand, start = (
+            rng.choice(["chr1", "chr2", "chr3"]),
+            rng.choice("+-"),
+            rng.randint(1, 900),
+        )
         for _ in range(rng.randint(1, 3)):
             length = rng.randint(5, 120)
-            lines.append(f'{contig}\tt\texon\t{start}\t{start + length}\t.\t{strand}\t.\tgene_id "g{gene}";\n')
+            lines.append(
+                f'{contig}\tt\texon\t{start}\t{start + length}\t.\t{strand}\t.\tgene_id "g{gene}";\n'
+            )
             start += length + rng.randint(1, 80)
     return "".join(lines)
 
@@ -136,12 +159,18 @@ def random_tags(rng: random.Random) -> bytes:
     value = rng.choice([1, 1, 1, 1, 0, 2, 3, 100])
     kind = rng.choice(["c", "C", "s", "S", "i", "I", "f", ""])
     if kind:
-        tags.append(b"NH" + kind.encode() + struct.pack("<" + {"c": "b", "C": "B", "s": "h", "S": "H"}.get(kind, kind), value))
+        tags.append(
+            b"NH"
+            + kind.encode()
+            + struct.pack("<" + {"c": "b", "C": "B", "s": "h", "S": "H"}.get(kind, kind), value)
+        )
     rng.shuffle(tags)
     return b"".join(tags)
 
 
-def random_records(rng: random.Random, groups: int, *, paired: bool) -> list[tuple[tuple[int, int], bytes]]:
+def random_records(
+    rng: random.Random, groups: int, *, paired: bool
+) -> list[tuple[tuple[int, int], bytes]]:
     """Draw records in groups of one name, with what goes wrong in real files; each with its sort key for position order."""
     out = []
     for i in range(groups):
@@ -151,7 +180,12 @@ def random_records(rng: random.Random, groups: int, *, paired: bool) -> list[tup
             ends = []
             for which in (0x40, 0x80) if paired else (0,):
                 flag = which | (1 if paired else 0) | (0x100 if k and paired else 0)
-                for bit, chance in ((0x10, 0.5), (0x4, 0.08), (0x800, 0.05), (0x100, 0.0 if paired else 0.1)):
+                for bit, chance in (
+                    (0x10, 0.5),
+                    (0x4, 0.08),
+                    (0x800, 0.05),
+                    (0x100, 0.0 if paired else 0.1),
+                ):
                     flag |= bit if rng.random() < chance else 0
                 place = {"contig": rng.randrange(4), "position": rng.randint(0, 1200)}
                 ends.append({"flag": flag, "mapq": rng.choice([0, 5, 10, 20, 60, 60, 60]), **place})
@@ -161,14 +195,28 @@ def random_records(rng: random.Random, groups: int, *, paired: bool) -> list[tup
                     two.update(contig=one["contig"], position=one["position"] + rng.randint(0, 100))
                 length = rng.randint(-300, 300)
                 for end, mate, sign in ((one, two, 1), (two, one, -1)):
-                    end["flag"] |= (0x8 if mate["flag"] & 4 else 0) | (0x20 if mate["flag"] & 0x10 else 0)
-                    end.update(next_contig=mate["contig"], next_position=mate["position"], length=sign * length)
+                    end["flag"] |= (0x8 if mate["flag"] & 4 else 0) | (
+                        0x20 if mate["flag"] & 0x10 else 0
+                    )
+                    end.update(
+                        next_contig=mate["contig"],
+                        next_position=mate["position"],
+                        length=sign * length,
+                    )
             members += ends * (2 if rng.random() < 0.05 else 1)
         for member in members:
             if rng.random() < 0.95:
                 broken = dict(member)
                 if paired and rng.random() < 0.08:
-                    broken.update(rng.choice([{"next_position": 7}, {"next_contig": -1}, {"flag": member["flag"] ^ 8}]))
+                    broken.update(
+                        rng.choice(
+                            [
+                                {"next_position": 7},
+                                {"next_contig": -1},
+                                {"flag": member["flag"] ^ 8},
+                            ]
+                        )
+                    )
                 out.append(
                     (
                         (broken["contig"], broken["position"]),
@@ -197,16 +245,24 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
     errors = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stderr(errors):
         warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: errors.write(f"Warning: {message}\n") and None
+        warnings.showwarning = lambda message, *_, **__: (
+            errors.write(f"Warning: {message}\n") and None
+        )
         scan = HTSeq.make_feature_genomicarrayofsets(
-            HTSeq.GFF_Reader(str(gtf)), ["gene_id"], feature_type=["exon"], stranded=options.stranded != "no", verbose=False
+            HTSeq.GFF_Reader(str(gtf)),
+            ["gene_id"],
+            feature_type=["exon"],
+            stranded=options.stranded != "no",
+            verbose=False,
         )
         ids = sorted(scan["attributes"])
         result = count_reads_single_file(
             0, str(path), scan["features"], ids, options.order, 10**9, options.stranded, options.mode, options.nonunique,
             options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], quiet, options.minaqual, "SAM", None,
         )  # fmt: skip
-    classes = tuple(result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique"))
+    classes = tuple(
+        result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")
+    )
     return [result["counts"][name] for name in ids], classes, errors.getvalue()
 
 
@@ -218,7 +274,12 @@ def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -
         lines.append(f"{number} alignment record{' pairs' if paired else 's'} processed.\n")
 
     result, _ = count_alignments(
-        str(path), genes, options, warn=lambda text: lines.append(f"Warning: {text}\n"), progress=processed, **more
+        str(path),
+        genes,
+        options,
+        warn=lambda text: lines.append(f"Warning: {text}\n"),
+        progress=processed,
+        **more,
     )
     processed(result.fragments, result.paired)
     return counts_as_htseq(result), result.classes, "".join(lines)
@@ -228,4 +289,7 @@ def counts_as_htseq(result: SampleCounts) -> list[float]:
     """Give counts as htseq-count prints them: with fractions, 0 where nothing was added and a float elsewhere."""
     if result.touched is None:
         return [int(count) for count in result.counts]
-    return [float(count) if touched else 0 for count, touched in zip(result.counts, result.touched, strict=True)]
+    return [
+        float(count) if touched else 0
+        for count, touched in zip(result.counts, result.touched, strict=True)
+    ]

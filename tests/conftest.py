@@ -39,14 +39,23 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def r_packages() -> tuple[str, ...]:
     """Skip where R lacks a package that tests for differential expression need; give their names."""
-    debian = {"DESeq2": "r-bioc-deseq2", "edgeR": "r-bioc-edger", "limma": "r-bioc-limma", "statmod": "r-cran-statmod"}
+    debian = {
+        "DESeq2": "r-bioc-deseq2",
+        "edgeR": "r-bioc-edger",
+        "limma": "r-bioc-limma",
+        "statmod": "r-cran-statmod",
+    }
     if shutil.which("Rscript") is None:
         pytest.skip(f"R is not installed (Debian packages {' '.join(debian.values())})")
     names = ", ".join(f'"{name}"' for name in debian)
     code = f"for (p in c({names})) if (!nzchar(system.file(package = p))) cat(p, '\\n')"
-    missing = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True).stdout.split()
+    missing = subprocess.run(
+        ["Rscript", "-e", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     if missing:
-        pytest.skip(f"R lacks {', '.join(missing)} (Debian packages {' '.join(debian[name] for name in missing)})")
+        pytest.skip(
+            f"R lacks {', '.join(missing)} (Debian packages {' '.join(debian[name] for name in missing)})"
+        )
     return tuple(debian)
 
 

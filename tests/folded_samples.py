@@ -9,7 +9,16 @@ import numpy as np
 from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.pipeline.drawing import Drawn
-from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Positions, StartSites, TrainingSet, Window
+from counterbias.records import (
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    EndSites,
+    Positions,
+    StartSites,
+    TrainingSet,
+    Window,
+)
 from counterbias.sampling import DrawnTiles, Folded
 
 LENGTHS = (90_000, 40_000)
@@ -23,7 +32,9 @@ class Written:
     window: Window
 
     def cut(self, positions: Positions, wide: Window) -> tuple[np.ndarray, np.ndarray]:
-        number = (positions.contig.astype(np.int64) * 1_000_000 + positions.position + 1000) * 2 + positions.strand
+        number = (
+            positions.contig.astype(np.int64) * 1_000_000 + positions.position + 1000
+        ) * 2 + positions.strand
         digits = np.zeros((len(number), wide.width), np.uint8)
         for column in range(min(11, wide.width)):
             digits[:, column] = number // 4**column % 4
@@ -31,13 +42,18 @@ class Written:
 
     def bases(self, contexts: np.ndarray, extra: int = 0) -> set[tuple[int, int]]:
         """Give contig and position of every base of these windows, or of tiles, which hold so many more."""
-        number = sum(contexts[:, column].astype(np.int64) * 4**column for column in range(min(11, contexts.shape[1])))
+        number = sum(
+            contexts[:, column].astype(np.int64) * 4**column
+            for column in range(min(11, contexts.shape[1]))
+        )
         places, strand = number // 2, number % 2
         contig, position = (places + 500_000) // 1_000_000, (places + 500_000) % 1_000_000 - 501_000
         left = np.where(strand == 1, self.window.downstream + extra, self.window.upstream)
         right = np.where(strand == 1, self.window.upstream, self.window.downstream + extra)
         found = set()
-        for one, first, last in zip(contig.tolist(), (position - left).tolist(), (position + right).tolist(), strict=True):
+        for one, first, last in zip(
+            contig.tolist(), (position - left).tolist(), (position + right).tolist(), strict=True
+        ):
             found.update((one, base) for base in range(first, last + 1))
         return found
 
@@ -51,9 +67,17 @@ def make_sites(seed: int, reads: int, crowded: bool) -> StartSites:
     """Give reads on two contigs; crowded ones lie in a tenth of each, so that blocks are small."""
     rng = np.random.default_rng(seed)
     contig = rng.integers(0, 2, reads).astype(np.int32)
-    position = (rng.random(reads) * np.array(LENGTHS)[contig] * (0.1 if crowded else 1.0)).astype(np.int32)
+    position = (rng.random(reads) * np.array(LENGTHS)[contig] * (0.1 if crowded else 1.0)).astype(
+        np.int32
+    )
     bits = (PRESENT | TRAINABLE | np.where(rng.random(reads) < 0.5, REVERSE, 0)).astype(np.uint8)
-    return StartSites(("one", "two"), LENGTHS, np.zeros(reads, np.int32), None, (EndSites(contig, position, bits),))
+    return StartSites(
+        ("one", "two"),
+        LENGTHS,
+        np.zeros(reads, np.int32),
+        None,
+        (EndSites(contig, position, bits),),
+    )
 
 
 def every_tile(starts: Positions) -> Positions:
@@ -64,10 +88,14 @@ def every_tile(starts: Positions) -> Positions:
     near = np.zeros((2, max(LENGTHS) // TILE + 1), bool)
     near[starts.contig, starts.position // TILE] = True
     kept = near[contig, first // TILE]
-    return Positions(contig[kept], (first + strand * (TILE - 1))[kept], strand[kept], np.ones(int(kept.sum())))
+    return Positions(
+        contig[kept], (first + strand * (TILE - 1))[kept], strand[kept], np.ones(int(kept.sum()))
+    )
 
 
-def folded(sites: StartSites, window: Window, scheme: str, number: int) -> tuple[Written, Folded, folds.Folds]:
+def folded(
+    sites: StartSites, window: Window, scheme: str, number: int
+) -> tuple[Written, Folded, folds.Folds]:
     written, starts = Written(window), sampling.unique_starts(sites)
     dealt = folds.make_folds(starts)
     drawn = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=600)
@@ -76,6 +104,8 @@ def folded(sites: StartSites, window: Window, scheme: str, number: int) -> tuple
         places = every_tile(starts)
         sequence, _ = written.cut(places, Window(window.upstream, window.downstream + TILE - 1))
         count = len(places)
-        tiles = DrawnTiles(sequence, TILE, np.arange(count), np.zeros(count, np.int64), np.ones(count))
+        tiles = DrawnTiles(
+            sequence, TILE, np.arange(count), np.zeros(count, np.int64), np.ones(count)
+        )
     cut = written.cut(drawn.foreground, window), written.cut(drawn.background, window)
     return written, Drawn(drawn, *cut, None, tiles, places).fold(window, dealt, number), dealt

@@ -25,7 +25,9 @@ def simulated(
 ) -> tuple[simulation.Genome, simulation.GeneModels, NDArray[np.float64]]:
     """Write ``genome.fa`` and ``genes.gtf`` with 80 genes; give both, and abundances of so large a spread."""
     genome = simulation.simulate_genome(rng, {"chr1": 250_000, "chr2": 250_000}, isochore=10_000)
-    genes = simulation.simulate_annotation(rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0))
+    genes = simulation.simulate_annotation(
+        rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
     abundance = simulation.simulate_abundance(rng, genes, spread=spread)
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)

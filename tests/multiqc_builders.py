@@ -31,14 +31,38 @@ def reliability(slope: float = 1.0, error: float = 0.03) -> dict[str, Any]:
     """Give the entry ``reliability`` of an end: bins on a line of this slope."""
     predicted = [step / 2 for step in range(-4, 5)]
     observed = [round(slope * value, 6) for value in predicted]
-    bins = {"predicted": predicted, "observed": observed, "error": [0.05] * 9, "expected": [100.0] * 9, "reads": [100.0] * 9}
-    return {"slope": slope, "error": error, "low": slope - 2 * error, "high": slope + 2 * error, "units": 12, "blocks": 6, "bins": bins}
+    bins = {
+        "predicted": predicted,
+        "observed": observed,
+        "error": [0.05] * 9,
+        "expected": [100.0] * 9,
+        "reads": [100.0] * 9,
+    }
+    return {
+        "slope": slope,
+        "error": error,
+        "low": slope - 2 * error,
+        "high": slope + 2 * error,
+        "units": 12,
+        "blocks": 6,
+        "bins": bins,
+    }
 
 
-def end(label: str = "both", *, centre: int = 1, applied: bool = True, starts: int = 20_000, **changes: Any) -> dict[str, Any]:
+def end(
+    label: str = "both",
+    *,
+    centre: int = 1,
+    applied: bool = True,
+    starts: int = 20_000,
+    **changes: Any,
+) -> dict[str, Any]:
     """Give an entry of ``ends``: a sample whose bias peaks at ``centre``."""
     swing = [hump(offset, centre) for offset in OFFSETS]
-    before = {letter: [0.25 + sign * s for s in swing] for letter, sign in zip("ACGT", (1, -0.5, -0.25, -0.25), strict=True)}
+    before = {
+        letter: [0.25 + sign * s for s in swing]
+        for letter, sign in zip("ACGT", (1, -0.5, -0.25, -0.25), strict=True)
+    }
     flat = {letter: [0.25] * len(OFFSETS) for letter in "ACGT"}
     divergence = [2 * s * s for s in swing]
     left = [value / 10 for value in divergence] if applied else divergence
@@ -75,8 +99,18 @@ def end(label: str = "both", *, centre: int = 1, applied: bool = True, starts: i
             "offsets": WIDE,
             "profile": [2 * hump(offset, centre) ** 2 for offset in WIDE],
         },
-        "calibration": {"applied": applied, "reason": None if applied else "no gain", "gain": 0.4, "gain_error": 0.02},
-        "gain": {"uniq": {"value": 0.5}, "cap5": {"value": 0.6, "error": 0.02}, "all": {"value": 0.7}, "units": 12},
+        "calibration": {
+            "applied": applied,
+            "reason": None if applied else "no gain",
+            "gain": 0.4,
+            "gain_error": 0.02,
+        },
+        "gain": {
+            "uniq": {"value": 0.5},
+            "cap5": {"value": 0.6, "error": 0.02},
+            "all": {"value": 0.7},
+            "units": 12,
+        },
         "reliability": reliability() if applied else {},
         "deviance_explained": 0.2,
         "auc": 0.7,
@@ -89,7 +123,12 @@ def end(label: str = "both", *, centre: int = 1, applied: bool = True, starts: i
 def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
     """Give a complete QC document; ``changes`` replace whole top-level keys."""
     bins = [
-        {"features": 20, "raw_min": 10.0**place, "raw_max": 10.0 ** (place + 1), "quantiles": [-0.3, -0.1, 0.02 * place, 0.1, 0.3]}
+        {
+            "features": 20,
+            "raw_min": 10.0**place,
+            "raw_max": 10.0 ** (place + 1),
+            "quantiles": [-0.3, -0.1, 0.02 * place, 0.1, 0.3],
+        }
         for place in range(3)
     ]
     heights = [round(1000 * math.exp(-((edge + 0.125) ** 2))) for edge in EDGES[:-1]]
@@ -124,7 +163,11 @@ def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
             "max_over_mean": 6.0,
             "histogram": {"edges": EDGES, "counts": heights},
         },
-        "fold_change": {"quantiles": [0.05, 0.25, 0.5, 0.75, 0.95], "weighted": bins, "corrected": bins},
+        "fold_change": {
+            "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95],
+            "weighted": bins,
+            "corrected": bins,
+        },
         "run": {"seconds": {"training": 0.5}, "threads": 1, "windows_per_second": 1e6},
     }
     return build_qc({**parts, **changes})
@@ -138,33 +181,79 @@ def write(folder: Path, sample: str = "s1", *, name: str | None = None, **change
     return path
 
 
-def comparison(samples: Sequence[str], *, truth: bool = True, recommended: str | None = "cnn") -> dict[str, Any]:
+def comparison(
+    samples: Sequence[str], *, truth: bool = True, recommended: str | None = "cnn"
+) -> dict[str, Any]:
     """Give a comparison of four models, one of which failed."""
 
     def model(name: str, gain: float, seconds: float) -> dict[str, Any]:
         difference = {"value": gain / 40, "low": gain / 40 - 0.01, "high": gain / 40 + 0.01}
-        agreement = {"pearson": {"value": 0.9, "low": 0.85, "high": 0.95}, "rmse": {"value": 0.4, "low": 0.3, "high": 0.5}}
-        known = {"raw": agreement, "weighted": agreement, "corrected": agreement, "weighted_minus_raw": {"pearson": difference}}
+        agreement = {
+            "pearson": {"value": 0.9, "low": 0.85, "high": 0.95},
+            "rmse": {"value": 0.4, "low": 0.3, "high": 0.5},
+        }
+        known = {
+            "raw": agreement,
+            "weighted": agreement,
+            "corrected": agreement,
+            "weighted_minus_raw": {"pearson": difference},
+        }
         return {
             "model": name,
             "window": "10,10",
             "status": "ok",
             "reason": None,
             "used": True,
-            "measures": {"gain_cap5": {"value": gain, "error": 0.02}, "auc": {"value": 0.6 + gain / 5, "error": None}},
-            "cost": {"train_seconds": seconds, "parameters": 1000, "windows_per_second": 1e6, "memory_mb": 50.0},
-            "curves": {"loss": [1.0, 0.7, 0.6], "validation loss": [1.1, 0.8, 0.75]} if name == "cnn" else {},
+            "measures": {
+                "gain_cap5": {"value": gain, "error": 0.02},
+                "auc": {"value": 0.6 + gain / 5, "error": None},
+            },
+            "cost": {
+                "train_seconds": seconds,
+                "parameters": 1000,
+                "windows_per_second": 1e6,
+                "memory_mb": 50.0,
+            },
+            "curves": {"loss": [1.0, 0.7, 0.6], "validation loss": [1.1, 0.8, 0.75]}
+            if name == "cnn"
+            else {},
             "fold_change": {"weighted": [], "corrected": []},
-            "truth": {**known, "corrected_minus_raw": {"pearson": difference}, "features": 90, "column": "A"} if truth else None,
+            "truth": {
+                **known,
+                "corrected_minus_raw": {"pearson": difference},
+                "features": 90,
+                "column": "A",
+            }
+            if truth
+            else None,
         }
 
-    failed = {**model("broken", 0.0, 1.0), "status": "failed", "reason": "it returned NaN", "measures": {}, "cost": {}, "truth": None}
+    failed = {
+        **model("broken", 0.0, 1.0),
+        "status": "failed",
+        "reason": "it returned NaN",
+        "measures": {},
+        "cost": {},
+        "truth": None,
+    }
     return {
         "counterbias_comparison": [1, 0],
         "version": "0.1.0",
         "measures": [
-            {"name": "gain_cap5", "title": "Gain (≤5 reads)", "unit": "bits/read", "better": "higher", "description": "bits per read"},
-            {"name": "auc", "title": "AUC", "unit": "", "better": "higher", "description": "starts against uniform positions"},
+            {
+                "name": "gain_cap5",
+                "title": "Gain (≤5 reads)",
+                "unit": "bits/read",
+                "better": "higher",
+                "description": "bits per read",
+            },
+            {
+                "name": "auc",
+                "title": "AUC",
+                "unit": "",
+                "better": "higher",
+                "description": "starts against uniform positions",
+            },
         ],
         "recommendation": {"model": recommended, "window": "10,10", "reason": "it gains most"},
         "samples": [
@@ -172,7 +261,12 @@ def comparison(samples: Sequence[str], *, truth: bool = True, recommended: str |
                 "sample": sample,
                 "starts": 20_000,
                 "raw": {},
-                "models": [model("pwm", 0.6 + 0.01 * place, 0.1), model("cnn", 0.9, 15.0), model("vlmm", 0.8, 0.5), failed],
+                "models": [
+                    model("pwm", 0.6 + 0.01 * place, 0.1),
+                    model("cnn", 0.9, 15.0),
+                    model("vlmm", 0.8, 0.5),
+                    failed,
+                ],
             }
             for place, sample in enumerate(samples)
         ],
@@ -206,7 +300,9 @@ class Outcome:
     @property
     def rows(self) -> dict[str, dict[str, Any]]:
         found = self.data["report_saved_raw_data"]
-        return next((value for name, value in found.items() if name.startswith("multiqc_counterbias")), {})
+        return next(
+            (value for name, value in found.items() if name.startswith("multiqc_counterbias")), {}
+        )
 
 
 @contextmanager
@@ -232,23 +328,55 @@ def run(*inputs: Path, output: Path, **options: Any) -> Outcome:
     from multiqc.core.update_config import ClConfig
 
     validation.reset()
-    settings: dict[str, Any] = {"run_modules": ["counterbias"], "strict": True, "no_version_check": True, "no_ai": True, "force": True}
-    settings |= {"output_dir": str(output), "data_dump_file_write_raw": True, "preserve_module_raw_data": True, **options}
+    settings: dict[str, Any] = {
+        "run_modules": ["counterbias"],
+        "strict": True,
+        "no_version_check": True,
+        "no_ai": True,
+        "force": True,
+    }
+    settings |= {
+        "output_dir": str(output),
+        "data_dump_file_write_raw": True,
+        "preserve_module_raw_data": True,
+        **options,
+    }
     with listening() as messages:
-        result = multiqc.run(*(str(path) for path in inputs), cfg=ClConfig(**settings), interactive=False)
-    sections = {str(section.anchor): section for module in report.modules for section in module.sections}
+        result = multiqc.run(
+            *(str(path) for path in inputs), cfg=ClConfig(**settings), interactive=False
+        )
+    sections = {
+        str(section.anchor): section for module in report.modules for section in module.sections
+    }
     return Outcome(result.sys_exit_code, tuple(messages), output, sections)
 
 
 def command_line(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the program as users do."""
-    command = [sys.executable, "-m", "multiqc", "--no-ansi", "--no-version-check", "--strict", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
+    command = [
+        sys.executable,
+        "-m",
+        "multiqc",
+        "--no-ansi",
+        "--no-version-check",
+        "--strict",
+        *map(str, arguments),
+    ]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200"},
+    )
 
 
 def complaints(output: str) -> list[str]:
     return [
         line
         for line in output.splitlines()
-        if re.search(r"warn|error|traceback|lint", line.replace("will give warnings", ""), re.IGNORECASE)
+        if re.search(
+            r"warn|error|traceback|lint", line.replace("will give warnings", ""), re.IGNORECASE
+        )
     ]

@@ -15,7 +15,10 @@ import pysam
 COMMAND = (sys.executable, "-m", "counterbias")
 #: The genome's bases; the reads, and as many as are written in several pieces (a smaller file is read to its end before counting begins).
 BASES, READS, MANY = 3000, 600, 30_000
-GTF = "".join(f'chr1\tt\texon\t{begin}\t{begin + 400}\t.\t+\t.\tgene_id "g{begin}";\n' for begin in (101, 801, 1501, 2201))
+GTF = "".join(
+    f'chr1\tt\texon\t{begin}\t{begin + 400}\t.\t+\t.\tgene_id "g{begin}";\n'
+    for begin in (101, 801, 1501, 2201)
+)
 
 
 def make_inputs(folder: Path, reads: int = READS) -> tuple[str, str]:
@@ -23,7 +26,9 @@ def make_inputs(folder: Path, reads: int = READS) -> tuple[str, str]:
     draw = random.Random(1)
     (folder / "genome.fa").write_text(">chr1\n" + "".join(draw.choices("ACGT", k=BASES)) + "\n")
     (folder / "genes.gtf").write_text(GTF)
-    header = pysam.AlignmentHeader.from_dict({"HD": {"VN": "1.6"}, "SQ": [{"SN": "chr1", "LN": BASES}]})
+    header = pysam.AlignmentHeader.from_dict(
+        {"HD": {"VN": "1.6"}, "SQ": [{"SN": "chr1", "LN": BASES}]}
+    )
     with pysam.AlignmentFile(str(folder / "reads.bam"), "wbu", header=header) as out:
         one = pysam.AlignedSegment(header)
         one.flag, one.reference_id, one.mapping_quality, one.cigarstring = 0, 0, 60, "20M"
@@ -43,7 +48,9 @@ def bias(prefix: str = "p") -> list[str]:
 def run(folder: Path, *words: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the command there; standard output is caught unless ``how`` says otherwise."""
     how = {"stdout": subprocess.PIPE, **how}
-    return subprocess.run([*COMMAND, *words], cwd=folder, stderr=subprocess.PIPE, check=False, timeout=120, **how)
+    return subprocess.run(
+        [*COMMAND, *words], cwd=folder, stderr=subprocess.PIPE, check=False, timeout=120, **how
+    )
 
 
 def fails(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -57,7 +64,11 @@ def fails(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def names(folder: Path) -> list[str]:
     """List all files below a folder, hidden ones, too."""
-    return sorted(os.path.relpath(os.path.join(where, name), folder) for where, _, files in os.walk(folder) for name in files)
+    return sorted(
+        os.path.relpath(os.path.join(where, name), folder)
+        for where, _, files in os.walk(folder)
+        for name in files
+    )
 
 
 def partials(found: Sequence[str]) -> list[str]:

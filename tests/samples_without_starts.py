@@ -32,12 +32,18 @@ class Builder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         letters = random.Random(1)
-        self.contigs = {name: "".join(letters.choices("ACGT", k=LENGTH)) for name in ("chr1", "chr2")}
+        self.contigs = {
+            name: "".join(letters.choices("ACGT", k=LENGTH)) for name in ("chr1", "chr2")
+        }
         self.contigs |= {"short": "ACGTTGCAACGTACGGTA", "unknown": "N" * 3000}
         lines = [f">{name}\n{letters_}\n" for name, letters_ in self.contigs.items()]
         (folder / "genome.fa").write_text("".join(lines))
-        places = [(name, start) for name in ("chr1", "chr2") for start in range(1001, LENGTH - 2000, 2000)]
-        self.genes = [(name, start, "+-"[number % 2]) for number, (name, start) in enumerate(places)]
+        places = [
+            (name, start) for name in ("chr1", "chr2") for start in range(1001, LENGTH - 2000, 2000)
+        ]
+        self.genes = [
+            (name, start, "+-"[number % 2]) for number, (name, start) in enumerate(places)
+        ]
         exons = [(name, start, start + 999, strand) for name, start, strand in self.genes]
         exons += [("short", 1, 18, "+"), ("unknown", 1, 3000, "+")]
         rows = [
@@ -47,21 +53,36 @@ class Builder:
         (folder / "genes.gtf").write_text("".join(rows))
 
     def write(self, name: str, reads: Iterable[str]) -> None:
-        header = "".join(f"@SQ\tSN:{contig}\tLN:{len(letters)}\n" for contig, letters in self.contigs.items())
-        (self.folder / f"{name}.sam").write_text(f"@HD\tVN:1.6\n{header}" + "".join(f"{read}\n" for read in reads))
+        header = "".join(
+            f"@SQ\tSN:{contig}\tLN:{len(letters)}\n" for contig, letters in self.contigs.items()
+        )
+        (self.folder / f"{name}.sam").write_text(
+            f"@HD\tVN:1.6\n{header}" + "".join(f"{read}\n" for read in reads)
+        )
 
     def _kept(self, draw: random.Random, contig: str, five_prime: int, reverse: bool) -> bool:
         base = self.contigs[contig][five_prime - 1]
         return draw.random() < KEPT[COMPLEMENT[base] if reverse else base]
 
-    def single(self, name: str, number: int, seed: int, *, cigar: str = "50M", hits: int = 1) -> None:
+    def single(
+        self, name: str, number: int, seed: int, *, cigar: str = "50M", hits: int = 1
+    ) -> None:
         """Write single reads of the genes' strand."""
         draw, reads = random.Random(seed), []
         while len(reads) < number:
             contig, start, strand = self.genes[int(len(self.genes) * draw.random() ** 2)]
             position, reverse = start + draw.randrange(900), strand == "-"
             if self._kept(draw, contig, position + 49 if reverse else position, reverse):
-                reads.append(line(f"r{len(reads)}", 16 if reverse else 0, contig, position, cigar=cigar, hits=hits))
+                reads.append(
+                    line(
+                        f"r{len(reads)}",
+                        16 if reverse else 0,
+                        contig,
+                        position,
+                        cigar=cigar,
+                        hits=hits,
+                    )
+                )
         self.write(name, reads)
 
     def pairs(self, name: str, number: int, seed: int, *, clipped: tuple[int, ...] = ()) -> None:
@@ -71,7 +92,9 @@ class Builder:
             contig, start, strand = self.genes[int(len(self.genes) * draw.random() ** 2)]
             left = start + draw.randrange(600)
             right = left + draw.randrange(60, 250)
-            if not self._kept(draw, contig, left, False) or not self._kept(draw, contig, right + 49, True):
+            if not self._kept(draw, contig, left, False) or not self._kept(
+                draw, contig, right + 49, True
+            ):
                 continue
             first_left = strand == "+"
             for position, mate, reverse in ((left, right, False), (right, left, True)):
@@ -79,12 +102,28 @@ class Builder:
                 flag = 3 | (0x10 if reverse else 0x20) | (0x40 if read == 1 else 0x80)
                 cigar = ("45M5S" if reverse else "5S45M") if read in clipped else "50M"
                 length = (right + 50 - left) * (1 if position == left else -1)
-                reads.append(line(f"p{len(reads) // 2}", flag, contig, position, cigar=cigar, mate=(mate, length)))
+                reads.append(
+                    line(
+                        f"p{len(reads) // 2}",
+                        flag,
+                        contig,
+                        position,
+                        cigar=cigar,
+                        mate=(mate, length),
+                    )
+                )
         self.write(name, reads)
 
 
 def line(
-    name: str, flag: int, contig: str, position: int, *, cigar: str = "50M", hits: int = 1, mate: tuple[int, int] | None = None
+    name: str,
+    flag: int,
+    contig: str,
+    position: int,
+    *,
+    cigar: str = "50M",
+    hits: int = 1,
+    mate: tuple[int, int] | None = None,
 ) -> str:
     """Give one line of SAM."""
     size = sum(int(part) for part in cigar.replace("S", "M").split("M") if part)
@@ -133,6 +172,12 @@ def numbers(prefix: object, column: str) -> list[float]:
     return [float(row[column]) for row in table(prefix)]
 
 
-def warnings_of(text: str, sample: str, *, but: Callable[[str], bool] = lambda line: "--stranded" in line) -> list[str]:
+def warnings_of(
+    text: str, sample: str, *, but: Callable[[str], bool] = lambda line: "--stranded" in line
+) -> list[str]:
     """Give the warnings about a sample, without the hint on strandedness."""
-    return [line for line in text.splitlines() if line.startswith(f"Warning: {sample}") and not but(line)]
+    return [
+        line
+        for line in text.splitlines()
+        if line.startswith(f"Warning: {sample}") and not but(line)
+    ]

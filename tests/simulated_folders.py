@@ -41,17 +41,29 @@ def start_of(record: pysam.AlignedSegment) -> tuple[str, int, str]:
     return record.reference_name, position, "-" if record.is_reverse else "+"
 
 
-def windows(folder: Path, rows: list[dict[str, str]], window: Window, *, before: int = 0) -> np.ndarray:
+def windows(
+    folder: Path, rows: list[dict[str, str]], window: Window, *, before: int = 0
+) -> np.ndarray:
     """Cut the genome's windows at read starts, or so many bases before them; 4 where a contig ends."""
     with pysam.FastaFile(str(folder / "genome.fa")) as fasta:
-        codes = {name: np.array(["ACGT".find(base) for base in fasta.fetch(name)], dtype=np.uint8) for name in fasta.references}
+        codes = {
+            name: np.array(["ACGT".find(base) for base in fasta.fetch(name)], dtype=np.uint8)
+            for name in fasta.references
+        }
     found = np.empty((len(rows), window.width), dtype=np.uint8)
     for number, row in enumerate(rows):
         sequence, place = codes[row["contig"]], int(row["position"]) - 1
         if row["strand"] == "+":
-            found[number] = sequence[place - before - window.upstream : place - before + window.downstream + 1]
+            found[number] = sequence[
+                place - before - window.upstream : place - before + window.downstream + 1
+            ]
         else:
-            found[number] = 3 - sequence[place + before - window.downstream : place + before + window.upstream + 1][::-1]
+            found[number] = (
+                3
+                - sequence[
+                    place + before - window.downstream : place + before + window.upstream + 1
+                ][::-1]
+            )
     return found
 
 
@@ -64,7 +76,9 @@ def inside(folder: Path, rows: list[dict[str, str]], margin: int) -> np.ndarray:
             if len(fields) > 4 and fields[2] == "exon":
                 edges.setdefault(fields[0], []).extend((int(fields[3]), int(fields[4])))
     every = {contig: np.array(sorted(set(places))) for contig, places in edges.items()}
-    return np.array([np.min(np.abs(every[row["contig"]] - int(row["position"]))) > margin for row in rows])
+    return np.array(
+        [np.min(np.abs(every[row["contig"]] - int(row["position"]))) > margin for row in rows]
+    )
 
 
 def save_model(path: Path, *, ends: tuple[str, ...] = ("both",), slope: float = 0.8) -> ModelFile:
@@ -81,6 +95,8 @@ def save_model(path: Path, *, ends: tuple[str, ...] = ("both",), slope: float = 
         model.fit(TrainingSet(window, foreground, weights, background, weights), rng)
         fitted.append(EndModel(label, model, 0.1, slope))
     plugin = registration.plugin
-    models = ModelFile("pwm", plugin.distribution, plugin.version, window, tuple(fitted), Training())
+    models = ModelFile(
+        "pwm", plugin.distribution, plugin.version, window, tuple(fitted), Training()
+    )
     save_models(path, models)
     return models

@@ -32,17 +32,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own.mkdir()
     rng = np.random.default_rng(3)
     genome = simulation.simulate_genome(rng, {"chr4": LENGTH})
-    genes = simulation.simulate_annotation(rng, genome.lengths, 60, design=simulation.AnnotationDesign(overlapping=0.0))
+    genes = simulation.simulate_annotation(
+        rng, genome.lengths, 60, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
     bias = simulation.simulate_priming_bias(rng, strength=1.0)
     abundance = simulation.simulate_abundance(rng, genes)
-    reads = simulation.simulate_reads(rng, genome, genes, abundance, simulation.Library(15_000, spliced_context=False), bias)
+    reads = simulation.simulate_reads(
+        rng, genome, genes, abundance, simulation.Library(15_000, spliced_context=False), bias
+    )
     simulation.write_fasta(own / "genome.fa", genome)
     simulation.write_gtf(own / "genes.gtf", genes)
     simulation.write_bam(own / "reads.bam", reads, order="pos")
     truth = np.zeros((2, LENGTH), np.float16)
     with Genome(str(own / "genome.fa")) as opened:
         for strand in (0, 1):
-            whole = Positions(np.zeros(LENGTH, np.int32), np.arange(LENGTH), np.full(LENGTH, strand, np.uint8), np.ones(LENGTH))
+            whole = Positions(
+                np.zeros(LENGTH, np.int32),
+                np.arange(LENGTH),
+                np.full(LENGTH, strand, np.uint8),
+                np.ones(LENGTH),
+            )
             contexts, valid = extract(opened, ("chr4",), whole, bias.window)
             truth[strand] = np.where(valid, bias.log_bias(contexts), 0)
     np.savez(own / "seqbias_heldout_log_bias.npz", log_bias=truth)
@@ -50,7 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _use_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def _use_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     if "data_dir" not in request.fixturenames:
         monkeypatch.setenv("COUNTERBIAS_DATA", str(folder))
 
@@ -68,17 +79,32 @@ def named(printed: str, label: str) -> dict[str, str]:
     return found
 
 
-def test_table_and_file(accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_file(
+    accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "accuracy.json"
-    options = ["--models", "pwm,pwm:pseudocount=50", "--folds", "1,3", "--seeds", "1,2", "--json", str(target)]
+    options = [
+        "--models",
+        "pwm,pwm:pseudocount=50",
+        "--folds",
+        "1,3",
+        "--seeds",
+        "1,2",
+        "--json",
+        str(target),
+    ]
     assert accuracy.main(options) == 0
     printed = capsys.readouterr().out
-    rows = {label: named(printed, label) for label in ("none", "seqbias", "pwm", "pwm:pseudocount=50")}
+    rows = {
+        label: named(printed, label) for label in ("none", "seqbias", "pwm", "pwm:pseudocount=50")
+    }
     assert rows["none"]["gain cap5"] == "0.000 ± 0.000"
     assert rows["none"]["AUC"] == "0.500 ± 0.000"
     assert rows["seqbias"]["cap5 − seqbias"] == ""
     assert rows["pwm"]["parameters"] == "126"
-    found = {label: [float(part) for part in rows[label]["gain cap5"].split(" ± ")] for label in rows}
+    found = {
+        label: [float(part) for part in rows[label]["gain cap5"].split(" ± ")] for label in rows
+    }
     assert found["seqbias"][0] > found["pwm"][0] > 0.2  # here seqbias is the truth
     assert rows["none"]["slope"] == "–"
     slope, error = (float(part) for part in rows["seqbias"]["slope"].split(" ± "))
@@ -95,7 +121,9 @@ def test_table_and_file(accuracy: ModuleType, tmp_path: Path, capsys: pytest.Cap
     assert [path.name for path in tmp_path.iterdir()] == ["accuracy.json"]
 
 
-def test_resume_adds_what_is_missing(accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_adds_what_is_missing(
+    accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "accuracy.json"
     options = ["--models", "pwm", "--folds", "2", "--json", str(target)]
     assert accuracy.main([*options, "--seeds", "1"]) == 0
@@ -110,10 +138,18 @@ def test_resume_adds_what_is_missing(accuracy: ModuleType, tmp_path: Path, capsy
 
 
 def test_learning_curve(accuracy: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert accuracy.main(["--models", "pwm", "--folds", "1", "--seeds", "1", "--learning-curve", "300,3000"]) == 0
+    assert (
+        accuracy.main(
+            ["--models", "pwm", "--folds", "1", "--seeds", "1", "--learning-curve", "300,3000"]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert cells(printed, "model") == ["model", "300 starts", "3,000 starts"]
-    few, many = ([float(part) for part in cell.replace("−", "-").split(" / ")] for cell in cells(printed, "pwm")[1:])
+    few, many = (
+        [float(part) for part in cell.replace("−", "-").split(" / ")]
+        for cell in cells(printed, "pwm")[1:]
+    )
     assert few[0] < many[0]
     assert few[1] < many[1]
     assert few[1] >= min(few[0], 0)
@@ -150,35 +186,60 @@ def test_a_model_that_fails_does_not_stop_the_others(
         (["--resume"], "needs --json"),
     ],
 )
-def test_wrong_options(accuracy: ModuleType, options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options(
+    accuracy: ModuleType, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         accuracy.main(options)
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [["--models", "nosuch"], ["--option", "pwm"], ["--models", "pwm", "--option", "pwm:size=3"]])
-def test_wrong_models(accuracy: ModuleType, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [["--models", "nosuch"], ["--option", "pwm"], ["--models", "pwm", "--option", "pwm:size=3"]],
+)
+def test_wrong_models(
+    accuracy: ModuleType, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert accuracy.main(options) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_means_and_errors_by_hand(accuracy: ModuleType) -> None:
-    trials = [{"fold": fold, "values": {"gain_cap5": value}} for fold, value in ((1, 1.0), (1, 3.0), (2, 5.0), (2, 5.0))]
+    trials = [
+        {"fold": fold, "values": {"gain_cap5": value}}
+        for fold, value in ((1, 1.0), (1, 3.0), (2, 5.0), (2, 5.0))
+    ]
     mean = accuracy.summarise(trials, accuracy.value_of("gain_cap5"))
     assert (mean.value, mean.error, mean.seeds) == (3.5, pytest.approx(1.5), pytest.approx(1.0))
-    reference = [{"fold": 1, "values": {"gain_cap5": 1.5}}, {"fold": 2, "values": {"gain_cap5": 4.5}}]
+    reference = [
+        {"fold": 1, "values": {"gain_cap5": 1.5}},
+        {"fold": 2, "values": {"gain_cap5": 4.5}},
+    ]
     apart = accuracy.paired_difference(trials, reference)
     assert (apart.value, apart.error) == (0.5, pytest.approx(0.0))
     assert math.isnan(accuracy.summarise([], accuracy.value_of("gain_cap5")).value)
     assert accuracy.with_error(apart, 2, sign=True) == "+0.50 ± 0.00"
 
 
-def test_the_stored_seqbias_is_as_good_as_it_was(accuracy: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stored_seqbias_is_as_good_as_it_was(
+    accuracy: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COUNTERBIAS_DATA", str(data_dir))
     sample = accuracy.load_sample("fly", "unique")
     found = [accuracy.run_trial(accuracy.Row("seqbias"), sample, accuracy.Trial(fold), window=accuracy.Window(), threads=1, null=False)
              for fold in (1, 2, 3, 4)]  # fmt: skip
-    mean = {name: np.mean([one["values"][name] for one in found]) for name in ("gain_uniq", "gain_cap5", "gain_all", "r2", "auc", "ess")}
-    expected = {"gain_uniq": 0.46, "gain_cap5": 0.67, "gain_all": 0.82, "r2": 0.195, "auc": 0.724, "ess": 0.40}
+    mean = {
+        name: np.mean([one["values"][name] for one in found])
+        for name in ("gain_uniq", "gain_cap5", "gain_all", "r2", "auc", "ess")
+    }
+    expected = {
+        "gain_uniq": 0.46,
+        "gain_cap5": 0.67,
+        "gain_all": 0.82,
+        "r2": 0.195,
+        "auc": 0.724,
+        "ess": 0.40,
+    }
     for name, value in expected.items():
         assert mean[name] == pytest.approx(value, abs=0.005)

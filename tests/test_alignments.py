@@ -83,14 +83,21 @@ def test_file_without_reads(tmp_path: Path) -> None:
     path = tmp_path / "none.bam"
     path.write_bytes(bam([]))
     result, warnings = count_alignments(str(path), annotation(tmp_path), OPTIONS, want_sites=True)
-    assert (result.fragments, result.paired, result.classes, warnings) == (0, False, (0, 0, 0, 0, 0), [])
+    assert (result.fragments, result.paired, result.classes, warnings) == (
+        0,
+        False,
+        (0, 0, 0, 0, 0),
+        [],
+    )
     assert result.sites is not None
     assert len(result.sites) == 0
 
 
 @pytest.mark.parametrize("order", ["name", "pos"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_tiny_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, threads: int) -> None:
+def test_tiny_batches_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, threads: int
+) -> None:
     rng = random.Random(7)
     (tmp_path / "genes.gtf").write_text(random_gtf(rng))
     path = tmp_path / "reads.bam"
@@ -116,13 +123,18 @@ def test_one_name_longer_than_a_batch(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def as_sam(path: Path, target: Path) -> Path:
-    with pysam.AlignmentFile(str(path), check_sq=False) as source, pysam.AlignmentFile(str(target), "w", template=source) as out:
+    with (
+        pysam.AlignmentFile(str(path), check_sq=False) as source,
+        pysam.AlignmentFile(str(target), "w", template=source) as out,
+    ):
         for read in source:
             out.write(read)
     return target
 
 
-def test_every_format_counts_the_same(tmp_path: Path, reads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_format_counts_the_same(
+    tmp_path: Path, reads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     genes = annotation(tmp_path)
     expected = ours(reads, genes, OPTIONS)
     assert sum(expected[0]) > 0
@@ -149,9 +161,16 @@ def test_stdin_of_a_process(tmp_path: Path, reads: Path) -> None:
         "import sys; from pathlib import Path; from alignment_builders import *\n"
         "print(ours(Path('-'), annotation(Path(sys.argv[1])), CountingOptions())[0])"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
     got = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], input=reads.read_bytes(), capture_output=True, env=environment, check=True
+        [sys.executable, "-c", code, str(tmp_path)],
+        input=reads.read_bytes(),
+        capture_output=True,
+        env=environment,
+        check=True,
     )
     assert got.stdout.decode().strip() == str(ours(reads, annotation(tmp_path), OPTIONS)[0])
 
@@ -162,10 +181,14 @@ def test_cram_needs_its_genome(tmp_path: Path, reads: Path) -> None:
     cram = tmp_path / "reads.cram"
     with pysam.AlignmentFile(str(reads)) as source:
         lines = source.text if hasattr(source, "text") else str(source.header)
-        with pysam.AlignmentFile(str(cram), "wc", text=lines, reference_filename=str(genome)) as out:
+        with pysam.AlignmentFile(
+            str(cram), "wc", text=lines, reference_filename=str(genome)
+        ) as out:
             for read in source:
                 out.write(read)
-    assert ours(cram, annotation(tmp_path), OPTIONS, reference=str(genome)) == ours(reads, annotation(tmp_path), OPTIONS)
+    assert ours(cram, annotation(tmp_path), OPTIONS, reference=str(genome)) == ours(
+        reads, annotation(tmp_path), OPTIONS
+    )
     genome.rename(tmp_path / "elsewhere.fa")
     error = error_of(cram, tmp_path)
     assert "--bias-genome" in error.remedy
@@ -230,7 +253,10 @@ def test_what_is_no_block(tmp_path: Path) -> None:
 
 
 def test_text_named_bam(tmp_path: Path) -> None:
-    assert "neither BAM nor SAM" in broken(tmp_path, b"chr1\tsource\texon\t1\t2\t.\t+\t.\tgene_id\n").problem
+    assert (
+        "neither BAM nor SAM"
+        in broken(tmp_path, b"chr1\tsource\texon\t1\t2\t.\t+\t.\tgene_id\n").problem
+    )
     assert "neither BAM nor SAM" in broken(tmp_path, b"hello\n" * 10).problem
     assert "neither BAM nor SAM" in broken(tmp_path, gzip.compress(b"@r1\nACGT\n+\nIIII\n")).problem
 
@@ -243,7 +269,9 @@ def test_sam_without_header(tmp_path: Path) -> None:
 
 
 def test_sam_with_a_broken_line(tmp_path: Path) -> None:
-    text = "@SQ\tSN:chr1\tLN:5000\nr1\t0\tchr1\t100\t60\t4M\t*\t0\t0\tACGT\tIIII\nr2\t0\tchr1\tabc\n"
+    text = (
+        "@SQ\tSN:chr1\tLN:5000\nr1\t0\tchr1\t100\t60\t4M\t*\t0\t0\tACGT\tIIII\nr2\t0\tchr1\tabc\n"
+    )
     assert "htslib cannot read it" in broken(tmp_path, text.encode(), "reads.sam").problem
 
 
@@ -273,7 +301,10 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, (_, _, values, _) in FIELDS.items() for value in values])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, (_, _, values, _) in FIELDS.items() for value in values],
+)
 def test_impossible_numbers_in_a_record(tmp_path: Path, field: str, value: int) -> None:
     place, kind, _, problems = FIELDS[field]
     content = bytearray(record("name", tags=b""))
@@ -293,7 +324,10 @@ def test_impossible_tags(tmp_path: Path, tags: bytes) -> None:
 
 
 def test_impossible_cigars(tmp_path: Path) -> None:
-    assert "unknown operation" in broken(tmp_path, bam([record(raw_cigar=[50 << 4 | 9], sequence=50)])).problem
+    assert (
+        "unknown operation"
+        in broken(tmp_path, bam([record(raw_cigar=[50 << 4 | 9], sequence=50)])).problem
+    )
     assert "differ in length" in broken(tmp_path, bam([record(cigar="50M", sequence=49)])).problem
     far = [(1 << 28) - 1 << 4 | 3] * 8 + [10 << 4]
     assert "no possible position" in broken(tmp_path, bam([record(raw_cigar=far)])).problem

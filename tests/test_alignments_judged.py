@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from alignment_builders import CONTIGS, GTF, annotation, bam, bgzf, header, oracle, ours, pair, record
+from alignment_builders import (
+    CONTIGS,
+    GTF,
+    annotation,
+    bam,
+    bgzf,
+    header,
+    oracle,
+    ours,
+    pair,
+    record,
+)
 from counterbias.errors import InputError
 from counterbias.pipeline.counting import count_alignments
 from counterbias.records import CountingOptions
@@ -33,27 +44,48 @@ COUNTED = {
     "NUL within the name": [SOUND, with_name(b"ab\0cd\0"), SOUND],
     "empty name": [SOUND, record(""), SOUND],
     "name of 255 bytes without its NUL": [SOUND, with_name(b"n" * 255), SOUND],
-    "unknown operation of an unaligned read": [SOUND, record("x", 4, raw_cigar=[50 << 4 | 15], sequence=50), SOUND],
+    "unknown operation of an unaligned read": [
+        SOUND,
+        record("x", 4, raw_cigar=[50 << 4 | 15], sequence=50),
+        SOUND,
+    ],
     "CIGAR of another length of an unaligned read": [SOUND, record("x", 4, sequence=40), SOUND],
     "NH as a double": [SOUND, record("x", tags=b"NHd" + struct.pack("<d", 2.5)), SOUND],
-    "NH as a double that says one": [SOUND, record("x", tags=b"NHd" + struct.pack("<d", 1.0)), SOUND],
+    "NH as a double that says one": [
+        SOUND,
+        record("x", tags=b"NHd" + struct.pack("<d", 1.0)),
+        SOUND,
+    ],
     "NH beyond 31 bits": [SOUND, record("x", tags=b"NHI" + struct.pack("<I", 2**32 - 1)), SOUND],
     "NH as a float": [SOUND, record("x", tags=b"NHf" + struct.pack("<f", 2.5)), SOUND],
     "character of NUL": [SOUND, record("x", tags=b"NHC\1XXA\0"), SOUND],
     "operation of no bases": [SOUND, record("x", raw_cigar=[0, 50 << 4], sequence=50), SOUND],
     "beyond the contig's end": [SOUND, record("x", position=999_999), SOUND],
     "both read 1 and read 2": [*PAIR, with_flag(PAIR[0], 0xE3), *PAIR],
-    "mate at a negative position": [*PAIR, record("q", 0x63, next_contig=0, next_position=-7), *PAIR],
+    "mate at a negative position": [
+        *PAIR,
+        record("q", 0x63, next_contig=0, next_position=-7),
+        *PAIR,
+    ],
     "paired among single": [SOUND, *PAIR, SOUND],
 }
 
 STOPPED = {
     "mapped before the contig": ([SOUND, record("x", position=-1)], "no possible position"),
     "mapped to no contig": ([SOUND, record("x", contig=-1)], "no possible position"),
-    "unknown operation": ([SOUND, record("x", raw_cigar=[50 << 4 | 9], sequence=50)], "unknown operation"),
+    "unknown operation": (
+        [SOUND, record("x", raw_cigar=[50 << 4 | 9], sequence=50)],
+        "unknown operation",
+    ),
     "CIGAR of another length": ([SOUND, record("x", sequence=40)], "differ in length"),
-    "contig that the header lacks": ([SOUND, record("x", contig=99)], "contig that the header does not have"),
-    "mate on such a contig": ([SOUND, record("x", next_contig=99)], "contig that the header does not have"),
+    "contig that the header lacks": (
+        [SOUND, record("x", contig=99)],
+        "contig that the header does not have",
+    ),
+    "mate on such a contig": (
+        [SOUND, record("x", next_contig=99)],
+        "contig that the header does not have",
+    ),
     "unknown tag before NH": ([SOUND, record("x", tags=b"XX?aNHC\1")], "unknown type"),
     "NH as a text": ([SOUND, record("x", tags=b"NHZ2\0")], "NH is not a number"),
     "single among paired": ([*PAIR, SOUND], "single-end record"),
@@ -84,11 +116,16 @@ def test_what_stops_htseq_stops_us_with_a_reason(tmp_path: Path, name: str) -> N
     assert error.value.place
 
 
-@pytest.mark.parametrize("names", [[b"same\0", b"same"], [b"same\0rest\0", b"same\0"], [b"same\0one\0", b"same\0two\0"]])
+@pytest.mark.parametrize(
+    "names", [[b"same\0", b"same"], [b"same\0rest\0", b"same\0"], [b"same\0one\0", b"same\0two\0"]]
+)
 def test_a_name_ends_at_its_first_nul(tmp_path: Path, names: list[bytes]) -> None:
     """Mates whose names htslib takes for the same are a pair."""
     mates = zip(pair("name", 100, 200), names, strict=True)
-    fields = [content[:12] + bytes([len(name)]) + content[13:36] + name + content[41:] for content, name in mates]
+    fields = [
+        content[:12] + bytes([len(name)]) + content[13:36] + name + content[41:]
+        for content, name in mates
+    ]
     sized = [struct.pack("<i", len(content) - 4) + content[4:] for content in fields]
     path = tmp_path / "names.bam"
     path.write_bytes(bam(sized))
@@ -104,7 +141,10 @@ def test_a_contig_of_negative_length_is_no_reason_not_to_count(tmp_path: Path) -
     path = tmp_path / "negative.bam"
     path.write_bytes(bgzf(header([("chr1", -5)]) + SOUND))
     genes = annotation(tmp_path)
-    assert ours(path, genes, CountingOptions())[:2] == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+    assert (
+        ours(path, genes, CountingOptions())[:2]
+        == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+    )
 
 
 # -- many records of one name ------------------------------------------------------------------------------------------
@@ -118,16 +158,30 @@ def crowd(rng: random.Random, size: int) -> list[bytes]:
         flag = 1 | rng.choice((0x40, 0x80)) | rng.choice((0, 0, 0, 4)) | rng.choice((0, 0, 0, 8))
         (contig, position), (next_contig, next_position) = rng.choice(places), rng.choice(places)
         length = rng.choice((0, 0, 60, -60))
-        records.append(record("crowd", flag, contig, position, next_contig=next_contig, next_position=next_position, length=length))
+        records.append(
+            record(
+                "crowd",
+                flag,
+                contig,
+                position,
+                next_contig=next_contig,
+                next_position=next_position,
+                length=length,
+            )
+        )
     return records
 
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("order", ["name", "pos"])
-def test_a_crowd_of_one_name_is_paired_as_htseq_pairs_it(tmp_path: Path, order: str, seed: int) -> None:
+def test_a_crowd_of_one_name_is_paired_as_htseq_pairs_it(
+    tmp_path: Path, order: str, seed: int
+) -> None:
     rng = random.Random(seed)
     before, after = pair("before", 100, 200), pair("later", 110, 210)
-    content = bam([*before, *crowd(rng, rng.choice((9, 20, 200))), *after], sizes=[rng.randint(100, 3000)])
+    content = bam(
+        [*before, *crowd(rng, rng.choice((9, 20, 200))), *after], sizes=[rng.randint(100, 3000)]
+    )
     path = tmp_path / "crowd.bam"
     path.write_bytes(content)
     genes = annotation(tmp_path)
@@ -144,12 +198,16 @@ def test_a_crowd_of_one_name_is_paired_as_htseq_pairs_it(tmp_path: Path, order: 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("order", ["name", "pos"])
-@pytest.mark.parametrize("kind", ["mates apart", "no mates", "no mates, other lengths", "unaligned"])
+@pytest.mark.parametrize(
+    "kind", ["mates apart", "no mates", "no mates, other lengths", "unaligned"]
+)
 def test_crowds_take_linear_time(tmp_path: Path, order: str, kind: str) -> None:
     """200,000 records of one name and place took many minutes while each was compared with each."""
     size = 100_000
     first, second = pair("crowd", 100, 200)
-    lengths = [record("crowd", 0x63, next_contig=0, next_position=200, length=i) for i in range(1000)]
+    lengths = [
+        record("crowd", 0x63, next_contig=0, next_position=200, length=i) for i in range(1000)
+    ]
     unaligned = [record("crowd", flag, -1, -1, "", sequence=50) for flag in (0x4D, 0x8D)]
     records = {
         "mates apart": first * size + second * size,
@@ -183,26 +241,36 @@ def test_a_contig_name_without_its_nul_keeps_its_last_letter(tmp_path: Path) -> 
     assert found[1][0] == 0
 
 
-@pytest.mark.parametrize(("start", "end"), [(101, 2**31), (101, 2**40), (2**31 - 5, 2**31 + 5), (2**32 + 101, 2**32 + 999)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(101, 2**31), (101, 2**40), (2**31 - 5, 2**31 + 5), (2**32 + 101, 2**32 + 999)],
+)
 def test_exons_beyond_31_bits(tmp_path: Path, start: int, end: int) -> None:
     """Coordinates that no alignment can reach lose no reads of what it can."""
     gtf = f'chr1\tt\texon\t{start}\t{end}\t.\t+\t.\tgene_id "long";\nchr1\tt\texon\t2000\t2100\t.\t-\t.\tgene_id "b";\n'
     path = tmp_path / "reads.bam"
     path.write_bytes(bam([record("r", position=204, cigar="4M"), record("s", 16, position=2000)]))
     genes = annotation(tmp_path, gtf)
-    assert ours(path, genes, CountingOptions())[:2] == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+    assert (
+        ours(path, genes, CountingOptions())[:2]
+        == oracle(path, tmp_path / "genes.gtf", CountingOptions())[:2]
+    )
 
 
 @pytest.mark.parametrize("order", ["name", "pos"])
 @pytest.mark.parametrize("kind", ["large first batch", "crowd first"])
-def test_start_sites_know_both_reads_whatever_comes_first(tmp_path: Path, order: str, kind: str) -> None:
+def test_start_sites_know_both_reads_whatever_comes_first(
+    tmp_path: Path, order: str, kind: str
+) -> None:
     """A first batch that gives no record yet, or much of which came with the header, tells nothing of the library."""
     many = b"".join(b"".join(pair(f"r{i}", 100 + i % 50, 200)) for i in range(20_000))
     crowd_of_one = b"".join(pair("crowd", 100, 200)) * 20_000
     path = tmp_path / "reads.bam"
     path.write_bytes(header() + (many if kind == "large first batch" else crowd_of_one + many))
     genes = annotation(tmp_path)
-    result, _ = count_alignments(str(path), genes, CountingOptions(order=order, nonunique="all"), want_sites=True)
+    result, _ = count_alignments(
+        str(path), genes, CountingOptions(order=order, nonunique="all"), want_sites=True
+    )
     assert result.sites is not None
     assert len(result.sites.ends) == 2
     assert len(result.sites) == int(result.counts.sum()) > 0

@@ -35,8 +35,12 @@ def gtf(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_reads_on_contigs_without_a_header_line_are_told_of(tmp_path: Path, gtf: Path, packed: bool) -> None:
-    text = HEADER + line("r", "chr1") + "".join(line(f"x{i}", f"chr{3 + i % 5}") for i in range(1200))
+def test_reads_on_contigs_without_a_header_line_are_told_of(
+    tmp_path: Path, gtf: Path, packed: bool
+) -> None:
+    text = (
+        HEADER + line("r", "chr1") + "".join(line(f"x{i}", f"chr{3 + i % 5}") for i in range(1200))
+    )
     path = tmp_path / ("reads.sam.gz" if packed else "reads.sam")
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     done = run(path, gtf, "-q")
@@ -45,16 +49,29 @@ def test_reads_on_contigs_without_a_header_line_are_told_of(tmp_path: Path, gtf:
     assert "__not_aligned\t1200\n" in done.stdout
     warnings = done.stderr.splitlines()
     assert len(warnings) == 1, done.stderr
-    assert warnings[0].startswith(f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped (said 1,200 times')
+    assert warnings[0].startswith(
+        f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped (said 1,200 times'
+    )
     assert "chr4" in warnings[0]
 
 
 def test_two_kinds_are_two_lines(tmp_path: Path, gtf: Path) -> None:
     path = tmp_path / "reads.sam"
-    path.write_text(HEADER + line("r", "chr1", 0x41, "chr9\t7") + line("r", "chr8", 0x81, "chr1\t101") + line("s", "chr8", 0x41, "chr1\t5"))
+    path.write_text(
+        HEADER
+        + line("r", "chr1", 0x41, "chr9\t7")
+        + line("r", "chr8", 0x81, "chr1\t101")
+        + line("s", "chr8", 0x41, "chr1\t5")
+    )
     warnings = run(path, gtf, "-q").stderr.splitlines()
     assert sum("mate" in warning for warning in warnings if "htslib" in warning) == 1
-    assert sum("unrecognized reference" in warning and "said 2 times" in warning for warning in warnings) == 1
+    assert (
+        sum(
+            "unrecognized reference" in warning and "said 2 times" in warning
+            for warning in warnings
+        )
+        == 1
+    )
 
 
 def test_a_sound_file_is_read_in_silence(tmp_path: Path, gtf: Path) -> None:
@@ -78,7 +95,10 @@ def reads(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     elif kind != "sam":
         target = tmp_path / "reads.bam"
         mode = "wbu" if "raw" in kind else "wb"
-        with pysam.AlignmentFile(str(path)) as source, pysam.AlignmentFile(str(target), mode, template=source) as out:
+        with (
+            pysam.AlignmentFile(str(path)) as source,
+            pysam.AlignmentFile(str(target), mode, template=source) as out,
+        ):
             for one in source:
                 out.write(one)
         path = target
@@ -108,14 +128,18 @@ def test_a_file_name_that_starts_with_a_dash(tmp_path: Path, gtf: Path) -> None:
     assert run(path, gtf, "-q").returncode == 0
 
 
-def test_modules_in_the_current_folder_are_not_run(tmp_path: Path, gtf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_in_the_current_folder_are_not_run(
+    tmp_path: Path, gtf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The child process that reads SAM must not import what lies beside the data."""
     path = tmp_path / "reads.sam"
     path.write_text(HEADER + line("r", "chr1"))
     (tmp_path / "pysam.py").write_text("raise SystemExit('run')\n")
     monkeypatch.chdir(tmp_path)
     program = "from counterbias.cli import main; main(['count', '-q', 'reads.sam', 'genes.gtf'])"
-    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0
     assert done.stderr == ""
     assert gtf.exists()
@@ -124,10 +148,14 @@ def test_modules_in_the_current_folder_are_not_run(tmp_path: Path, gtf: Path, mo
 def test_train_and_compare_read_alignments_from_a_pipe(tmp_path: Path) -> None:
     """What they find in a named pipe is what they find in the file."""
     bases = random.Random(1)
-    (tmp_path / "genome.fa").write_text("".join(f">{name}\n{''.join(bases.choices('ACGT', k=5000))}\n" for name in ("chr1", "chr2")))
+    (tmp_path / "genome.fa").write_text(
+        "".join(f">{name}\n{''.join(bases.choices('ACGT', k=5000))}\n" for name in ("chr1", "chr2"))
+    )
     (tmp_path / "genes.gtf").write_text(GTF.replace("\t1\t900\t", "\t1\t4900\t"))
     reads = tmp_path / "reads.sam"
-    rows = [f"r{i}\t0\tchr{1 + i % 2}\t{50 + 2 * i}\t60\t4M\t*\t0\t0\tACGT\tIIII\n" for i in range(2000)]
+    rows = [
+        f"r{i}\t0\tchr{1 + i % 2}\t{50 + 2 * i}\t60\t4M\t*\t0\t0\tACGT\tIIII\n" for i in range(2000)
+    ]
     reads.write_text(HEADER + "".join(rows))
     commands = {
         "train": ["--bias-no-own", "--bias-model", "pwm"],
@@ -142,13 +170,32 @@ def test_train_and_compare_read_alignments_from_a_pipe(tmp_path: Path) -> None:
             source.unlink(missing_ok=True)
             if folder == "pipe":
                 os.mkfifo(source)
-                threading.Thread(target=lambda to=source: to.write_bytes(reads.read_bytes()), daemon=True).start()
+                threading.Thread(
+                    target=lambda to=source: to.write_bytes(reads.read_bytes()), daemon=True
+                ).start()
             else:
                 source.write_bytes(reads.read_bytes())
             out = place / (command if command == "compare" else "m.model")
-            words = [sys.executable, "-m", "counterbias", command, "-q", "-s", "no", *options, "-o", str(out)]
+            words = [
+                sys.executable,
+                "-m",
+                "counterbias",
+                command,
+                "-q",
+                "-s",
+                "no",
+                *options,
+                "-o",
+                str(out),
+            ]
             words += ["--bias-genome", str(tmp_path / "genome.fa")]
-            done = subprocess.run([*words, source, tmp_path / "genes.gtf"], capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(
+                [*words, source, tmp_path / "genes.gtf"],
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
             assert done.returncode == 0, done.stderr
             table = (out / "per_gene.tsv").read_text() if command == "compare" else done.stdout
             found[command].append(table)

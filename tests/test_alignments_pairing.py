@@ -42,7 +42,9 @@ def random_options(rng: random.Random, order: str) -> CountingOptions:
 @pytest.mark.parametrize("order", ["name", "pos"])
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("seed", range(4))
-def test_random_files_as_htseq_counts_them(tmp_path: Path, order: str, paired: bool, seed: int) -> None:
+def test_random_files_as_htseq_counts_them(
+    tmp_path: Path, order: str, paired: bool, seed: int
+) -> None:
     rng = random.Random(f"{order} {paired} {seed}")
     text = random_gtf(rng)
     path = tmp_path / "reads.bam"
@@ -50,10 +52,14 @@ def test_random_files_as_htseq_counts_them(tmp_path: Path, order: str, paired: b
     for threads in (1, 2):
         options = random_options(rng, order)
         genes = annotation(tmp_path, text, stranded=options.stranded != "no")
-        assert ours(path, genes, options, threads=threads) == oracle(path, tmp_path / "genes.gtf", options), options
+        assert ours(path, genes, options, threads=threads) == oracle(
+            path, tmp_path / "genes.gtf", options
+        ), options
 
 
-def test_progress_and_warnings_interleave_as_in_htseq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_and_warnings_interleave_as_in_htseq(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Progress is told when the next fragment begins; the warning of a missing mate comes before that."""
     rng = random.Random(3)
     records = [item for i in range(30) for item in pair(f"r{i:02}", 100 + i, 150 + i)]
@@ -68,7 +74,9 @@ def test_progress_and_warnings_interleave_as_in_htseq(tmp_path: Path, monkeypatc
     name = lines[first].split()[2]
     assert lines[first + 1].startswith(f"{int(name[1:])} alignment record pairs")
     assert lines[-2] == "Warning: 3 reads with missing mate encountered."
-    assert lines[:first] + lines[first + 1 : -2] == [f"{i} alignment record pairs processed." for i in range(1, 30)]
+    assert lines[:first] + lines[first + 1 : -2] == [
+        f"{i} alignment record pairs processed." for i in range(1, 30)
+    ]
 
 
 def test_ambiguous_mates_are_taken_first_come_first_served(tmp_path: Path) -> None:
@@ -85,8 +93,15 @@ def test_ambiguous_mates_are_taken_first_come_first_served(tmp_path: Path) -> No
 
 def test_leftovers_are_told_of_as_htseq_tells(tmp_path: Path) -> None:
     rng = random.Random(11)
-    records = [item for i in range(400) for item in pair(f"r{i}", rng.randint(100, 900), rng.randint(100, 900))]
-    records += [record("unmapped", 0x45, -1, -1, "", next_contig=0, next_position=300), record("half", 0x89, 0, 130, next_contig=-1)]
+    records = [
+        item
+        for i in range(400)
+        for item in pair(f"r{i}", rng.randint(100, 900), rng.randint(100, 900))
+    ]
+    records += [
+        record("unmapped", 0x45, -1, -1, "", next_contig=0, next_position=300),
+        record("half", 0x89, 0, 130, next_contig=-1),
+    ]
     kept = [item for item in records if rng.random() < 0.6]
     rng.shuffle(kept)
     path = tmp_path / "reads.bam"
@@ -108,7 +123,9 @@ def test_mates_that_disagree_about_the_length_are_found(tmp_path: Path) -> None:
     options = CountingOptions(order="pos")
     assert oracle(path, tmp_path / "genes.gtf", options)[0] == [5, 0, 0, 0]
     batches: list[list[int]] = []
-    counts, _, lines = ours(path, genes, options, record_sink=lambda batch: batches.append(batch.code.tolist()))
+    counts, _, lines = ours(
+        path, genes, options, record_sink=lambda batch: batches.append(batch.code.tolist())
+    )
     assert counts == [3, 0, 0, 0]
     assert lines.count("template length") == 1
     assert "2 pairs were put together" in lines
@@ -118,7 +135,11 @@ def test_mates_that_disagree_about_the_length_are_found(tmp_path: Path) -> None:
 
 def test_order_of_the_file_does_not_change_position_pairing(tmp_path: Path) -> None:
     rng = random.Random(5)
-    records = [item for i in range(500) for item in pair(f"r{i}", rng.randint(80, 480), rng.randint(80, 480), length=i)]
+    records = [
+        item
+        for i in range(500)
+        for item in pair(f"r{i}", rng.randint(80, 480), rng.randint(80, 480), length=i)
+    ]
     path = tmp_path / "reads.bam"
     results = []
     for _ in range(3):
@@ -164,12 +185,17 @@ def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             made.append(self)
 
     monkeypatch.setattr(waiting, "MatePool", Small)
-    text = "".join(f'chr1\tt\texon\t{100 + 7 * i}\t{180 + 7 * i}\t.\t+\t.\tgene_id "g{i:02}";\n' for i in range(40))
+    text = "".join(
+        f'chr1\tt\texon\t{100 + 7 * i}\t{180 + 7 * i}\t.\t+\t.\tgene_id "g{i:02}";\n'
+        for i in range(40)
+    )
     genes = annotation(tmp_path, text)
     rng = random.Random(2)
     firsts, seconds = [], []
     for i in range(3000):
-        first, second = pair(f"r{i}", rng.randint(60, 500), rng.randint(60, 500), length=i, cigar="30M20N20M")
+        first, second = pair(
+            f"r{i}", rng.randint(60, 500), rng.randint(60, 500), length=i, cigar="30M20N20M"
+        )
         firsts.append(first)
         seconds.append(second)
     rng.shuffle(seconds)
@@ -179,12 +205,22 @@ def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         options = CountingOptions(order="pos", mode=mode, nonunique="all")
         assert ours(path, genes, options) == oracle(path, tmp_path / "genes.gtf", options)
     assert len(made[0].waiting) >= 4096
-    path.write_bytes(bam([item for both in zip(firsts, sorted(seconds, key=lambda r: r[36:42]), strict=True) for item in both]))
+    path.write_bytes(
+        bam(
+            [
+                item
+                for both in zip(firsts, sorted(seconds, key=lambda r: r[36:42]), strict=True)
+                for item in both
+            ]
+        )
+    )
     ours(path, genes, CountingOptions(order="pos"))
     assert len(made[-1].waiting) < 5000
 
 
-def entries(path: Path, folder: Path, options: CountingOptions, text: str, threads: int) -> list[tuple[str, int, list[str]]]:
+def entries(
+    path: Path, folder: Path, options: CountingOptions, text: str, threads: int
+) -> list[tuple[str, int, list[str]]]:
     """List name, flag and XF tags of what would be written."""
     genes = annotation(folder, text, stranded=options.stranded != "no")
     out: list[tuple[str, int, list[str]]] = []
@@ -202,10 +238,14 @@ def entries(path: Path, folder: Path, options: CountingOptions, text: str, threa
             if members:
                 name += "[" + "+".join(genes.features.ids[i] for i in members) + "]"
             tags = ["__alignment_not_unique", name] if batch.repeated[e] else [name]
-            out.append((raw[36 : 35 + raw[12]].decode(), int.from_bytes(raw[18:20], "little"), tags))
+            out.append(
+                (raw[36 : 35 + raw[12]].decode(), int.from_bytes(raw[18:20], "little"), tags)
+            )
             sites.append((code, int(batch.site[e])))
 
-    result, _ = count_alignments(str(path), genes, options, want_sites=True, record_sink=take, threads=threads)
+    result, _ = count_alignments(
+        str(path), genes, options, want_sites=True, record_sink=take, threads=threads
+    )
     assert result.sites is not None
     for code, site in sites:
         assert site < len(result.sites)
@@ -229,7 +269,11 @@ def test_records_for_output_as_htseq_writes_them(tmp_path: Path, order: str, see
     options = random_options(rng, order)
     got = entries(path, tmp_path, options, text, threads=1 + seed % 2)
     scan = HTSeq.make_feature_genomicarrayofsets(
-        HTSeq.GFF_Reader(str(tmp_path / "genes.gtf")), ["gene_id"], feature_type=["exon"], stranded=options.stranded != "no", verbose=False
+        HTSeq.GFF_Reader(str(tmp_path / "genes.gtf")),
+        ["gene_id"],
+        feature_type=["exon"],
+        stranded=options.stranded != "no",
+        verbose=False,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -242,7 +286,13 @@ def test_records_for_output_as_htseq_writes_them(tmp_path: Path, order: str, see
     for line in out.read_text().splitlines():
         if not line.startswith("@"):
             fields = line.split("\t")
-            expected.append((fields[0], int(fields[1]), [field[5:] for field in fields[11:] if field.startswith("XF:Z:")]))
+            expected.append(
+                (
+                    fields[0],
+                    int(fields[1]),
+                    [field[5:] for field in fields[11:] if field.startswith("XF:Z:")],
+                )
+            )
     assert len(got) == len(expected) > 0
     assert got == expected
 

@@ -50,7 +50,10 @@ def our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[in
     vector = steps.vector(contig, strand)
     rows = slice(int(steps.offsets[vector]), int(steps.offsets[vector + 1]))
     sets = [
-        frozenset(annotation.features.ids[m] for m in steps.members[steps.member_offsets[s] : steps.member_offsets[s + 1]])
+        frozenset(
+            annotation.features.ids[m]
+            for m in steps.members[steps.member_offsets[s] : steps.member_offsets[s + 1]]
+        )
         for s in steps.sets[rows]
     ]
     return list(zip(steps.starts[rows].tolist(), sets, strict=True))
@@ -71,7 +74,10 @@ def compare(path: str, **options: Any) -> Annotation:
     ours = load_annotation(path, **options)
     stranded = options.get("stranded", True)
     assert list(ours.features.ids) == sorted(attributes)
-    names = [*options.get("additional_attributes", ()), *(["Chromosome"] if options.get("add_chromosome_info") else [])]
+    names = [
+        *options.get("additional_attributes", ()),
+        *(["Chromosome"] if options.get("add_chromosome_info") else []),
+    ]
     assert list(ours.features.attributes) == names
     for row, name in enumerate(ours.features.ids):
         assert [ours.features.attributes[key][row] for key in names] == attributes[name]
@@ -92,7 +98,14 @@ def check_blocks(annotation: Annotation) -> None:
     covered: dict[tuple[int, int, str], int] = {}
     for row, name in enumerate(features.ids):
         blocks = range(int(features.block_offsets[row]), int(features.block_offsets[row + 1]))
-        keys = [(int(features.block_contig[b]), int(features.block_strand[b]), int(features.block_start[b])) for b in blocks]
+        keys = [
+            (
+                int(features.block_contig[b]),
+                int(features.block_strand[b]),
+                int(features.block_start[b]),
+            )
+            for b in blocks
+        ]
         assert keys == sorted(keys)
         assert keys
         for one, two in pairwise(blocks):
@@ -101,8 +114,12 @@ def check_blocks(annotation: Annotation) -> None:
         for b in blocks:
             strand = int(features.block_strand[b]) if annotation.steps.stranded else 0
             key = (int(features.block_contig[b]), strand, name)
-            covered[key] = covered.get(key, 0) + int(features.block_end[b] - features.block_start[b])
-        assert features.lengths[row] == sum(features.block_end[b] - features.block_start[b] for b in blocks)
+            covered[key] = covered.get(key, 0) + int(
+                features.block_end[b] - features.block_start[b]
+            )
+        assert features.lengths[row] == sum(
+            features.block_end[b] - features.block_start[b] for b in blocks
+        )
     if annotation.steps.stranded:
         stepped: dict[tuple[int, int, str], int] = {}
         for contig in range(len(features.contigs)):
@@ -110,7 +127,9 @@ def check_blocks(annotation: Annotation) -> None:
                 steps = our_steps(annotation, contig, strand)
                 for (start, names), (end, _) in pairwise(steps):
                     for name in names:
-                        stepped[contig, strand, name] = stepped.get((contig, strand, name), 0) + end - start
+                        stepped[contig, strand, name] = (
+                            stepped.get((contig, strand, name), 0) + end - start
+                        )
         assert stepped == covered
 
 
@@ -142,7 +161,9 @@ def annotation_files(draw: st.DrawFn, gtf: bool) -> list[str]:
     lines = []
     for _ in range(draw(st.integers(1, 25))):
         if not draw(st.integers(0, 12)):
-            lines.append(draw(st.sampled_from(["# note", "##gff-version 3", "", "# \u00e9", "#\tx"])))
+            lines.append(
+                draw(st.sampled_from(["# note", "##gff-version 3", "", "# \u00e9", "#\tx"]))
+            )
         start = draw(st.integers(1, 60))
         syntax = draw(st.sampled_from([_GTF[0], *_GTF, *_BOTH] if gtf else _BOTH))
         columns = [
@@ -154,7 +175,9 @@ def annotation_files(draw: st.DrawFn, gtf: bool) -> list[str]:
             draw(st.sampled_from([".", ".", "0.5", "12", "1e-5", "-3.", " 7 "])),
             draw(st.sampled_from("+-")),
             draw(st.sampled_from([".", "0", "2", "-1"])),
-            syntax.format(a=draw(_ODD_NAME), b=draw(_ODD_NAME), c=draw(_NAME), d=draw(_NAME), n=start),
+            syntax.format(
+                a=draw(_ODD_NAME), b=draw(_ODD_NAME), c=draw(_NAME), d=draw(_NAME), n=start
+            ),
         ]
         lines.append("\t".join(columns))
     if not draw(st.integers(0, 9)):
@@ -169,10 +192,14 @@ def annotation_files(draw: st.DrawFn, gtf: bool) -> list[str]:
     ending=st.sampled_from(["\n", "\n", "\r\n", "\r"]),
     final=st.booleans(),
     name=st.sampled_from(["a.gtf", "a.gff3", "A.GTF"]),
-    ids=st.sampled_from([("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]),
+    ids=st.sampled_from(
+        [("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]
+    ),
     types=st.sampled_from([("exon",), ("exon", "CDS"), ("gene", "nothing")]),
     extra=st.sampled_from([(), ("gene_name",), ("gene_id", "absent")]),
-    query=st.sampled_from([None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']),
+    query=st.sampled_from(
+        [None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']
+    ),
     stranded=st.booleans(),
     chromosome=st.booleans(),
 )
@@ -190,7 +217,9 @@ def test_any_annotation_means_the_same(
     chromosome: bool,
 ) -> None:
     lines = data.draw(annotation_files(name.lower().endswith("gtf")))
-    path = write(tmp_path_factory.mktemp("drawn") / name, ending.join(lines) + (ending if final else ""))
+    path = write(
+        tmp_path_factory.mktemp("drawn") / name, ending.join(lines) + (ending if final else "")
+    )
     options: dict[str, Any] = {
         "id_attributes": ids,
         "feature_types": types,
@@ -217,7 +246,13 @@ def test_any_annotation_means_the_same(
 @settings(max_examples=60, deadline=None)
 @given(
     intervals=st.lists(
-        st.tuples(st.integers(1, 40), st.integers(0, 30), st.sampled_from("+-."), st.integers(0, 12), st.sampled_from("12")),
+        st.tuples(
+            st.integers(1, 40),
+            st.integers(0, 30),
+            st.sampled_from("+-."),
+            st.integers(0, 12),
+            st.sampled_from("12"),
+        ),
         min_size=1,
         max_size=60,
     ),
@@ -226,7 +261,9 @@ def test_any_annotation_means_the_same(
 @example(intervals=[(1, 0, "+", 0, "1")], stranded=True)
 @example(intervals=[(1, 9, "+", 0, "1"), (11, 5, "+", 0, "1"), (3, 4, "-", 0, "1")], stranded=False)
 def test_steps_of_crowded_genomes(
-    tmp_path_factory: pytest.TempPathFactory, intervals: list[tuple[int, int, str, int, str]], stranded: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    intervals: list[tuple[int, int, str, int, str]],
+    stranded: bool,
 ) -> None:
     text = "".join(
         f"{contig}\ts\texon\t{start}\t{start + size}\t.\t{strand.replace('.', '+') if stranded else strand}\t.\tgene_id g{gene}\n"
@@ -246,10 +283,17 @@ def test_steps_of_crowded_genomes(
     ],
 )
 @pytest.mark.parametrize("stranded", [True, False])
-def test_real_annotations(data_dir: Path, folder: str, name: str, stranded: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_annotations(
+    data_dir: Path, folder: str, name: str, stranded: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = str(data_dir / folder / name)
     messages: list[str] = []
-    compare(path, stranded=stranded, additional_attributes=("gene_name", "absent"), add_chromosome_info=True)
+    compare(
+        path,
+        stranded=stranded,
+        additional_attributes=("gene_name", "absent"),
+        add_chromosome_info=True,
+    )
     htseq(path, capture=True)
     load_annotation(path, on_lines=messages.append)
     assert capsys.readouterr().err == "".join(f"{message}\n" for message in messages)
@@ -257,12 +301,17 @@ def test_real_annotations(data_dir: Path, folder: str, name: str, stranded: bool
 
 def test_several_identifiers_and_a_query_on_real_data(data_dir: Path) -> None:
     path = str(data_dir / "human_maqc_chr22" / "genes.gtf")
-    options: dict[str, Any] = {"feature_types": ("CDS", "exon"), "id_attributes": ("gene_id", "exon_number")}
+    options: dict[str, Any] = {
+        "feature_types": ("CDS", "exon"),
+        "id_attributes": ("gene_id", "exon_number"),
+    }
     assert len(compare(path, **options).features) > 100
     compare(path, feature_query='gene_biotype == "protein_coding"', stranded=False, **options)
 
 
-def test_ordinary_lines_need_no_second_reading(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ordinary_lines_need_no_second_reading(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The exact parser is slow: real files must pass it by, whatever their type of line."""
 
     def refuse(self: object, raw: bytes, number: int) -> None:
@@ -273,7 +322,9 @@ def test_ordinary_lines_need_no_second_reading(data_dir: Path, monkeypatch: pyte
         assert len(load_annotation(path).features) > 20
 
 
-def test_lines_are_counted_as_htseq_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_counted_as_htseq_counts_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     two = LINE.replace('"A"', '"B"')
     many, few = "#c\n\n" + LINE + LINE.replace("exon", "CDS") * 100_000, "#c\n\n" + (LINE + two) * 3
     for text, query, lines in ((many, None, 100_001), (few, None, 6), (few, 'gene_id == "A"', 3)):
@@ -299,11 +350,16 @@ def test_pieces_hold_whole_lines(tmp_path: Path, piece: int, ending: str) -> Non
 
 
 def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [f'c{i % 3}\ts\texon\t{i + 1}\t{i + 40}\t.\t{"+-"[i % 2]}\t.\tgene_id "g{i // 4}"; n "é{i}";\n' for i in range(200)]
+    lines = [
+        f'c{i % 3}\ts\texon\t{i + 1}\t{i + 40}\t.\t{"+-"[i % 2]}\t.\tgene_id "g{i // 4}"; n "é{i}";\n'
+        for i in range(200)
+    ]
     lines += [line.replace("é", "e") for line in lines]
     path = write(tmp_path / "a.gtf", "".join(lines))
     whole = load_annotation(path, additional_attributes=["n"])
-    monkeypatch.setattr("counterbias.annotation.loading.read_pieces", lambda path: read_pieces(path, piece=100))
+    monkeypatch.setattr(
+        "counterbias.annotation.loading.read_pieces", lambda path: read_pieces(path, piece=100)
+    )
     parts = compare(path, additional_attributes=["n"])
     assert parts.features.ids == whole.features.ids
     assert parts.lines == whole.lines == 400
@@ -314,7 +370,8 @@ def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_tables_grow(tmp_path: Path) -> None:
     count = 20_000
     text = "".join(
-        f'c{i % 7}\ts\texon\t{i + 1}\t{i + 10}\t.\t+\t.\tgene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n' for i in range(count)
+        f'c{i % 7}\ts\texon\t{i + 1}\t{i + 10}\t.\t+\t.\tgene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n'
+        for i in range(count)
     )
     ours = load_annotation(write(tmp_path / "a.gtf", text), additional_attributes=["gene_name"])
     assert len(ours.features) == count
@@ -325,7 +382,9 @@ def test_tables_grow(tmp_path: Path) -> None:
 
 
 def test_sets_of_many_features(tmp_path: Path) -> None:
-    text = "".join(f'1\ts\texon\t{i + 1}\t{1000 - i}\t.\t+\t.\tgene_id "{i:03}"\n' for i in range(300))
+    text = "".join(
+        f'1\ts\texon\t{i + 1}\t{1000 - i}\t.\t+\t.\tgene_id "{i:03}"\n' for i in range(300)
+    )
     ours = compare(write(tmp_path / "a.gtf", text))
     sizes = np.diff(ours.steps.member_offsets)
     assert sizes.max() == 300
@@ -334,12 +393,17 @@ def test_sets_of_many_features(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.gtf.gz", "a.gtf.gzip", "A.GTF.GZ"])
 def test_compressed_annotations(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path / name, gzip.compress(LINE.encode()) + gzip.compress(LINE.replace("A", "B").encode()))
+    path = write(
+        tmp_path / name,
+        gzip.compress(LINE.encode()) + gzip.compress(LINE.replace("A", "B").encode()),
+    )
     assert compare(path).features.ids == ("A", "B")
 
 
 def test_content_decides_about_compression(tmp_path: Path) -> None:
-    assert load_annotation(write(tmp_path / "a.gtf", gzip.compress(LINE.encode()))).features.ids == ("A",)
+    assert load_annotation(
+        write(tmp_path / "a.gtf", gzip.compress(LINE.encode()))
+    ).features.ids == ("A",)
     assert load_annotation(write(tmp_path / "b.gtf.gz", LINE)).features.ids == ("A",)
 
 
@@ -360,8 +424,16 @@ def test_a_pipe(tmp_path: Path) -> None:
 
 
 def test_the_last_line_of_a_feature_gives_its_attributes(tmp_path: Path) -> None:
-    text = LINE + LINE.replace('gene_name "a"', "x y").replace("chr1", "chr2") + LINE.replace('"A"', '"B"')
-    ours = compare(write(tmp_path / "a.gtf", text), additional_attributes=["gene_name"], add_chromosome_info=True)
+    text = (
+        LINE
+        + LINE.replace('gene_name "a"', "x y").replace("chr1", "chr2")
+        + LINE.replace('"A"', '"B"')
+    )
+    ours = compare(
+        write(tmp_path / "a.gtf", text),
+        additional_attributes=["gene_name"],
+        add_chromosome_info=True,
+    )
     assert ours.features.attributes == {"gene_name": ("", "a"), "Chromosome": ("chr2", "chr1")}
 
 
@@ -373,18 +445,30 @@ def test_joined_identifiers_that_meet(tmp_path: Path) -> None:
 
 
 BAD_LINES = [
-    ("chr1 src exon 1 2 . + . gene_id x\n", "expected 9 tab-separated columns, found 1 column", "separated by tabs"),
+    (
+        "chr1 src exon 1 2 . + . gene_id x\n",
+        "expected 9 tab-separated columns, found 1 column",
+        "separated by tabs",
+    ),
     ("chr1\ts\texon\t1\t2\t.\t+\t.\n", "expected 9 tab-separated columns, found 8", ""),
     ("chr1\ts\n", "found 2 columns", ""),
     (" \n", "found 1 column", "tabs"),
     (">chr1\n", "found 1 column", "##FASTA"),
-    (LINE.replace("\t11\t", "\tx\t"), r"the start \(column 4\) is 'x', expected a whole number", ""),
+    (
+        LINE.replace("\t11\t", "\tx\t"),
+        r"the start \(column 4\) is 'x', expected a whole number",
+        "",
+    ),
     (LINE.replace("\t20\t", "\t2.5\t"), r"the end \(column 5\) is '2.5'", ""),
     (LINE.replace("\t20\t", "\t\t"), r"the end \(column 5\) is ''", ""),
     (LINE.replace("\t20\t", "\t99999999999999999999\t"), "too large", ""),
     (LINE.replace("\t11\t", "\t0\t"), r"the start \(column 4\) is 0", "count from 1"),
     (LINE.replace("\t11\t", "\t-4\t"), r"the start \(column 4\) is -4", "count from 1"),
-    (LINE.replace("\t11\t", "\t22\t"), r"the start \(22\) lies after the end \(20\)", "columns 4 and 5"),
+    (
+        LINE.replace("\t11\t", "\t22\t"),
+        r"the start \(22\) lies after the end \(20\)",
+        "columns 4 and 5",
+    ),
     (LINE.replace("\t11\t", "\t21\t"), "interval from 21 to 20 is empty", "both included"),
     (LINE.replace("\t+\t", "\t*\t"), r"the strand \(column 7\) is '\*'", ""),
     (LINE.replace("\t+\t", "\t\t"), r"the strand \(column 7\) is ''", ""),
@@ -396,15 +480,25 @@ BAD_LINES = [
     (LINE.replace('gene_id "A"', "alone"), "'alone' is not an attribute", ""),
     (LINE.replace('gene_id "A"', "=x"), "'=x' is not an attribute", ""),
     (LINE.replace('gene_id "A"; gene_name "a";', "."), "'.' is not an attribute", ""),
-    (LINE.replace("gene_id", "ID"), "this 'exon' line has no attribute 'gene_id'", "it has: ID, gene_name; choose one with -i"),
+    (
+        LINE.replace("gene_id", "ID"),
+        "this 'exon' line has no attribute 'gene_id'",
+        "it has: ID, gene_name; choose one with -i",
+    ),
     (LINE.replace('gene_id "A"; gene_name "a";', ""), "no attribute 'gene_id'", "it has: none"),
-    (LINE.replace("\t+\t", "\t.\t"), "this 'exon' line has no strand, but counting is stranded", "--stranded=no"),
+    (
+        LINE.replace("\t+\t", "\t.\t"),
+        "this 'exon' line has no strand, but counting is stranded",
+        "--stranded=no",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "message", "remedy"), BAD_LINES)
 @pytest.mark.parametrize("before", ["", LINE * 3 + "# c\r\n"])
-def test_bad_lines_are_named(tmp_path: Path, line: str, message: str, remedy: str, before: str) -> None:
+def test_bad_lines_are_named(
+    tmp_path: Path, line: str, message: str, remedy: str, before: str
+) -> None:
     path = write(tmp_path / "a.gtf", before + line + LINE)
     with pytest.raises((ValueError, IndexError, OverflowError, KeyError)):
         htseq(path)
@@ -470,9 +564,15 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_no_feature_of_the_type_lists_those_there_are(tmp_path: Path) -> None:
-    text = LINE.replace("exon", "CDS") * 2 + LINE.replace("exon", "gène") + LINE.replace("exon", "gene") * 3
+    text = (
+        LINE.replace("exon", "CDS") * 2
+        + LINE.replace("exon", "gène")
+        + LINE.replace("exon", "gene") * 3
+    )
     path = write(tmp_path / "a.gtf", text)
-    with pytest.raises(InputError, match=r"no feature of type 'exon'.*gene \(3\), CDS \(2\), gène \(1\)"):
+    with pytest.raises(
+        InputError, match=r"no feature of type 'exon'.*gene \(3\), CDS \(2\), gène \(1\)"
+    ):
         load_annotation(path)
     with pytest.raises(InputError, match="'x' or 'y'"):
         load_annotation(path, feature_types=("x", "y"))
@@ -481,7 +581,11 @@ def test_no_feature_of_the_type_lists_those_there_are(tmp_path: Path) -> None:
 def test_a_query_that_nothing_meets(tmp_path: Path) -> None:
     messages: list[str] = []
     with pytest.raises(InputError, match="none of the 2 'exon' lines meets --feature-query"):
-        load_annotation(write(tmp_path / "a.gtf", LINE * 2), feature_query='gene_id == "Z"', on_lines=messages.append)
+        load_annotation(
+            write(tmp_path / "a.gtf", LINE * 2),
+            feature_query='gene_id == "Z"',
+            on_lines=messages.append,
+        )
     assert messages == ["0 GFF lines processed."]
 
 
@@ -496,4 +600,6 @@ def test_queries() -> None:
 @given(st.text('ab;" ', max_size=20))
 def test_splitting_outside_quotes(text: str) -> None:
     if text.count('"') % 2 == 0:
-        assert _split_outside_quotes(text) == [part.decode() for part in HTSeq.quotesafe_split(text.encode())]
+        assert _split_outside_quotes(text) == [
+            part.decode() for part in HTSeq.quotesafe_split(text.encode())
+        ]

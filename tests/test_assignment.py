@@ -13,14 +13,34 @@ from alignment_builders import annotation, bam, cigar_words, oracle, ours, pair,
 from counterbias.assignment import Assigner, index_steps
 from counterbias.pipeline import collecting
 from counterbias.pipeline.counting import count_alignments
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, Annotation, CountingOptions, Features, SampleCounts, Steps
+from counterbias.records import (
+    CLIPPED,
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    Annotation,
+    CountingOptions,
+    Features,
+    SampleCounts,
+    Steps,
+)
 
 
-def count(folder: Path, records: list[bytes], options: CountingOptions, text: str | None = None, **more: Any) -> SampleCounts:
+def count(
+    folder: Path,
+    records: list[bytes],
+    options: CountingOptions,
+    text: str | None = None,
+    **more: Any,
+) -> SampleCounts:
     path = folder / "reads.bam"
     path.write_bytes(bam(records))
     stranded = options.stranded != "no"
-    genes = annotation(folder, stranded=stranded) if text is None else annotation(folder, text, stranded=stranded)
+    genes = (
+        annotation(folder, stranded=stranded)
+        if text is None
+        else annotation(folder, text, stranded=stranded)
+    )
     return count_alignments(str(path), genes, options, **more)[0]
 
 
@@ -31,7 +51,11 @@ def covering(steps: Steps, contig: int, strand: int, position: int) -> set[int]:
     for row in range(int(steps.offsets[vector]), int(steps.offsets[vector + 1])):
         if steps.starts[row] <= position:
             chosen = steps.sets[row]
-            found = set(steps.members[steps.member_offsets[chosen] : steps.member_offsets[chosen + 1]].tolist())
+            found = set(
+                steps.members[
+                    steps.member_offsets[chosen] : steps.member_offsets[chosen + 1]
+                ].tolist()
+            )
     return found
 
 
@@ -59,10 +83,20 @@ def test_overlap_base_by_base(tmp_path: Path, mode: str, stranded: str) -> None:
     for _ in range(60):
         position, minus = rng.randint(0, 380), rng.random() < 0.5
         sizes = [rng.randint(1, 30), rng.randint(1, 60), rng.randint(1, 30)]
-        positions = [*range(position, position + sizes[0]), *range(position + sizes[0] + sizes[1], position + sum(sizes))]
+        positions = [
+            *range(position, position + sizes[0]),
+            *range(position + sizes[0] + sizes[1], position + sum(sizes)),
+        ]
         strand = 0 if stranded == "no" else int(minus) ^ (stranded == "reverse")
-        got = count(tmp_path, [record(position=position, flag=16 * minus, cigar="{}M{}N{}M".format(*sizes))], options, text)
-        assert set(np.flatnonzero(got.counts).tolist()) == expected_set(genes.steps, mode, strand, positions)
+        got = count(
+            tmp_path,
+            [record(position=position, flag=16 * minus, cigar="{}M{}N{}M".format(*sizes))],
+            options,
+            text,
+        )
+        assert set(np.flatnonzero(got.counts).tolist()) == expected_set(
+            genes.steps, mode, strand, positions
+        )
 
 
 def test_index_finds_every_position() -> None:
@@ -85,7 +119,10 @@ def test_index_finds_every_position() -> None:
     for v in range(3):
         own = starts[steps.offsets[v] : steps.offsets[v + 1]]
         for position in [0, 1, 63, 64, 65, 99_999, 100_000, 100_001, 1_999_999_999]:
-            bucket = min(int(index.bucket_offsets[v]) + (position >> index.shift), int(index.bucket_offsets[v + 1]) - 1)
+            bucket = min(
+                int(index.bucket_offsets[v]) + (position >> index.shift),
+                int(index.bucket_offsets[v + 1]) - 1,
+            )
             low = int(index.buckets[bucket])
             assert steps.offsets[v] <= low < steps.offsets[v + 1]
             assert own[low - int(steps.offsets[v])] <= position
@@ -100,7 +137,9 @@ def test_strandedness_must_fit_the_steps(tmp_path: Path) -> None:
 def test_annotation_without_features(tmp_path: Path) -> None:
     none = np.empty(0, dtype=np.int32)
     zero = np.zeros(1, dtype=np.int64)
-    features = Features((), {}, (), zero, none, none.astype(np.int8), none.astype(np.int64), none.astype(np.int64))
+    features = Features(
+        (), {}, (), zero, none, none.astype(np.int8), none.astype(np.int64), none.astype(np.int64)
+    )
     steps = Steps(True, (), zero, none.astype(np.int64), none, np.zeros(2, dtype=np.int64), none)
     path = tmp_path / "reads.bam"
     path.write_bytes(bam([record(), record(flag=4)]))
@@ -133,9 +172,16 @@ def test_classes_and_their_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tags", "unique"),
-    [((b"", b"NHC\2"), True), ((b"NHC\1", b""), True), ((b"NHC\1", b"NHC\2"), False), ((b"NHC\2", b""), False)],
+    [
+        ((b"", b"NHC\2"), True),
+        ((b"NHC\1", b""), True),
+        ((b"NHC\1", b"NHC\2"), False),
+        ((b"NHC\2", b""), False),
+    ],
 )
-def test_hits_of_mates_as_htseq_asks(tmp_path: Path, tags: tuple[bytes, bytes], unique: bool) -> None:
+def test_hits_of_mates_as_htseq_asks(
+    tmp_path: Path, tags: tuple[bytes, bytes], unique: bool
+) -> None:
     """The question is given up at the first record without NH, so that a later NH > 1 does not count."""
     first, second = (pair("p", 110, 130, cigar="20M", tags=tag)[i] for i, tag in enumerate(tags))
     got = count(tmp_path, [first, second], CountingOptions())
@@ -151,7 +197,9 @@ def test_long_cigar_in_a_tag(tmp_path: Path) -> None:
     genes = annotation(tmp_path, text)
     placeholder = record(position=100, cigar="40S70N", tags=b"NHC\1" + tag)
     path.write_bytes(bam([placeholder]))
-    assert ours(path, genes, CountingOptions()) == oracle(path, tmp_path / "genes.gtf", CountingOptions())
+    assert ours(path, genes, CountingOptions()) == oracle(
+        path, tmp_path / "genes.gtf", CountingOptions()
+    )
     assert ours(path, genes, CountingOptions())[0] == [1, 0]
     path.write_bytes(bam([record(position=100, cigar="40S70N", tags=b"")]))
     assert ours(path, genes, CountingOptions())[0] == [0, 0]
@@ -176,7 +224,12 @@ def test_random_is_seeded_and_even(tmp_path: Path) -> None:
 
 def test_fraction_sums_as_python_does(tmp_path: Path) -> None:
     text, records = overlapping(tmp_path, 3)
-    got = count(tmp_path, records, CountingOptions(nonunique="fraction"), text + 'chr2\tt\texon\t1\t9\t.\t+\t.\tgene_id "z";\n')
+    got = count(
+        tmp_path,
+        records,
+        CountingOptions(nonunique="fraction"),
+        text + 'chr2\tt\texon\t1\t9\t.\t+\t.\tgene_id "z";\n',
+    )
     total = 0
     for _ in range(6000):
         total += 1.0 / 3
@@ -225,25 +278,42 @@ def test_start_sites_of_single_reads(tmp_path: Path) -> None:
         record("secondary", 0x100, position=110, cigar="10M"),
         record("off", position=110, cigar="10M", mapq=1),
     ]
-    got = sites(tmp_path, records, CountingOptions(secondary_alignments="score", nonunique="fraction"))
+    got = sites(
+        tmp_path, records, CountingOptions(secondary_alignments="score", nonunique="fraction")
+    )
     assert got.feature.tolist() == [0, 2, 2, 0]
     assert got.share is not None
     assert got.share.tolist() == [1, 1, 1, 1]
     (end,) = got.ends
     assert end.position.tolist() == [110, 549, 439, 110]
-    assert end.bits.tolist() == [PRESENT | TRAINABLE, PRESENT | REVERSE | TRAINABLE, PRESENT | REVERSE | CLIPPED, PRESENT]
+    assert end.bits.tolist() == [
+        PRESENT | TRAINABLE,
+        PRESENT | REVERSE | TRAINABLE,
+        PRESENT | REVERSE | CLIPPED,
+        PRESENT,
+    ]
 
 
 @pytest.mark.parametrize("order", ["name", "pos"])
-def test_chunks_of_start_sites_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+def test_chunks_of_start_sites_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
     rng = random.Random(4)
-    text = "".join(f'chr1\tt\texon\t{100 + i}\t{200 + 9 * i}\t.\t+\t.\tgene_id "g{i:02}";\n' for i in range(30))
-    records = [item for i in range(300) for item in pair(f"r{i}", rng.randint(90, 400), rng.randint(90, 400), length=i)]
+    text = "".join(
+        f'chr1\tt\texon\t{100 + i}\t{200 + 9 * i}\t.\t+\t.\tgene_id "g{i:02}";\n' for i in range(30)
+    )
+    records = [
+        item
+        for i in range(300)
+        for item in pair(f"r{i}", rng.randint(90, 400), rng.randint(90, 400), length=i)
+    ]
     options = CountingOptions(order=order, nonunique="fraction")
 
     def columns(**more: Any) -> list[list[float]]:
         got = sites(tmp_path, records, options, text=text, **more)
-        ends = [column.tolist() for end in got.ends for column in (end.contig, end.position, end.bits)]
+        ends = [
+            column.tolist() for end in got.ends for column in (end.contig, end.position, end.bits)
+        ]
         return [got.feature.tolist(), got.share.tolist(), *ends]
 
     whole = columns()
@@ -254,14 +324,19 @@ def test_chunks_of_start_sites_change_nothing(tmp_path: Path, monkeypatch: pytes
 
 def test_start_sites_are_small(tmp_path: Path) -> None:
     got = sites(tmp_path, pair("p", 110, 130, cigar="20M"), CountingOptions())
-    row = got.feature.itemsize + sum(column.itemsize for end in got.ends for column in (end.contig, end.position, end.bits))
+    row = got.feature.itemsize + sum(
+        column.itemsize for end in got.ends for column in (end.contig, end.position, end.bits)
+    )
     assert row <= 40
 
 
 def test_real_data_as_htseq_counts_it(data_dir: Path) -> None:
     from counterbias.annotation import load_annotation
 
-    path, gtf = data_dir / "human_maqc_chr22" / "HBR_Rep1.bam", data_dir / "human_maqc_chr22" / "genes.gtf"
+    path, gtf = (
+        data_dir / "human_maqc_chr22" / "HBR_Rep1.bam",
+        data_dir / "human_maqc_chr22" / "genes.gtf",
+    )
     for options in (
         CountingOptions(order="pos", stranded="no"),
         CountingOptions(order="pos", mode="intersection-nonempty", nonunique="all"),

@@ -22,7 +22,9 @@ def manager_with(**requires: tuple[str, ...]) -> Manager:
     """Give a manager with backends of these names, each needing some modules to be trained."""
     backends = {}
     for name, modules in requires.items():
-        backends[name] = SimpleNamespace(backend=Backend(name, "", lambda: pytest.fail("loaded"), requires=modules))
+        backends[name] = SimpleNamespace(
+            backend=Backend(name, "", lambda: pytest.fail("loaded"), requires=modules)
+        )
     return SimpleNamespace(backends=backends)  # type: ignore[return-value]
 
 
@@ -32,7 +34,11 @@ def sites_with(*numbers: int) -> StartSites:
     ends = []
     for number in numbers:
         position = (np.arange(rows) % number).astype(np.int32)
-        ends.append(EndSites(np.zeros(rows, np.int32), position, np.full(rows, PRESENT | TRAINABLE, np.uint8)))
+        ends.append(
+            EndSites(
+                np.zeros(rows, np.int32), position, np.full(rows, PRESENT | TRAINABLE, np.uint8)
+            )
+        )
     return StartSites(("one",), (rows,), np.zeros(rows, np.int32), None, tuple(ends))
 
 
@@ -45,15 +51,23 @@ def test_the_ladder_goes_down_to_a_backend_for_any_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("starts", "expected"), [(10**6, "best"), (1000, "best"), (999, "least"), (10, "least"), (9, "least"), (0, "least")]
+    ("starts", "expected"),
+    [(10**6, "best"), (1000, "best"), (999, "least"), (10, "least"), (9, "least"), (0, "least")],
 )
 def test_steps_down_by_sample_size(starts: int, expected: str) -> None:
     assert backend_for(starts, manager_with(best=(), plain=(), least=()), STEPS) == expected
 
 
-@pytest.mark.parametrize(("starts", "expected"), [(10**6, "plain"), (5000, "plain"), (4999, "least")])
+@pytest.mark.parametrize(
+    ("starts", "expected"), [(10**6, "plain"), (5000, "plain"), (4999, "least")]
+)
 def test_what_cannot_be_trained_is_skipped(starts: int, expected: str) -> None:
-    assert backend_for(starts, manager_with(best=("no_such_module",), plain=(), least=("numpy",)), STEPS) == expected
+    assert (
+        backend_for(
+            starts, manager_with(best=("no_such_module",), plain=(), least=("numpy",)), STEPS
+        )
+        == expected
+    )
     assert backend_for(starts, manager_with(plain=(), least=()), STEPS) == expected
 
 
@@ -64,7 +78,11 @@ def test_nothing_to_train_is_said() -> None:
 
 def test_distinct_starts_are_counted_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     sites = sites_with(700, 300)
-    assert (distinct_starts(sites, 0), distinct_starts(sites, 1), distinct_starts(sites, "both")) == (700, 300, 700)
+    assert (
+        distinct_starts(sites, 0),
+        distinct_starts(sites, 1),
+        distinct_starts(sites, "both"),
+    ) == (700, 300, 700)
     monkeypatch.setattr(auto, "FIRST_LOOK", 200)
     assert distinct_starts(sites, 0, enough=200) == 200
     assert distinct_starts(sites, 0, enough=201) == 700
@@ -76,13 +94,18 @@ def test_options_need_a_name() -> None:
 
 
 def test_each_sample_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterbias.pipeline.fitting.backend_for", lambda starts, manager, window: "vlmm" if starts >= 500 else "pwm")
+    monkeypatch.setattr(
+        "counterbias.pipeline.fitting.backend_for",
+        lambda starts, manager, window: "vlmm" if starts >= 500 else "pwm",
+    )
     manager = load_plugins()
     kind = choose_kind(AUTO, False, Window(8, 9), (), manager)
     assert (kind.auto, kind.backend, kind.window) == (True, "vlmm", Window(8, 9))
     sites = sites_with(700, 300)
     assert suit(kind, sites, "no", manager) is kind
-    smaller = suit(kind, sites, "yes", manager)  # one model per end: the smaller end decides for both
+    smaller = suit(
+        kind, sites, "yes", manager
+    )  # one model per end: the smaller end decides for both
     assert (smaller.auto, smaller.backend, smaller.window) == (True, "pwm", Window(8, 9))
     assert suit(smaller, sites, "no", manager).backend == "vlmm"
     named = choose_kind("pwm", False, None, (), manager)

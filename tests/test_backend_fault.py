@@ -79,18 +79,39 @@ def argv(name: str, folder: Path, out: Path, *samples: str) -> list[str]:
     options += {
         "count": ["--bias-model", "broken", "--bias-output", f"{out}/", "-c", str(out / "t.tsv")],
         "train": ["--bias-model", "broken", "-o", str(out / "m.model")],
-        "compare": ["--models", "broken,pwm", "--folds", "1", "--seeds", "1", "--no-figures", "-o", str(out / "c")],
+        "compare": [
+            "--models",
+            "broken,pwm",
+            "--folds",
+            "1",
+            "--seeds",
+            "1",
+            "--no-figures",
+            "-o",
+            str(out / "c"),
+        ],
     }[name]
-    return [name, *options, *(str(folder / f"{sample}.sam") for sample in samples), str(folder / "genes.gtf")]
+    return [
+        name,
+        *options,
+        *(str(folder / f"{sample}.sam") for sample in samples),
+        str(folder / "genes.gtf"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("fit", "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError: division by zero"),
+        (
+            "fit",
+            "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError: division by zero",
+        ),
         ("exit", "backend 'broken' failed while it was fitted to good: SystemExit: gone"),
         ("log_bias", "backend 'broken' failed while it scored good: KeyError: 'lost'"),
-        ("along", "backend 'broken' failed while it scored good: ValueError: Broken.along gave scores of shape"),
+        (
+            "along",
+            "backend 'broken' failed while it scored good: ValueError: Broken.along gave scores of shape",
+        ),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--bias-threads", "2"), ("-n", "2")])
@@ -101,9 +122,13 @@ def test_count_names_backend_and_sample(
     broken(fault)
     command = argv("count", folder, tmp_path, "good", "fewer")
     assert main([command[0], *more, *command[1:]]) == 1
-    (last,) = [text for text in capsys.readouterr().err.splitlines() if not text.startswith("Warning: ")]
+    (last,) = [
+        text for text in capsys.readouterr().err.splitlines() if not text.startswith("Warning: ")
+    ]
     assert last.startswith(f"counterbias: {told}")
-    assert last.endswith("Take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)")
+    assert last.endswith(
+        "Take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +138,10 @@ def test_a_sample_that_the_backend_refuses_has_no_model(
     broken("refuse")
     assert main(argv("count", folder, tmp_path, "good", "fewer")) == 0
     told = capsys.readouterr().err
-    assert "Warning: fewer: there is no model, all its weights are 1: 1,600 starts are needed; take another model\n" in told
+    assert (
+        "Warning: fewer: there is no model, all its weights are 1: 1,600 starts are needed; take another model\n"
+        in told
+    )
     assert counterbias.load_model(tmp_path / "fewer.model", manager=_manager()).no_model
     assert (tmp_path / "good.model").exists()
 
@@ -130,8 +158,14 @@ def test_train_names_backend_and_sample(
     broken("fit")
     assert main(argv("train", folder, tmp_path, "fewer")) == 1
     told = capsys.readouterr().err
-    assert "fewer has no model of its own: backend 'broken' failed while it was fitted to fewer: ZeroDivisionError" in told
-    assert "counterbias: backend 'broken' failed while it was fitted to all samples together: ZeroDivisionError" in told
+    assert (
+        "fewer has no model of its own: backend 'broken' failed while it was fitted to fewer: ZeroDivisionError"
+        in told
+    )
+    assert (
+        "counterbias: backend 'broken' failed while it was fitted to all samples together: ZeroDivisionError"
+        in told
+    )
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
 

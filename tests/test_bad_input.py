@@ -29,7 +29,9 @@ GTF = (
 HEADER = {"HD": {"VN": "1.6"}, "SQ": [{"SN": "chr1", "LN": 2000}]}
 
 
-def read(name: str, position: int, *, flag: int = 0, mate: int = -1, length: int = 50) -> pysam.AlignedSegment:
+def read(
+    name: str, position: int, *, flag: int = 0, mate: int = -1, length: int = 50
+) -> pysam.AlignedSegment:
     segment = pysam.AlignedSegment(pysam.AlignmentHeader.from_dict(HEADER))
     segment.query_name = name
     segment.flag = flag
@@ -72,7 +74,11 @@ class Files:
         status = main(["count", *(str(word) for word in argv)])
         out, error = self.capfd.readouterr()
         assert status == 1, (status, out, error)
-        lines = [line for line in error.splitlines() if not line.endswith(" processed.") and not line.startswith("First run: ")]
+        lines = [
+            line
+            for line in error.splitlines()
+            if not line.endswith(" processed.") and not line.startswith("First run: ")
+        ]
         assert len(lines) == 1, error
         assert lines[0].startswith("counterbias: ")
         assert re.search(says, lines[0]), lines[0]
@@ -83,12 +89,16 @@ class Files:
 
     def snapshot(self) -> dict[str, bytes]:
         """Remember every file but the genome's index, which may appear."""
-        found = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".fai")
+        found = sorted(
+            path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".fai"
+        )
         return {str(path): path.read_bytes() for path in found}
 
 
 @pytest.fixture
-def files(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Files:
+def files(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Files:
     monkeypatch.chdir(tmp_path)
     return Files(tmp_path, capfd)
 
@@ -121,7 +131,9 @@ def test_text_named_bam(files: Files) -> None:
 
 
 def test_sam_without_header(files: Files) -> None:
-    (files.folder / "bare.sam").write_text("r1\t0\tchr1\t101\t60\t5M\t*\t0\t0\tACGTA\tIIIII\tNH:i:1\n")
+    (files.folder / "bare.sam").write_text(
+        "r1\t0\tchr1\t101\t60\t5M\t*\t0\t0\tACGTA\tIIIII\tNH:i:1\n"
+    )
     files.fails("bare.sam", files.gtf, says=r"bare\.sam.*header")
 
 
@@ -143,7 +155,11 @@ def bgzf(data: bytes) -> bytes:
     for part in [data[i : i + 60000] for i in range(0, len(data), 60000)] + [b""]:
         packer = zlib.compressobj(6, zlib.DEFLATED, -15)
         packed = packer.compress(part) + packer.flush()
-        out += b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25) + packed
+        out += (
+            b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"
+            + struct.pack("<H", len(packed) + 25)
+            + packed
+        )
         out += struct.pack("<II", zlib.crc32(part), len(part))
     return out
 
@@ -204,7 +220,9 @@ def test_pairs_that_are_not_sorted_by_name(files: Files) -> None:
 
 def test_cram_without_reference(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     path = files.folder / "reads.cram"
-    with pysam.AlignmentFile(str(path), "wc", header=HEADER, reference_filename=str(files.genome)) as out:
+    with pysam.AlignmentFile(
+        str(path), "wc", header=HEADER, reference_filename=str(files.genome)
+    ) as out:
         for i in range(40):
             out.write(read(f"r{i}", 100 + 7 * i))
     hidden = files.folder / "elsewhere.fa"
@@ -248,7 +266,14 @@ def test_no_feature_of_the_type(files: Files) -> None:
 
 
 def test_missing_attribute(files: Files) -> None:
-    files.fails("-q", files.bam, files.gtf, "-i", "gene_name", says=r"genes\.gtf, line 1.*gene_name.*gene_id")
+    files.fails(
+        "-q",
+        files.bam,
+        files.gtf,
+        "-i",
+        "gene_name",
+        says=r"genes\.gtf, line 1.*gene_name.*gene_id",
+    )
 
 
 # -- genome and model ------------------------------------------------------------------------------------------------------
@@ -259,46 +284,119 @@ def test_bias_model_without_genome(files: Files) -> None:
 
 
 def test_weighted_counts_without_genome_or_model(files: Files) -> None:
-    files.fails("--bias-counts", "weighted", files.bam, files.gtf, says="--bias-counts weighted needs the genome.*--bias-genome")
-    files.fails("--bias-output", "out", files.bam, files.gtf, says="--bias-output out needs the genome.*--bias-genome")
-    files.fails("--bias-prior", "x.model", files.bam, files.gtf, says="--bias-prior x.model needs the genome.*--bias-genome")
-    files.fails("--bias-counts", "weighted", "--bias-model", "none", files.bam, files.gtf, says="--bias-model none")
+    files.fails(
+        "--bias-counts",
+        "weighted",
+        files.bam,
+        files.gtf,
+        says="--bias-counts weighted needs the genome.*--bias-genome",
+    )
+    files.fails(
+        "--bias-output",
+        "out",
+        files.bam,
+        files.gtf,
+        says="--bias-output out needs the genome.*--bias-genome",
+    )
+    files.fails(
+        "--bias-prior",
+        "x.model",
+        files.bam,
+        files.gtf,
+        says="--bias-prior x.model needs the genome.*--bias-genome",
+    )
+    files.fails(
+        "--bias-counts",
+        "weighted",
+        "--bias-model",
+        "none",
+        files.bam,
+        files.gtf,
+        says="--bias-model none",
+    )
 
 
 def test_windows_of_transcripts_that_the_annotation_lacks(files: Files) -> None:
     text = Path(files.gtf).read_text().replace("transcript_id", "other_id")
     Path(files.gtf).write_text(text)
     model = ("--bias-model", "pwm", "--bias-genome", files.genome, "--bias-context", "transcript")
-    files.fails(*model, files.bam, files.gtf, says=r"genes\.gtf.*transcript_id.*--bias-context genome")
+    files.fails(
+        *model, files.bam, files.gtf, says=r"genes\.gtf.*transcript_id.*--bias-context genome"
+    )
 
 
 def test_genome_missing(files: Files) -> None:
-    files.fails("--bias-model", "pwm", "--bias-genome", "none.fa", files.bam, files.gtf, says=r"none\.fa")
+    files.fails(
+        "--bias-model", "pwm", "--bias-genome", "none.fa", files.bam, files.gtf, says=r"none\.fa"
+    )
 
 
 def test_genome_without_the_contig(files: Files) -> None:
     files.genome.write_text(">chr2\n" + "ACGT" * 500 + "\n")
-    files.fails("--bias-model", "pwm", "--bias-genome", files.genome, files.bam, files.gtf, says=r"genome\.fa.*chr")
+    files.fails(
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says=r"genome\.fa.*chr",
+    )
 
 
 def test_genome_shorter_than_a_position(files: Files) -> None:
     files.genome.write_text(">chr1\n" + "ACGT" * 40 + "\n")
-    files.fails("--bias-model", "pwm", "--bias-genome", files.genome, files.bam, files.gtf, says=r"genome\.fa.*160 bases")
+    files.fails(
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says=r"genome\.fa.*160 bases",
+    )
 
 
 def test_unknown_backend(files: Files) -> None:
-    files.fails("--bias-model", "pmw", "--bias-genome", files.genome, files.bam, files.gtf, says=r"'pmw'.*pwm")
+    files.fails(
+        "--bias-model",
+        "pmw",
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says=r"'pmw'.*pwm",
+    )
 
 
 def test_unknown_model_option(files: Files) -> None:
     files.fails(
-        "--bias-model", "pwm", "--bias-option", "depth=3", "--bias-genome", files.genome, files.bam, files.gtf, says="pseudocount"
+        "--bias-model",
+        "pwm",
+        "--bias-option",
+        "depth=3",
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says="pseudocount",
     )
 
 
 def fitted(files: Files) -> Path:
     """Fit a model on the small sample."""
-    command = ["count", "-q", "--bias-model", "pwm", "--bias-genome", files.genome, "--bias-output", "fit", files.bam, files.gtf]
+    command = [
+        "count",
+        "-q",
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        files.genome,
+        "--bias-output",
+        "fit",
+        files.bam,
+        files.gtf,
+    ]
     assert main([str(word) for word in command]) == 0
     files.capfd.readouterr()
     return files.folder / "fit.model"
@@ -323,23 +421,43 @@ def test_model_of_a_newer_schema(files: Files) -> None:
     with zipfile.ZipFile(newer, "w") as packed:
         for name, content in members.items():
             packed.writestr(name, content)
-    files.fails("--bias-model", newer, "--bias-genome", files.genome, files.bam, files.gtf, says=r"newer\.model.*(2\.0|schema)")
+    files.fails(
+        "--bias-model",
+        newer,
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says=r"newer\.model.*(2\.0|schema)",
+    )
 
 
 def test_model_file_missing(files: Files) -> None:
-    files.fails("--bias-model", "old/fit.model", "--bias-genome", files.genome, files.bam, files.gtf, says=r"old/fit\.model")
+    files.fails(
+        "--bias-model",
+        "old/fit.model",
+        "--bias-genome",
+        files.genome,
+        files.bam,
+        files.gtf,
+        says=r"old/fit\.model",
+    )
 
 
 # -- outputs ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("option", ["-c", "-o", "--bias-output"])
-def test_folder_that_does_not_exist(files: Files, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_does_not_exist(
+    files: Files, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("counted before the outputs were checked")
 
     monkeypatch.setattr("counterbias.pipeline.run.count_alignments", refuse)
-    more: list[object] = ["--bias-model", "pwm", "--bias-genome", files.genome] if option == "--bias-output" else []
+    more: list[object] = (
+        ["--bias-model", "pwm", "--bias-genome", files.genome] if option == "--bias-output" else []
+    )
     name = "none/out" if option == "--bias-output" else "none/out.tsv"
     files.fails(option, name, *more, files.bam, files.gtf, says="none")
 
@@ -363,7 +481,15 @@ def test_full_disk_behind_standard_output(files: Files) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full here")
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "counterbias", "count", "-q", str(files.bam), str(files.gtf)]
+        command = [
+            sys.executable,
+            "-m",
+            "counterbias",
+            "count",
+            "-q",
+            str(files.bam),
+            str(files.gtf),
+        ]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(r"counterbias: .*[Nn]o space.*\n", done.stderr), done.stderr
@@ -380,18 +506,36 @@ def test_interrupted(files: Files) -> None:
     assert main(["count", "-q", "-o", "first.sam", str(files.bam), str(files.gtf)]) == 0
     (files.folder / "first.sam").unlink()
     before = files.snapshot()
-    command = [sys.executable, "-m", "counterbias", "count", "-c", "out.tsv", "-o", "out.sam", "-", str(files.gtf)]
+    command = [
+        sys.executable,
+        "-m",
+        "counterbias",
+        "count",
+        "-c",
+        "out.tsv",
+        "-o",
+        "out.sam",
+        "-",
+        str(files.gtf),
+    ]
 
     def heed_interrupts() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells make what runs in the background deaf to Ctrl-C
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # shells make what runs in the background deaf to Ctrl-C
 
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as run:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    ) as run:
         assert run.stdin is not None
         assert run.stderr is not None
         run.stdin.write(big.read_bytes()[:-28])
         run.stdin.flush()
         deadline = time.monotonic() + 200
-        while not any(path.name.endswith(".partial.sam") for path in files.folder.iterdir()) and time.monotonic() < deadline:
+        while (
+            not any(path.name.endswith(".partial.sam") for path in files.folder.iterdir())
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
         status = run.wait(timeout=90)
@@ -411,5 +555,3 @@ def test_bad_usage_exits_with_two(files: Files) -> None:
 def test_unknown_command(files: Files) -> None:
     assert main(["cuont"]) == 2
     assert "did you mean 'count'" in files.capfd.readouterr().err.lower()
-
-

@@ -57,7 +57,9 @@ def is_acyclic(graph: dict[int, tuple[int, ...]]) -> bool:
         free = [column for column, parents in left.items() if not parents]
         if not free:
             return False
-        left = {column: parents - set(free) for column, parents in left.items() if column not in free}
+        left = {
+            column: parents - set(free) for column, parents in left.items() if column not in free
+        }
     return True
 
 
@@ -85,32 +87,48 @@ def test_planted_dependence_is_found_and_noise_left_out() -> None:
     _, report = fit(dependent_sample(), "penalty=0.5")
     edges = [sorted(edge) for edge in report.details["edges"]]
     assert edges == [[0, 3]]
-    assert {*report.details["offsets"], *edges[0]} == {-2, 0, 3}  # a parent need not be a column of its own
+    assert {*report.details["offsets"], *edges[0]} == {
+        -2,
+        0,
+        3,
+    }  # a parent need not be a column of its own
     assert report.parameters in (2 * (3 + 12), 2 * (3 + 3 + 12))
 
 
 @pytest.mark.parametrize("penalty", [0.3, 0.05])
 def test_climbs_to_a_top(penalty: float) -> None:
     sample = dependent_sample(800, seed=2)
-    samples = Samples.of(sample.foreground, sample.foreground_weight, sample.background, sample.background_weight)
+    samples = Samples.of(
+        sample.foreground, sample.foreground_weight, sample.background, sample.background_weight
+    )
     found = climb(samples, 3, 8, penalty, 1.0)
     assert (np.diff(found.scores) > 0).all()
     assert sum(found.moves.values()) == len(found.scores) - 1 >= 3
     top = score(found.graph, sample, penalty)
     assert top == pytest.approx(found.scores[-1], rel=1e-9)
     assert is_acyclic(found.graph)
-    better = [other for other in neighbours(found.graph, 9, 3) if is_acyclic(other) and score(other, sample, penalty) > top + 1e-3]
+    better = [
+        other
+        for other in neighbours(found.graph, 9, 3)
+        if is_acyclic(other) and score(other, sample, penalty) > top + 1e-3
+    ]
     assert not better
 
 
 def test_weights_count_as_windows_do() -> None:
     sample = dependent_sample(600)
     twice = TrainingSet(
-        sample.window, sample.foreground, 7 * sample.foreground_weight, sample.background, 7 * sample.background_weight
+        sample.window,
+        sample.foreground,
+        7 * sample.foreground_weight,
+        sample.background,
+        7 * sample.background_weight,
     )
     one, two = fit(sample)[0].to_arrays(), fit(twice)[0].to_arrays()
     for name in one:
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-9)  # the scale of the weights means nothing
+        np.testing.assert_allclose(
+            one[name], two[name], rtol=1e-9
+        )  # the scale of the weights means nothing
 
 
 def test_limits_are_kept() -> None:
@@ -138,7 +156,8 @@ def test_threads_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "change"), [(2, [2, 2]), (2, [3]), (2, [2, 9]), (2, [2, -3]), (2, [2, -1, 4]), (2, [2, 4.5]), (0, [1])]
+    ("row", "change"),
+    [(2, [2, 2]), (2, [3]), (2, [2, 9]), (2, [2, -3]), (2, [2, -1, 4]), (2, [2, 4.5]), (0, [1])],
 )
 def test_graph_that_is_none_is_refused(row: int, change: list[float]) -> None:
     model, _ = fit(dependent_sample(500))
@@ -150,7 +169,15 @@ def test_graph_that_is_none_is_refused(row: int, change: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", ["max_parents=0", "max_parents=8", "max_distance=-1", "penalty=-1", "penalty=nan", "pseudocount=0"]
+    "pair",
+    [
+        "max_parents=0",
+        "max_parents=8",
+        "max_distance=-1",
+        "penalty=-1",
+        "penalty=nan",
+        "pseudocount=0",
+    ],
 )
 def test_options_that_make_no_sense_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
@@ -160,9 +187,13 @@ def test_options_that_make_no_sense_are_refused(pair: str) -> None:
 def test_samples_that_cannot_be_learnt_from_are_refused() -> None:
     some, none = np.zeros((3, 21), np.uint8), np.zeros((0, 21), np.uint8)
     with pytest.raises(InputError, match="needs read starts"):
-        BayesianNetwork(Window()).fit(TrainingSet(Window(), none, np.ones(0), some, np.ones(3)), np.random.default_rng(1))
+        BayesianNetwork(Window()).fit(
+            TrainingSet(Window(), none, np.ones(0), some, np.ones(3)), np.random.default_rng(1)
+        )
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
-        BayesianNetwork(Window()).fit(TrainingSet(Window(), some + 4, np.ones(3), some, np.ones(3)), np.random.default_rng(1))
+        BayesianNetwork(Window()).fit(
+            TrainingSet(Window(), some + 4, np.ones(3), some, np.ones(3)), np.random.default_rng(1)
+        )
 
 
 def test_agrees_with_seqbias(data_dir: Path) -> None:
@@ -176,7 +207,10 @@ def test_agrees_with_seqbias(data_dir: Path) -> None:
     kind = choose_kind("bayesnet", False, window, ("penalty=1",), load_plugins())
     assert kind.options == Options(penalty=1.0)
     model = kind.model(window, kind.options)
-    report = model.fit(fold_trial(kind, sample, Trial(fold, 1, sampling="seqbias")).sample.without(None), np.random.default_rng(1))
+    report = model.fit(
+        fold_trial(kind, sample, Trial(fold, 1, sampling="seqbias")).sample.without(None),
+        np.random.default_rng(1),
+    )
     assert report.seconds < 50  # seqbias took 50 s at best; measured: 1.5
 
     def ours(positions):

@@ -50,22 +50,55 @@ def test_files_are_used_again_only_if_made_alike(counting: ModuleType, tmp_path:
     assert files().bam("pos", 200).read_bytes() == content
 
 
-@pytest.mark.parametrize("option", [["--order", "size"], ["--keep"], ["--skip-htseq", "--htseq-pairs", "5"]])
-def test_wrong_options_end_with_usage(counting: ModuleType, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "option", [["--order", "size"], ["--keep"], ["--skip-htseq", "--htseq-pairs", "5"]]
+)
+def test_wrong_options_end_with_usage(
+    counting: ModuleType, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         counting.parse_arguments(option)
     assert caught.value.code == 2
     assert "usage" in capsys.readouterr().err
 
 
-def test_benchmark_compares_and_reports(counting: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--pairs", "3000", "--genes", "60", "--repeats", "1", "--threads", "1,2", "--skip-compilation"]
-    result = counting.main([*options, "--workdir", str(tmp_path), "--htseq-pairs", "1000", "--json", str(tmp_path / "figures.json")])
+def test_benchmark_compares_and_reports(
+    counting: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--pairs",
+        "3000",
+        "--genes",
+        "60",
+        "--repeats",
+        "1",
+        "--threads",
+        "1,2",
+        "--skip-compilation",
+    ]
+    result = counting.main(
+        [
+            *options,
+            "--workdir",
+            str(tmp_path),
+            "--htseq-pairs",
+            "1000",
+            "--json",
+            str(tmp_path / "figures.json"),
+        ]
+    )
     printed = capsys.readouterr().out
-    assert json.loads((tmp_path / "figures.json").read_text())["programs"] == json.loads(json.dumps(result["programs"]))
+    assert json.loads((tmp_path / "figures.json").read_text())["programs"] == json.loads(
+        json.dumps(result["programs"])
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
     ours = [row for row in result["programs"] if row["name"] == "counterbias"]
-    assert [(row["order"], row["threads"]) for row in ours] == [("name", 1), ("name", 2), ("pos", 1), ("pos", 2)]
+    assert [(row["order"], row["threads"]) for row in ours] == [
+        ("name", 1),
+        ("name", 2),
+        ("pos", 1),
+        ("pos", 2),
+    ]
     assert all(row["medians"]["wall"] > 0 and row["medians"]["peak"] > 1e7 for row in ours)
     for order in ("name", "pos"):
         assert f"{order}: output byte-identical to htseq-count's (1000 pairs)" in result["notes"]
@@ -79,16 +112,43 @@ def test_benchmark_compares_and_reports(counting: ModuleType, tmp_path: Path, ca
     assert set(result["fixed"]) == {"compilation", "start_and_annotation", "annotation"}
 
 
-def test_demo_counts_and_compares_with_the_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--directory", str(tmp_path), "--models", "pwm", "--pairs", "60000", "--genes", "100", "--threads", "1"]
+def test_demo_counts_and_compares_with_the_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--directory",
+        str(tmp_path),
+        "--models",
+        "pwm",
+        "--pairs",
+        "60000",
+        "--genes",
+        "100",
+        "--threads",
+        "1",
+    ]
     assert demo.main(options) == 0
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines() if line.startswith("pwm")]
     errors = {row[1]: float(row[2]) for row in rows if row[1] in demo.ESTIMATES}
     assert set(errors) == set(demo.ESTIMATES)
     assert errors["corrected"] < errors["raw"]
-    files = ("genome.fa", "genes.gtf", "biased.bam", "unbiased.bam", "trimmed.bam", "truth.tsv", "counts.tsv", "pwm.counts.tsv")
-    for name in (*files, "pwm.counterbias.json", "unbiased.counterbias.json", "trimmed.counterbias.json"):
+    files = (
+        "genome.fa",
+        "genes.gtf",
+        "biased.bam",
+        "unbiased.bam",
+        "trimmed.bam",
+        "truth.tsv",
+        "counts.tsv",
+        "pwm.counts.tsv",
+    )
+    for name in (
+        *files,
+        "pwm.counterbias.json",
+        "unbiased.counterbias.json",
+        "trimmed.counterbias.json",
+    ):
         assert (tmp_path / name).stat().st_size > 0
         assert str(tmp_path / name) in printed
     if importlib.util.find_spec("multiqc") is None:
@@ -96,11 +156,26 @@ def test_demo_counts_and_compares_with_the_truth(tmp_path: Path, capsys: pytest.
     else:
         assert printed.splitlines()[-1] == f"MultiQC report: {tmp_path / 'multiqc_report.html'}"
         shown = (tmp_path / "multiqc_report_data" / "multiqc_counterbias.txt").read_text()
-        assert [line.split("\t")[0] for line in shown.splitlines()[1:]] == ["biased", "trimmed", "unbiased"]
+        assert [line.split("\t")[0] for line in shown.splitlines()[1:]] == [
+            "biased",
+            "trimmed",
+            "unbiased",
+        ]
 
 
-def test_demo_ends_with_the_status_of_a_run_that_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--directory", str(tmp_path), "--models", "no-such-model", "--pairs", "500", "--genes", "20"]
+def test_demo_ends_with_the_status_of_a_run_that_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--directory",
+        str(tmp_path),
+        "--models",
+        "no-such-model",
+        "--pairs",
+        "500",
+        "--genes",
+        "20",
+    ]
     assert demo.main(options) == 1
     assert "no-such-model" in capsys.readouterr().err
 

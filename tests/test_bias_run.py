@@ -40,7 +40,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     rng = np.random.default_rng(11)
     genome = simulation.simulate_genome(rng, {"chr1": 300_000, "chr2": 200_000})
-    genes = simulation.simulate_annotation(rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0))
+    genes = simulation.simulate_annotation(
+        rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
     bias = simulation.simulate_priming_bias(rng, strength=1.2)
     abundance = simulation.simulate_abundance(rng, genes)
     library = simulation.Library(60_000, multi_mapped=0.03, unmapped_mate=0.02)
@@ -51,7 +53,16 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulation.write_truth(folder / "truth.tsv", reads.truth)
     arguments = ("-s", "no", "-r", "pos", "--bias-genome", folder / "genome.fa")
     files = ("-c", folder / "counts.tsv", folder / "reads.bam", folder / "genes.gtf")
-    run(*arguments, "--bias-model", "pwm", "--bias-output", folder / "pwm", "-o", folder / "tagged.sam", *files)
+    run(
+        *arguments,
+        "--bias-model",
+        "pwm",
+        "--bias-output",
+        folder / "pwm",
+        "-o",
+        folder / "tagged.sam",
+        *files,
+    )
     return folder
 
 
@@ -111,8 +122,12 @@ def test_threads_do_not_change_a_byte(sample: Path, tmp_path: Path) -> None:
 
 def test_another_seed_gives_another_sample(sample: Path, tmp_path: Path) -> None:
     again(sample, tmp_path / "other", "--bias-seed", 2)
-    assert not np.allclose(table(tmp_path / "other").weighted, table(sample / "pwm").weighted, rtol=1e-9)
-    assert np.allclose(table(tmp_path / "other").weighted, table(sample / "pwm").weighted, rtol=0.1, atol=5)
+    assert not np.allclose(
+        table(tmp_path / "other").weighted, table(sample / "pwm").weighted, rtol=1e-9
+    )
+    assert np.allclose(
+        table(tmp_path / "other").weighted, table(sample / "pwm").weighted, rtol=0.1, atol=5
+    )
 
 
 def test_a_saved_model_gives_the_same_weights(sample: Path, tmp_path: Path) -> None:
@@ -199,7 +214,12 @@ def test_weigher_takes_htseq_alignments(sample: Path) -> None:
 def test_the_loop_in_the_documentation(sample: Path, root: Path) -> None:
     page = (root / "docs" / "how-to" / "own-script.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
-    for name, file in (("reads.model", "pwm.model"), ("genome.fa", "genome.fa"), ("genes.gtf", "genes.gtf"), ("reads.bam", "reads.bam")):
+    for name, file in (
+        ("reads.model", "pwm.model"),
+        ("genome.fa", "genome.fa"),
+        ("genes.gtf", "genes.gtf"),
+        ("reads.bam", "reads.bam"),
+    ):
         code = code.replace(f'"{name}"', repr(str(sample / file)))
     found: dict[str, Any] = {}
     with warnings.catch_warnings():
@@ -220,7 +240,10 @@ def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> Non
         "-c", tmp_path / "s.tsv", sample / "reads.bam", sample / "genes.gtf",
     )  # fmt: skip
     assert [end["end"] for end in report(tmp_path / "s")["ends"]] == ["read1", "read2"]
-    assert [end.label for end in counterbias.load_model(tmp_path / "s.model").ends] == ["read1", "read2"]
+    assert [end.label for end in counterbias.load_model(tmp_path / "s.model").ends] == [
+        "read1",
+        "read2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -261,21 +284,30 @@ def test_the_first_read_alone_can_weigh_a_pair(sample: Path, tmp_path: Path) -> 
     assert one["weights"]["reads"] == both["counting"]["assigned"] < both["weights"]["reads"]
     found = table(tmp_path / "first")
     assert found.weighted.sum() == pytest.approx(found.raw.sum(), rel=1e-6)
-    assert not np.allclose(found.effective_length, table(sample / "pwm").effective_length, rtol=0.01)
+    assert not np.allclose(
+        found.effective_length, table(sample / "pwm").effective_length, rtol=0.01
+    )
     weights: dict[str, set[float]] = {}
     with pysam.AlignmentFile(str(tmp_path / "first.sam"), check_sq=False) as file:
         for read in file:
             if not read.is_secondary and read.has_tag("ZW"):
                 weights.setdefault(read.query_name, set()).add(read.get_tag("ZW"))
-    assert all(len(seen) == 1 for seen in weights.values()), "both reads carry the weight of the first"
+    assert all(len(seen) == 1 for seen in weights.values()), (
+        "both reads carry the weight of the first"
+    )
 
 
 def test_windows_can_follow_the_transcript(sample: Path, tmp_path: Path) -> None:
     again(sample, tmp_path / "spliced", "--bias-context", "transcript", "--bias-threads", 2)
     again(sample, tmp_path / "once_more", "--bias-context", "transcript")
-    assert (tmp_path / "spliced.counts.tsv").read_bytes() == (tmp_path / "once_more.counts.tsv").read_bytes()
+    assert (tmp_path / "spliced.counts.tsv").read_bytes() == (
+        tmp_path / "once_more.counts.tsv"
+    ).read_bytes()
     # The simulated priming saw the transcript: windows that follow it tell more of the held-out starts.
-    spliced, plain = (report(prefix)["ends"][0]["gain"]["cap5"]["value"] for prefix in (tmp_path / "spliced", sample / "pwm"))
+    spliced, plain = (
+        report(prefix)["ends"][0]["gain"]["cap5"]["value"]
+        for prefix in (tmp_path / "spliced", sample / "pwm")
+    )
     assert spliced > plain
 
 
@@ -285,11 +317,15 @@ def test_python_interface(sample: Path) -> None:
 
     options = CountingOptions(stranded="no", order="pos")
     bias = BiasOptions("pwm", str(sample / "genome.fa"))
-    found = counterbias.count_reads(sample / "reads.bam", sample / "genes.gtf", options=options, bias=bias)
+    found = counterbias.count_reads(
+        sample / "reads.bam", sample / "genes.gtf", options=options, bias=bias
+    )
     beside = table(sample / "pwm")
     assert list(found.annotation.features.ids) == list(beside.index)
     assert np.allclose(found.bias[0].columns["weighted"], beside.weighted, rtol=1e-8)
-    model = counterbias.fit_model(sample / "reads.bam", sample / "genes.gtf", sample / "genome.fa", model="pwm")
+    model = counterbias.fit_model(
+        sample / "reads.bam", sample / "genes.gtf", sample / "genome.fa", model="pwm"
+    )
     assert model.backend == "pwm"
     assert model.ends[0].starts == found.bias[0].model.ends[0].starts
 
@@ -301,7 +337,15 @@ def test_fly(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     """The acceptance run: composition KL (k = 1, mean over offsets) falls by at least 70 % on held-out blocks."""
     fly = data_dir / "fly_pasilla_chr4"
     inputs = ("-s", "no", "-r", "pos", fly / "reads.bam", fly / "genes.gtf")
-    run("--bias-model", "pwm", "--bias-genome", fly / "genome.fa", "--bias-output", tmp_path / "fly", *inputs)
+    run(
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        fly / "genome.fa",
+        "--bias-output",
+        tmp_path / "fly",
+        *inputs,
+    )
     with_bias = capfd.readouterr().out
     run(*inputs)
     assert capfd.readouterr().out == with_bias
@@ -310,7 +354,9 @@ def test_fly(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert end["gain"]["cap5"]["value"] > 0.3
 
 
-def test_unbiased_yeast_is_left_alone(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_unbiased_yeast_is_left_alone(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     yeast = data_dir / "yeast"
     run(
         "-s", "yes", "--bias-model", "pwm", "--bias-genome", yeast / "genome.fa", "--bias-output", tmp_path / "u",
@@ -323,10 +369,14 @@ def test_unbiased_yeast_is_left_alone(data_dir: Path, tmp_path: Path, capfd: pyt
     for column in ("weighted", "corrected"):
         assert (found[column] / found.raw - 1).abs().max() <= 0.03
     weights = report(tmp_path / "u")["weights"]
-    assert (weights["unscored"], weights["skipped"]) == (0, {"window": 0, "clipped_end": 0}), "no start was asked for"
+    assert (weights["unscored"], weights["skipped"]) == (0, {"window": 0, "clipped_end": 0}), (
+        "no start was asked for"
+    )
 
 
-def test_trimmed_reads_are_noticed(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_trimmed_reads_are_noticed(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     human = data_dir / "human_trimmed"
     run(
         "-s", "no", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa", "--bias-output", tmp_path / "t",
@@ -343,7 +393,9 @@ def test_trimmed_reads_are_noticed(data_dir: Path, tmp_path: Path, capfd: pytest
     assert wide > narrow
 
 
-def test_a_tiny_sample_is_warned_of(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_tiny_sample_is_warned_of(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     human = data_dir / "human_maqc_chr22"
     run(
         "-s", "reverse", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa", "--bias-output", tmp_path / "m",
@@ -355,7 +407,9 @@ def test_a_tiny_sample_is_warned_of(data_dir: Path, tmp_path: Path, capfd: pytes
     assert "looks wrong" not in message
 
 
-def test_wrong_strandedness_is_noticed(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_strandedness_is_noticed(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     human = data_dir / "human_maqc_chr22"
     for stranded in ("yes", "no"):
         run(

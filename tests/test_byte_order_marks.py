@@ -29,7 +29,9 @@ MARK = b"\xef\xbb\xbf"
 #: The same text as other systems and programs write it.
 VARIANTS: dict[str, Callable[[str], bytes]] = {
     "mark": lambda text: MARK + text.encode(),
-    "marks in joined files": lambda text: b"".join(MARK + line.encode() for line in text.splitlines(keepends=True)),
+    "marks in joined files": lambda text: b"".join(
+        MARK + line.encode() for line in text.splitlines(keepends=True)
+    ),
     "CR LF": lambda text: text.replace("\n", "\r\n").encode(),
     "CR": lambda text: text.replace("\n", "\r").encode(),
     "mark, CR LF": lambda text: MARK + text.replace("\n", "\r\n").encode(),
@@ -45,9 +47,15 @@ def variant(request: pytest.FixtureRequest) -> Callable[[str], bytes]:
     return found
 
 
-@pytest.mark.parametrize(("name", "text"), [("genes.gtf", GTF), ("genes.gff3", GFF3), ("genes.gtf.gz", GTF)])
+@pytest.mark.parametrize(
+    ("name", "text"), [("genes.gtf", GTF), ("genes.gff3", GFF3), ("genes.gtf.gz", GTF)]
+)
 def test_annotations_count_the_same(
-    name: str, text: str, variant: Callable[[str], bytes], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str,
+    text: str,
+    variant: Callable[[str], bytes],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "reads.sam").write_text(SAM)
     content = variant(text)
@@ -59,7 +67,9 @@ def test_annotations_count_the_same(
 
 
 @pytest.mark.parametrize("encoding", UNICODE.values(), ids=UNICODE)
-def test_other_encodings_of_an_annotation_are_one_line(encoding: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_other_encodings_of_an_annotation_are_one_line(
+    encoding: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "reads.sam").write_text(SAM)
     (tmp_path / "genes.gtf").write_bytes(GTF.encode(encoding))
     assert main(["count", str(tmp_path / "reads.sam"), str(tmp_path / "genes.gtf")]) == 1
@@ -67,16 +77,23 @@ def test_other_encodings_of_an_annotation_are_one_line(encoding: str, tmp_path: 
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
     if encoding == "utf-16":
-        assert "genes.gtf: this is UTF-16 text, expected UTF-8. Convert the file, as with 'iconv -f UTF-16 -t UTF-8'" in shown.err
+        assert (
+            "genes.gtf: this is UTF-16 text, expected UTF-8. Convert the file, as with 'iconv -f UTF-16 -t UTF-8'"
+            in shown.err
+        )
 
 
 def test_aliases_are_the_same(variant: Callable[[str], bytes], tmp_path: Path) -> None:
-    (tmp_path / "aliases.tsv").write_bytes(variant("# in the reads, in the genome\nchr1\t1\nchrM\tMT\n"))
+    (tmp_path / "aliases.tsv").write_bytes(
+        variant("# in the reads, in the genome\nchr1\t1\nchrM\tMT\n")
+    )
     assert read_aliases(tmp_path / "aliases.tsv") == {"chr1": "1", "chrM": "MT"}
 
 
 @pytest.mark.parametrize(("name", "separator"), [("truth.tsv", "\t"), ("truth.csv", ",")])
-def test_truth_tables_are_the_same(name: str, separator: str, variant: Callable[[str], bytes], tmp_path: Path) -> None:
+def test_truth_tables_are_the_same(
+    name: str, separator: str, variant: Callable[[str], bytes], tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(variant("gene\tA\nx\t1\ny\t2.5\n".replace("\t", separator)))
     found = read_truth(tmp_path / name, ["A"])
     assert found.identifier == "gene"
@@ -97,7 +114,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 @pytest.mark.parametrize("encoding", UNICODE.values(), ids=UNICODE)
-def test_other_encodings_of_tables_are_one_line(reader: Callable[[Path], object], encoding: str, tmp_path: Path) -> None:
+def test_other_encodings_of_tables_are_one_line(
+    reader: Callable[[Path], object], encoding: str, tmp_path: Path
+) -> None:
     (tmp_path / "table.tsv").write_bytes("gene\tA\nx\t1\n".encode(encoding))
     with pytest.raises(InputError, match=r"UTF-16.*iconv -f UTF-16 -t UTF-8"):
         reader(tmp_path / "table.tsv")
@@ -117,7 +136,9 @@ def test_other_encodings_of_tables_are_one_line(reader: Callable[[Path], object]
     ],
     ids=["empty", "blank", "mark", "zero", "latin", "long", "wide"],
 )
-def test_what_is_no_table_is_one_line(reader: Callable[[Path], object], content: bytes, match: str, tmp_path: Path) -> None:
+def test_what_is_no_table_is_one_line(
+    reader: Callable[[Path], object], content: bytes, match: str, tmp_path: Path
+) -> None:
     (tmp_path / "table.tsv").write_bytes(content)
     with pytest.raises(InputError, match=match) as caught:
         reader(tmp_path / "table.tsv")
@@ -127,11 +148,17 @@ def test_what_is_no_table_is_one_line(reader: Callable[[Path], object], content:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ("gene\tA\tA\nx\t1\t2\n", r"line 1: there is more than one column 'A'. The table has 'gene', 'A', 'A'"),
+        (
+            "gene\tA\tA\nx\t1\t2\n",
+            r"line 1: there is more than one column 'A'. The table has 'gene', 'A', 'A'",
+        ),
         ("\n\ngene\tB\nx\t1\n", r"line 3: there is no column 'A'"),
         ("gene\tA\n\nx\t1\t2\n", "line 3: 3 columns, the first line has 2"),
         ("gene\tA\nx\n", "line 2: 1 column, the first line has 2"),
-        ('gene\tA\nx\t1\ny\t"2\nz\t3\n', r"line 3: the quotes of the truth table do not match. Close every quote"),
+        (
+            'gene\tA\nx\t1\ny\t"2\nz\t3\n',
+            r"line 3: the quotes of the truth table do not match. Close every quote",
+        ),
         ('gene\tA\n"x"y\t1\n', "line 2: the quotes"),
         ("gene\tA\nx\t1\n\nx\t2\n", "line 4: 'x' stands in line 2 already"),
     ],
@@ -142,8 +169,12 @@ def test_truth_tables_name_the_line(content: str, match: str, tmp_path: Path) ->
         read_truth(tmp_path / "truth.tsv", ["A"])
 
 
-def test_empty_lines_of_a_truth_table_are_skipped_and_quotes_may_hold_line_ends(tmp_path: Path) -> None:
-    (tmp_path / "truth.csv").write_bytes(b'\r\n,\r\n"gene","A"\r\n"x, or\r\ny",1\r\n\r\n z , 2 \r\n')
+def test_empty_lines_of_a_truth_table_are_skipped_and_quotes_may_hold_line_ends(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "truth.csv").write_bytes(
+        b'\r\n,\r\n"gene","A"\r\n"x, or\r\ny",1\r\n\r\n z , 2 \r\n'
+    )
     found = read_truth(tmp_path / "truth.csv", ["A"])
     assert found.columns["A"] == {"x, or\ny": 1.0, "z": 2.0}
 
@@ -166,15 +197,22 @@ def _write_for_ever(descriptor: int) -> None:
 def test_groups_need_both_columns_once_each(tmp_path: Path) -> None:
     for header in ("sample\tother", "sample\tgroup\tgroup", "sample\tsample\tgroup"):
         (tmp_path / "groups.tsv").write_text(f"{header}\n")
-        with pytest.raises(InputError, match="line 1: the table of groups needs one column 'sample' and one 'group'"):
+        with pytest.raises(
+            InputError,
+            match="line 1: the table of groups needs one column 'sample' and one 'group'",
+        ):
             compare._groups(str(tmp_path / "groups.tsv"), ["s1"])
 
 
 @pytest.mark.parametrize("option", ["-t", "-i", "--additional-attr"])
-def test_options_that_are_not_utf8_are_no_reason_to_crash(option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_options_that_are_not_utf8_are_no_reason_to_crash(
+    option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "reads.sam").write_text(SAM)
     (tmp_path / "genes.gtf").write_text(GTF)
-    status = main(["count", "-q", str(tmp_path / "reads.sam"), str(tmp_path / "genes.gtf"), option, "\udcff"])
+    status = main(
+        ["count", "-q", str(tmp_path / "reads.sam"), str(tmp_path / "genes.gtf"), option, "\udcff"]
+    )
     shown = capfd.readouterr()
     assert status == (0 if option == "--additional-attr" else 1)
     assert shown.err == "" or "\\xff" in shown.err

@@ -28,8 +28,15 @@ TELLING = (
 @pytest.fixture
 def no_home(tmp_path: Path) -> dict[str, str]:
     """Give an environment in which numba has no folder of the user's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    return {**environment, "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")
+    }
+    return {
+        **environment,
+        "HOME": "/proc/none",
+        "XDG_CACHE_HOME": "/proc/none",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 def forbid_caches(folder: Path) -> None:
@@ -38,11 +45,15 @@ def forbid_caches(folder: Path) -> None:
         (place / "__pycache__").touch()
 
 
-def python(code: str, folder: Path, environment: dict[str, str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
+def python(
+    code: str, folder: Path, environment: dict[str, str], *, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder whose modules come first."""
     path = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
     command, environment = [sys.executable, "-c", code], {**environment, "PYTHONPATH": path}
-    return subprocess.run(command, capture_output=True, text=True, check=check, env=environment, cwd=folder)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=check, env=environment, cwd=folder
+    )
 
 
 @pytest.fixture
@@ -72,7 +83,9 @@ def test_damaged_cache_is_made_anew(loop: Path, no_home: dict[str, str], tmp_pat
         damaged.write_bytes(damaged.read_bytes()[:-40])
         done = python(TELLING, loop, environment)
         assert done.stdout == "42\n"
-        assert done.stderr.splitlines()[0].startswith(f"Compiled loops in {damaged.parent} cannot be read (")
+        assert done.stderr.splitlines()[0].startswith(
+            f"Compiled loops in {damaged.parent} cannot be read ("
+        )
         assert "Traceback" not in done.stderr
         healed = python(TELLING, loop, environment)
         assert (healed.stdout, healed.stderr) == ("42\n", "")
@@ -85,7 +98,9 @@ def test_folder_that_goes_away(loop: Path, no_home: dict[str, str], tmp_path: Pa
     done = python(TELLING.replace("import loop", f"import loop{swap}"), loop, environment)
     assert done.stdout == "42\n"
     told = done.stderr.splitlines()
-    assert told[-1].endswith("the next run compiles them again. Name one that can be written to with NUMBA_CACHE_DIR=FOLDER.")
+    assert told[-1].endswith(
+        "the next run compiles them again. Name one that can be written to with NUMBA_CACHE_DIR=FOLDER."
+    )
     assert not any("Traceback" in line for line in told)
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from counterbias.cli.arguments import annotation_arguments, bias_options, build_count_parser, counting_options
+from counterbias.cli.arguments import (
+    annotation_arguments,
+    bias_options,
+    build_count_parser,
+    counting_options,
+)
 
 #: Command lines that htseq-count accepts or refuses; {} stands for nothing special.
 LINES = [
@@ -84,12 +89,18 @@ def parse_ours(line: list[str]) -> argparse.Namespace | int:
 
 
 @pytest.mark.parametrize("text", LINES)
-def test_parses_as_htseq_count_does(text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parses_as_htseq_count_does(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = text.split()
     theirs, ours = parse_theirs(line, monkeypatch), parse_ours(line)
     if isinstance(theirs, int) or isinstance(ours, int):
         assert ours == theirs == 2
-        ours_said = [told for told in capsys.readouterr().err.splitlines() if told.startswith("counterbias: ")]
+        ours_said = [
+            told
+            for told in capsys.readouterr().err.splitlines()
+            if told.startswith("counterbias: ")
+        ]
         assert len(ours_said) == 1
         assert ours_said[0].endswith("See `counterbias count --help`")
         return
@@ -110,12 +121,16 @@ def test_every_prefix_of_every_option_of_htseq_count_means_the_same(
         text: action
         for action in build_count_parser()._actions
         for text in action.option_strings
-        if text.startswith("--") and not text.startswith("--bias-") and text not in ("--help", "--version")
+        if text.startswith("--")
+        and not text.startswith("--bias-")
+        and text not in ("--help", "--version")
     }
     assert len(options) == 23
     tried = 0
     for option, action in options.items():
-        value = [] if action.nargs == 0 else [str(next(iter(action.choices)) if action.choices else 1)]
+        value = (
+            [] if action.nargs == 0 else [str(next(iter(action.choices)) if action.choices else 1)]
+        )
         for length in range(3, len(option) + 1):
             line = [option[:length], *value, "a.bam", "g.gtf"]
             theirs, ours = parse_theirs(line, monkeypatch), parse_ours(line)
@@ -149,19 +164,28 @@ def test_new_options_and_their_defaults() -> None:
         "bias_contig_alias": None,
     }
     line = "--bias-model gru --bias-option hidden=5 --bias-option epochs=3 --bias-window 15,5 --bias-seed 7 -s no -t x -i a -i b"
-    arguments = parse([*line.split(), "--add-chromosome-info", "--additional-attr", "n", "a.bam", "g.gtf"])
+    arguments = parse(
+        [*line.split(), "--add-chromosome-info", "--additional-attr", "n", "a.bam", "g.gtf"]
+    )
     assert arguments.bias_option == ["hidden=5", "epochs=3"]
     assert str(bias_options(arguments, "gru").window) == "15,5"
     assert counting_options(arguments).seed == 7
     assert counting_options(arguments).stranded == "no"
     annotation = annotation_arguments(arguments)
-    assert (annotation.feature_types, annotation.id_attributes, annotation.stranded) == (("x",), ("a", "b"), False)
+    assert (annotation.feature_types, annotation.id_attributes, annotation.stranded) == (
+        ("x",),
+        ("a", "b"),
+        False,
+    )
     assert annotation.columns == ("n", "Chromosome")
 
 
 def test_defaults_are_not_shared_between_runs() -> None:
     parser = build_count_parser()
-    seen = [parser.parse_args(line.split()).feature_type for line in ("-t a a.bam g.gtf", "-t c a.bam g.gtf", "a.bam g.gtf")]
+    seen = [
+        parser.parse_args(line.split()).feature_type
+        for line in ("-t a a.bam g.gtf", "-t c a.bam g.gtf", "a.bam g.gtf")
+    ]
     assert seen == [["a"], ["c"], ["exon"]]
     parser.parse_args(["--additional-attr", "b", "a.bam", "g.gtf"])
     assert parser.parse_args(["a.bam", "g.gtf"]).additional_attributes == []
@@ -194,7 +218,9 @@ def test_unusable_values_are_usage_errors(option: str, capsys: pytest.CaptureFix
     assert option.split("=")[0] in capsys.readouterr().err
 
 
-def test_help_names_every_option_and_version_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_option_and_version_stands_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     parser = build_count_parser()
     for line, words in ((["--help"], "--bias-contig-alias"), (["--version"], ".")):
         with pytest.raises(SystemExit) as stop:
@@ -205,12 +231,16 @@ def test_help_names_every_option_and_version_stands_alone(capsys: pytest.Capture
 
 def test_parser_needs_nothing_heavy() -> None:
     code = "import sys; from counterbias.cli.arguments import build_count_parser as b; b().format_help(); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "numba", "HTSeq", "pandas", "pysam"} & set(loaded)
 
 
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "count.md").read_text(encoding="utf-8")
-    options = [option for action in build_count_parser()._actions for option in action.option_strings]
+    options = [
+        option for action in build_count_parser()._actions for option in action.option_strings
+    ]
     assert len(options) > 30
     assert [option for option in options if f"`{option}`" not in page] == []

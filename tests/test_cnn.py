@@ -18,7 +18,17 @@ from counterbias_backends.cnn.model import ConvolutionalModel, Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
 
 (CNN,) = counterbias_backends()
-QUICK = Options(members=2, units=16, channels=8, min_steps=150, max_steps=150, batch_tiles=8, batch_windows=64, decay=0.5, distil=False)
+QUICK = Options(
+    members=2,
+    units=16,
+    channels=8,
+    min_steps=150,
+    max_steps=150,
+    batch_tiles=8,
+    batch_windows=64,
+    decay=0.5,
+    distil=False,
+)
 DISTILLED = dataclasses.replace(QUICK, distil=True, distil_steps=300, distil_channels=8)
 WINDOW = Window(3, 4)
 
@@ -64,7 +74,9 @@ def test_bad_options(pair: str, problem: str) -> None:
 
 
 def test_word_codes_put_the_first_base_highest() -> None:
-    assert word_codes(np.array([[1, 2, 3, 0]], dtype=np.uint8), 3).tolist() == [[1 * 16 + 2 * 4 + 3, 2 * 16 + 3 * 4]]
+    assert word_codes(np.array([[1, 2, 3, 0]], dtype=np.uint8), 3).tolist() == [
+        [1 * 16 + 2 * 4 + 3, 2 * 16 + 3 * 4]
+    ]
 
 
 @pytest.mark.parametrize("objective", ["both", "tiles", "windows"])
@@ -83,9 +95,18 @@ def test_learns_planted_bias(objective: str) -> None:
 def test_counts_beyond_the_cap_change_nothing() -> None:
     sample = planted_sample(WINDOW, starts=2000, seed=1)
     assert sample.tiles is not None
-    high = dataclasses.replace(sample, tiles=Tiles(sample.tiles.sequence, np.where(sample.tiles.counts >= 2, 50.0, sample.tiles.counts)))
-    low = dataclasses.replace(sample, tiles=Tiles(sample.tiles.sequence, np.minimum(sample.tiles.counts, 2.0)))
-    options = dataclasses.replace(QUICK, cap=2.0, min_steps=20, max_steps=20, learn_validation=False)
+    high = dataclasses.replace(
+        sample,
+        tiles=Tiles(
+            sample.tiles.sequence, np.where(sample.tiles.counts >= 2, 50.0, sample.tiles.counts)
+        ),
+    )
+    low = dataclasses.replace(
+        sample, tiles=Tiles(sample.tiles.sequence, np.minimum(sample.tiles.counts, 2.0))
+    )
+    options = dataclasses.replace(
+        QUICK, cap=2.0, min_steps=20, max_steps=20, learn_validation=False
+    )
     one, two = (fitted(chosen, options)[0].to_arrays() for chosen in (high, low))
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
@@ -93,7 +114,9 @@ def test_counts_beyond_the_cap_change_nothing() -> None:
 def test_same_seed_same_model_whatever_the_threads() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(QUICK, members=3, min_steps=30, max_steps=30)
-    one, two = (fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4))
+    one, two = (
+        fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4)
+    )
     other = fitted(sample, options, seed=2)[0].to_arrays()
     for name in one:
         assert one[name].tobytes() == two[name].tobytes()
@@ -121,7 +144,9 @@ def test_distilled_network_scores_as_the_mean_of_several() -> None:
 def test_distilled_network_is_the_same_whatever_the_threads() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(DISTILLED, members=3, min_steps=30, max_steps=30, distil_steps=50)
-    one, two = (fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4))
+    one, two = (
+        fitted(sample, options, resources=Resources(threads))[0].to_arrays() for threads in (1, 4)
+    )
     other = fitted(sample, options, seed=2)[0].to_arrays()
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
     assert not np.array_equal(one["second_weight"], other["second_weight"])
@@ -135,13 +160,18 @@ def test_model_from_before_distilling_still_scores() -> None:
     loaded.from_arrays(old.to_arrays())
     contexts = np.random.default_rng(2).integers(0, 4, (100, WINDOW.width), dtype=np.uint8)
     assert np.array_equal(loaded.log_bias(contexts), old.log_bias(contexts))
-    assert all(np.array_equal(values, old.to_arrays()[name]) for name, values in loaded.to_arrays().items())
+    assert all(
+        np.array_equal(values, old.to_arrays()[name]) for name, values in loaded.to_arrays().items()
+    )
 
 
 def test_one_network_needs_no_distilling() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(DISTILLED, members=1, min_steps=20, max_steps=20)
-    one, two = (fitted(sample, dataclasses.replace(options, distil=distil))[0].to_arrays() for distil in (True, False))
+    one, two = (
+        fitted(sample, dataclasses.replace(options, distil=distil))[0].to_arrays()
+        for distil in (True, False)
+    )
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
@@ -161,11 +191,20 @@ def test_validation_is_learnt_or_reported() -> None:
     model, told = fitted(sample, dataclasses.replace(QUICK, learn_validation=False))
     assert (told["validation_learnt"], told["starts"]) == (False, 2000)
     curves = told["curves"]
-    assert set(curves) == {"training_gain", "training_start_gain", "validation_gain", "validation_start_gain"}
+    assert set(curves) == {
+        "training_gain",
+        "training_start_gain",
+        "validation_gain",
+        "validation_start_gain",
+    }
     assert all(len(curve) == 20 for curve in curves.values())
     assert curves["validation_gain"][-1] > max(curves["validation_gain"][0], 0.1)
     assert curves["validation_start_gain"][-1] > 0.1
-    assert told["parameters"] == 2 * model.shape.size == sum(array.size for array in model.to_arrays().values())
+    assert (
+        told["parameters"]
+        == 2 * model.shape.size
+        == sum(array.size for array in model.to_arrays().values())
+    )
 
 
 def test_reported_gain_is_that_of_the_model() -> None:
@@ -176,7 +215,9 @@ def test_reported_gain_is_that_of_the_model() -> None:
     assert sample.validation.tiles is not None
     tiles = sample.validation.tiles
     views = np.lib.stride_tricks.sliding_window_view(tiles.sequence, WINDOW.width, axis=1)
-    scores = model.log_bias(np.ascontiguousarray(views.reshape(-1, WINDOW.width))).reshape(tiles.counts.shape)
+    scores = model.log_bias(np.ascontiguousarray(views.reshape(-1, WINDOW.width))).reshape(
+        tiles.counts.shape
+    )
     reads = tiles.counts / (1 + tiles.counts.mean(axis=1, keepdims=True))
     relative = np.exp(scores) / np.exp(scores).mean(axis=1, keepdims=True)
     expected = (reads * np.log2(relative)).sum() / reads.sum()
@@ -184,19 +225,29 @@ def test_reported_gain_is_that_of_the_model() -> None:
 
 
 def test_small_samples_are_held_back() -> None:
-    decays = [fitted(planted_sample(WINDOW, starts=starts, seed=1))[1]["weight_decay"] for starts in (200,)]
+    decays = [
+        fitted(planted_sample(WINDOW, starts=starts, seed=1))[1]["weight_decay"]
+        for starts in (200,)
+    ]
     assert decays == [0.5]
     automatic = dataclasses.replace(QUICK, decay=-1.0, max_steps=2, min_steps=1)
-    decays = [fitted(planted_sample(WINDOW, starts=starts, seed=1), automatic)[1]["weight_decay"] for starts in (200, 8000)]
+    decays = [
+        fitted(planted_sample(WINDOW, starts=starts, seed=1), automatic)[1]["weight_decay"]
+        for starts in (200, 8000)
+    ]
     assert decays == [5.0, pytest.approx(1.0)]
 
 
-@pytest.mark.parametrize(("known", "curve"), [(True, "training_start_gain"), (False, "training_log_loss")])
+@pytest.mark.parametrize(
+    ("known", "curve"), [(True, "training_start_gain"), (False, "training_log_loss")]
+)
 def test_without_tiles_windows_are_enough(known: bool, curve: str) -> None:
     sample = planted_sample(WINDOW, starts=4000, seed=1, tiles=False)
     assert sample.validation is not None
     if not known:
-        sample = dataclasses.replace(sample, origin=None, validation=dataclasses.replace(sample.validation, origin=None))
+        sample = dataclasses.replace(
+            sample, origin=None, validation=dataclasses.replace(sample.validation, origin=None)
+        )
     model, told = fitted(sample)
     contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
@@ -208,18 +259,28 @@ def test_sets_need_not_be_of_one_size() -> None:
     shape, rng = Shape(5, 3, 4, 16), np.random.default_rng(1)
     origin = np.concatenate([np.repeat(np.arange(200), 2), [7, 7, 9]])
     windows = [rng.integers(0, 4, (number, 5), dtype=np.uint8) for number in (200, len(origin))]
-    sample = TrainingSet(Window(2, 2), windows[0], np.ones(200), windows[1], np.ones(len(origin)), origin=origin)
+    sample = TrainingSet(
+        Window(2, 2), windows[0], np.ones(200), windows[1], np.ones(len(origin)), origin=origin
+    )
     sets = rows.window_rows(sample, shape)
     assert (len(sets), sets.counts.shape[1]) == (200, 3)
-    assert sets.sequence[7].tolist() == np.concatenate([windows[0][7], windows[1][14], windows[1][15]]).tolist()
+    assert (
+        sets.sequence[7].tolist()
+        == np.concatenate([windows[0][7], windows[1][14], windows[1][15]]).tolist()
+    )
     for wrong in (origin[:-1], np.where(origin == 9, 999, origin), origin - 1):
         with pytest.raises(ValueError, match="origin does not name"):
             rows.window_rows(dataclasses.replace(sample, origin=wrong), shape)
 
 
 def test_narrow_window_keeps_its_curves_apart() -> None:
-    _, told = fitted(planted_sample(Window(1, 1), starts=500, seed=1), dataclasses.replace(QUICK, kmer=3))
-    assert {name: len(values) for name, values in told["curves"].items()} == {"training_gain": 20, "training_start_gain": 20}
+    _, told = fitted(
+        planted_sample(Window(1, 1), starts=500, seed=1), dataclasses.replace(QUICK, kmer=3)
+    )
+    assert {name: len(values) for name, values in told["curves"].items()} == {
+        "training_gain": 20,
+        "training_start_gain": 20,
+    }
 
 
 def test_sets_by_hand() -> None:
@@ -227,20 +288,34 @@ def test_sets_by_hand() -> None:
     window, shape = Window(0, 2), Shape(3, 2, 4, 16)
     foreground = np.array([[0, 1, 2], [3, 3, 3], [2, 2, 1]], np.uint8)
     background = np.array([[1, 1, 1], [0, 0, 0], [3, 2, 1], [2, 3, 2], [0, 3, 0]], np.uint8)
-    sample = TrainingSet(window, foreground, np.array([1.0, 9.0, 2.0]), background, np.ones(5), origin=np.array([2, 0, 1, 2, 0]))
+    sample = TrainingSet(
+        window,
+        foreground,
+        np.array([1.0, 9.0, 2.0]),
+        background,
+        np.ones(5),
+        origin=np.array([2, 0, 1, 2, 0]),
+    )
     sets = rows.window_rows(sample, shape)
     expected = [[0, 1, 2, 0, 0, 0, 0, 3, 0], [2, 2, 1, 1, 1, 1, 2, 3, 2]]
     assert sets.sequence.tolist() == expected
     assert sets.codes.tolist() == [[1, 6, 0, 0, 3, 12], [10, 9, 5, 5, 11, 14]]
     assert sets.counts.tolist() == [[1, 0, 0], [1, 0, 0]]
     assert (sets.weights.tolist(), sets.mass, sets.stride) == ([1.0, 2.0], 1.5, 2)
-    none = dataclasses.replace(sample, background=background[:0], background_weight=np.ones(0), origin=np.zeros(0, np.int64))
+    none = dataclasses.replace(
+        sample,
+        background=background[:0],
+        background_weight=np.ones(0),
+        origin=np.zeros(0, np.int64),
+    )
     assert rows._sets(none, np.zeros(0, np.int64), shape) is None
 
 
 def test_empty_sample_is_refused() -> None:
     sample = planted_sample(WINDOW, starts=200, seed=1)
-    empty = dataclasses.replace(sample, background=sample.background[:0], background_weight=sample.background_weight[:0])
+    empty = dataclasses.replace(
+        sample, background=sample.background[:0], background_weight=sample.background_weight[:0]
+    )
     with pytest.raises(InputError, match="no background windows to train"):
         fitted(empty)
 
@@ -258,7 +333,9 @@ def test_training_that_nobody_wants_ends() -> None:
     stop.set()
     shape = Shape(8, 3, 8, 16)
     data = rows.Data(rows.window_rows(planted_sample(WINDOW, starts=50, seed=1), shape), None)
-    network = training.Network(training.CompiledGradient(shape), shape, data, None, QUICK, training.Plan(5, 0.1), 1)
+    network = training.Network(
+        training.CompiledGradient(shape), shape, data, None, QUICK, training.Plan(5, 0.1), 1
+    )
     with pytest.raises(RuntimeError, match="stopped"):
         training.train_networks([network], 1, stop)
 
@@ -267,7 +344,13 @@ def run_python(code: str, folder: Path) -> str:
     """Run code in a new interpreter that finds the same packages."""
     paths = [path for path in sys.path if path]
     prelude = f"import sys; sys.path[:0] = {paths!r}\n"
-    done = subprocess.run([sys.executable, "-c", prelude + code], capture_output=True, text=True, cwd=folder, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + code],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -24,7 +24,9 @@ QUICK = Options(units=16, channels=8, members=1, decay=0.5)
 
 
 def random_networks(shape: Shape, members: int, *, size: float = 1.0, seed: int = 1) -> np.ndarray:
-    return (size * np.random.default_rng(seed).normal(0, 0.4, (members, shape.size))).astype(np.float32)
+    return (size * np.random.default_rng(seed).normal(0, 0.4, (members, shape.size))).astype(
+        np.float32
+    )
 
 
 def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
@@ -32,14 +34,18 @@ def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize("members", [1, 3])
-@pytest.mark.parametrize(("kmer", "channels", "units"), [(5, 16, 16), (3, 16, 32), (1, 4, 16), (6, 5, 48)])
+@pytest.mark.parametrize(
+    ("kmer", "channels", "units"), [(5, 16, 16), (3, 16, 32), (1, 4, 16), (6, 5, 48)]
+)
 def test_scores_equal_torch(kmer: int, channels: int, units: int, members: int) -> None:
     shape = Shape(21, kmer, channels, units)
     flat = random_networks(shape, members, size=0.7)
     contexts = random_contexts(1000, 21)
     expected = log_bias(flat, shape, contexts)
     assert expected.std() > 0.1
-    np.testing.assert_allclose(Scorer(flat, shape).log_bias(contexts), expected, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        Scorer(flat, shape).log_bias(contexts), expected, rtol=1e-6, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, WORD - 1, WORD, WORD + 1, 2 * WORD, 41, 255])
@@ -47,7 +53,12 @@ def test_every_width(width: int) -> None:
     shape = Shape(width, min(3, width), 4, 16)
     flat = random_networks(shape, 1, size=0.5)
     contexts = random_contexts(2 * BLOCK + 5, width)
-    np.testing.assert_allclose(Scorer(flat, shape).log_bias(contexts), log_bias(flat, shape, contexts), rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        Scorer(flat, shape).log_bias(contexts),
+        log_bias(flat, shape, contexts),
+        rtol=1e-6,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1])
@@ -100,8 +111,13 @@ def test_what_is_no_window_is_refused() -> None:
         scorer.log_bias(np.zeros((2, 6), dtype=np.uint8))
 
 
-@pytest.mark.parametrize(("kmer", "channels", "units", "window"), [(3, 8, 32, (5, 5)), (4, 16, 16, (5, 5)), (3, 8, 16, (1, 1))])
-def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int, window: tuple[int, int] | Window) -> None:
+@pytest.mark.parametrize(
+    ("kmer", "channels", "units", "window"),
+    [(3, 8, 32, (5, 5)), (4, 16, 16, (5, 5)), (3, 8, 16, (1, 1))],
+)
+def test_loss_and_gradient_equal_autograd(
+    kmer: int, channels: int, units: int, window: tuple[int, int] | Window
+) -> None:
     window = Window(*window)
     shape = Shape(window.width, kmer, channels, units)
     sample = planted_sample(window, starts=300, seed=1)
@@ -115,7 +131,9 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int, 
         (windows, rng.permutation(len(windows)), 0, 700, 0.01),
         (sets, rng.permutation(len(sets)), 5, 250, 0.02),
     ]
-    scored = dataclasses.replace(windows, counts=np.random.default_rng(4).normal(size=windows.counts.shape), squares=True)
+    scored = dataclasses.replace(
+        windows, counts=np.random.default_rng(4).normal(size=windows.counts.shape), squares=True
+    )
     parts.append((scored, rng.permutation(len(windows)), 10, 400, 0.02))
     flat = random_networks(shape, 1)[0].astype(np.float64)
     compiled, reference = np.ones(shape.size), np.ones(shape.size)  # they are added to
@@ -132,7 +150,9 @@ def test_loss_and_gradient_equal_autograd(kmer: int, channels: int, units: int, 
     assert evaluate(flat, parts, flat[:0]) == losses
     found = np.zeros(len(windows))
     evaluate.add_scores(flat, windows.codes, found)
-    np.testing.assert_allclose(found, log_bias(flat[None], shape, windows.sequence), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        found, log_bias(flat[None], shape, windows.sequence), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_training_on_another_device_gives_the_same_model() -> None:
@@ -141,9 +161,14 @@ def test_training_on_another_device_gives_the_same_model() -> None:
     model = ConvolutionalModel(window, QUICK)
     sample = planted_sample(window, starts=1000, seed=1)
     assert sample.tiles is not None
-    data = rows.Data(rows.window_rows(sample, model.shape), rows.tile_rows(sample.tiles, model.shape, 5.0))
+    data = rows.Data(
+        rows.window_rows(sample, model.shape), rows.tile_rows(sample.tiles, model.shape, 5.0)
+    )
     makers = (training.CompiledGradient(model.shape), device.TorchGradient(model.shape, "cpu"))
-    networks = [training.Network(one, model.shape, data, None, QUICK, training.Plan(200, 0.5), 7) for one in makers]
+    networks = [
+        training.Network(one, model.shape, data, None, QUICK, training.Plan(200, 0.5), 7)
+        for one in makers
+    ]
     training.train_networks(networks, 1, threading.Event())
     flats = [network.flat.astype(np.float32)[None] for network in networks]
     contexts = random_contexts(2000, window.width)
@@ -162,10 +187,20 @@ def test_missing_gpu_is_told() -> None:
 
 def test_no_global_state_is_touched() -> None:
     torch.manual_seed(7)
-    before = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), np.random.get_state()[1].copy())  # noqa: NPY002
+    before = (
+        torch.get_rng_state(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        np.random.get_state()[1].copy(),  # noqa: NPY002
+    )
     model = ConvolutionalModel(Window(2, 2), dataclasses.replace(QUICK, min_steps=3, max_steps=3))
     model.fit(planted_sample(Window(2, 2), starts=100, seed=1), np.random.default_rng(1))
-    after = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), np.random.get_state()[1])  # noqa: NPY002
+    after = (
+        torch.get_rng_state(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        np.random.get_state()[1],  # noqa: NPY002
+    )
     assert torch.equal(before[0], after[0])
     assert before[1:3] == after[1:3]
     assert np.array_equal(before[3], after[3])

@@ -31,9 +31,25 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(name: str, folder: Path, out: Path, *samples: str, more: tuple[object, ...] = ()) -> list[str]:
-    models = ["--models", "pwm", "--folds", "2", "--seeds", "1", "--no-figures"] if name == "compare" else ["--bias-model", "pwm"]
-    options = ["-q", "-s", "yes", "--nonunique", "all", "--bias-genome", str(folder / "genome.fa"), "-o", str(out)]
+def command(
+    name: str, folder: Path, out: Path, *samples: str, more: tuple[object, ...] = ()
+) -> list[str]:
+    models = (
+        ["--models", "pwm", "--folds", "2", "--seeds", "1", "--no-figures"]
+        if name == "compare"
+        else ["--bias-model", "pwm"]
+    )
+    options = [
+        "-q",
+        "-s",
+        "yes",
+        "--nonunique",
+        "all",
+        "--bias-genome",
+        str(folder / "genome.fa"),
+        "-o",
+        str(out),
+    ]
     files = [str(folder / f"{sample}.sam") for sample in samples]
     return [name, *options, *models, *map(str, more), *files, str(folder / "genes.gtf")]
 
@@ -60,7 +76,9 @@ def document(folder: Path) -> dict[str, Any]:
 # -- compare -----------------------------------------------------------------------------------------------------------
 
 
-def test_compare_leaves_it_out_with_its_reason(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_leaves_it_out_with_its_reason(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = done("compare", singles, tmp_path / "with", "good", *SINGLE, "other")
     told = capsys.readouterr().err
     for sample, reason in SINGLE.items():
@@ -75,7 +93,11 @@ def test_compare_leaves_it_out_with_its_reason(singles: Path, tmp_path: Path, ca
     for one in found["samples"]:
         if one["sample"] in SINGLE:
             (model,) = one["models"]
-            assert (model["status"], model["reason"], model["used"]) == ("skipped", SINGLE[one["sample"]], False)
+            assert (model["status"], model["reason"], model["used"]) == (
+                "skipped",
+                SINGLE[one["sample"]],
+                False,
+            )
     with open(tmp_path / "with" / "per_gene.tsv") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["sample"] in SINGLE]
     assert {row["pwm.corrected"] for row in rows} == {"NA"}
@@ -84,13 +106,19 @@ def test_compare_leaves_it_out_with_its_reason(singles: Path, tmp_path: Path, ca
 
 def test_compare_draws_no_figures_of_it(singles: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    argv = [word for word in command("compare", singles, tmp_path / "c", "good", "empty") if word != "--no-figures"]
+    argv = [
+        word
+        for word in command("compare", singles, tmp_path / "c", "good", "empty")
+        if word != "--no-figures"
+    ]
     assert main(argv) == 0
     names = {path.name.partition(".")[0] for path in (tmp_path / "c" / "figures").iterdir()}
     assert names == {"good"}
 
 
-def test_compare_does_not_take_it_for_a_replicate(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_does_not_take_it_for_a_replicate(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     done("compare", singles, tmp_path / "c", "good", "empty", more=("--groups", "a,a"))
     told = capsys.readouterr().err
     assert "good is alone in group 'a'" in told
@@ -107,24 +135,41 @@ def test_nothing_left_is_one_line_and_writes_nothing(
     (last,) = [text for text in told.err.splitlines() if not text.startswith("Warning: ")]
     assert last.startswith("counterbias: ")
     for sample in ("empty", "clipped"):
-        assert f"{sample}: {SINGLE[sample]}" in last or f"{sample} is left out: {SINGLE[sample]}" in told.err
+        assert (
+            f"{sample}: {SINGLE[sample]}" in last
+            or f"{sample} is left out: {SINGLE[sample]}" in told.err
+        )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("sample", "label", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)])
+@pytest.mark.parametrize(
+    ("sample", "label", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)]
+)
 def test_compare_measures_the_end_that_can_be_learnt_from(
-    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: str, label: str, reason: str
+    pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    sample: str,
+    label: str,
+    reason: str,
 ) -> None:
     done("compare", pairs, tmp_path / "c", sample, "neither")
     told = capsys.readouterr().err
-    assert f"Warning: {sample}: there is no model of {label}, whose reads count as unbiased: {reason}\n" in told
+    assert (
+        f"Warning: {sample}: there is no model of {label}, whose reads count as unbiased: {reason}\n"
+        in told
+    )
     assert f"Warning: neither is left out: {NO_READ_1}; {NO_READ_2}\n" in told
     one = document(tmp_path / "c")["samples"][0]["models"][0]
     assert (one["status"], one["used"], one["reason"]) == ("ok", True, None)
-    assert one["measures"]["gain_cap5"]["value"] > 0.05, "not halved by an end that nothing was measured in"
+    assert one["measures"]["gain_cap5"]["value"] > 0.05, (
+        "not halved by an end that nothing was measured in"
+    )
 
 
-def test_compare_skips_a_model_file_that_holds_none(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_skips_a_model_file_that_holds_none(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(
         ["count", "-q", "-s", "yes", "--bias-model", "pwm", "--bias-genome", str(pairs / "genome.fa"), "--bias-output", f"{tmp_path}/",
          "-c", str(tmp_path / "t.tsv"), str(pairs / "neither.sam"), str(pairs / "no2.sam"), str(pairs / "genes.gtf")]
@@ -133,7 +178,9 @@ def test_compare_skips_a_model_file_that_holds_none(pairs: Path, tmp_path: Path,
     done("compare", pairs, tmp_path / "c", "good", more=("--models", f"pwm,{none},{half}"))
     models = {one["model"]: one for one in document(tmp_path / "c")["samples"][0]["models"]}
     assert models[str(none)]["status"] == "skipped"
-    assert models[str(none)]["reason"] == f"there is no model in this file: {NO_READ_1}; {NO_READ_2}"
+    assert (
+        models[str(none)]["reason"] == f"there is no model in this file: {NO_READ_1}; {NO_READ_2}"
+    )
     assert models[str(half)]["status"] == "ok"
     whole, first = (models[name]["measures"]["gain_cap5"]["value"] for name in ("pwm", str(half)))
     assert 0 < first < 0.75 * whole, "a count weighs reads 2 by 1"
@@ -157,7 +204,9 @@ def trained(model: Path) -> dict[str, Any]:
     return found
 
 
-def test_train_leaves_no_trace_of_it_in_the_model(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_leaves_no_trace_of_it_in_the_model(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Samples are read by name: those left out come before, between and after the others."""
     said = done("train", singles, tmp_path / "with.model", "good", *SINGLE, "other")
     told = capsys.readouterr().err
@@ -167,13 +216,17 @@ def test_train_leaves_no_trace_of_it_in_the_model(singles: Path, tmp_path: Path,
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()
     assert said.splitlines()[: len(alone.splitlines())] == alone.splitlines()
     found, wanted = trained(tmp_path / "with.model"), trained(tmp_path / "without.model")
-    assert found.pop("skipped") == [{"sample": sample, "reason": SINGLE[sample]} for sample in sorted(SINGLE)]
+    assert found.pop("skipped") == [
+        {"sample": sample, "reason": SINGLE[sample]} for sample in sorted(SINGLE)
+    ]
     assert wanted.pop("skipped") == []
     found.pop("warnings"), wanted.pop("warnings")
     assert found == wanted
 
 
-def test_train_needs_both_ends_of_a_sample(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_needs_both_ends_of_a_sample(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     done("train", pairs, tmp_path / "with.model", "good", "neither", "no1", "no2", "other")
     told = capsys.readouterr().err
     for sample, reason in (("neither", NO_READ_1), ("no1", NO_READ_1), ("no2", NO_READ_2)):
@@ -183,7 +236,9 @@ def test_train_needs_both_ends_of_a_sample(pairs: Path, tmp_path: Path, capsys: 
     assert counterbias.load_model(tmp_path / "with.model").training.samples == ("good", "other")
 
 
-def test_train_does_not_number_contigs_by_a_sample_that_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_does_not_number_contigs_by_a_sample_that_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its header may name them in another order, and even with other lengths: nothing is learnt from it."""
     write_singles(tmp_path)
     (tmp_path / "aaa.sam").write_text("@SQ\tSN:chr2\tLN:70000\n@SQ\tSN:chr1\tLN:60000\n")
@@ -193,7 +248,10 @@ def test_train_does_not_number_contigs_by_a_sample_that_is_left_out(tmp_path: Pa
 
 
 def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
-    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    singles: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two samples whose lack shows only once the folds of the cohort are known: both would make its blocks smaller."""
     done("train", singles, tmp_path / "without.model", "good", "other")
@@ -203,6 +261,9 @@ def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
     done("train", singles, tmp_path / "with.model", "clipped", "good", "multi", "other")
     told = capsys.readouterr().err
     for sample in ("clipped", "multi"):
-        assert f"{sample} is left out: no read start can be learnt from: none has its window and background within a block" in told
+        assert (
+            f"{sample} is left out: no read start can be learnt from: none has its window and background within a block"
+            in told
+        )
     assert trained(tmp_path / "with.model")["ends"][0]["block"] == 2000
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()

@@ -12,10 +12,27 @@ import pytest
 from scipy import stats
 
 from counterbias.errors import InputError
-from counterbias.evaluation.agreement import change_of, compare_with_truth, log_pearson, replicate_agreement
-from counterbias.evaluation.comparison import Contender, paired_difference, recommend, summarise, value_of
+from counterbias.evaluation.agreement import (
+    change_of,
+    compare_with_truth,
+    log_pearson,
+    replicate_agreement,
+)
+from counterbias.evaluation.comparison import (
+    Contender,
+    paired_difference,
+    recommend,
+    summarise,
+    value_of,
+)
 from counterbias.evaluation.truth import join_truth, read_truth
-from counterbias.pipeline.candidates import ModelFault, checked, find_candidates, parse_extra, parse_label
+from counterbias.pipeline.candidates import (
+    ModelFault,
+    checked,
+    find_candidates,
+    parse_extra,
+    parse_label,
+)
 from counterbias.plugins import load_plugins
 from counterbias.records import Features, Window
 
@@ -38,7 +55,9 @@ def test_measures_by_hand() -> None:
     assert found.of["raw"]["spearman"].value == pytest.approx(stats.spearmanr(truth, raw)[0])
     # differences 1 0 1 0 about their mean .5
     assert found.of["raw"]["rmse"].value == pytest.approx(0.5)
-    assert found.of["corrected"]["rmse"].value == pytest.approx(0.0)  # a factor of ten does not count
+    assert found.of["corrected"]["rmse"].value == pytest.approx(
+        0.0
+    )  # a factor of ten does not count
     assert found.of["corrected"]["pearson"].value == pytest.approx(1.0)
     assert found.minus_raw["corrected"]["rmse"].value == pytest.approx(-0.5)
     assert found.minus_raw["corrected"]["r2"].value == pytest.approx(0.2)
@@ -48,9 +67,13 @@ def test_differences_are_paired_and_intervals_hold_their_value() -> None:
     draw = rng(3)
     truth = draw.lognormal(size=200)
     raw = truth * draw.lognormal(sigma=0.5, size=200)
-    found = compare_with_truth(truth, {"raw": raw, "weighted": 3 * raw, "corrected": np.sqrt(raw * truth)}, rng())
+    found = compare_with_truth(
+        truth, {"raw": raw, "weighted": 3 * raw, "corrected": np.sqrt(raw * truth)}, rng()
+    )
     for measure, one in found.minus_raw["weighted"].items():
-        assert (one.value, one.low, one.high) == pytest.approx((0, 0, 0), abs=1e-9), measure  # the same estimate, whatever is drawn
+        assert (one.value, one.low, one.high) == pytest.approx((0, 0, 0), abs=1e-9), (
+            measure
+        )  # the same estimate, whatever is drawn
     better = found.minus_raw["corrected"]["rmse"]
     assert better.low < better.value < better.high < 0
     whole = found.of["raw"]["pearson"]
@@ -60,7 +83,10 @@ def test_differences_are_paired_and_intervals_hold_their_value() -> None:
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
     truth, raw = rng(4).lognormal(size=60), rng(5).lognormal(size=60)
-    first, again, other = (compare_with_truth(truth, {"raw": raw, "weighted": raw**0.9}, rng(seed), resamples=300) for seed in (1, 1, 2))
+    first, again, other = (
+        compare_with_truth(truth, {"raw": raw, "weighted": raw**0.9}, rng(seed), resamples=300)
+        for seed in (1, 1, 2)
+    )
     assert first == again
     assert first.of["raw"]["rmse"] != other.of["raw"]["rmse"]
     assert first.of["raw"]["rmse"].value == other.of["raw"]["rmse"].value
@@ -87,7 +113,9 @@ def test_change_by_hand() -> None:
 
 
 def test_log_pearson_needs_three_features() -> None:
-    assert log_pearson(np.array([1.0, 2.0, 8.0, 0.0]), np.array([2.0, 4.0, 16.0, 5.0])) == pytest.approx(1.0)
+    assert log_pearson(
+        np.array([1.0, 2.0, 8.0, 0.0]), np.array([2.0, 4.0, 16.0, 5.0])
+    ) == pytest.approx(1.0)
     assert math.isnan(log_pearson(np.array([1.0, 2.0]), np.array([1.0, 2.0])))
 
 
@@ -129,7 +157,16 @@ def test_partners_that_say_the_same_add_no_certainty() -> None:
 
 def features(ids: tuple[str, ...], names: tuple[str, ...]) -> Features:
     none, offsets = np.zeros(0, np.int64), np.zeros(len(ids) + 1, np.int64)
-    return Features(ids, {"gene_name": names}, ("c",), offsets, none.astype(np.int32), none.astype(np.int8), none, none)
+    return Features(
+        ids,
+        {"gene_name": names},
+        ("c",),
+        offsets,
+        none.astype(np.int32),
+        none.astype(np.int8),
+        none,
+        none,
+    )
 
 
 def test_a_table_is_joined_by_id_or_attribute(tmp_path: Path) -> None:
@@ -138,7 +175,9 @@ def test_a_table_is_joined_by_id_or_attribute(tmp_path: Path) -> None:
     found = read_truth(table, ("A", "B"))
     assert found.identifier == "symbol"
     assert found.missing == {"A": 1, "B": 1}
-    joined = join_truth(found, "A", features(("g1", "g2", "g3", "g4"), ("x", "y", "z", "z")), attribute="gene_name")
+    joined = join_truth(
+        found, "A", features(("g1", "g2", "g3", "g4"), ("x", "y", "z", "z")), attribute="gene_name"
+    )
     assert joined.values[0] == 1.5
     assert np.isnan(joined.values[1:]).all()  # y has no value, z is the name of two
     assert (joined.joined, joined.absent, joined.shared) == (1, 1, 1)
@@ -167,7 +206,10 @@ def contender(model: str, gains: list[float], *, parameters: int = 100, used: in
 
 
 def test_the_best_gain_wins_and_the_smaller_model_where_it_is_as_good() -> None:
-    small, large = contender("small", [0.5, 0.7, 0.9]), contender("large", [0.6, 0.8, 1.0], parameters=9000)
+    small, large = (
+        contender("small", [0.5, 0.7, 0.9]),
+        contender("large", [0.6, 0.8, 1.0], parameters=9000),
+    )
     found = recommend([small, large])
     assert (found.model, found.window) == ("large", "10,10")
     assert "0.800 ± 0.115" in found.reason
@@ -191,7 +233,12 @@ def test_none_helps_where_the_gate_is_closed_or_nothing_was_measured() -> None:
 
 def test_a_gain_that_a_count_would_leave_unused_is_told_with_the_reason() -> None:
     reason = "only 40 held-out starts in 8 blocks of 1000 bases"
-    found = recommend([replace(contender("vlmm", [0.7, 0.8, 0.9], used=0), unused=reason), contender("pwm", [0.1, 0.3], used=0)])
+    found = recommend(
+        [
+            replace(contender("vlmm", [0.7, 0.8, 0.9], used=0), unused=reason),
+            contender("pwm", [0.1, 0.3], used=0),
+        ]
+    )
     assert found.model is None
     assert "vlmm gains 0.800 ± 0.058 bits per read" in found.reason
     assert reason in found.reason
@@ -202,7 +249,10 @@ def test_paired_difference_and_missing_values() -> None:
     def trials(values: list[tuple[int, float | None]]) -> list[dict[str, Any]]:
         return [{"fold": fold, "values": {"gain_cap5": value}} for fold, value in values]
 
-    own, other = trials([(0, 1.0), (0, 2.0), (1, 4.0), (2, None)]), trials([(0, 1.0), (1, 3.0), (3, 9.0)])
+    own, other = (
+        trials([(0, 1.0), (0, 2.0), (1, 4.0), (2, None)]),
+        trials([(0, 1.0), (1, 3.0), (3, 9.0)]),
+    )
     found = paired_difference(own, other)
     assert (found.value, found.error) == (0.75, 0.25)
     assert math.isnan(paired_difference(own, []).value)
@@ -219,7 +269,10 @@ def test_short_contigs_are_dealt_to_all_folds() -> None:
     starts = Positions(contig, position, np.zeros(13, np.uint8), np.ones(13))
     assert folds.rotation(starts, block=50_000).tolist() == [0, 0, *range(10)]
     for fold in range(5):
-        away = folds.rotate(starts, block=50_000, held_out=fold).of(contig, position) == folds.HELD_OUT_FOLD
+        away = (
+            folds.rotate(starts, block=50_000, held_out=fold).of(contig, position)
+            == folds.HELD_OUT_FOLD
+        )
         assert away[:3].tolist() == [fold in (0,), fold == 2, fold == 0]
         assert np.flatnonzero(away[3:]).tolist() == [fold, fold + 5]
 
@@ -235,7 +288,10 @@ def test_labels() -> None:
     manager = load_plugins()
     twice, windows = ["pwm:pseudocount=7", "pwm:pseudocount=7"], [Window(), Window(20, 20)]
     found = find_candidates(twice, windows, manager, extra={"pwm": ["pseudocount=3"]})
-    assert [(one.label, str(one.window)) for one in found] == [("pwm:pseudocount=7", "10,10"), ("pwm:pseudocount=7", "20,20")]
+    assert [(one.label, str(one.window)) for one in found] == [
+        ("pwm:pseudocount=7", "10,10"),
+        ("pwm:pseudocount=7", "20,20"),
+    ]
     assert found[0].kind is not None
     assert found[0].kind.options.pseudocount == 7
     assert [one.label for one in find_candidates([], [Window()], manager)] == list(manager.backends)
@@ -243,6 +299,13 @@ def test_labels() -> None:
 
 def test_what_a_model_returns_is_checked() -> None:
     assert checked(np.zeros(3), 3).shape == (3,)
-    for wrong in (np.zeros((3, 1)), np.zeros(2), [0.0, 0.0, 0.0], np.zeros(3, np.int64), np.array([0.0, np.inf, 0.0]), None):
+    for wrong in (
+        np.zeros((3, 1)),
+        np.zeros(2),
+        [0.0, 0.0, 0.0],
+        np.zeros(3, np.int64),
+        np.array([0.0, np.inf, 0.0]),
+        None,
+    ):
         with pytest.raises(ModelFault):
             checked(wrong, 3)

@@ -54,7 +54,9 @@ class Backwards(Base):
 class RandomOfItsOwn(Base):
     def fit(self, sample, rng):
         report = super().fit(sample, rng)
-        self._log_foreground = self._log_foreground + np.random.default_rng().normal(size=(1, 4)) * 1e-9
+        self._log_foreground = (
+            self._log_foreground + np.random.default_rng().normal(size=(1, 4)) * 1e-9
+        )
         return report
 
 
@@ -121,7 +123,9 @@ class FalselySymmetric(Base):
 
 class ReportsNaN(Base):
     def fit(self, sample, rng):
-        return dataclasses.replace(super().fit(sample, rng), perplexity={"foreground": float("nan")})
+        return dataclasses.replace(
+            super().fit(sample, rng), perplexity={"foreground": float("nan")}
+        )
 
 
 @dataclass
@@ -156,7 +160,9 @@ DEFECTS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "check", "message"), DEFECTS, ids=[kind.__name__ for kind, *_ in DEFECTS])
+@pytest.mark.parametrize(
+    ("kind", "check", "message"), DEFECTS, ids=[kind.__name__ for kind, *_ in DEFECTS]
+)
 def test_defect_is_caught(kind, check, message) -> None:
     subject = testing.Subject(Backend("spoilt", "spoilt", lambda: kind), starts=400)
     arguments = (subject, WINDOW) if check in testing.WINDOW_CHECKS else (subject,)
@@ -171,11 +177,15 @@ def test_every_check_has_a_defect_that_it_catches() -> None:
 def test_without_pytest() -> None:
     testing.check_backend(BACKEND, starts=300, windows=(Window(2, 3),))
     with pytest.raises(AssertionError, match="the same for all windows"):
-        testing.check_backend(Backend("constant", "constant", lambda: Constant), starts=300, windows=(Window(2, 3),))
+        testing.check_backend(
+            Backend("constant", "constant", lambda: Constant), starts=300, windows=(Window(2, 3),)
+        )
 
 
 def test_backend_whose_packages_are_missing_is_skipped() -> None:
-    backend = Backend("far", "far", lambda: Base, extra="far", requires=("no_such_module_anywhere",))
+    backend = Backend(
+        "far", "far", lambda: Base, extra="far", requires=("no_such_module_anywhere",)
+    )
     with pytest.raises(unittest.SkipTest, match="no_such_module_anywhere"):
         testing.check_scores(testing.Subject(backend), WINDOW)
 
@@ -185,7 +195,9 @@ def test_symmetry_is_skipped_where_it_is_not_declared() -> None:
         strand_symmetric = False
 
     with pytest.raises(unittest.SkipTest, match="does not declare"):
-        testing.check_strand_symmetry(testing.Subject(Backend("u", "u", lambda: Undeclared), starts=50), WINDOW)
+        testing.check_strand_symmetry(
+            testing.Subject(Backend("u", "u", lambda: Undeclared), starts=50), WINDOW
+        )
 
 
 def test_planted_sample_holds_the_planted_bias() -> None:

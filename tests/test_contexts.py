@@ -33,13 +33,20 @@ class Contigs:
 
 def encode(text: str) -> np.ndarray:
     """Turn letters into codes, the slow way."""
-    return np.array(["ACGT".find(letter) if letter in "ACGT" else 4 for letter in text.upper()], dtype=np.uint8)
+    return np.array(
+        ["ACGT".find(letter) if letter in "ACGT" else 4 for letter in text.upper()], dtype=np.uint8
+    )
 
 
 def at(*rows: tuple[int, int, int]) -> Positions:
     """Make positions from (contig, position, strand)."""
     contig, position, strand = (np.array(column) for column in zip(*rows, strict=True))
-    return Positions(contig.astype(np.int32), position.astype(np.int64), strand.astype(np.uint8), np.ones(len(rows)))
+    return Positions(
+        contig.astype(np.int32),
+        position.astype(np.int64),
+        strand.astype(np.uint8),
+        np.ones(len(rows)),
+    )
 
 
 def naive_window(text: str, position: int, strand: int, window: Window) -> str | None:
@@ -63,7 +70,10 @@ def write(path: Path, text: str) -> Path:
 
 def test_known_windows() -> None:
     contexts, valid = extract(
-        Contigs(one="ACGTTGCA"), ["one"], at((0, 3, 0), (0, 3, 1), (0, 1, 0), (0, 0, 0), (0, 6, 1), (0, 7, 1)), Window(1, 2)
+        Contigs(one="ACGTTGCA"),
+        ["one"],
+        at((0, 3, 0), (0, 3, 1), (0, 1, 0), (0, 0, 0), (0, 6, 1), (0, 7, 1)),
+        Window(1, 2),
     )
     letters = ["".join("ACGT"[code] for code in row) for row in contexts]
     # Plus: one base before position 3, then two after. Minus: read from right to left and complemented.
@@ -85,7 +95,9 @@ def test_a_read_without_contig_and_an_empty_sample() -> None:
     contexts, valid = extract(Contigs(), [], at((-1, 5, 0)), Window(1, 1))
     assert contexts.tolist() == [[0, 0, 0]]
     assert valid.tolist() == [False]
-    empty = Positions(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0))
+    empty = Positions(
+        np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0)
+    )
     contexts, valid = extract(Contigs(), [], empty, Window(2, 3))
     assert contexts.shape == (0, 6)
     assert valid.shape == (0,)
@@ -93,9 +105,14 @@ def test_a_read_without_contig_and_an_empty_sample() -> None:
 
 def test_the_order_of_positions_does_not_matter() -> None:
     rng = np.random.default_rng(4)
-    texts = {name: "".join(rng.choice(list("ACGTN"), size, p=[0.24] * 4 + [0.04])) for name, size in (("a", 90), ("b", 40))}
+    texts = {
+        name: "".join(rng.choice(list("ACGTN"), size, p=[0.24] * 4 + [0.04]))
+        for name, size in (("a", 90), ("b", 40))
+    }
     contig = np.repeat(np.array([-1, 0, 1], np.int32), 100)
-    positions = Positions(contig, rng.integers(0, 95, 300), rng.integers(0, 2, 300).astype(np.uint8), np.ones(300))
+    positions = Positions(
+        contig, rng.integers(0, 95, 300), rng.integers(0, 2, 300).astype(np.uint8), np.ones(300)
+    )
     names, window = ["b", "a"], Window(4, 2)
     contexts, valid = extract(Contigs(**texts), names, positions, window)
     order = rng.permutation(300)
@@ -109,17 +126,27 @@ def test_the_order_of_positions_does_not_matter() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_windows_equal_the_naive_ones(data: st.DataObject) -> None:
-    texts = data.draw(st.lists(st.text("ACGTacgtN", min_size=1, max_size=40), min_size=1, max_size=3))
+    texts = data.draw(
+        st.lists(st.text("ACGTacgtN", min_size=1, max_size=40), min_size=1, max_size=3)
+    )
     window = Window(data.draw(st.integers(0, 6)), data.draw(st.integers(0, 6)))
     rows = data.draw(
-        st.lists(st.tuples(st.integers(0, len(texts) - 1), st.integers(-3, 45), st.integers(0, 1)), min_size=1, max_size=20)
+        st.lists(
+            st.tuples(st.integers(0, len(texts) - 1), st.integers(-3, 45), st.integers(0, 1)),
+            min_size=1,
+            max_size=20,
+        )
     )
     names = [f"c{index}" for index in range(len(texts))]
-    contexts, valid = extract(Contigs(**dict(zip(names, texts, strict=True))), names, at(*rows), window)
+    contexts, valid = extract(
+        Contigs(**dict(zip(names, texts, strict=True))), names, at(*rows), window
+    )
     for row, (contig, position, strand) in enumerate(rows):
         expected = naive_window(texts[contig], position, strand, window)
         assert valid[row] == (expected is not None)
-        assert contexts[row].tolist() == (encode(expected).tolist() if expected else [0] * window.width)
+        assert contexts[row].tolist() == (
+            encode(expected).tolist() if expected else [0] * window.width
+        )
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -127,10 +154,16 @@ def test_windows_equal_the_naive_ones(data: st.DataObject) -> None:
 @pytest.mark.parametrize("width", [1, 7, 10, 100])
 def test_line_layouts(tmp_path: Path, ending: str, final: bool, width: int) -> None:
     rng = np.random.default_rng(width)
-    texts = {name: "".join(rng.choice(list("ACGT"), size)) for name, size in (("one", 70), ("two", 33), ("three", 10))}
+    texts = {
+        name: "".join(rng.choice(list("ACGT"), size))
+        for name, size in (("one", 70), ("two", 33), ("three", 10))
+    }
     parts = []
     for name, text in texts.items():
-        parts += [f">{name} described", *(text[start : start + width] for start in range(0, len(text), width))]
+        parts += [
+            f">{name} described",
+            *(text[start : start + width] for start in range(0, len(text), width)),
+        ]
     content = ending.join(parts) + (ending if final else "")
     with Genome(write(tmp_path / "g.fa", content)) as genome:
         assert genome.names == ("one", "two", "three")
@@ -152,8 +185,14 @@ def test_pieces_smaller_than_a_contig(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.lists(st.tuples(st.integers(-30, 330), st.integers(-5, 60)), max_size=6))
-def test_only_what_is_asked_for_is_decoded(width: int, ending: str, wanted: list[tuple[int, int]]) -> None:
+@given(
+    st.integers(1, 40),
+    st.sampled_from(["\n", "\r\n"]),
+    st.lists(st.tuples(st.integers(-30, 330), st.integers(-5, 60)), max_size=6),
+)
+def test_only_what_is_asked_for_is_decoded(
+    width: int, ending: str, wanted: list[tuple[int, int]]
+) -> None:
     """Whatever the pages and lines, what lies in the intervals is right, and pages come on top of each other."""
     text = "".join(np.random.default_rng(width).choice(list("ACGTN"), 300))
     lines = ending.join(text[start : start + width] for start in range(0, 300, width))
@@ -162,7 +201,9 @@ def test_only_what_is_asked_for_is_decoded(width: int, ending: str, wanted: list
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("counterbias.contexts.pages.PAGE", 16)
         patch.setattr("counterbias.contexts.pages.MOST_PAGES", 2)
-        with Genome(write(Path(folder, "g.fa"), f">x{ending}{lines}{ending}>y{ending}AC{ending}")) as genome:
+        with Genome(
+            write(Path(folder, "g.fa"), f">x{ending}{lines}{ending}>y{ending}AC{ending}")
+        ) as genome:
             for first, last in ([start[:2], end[:2]], [start, end]):
                 codes = genome.codes_within("x", first, last, before=3, after=2)
                 for one, other in zip(first, last, strict=True):
@@ -242,7 +283,9 @@ def test_an_index_that_does_not_fit_is_made_anew(tmp_path: Path, broken: str) ->
     assert (tmp_path / "g.fa.fai").read_text().startswith("x\t6\t3\t4\t5\ny\t2\t14")
 
 
-def test_a_system_that_takes_no_hints_about_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_takes_no_hints_about_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stubborn(mmap.mmap):
         def madvise(self, *_: int) -> None:
             raise OSError(22, "Invalid argument")
@@ -269,7 +312,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["g.fa.gz", "g.fa"])
 def test_compressed_genomes(tmp_path: Path, name: str) -> None:
     # Several members, as bgzip writes them.
-    (tmp_path / name).write_bytes(gzip.compress(b">x\nAC") + gzip.compress(b"GT\nAC\n") + gzip.compress(b""))
+    (tmp_path / name).write_bytes(
+        gzip.compress(b">x\nAC") + gzip.compress(b"GT\nAC\n") + gzip.compress(b"")
+    )
     with Genome(tmp_path / name) as genome:
         assert genome.codes("x").tolist() == [0, 1, 2, 3, 0, 1]
     assert os.listdir(tmp_path) == [name]
@@ -319,7 +364,9 @@ def test_check_names_both_styles(tmp_path: Path) -> None:
     path = write(tmp_path / "g.fa", ">1\nACGT\n>2\nACG\n")
     with Genome(path) as genome:
         genome.check(["1", "2"], [4, 2])
-        with pytest.raises(InputError, match=r"'chr2' where the genome says '2'.*--bias-contig-alias FILE"):
+        with pytest.raises(
+            InputError, match=r"'chr2' where the genome says '2'.*--bias-contig-alias FILE"
+        ):
             genome.check(["1", "chr2"], [4, 3])
         with pytest.raises(InputError, match="'I', 'II', the genome has '1', '2'"):
             genome.check(["I", "II"], [4, 3])
@@ -332,7 +379,9 @@ def test_check_names_both_styles(tmp_path: Path) -> None:
         assert genome.codes("chr2").tolist() == [0, 1, 2]
         assert genome.length("chr2") == 3
         assert "chr2" in genome
-    with pytest.raises(InputError, match="alias 'chr7' stands for the contig '7', which the genome lacks"):
+    with pytest.raises(
+        InputError, match="alias 'chr7' stands for the contig '7', which the genome lacks"
+    ):
         Genome(path, {"chr7": "7"})
 
 

@@ -21,10 +21,18 @@ def test_columns_by_hand() -> None:
     assert tuple(found) == COLUMNS
     # raw × length / effective_length: 200 and 300; scaled from 500 to 400.
     assert found["corrected"].tolist() == pytest.approx([160, 240, 0])
-    assert found["fpkm_raw"].tolist() == pytest.approx([1e9 * 100 / (1000 * 400), 1e9 * 300 / (2000 * 400), 0])
-    assert found["fpkm_weighted"].tolist() == pytest.approx([1e9 * 120 / (1000 * 400), 1e9 * 280 / (2000 * 400), 0])
-    assert found["fpkm_corrected"].tolist() == pytest.approx([1e9 * 160 / (1000 * 400), 1e9 * 240 / (2000 * 400), 0])
-    assert found["tpm_corrected"].tolist() == pytest.approx([1e6 * 0.2 / 0.35, 1e6 * 0.15 / 0.35, 0])
+    assert found["fpkm_raw"].tolist() == pytest.approx(
+        [1e9 * 100 / (1000 * 400), 1e9 * 300 / (2000 * 400), 0]
+    )
+    assert found["fpkm_weighted"].tolist() == pytest.approx(
+        [1e9 * 120 / (1000 * 400), 1e9 * 280 / (2000 * 400), 0]
+    )
+    assert found["fpkm_corrected"].tolist() == pytest.approx(
+        [1e9 * 160 / (1000 * 400), 1e9 * 240 / (2000 * 400), 0]
+    )
+    assert found["tpm_corrected"].tolist() == pytest.approx(
+        [1e6 * 0.2 / 0.35, 1e6 * 0.15 / 0.35, 0]
+    )
 
 
 def test_without_bias_all_counts_are_the_raw_ones() -> None:
@@ -46,7 +54,19 @@ def test_the_table_is_written_whole_and_always_the_same(tmp_path: Path) -> None:
     write_bias_table(path, ["a", "b", "c"], columns, attributes={"gene_name": ["x", "", "z"]})
     lines = path.read_text().splitlines()
     assert lines[0] == "feature\tgene_name\t" + "\t".join(COLUMNS)
-    assert lines[1].split("\t") == ["a", "x", "1000", "100", "120", "500", "160", "250000", "300000", "400000", "571428.571"]
+    assert lines[1].split("\t") == [
+        "a",
+        "x",
+        "1000",
+        "100",
+        "120",
+        "500",
+        "160",
+        "250000",
+        "300000",
+        "400000",
+        "571428.571",
+    ]
     assert lines[2].split("\t")[1] == ""
     first = path.read_bytes()
     write_bias_table(path, ["a", "b", "c"], columns, attributes={"gene_name": ["x", "", "z"]})
@@ -56,7 +76,9 @@ def test_the_table_is_written_whole_and_always_the_same(tmp_path: Path) -> None:
 
 def test_big_counts_keep_their_digits(tmp_path: Path) -> None:
     path = tmp_path / "big.tsv"
-    write_bias_table(path, ["a"], {"raw": np.array([123_456_789_012]), "weighted": np.array([12_345_678.25])})
+    write_bias_table(
+        path, ["a"], {"raw": np.array([123_456_789_012]), "weighted": np.array([12_345_678.25])}
+    )
     assert path.read_text() == "feature\traw\tweighted\na\t123456789012\t12345678.2\n"
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterbias import Backend, BiasModel, FitReport, InputError, Window, parse_options, take_arrays
+from counterbias import (
+    Backend,
+    BiasModel,
+    FitReport,
+    InputError,
+    Window,
+    parse_options,
+    take_arrays,
+)
 from counterbias.plugins import Manager
 from counterbias.testing import _Only, conformance, planted_sample
 from counterbias_backends import ensemble, pwm, vlmm
@@ -24,7 +32,9 @@ def fitted(*options: str):
 
 
 def test_score_is_the_mean_of_the_members() -> None:
-    model, report = fitted("members=vlmm:layout=salmon;backoff=5,pwm:pseudocount=2,vlmm:layout=0/0/0/1/1/1/0/0/0/0/0")
+    model, report = fitted(
+        "members=vlmm:layout=salmon;backoff=5,pwm:pseudocount=2,vlmm:layout=0/0/0/1/1/1/0/0/0/0/0"
+    )
     sample = planted_sample(WINDOW, starts=500, seed=1)
     parts = [
         vlmm.MarkovModel(WINDOW, vlmm.Options(layout="salmon", backoff=5.0)),
@@ -33,7 +43,11 @@ def test_score_is_the_mean_of_the_members() -> None:
     ]
     reports = [part.fit(sample, np.random.default_rng(9)) for part in parts]
     contexts = np.random.default_rng(1).integers(0, 4, (100, WINDOW.width), dtype=np.uint8)
-    np.testing.assert_allclose(model.log_bias(contexts), np.mean([part.log_bias(contexts) for part in parts], axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        model.log_bias(contexts),
+        np.mean([part.log_bias(contexts) for part in parts], axis=0),
+        rtol=1e-12,
+    )
     assert report.parameters == sum(one.parameters for one in reports)
     assert report.perplexity["2-pwm_foreground"] == reports[1].perplexity["foreground"]
     assert set(report.details) == {"1-vlmm", "2-pwm", "3-vlmm"}
@@ -62,7 +76,10 @@ class Guess(BiasModel):
 def test_members_have_randomness_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = Manager()
     manager.register(_Only(Backend("guess", "random numbers", lambda: Guess)), name="guess")
-    manager.register(_Only(Backend("far", "random numbers", lambda: Guess, "far", ("no_such_module_anywhere",))), name="far")
+    manager.register(
+        _Only(Backend("far", "random numbers", lambda: Guess, "far", ("no_such_module_anywhere",))),
+        name="far",
+    )
     monkeypatch.setattr(ensemble, "load_plugins", lambda: manager)
     first = fitted("members=guess,guess")[0].to_arrays()
     again = fitted("members=guess,guess")[0].to_arrays()
@@ -87,6 +104,8 @@ def test_members_have_randomness_of_their_own(monkeypatch: pytest.MonkeyPatch) -
         ("vlmm:layout=0/1", "2 orders for a window of 11"),
     ],
 )
-def test_members_that_make_no_sense_are_refused_before_anything_is_counted(members: str, message: str) -> None:
+def test_members_that_make_no_sense_are_refused_before_anything_is_counted(
+    members: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         Ensemble(WINDOW, parse_options(Ensemble, [f"members={members}"]))

@@ -45,7 +45,9 @@ def simulated(
 
 
 def test_units_are_bins_between_edges() -> None:
-    features = make_features([(0, 0, 100, 400), (0, 1, 300, 900), (0, 0, 950, 1040), (1, 0, 0, 500)])
+    features = make_features(
+        [(0, 0, 100, 400), (0, 1, 300, 900), (0, 0, 950, 1040), (1, 0, 0, 500)]
+    )
     position = np.array([100, 110, 110, 299, 300, 950, 60, 120])
     contig = np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int32)
     strand = np.array([0, 0, 1, 0, 0, 0, 0, 0], np.uint8)
@@ -53,7 +55,15 @@ def test_units_are_bins_between_edges() -> None:
     order = np.lexsort((strand, position, contig))
     starts = Positions(contig[order], position[order], strand[order], weight[order])
     units = make_units(starts, features, np.array([0, 1]), block=300, min_reads=20)
-    found = sorted(zip(units.contig.tolist(), units.start.tolist(), units.end.tolist(), units.strand.tolist(), strict=True))
+    found = sorted(
+        zip(
+            units.contig.tolist(),
+            units.start.tolist(),
+            units.end.tolist(),
+            units.strand.tolist(),
+            strict=True,
+        )
+    )
     # 100-300 is cut at the edges 300 and 400; block edges cut at 300, 600, 900; contig 1 is cut at 300.
     assert found == [(0, 100, 300, 0), (0, 100, 300, 1), (0, 300, 400, 0), (1, 0, 300, 0)]
     first = int(np.flatnonzero((units.start == 100) & (units.strand == 0))[0])
@@ -108,9 +118,14 @@ def test_a_shuffled_model_loses() -> None:
 
 def test_a_constant_changes_nothing() -> None:
     truth, units = simulated()
-    assert np.allclose(measures.relative_bias(truth, units), measures.relative_bias(truth + 700, units))
+    assert np.allclose(
+        measures.relative_bias(truth, units), measures.relative_bias(truth + 700, units)
+    )
     for cap in (1, 5, None):
-        first, second = measures.gain(truth, units, cap=cap), measures.gain(truth - 3, units, cap=cap)
+        first, second = (
+            measures.gain(truth, units, cap=cap),
+            measures.gain(truth - 3, units, cap=cap),
+        )
         assert first.value == pytest.approx(second.value)
         assert first.standard_error == pytest.approx(second.standard_error)
 
@@ -120,15 +135,31 @@ def test_unknown_positions_are_left_out() -> None:
     kept = np.ones(100, bool)
     kept[[3, 60, 61]] = False
     blind = np.where(kept, truth, np.nan)
-    shorter = Units(units.contig, units.start, units.end, units.strand, np.array([0, 49, 97], np.int64), units.reads[kept])
+    shorter = Units(
+        units.contig,
+        units.start,
+        units.end,
+        units.strand,
+        np.array([0, 49, 97], np.int64),
+        units.reads[kept],
+    )
     assert measures.gain(blind, units, cap=None) == measures.gain(truth[kept], shorter, cap=None)
-    assert measures.discrimination(blind, units) == pytest.approx(measures.discrimination(truth[kept], shorter))
-    assert measures.deviance_explained(blind, units) == pytest.approx(measures.deviance_explained(truth[kept], shorter))
+    assert measures.discrimination(blind, units) == pytest.approx(
+        measures.discrimination(truth[kept], shorter)
+    )
+    assert measures.deviance_explained(blind, units) == pytest.approx(
+        measures.deviance_explained(truth[kept], shorter)
+    )
 
 
 def test_gain_by_hand() -> None:
     units = Units(
-        np.zeros(1, np.int32), np.zeros(1, np.int64), np.array([2]), np.zeros(1, np.uint8), np.array([0, 2]), np.array([7.0, 1.0])
+        np.zeros(1, np.int32),
+        np.zeros(1, np.int64),
+        np.array([2]),
+        np.zeros(1, np.uint8),
+        np.array([0, 2]),
+        np.array([7.0, 1.0]),
     )
     bias = np.log(np.array([1.5, 0.5]))
     expected = {"uniq": (1, 1), "cap5": (5, 1), "all": (7, 1)}
@@ -139,13 +170,19 @@ def test_gain_by_hand() -> None:
 
 def test_effective_sample_size_by_hand() -> None:
     assert measures.effective_sample_size(np.array([1.0, 1, 1, 1])) == (1.0, 1.0)
-    assert measures.effective_sample_size(np.array([3.0, 1])) == (pytest.approx(16 / 20), pytest.approx(1.5))
+    assert measures.effective_sample_size(np.array([3.0, 1])) == (
+        pytest.approx(16 / 20),
+        pytest.approx(1.5),
+    )
     assert np.isnan(measures.effective_sample_size(np.zeros(0))[0])
 
 
 def test_halves_agree_best_with_effective_lengths() -> None:
     truth, units = simulated(units=300, reads=2000, spread=1.0)
-    raw, weighted, effective = (measures.half_consistency(truth, units, by=by) for by in ("raw", "weighted", "effective_length"))
+    raw, weighted, effective = (
+        measures.half_consistency(truth, units, by=by)
+        for by in ("raw", "weighted", "effective_length")
+    )
     assert effective < weighted < raw
 
 
@@ -176,7 +213,9 @@ def test_the_noise_floor_is_what_equal_distributions_show(k: int) -> None:
     weights = rng.lognormal(0, 0.7, 8000)
     first = comp.composition(windows(8000, 1), weights, k=k)
     second = comp.composition(windows(12_000, 2), k=k)
-    assert comp.symmetrised_kl(first, second).mean() == pytest.approx(comp.noise_floor(first, second), rel=0.25)
+    assert comp.symmetrised_kl(first, second).mean() == pytest.approx(
+        comp.noise_floor(first, second), rel=0.25
+    )
 
 
 def test_divergence_is_symmetric_and_zero_for_equals() -> None:
@@ -192,12 +231,19 @@ def test_weighting_by_the_truth_removes_the_divergence() -> None:
     contexts, background = windows(20_000, 1, 0.3), windows(20_000, 2)
     share = 0.3 + 0.7 / 4
     likelihood = np.where(contexts[:, 28:40] == 0, share * 4, (1 - share) / 3 * 4).prod(axis=1)
-    entries = comp.divergence_report(contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000), longest=2)
+    entries = comp.divergence_report(
+        contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000), longest=2
+    )
     assert [entry["k"] for entry in entries] == [1, 2]
     assert entries[0]["fall"] > 0.9  # type: ignore[operator]
     assert entries[0]["sum_before"] == pytest.approx(np.sum(entries[0]["before"]))
-    assert comp.divergence_report(contexts[:0], np.ones(0), np.ones(0), background, np.ones(20_000)) == []
-    shares = comp.composition_report(contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000))
+    assert (
+        comp.divergence_report(contexts[:0], np.ones(0), np.ones(0), background, np.ones(20_000))
+        == []
+    )
+    shares = comp.composition_report(
+        contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000)
+    )
     assert shares["before"]["A"][30] == pytest.approx(share, abs=0.02)
     assert shares["after"]["A"][30] == pytest.approx(0.25, abs=0.05)
 
@@ -236,7 +282,9 @@ def make_sites(strands: list[tuple[int | None, int | None]], feature: list[int])
     n = len(strands)
 
     def end(which: int) -> EndSites:
-        bits = [0 if row[which] is None else PRESENT | (REVERSE if row[which] else 0) for row in strands]
+        bits = [
+            0 if row[which] is None else PRESENT | (REVERSE if row[which] else 0) for row in strands
+        ]
         return EndSites(np.zeros(n, np.int32), np.zeros(n, np.int32), np.array(bits, np.uint8))
 
     return StartSites(("one",), (100,), np.array(feature, np.int32), None, (end(0), end(1)))

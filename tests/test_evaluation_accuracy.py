@@ -16,10 +16,27 @@ from counterbias.errors import InputError
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, inverse_bias, measure_accuracy
 from counterbias.evaluation.units import Units
-from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend, evaluate_scores, fold_sample, fold_trial, gene_changes
+from counterbias.pipeline.evaluating import (
+    FoldSample,
+    Trial,
+    evaluate_backend,
+    evaluate_scores,
+    fold_sample,
+    fold_trial,
+    gene_changes,
+)
 from counterbias.pipeline.fitting import Kind, choose_kind
 from counterbias.plugins import load_plugins
-from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Features, Positions, StartSites, Window
+from counterbias.records import (
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    EndSites,
+    Features,
+    Positions,
+    StartSites,
+    Window,
+)
 
 #: Measures that are larger, and smaller, for a better model.
 HIGHER = ("gain_uniq", "gain_cap5", "gain_all", "r2", "deviance", "auc")
@@ -39,16 +56,26 @@ class World:
         return measure_accuracy(log_bias, self.units, self.contexts, np.ones(len(log_bias), bool))
 
 
-def make_world(seed: int, *, units: int = 60, length: int = 300, reads: float = 60, spread: float = 0.45) -> World:
+def make_world(
+    seed: int, *, units: int = 60, length: int = 300, reads: float = 60, spread: float = 0.45
+) -> World:
     rng = np.random.default_rng(seed)
     contexts = rng.integers(0, 4, (units * length, WIDTH), dtype=np.uint8)
     table = rng.normal(0, spread, (WIDTH, 4))
     log_bias = table[np.arange(WIDTH), contexts].sum(axis=1)
     bias = np.exp(log_bias).reshape(units, length)
-    counts = rng.poisson(reads * rng.lognormal(0, 0.5, (units, 1)) * bias / bias.sum(axis=1, keepdims=True)).ravel()
+    counts = rng.poisson(
+        reads * rng.lognormal(0, 0.5, (units, 1)) * bias / bias.sum(axis=1, keepdims=True)
+    ).ravel()
     start = np.arange(units, dtype=np.int64) * 1000
     strand, offsets = np.zeros(units, np.uint8), np.arange(units + 1, dtype=np.int64) * length
-    return World(log_bias, Units(np.zeros(units, np.int32), start, start + length, strand, offsets, counts.astype(float)), contexts)
+    return World(
+        log_bias,
+        Units(
+            np.zeros(units, np.int32), start, start + length, strand, offsets, counts.astype(float)
+        ),
+        contexts,
+    )
 
 
 @settings(deadline=None, max_examples=10)
@@ -89,14 +116,23 @@ def test_shuffled_windows_gain_nothing(seed: int) -> None:
 @given(seed=st.integers(0, 2**31), constant=st.floats(-800, 800))
 def test_a_constant_changes_no_measure(seed: int, constant: float) -> None:
     world = make_world(seed, units=10)
-    first, second = asdict(world.measure(world.log_bias)), asdict(world.measure(world.log_bias + constant))
+    first, second = (
+        asdict(world.measure(world.log_bias)),
+        asdict(world.measure(world.log_bias + constant)),
+    )
     assert second == pytest.approx(first, rel=1e-9, abs=1e-9)
 
 
 def test_no_model_has_known_values() -> None:
     world = make_world(1)
     found = world.measure(np.zeros(len(world.log_bias)))
-    assert (found.gain_uniq, found.gain_cap5, found.gain_all, found.ess, found.max_over_mean) == (0, 0, 0, 1, 1)
+    assert (found.gain_uniq, found.gain_cap5, found.gain_all, found.ess, found.max_over_mean) == (
+        0,
+        0,
+        0,
+        1,
+        1,
+    )
     assert (found.r2, found.deviance) == (pytest.approx(0, abs=1e-12), pytest.approx(0, abs=1e-12))
     assert (found.auc, found.log_loss) == (pytest.approx(0.5), pytest.approx(math.log(2)))
     assert (found.kl1_after, found.kl3_after) == (found.kl1_before, found.kl3_before)
@@ -110,7 +146,9 @@ def test_windows_that_cannot_be_scored_are_left_out() -> None:
     log_bias[::7] = np.nan
     found = measure_accuracy(log_bias, world.units, world.contexts, np.isfinite(log_bias))
     assert all(math.isfinite(value) for value in asdict(found).values())
-    nothing = measure_accuracy(np.full(len(log_bias), np.nan), world.units, world.contexts, np.zeros(len(log_bias), bool))
+    nothing = measure_accuracy(
+        np.full(len(log_bias), np.nan), world.units, world.contexts, np.zeros(len(log_bias), bool)
+    )
     assert math.isnan(nothing.ess)
     assert math.isnan(nothing.kl1_after)
 
@@ -118,9 +156,15 @@ def test_windows_that_cannot_be_scored_are_left_out() -> None:
 def test_explained_likelihood_by_hand() -> None:
     reads, bias = np.array([40.0, 8.0, 0.0, 4.0]), np.array([2.0, 1.0, 0.5, 0.5])
     zero = np.zeros(1, np.int64)
-    units = Units(np.zeros(1, np.int32), zero, zero + 4, np.zeros(1, np.uint8), np.array([0, 4]), reads)
-    flat, with_bias = (float(poisson.logpmf(reads, rate).sum()) for rate in (np.full(4, 13.0), 13.0 * bias))
-    assert measures.likelihood_explained(np.log(bias) + 5, units) == pytest.approx(1 - with_bias / flat)
+    units = Units(
+        np.zeros(1, np.int32), zero, zero + 4, np.zeros(1, np.uint8), np.array([0, 4]), reads
+    )
+    flat, with_bias = (
+        float(poisson.logpmf(reads, rate).sum()) for rate in (np.full(4, 13.0), 13.0 * bias)
+    )
+    assert measures.likelihood_explained(np.log(bias) + 5, units) == pytest.approx(
+        1 - with_bias / flat
+    )
     assert math.isnan(measures.likelihood_explained(np.log(bias), units, min_reads=53))
 
 
@@ -134,10 +178,14 @@ def test_inverse_bias_cannot_overflow() -> None:
 
 def positions_at(places: np.ndarray) -> Positions:
     n = len(places)
-    return Positions(np.zeros(n, np.int32), np.asarray(places, np.int64), np.zeros(n, np.uint8), np.ones(n))
+    return Positions(
+        np.zeros(n, np.int32), np.asarray(places, np.int64), np.zeros(n, np.uint8), np.ones(n)
+    )
 
 
-@pytest.mark.parametrize(("span", "expected"), [(1_350_000, 50_000), (100_000, 2_000), (30_000, 1_000), (0, 1_000)])
+@pytest.mark.parametrize(
+    ("span", "expected"), [(1_350_000, 50_000), (100_000, 2_000), (30_000, 1_000), (0, 1_000)]
+)
 def test_blocks_are_as_large_as_the_library_allows(span: int, expected: int) -> None:
     assert folds.block_size(positions_at(np.arange(0, span, 200))) == expected
 
@@ -170,7 +218,16 @@ def one_feature_each(blocks: list[tuple[int, int]]) -> Features:
     rows = np.array(blocks, np.int64)
     n = len(rows)
     names = tuple(f"g{i:03d}" for i in range(n))
-    return Features(names, {}, ("one",), np.arange(n + 1), np.zeros(n, np.int32), np.zeros(n, np.int8), rows[:, 0], rows[:, 1])
+    return Features(
+        names,
+        {},
+        ("one",),
+        np.arange(n + 1),
+        np.zeros(n, np.int32),
+        np.zeros(n, np.int8),
+        rows[:, 0],
+        rows[:, 1],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +262,9 @@ def pwm() -> Kind:
 
 def test_a_planted_bias_is_measured(sample: FoldSample, pwm: Kind) -> None:
     found = evaluate_backend(pwm, sample, Trial(2))
-    truth = evaluate_scores(lambda positions: true_log_bias(sample, positions), sample, 2, pwm.window)
+    truth = evaluate_scores(
+        lambda positions: true_log_bias(sample, positions), sample, 2, pwm.window
+    )
     assert 0.8 * truth.gain_cap5 < found.accuracy.gain_cap5 <= truth.gain_cap5
     assert found.accuracy.kl1_after < 0.2 * found.accuracy.kl1_before
     assert found.calibration.applied
@@ -220,7 +279,9 @@ def test_a_planted_bias_is_measured(sample: FoldSample, pwm: Kind) -> None:
 
 def true_log_bias(sample: FoldSample, positions: Positions) -> np.ndarray:
     contexts, valid = sample.cut(positions, Window(1, 0))
-    return np.where(valid, np.log(1.0 + 4.0 * (contexts[:, 1] == 0) + 2.0 * (contexts[:, 0] == 1)), np.nan)
+    return np.where(
+        valid, np.log(1.0 + 4.0 * (contexts[:, 1] == 0) + 2.0 * (contexts[:, 0] == 1)), np.nan
+    )
 
 
 @pytest.mark.parametrize("fold", range(5))
@@ -231,20 +292,31 @@ def test_nothing_of_the_held_out_fold_is_learnt(sample: FoldSample, pwm: Kind, f
     for side in (-pwm.window.upstream, 0, pwm.window.downstream):
         assert not ((place + side) // sample.block % 5 == fold).any()
     outside = (sample.starts.position // sample.block % 5 != fold).sum()
-    assert outside - 60 < len(place) <= outside, "only what lies at the edges of the fold is lost besides"
+    assert outside - 60 < len(place) <= outside, (
+        "only what lies at the edges of the fold is lost besides"
+    )
     assert len(place) + sum(folded.skipped.values()) == len(sample.starts)
     assert len(folded.sample.everything.foreground) == len(place)
 
 
 @pytest.mark.parametrize(("model", "scheme"), [("cnn", "local"), ("pwm", "seqbias")])
-def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(sample: FoldSample, model: str, scheme: str) -> None:
+def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(
+    sample: FoldSample, model: str, scheme: str
+) -> None:
     """The same reads on a genome whose held-out fold has other bases: nothing that is learnt, or found for the weights, may change."""
-    quick = ("members=5", "units=16", "channels=4", "min_steps=20", "max_steps=20", "distil_steps=20") if model == "cnn" else ()
+    quick = (
+        ("members=5", "units=16", "channels=4", "min_steps=20", "max_steps=20", "distil_steps=20")
+        if model == "cnn"
+        else ()
+    )
     kind = choose_kind(model, False, Window(5, 5), quick, load_plugins())
     codes = sample.genome.codes("one").copy()
     away = np.arange(len(codes)) // sample.block % 5 == 2
     codes[away] = np.random.default_rng(8).integers(0, 4, int(away.sum()))
-    first, second = (evaluate_backend(kind, one, Trial(2, sampling=scheme)) for one in (sample, replace(sample, genome=Codes(codes))))
+    first, second = (
+        evaluate_backend(kind, one, Trial(2, sampling=scheme))
+        for one in (sample, replace(sample, genome=Codes(codes)))
+    )
     assert first.accuracy != second.accuracy
     assert first.calibration == second.calibration
     for name, array in first.model.to_arrays().items():
@@ -281,7 +353,16 @@ def test_a_model_that_is_used_changes_genes(sample: FoldSample, pwm: Kind) -> No
 
 def test_a_fold_without_reads_is_refused(sample: FoldSample, pwm: Kind) -> None:
     bare = sample.units.take(np.zeros(len(sample.units), bool))
-    empty = FoldSample(sample.sites, "both", sample.features, sample.contig_of, sample.genome, sample.starts, bare, sample.block)
+    empty = FoldSample(
+        sample.sites,
+        "both",
+        sample.features,
+        sample.contig_of,
+        sample.genome,
+        sample.starts,
+        bare,
+        sample.block,
+    )
     with pytest.raises(InputError, match="no exon bin"):
         evaluate_backend(pwm, empty, Trial(0))
     with pytest.raises(InputError, match="can be learnt from"):
@@ -291,7 +372,11 @@ def test_a_fold_without_reads_is_refused(sample: FoldSample, pwm: Kind) -> None:
 def test_units_are_cut_at_edges_of_transcripts() -> None:
     genes, transcripts = one_feature_each([(0, 600)]), one_feature_each([(0, 600), (150, 600)])
     position = np.repeat(np.arange(0, 600, 5), 2).astype(np.int32)
-    end = EndSites(np.zeros(len(position), np.int32), position, np.full(len(position), PRESENT | TRAINABLE, np.uint8))
+    end = EndSites(
+        np.zeros(len(position), np.int32),
+        position,
+        np.full(len(position), PRESENT | TRAINABLE, np.uint8),
+    )
     sites = StartSites(("one",), (1000,), np.zeros(len(position), np.int32), None, (end,))
     found = fold_sample(sites, genes, transcripts, Codes(np.zeros(1000, np.uint8)), block=50_000)
     assert found.units.start.tolist() == [0, 150]

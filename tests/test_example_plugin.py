@@ -26,7 +26,9 @@ def code_lines(source: Path) -> int:
     tree = ast.parse(source.read_text())
     docstrings = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
             text = node.body[0]
             docstrings |= set(range(text.lineno, (text.end_lineno or text.lineno) + 1))
     skipped = {
@@ -54,7 +56,9 @@ def test_it_is_one_module_of_at_most_40_lines(example: Path) -> None:
 
 def test_code_lines_are_counted_right(tmp_path: Path) -> None:
     source = tmp_path / "x.py"
-    source.write_text('"""Doc\nstring."""\n\n# comment\nx = """a\nb"""  # code, two lines\n\ndef f():\n    "doc"\n    return 1\n')
+    source.write_text(
+        '"""Doc\nstring."""\n\n# comment\nx = """a\nb"""  # code, two lines\n\ndef f():\n    "doc"\n    return 1\n'
+    )
     assert code_lines(source) == 4
 
 
@@ -68,22 +72,42 @@ def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFact
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
     where = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     purelib = sysconfig.get_path("purelib")
-    Path(where.stdout.strip(), "lent.pth").write_text(f"import site; site.addsitedir({purelib!r})\n{root}/src\n{root}/plugins\n")
-    flags = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    Path(where.stdout.strip(), "lent.pth").write_text(
+        f"import site; site.addsitedir({purelib!r})\n{root}/src\n{root}/plugins\n"
+    )
+    flags = [
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     # A copy, so that building leaves nothing in the source folder.
     copy = folder / "source"
     subprocess.run(["cp", "-r", str(example), str(copy)], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", *flags, str(copy)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", *flags, str(copy)],
+        check=True,
+    )
     return python
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> str:
     """Run Python away from the source tree, with warnings as errors; gives its stdout."""
-    settings = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    done = subprocess.run([python, *arguments], capture_output=True, text=True, cwd=cwd, env=settings)
+    settings = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+    done = subprocess.run(
+        [python, *arguments], capture_output=True, text=True, cwd=cwd, env=settings
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -22,11 +22,21 @@ CHR1 = "".join(random.Random(1).choices("ACGT", k=2000))
 CHR2 = "".join(random.Random(2).choices("ACGT", k=150))
 
 
-def fasta(ending: str = "\n", *, between: str = "", after: str = "\n", comment: str = "", change: Callable[[str], str] = str) -> bytes:
+def fasta(
+    ending: str = "\n",
+    *,
+    between: str = "",
+    after: str = "\n",
+    comment: str = "",
+    change: Callable[[str], str] = str,
+) -> bytes:
     """Write both contigs in lines of 60 bases."""
     contigs = []
     for name, bases in (("chr1", CHR1), ("chr2", CHR2)):
-        lines = [f">{name}{comment}", *(change(bases[start : start + 60]) for start in range(0, len(bases), 60))]
+        lines = [
+            f">{name}{comment}",
+            *(change(bases[start : start + 60]) for start in range(0, len(bases), 60)),
+        ]
         contigs.append(ending.join(lines))
     return (f"{ending}{between}".join(contigs) + after).encode()
 
@@ -54,12 +64,22 @@ form = pytest.mark.parametrize("form", list(FORMS))
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make alignments and annotation in a folder, and go there."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "genes.gtf").write_text('chr1\tt\texon\t101\t1900\t.\t+\t.\tgene_id "a";\nchr1\tt\texon\t1\t9\t.\t+\t.\tgene_id "b";\n')
-    header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "chr1", "LN": 2000}, {"SN": "chr2", "LN": 150}]}
+    (tmp_path / "genes.gtf").write_text(
+        'chr1\tt\texon\t101\t1900\t.\t+\t.\tgene_id "a";\nchr1\tt\texon\t1\t9\t.\t+\t.\tgene_id "b";\n'
+    )
+    header = {
+        "HD": {"VN": "1.6", "SO": "coordinate"},
+        "SQ": [{"SN": "chr1", "LN": 2000}, {"SN": "chr2", "LN": 150}],
+    }
     with pysam.AlignmentFile("reads.bam", "wb", header=header) as out:
         for i in range(600):
             read = pysam.AlignedSegment(out.header)
-            read.query_name, read.flag, read.reference_id, read.reference_start = f"r{i}", 0, 0, 100 + 5 * (i % 120) * (i % 3)
+            read.query_name, read.flag, read.reference_id, read.reference_start = (
+                f"r{i}",
+                0,
+                0,
+                100 + 5 * (i % 120) * (i % 3),
+            )
             read.mapping_quality, read.cigartuples, read.query_sequence = 60, [(0, 20)], "A" * 20
             read.query_qualities = pysam.qualitystring_to_array("I" * 20)
             read.set_tag("NH", 1)
@@ -70,7 +90,20 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def count(genome: str | Path, capfd: pytest.CaptureFixture[str]) -> bytes:
     """Count with a bias model; give the table of weighted counts."""
     capfd.readouterr()
-    status = main(["count", "-q", "--bias-model", "pwm", "--bias-genome", str(genome), "--bias-output", "x", "reads.bam", "genes.gtf"])
+    status = main(
+        [
+            "count",
+            "-q",
+            "--bias-model",
+            "pwm",
+            "--bias-genome",
+            str(genome),
+            "--bias-output",
+            "x",
+            "reads.bam",
+            "genes.gtf",
+        ]
+    )
     out, error = capfd.readouterr()
     assert status == 0, error
     return Path("x.counts.tsv").read_bytes() + Path("x.model").read_bytes() + out.encode()
@@ -85,7 +118,9 @@ def put_index(genome: Path, rows: str) -> None:
 
 
 @form
-def test_every_form_counts_the_same(inputs: Path, capfd: pytest.CaptureFixture[str], form: str) -> None:
+def test_every_form_counts_the_same(
+    inputs: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
     content, rows = FORMS[form]
     genome = inputs / "g.fa"
     genome.write_bytes(fasta())
@@ -126,7 +161,9 @@ def test_a_form_is_read_the_same_with_and_without_index(tmp_path: Path, form: st
             found.append({name: genome.codes(name).tolist() for name in genome.names})
     assert found[0] == found[1]
     assert found[0]["chr1"] == ["ACGT".index(letter) for letter in CHR1]
-    assert list(found[0]) == (["none", "chr1", "nil", "chr2"] if form == "empty contigs" else ["chr1", "chr2"])
+    assert list(found[0]) == (
+        ["none", "chr1", "nil", "chr2"] if form == "empty contigs" else ["chr1", "chr2"]
+    )
 
 
 def random_file(rng: random.Random) -> bytes:
@@ -136,7 +173,12 @@ def random_file(rng: random.Random) -> bytes:
     for number in range(rng.randint(1, 3)):
         bases = "".join(rng.choices("ACGTn*-", k=rng.randint(0, 3 * width + 1)))
         lines = [bases[start : start + width] for start in range(0, len(bases), width)]
-        text += f">c{number}" + rng.choice(["", " x", "\ty"]) + ending + "".join(line + ending for line in lines)
+        text += (
+            f">c{number}"
+            + rng.choice(["", " x", "\ty"])
+            + ending
+            + "".join(line + ending for line in lines)
+        )
         text += rng.choice(["", "", "\n", "\r\n", "  \n", "\n\n"])
     if rng.random() < 0.4:
         at = rng.randrange(len(text))
@@ -151,13 +193,17 @@ def test_pyfaidx_reads_the_same_bases(tmp_path: Path, form: str) -> None:
     path = tmp_path / "g.fa"
     path.write_bytes(FORMS[form][0])
     try:
-        theirs = pyfaidx.Fasta(str(path), sequence_always_upper=True, indexname=str(tmp_path / "theirs.fai"))
+        theirs = pyfaidx.Fasta(
+            str(path), sequence_always_upper=True, indexname=str(tmp_path / "theirs.fai")
+        )
         found = {name: str(theirs[name][:]) for name in ("chr1", "chr2")}
     except (pyfaidx.FastaIndexingError, UnicodeDecodeError):
         pytest.skip("pyfaidx does not take this form")
     with Genome(path) as genome:
         for name, bases in found.items():
-            assert ["ACGTN"[code] for code in genome.codes(name)] == list("".join(bases.split())), name
+            assert ["ACGTN"[code] for code in genome.codes(name)] == list("".join(bases.split())), (
+                name
+            )
 
 
 def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
@@ -178,7 +224,9 @@ def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
                 codes = {name: genome.codes(name).tolist() for name in genome.names}
         except InputError:
             continue  # blanks between bases, no bases at all: samtools does not look
-        assert index.read_text() == "".join(row for row in rows.splitlines(keepends=True) if row.split("\t")[1] != "0")
+        assert index.read_text() == "".join(
+            row for row in rows.splitlines(keepends=True) if row.split("\t")[1] != "0"
+        )
         put_index(path, rows)
         with Genome(path) as genome:
             assert {name: genome.codes(name).tolist() for name in genome.names} == codes
@@ -260,7 +308,9 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize("rows", BAD_ROWS)
-def test_an_index_that_does_not_fit_is_made_anew(inputs: Path, capfd: pytest.CaptureFixture[str], rows: str) -> None:
+def test_an_index_that_does_not_fit_is_made_anew(
+    inputs: Path, capfd: pytest.CaptureFixture[str], rows: str
+) -> None:
     genome = inputs / "g.fa"
     genome.write_bytes(fasta())
     put_index(genome, rows)
@@ -276,7 +326,9 @@ def test_an_endless_index_is_not_read(tmp_path: Path) -> None:
     for kind in ("pipe", "device", "folder"):
         index = tmp_path / "g.fa.fai"
         index.unlink(missing_ok=True)
-        os.mkfifo(index) if kind == "pipe" else index.symlink_to("/dev/zero") if kind == "device" else index.mkdir()
+        os.mkfifo(index) if kind == "pipe" else index.symlink_to(
+            "/dev/zero"
+        ) if kind == "device" else index.mkdir()
         with Genome(path) as genome:
             assert genome.lengths == {"chr1": 2000, "chr2": 150}
 
@@ -298,7 +350,9 @@ def test_an_endless_index_is_not_read(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("index", [None, "x\t4\t3\t4\t5\n"])
-def test_a_file_that_cannot_be_indexed(tmp_path: Path, content: bytes, place: str, message: str, index: str | None) -> None:
+def test_a_file_that_cannot_be_indexed(
+    tmp_path: Path, content: bytes, place: str, message: str, index: str | None
+) -> None:
     path = tmp_path / "g.fa"
     path.write_bytes(content)
     if index is not None:
@@ -308,7 +362,9 @@ def test_a_file_that_cannot_be_indexed(tmp_path: Path, content: bytes, place: st
     assert (caught.value.file, caught.value.place) == (str(path), place)
 
 
-@pytest.mark.parametrize("content", [b">x\nACGT\nACGTA\n", b">x\nACGT\n>x\nAC\n", b">x\nACGT\n>\nACG\n"])
+@pytest.mark.parametrize(
+    "content", [b">x\nACGT\nACGTA\n", b">x\nACGT\n>x\nAC\n", b">x\nACGT\n>\nACG\n"]
+)
 def test_an_index_that_hides_what_cannot_be_indexed(tmp_path: Path, content: bytes) -> None:
     """Where the index fits at both ends, it shows when the contig is read; the message is that of the file."""
     path = tmp_path / "g.fa"
@@ -327,13 +383,33 @@ def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFi
     genome.write_bytes(fasta())
     expected = count(genome, capfd)
     genome.write_bytes(fasta(change=lambda line: line[:20] + "\n" + line[20:]))
-    assert main(["count", "-q", "--bias-model", "pwm", "--bias-genome", "g.fa", "--bias-output", "x", "reads.bam", "genes.gtf"]) == 1
+    assert (
+        main(
+            [
+                "count",
+                "-q",
+                "--bias-model",
+                "pwm",
+                "--bias-genome",
+                "g.fa",
+                "--bias-output",
+                "x",
+                "reads.bam",
+                "genes.gtf",
+            ]
+        )
+        == 1
+    )
     line = capfd.readouterr().err
-    assert line.startswith("counterbias: g.fa, line 3: not a usable FASTA file (lines of the contig 'chr1' differ in length")
+    assert line.startswith(
+        "counterbias: g.fa, line 3: not a usable FASTA file (lines of the contig 'chr1' differ in length"
+    )
     assert "seqtk seq -l 60" in line
     even = fasta()
     if shutil.which("seqtk") is not None:
-        even = subprocess.run(["seqtk", "seq", "-l", "60", "g.fa"], check=True, capture_output=True).stdout
+        even = subprocess.run(
+            ["seqtk", "seq", "-l", "60", "g.fa"], check=True, capture_output=True
+        ).stdout
     genome.write_bytes(even)
     assert count(genome, capfd) == expected
 
@@ -345,7 +421,9 @@ def test_the_remedy_for_a_byte_order_mark_helps(tmp_path: Path) -> None:
         Genome(path)
     command = caught.value.remedy.partition(": ")[2]
     if "GNU" in subprocess.run(["sed", "--version"], capture_output=True, text=True).stdout:
-        subprocess.run(f"{command} {path}", shell=True, check=True, env={**os.environ, "LC_ALL": "C"})
+        subprocess.run(
+            f"{command} {path}", shell=True, check=True, env={**os.environ, "LC_ALL": "C"}
+        )
         with Genome(path) as genome:
             assert genome.lengths == {"x": 4}
 
@@ -354,7 +432,10 @@ def test_a_strange_letter_is_named_and_the_index_is_not_blamed(tmp_path: Path) -
     path = tmp_path / "g.fa"
     path.write_bytes(b">x\nACGT\nA!GT\n")
     for _ in range(2):
-        with Genome(path) as genome, pytest.raises(InputError, match=r"other than a sequence \('!'\)") as caught:
+        with (
+            Genome(path) as genome,
+            pytest.raises(InputError, match=r"other than a sequence \('!'\)") as caught,
+        ):
             genome.codes("x")
         assert caught.value.place == "line 3"
         assert ".fai" not in caught.value.line()
@@ -365,7 +446,10 @@ def test_the_remedy_for_an_index_that_fits_at_the_ends_only(tmp_path: Path) -> N
     path = tmp_path / "g.fa"
     path.write_bytes(b">x\n" + (b"A" * 9000 + b"\n") * 2 + b"ACGT\n")
     put_index(path, "x\t18006\t3\t18006\t18007\n")
-    with Genome(path) as genome, pytest.raises(InputError, match="the index beside the file does not fit it") as caught:
+    with (
+        Genome(path) as genome,
+        pytest.raises(InputError, match="the index beside the file does not fit it") as caught,
+    ):
         genome.codes("x")
     assert caught.value.remedy == f"delete {path}.fai, so that it is made anew"
     os.unlink(f"{path}.fai")

@@ -34,7 +34,9 @@ def test_windows_that_reach_farther_on_one_side_share_no_base_either() -> None:
     check_that_no_base_is_shared(make_sites(0, 2500, False), Window(0, 127), "local", 5)
 
 
-def check_that_no_base_is_shared(sites: StartSites, window: Window, scheme: str, number: int) -> None:
+def check_that_no_base_is_shared(
+    sites: StartSites, window: Window, scheme: str, number: int
+) -> None:
     """Look at every base of the windows and tiles that the model without a fold, or the one of all folds, learns or checks itself by."""
     written, made, _ = folded(sites, window, scheme, number)
     sample = made.sample
@@ -51,17 +53,33 @@ def check_that_no_base_is_shared(sites: StartSites, window: Window, scheme: str,
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**31), reads=st.sampled_from([40, 2500]), scheme=st.sampled_from(sampling.SCHEMES), number=st.integers(1, 5))
-def test_every_window_and_tile_lies_in_one_fold(seed: int, reads: int, scheme: str, number: int) -> None:
+@given(
+    seed=st.integers(0, 2**31),
+    reads=st.sampled_from([40, 2500]),
+    scheme=st.sampled_from(sampling.SCHEMES),
+    number=st.integers(1, 5),
+)
+def test_every_window_and_tile_lies_in_one_fold(
+    seed: int, reads: int, scheme: str, number: int
+) -> None:
     made = folded(make_sites(seed, reads, False), Window(10, 10), scheme, number)[1]
     sample = made.sample
     parts = [sample.of_fold(fold) for fold in range(number)]
-    assert sum(len(part.foreground) for part in parts) == len(sample.everything.foreground) == len(made.windows)
+    assert (
+        sum(len(part.foreground) for part in parts)
+        == len(sample.everything.foreground)
+        == len(made.windows)
+    )
     assert sum(len(part.background) for part in parts) == len(sample.everything.background)
     assert sample.everything.tiles is not None
-    assert sum(0 if part.tiles is None else len(part.tiles.counts) for part in parts) == len(sample.everything.tiles.counts)
+    assert sum(0 if part.tiles is None else len(part.tiles.counts) for part in parts) == len(
+        sample.everything.tiles.counts
+    )
     for fold, part in enumerate(parts):
-        assert np.array_equal(part.foreground, sample.everything.foreground[sample.fold_of(sample.foreground_parts) == fold])
+        assert np.array_equal(
+            part.foreground,
+            sample.everything.foreground[sample.fold_of(sample.foreground_parts) == fold],
+        )
     # Without a fold, little more than that fold is lost: its neighbours' edges.
     if number == 5 and reads == 2500:
         for fold in range(number):
@@ -74,10 +92,26 @@ def test_every_window_and_tile_lies_in_one_fold(seed: int, reads: int, scheme: s
 
 def test_blocks_are_dealt_to_folds_and_their_halves_by_hand() -> None:
     """Blocks of 5, 4, 3, 3, 2 and 1 starts, the largest first, each to the fold, and then to the half of it, that has the fewest."""
-    dealt = folds.make_folds(places_at(*(1000 * block + n for block, size in enumerate((5, 3, 1, 4, 2, 3)) for n in range(size))), folds=2)
+    dealt = folds.make_folds(
+        places_at(
+            *(
+                1000 * block + n
+                for block, size in enumerate((5, 3, 1, 4, 2, 3))
+                for n in range(size)
+            )
+        ),
+        folds=2,
+    )
     assert dealt.block == 1000
     assert dealt.half is not None
-    assert list(zip(dealt.fold.tolist(), dealt.half.tolist(), strict=True)) == [(0, 0), (1, 1), (0, 1), (1, 0), (1, 1), (0, 1)]
+    assert list(zip(dealt.fold.tolist(), dealt.half.tolist(), strict=True)) == [
+        (0, 0),
+        (1, 1),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (0, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +129,9 @@ def test_folds_are_pairs_of_parts(number: int, expected: list[int]) -> None:
     sample = one_window_per_part(parts, number)
     assert sample.fold_of(parts).tolist() == expected
     for fold in range(number):
-        assert sample.of_fold(fold).foreground[:, 0].tolist() == [part % 4 for part in range(PARTS) if expected[part] == fold]
+        assert sample.of_fold(fold).foreground[:, 0].tolist() == [
+            part % 4 for part in range(PARTS) if expected[part] == fold
+        ]
         front, back, tiles = sample.learnable(fold)
         assert front.tolist() == back.tolist() == [one != fold for one in expected]
         assert not len(tiles)
@@ -104,7 +140,9 @@ def test_folds_are_pairs_of_parts(number: int, expected: list[int]) -> None:
 def one_window_per_part(parts: np.ndarray, number: int) -> FoldedSample:
     windows = (np.arange(len(parts)) % 4).astype(np.uint8)[:, None]
     weight = np.arange(1.0, len(parts) + 1)
-    whole = TrainingSet(Window(0, 0), windows, weight, windows, weight, origin=np.arange(len(parts)))
+    whole = TrainingSet(
+        Window(0, 0), windows, weight, windows, weight, origin=np.arange(len(parts))
+    )
     return FoldedSample(whole, parts, parts, np.empty((0, 2), np.int8), number)
 
 
@@ -155,14 +193,22 @@ def test_a_fold_that_holds_everything_leaves_nothing() -> None:
 
 def places_at(*position: int) -> Positions:
     n = len(position)
-    return Positions(np.zeros(n, np.int32), np.array(position, np.int64), np.zeros(n, np.uint8), np.ones(n))
+    return Positions(
+        np.zeros(n, np.int32), np.array(position, np.int64), np.zeros(n, np.uint8), np.ones(n)
+    )
 
 
 def test_pieces_by_hand() -> None:
     """Blocks of a kilobase in parts 3, none, 6 and 7: who comes within 21 bases of another block has its part as well."""
-    keys, fold, half = np.array([0, 2, 3]), np.array([1, 3, 3], np.int8), np.array([1, 0, 1], np.int8)
+    keys, fold, half = (
+        np.array([0, 2, 3]),
+        np.array([1, 3, 3], np.int8),
+        np.array([1, 0, 1], np.int8),
+    )
     dealt = folds.Folds(1000, keys, fold, 5, half)
-    found = dealt.pieces(places_at(0, 500, 979, 990, 1500, 2005, 2500, 2978, 2979, 3020, 3021, 3999, 4000), margin=21)
+    found = dealt.pieces(
+        places_at(0, 500, 979, 990, 1500, 2005, 2500, 2978, 2979, 3020, 3021, 3999, 4000), margin=21
+    )
     assert found.tolist() == [
         [3, 3], [3, 3], [3, 3], [3, 3], [-1, -1], [6, 6], [6, 6], [6, 6], [6, 7], [7, 6], [7, 7], [7, 7], [-1, 7],
     ]  # fmt: skip
@@ -170,14 +216,18 @@ def test_pieces_by_hand() -> None:
 
 def test_windows_in_blocks_without_starts_are_left_out_and_told_of() -> None:
     positions, window = places_at(100, 1500, 2500), Window(0, 0)
-    drawn = sampling.Sample(positions, places_at(110, 90, 1510, 2510, 1990), np.array([0, 0, 1, 2, 2]))
+    drawn = sampling.Sample(
+        positions, places_at(110, 90, 1510, 2510, 1990), np.array([0, 0, 1, 2, 2])
+    )
     contexts = [np.zeros((len(one), 1), np.uint8) for one in (drawn.foreground, drawn.background)]
     cut = [(one, np.ones(len(one), bool)) for one in contexts]
     dealt = folds.Folds(1000, np.array([0, 2]), np.array([0, 1], np.int8), 5)
     made = Drawn(drawn, cut[0], cut[1]).fold(window, dealt, 5)
     assert made.skipped == {"invalid": 0, "outside_exon": 0, "edge": 1}
     assert made.windows.starts.position.tolist() == [100, 2500]
-    assert made.windows.origin.tolist() == [0, 0, 1], "what lies near a start, but in a block without starts, is no background"
+    assert made.windows.origin.tolist() == [0, 0, 1], (
+        "what lies near a start, but in a block without starts, is no background"
+    )
 
 
 def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> None:
@@ -185,10 +235,18 @@ def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> N
     sample = sampling.draw(sites, np.random.default_rng(1))
     dealt = folds.make_folds(sampling.unique_starts(sites))
     rng = np.random.default_rng(2)
-    contexts = [rng.integers(0, 4, (len(places), 5)).astype(np.uint8) for places in (sample.foreground, sample.background)]
+    contexts = [
+        rng.integers(0, 4, (len(places), 5)).astype(np.uint8)
+        for places in (sample.foreground, sample.background)
+    ]
     valid = [rng.random(len(part)) < 0.9 for part in contexts]
-    pieces = [dealt.pieces(places, margin=window.width) for places in (sample.foreground, sample.background)]
-    tiles = DrawnTiles(np.zeros((4, 14), np.uint8), 10, np.arange(4), np.arange(4), np.arange(1.0, 5))
+    pieces = [
+        dealt.pieces(places, margin=window.width)
+        for places in (sample.foreground, sample.background)
+    ]
+    tiles = DrawnTiles(
+        np.zeros((4, 14), np.uint8), 10, np.arange(4), np.arange(4), np.arange(1.0, 5)
+    )
     made = sampling.fold(
         window,
         sample,
@@ -208,4 +266,6 @@ def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> N
     assert made.sample.tile_parts.tolist() == [[0, 0], [1, 3], [9, 9]]
     without = made.sample.without(1)
     assert without.tiles is not None
-    assert without.tiles.counts.sum(axis=1).tolist() == [1, 4], "a tile within reach of the fold is not seen"
+    assert without.tiles.counts.sum(axis=1).tolist() == [1, 4], (
+        "a tile within reach of the fold is not seen"
+    )

@@ -24,7 +24,11 @@ def disk() -> Iterator[Path]:
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     with tempfile.TemporaryDirectory() as folder:
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True, check=False)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder],
+            capture_output=True,
+            check=False,
+        )
         if mounted.returncode:
             pytest.skip("a small disk cannot be mounted here")
         try:
@@ -53,8 +57,27 @@ OUTPUTS = {
     "BAM": ["count", "-c", "c.tsv", "-o", "{}/o.bam", "-p", "BAM"],
     "spool": ["count", "-c", "c.tsv", "-o", "{}/o.bam", "-p", "BAM", *bias()],
     "bias files": ["count", "-c", "c.tsv", *bias("{}/p")],
-    "model of a cohort": ["train", "--bias-no-own", "--bias-model", "pwm", *GENOME, "-o", "{}/m.model"],
-    "comparison": ["compare", "--models", "pwm", "--folds", "1", "--seeds", "1", *GENOME, "-o", "{}/v"],
+    "model of a cohort": [
+        "train",
+        "--bias-no-own",
+        "--bias-model",
+        "pwm",
+        *GENOME,
+        "-o",
+        "{}/m.model",
+    ],
+    "comparison": [
+        "compare",
+        "--models",
+        "pwm",
+        "--folds",
+        "1",
+        "--seeds",
+        "1",
+        *GENOME,
+        "-o",
+        "{}/v",
+    ],
 }
 
 
@@ -75,30 +98,74 @@ def test_no_room_at_all(files: Path, disk: Path, output: str) -> None:
 @pytest.mark.parametrize("free", [4, 8, 12])
 def test_room_for_a_part(files: Path, disk: Path, ending: str, free: int) -> None:
     """HDF5 notices a full disk late."""
-    annotation = "".join(f'chr1\tt\texon\t{begin}\t{begin + 1}\t.\t+\t.\tgene_id "gene{begin:07}";\n' for begin in range(1, 2900))
+    annotation = "".join(
+        f'chr1\tt\texon\t{begin}\t{begin + 1}\t.\t+\t.\tgene_id "gene{begin:07}";\n'
+        for begin in range(1, 2900)
+    )
     (files / "many.gtf").write_text(annotation)
     fill(disk, free)
-    assert "No space left" in fails(run(files, "count", "-q", "-c", f"{disk}/c.{ending}", "reads.bam", "many.gtf"))
+    assert "No space left" in fails(
+        run(files, "count", "-q", "-c", f"{disk}/c.{ending}", "reads.bam", "many.gtf")
+    )
     assert os.listdir(disk) == ["fill"]
 
 
 @pytest.mark.parametrize("free", [0, 8, 40])
 def test_simulation(tmp_path: Path, disk: Path, free: int) -> None:
     fill(disk, free)
-    line = fails(run(tmp_path, "simulate", "-q", "-o", f"{disk}/a/s", "--pairs", "1000", "--genes", "5"))
+    line = fails(
+        run(tmp_path, "simulate", "-q", "-o", f"{disk}/a/s", "--pairs", "1000", "--genes", "5")
+    )
     assert line.startswith(f"counterbias: {disk}/a/s/genome.fa: cannot be written: No space left")
     assert os.listdir(disk) == ["fill"]
 
 
 def test_no_room_for_temporary_files(files: Path, disk: Path) -> None:
     fill(disk, 4)
-    (files / "big.fa.gz").write_bytes(gzip.compress((files / "genome.fa").read_bytes() + b">chr2\n" + 4000 * (b"ACGT" * 15 + b"\n")))
+    (files / "big.fa.gz").write_bytes(
+        gzip.compress(
+            (files / "genome.fa").read_bytes() + b">chr2\n" + 4000 * (b"ACGT" * 15 + b"\n")
+        )
+    )
     how = {"env": {**os.environ, "TMPDIR": str(disk)}}
-    unpacked = fails(run(files, "count", "-q", "-c", "c.tsv", "--bias-model", "pwm", "--bias-genome", "big.fa.gz", *INPUTS, **how))
+    unpacked = fails(
+        run(
+            files,
+            "count",
+            "-q",
+            "-c",
+            "c.tsv",
+            "--bias-model",
+            "pwm",
+            "--bias-genome",
+            "big.fa.gz",
+            *INPUTS,
+            **how,
+        )
+    )
     assert "TMPDIR" in unpacked
     # A plain genome is indexed without temporary files.
-    assert run(files, "count", "-q", "-c", "index.tsv", "--bias-model", "pwm", *GENOME, *INPUTS, **how).returncode == 0
-    stashed = fails(run(files, "train", "-q", "--bias-no-own", "--bias-model", "pwm", *GENOME, "-o", "m.model", *INPUTS, **how))
+    assert (
+        run(
+            files, "count", "-q", "-c", "index.tsv", "--bias-model", "pwm", *GENOME, *INPUTS, **how
+        ).returncode
+        == 0
+    )
+    stashed = fails(
+        run(
+            files,
+            "train",
+            "-q",
+            "--bias-no-own",
+            "--bias-model",
+            "pwm",
+            *GENOME,
+            "-o",
+            "m.model",
+            *INPUTS,
+            **how,
+        )
+    )
     assert "TMPDIR" in stashed
     assert os.listdir(disk) == ["fill"]
     assert "c.tsv" not in names(files)
@@ -110,10 +177,22 @@ def test_no_room_for_a_long_header(tmp_path: Path, disk: Path, kind: str, free: 
     """It is rewritten by htslib, which has its own ways to tell of a full disk."""
     fill(disk, free)
     contigs = [{"SN": f"contig_number_{number}", "LN": 3000 + number} for number in range(3000)]
-    with pysam.AlignmentFile(str(tmp_path / "reads.bam"), "wb", header={"HD": {"VN": "1.6"}, "SQ": contigs}):
+    with pysam.AlignmentFile(
+        str(tmp_path / "reads.bam"), "wb", header={"HD": {"VN": "1.6"}, "SQ": contigs}
+    ):
         pass
     (tmp_path / "genes.gtf").write_text('contig_number_1\tt\texon\t1\t90\t.\t+\t.\tgene_id "g";\n')
-    done = run(tmp_path, "count", "-q", "-o", "o", "-p", kind, *INPUTS, env={**os.environ, "TMPDIR": str(disk)})
+    done = run(
+        tmp_path,
+        "count",
+        "-q",
+        "-o",
+        "o",
+        "-p",
+        kind,
+        *INPUTS,
+        env={**os.environ, "TMPDIR": str(disk)},
+    )
     if done.returncode:
         assert "TMPDIR" in fails(done)
     else:
@@ -126,7 +205,9 @@ def test_no_room_for_a_long_header(tmp_path: Path, disk: Path, kind: str, free: 
 def test_no_room_for_the_alignments_that_wait_for_a_stream(files: Path, disk: Path) -> None:
     fill(disk, 16)
     how = {"env": {**os.environ, "TMPDIR": str(disk)}}
-    line = fails(run(files, "count", "-q", "-c", "c.tsv", "-o", "/dev/stdout", *bias(), *INPUTS, **how))
+    line = fails(
+        run(files, "count", "-q", "-c", "c.tsv", "-o", "/dev/stdout", *bias(), *INPUTS, **how)
+    )
     assert "TMPDIR" in line
     assert str(disk) in line
     assert os.listdir(disk) == ["fill"]
@@ -143,10 +224,16 @@ def test_an_index_that_cannot_be_kept_is_no_harm(files: Path, disk: Path) -> Non
 def test_a_device_that_is_always_full(files: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full here")
-    for name, words in {"c.h5ad": ["-c", "c.h5ad"], "o.sam": ["-o", "o.sam"], "p.model": bias()}.items():
+    for name, words in {
+        "c.h5ad": ["-c", "c.h5ad"],
+        "o.sam": ["-o", "o.sam"],
+        "p.model": bias(),
+    }.items():
         (files / name).symlink_to("/dev/full")
         done = run(files, "count", "-q", *words, *INPUTS)
         last = done.stderr.decode().splitlines()[-1]
         assert done.returncode == 1
-        assert last.startswith(f"counterbias: {name}: cannot be written: No space left"), done.stderr
+        assert last.startswith(f"counterbias: {name}: cannot be written: No space left"), (
+            done.stderr
+        )
         assert (files / name).is_symlink()

@@ -12,17 +12,32 @@ from counterbias_backends import heptamer
 WINDOWS = (Window(10, 10), Window(0, 7), Window(2, 34))
 
 TestHeptamer = conformance("heptamer", windows=(WINDOWS[0], Window(0, 6), Window(3, 7)))
-TestPublished = conformance("heptamer", options=heptamer.Options(scheme="published"), starts=40_000, windows=WINDOWS, learns=0.3)
+TestPublished = conformance(
+    "heptamer",
+    options=heptamer.Options(scheme="published"),
+    starts=40_000,
+    windows=WINDOWS,
+    learns=0.3,
+)
 
 
 def bases(*rows: str) -> np.ndarray:
     return np.array([["ACGT".index(base) for base in row] for row in rows], dtype=np.uint8)
 
 
-def fitted(window: Window, foreground: np.ndarray, background: np.ndarray, weights: list[float], *options: str) -> heptamer.Heptamer:
+def fitted(
+    window: Window,
+    foreground: np.ndarray,
+    background: np.ndarray,
+    weights: list[float],
+    *options: str,
+) -> heptamer.Heptamer:
     model = heptamer.Heptamer(window, parse_options(heptamer.Heptamer, list(options)))
     ones = np.ones(len(foreground))
-    model.fit(TrainingSet(window, foreground, ones, background, np.array(weights)), np.random.default_rng(1))
+    model.fit(
+        TrainingSet(window, foreground, ones, background, np.array(weights)),
+        np.random.default_rng(1),
+    )
     return model
 
 
@@ -36,7 +51,9 @@ def test_robust_worked_out_by_hand() -> None:
         "ACAAAAG": (0.5 * 1.6**5 * 0.8**2) / (0.5 * 0.8**6 * 1.6),
         "GTGTGTG": 1.0,
     }
-    np.testing.assert_allclose(model.log_bias(bases(*expected)), np.log(list(expected.values())), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        model.log_bias(bases(*expected)), np.log(list(expected.values())), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_published_worked_out_by_hand_from_background() -> None:
@@ -56,13 +73,18 @@ def test_published_worked_out_by_hand_from_the_reads_themselves() -> None:
     np.testing.assert_allclose(np.exp(scores), [0.5, 1, 1], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("window", "scheme"), [(Window(20, 5), "robust"), (Window(20, 6), "published"), (Window(0, 0), "robust")])
+@pytest.mark.parametrize(
+    ("window", "scheme"),
+    [(Window(20, 5), "robust"), (Window(20, 6), "published"), (Window(0, 0), "robust")],
+)
 def test_window_that_is_too_small_is_refused(window: Window, scheme: str) -> None:
     with pytest.raises(InputError, match="too small for heptamer"):
         heptamer.Heptamer(window, heptamer.Options(scheme=scheme))
 
 
-@pytest.mark.parametrize("pair", ["pseudocount=0", "pseudocount=inf", "pseudocount=nan", "scheme=none"])
+@pytest.mark.parametrize(
+    "pair", ["pseudocount=0", "pseudocount=inf", "pseudocount=nan", "scheme=none"]
+)
 def test_options_that_make_no_sense_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
         parse_options(heptamer.Heptamer, [pair])
@@ -70,7 +92,10 @@ def test_options_that_make_no_sense_are_refused(pair: str) -> None:
 
 def test_report_says_where_unbiased_heptamers_came_from() -> None:
     rng = np.random.default_rng(1)
-    for window, expected in ((Window(0, 33), "background windows"), (Window(0, 34), "the reads' positions 24-29")):
+    for window, expected in (
+        (Window(0, 33), "background windows"),
+        (Window(0, 34), "the reads' positions 24-29"),
+    ):
         contexts = rng.integers(0, 4, (50, window.width), dtype=np.uint8)
         sample = TrainingSet(window, contexts, np.ones(50), contexts, np.ones(50))
         report = heptamer.Heptamer(window, heptamer.Options(scheme="published")).fit(sample, rng)

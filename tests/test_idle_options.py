@@ -82,7 +82,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--bias-genome GENOME", "--bias-genome changes nothing without a bias model (--bias-model) or CRAM files"),
     ],
 )  # fmt: skip
-def test_count_without_a_model(files: Path, options: str, says: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_count_without_a_model(
+    files: Path, options: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert warnings(capfd, count(files, options)) == [says]
 
 
@@ -91,31 +93,74 @@ def test_count_without_a_model(files: Path, options: str, says: str, capfd: pyte
     ["--bias-threads 2", "--bias-seed 3 --nonunique random", "--bias-counts raw", "-p BAM", "--counts-output-sparse", "--append-output",
      "-n 4 --max-reads-in-buffer 5 -f sam"],
 )  # fmt: skip
-def test_options_with_an_effect_and_those_of_htseq_count_are_silent(files: Path, options: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_options_with_an_effect_and_those_of_htseq_count_are_silent(
+    files: Path, options: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert warnings(capfd, count(files, options)) == []
 
 
-def test_all_options_have_an_effect_on_a_model(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_all_options_have_an_effect_on_a_model(
+    files: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     options = "--bias-window 8,8 --bias-cap 5 --bias-seed 2 --bias-ends first --bias-fragment-length 210,40 --bias-device cpu"
     assert warnings(capfd, count(files, f"--bias-model pwm --bias-genome GENOME {options}")) == []
-    assert warnings(capfd, count(files, "--bias-model MODEL --bias-genome GENOME --bias-sampling paper", model=model)) == []
+    assert (
+        warnings(
+            capfd,
+            count(
+                files, "--bias-model MODEL --bias-genome GENOME --bias-sampling paper", model=model
+            ),
+        )
+        == []
+    )
 
 
-def test_gpu_for_what_is_not_trained_there(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_gpu_for_what_is_not_trained_there(
+    files: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     gpu = "--bias-genome GENOME --bias-device cuda"
     says = "--bias-device cuda changes nothing: {} is not trained on a GPU"
     assert warnings(capfd, count(files, f"--bias-model pwm {gpu}")) == [says.format("pwm")]
-    assert warnings(capfd, count(files, f"--bias-model MODEL {gpu}", model=model)) == [says.format("a saved model")]
-    argv = ["compare", "-q", "-o", "out", "--models", "pwm,heptamer", "--folds", "1", "--seeds", "1", "--no-figures"]
+    assert warnings(capfd, count(files, f"--bias-model MODEL {gpu}", model=model)) == [
+        says.format("a saved model")
+    ]
+    argv = [
+        "compare",
+        "-q",
+        "-o",
+        "out",
+        "--models",
+        "pwm,heptamer",
+        "--folds",
+        "1",
+        "--seeds",
+        "1",
+        "--no-figures",
+    ]
     argv += ["--bias-genome", str(files / "genome.fa"), "--bias-device", "cuda", *inputs(files)]
     assert warnings(capfd, argv) == [says.format("pwm, heptamer")]
 
 
 def test_compare(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bias = ["--bias-genome", str(files / "genome.fa"), *inputs(files)]
-    argv = ["compare", "-q", "-o", "out", "--models", str(model), "--folds", "1", "--seeds", "1", "--no-figures", *bias]
+    argv = [
+        "compare",
+        "-q",
+        "-o",
+        "out",
+        "--models",
+        str(model),
+        "--folds",
+        "1",
+        "--seeds",
+        "1",
+        "--no-figures",
+        *bias,
+    ]
     assert warnings(capfd, argv) == []
-    assert warnings(capfd, [*argv, "--windows", "5,5"]) == ["--windows changes nothing where all models are files: each has its own window"]
+    assert warnings(capfd, [*argv, "--windows", "5,5"]) == [
+        "--windows changes nothing where all models are files: each has its own window"
+    ]
     assert main(["compare", "-o", "new", "--truth-scale", "counts", *bias]) == 1
     assert capfd.readouterr().err == "counterbias: --truth-scale needs --truth FILE\n"
 
@@ -134,7 +179,9 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
         *inputs(files),
     ]
     assert warnings(capfd, argv) == []
-    assert warnings(capfd, [*argv, "--bias-pool", "samples"]) == ["--bias-pool changes nothing where there is one sample"]
+    assert warnings(capfd, [*argv, "--bias-pool", "samples"]) == [
+        "--bias-pool changes nothing where there is one sample"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +195,19 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ],
 )  # fmt: skip
 def test_simulate(options: str, says: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    argv = ["simulate", "-q", "-o", "out", "--genes", "5", "--contigs", "1", "--pairs", "50", *options.split()]
+    argv = [
+        "simulate",
+        "-q",
+        "-o",
+        "out",
+        "--genes",
+        "5",
+        "--contigs",
+        "1",
+        "--pairs",
+        "50",
+        *options.split(),
+    ]
     assert warnings(capfd, argv) == says
 
 
@@ -157,4 +216,7 @@ def test_option_that_there_is_not(files: Path, capfd: pytest.CaptureFixture[str]
         main(count(files, "--bias-passages 2"))
     assert stopped.value.code == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert line == "counterbias: unrecognized arguments: --bias-passages. See `counterbias count --help`"
+    assert (
+        line
+        == "counterbias: unrecognized arguments: --bias-passages. See `counterbias count --help`"
+    )

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from counterbias.cli import main
-from counterbias.files import abandon, partial, remove_leftovers, remove_leftovers_in, scratch_folder, whole_folder, whole_text
+from counterbias.files import (
+    abandon,
+    partial,
+    remove_leftovers,
+    remove_leftovers_in,
+    scratch_folder,
+    whole_folder,
+    whole_text,
+)
 from output_inputs import COMMAND, MANY, bias, make_inputs, names, partials, run
 
 INPUTS = ("reads.bam", "genes.gtf")
@@ -24,10 +32,14 @@ def gone() -> int:
     return process.pid
 
 
-def leftover(target: Path, *, machine: str | None = None, process: int | None = None, folder: bool = False) -> Path:
+def leftover(
+    target: Path, *, machine: str | None = None, process: int | None = None, folder: bool = False
+) -> Path:
     """Make what a killed run leaves of a target."""
     machine = machine or partial._machine()
-    name = target.with_name(f".{target.name}.{machine}-{gone() if process is None else process}-7.partial{target.suffix}")
+    name = target.with_name(
+        f".{target.name}.{machine}-{gone() if process is None else process}-7.partial{target.suffix}"
+    )
     if folder:
         (name / partial.CONTENT).mkdir(parents=True)
         (name / partial.CONTENT / "genome.fa").write_text(">half")
@@ -46,12 +58,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def killed(folder: Path, *words: str) -> list[str]:
     """Run the command with standard input open, kill it once it has begun to write, and give what is left."""
-    with subprocess.Popen([*COMMAND, *words], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
         assert process.stdin is not None
         process.stdin.write((folder / "reads.bam").read_bytes()[:-28])
         process.stdin.flush()
         deadline = time.monotonic() + 60
-        while not partials(names(folder)) and process.poll() is None and time.monotonic() < deadline:
+        while (
+            not partials(names(folder)) and process.poll() is None and time.monotonic() < deadline
+        ):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     return partials(names(folder))
@@ -91,19 +107,46 @@ def test_a_run_that_goes_on_keeps_its_unfinished_file(files: Path) -> None:
 
 def test_all_outputs_of_all_commands(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     genome = ["--bias-genome", "genome.fa"]
-    counted = [leftover(files / name) for name in ("c.mtx", "c_features.tsv", "c_samples.tsv", "o.sam", "genome.fa.fai")]
-    counted += [leftover(files / f"p.{ending}") for ending in ("counts.tsv", "model", "counterbias.json")]
+    counted = [
+        leftover(files / name)
+        for name in ("c.mtx", "c_features.tsv", "c_samples.tsv", "o.sam", "genome.fa.fai")
+    ]
+    counted += [
+        leftover(files / f"p.{ending}") for ending in ("counts.tsv", "model", "counterbias.json")
+    ]
     assert main(["count", "-q", "-c", "c.mtx", "-o", "o.sam", *bias(), *INPUTS]) == 0
     trained = [leftover(files / name) for name in ("m.model", "m.counterbias-train.json")]
-    assert main(["train", "-q", "--bias-no-own", "--bias-model", "pwm", *genome, "-o", "m.model", *INPUTS]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "-q",
+                "--bias-no-own",
+                "--bias-model",
+                "pwm",
+                *genome,
+                "-o",
+                "m.model",
+                *INPUTS,
+            ]
+        )
+        == 0
+    )
     simulated = [leftover(files / "s", folder=True)]
-    assert main(["simulate", "-q", "-o", "s", "--pairs", "200", "--genes", "4", "--contigs", "1"]) == 0
+    assert (
+        main(["simulate", "-q", "-o", "s", "--pairs", "200", "--genes", "4", "--contigs", "1"]) == 0
+    )
     (files / "v" / "cache").mkdir(parents=True)
-    compared = [leftover(files / "v" / name) for name in ("comparison.tsv", "comparison.json", "per_gene.tsv")]
+    compared = [
+        leftover(files / "v" / name)
+        for name in ("comparison.tsv", "comparison.json", "per_gene.tsv")
+    ]
     compared += [leftover(files / "v" / "cache" / "0123.npz")]
     options = ["--models", "pwm", "--folds", "1", "--seeds", "1", "--no-figures"]
     assert main(["compare", "-q", *options, *genome, "-o", "v", *INPUTS]) in (0, 1, 3)
-    assert [path.name for path in (*counted, *trained, *simulated, *compared) if path.exists()] == []
+    assert [
+        path.name for path in (*counted, *trained, *simulated, *compared) if path.exists()
+    ] == []
 
 
 def test_a_killed_simulation(files: Path) -> None:
@@ -114,11 +157,15 @@ def test_a_killed_simulation(files: Path) -> None:
             time.sleep(0.01)
         process.kill()
     assert partials(names(files))
-    assert main(["simulate", "-q", "-o", "s", "--pairs", "200", "--genes", "4", "--contigs", "1"]) == 0
+    assert (
+        main(["simulate", "-q", "-o", "s", "--pairs", "200", "--genes", "4", "--contigs", "1"]) == 0
+    )
     assert not partials(names(files))
 
 
-def test_temporary_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_folders_of_killed_runs_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     left = leftover(tmp_path / "counterbias", folder=True)
     with scratch_folder() as folder:
@@ -168,7 +215,12 @@ def test_names_that_only_look_alike_stay(tmp_path: Path) -> None:
     target = tmp_path / "x.tsv"
     machine, process = partial._machine(), gone()
     of = f"{machine}-{process}-1"
-    for name in (f".x.tsv.{of}.tmp", f"x.tsv.{of}.partial", ".x.tsv.partial", f".y.tsv.{of}.partial.tsv"):
+    for name in (
+        f".x.tsv.{of}.tmp",
+        f"x.tsv.{of}.partial",
+        ".x.tsv.partial",
+        f".y.tsv.{of}.partial.tsv",
+    ):
         (tmp_path / name).write_text("")
     before = names(tmp_path)
     remove_leftovers([target])

@@ -11,7 +11,9 @@ from counterbias.files import partial, remove_leftovers
 
 def test_a_run_that_has_ended_and_is_not_waited_for_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays in the table of processes
+        os.waitid(
+            os.P_PID, process.pid, os.WEXITED | os.WNOWAIT
+        )  # it has ended, and stays in the table of processes
         left = tmp_path / f".counts.tsv.{partial._machine()}-{process.pid}-7.partial.tsv"
         left.write_text("half")
         remove_leftovers([tmp_path / "counts.tsv"])

@@ -21,7 +21,10 @@ Cut = Callable[[Positions, Window], Contexts]
 def at(*places: int, strand: int = 0, weight: tuple[float, ...] = ()) -> Positions:
     n = len(places)
     return Positions(
-        np.zeros(n, np.int32), np.array(places, np.int64), np.full(n, strand, np.uint8), np.array(weight) if weight else np.ones(n)
+        np.zeros(n, np.int32),
+        np.array(places, np.int64),
+        np.full(n, strand, np.uint8),
+        np.array(weight) if weight else np.ones(n),
     )
 
 
@@ -34,7 +37,9 @@ def genome_of(codes: np.ndarray) -> Cut:
         inside = (first >= 0) & (first + window.width <= len(codes))
         rows = np.where(inside, first, 0)[:, None] + np.arange(window.width)
         contexts = codes[np.minimum(rows, len(codes) - 1)]
-        contexts = np.where(reverse[:, None], np.where(contexts > 3, 4, 3 - contexts.astype(int))[:, ::-1], contexts).astype(np.uint8)
+        contexts = np.where(
+            reverse[:, None], np.where(contexts > 3, 4, 3 - contexts.astype(int))[:, ::-1], contexts
+        ).astype(np.uint8)
         return contexts, inside & (contexts < 4).all(axis=1)
 
     return cut
@@ -48,9 +53,13 @@ def test_local_mean_by_hand() -> None:
     codes = np.where(np.arange(6000) < 1000, 0, 1).astype(np.uint8)
     log_bias = np.log(np.array([[3.0, 1, 1, 1]]))
     found = local_mean(log_bias, at(500, 5000, 1000, 1005, 1090), Window(0, 0), genome_of(codes))
-    np.testing.assert_allclose(found, [3, 1, (10 * 3 + 11) / 21, (10 * 3 + 11) / 21, (1 * 3 + 20) / 21])
+    np.testing.assert_allclose(
+        found, [3, 1, (10 * 3 + 11) / 21, (10 * 3 + 11) / 21, (1 * 3 + 20) / 21]
+    )
     # On the other strand bases are their complements: neither A nor C stands there.
-    np.testing.assert_allclose(local_mean(log_bias, at(500, 5000, strand=1), Window(0, 0), genome_of(codes)), 1)
+    np.testing.assert_allclose(
+        local_mean(log_bias, at(500, 5000, strand=1), Window(0, 0), genome_of(codes)), 1
+    )
 
 
 def test_near_an_n_or_the_end_of_the_contig_the_mean_is_one() -> None:
@@ -66,11 +75,15 @@ def test_near_an_n_or_the_end_of_the_contig_the_mean_is_one() -> None:
 
 def naive(log_bias: np.ndarray, positions: Positions, window: Window, cut: Cut) -> np.ndarray:
     """Average the bias over places, window by window."""
-    up, down = (min(one + LOCAL_REACH, WIDEST) - one for one in (window.upstream, window.downstream))
+    up, down = (
+        min(one + LOCAL_REACH, WIDEST) - one for one in (window.upstream, window.downstream)
+    )
     out = []
     for row in range(len(positions)):
         sign = -1 if positions.strand[row] else 1
-        _, whole = cut(positions.take(np.array([row])), Window(window.upstream + up, window.downstream + down))
+        _, whole = cut(
+            positions.take(np.array([row])), Window(window.upstream + up, window.downstream + down)
+        )
         if not whole[0]:
             out.append(1.0)
             continue
@@ -78,7 +91,9 @@ def naive(log_bias: np.ndarray, positions: Positions, window: Window, cut: Cut) 
         for offset in range(-up, down + 1, STEP):
             place = positions.position[row] + sign * offset
             strand = np.array([positions.strand[row]], np.uint8)
-            contexts, valid = cut(Positions(np.zeros(1, np.int32), np.array([place]), strand, np.ones(1)), window)
+            contexts, valid = cut(
+                Positions(np.zeros(1, np.int32), np.array([place]), strand, np.ones(1)), window
+            )
             assert valid[0]
             values.append(math.exp(log_bias[np.arange(window.width), contexts[0]].sum()))
         out.append(sum(values) / len(values))
@@ -88,7 +103,16 @@ def naive(log_bias: np.ndarray, positions: Positions, window: Window, cut: Cut) 
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 2**31),
-    window=st.sampled_from([Window(0, 0), Window(3, 6), Window(10, 10), Window(27, 27), Window(60, 5), Window(127, 127)]),
+    window=st.sampled_from(
+        [
+            Window(0, 0),
+            Window(3, 6),
+            Window(10, 10),
+            Window(27, 27),
+            Window(60, 5),
+            Window(127, 127),
+        ]
+    ),
 )
 def test_local_mean_is_that_of_a_naive_computation(seed: int, window: Window) -> None:
     """Windows as wide as can be cut, 127 to a side, leave no room for a neighbourhood: there the place itself is taken."""
@@ -97,14 +121,24 @@ def test_local_mean_is_that_of_a_naive_computation(seed: int, window: Window) ->
     codes[rng.integers(0, 1500, 1)] = 4
     log_bias = rng.normal(0, 1 / math.sqrt(window.width), (window.width, 4))
     n = 12
-    positions = Positions(np.zeros(n, np.int32), rng.integers(0, 1500, n), rng.integers(0, 2, n).astype(np.uint8), np.ones(n))
+    positions = Positions(
+        np.zeros(n, np.int32),
+        rng.integers(0, 1500, n),
+        rng.integers(0, 2, n).astype(np.uint8),
+        np.ones(n),
+    )
     cut = genome_of(codes)
-    np.testing.assert_allclose(local_mean(log_bias, positions, window, cut), naive(log_bias, positions, window, cut))
+    np.testing.assert_allclose(
+        local_mean(log_bias, positions, window, cut), naive(log_bias, positions, window, cut)
+    )
 
 
 def test_many_windows_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    codes, positions = rng.integers(0, 4, 5000).astype(np.uint8), at(*rng.integers(0, 5000, 500).tolist())
+    codes, positions = (
+        rng.integers(0, 4, 5000).astype(np.uint8),
+        at(*rng.integers(0, 5000, 500).tolist()),
+    )
     log_bias = rng.normal(0, 1, (7, 4))
     whole = local_mean(log_bias, positions, Window(3, 3), genome_of(codes))
     monkeypatch.setattr(levelling, "ROWS", 64)
@@ -118,7 +152,9 @@ def drawn(seed: int, biased: bool, starts: int = 4000) -> tuple[Sample, Contexts
     """Draw starts on a genome of A- and C-rich stretches, which with a bias prefer A at the window's middle, and background near by."""
     rng = np.random.default_rng(seed)
     rich = np.repeat(rng.integers(0, 2, 400), 500)
-    codes = np.where(rng.random(len(rich)) < 0.7, rich, rng.integers(0, 4, len(rich))).astype(np.uint8)
+    codes = np.where(rng.random(len(rich)) < 0.7, rich, rng.integers(0, 4, len(rich))).astype(
+        np.uint8
+    )
     rate = np.where(codes == 0, 3.0, 1.0) if biased else np.ones(len(codes))
     rate[:300], rate[-300:] = 0, 0
     place = np.sort(rng.choice(len(codes), starts, p=rate / rate.sum()))
@@ -128,7 +164,12 @@ def drawn(seed: int, biased: bool, starts: int = 4000) -> tuple[Sample, Contexts
     offset = rng.integers(1, 101, 2 * starts) * rng.choice([-1, 1], 2 * starts)
     background = Positions(near.contig, near.position + offset, near.strand, near.weight)
     cut = genome_of(codes)
-    return Sample(foreground, background, origin), cut(foreground, Window(2, 2)), cut(background, Window(2, 2)), cut
+    return (
+        Sample(foreground, background, origin),
+        cut(foreground, Window(2, 2)),
+        cut(background, Window(2, 2)),
+        cut,
+    )
 
 
 def changes(sample: Sample, level: Sample) -> np.ndarray:
@@ -147,7 +188,13 @@ def test_weights_by_hand() -> None:
     background_bases = np.repeat(np.array([0, 1], np.uint8), 200)[:, None]
     sample = Sample(starts, background, np.zeros(400, np.int64))
     every = np.ones(1000, bool), np.ones(400, bool)
-    level = level_background(sample, (foreground_bases, every[0]), (background_bases, every[1]), Window(0, 0), genome_of(codes))
+    level = level_background(
+        sample,
+        (foreground_bases, every[0]),
+        (background_bases, every[1]),
+        Window(0, 0),
+        genome_of(codes),
+    )
     raw = np.repeat([1 / math.sqrt(1.5), 1 / math.sqrt(0.5)], 200)
     np.testing.assert_allclose(changes(sample, level), raw / raw.mean(), rtol=1e-5)
 
@@ -178,7 +225,9 @@ def test_starts_positions_and_their_bond_are_left_alone() -> None:
 def test_without_bias_weights_change_by_noise_only() -> None:
     for seed in (3, 4):
         sample, foreground, background, cut = drawn(seed, biased=False)
-        factor = changes(sample, level_background(sample, foreground, background, Window(2, 2), cut))
+        factor = changes(
+            sample, level_background(sample, foreground, background, Window(2, 2), cut)
+        )
         assert np.abs(factor - 1).max() < 0.1
         assert np.log(factor).std() < 0.04
 
@@ -189,7 +238,9 @@ def test_windows_that_are_not_valid_keep_their_weight() -> None:
     level = level_background(sample, foreground, (background[0], valid), Window(2, 2), cut)
     assert np.array_equal(level.background.weight[~valid], sample.background.weight[~valid])
     assert (level.background.weight[valid] != sample.background.weight[valid]).all()
-    assert level.background.weight[valid].sum() == pytest.approx(sample.background.weight[valid].sum())
+    assert level.background.weight[valid].sum() == pytest.approx(
+        sample.background.weight[valid].sum()
+    )
 
 
 def test_no_weight_runs_away() -> None:
@@ -206,8 +257,16 @@ def test_no_weight_runs_away() -> None:
 def test_nothing_to_go_by_changes_nothing() -> None:
     nothing = np.zeros((0, 5), np.uint8), np.zeros(0, bool)
     empty = Sample(at(), at(), np.zeros(0, np.int64))
-    assert level_background(empty, nothing, nothing, Window(2, 2), genome_of(np.zeros(100, np.uint8))) is empty
+    assert (
+        level_background(empty, nothing, nothing, Window(2, 2), genome_of(np.zeros(100, np.uint8)))
+        is empty
+    )
     sample, foreground, background, cut = drawn(6, biased=True, starts=50)
     unusable = foreground[0], np.zeros(50, bool)
     assert level_background(sample, unusable, background, Window(2, 2), cut) is sample
-    assert level_background(sample, foreground, (background[0], np.zeros(100, bool)), Window(2, 2), cut) is sample
+    assert (
+        level_background(
+            sample, foreground, (background[0], np.zeros(100, bool)), Window(2, 2), cut
+        )
+        is sample
+    )

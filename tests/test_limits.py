@@ -24,7 +24,9 @@ def small_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
 
 
-@pytest.mark.parametrize("words", [["-c", "c.h5ad"], ["-c", "c.loom"], ["-c", "c.tsv", "-o", "c.sam"]])
+@pytest.mark.parametrize(
+    "words", [["-c", "c.h5ad"], ["-c", "c.loom"], ["-c", "c.tsv", "-o", "c.sam"]]
+)
 def test_files_may_not_be_so_large(files: Path, words: list[str]) -> None:
     before = names(files)
     line = fails(run(files, "count", "-q", *words, *INPUTS, preexec_fn=small_files))
@@ -41,7 +43,10 @@ def test_the_same_file_twice_says_nothing(files: Path, ending: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("reason", ["failed to map segment from shared object", "cannot allocate memory in static TLS block"])
+@pytest.mark.parametrize(
+    "reason",
+    ["failed to map segment from shared object", "cannot allocate memory in static TLS block"],
+)
 def test_a_library_that_does_not_fit_into_memory(reason: str) -> None:
     cause = OSError(f"/x/lib.so: {reason}")
     outer = OSError("Could not find/load shared object file 'lib.so'")

@@ -15,14 +15,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias import BiasModel, EndModel, InputError, ModelFile, Training, Window, load_models, parse_options, save_models
+from counterbias import (
+    BiasModel,
+    EndModel,
+    InputError,
+    ModelFile,
+    Training,
+    Window,
+    load_models,
+    parse_options,
+    save_models,
+)
 from counterbias.plugins import load_plugins
 from counterbias.testing import planted_sample
 
 WINDOW = Window(2, 8)
 #: Small networks are fitted where torch is installed; everything else is fitted anywhere.
 QUICK = {
-    "cnn": ["members=2", "units=16", "channels=16", "min_steps=20", "max_steps=20", "distil_steps=20"],
+    "cnn": [
+        "members=2",
+        "units=16",
+        "channels=16",
+        "min_steps=20",
+        "max_steps=20",
+        "distil_steps=20",
+    ],
     "gru": ["hidden=2", "min_steps=10", "epochs=1"],
     "lstm": ["hidden=2", "min_steps=10", "epochs=1", "objective=ratio", "head=position"],
 }
@@ -44,7 +61,19 @@ def fitted(backend: str) -> BiasModel:
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     end = EndModel("both", fitted(request.param), 0.1, 0.9, 100, 0.2, 0.7)
     path = tmp_path / "sample.model"
-    save_models(path, ModelFile(request.param, "counterbias", "0.1.0", WINDOW, (end,), Training(("a",), 1, "local", "0.1.0"), 5.0, 0.9))
+    save_models(
+        path,
+        ModelFile(
+            request.param,
+            "counterbias",
+            "0.1.0",
+            WINDOW,
+            (end,),
+            Training(("a",), 1, "local", "0.1.0"),
+            5.0,
+            0.9,
+        ),
+    )
     return path
 
 
@@ -66,7 +95,9 @@ def scores(models: ModelFile) -> np.ndarray:
     rng = np.random.default_rng(9)
     contexts = rng.integers(0, 4, (500, models.window.width), dtype=np.uint8)
     end = models.ends[0]
-    return np.concatenate([end.log_bias(contexts), end.model.along(rng.integers(0, 4, 500, dtype=np.uint8))])
+    return np.concatenate(
+        [end.log_bias(contexts), end.model.along(rng.integers(0, 4, 500, dtype=np.uint8))]
+    )
 
 
 def read(path: Path, content: bytes) -> np.ndarray | str:
@@ -93,7 +124,11 @@ def test_a_flipped_byte_is_refused_or_means_nothing(path: Path) -> None:
     whole = scores(load_models(path, MANAGER))
     rng = np.random.default_rng(5)
     # The archive's own records are at both ends; everything between has a checksum.
-    places = {*range(40), *range(len(content) - 90, len(content)), *rng.integers(0, len(content), 30).tolist()}
+    places = {
+        *range(40),
+        *range(len(content) - 90, len(content)),
+        *rng.integers(0, len(content), 30).tolist(),
+    }
     refused = 0
     for place in sorted(places):
         damaged = bytearray(content)
@@ -115,13 +150,36 @@ def test_doctored_members_give_finite_numbers_or_one_line(path: Path) -> None:
         read(path, packed({**content, name: bytes(data)}))
 
 
-ODD = (1e299, -1e299, 10**400, -1, 0, True, None, "x", "\ud800", [], {}, 1.5, 2**63, 1e4, "\x1b[31m", float("inf"))
+ODD = (
+    1e299,
+    -1e299,
+    10**400,
+    -1,
+    0,
+    True,
+    None,
+    "x",
+    "\ud800",
+    [],
+    {},
+    1.5,
+    2**63,
+    1e4,
+    "\x1b[31m",
+    float("inf"),
+)
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if path:
         yield path
-    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    pairs = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     for key, value in pairs:
         yield from places(value, (*path, key))
 
@@ -173,7 +231,10 @@ def test_absurd_numbers_are_refused(place: tuple[Any, ...], value: object, tmp_p
     assert isinstance(read(path, packed(content)), np.ndarray)
     seed = changed(json.loads(content["model.json"]), ("training", "seed"), 10**40)
     assert isinstance(read(path, packed({**content, "model.json": seed})), np.ndarray)
-    found = read(path, packed({**content, "model.json": changed(json.loads(content["model.json"]), place, value)}))
+    found = read(
+        path,
+        packed({**content, "model.json": changed(json.loads(content["model.json"]), place, value)}),
+    )
     assert isinstance(found, str)
 
 
@@ -198,7 +259,12 @@ def test_doctored_arrays_give_finite_numbers_or_one_line(path: Path) -> None:
             for doctored in (one, every):
                 found = read(path, packed({**content, name: npy(doctored)}))
                 assert isinstance(found, str) or abs(odd) < 1e4
-        for doctored in (values[:-1], values[None], values.astype("?"), values.astype(float) * -1e4):
+        for doctored in (
+            values[:-1],
+            values[None],
+            values.astype("?"),
+            values.astype(float) * -1e4,
+        ):
             read(path, packed({**content, name: npy(doctored)}))
 
 
@@ -228,5 +294,7 @@ def test_members_that_overlap_or_are_too_many_take_neither_time_nor_memory(tmp_p
     assert "do not fit into it" in str(read(path, large.getvalue()))
     options = json.loads(members(path)["model.json"])
     options |= {"backend": "ensemble", "options": {"members": ["pwm"] * 300_000}}
-    assert "300000 parts" in str(read(path, packed({**members(path), "model.json": json.dumps(options).encode()})))
+    assert "300000 parts" in str(
+        read(path, packed({**members(path), "model.json": json.dumps(options).encode()}))
+    )
     assert time.process_time() - began < 10

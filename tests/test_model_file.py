@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias import Backend, EndModel, InputError, ModelFile, Training, Window, load_model, load_models, save_models
+from counterbias import (
+    Backend,
+    EndModel,
+    InputError,
+    ModelFile,
+    Training,
+    Window,
+    load_model,
+    load_models,
+    save_models,
+)
 from counterbias.hookspecs import hookimpl
 from counterbias.plugins import Manager
 from counterbias.testing import planted_sample
@@ -39,9 +49,19 @@ def fitted(seed: int, window: Window = WINDOW) -> pwm.PositionWeightMatrix:
 
 
 def two_ends() -> ModelFile:
-    ends = (EndModel("read1", fitted(1), 0.25, 0.875, 1234, 0.1), EndModel("read2", fitted(2), -0.5, 1.0, 1200, None))
+    ends = (
+        EndModel("read1", fitted(1), 0.25, 0.875, 1234, 0.1),
+        EndModel("read2", fitted(2), -0.5, 1.0, 1200, None),
+    )
     return ModelFile(
-        "pwm", "counterbias", "0.1.0", WINDOW, ends, Training(("a", "b"), 7, "local", "0.1.0"), cap=12.5, factor=0.75
+        "pwm",
+        "counterbias",
+        "0.1.0",
+        WINDOW,
+        ends,
+        Training(("a", "b"), 7, "local", "0.1.0"),
+        cap=12.5,
+        factor=0.75,
     )
 
 
@@ -97,10 +117,14 @@ def test_round_trip_is_exact(path: Path, manager: Manager) -> None:
     for one, two in zip(given.ends, found.ends, strict=True):
         assert replace(one, model=two.model) == two
         assert np.array_equal(one.model.log_bias(contexts), two.model.log_bias(contexts))
-        assert np.array_equal(two.log_bias(contexts), two.slope * two.model.log_bias(contexts) + two.offset)
+        assert np.array_equal(
+            two.log_bias(contexts), two.slope * two.model.log_bias(contexts) + two.offset
+        )
     assert found.end(0).label == "read1"
     assert found.end(1).label == "read2"
-    log_bias = np.array([0.0, -np.log(4), -np.log(50)])  # weights 1, 4 and 50, of which the cap leaves 12.5
+    log_bias = np.array(
+        [0.0, -np.log(4), -np.log(50)]
+    )  # weights 1, 4 and 50, of which the cap leaves 12.5
     np.testing.assert_allclose(found.weights(log_bias), [0.75, 3.0, 9.375], rtol=1e-14)
     pooled = ModelFile("pwm", "", "", WINDOW, (EndModel("both", fitted(1)),))
     assert pooled.end(1) is pooled.end(0)
@@ -123,7 +147,11 @@ def test_same_model_gives_the_same_bytes(path: Path, tmp_path: Path, manager: Ma
     assert other.read_bytes() == path.read_bytes()
     assert list(members(path)) == [
         "model.json",
-        *(f"{end}/log_{ground}.npy" for end in ("read1", "read2") for ground in ("background", "foreground")),
+        *(
+            f"{end}/log_{ground}.npy"
+            for end in ("read1", "read2")
+            for ground in ("background", "foreground")
+        ),
     ]
 
 
@@ -253,7 +281,10 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d.update(ends=7), "not a list"),
     (lambda d: d.update(backend="pwn"), "there is no backend 'pwn'. Did you mean pwm"),
     (lambda d: d.update(backend=None), "'backend' is not a text"),
-    (lambda d: d.update(distribution="elsewhere"), "of elsewhere, the one installed is of counterbias"),
+    (
+        lambda d: d.update(distribution="elsewhere"),
+        "of elsewhere, the one installed is of counterbias",
+    ),
     (lambda d: d.update(window=[2, 4]), "has shape"),
     (lambda d: d.update(window=[2, -1]), "cannot be used"),
     (lambda d: d.update(window=[10**9, 0]), "cannot be used"),
@@ -319,7 +350,10 @@ def header(text: str) -> bytes:
         (npy(np.zeros((6, 4)), version=(2, 0)), "another .npy version"),
         (npy(np.zeros((6, 4)))[:-8], "with 184 bytes"),
         (npy(np.zeros((6, 4))) + b"12345678", "with 200 bytes"),
-        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 4), }"), "with 0 bytes"),
+        (
+            header("{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 4), }"),
+            "with 0 bytes",
+        ),
         (header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 4), }"), "not an array"),
         (header("__import__('os').mkdir('/tmp/never')"), "not an array"),
         (b"", "not an array"),
@@ -361,7 +395,9 @@ def test_zip_bombs_are_refused(path: Path, manager: Manager) -> None:
     refused(path, manager, "do not fit into it")
 
 
-def test_file_beyond_the_limit_is_refused(path: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_beyond_the_limit_is_refused(
+    path: Path, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("counterbias.model_file.container.MAX_BYTES", 1 << 20)
     with path.open("ab") as stream:
         stream.truncate(2 << 20)
@@ -434,20 +470,29 @@ def test_written_file_has_the_usual_permissions(path: Path, tmp_path: Path) -> N
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.parametrize("arrays", [{"x": np.array([None])}, {"../x": np.zeros(1)}, {"x": np.array(["text"])}])
+@pytest.mark.parametrize(
+    "arrays", [{"x": np.array([None])}, {"../x": np.zeros(1)}, {"x": np.array(["text"])}]
+)
 def test_arrays_that_are_not_plain_numbers_are_not_saved(tmp_path: Path, arrays) -> None:
     class Odd(pwm.PositionWeightMatrix):
         def to_arrays(self):
             return arrays
 
     with pytest.raises(InputError, match="which cannot be saved"):
-        save_models(tmp_path / "x", ModelFile("odd", "", "", WINDOW, (EndModel("both", Odd(WINDOW)),)))
+        save_models(
+            tmp_path / "x", ModelFile("odd", "", "", WINDOW, (EndModel("both", Odd(WINDOW)),))
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ends_that_do_not_belong_together_are_refused() -> None:
     one = EndModel("read1", fitted(1))
-    for ends in ((), (one,), (one, one), (EndModel("both", fitted(1)), EndModel("read2", fitted(1)))):
+    for ends in (
+        (),
+        (one,),
+        (one, one),
+        (EndModel("both", fitted(1)), EndModel("read2", fitted(1))),
+    ):
         with pytest.raises(ValueError, match="ends are"):
             ModelFile("pwm", "", "", WINDOW, ends)
     with pytest.raises(ValueError, match="the file's window"):

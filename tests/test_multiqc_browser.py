@@ -18,7 +18,18 @@ pytest.importorskip("selenium", reason="selenium is not installed (extra dev)")
 
 ROOT = Path(__file__).resolve().parents[1]
 EVIL = "<img src=x onerror=document.title='broken'>"
-SECTIONS = ("checks", "assignment", "composition", "divergence", "weights", "weight-scalars", "models", "gain", "cost", "changes")
+SECTIONS = (
+    "checks",
+    "assignment",
+    "composition",
+    "divergence",
+    "weights",
+    "weight-scalars",
+    "models",
+    "gain",
+    "cost",
+    "changes",
+)
 
 
 def load_browser() -> ModuleType:
@@ -29,7 +40,9 @@ def load_browser() -> ModuleType:
 def browser() -> ModuleType:
     module = load_browser()
     if module.find_chromium() is None:
-        pytest.skip("no browser: Chromium or chromedriver is not installed (Debian: chromium, chromium-driver)")
+        pytest.skip(
+            "no browser: Chromium or chromedriver is not installed (Debian: chromium, chromium-driver)"
+        )
     return module
 
 
@@ -47,7 +60,16 @@ def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (human, "SRR1039508.bam", "pwm", "trimmed", ["-r", "pos"]),
     ]
     for place, name, model, prefix, more in runs:
-        options = ["-q", "-s", "no", *more, "--bias-model", model, "--bias-genome", str(place / "genome.fa")]
+        options = [
+            "-q",
+            "-s",
+            "no",
+            *more,
+            "--bias-model",
+            model,
+            "--bias-genome",
+            str(place / "genome.fa"),
+        ]
         options += ["--bias-output", str(folder / prefix), "-c", str(folder / f"{prefix}.tsv")]
         assert main(["count", *options, str(place / name), str(place / "genes.gtf")]) == 0
     return folder
@@ -59,7 +81,9 @@ def page(browser: ModuleType, folder: Path) -> Iterator[Any]:
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in evil.items()]
     (folder / "evil.counterbias.json").write_text("{" + ",\n ".join(lines) + "}\n")
     # In a process of its own: within this one, other tests have left options behind in MultiQC's configuration.
-    done = builders.command_line("-m", "counterbias", "--require-logs", "-o", "out", ".", cwd=folder)
+    done = builders.command_line(
+        "-m", "counterbias", "--require-logs", "-o", "out", ".", cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     assert builders.complaints((done.stdout + done.stderr).replace(EVIL, "")) == []
     with browser.open_report(folder / "out" / "multiqc_report.html") as driver:
@@ -78,7 +102,12 @@ def test_every_section_has_a_drawn_plot(page: Any) -> None:
     """
     for name in SECTIONS:
         assert page.execute_script(script, f"counterbias-{name}") > 0, name
-    assert page.execute_script("return [...document.querySelectorAll('.js-plotly-plot .main-svg')].length") >= len(SECTIONS) - 1
+    assert (
+        page.execute_script(
+            "return [...document.querySelectorAll('.js-plotly-plot .main-svg')].length"
+        )
+        >= len(SECTIONS) - 1
+    )
 
 
 def test_a_tab_switches_the_plot(page: Any) -> None:
@@ -102,7 +131,9 @@ def test_nothing_goes_wrong_in_the_console(page: Any) -> None:
 def test_names_stay_text(page: Any) -> None:
     """Also in the lists that a status bar opens, and in the table of what is shown."""
     for bar in page.find_elements("css selector", ".mqc-status-progress-wrapper"):
-        page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", bar)
+        page.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", bar
+        )
     assert page.title != "broken"
     assert page.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
     assert page.execute_script("return document.body.textContent.includes(arguments[0])", EVIL)

@@ -24,7 +24,21 @@ CLOSING = "'\"></td></script>--><img src=x onerror=PWNED(1)>"
 #: What an element may look like once an escaped text is unescaped once too often.
 TWICE = "&lt;img src=x onerror=PWNED(2)&gt;"
 #: Texts that choose what is shown; with any other text less of the report is there to look at.
-CHOOSING = {"ok", "higher", "lower", "yes", "no", "reverse", "read1", "read2", "both", "gain_cap5", "auc", "none", "10,10"}
+CHOOSING = {
+    "ok",
+    "higher",
+    "lower",
+    "yes",
+    "no",
+    "reverse",
+    "read1",
+    "read2",
+    "both",
+    "gain_cap5",
+    "auc",
+    "none",
+    "10,10",
+}
 
 
 def poisoned(tree: Any, payload: str, kept: set[str]) -> Any:
@@ -44,15 +58,30 @@ def write(folder: Path, payload: str, kept: set[str]) -> None:
               "strandedness": {"sense": 1, "antisense": 9, "verdict": "reverse"}}  # fmt: skip
     files = {
         "a.counterbias.json": builders.document("s1", **warned),
-        "b.counterbias.json": builders.document("s1", model={"backend": "cnn", "upstream": 10, "downstream": 10}),
+        "b.counterbias.json": builders.document(
+            "s1", model={"backend": "cnn", "upstream": 10, "downstream": 10}
+        ),
         "x.comparison.json": builders.comparison(["s1", "s2"]),
     }
     folder.mkdir(parents=True)
-    (folder / "cohort.counterbias-train.json").write_text(json.dumps({"counterbias_train": [1, 0], "samples": [payload], payload: payload}))
+    (folder / "cohort.counterbias-train.json").write_text(
+        json.dumps({"counterbias_train": [1, 0], "samples": [payload], payload: payload})
+    )
     for name, document in files.items():
-        tag = next(key for key in ("counterbias_schema", "counterbias_comparison") if key in document)
-        found = {tag: document[tag], **poisoned({key: value for key, value in document.items() if key != tag}, payload, kept)}
-        (folder / name).write_text("{" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in found.items()) + "}")
+        tag = next(
+            key for key in ("counterbias_schema", "counterbias_comparison") if key in document
+        )
+        found = {
+            tag: document[tag],
+            **poisoned(
+                {key: value for key, value in document.items() if key != tag}, payload, kept
+            ),
+        }
+        (folder / name).write_text(
+            "{"
+            + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in found.items())
+            + "}"
+        )
 
 
 class Elements(HTMLParser):
@@ -64,7 +93,11 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = " ".join(name for name, _ in attrs)
-        values = " ".join(value or "" for name, value in attrs if name.startswith("on") or name in ("href", "src", "style"))
+        values = " ".join(
+            value or ""
+            for name, value in attrs
+            if name.startswith("on") or name in ("href", "src", "style")
+        )
         if "PWNED" in named or "PWNED" in values:
             self.live.append(f"{self.getpos()}: <{tag} {named}>")
 
@@ -96,7 +129,9 @@ def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_pa
         assert "<img src=x" not in text
         assert "49**" not in text
     # The page reads titles, descriptions and ids of columns back as text and puts them in as HTML.
-    columns = re.findall(r"<th id=\"(header_[^\"]*)\"[^>]*><span[^>]* title=\"([^\"]*)\"[^>]*>(.*?)</span>", page)
+    columns = re.findall(
+        r"<th id=\"(header_[^\"]*)\"[^>]*><span[^>]* title=\"([^\"]*)\"[^>]*>(.*?)</span>", page
+    )
     assert len(columns) > 10
     assert any("PWNED" in title for _, _, title in columns)
     assert "<img" not in html.unescape(str(columns))
@@ -106,7 +141,9 @@ def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_pa
 def test_plots_of_any_names_are_drawn_and_exported(tmp_path: Path) -> None:
     write(tmp_path / "in", PAYLOAD, CHOOSING)
     formats = "export_plot_formats: [png]"
-    done = builders.command_line("-m", "counterbias", "--flat", "-p", "--cl-config", formats, "in", cwd=tmp_path)
+    done = builders.command_line(
+        "-m", "counterbias", "--flat", "-p", "--cl-config", formats, "in", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert builders.complaints(done.stdout + done.stderr) == []
     assert live((tmp_path / "multiqc_report.html").read_text()) == []
@@ -117,10 +154,29 @@ def test_plots_of_any_names_are_drawn_and_exported(tmp_path: Path) -> None:
 
 def written(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_text("{" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items()) + "}")
+    path.write_text(
+        "{"
+        + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items())
+        + "}"
+    )
 
 
-ODD = ["1e999", "-1e999", "NaN", "1e308", "-1e308", "5e-324", "1e20", "1" + "0" * 400, "true", "null", '"x"', "[]", "{}", "[[1e308]]"]
+ODD = [
+    "1e999",
+    "-1e999",
+    "NaN",
+    "1e308",
+    "-1e308",
+    "5e-324",
+    "1e20",
+    "1" + "0" * 400,
+    "true",
+    "null",
+    '"x"',
+    "[]",
+    "{}",
+    "[[1e308]]",
+]
 
 
 def test_odd_numbers_never_stop_a_report(tmp_path: Path) -> None:
@@ -136,7 +192,9 @@ def test_odd_numbers_never_stop_a_report(tmp_path: Path) -> None:
             text = text.replace('"sample": "s"', f'"sample": "{name}"')
             ending = ".comparison.json" if kind else ".counterbias.json"
             (tmp_path / "in").mkdir(exist_ok=True)
-            (tmp_path / "in" / f"{name}{ending}").write_text(text.replace(', "versions"', ',\n "versions"', 1))
+            (tmp_path / "in" / f"{name}{ending}").write_text(
+                text.replace(', "versions"', ',\n "versions"', 1)
+            )
     found = builders.run(tmp_path / "in", output=tmp_path / "out")
     assert found.status == 0
     assert found.messages == ()
@@ -156,7 +214,10 @@ def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path: Path) -> None:
 def test_logs_take_names_as_they_are(tmp_path: Path) -> None:
     """MultiQC's log has markup of its own: a closing tag that was never opened would end the module."""
     for folder in ("a", "b"):
-        written(tmp_path / folder / "[i]\x1b[31m.counterbias.json", builders.document("[/b]\x1b[31m", inputs={"alignments": folder}))
+        written(
+            tmp_path / folder / "[i]\x1b[31m.counterbias.json",
+            builders.document("[/b]\x1b[31m", inputs={"alignments": folder}),
+        )
     (tmp_path / "a" / "[bold]\x1b[5m.counterbias.json").write_text('{"counterbias_schema": [1, 0],')
     done = builders.command_line("-m", "counterbias", ".", cwd=tmp_path)
     output = done.stdout + done.stderr
@@ -172,5 +233,7 @@ def test_samples_of_a_comparison_are_never_lost_silently(tmp_path: Path) -> None
     document["samples"][2]["models"][0]["model"] = None
     written(tmp_path / "in" / "comparison.json", document)
     found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
-    assert found.messages == ("comparison.json: 4 of its samples or models cannot be used and are left out",)
+    assert found.messages == (
+        "comparison.json: 4 of its samples or models cannot be used and are left out",
+    )
     assert set(found.rows) == {"a/reads", "b/reads", "c"}

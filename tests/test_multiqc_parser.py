@@ -25,7 +25,12 @@ def report(sample: str = "s1", **changes: Any) -> Any:
 
 def test_values_are_those_of_the_file() -> None:
     found = report()
-    assert (found.sample, found.backend, found.window, found.version) == ("s1", "pwm", "10,10", "0.1.0")
+    assert (found.sample, found.backend, found.window, found.version) == (
+        "s1",
+        "pwm",
+        "10,10",
+        "0.1.0",
+    )
     assert found.counts == {
         "assigned": 800.0,
         "no_feature": 100.0,
@@ -40,7 +45,13 @@ def test_values_are_those_of_the_file() -> None:
     assert end.offsets[0] == -10
     assert end.signature.offsets == tuple(range(-40, 41))
     gains = {"gain_uniq": 0.5, "gain_cap5": 0.6, "gain_all": 0.7}
-    assert end.measures == {**gains, "reliability_slope": 1.0, "deviance_explained": 0.2, "auc": 0.7, "log_loss": 0.6}
+    assert end.measures == {
+        **gains,
+        "reliability_slope": 1.0,
+        "deviance_explained": 0.2,
+        "auc": 0.7,
+        "log_loss": 0.6,
+    }
     assert end.reliability.observed == end.reliability.predicted
     assert (end.reliability.low, end.reliability.high) == (0.94, 1.06)
     assert found.weights["effective_sample_size"] == 0.8
@@ -152,7 +163,9 @@ def test_long_lists_and_texts_are_cut() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -164,7 +177,11 @@ def test_no_content_breaks_the_parser_or_the_checks(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 4))):
         node: Any = tree
         while True:
-            key = data.draw(st.sampled_from(sorted(node)) if isinstance(node, dict) else st.integers(0, len(node) - 1))
+            key = data.draw(
+                st.sampled_from(sorted(node))
+                if isinstance(node, dict)
+                else st.integers(0, len(node) - 1)
+            )
             if key == "counterbias_schema":
                 break
             if not isinstance(node[key], dict | list) or not node[key] or data.draw(st.booleans()):
@@ -201,10 +218,28 @@ def test_no_comparison_breaks_the_parser(value: Any) -> None:
         ({}, "assigned", "pass"),
         ({"counting": {"assigned": 40.0, "no_feature": 60}}, "assigned", "warn"),
         ({"counting": {"assigned": 20.0, "no_feature": 80}}, "assigned", "fail"),
-        ({"counting": {"stranded": "yes"}, "strandedness": {"verdict": "reverse"}}, "strand", "fail"),
+        (
+            {"counting": {"stranded": "yes"}, "strandedness": {"verdict": "reverse"}},
+            "strand",
+            "fail",
+        ),
         ({"counting": {"stranded": "no"}, "strandedness": {"verdict": "yes"}}, "strand", "warn"),
-        ({"counting": {"features": 100}, "contigs": {"unmatched": ["2"], "unmatched_features": 2}}, "contigs", "warn"),
-        ({"counting": {"features": 100}, "contigs": {"unmatched": ["2"], "unmatched_features": 90}}, "contigs", "fail"),
+        (
+            {
+                "counting": {"features": 100},
+                "contigs": {"unmatched": ["2"], "unmatched_features": 2},
+            },
+            "contigs",
+            "warn",
+        ),
+        (
+            {
+                "counting": {"features": 100},
+                "contigs": {"unmatched": ["2"], "unmatched_features": 90},
+            },
+            "contigs",
+            "fail",
+        ),
         ({"ends": [builders.end("read1"), builders.end("read2", starts=1500)]}, "starts", "warn"),
         ({"ends": [builders.end(starts=100)]}, "starts", "fail"),
         ({"ends": [builders.end(centre=-8)]}, "trimmed", "fail"),
@@ -214,12 +249,23 @@ def test_no_comparison_breaks_the_parser(value: Any) -> None:
         ({"ends": [builders.end(reliability=builders.reliability(1.2, 0.03))]}, "size", "warn"),
         ({"ends": [builders.end(reliability=builders.reliability(0.8, 0.03))]}, "size", "warn"),
         ({"ends": [builders.end(reliability=builders.reliability(1.2, 0.1))]}, "size", "pass"),
-        ({"ends": [builders.end("read1"), builders.end("read2", reliability=builders.reliability(0.4, 0.02))]}, "size", "fail"),
+        (
+            {
+                "ends": [
+                    builders.end("read1"),
+                    builders.end("read2", reliability=builders.reliability(0.4, 0.02)),
+                ]
+            },
+            "size",
+            "fail",
+        ),
         ({"weights": {"capped_share": 0.02, "effective_sample_size": 0.9}}, "weights", "warn"),
         ({"weights": {"capped_share": 0.0, "effective_sample_size": 0.2}}, "weights", "fail"),
     ],
 )
-def test_checks_find_the_samples_that_need_a_look(changes: dict[str, Any], check: str, level: str) -> None:
+def test_checks_find_the_samples_that_need_a_look(
+    changes: dict[str, Any], check: str, level: str
+) -> None:
     findings = checks.check(report(**changes), LIMITS)
     assert findings[check].level == level
     assert checks.worst({check: findings[check]}) == level
@@ -236,13 +282,31 @@ def test_thresholds_can_be_configured_and_nonsense_is_ignored() -> None:
 
 def test_the_best_run_of_a_sample_is_shown_and_all_are_compared() -> None:
     collection = Collection()
-    for backend, gain, window in (("pwm", 0.3, 10), ("cnn", 0.5, 10), ("pwm", 0.4, 20), ("unused", 0.9, 10)):
-        ends = [builders.end(applied=backend != "unused", calibration={"applied": backend != "unused", "gain": gain})]
+    for backend, gain, window in (
+        ("pwm", 0.3, 10),
+        ("cnn", 0.5, 10),
+        ("pwm", 0.4, 20),
+        ("unused", 0.9, 10),
+    ):
+        ends = [
+            builders.end(
+                applied=backend != "unused",
+                calibration={"applied": backend != "unused", "gain": gain},
+            )
+        ]
         model = {"backend": backend, "upstream": window, "downstream": 10}
         assert collection.add("s", report(ends=ends, model=model)) is None
     assert collection.main["s"].backend == "cnn"
-    assert {result.label for result in collection.models()["s"]} == {"pwm 10,10", "pwm 20,10", "cnn", "unused"}
-    assert collection.add("s", report(model={"backend": "cnn", "upstream": 10, "downstream": 10})) is not None
+    assert {result.label for result in collection.models()["s"]} == {
+        "pwm 10,10",
+        "pwm 20,10",
+        "cnn",
+        "unused",
+    }
+    assert (
+        collection.add("s", report(model={"backend": "cnn", "upstream": 10, "downstream": 10}))
+        is not None
+    )
 
 
 def test_comparisons_keep_measures_costs_and_failures() -> None:
@@ -281,7 +345,10 @@ def test_colours_stay_with_their_samples() -> None:
 
 
 def test_the_parser_needs_no_multiqc() -> None:
-    code = (
-        "import sys, counterbias_multiqc.parser, counterbias_multiqc.checks, counterbias_multiqc.samples; print('multiqc' in sys.modules)"
+    code = "import sys, counterbias_multiqc.parser, counterbias_multiqc.checks, counterbias_multiqc.samples; print('multiqc' in sys.modules)"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

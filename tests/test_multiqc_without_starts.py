@@ -20,9 +20,29 @@ LIMITS = checks.thresholds(None)
 def count(folder: Path, *samples: str, model: str = "pwm") -> None:
     from counterbias.cli import main
 
-    options = ["-q", "-s", "yes", "--nonunique", "all", "--bias-model", model, "--bias-genome", str(folder / "genome.fa")]
+    options = [
+        "-q",
+        "-s",
+        "yes",
+        "--nonunique",
+        "all",
+        "--bias-model",
+        model,
+        "--bias-genome",
+        str(folder / "genome.fa"),
+    ]
     options += ["--bias-output", f"{folder}/", "-c", str(folder / "table.tsv")]
-    assert main(["count", *options, *(str(folder / f"{name}.sam") for name in samples), str(folder / "genes.gtf")]) == 0
+    assert (
+        main(
+            [
+                "count",
+                *options,
+                *(str(folder / f"{name}.sam") for name in samples),
+                str(folder / "genes.gtf"),
+            ]
+        )
+        == 0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +73,13 @@ def test_the_report_is_made_and_says_why(shown: builders.Outcome) -> None:
 
 def test_the_check_gives_the_reason(singles: Path) -> None:
     for name in ("empty", "unknown"):
-        found = checks.check(parse_report((singles / f"{name}.counterbias.json").read_text()), LIMITS)
-        assert (found["starts"].level, found["starts"].reason) == ("fail", f"no model: {SINGLE[name]}")
+        found = checks.check(
+            parse_report((singles / f"{name}.counterbias.json").read_text()), LIMITS
+        )
+        assert (found["starts"].level, found["starts"].reason) == (
+            "fail",
+            f"no model: {SINGLE[name]}",
+        )
         assert "removed" not in found
         assert "size" not in found
     good = checks.check(parse_report((singles / "good.counterbias.json").read_text()), LIMITS)
@@ -66,11 +91,16 @@ def test_one_end_without_a_model_hides_nothing_of_the_other(tmp_path: Path) -> N
     count(tmp_path, "no2")
     report = parse_report((tmp_path / "no2.counterbias.json").read_text())
     found = checks.check(report, LIMITS)
-    assert (found["starts"].level, found["starts"].reason) == ("fail", f"no model of read2: {NO_READ_2}")
+    assert (found["starts"].level, found["starts"].reason) == (
+        "fail",
+        f"no model of read2: {NO_READ_2}",
+    )
     assert checks.used(report)
     assert found["removed"].level == "pass"
     other = builders.document("poor", ends=[builders.end(starts=10)])
-    drawn, hidden = checks.drawable({"no2": report, "poor": parse_report(json.dumps(other))}, {**LIMITS, "starts_warn": 1000})
+    drawn, hidden = checks.drawable(
+        {"no2": report, "poor": parse_report(json.dumps(other))}, {**LIMITS, "starts_warn": 1000}
+    )
     assert (set(drawn), hidden) == ({"no2"}, 1)
 
 
@@ -84,7 +114,9 @@ def test_files_without_the_key_have_a_model(tmp_path: Path) -> None:
 def test_so_do_many_of_them(singles: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
     """Of large cohorts other plots are drawn: nothing of a sample without a model is missing that they need."""
     for number in range(60):
-        report = json.loads((singles / f"{names[number % len(names)]}.counterbias.json").read_text())
+        report = json.loads(
+            (singles / f"{names[number % len(names)]}.counterbias.json").read_text()
+        )
         report["sample"] = f"s{number}"
         (tmp_path / f"s{number}.counterbias.json").write_text(json.dumps(report))
     shown = builders.run(tmp_path, output=tmp_path / "out", require_logs=True)

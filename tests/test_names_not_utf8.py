@@ -53,7 +53,9 @@ def test_standard_output_keeps_the_bytes(files: Path) -> None:
 
 def test_h5ad(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     anndata = pytest.importorskip("anndata")
-    assert main(["count", "-q", "-c", named(".h5ad"), "--bias-output", "p", *bias(), *inputs()]) == 0
+    assert (
+        main(["count", "-q", "-c", named(".h5ad"), "--bias-output", "p", *bias(), *inputs()]) == 0
+    )
     found = anndata.read_h5ad(files / named(".h5ad"))
     assert list(found.obs_names) == [ESCAPED + ".bam"]
     assert "Traceback" not in capfd.readouterr().err
@@ -71,24 +73,55 @@ def test_bias_files(files: Path) -> None:
     assert (files / named(".counts.tsv")).exists()
     text = (files / named(".counterbias.json")).read_text(encoding="utf-8")
     report = json.loads(text)
-    json.dumps(report, ensure_ascii=False).encode("utf-8")  # every text is one that UTF-8 can hold, as reports on it need
+    json.dumps(report, ensure_ascii=False).encode(
+        "utf-8"
+    )  # every text is one that UTF-8 can hold, as reports on it need
     assert report["sample"] == ESCAPED
     assert report["inputs"]["alignments"] == ESCAPED + ".bam"
     assert ESCAPED in report["command_line"]
-    assert main(["count", "-q", "-c", "c.tsv", *bias()[2:], "--bias-model", named(".model"), "--bias-output", "q", *inputs()]) == 0
-    assert json.loads((files / "q.counterbias.json").read_text())["inputs"]["model"] == ESCAPED + ".model"
+    assert (
+        main(
+            [
+                "count",
+                "-q",
+                "-c",
+                "c.tsv",
+                *bias()[2:],
+                "--bias-model",
+                named(".model"),
+                "--bias-output",
+                "q",
+                *inputs(),
+            ]
+        )
+        == 0
+    )
+    assert (
+        json.loads((files / "q.counterbias.json").read_text())["inputs"]["model"]
+        == ESCAPED + ".model"
+    )
 
 
 def test_report_on_such_a_sample(files: Path) -> None:
     from counterbias_multiqc.parser import parse_report
 
     assert main(["count", "-q", "-c", "c.tsv", *bias(), *inputs()]) == 0
-    assert parse_report((files / named(".counterbias.json")).read_text(encoding="utf-8")).sample == ESCAPED
+    assert (
+        parse_report((files / named(".counterbias.json")).read_text(encoding="utf-8")).sample
+        == ESCAPED
+    )
 
 
 def test_cohort(files: Path) -> None:
     words = ["-q", "--bias-no-own", "-o", named(".model")]
-    done = run(files, "train", *words, *bias(), *inputs(), env={**os.environ, "PYTHONIOENCODING": "utf-8:surrogateescape"})
+    done = run(
+        files,
+        "train",
+        *words,
+        *bias(),
+        *inputs(),
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:surrogateescape"},
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((files / named(".counterbias-train.json")).read_text(encoding="utf-8"))
     assert {gain["sample"] for gain in report["gains"]} == {ESCAPED}
@@ -96,7 +129,9 @@ def test_cohort(files: Path) -> None:
 
 def test_simulation(files: Path) -> None:
     options = ["--genome", named(".fa"), "--annotation", "genes.gtf", "--pairs", "200"]
-    (files / "genes.gtf").write_text('chr1\tt\texon\t101\t1800\t.\t+\t.\tgene_id "a"; transcript_id "a.1";\n')
+    (files / "genes.gtf").write_text(
+        'chr1\tt\texon\t101\t1800\t.\t+\t.\tgene_id "a"; transcript_id "a.1";\n'
+    )
     assert main(["simulate", "-q", "-o", named(""), *options]) == 0
     report = json.loads((files / named("") / "simulation.json").read_text(encoding="utf-8"))
     assert report["options"]["genome"] == ESCAPED + ".fa"
@@ -104,16 +139,52 @@ def test_simulation(files: Path) -> None:
 
 def test_comparison(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = files / "study"
-    assert main(["simulate", "-q", "-o", str(folder), "--pairs", "6000", "--genes", "30", "--contigs", "2"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "-q",
+                "-o",
+                str(folder),
+                "--pairs",
+                "6000",
+                "--genes",
+                "30",
+                "--contigs",
+                "2",
+            ]
+        )
+        == 0
+    )
     (folder / "sample1.bam").rename(files / named(".bam"))
-    options = ["--models", "pwm", "--folds", "1", "--seeds", "1", "-s", "no", "-r", "pos", "--bias-genome", str(folder / "genome.fa")]
-    assert main(["compare", "-q", "-o", named("-v"), *options, named(".bam"), str(folder / "genes.gtf")]) == 0
+    options = [
+        "--models",
+        "pwm",
+        "--folds",
+        "1",
+        "--seeds",
+        "1",
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        "--bias-genome",
+        str(folder / "genome.fa"),
+    ]
+    assert (
+        main(
+            ["compare", "-q", "-o", named("-v"), *options, named(".bam"), str(folder / "genes.gtf")]
+        )
+        == 0
+    )
     document = json.loads((files / named("-v") / "comparison.json").read_text(encoding="utf-8"))
     assert document["samples"][0]["sample"] == ESCAPED
     assert NAME in (files / named("-v") / "per_gene.tsv").read_bytes()
     drawn = [name for name in names(files / named("-v")) if name.endswith(".svg")]
     assert all(name.startswith(f"figures/{named('.')}") for name in drawn)
-    assert not drawn or any("pr\\xf8ve" in (files / named("-v") / name).read_text(encoding="utf-8") for name in drawn)
+    assert not drawn or any(
+        "pr\\xf8ve" in (files / named("-v") / name).read_text(encoding="utf-8") for name in drawn
+    )
 
 
 def test_escapes() -> None:

@@ -18,7 +18,17 @@ import counterbias
 from counterbias import Backend, BiasModel, InputError, TrainingSet, Window, hookspecs
 from counterbias.cli import models as models_command
 from counterbias.hookspecs import hookimpl
-from counterbias.plugins import DISABLE, DISABLED, DUPLICATE, FAILED, LOADED, Manager, load_plugins, missing_modules, require
+from counterbias.plugins import (
+    DISABLE,
+    DISABLED,
+    DUPLICATE,
+    FAILED,
+    LOADED,
+    Manager,
+    load_plugins,
+    missing_modules,
+    require,
+)
 from counterbias.testing import Subject, check_backend, planted_sample
 from counterbias_backends import pwm
 
@@ -47,7 +57,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         module = f"made_up_{distribution.replace('-', '_')}_{tmp_path.name.replace('-', '_')}"
         info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        )
         (info / "entry_points.txt").write_text(f"[counterbias]\n{entry} = {module}\n")
         (folder / f"{module}.py").write_text(source)
         monkeypatch.syspath_prepend(str(folder))
@@ -63,7 +75,10 @@ class Offering:
 
     @hookimpl
     def counterbias_backends(self) -> list[Backend]:
-        return [Backend(name, f"the {name} model", lambda: pwm.PositionWeightMatrix) for name in self.names]
+        return [
+            Backend(name, f"the {name} model", lambda: pwm.PositionWeightMatrix)
+            for name in self.names
+        ]
 
 
 def fitted() -> tuple[BiasModel, TrainingSet]:
@@ -106,14 +121,25 @@ def test_every_hook_is_typed_and_tells_when_it_is_called() -> None:
 
 def test_hook_counterbias_backends() -> None:
     manager = Manager()
-    assert manager.register(Offering("b", "a"), name="one", distribution="d", version="2").status == LOADED
+    assert (
+        manager.register(Offering("b", "a"), name="one", distribution="d", version="2").status
+        == LOADED
+    )
     assert list(manager.backends) == ["a", "b"]
     found = manager.registration("a")
-    assert (found.backend.summary, found.plugin.name, found.plugin.origin) == ("the a model", "one", "d 2")
+    assert (found.backend.summary, found.plugin.name, found.plugin.origin) == (
+        "the a model",
+        "one",
+        "d 2",
+    )
     assert manager.backend("b") is manager.backends["b"].backend
     # A second plug-in is asked for its own backends only.
     manager.register(Offering("c"), name="two")
-    assert {name: entry.plugin.name for name, entry in manager.backends.items()} == {"a": "one", "b": "one", "c": "two"}
+    assert {name: entry.plugin.name for name, entry in manager.backends.items()} == {
+        "a": "one",
+        "b": "one",
+        "c": "two",
+    }
 
 
 def test_hook_counterbias_qc_metrics() -> None:
@@ -131,7 +157,11 @@ def test_hook_counterbias_qc_metrics() -> None:
             return {"m.one": 1}
 
     manager = Manager()
-    for name, plugin in (("measuring", Measuring()), ("model-only", OfTheModelOnly()), ("silent", Offering("x"))):
+    for name, plugin in (
+        ("measuring", Measuring()),
+        ("model-only", OfTheModelOnly()),
+        ("silent", Offering("x")),
+    ):
         assert manager.register(plugin, name=name).status == LOADED
     model, held_out = fitted()
     metrics = manager.qc_metrics(model, held_out)
@@ -177,7 +207,10 @@ def test_failing_qc_hook_is_reported_and_not_fatal(answer, why) -> None:
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("import nonexistent_module_of_no_one\n", "cannot be imported: No module named 'nonexistent_module_of_no_one'"),
+        (
+            "import nonexistent_module_of_no_one\n",
+            "cannot be imported: No module named 'nonexistent_module_of_no_one'",
+        ),
         ("def broken(:\n", "cannot be imported: SyntaxError"),
         ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3"),
         (GOOD.format(backend="UPPER CASE"), "cannot name a backend"),
@@ -185,12 +218,22 @@ def test_failing_qc_hook_is_reported_and_not_fatal(answer, why) -> None:
             GOOD.format(backend="x").replace("counterbias_backends():", "counterbias_backend():"),
             "unknown hook 'counterbias_backend'",
         ),
-        (GOOD.format(backend="x").replace("counterbias_backends():", "counterbias_backends(wrong):"), "wrong"),
+        (
+            GOOD.format(backend="x").replace(
+                "counterbias_backends():", "counterbias_backends(wrong):"
+            ),
+            "wrong",
+        ),
         (GOOD.format(backend="x").replace("[Backend(", "[str("), "TypeError"),
-        (GOOD.format(backend="x").replace("load)]", "load), Backend('x', 'again', load)]"), "two backends of one name"),
+        (
+            GOOD.format(backend="x").replace("load)]", "load), Backend('x', 'again', load)]"),
+            "two backends of one name",
+        ),
     ],
 )
-def test_plugin_that_fails_is_reported_and_others_work(install: Install, source: str, why: str) -> None:
+def test_plugin_that_fails_is_reported_and_others_work(
+    install: Install, source: str, why: str
+) -> None:
     install("aaa-broken", "aaa-broken", source, version="0.3")
     install("zzz-good", "zzz-good", GOOD.format(backend="zzz"))
     manager = load_plugins({})
@@ -218,7 +261,10 @@ def test_one_entry_point_name_of_two_distributions_is_refused(install: Install) 
     # Leaving one of them out settles it.
     manager = load_plugins({DISABLE: "first-dist:same"})
     assert "two" in manager.backends
-    assert [plugin.status for plugin in manager.plugins if plugin.name == "same"] == [DISABLED, LOADED]
+    assert [plugin.status for plugin in manager.plugins if plugin.name == "same"] == [
+        DISABLED,
+        LOADED,
+    ]
 
 
 def test_one_backend_name_of_two_plugins_is_refused(install: Install) -> None:
@@ -273,7 +319,11 @@ def test_unknown_backend_names_the_plugins_that_failed(install: Install) -> None
 
 def test_missing_extra_is_refused_only_when_training() -> None:
     backend = Backend(
-        "gru", "summary", lambda: pwm.PositionWeightMatrix, extra="rnn", requires=("numpy", "no_such.module", "nope")
+        "gru",
+        "summary",
+        lambda: pwm.PositionWeightMatrix,
+        extra="rnn",
+        requires=("numpy", "no_such.module", "nope"),
     )
 
     class Plugin:
@@ -299,12 +349,18 @@ def test_missing_extra_is_refused_only_when_training() -> None:
 # -- counterbias models ----------------------------------------------------------------------------------------------
 
 
-def test_models_json_lists_everything(install: Install, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_models_json_lists_everything(
+    install: Install, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
-    needy = GOOD.format(backend="needy").replace("load)]", "load, extra='deep', requires=('no_such_module',))]")
+    needy = GOOD.format(backend="needy").replace(
+        "load)]", "load, extra='deep', requires=('no_such_module',))]"
+    )
     install("needy-dist", "needy", needy)
     install(
-        "unloadable-dist", "unloadable", GOOD.format(backend="unloadable").replace("    from", "    import nonexistent_x; from")
+        "unloadable-dist",
+        "unloadable",
+        GOOD.format(backend="unloadable").replace("    from", "    import nonexistent_x; from"),
     )
     install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
     install("off-dist", "off", GOOD.format(backend="off"))
@@ -331,7 +387,9 @@ def test_models_json_lists_everything(install: Install, monkeypatch: pytest.Monk
         "problem": None,
     }
     assert backends["needy"]["missing"] == ["no_such_module"]
-    assert backends["unloadable"]["problem"] == "ModuleNotFoundError: No module named 'nonexistent_x'"
+    assert (
+        backends["unloadable"]["problem"] == "ModuleNotFoundError: No module named 'nonexistent_x'"
+    )
     assert not {"off", "clash"} & set(backends)
     statuses = {plugin["name"]: plugin["status"] for plugin in listing["plugins"]}
     assert statuses["broken"] == FAILED
@@ -342,7 +400,9 @@ def test_models_json_lists_everything(install: Install, monkeypatch: pytest.Monk
 
 def test_models_table(install: Install, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
-    needy = GOOD.format(backend="needy").replace("load)]", "load, extra='deep', requires=('no_such_module',))]")
+    needy = GOOD.format(backend="needy").replace(
+        "load)]", "load, extra='deep', requires=('no_such_module',))]"
+    )
     install("needy-dist", "needy", needy)
     install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
     assert models_command.main([]) == 0
@@ -369,7 +429,12 @@ def test_models_table_without_any_backend() -> None:
 
 
 def test_models_table_writes_defaults_as_the_option_takes_them() -> None:
-    assert [models_command._shown(value) for value in (True, 1.5, [4, 10], "x")] == ["true", "1.5", "4,10", "x"]
+    assert [models_command._shown(value) for value in (True, 1.5, [4, 10], "x")] == [
+        "true",
+        "1.5",
+        "4,10",
+        "x",
+    ]
 
 
 def test_built_in_plugins_stand_in_the_project_as_anyones(root: Path) -> None:
@@ -429,6 +494,11 @@ def test_model_in_the_docs_conforms(root: Path) -> None:
 
 
 def test_settings_in_the_docs_are_those_of_the_suite(root: Path) -> None:
-    section = (root / "docs" / "plugins.md").read_text().partition("## Test it")[2].partition("### Strand symmetry")[0]
+    section = (
+        (root / "docs" / "plugins.md")
+        .read_text()
+        .partition("## Test it")[2]
+        .partition("### Strand symmetry")[0]
+    )
     listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert listed == [name for name in inspect.signature(Subject).parameters if name != "backend"]

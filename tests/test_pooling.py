@@ -20,13 +20,18 @@ def one_base(letters: str, weights: list[float], tiles: Tiles | None = None) -> 
     """Give starts of one base each, with a background of all four bases; start, background window and tile i are in part i, modulo 10."""
     codes = np.array(["ACGT".index(letter) for letter in letters], np.uint8)[:, None]
     background = np.arange(4, dtype=np.uint8)[:, None]
-    return folded(TrainingSet(Window(0, 0), codes, np.array(weights), background, np.ones(4), tiles))
+    return folded(
+        TrainingSet(Window(0, 0), codes, np.array(weights), background, np.ones(4), tiles)
+    )
 
 
 def folded(whole: TrainingSet) -> FoldedSample:
     tiles = 0 if whole.tiles is None else len(whole.tiles.counts)
     sizes = (len(whole.foreground), len(whole.background), tiles)
-    return FoldedSample(whole, *(np.repeat(np.arange(size, dtype=np.int8)[:, None] % 10, 2, axis=1) for size in sizes))
+    return FoldedSample(
+        whole,
+        *(np.repeat(np.arange(size, dtype=np.int8)[:, None] % 10, 2, axis=1) for size in sizes),
+    )
 
 
 def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
@@ -43,12 +48,17 @@ def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
         np.testing.assert_allclose(part.background_weight, part.foreground_weight[part.origin])
     assert len(few.everything.foreground) == 50
     unknown = folded(dataclasses.replace(starts, origin=None))
-    assert pool_samples([few, unknown], [1.0, 1.0], np.random.default_rng(1)).everything.origin is None
+    assert (
+        pool_samples([few, unknown], [1.0, 1.0], np.random.default_rng(1)).everything.origin is None
+    )
 
 
 def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
     """Start i weighs i + 1 and lies in part i modulo 10, and so with tiles: whatever is kept, joined or repeated tells its own part."""
-    tiles = Tiles(np.zeros((40, 4), np.uint8), np.eye(40, 4, dtype=np.float32) + np.arange(40, dtype=np.float32)[:, None])
+    tiles = Tiles(
+        np.zeros((40, 4), np.uint8),
+        np.eye(40, 4, dtype=np.float32) + np.arange(40, dtype=np.float32)[:, None],
+    )
     large = one_base("ACGT" * 10, [float(one) for one in range(1, 41)], tiles)
     small = thin(large, 0.3, 0.4, np.random.default_rng(2))
     weights = small.everything.foreground_weight
@@ -56,14 +66,19 @@ def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
     assert small.everything.tiles is not None
     assert len(small.everything.tiles.counts) == len(small.tile_parts) == 16
     assert small.foreground_parts[:, 0].tolist() == ((weights - 1) % 10).tolist()
-    assert small.tile_parts[:, 0].tolist() == (small.everything.tiles.counts.min(axis=1) % 10).tolist()
+    assert (
+        small.tile_parts[:, 0].tolist() == (small.everything.tiles.counts.min(axis=1) % 10).tolist()
+    )
     pooled = pool_samples([small, large], [1.0, 1.0], np.random.default_rng(3))
     scale = factors([weights.sum(), 820.0], [1.0, 1.0])
     told = pooled.everything.foreground_weight / np.repeat(scale, [12, 40])
     assert pooled.foreground_parts[:, 0].tolist() == (np.round(told - 1) % 10).tolist()
     assert pooled.everything.tiles is not None
     assert len(pooled.everything.tiles.counts) == len(pooled.tile_parts) > 40 + 16
-    assert pooled.tile_parts[:, 0].tolist() == (pooled.everything.tiles.counts.min(axis=1) % 10).tolist()
+    assert (
+        pooled.tile_parts[:, 0].tolist()
+        == (pooled.everything.tiles.counts.min(axis=1) % 10).tolist()
+    )
     assert len(pooled.background_parts) == len(pooled.everything.background)
 
 
@@ -88,7 +103,11 @@ def test_tiles_are_repeated_by_hand() -> None:
     many = Tiles(np.zeros((3, 4), np.uint8), np.eye(3, 4))
     single = Tiles(np.ones((1, 4), np.uint8), np.eye(1, 4))
     for shares, copies in (([1.0, 1.0], 3), ([3.0, 1.0], 1)):
-        pooled = pool_samples([one_base("AAA", [1.0] * 3, many), one_base("C", [1.0], single)], shares, np.random.default_rng(1))
+        pooled = pool_samples(
+            [one_base("AAA", [1.0] * 3, many), one_base("C", [1.0], single)],
+            shares,
+            np.random.default_rng(1),
+        )
         tiles = pooled.everything.tiles
         assert tiles is not None
         assert (tiles.sequence[:, 0] == 0).sum() == 3
@@ -107,7 +126,9 @@ def test_one_sample_is_pooled_to_itself() -> None:
     for share in (1.0, 12345.0):
         pooled = pool_samples([thin(alone, 1.0, 1.0, rng)], [share], rng)
         for name in ("foreground", "foreground_weight", "background", "background_weight"):
-            assert np.array_equal(getattr(pooled.everything, name), getattr(alone.everything, name)), name
+            assert np.array_equal(
+                getattr(pooled.everything, name), getattr(alone.everything, name)
+            ), name
         for name in ("foreground_parts", "background_parts", "tile_parts", "folds"):
             assert np.array_equal(getattr(pooled, name), getattr(alone, name)), name
     assert rng.random() == untouched.random()
@@ -139,7 +160,10 @@ def test_a_sample_without_weight_leaves_its_share_to_the_others() -> None:
 def test_thinning_keeps_what_fits_and_rows_are_repeated() -> None:
     part = one_base("ACGTACGT", [1.0] * 8)
     rng = np.random.default_rng(1)
-    assert thin(part, 1.0, 1.0, rng).everything.foreground.tobytes() == part.everything.foreground.tobytes()
+    assert (
+        thin(part, 1.0, 1.0, rng).everything.foreground.tobytes()
+        == part.everything.foreground.tobytes()
+    )
     assert len(thin(part, 0.5, 1.0, rng).everything.foreground) == 4
     assert len(thin(part, 0.5, 1.0, rng).everything.background) == 2
     assert np.bincount(_repeated(4, 2.5, rng)).tolist().count(3) == 2
@@ -153,7 +177,12 @@ def test_folds_of_a_cohort_are_those_of_one_sample_with_all_starts() -> None:
         tally.add(part)
     for part in parts[::-1]:
         backwards.add(part)
-    joined = Positions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("contig", "position", "strand", "weight")))
+    joined = Positions(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("contig", "position", "strand", "weight")
+        )
+    )
     for found in (tally.folds(), backwards.folds()):
         wanted = make_folds(joined)
         assert found.block == wanted.block

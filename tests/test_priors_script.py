@@ -37,27 +37,44 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FoldSample]:
     for seed, name in enumerate(("rlp5", "fly")):
         rng, folder = np.random.default_rng(seed), tmp_path_factory.mktemp(name)
         genome = simulation.simulate_genome(rng, {"chr1": 600_000})
-        genes = simulation.simulate_annotation(rng, genome.lengths, 90, design=simulation.AnnotationDesign(overlapping=0.0))
+        genes = simulation.simulate_annotation(
+            rng, genome.lengths, 90, design=simulation.AnnotationDesign(overlapping=0.0)
+        )
         abundance = simulation.simulate_abundance(rng, genes, spread=0.5)
         simulation.write_fasta(folder / "genome.fa", genome)
         simulation.write_gtf(folder / "genes.gtf", genes)
         library = simulation.Library(15_000, read_length=50)
-        simulation.write_bam(folder / "reads.bam", simulation.simulate_reads(rng, genome, genes, abundance, library, bias), order="pos")
+        simulation.write_bam(
+            folder / "reads.bam",
+            simulation.simulate_reads(rng, genome, genes, abundance, library, bias),
+            order="pos",
+        )
         annotation = load_annotation(str(folder / "genes.gtf"), stranded=False)
         sites = count_alignments(
             str(folder / "reads.bam"), annotation, CountingOptions(order="pos", stranded="no"), want_sites=True
         )[0].sites  # fmt: skip
         assert sites is not None
-        found[name] = fold_sample(sites, annotation.features, annotation.features, Genome(str(folder / "genome.fa")), block=20_000)
+        found[name] = fold_sample(
+            sites,
+            annotation.features,
+            annotation.features,
+            Genome(str(folder / "genome.fa")),
+            block=20_000,
+        )
     return found
 
 
 def test_a_prior_helps_where_starts_are_few(
-    script: ModuleType, samples: dict[str, FoldSample], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    samples: dict[str, FoldSample],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(script, "load_sample", lambda name, reads: samples[name])
     assert script.main(["--models", "vlmm", "--starts", "500,all", "--folds", "0,1"]) == 0
-    few, every = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:])
+    few, every = (
+        line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]
+    )
     assert few[:4] == ["rlp5", "fly", "vlmm", "500"]
     own, prior, blend = (float(cell) for cell in few[4:7])
     assert prior > own
@@ -66,10 +83,18 @@ def test_a_prior_helps_where_starts_are_few(
 
 
 def test_partner_is_fitted_to_the_same_starts(
-    script: ModuleType, samples: dict[str, FoldSample], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    samples: dict[str, FoldSample],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(script, "load_sample", lambda name, reads: samples[name])
-    assert script.main(["--models", "pwm", "--partner", "pwm:pseudocount=1", "--starts", "all", "--folds", "1"]) == 0
+    assert (
+        script.main(
+            ["--models", "pwm", "--partner", "pwm:pseudocount=1", "--starts", "all", "--folds", "1"]
+        )
+        == 0
+    )
     (row,) = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:])
     assert row[4] == row[5]  # the same model twice
 
@@ -79,13 +104,19 @@ def test_what_is_blended_and_how_is_found_without_the_held_out_fold(
 ) -> None:
     """On a genome with other bases within the held-out fold, models, shares and calibrations stay to the bit."""
     used: list[dict[str, Any]] = []
-    monkeypatch.setattr(script, "measure", lambda sample, fold, models, threads: used.append(models) or {})
-    kind, partner = (choose_kind(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm"))
+    monkeypatch.setattr(
+        script, "measure", lambda sample, fold, models, threads: used.append(models) or {}
+    )
+    kind, partner = (
+        choose_kind(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm")
+    )
     prior = EndModel("both", script.fit(kind, samples["fly"], Trial(0), 1)[0].model)
     sample = samples["rlp5"]
     codes = sample.genome.codes("chr1").copy()
     place = np.arange(len(codes))
-    inner = (place // sample.block % 5 == 2) & (np.abs(place % sample.block - sample.block / 2) < sample.block / 2 - 250)
+    inner = (place // sample.block % 5 == 2) & (
+        np.abs(place % sample.block - sample.block / 2) < sample.block / 2 - 250
+    )
     codes[inner] = np.random.default_rng(3).integers(0, 4, int(inner.sum()))
     for other in (prior, partner):
         for genome in (sample.genome, SimpleNamespace(codes=lambda contig: codes)):

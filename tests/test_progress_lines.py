@@ -27,7 +27,9 @@ def clock() -> Clock:
 def test_lines_after_a_silence(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ProgressLines(clock)
     assert lines.progress is not None
-    for second, (stage, done, total) in enumerate([("a: sampling", 1, 1), *[("a: training cnn", step, 100) for step in range(1, 101)]]):
+    for second, (stage, done, total) in enumerate(
+        [("a: sampling", 1, 1), *[("a: training cnn", step, 100) for step in range(1, 101)]]
+    ):
         clock.now = float(second)
         lines.progress(stage, done, total)
     assert capsys.readouterr().err.splitlines() == [
@@ -63,7 +65,10 @@ def test_steps_of_a_comparison(clock: Clock, capsys: pytest.CaptureFixture[str])
     for done in range(5):
         lines.step("comparing models", done, 60, f"a: pwm: fold {done}")
         clock.now += 40.0
-    assert capsys.readouterr().err.splitlines()[-1] == "comparing models: 4 of 60 steps done, about 37 min left; a: pwm: fold 4"
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == "comparing models: 4 of 60 steps done, about 37 min left; a: pwm: fold 4"
+    )
 
 
 def test_what_tells_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,13 +95,22 @@ COMMANDS = {
 
 
 def argv(name: str, study: Path, out: Path) -> list[str]:
-    inputs = ["-s", "no", "-r", "pos", *map(str, sorted(study.glob("*.bam"))), str(study / "genes.gtf")]
+    inputs = [
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        *map(str, sorted(study.glob("*.bam"))),
+        str(study / "genes.gtf"),
+    ]
     options = [word.replace("OUT", str(out)) for word in COMMANDS[name]]
     return [name, *options, "--bias-genome", str(study / "genome.fa"), *inputs]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_quiet_leaves_warnings_and_errors_only(name: str, study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_quiet_leaves_warnings_and_errors_only(
+    name: str, study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main([*argv(name, study, tmp_path), "-q"]) == 0
     told = capfd.readouterr()
     assert [line for line in told.err.splitlines() if not line.startswith("Warning: ")] == []
@@ -104,21 +118,50 @@ def test_quiet_leaves_warnings_and_errors_only(name: str, study: Path, tmp_path:
 
 
 def test_quiet_simulation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "-q", "-o", str(tmp_path / "out"), "--genes", "5", "--contigs", "1", "--pairs", "50"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "-q",
+                "-o",
+                str(tmp_path / "out"),
+                "--genes",
+                "5",
+                "--contigs",
+                "1",
+                "--pairs",
+                "50",
+            ]
+        )
+        == 0
+    )
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_finished_stage_is_told_of(
-    name: str, study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    study: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on large data: with no time that is too short to tell of, lines come throughout a run."""
     monkeypatch.setattr(progress, "FINISHED", 0.0)
     assert main(argv(name, study, tmp_path)) == 0
     told = capfd.readouterr().err
     expected = {
-        "count": ("sample1: sampling: done", "sample1: training: done", "sample2: scoring: done", "Weighted counts are in "),
-        "train": ("sample1 (1 of 2): ", "fitting one pwm model to ", "The model of 2 samples is in "),
+        "count": (
+            "sample1: sampling: done",
+            "sample1: training: done",
+            "sample2: scoring: done",
+            "Weighted counts are in ",
+        ),
+        "train": (
+            "sample1 (1 of 2): ",
+            "fitting one pwm model to ",
+            "The model of 2 samples is in ",
+        ),
         "compare": ("comparing models: ", "sample2: pwm", "fits were computed, "),
     }
     assert [part for part in expected[name] if part not in told] == []
@@ -128,6 +171,11 @@ def test_plain_counting_has_the_lines_of_htseq_count_only(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "FINISHED", 0.0)
-    assert main(["count", "-s", "no", "-r", "pos", str(study / "sample1.bam"), str(study / "genes.gtf")]) == 0
+    assert (
+        main(
+            ["count", "-s", "no", "-r", "pos", str(study / "sample1.bam"), str(study / "genes.gtf")]
+        )
+        == 0
+    )
     told = capfd.readouterr().err.splitlines()
     assert all(line.endswith(" processed.") for line in told)

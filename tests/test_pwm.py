@@ -19,9 +19,16 @@ def bases(*rows: list[int]) -> np.ndarray:
 
 @pytest.fixture
 def sample() -> TrainingSet:
-    validation = TrainingSet(Window(0, 1), bases([A, A]), np.array([3.0]), bases([C, G], [A, A]), np.array([1.0, 0.0]))
+    validation = TrainingSet(
+        Window(0, 1), bases([A, A]), np.array([3.0]), bases([C, G], [A, A]), np.array([1.0, 0.0])
+    )
     return TrainingSet(
-        Window(0, 1), bases([A, A], [A, C]), np.array([2.0, 1.0]), bases([C, G], [A, T]), np.ones(2), validation=validation
+        Window(0, 1),
+        bases([A, A], [A, C]),
+        np.array([2.0, 1.0]),
+        bases([C, G], [A, T]),
+        np.ones(2),
+        validation=validation,
     )
 
 
@@ -41,7 +48,9 @@ def test_known_answer_worked_out_by_hand(sample: TrainingSet) -> None:
         (T, G): (1 / 7) / (1 / 6) * (1 / 7) / (2 / 6),  # 18 / 49
     }
     assert list(expected.values()) == pytest.approx([216 / 49, 36 / 49, 18 / 49])
-    np.testing.assert_allclose(model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14)
+    np.testing.assert_allclose(
+        model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14
+    )
     assert report.parameters == 3 * 2 * 2
     # Perplexity per base: P(AA) = 4/7 · 3/7 at starts; P(CG) = 2/6 · 2/6 nearby (the other window has weight 0).
     assert report.perplexity == pytest.approx({"foreground": np.sqrt(49 / 12), "background": 3.0})
@@ -52,7 +61,9 @@ def test_pseudocount_is_an_option(sample: TrainingSet) -> None:
     assert options == pwm.Options(pseudocount=0.5)
     model, _ = fitted(sample, pseudocount=0.5)
     # offset 0: (3.5 / 5) / (1.5 / 4), offset 1: (2.5 / 5) / (0.5 / 4)
-    assert model.log_bias(bases([A, A]))[0] == pytest.approx(np.log(0.7 / 0.375 * 0.5 / 0.125), rel=1e-14)
+    assert model.log_bias(bases([A, A]))[0] == pytest.approx(
+        np.log(0.7 / 0.375 * 0.5 / 0.125), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
@@ -78,7 +89,9 @@ def test_arrays_of_another_window_are_refused(sample: TrainingSet) -> None:
 def test_speed() -> None:
     rng = np.random.default_rng(1)
     contexts = rng.integers(0, 4, (300_000, 21), dtype=np.uint8)
-    sample = TrainingSet(Window(), contexts[:100_000], np.ones(100_000), contexts[100_000:], np.ones(200_000))
+    sample = TrainingSet(
+        Window(), contexts[:100_000], np.ones(100_000), contexts[100_000:], np.ones(200_000)
+    )
     model = pwm.PositionWeightMatrix(sample.window)
     report = model.fit(sample, rng)
     assert report.seconds < 1  # measured: 0.03
@@ -88,4 +101,6 @@ def test_speed() -> None:
         began = time.perf_counter()
         model.log_bias(contexts)
         times.append(time.perf_counter() - began)
-    assert len(contexts) / min(times) > 5e6  # measured: 60e6; a busy machine must not fail the suite
+    assert (
+        len(contexts) / min(times) > 5e6
+    )  # measured: 60e6; a busy machine must not fail the suite

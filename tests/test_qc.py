@@ -20,7 +20,9 @@ PARTS: dict[str, Any] = {
             "end": "both",
             "offsets": np.arange(-1, 2),
             "composition": {"before": {"A": np.array([0.25, 1 / 3, np.nan])}},
-            "divergence": {"held_out": [{"k": 1, "before": [0.1, 0.2, float("inf")], "fall": np.float32(0.5)}]},
+            "divergence": {
+                "held_out": [{"k": 1, "before": [0.1, 0.2, float("inf")], "fall": np.float32(0.5)}]
+            },
             "calibration": {"applied": np.bool_(False), "reason": "no gain", "gain": float("nan")},
             "training": {"curves": {"loss": (3.0, 2.0)}},
         }
@@ -48,9 +50,16 @@ def test_all_keys_are_always_there() -> None:
         check_qc(document)
         assert list(document) == list(schema_tree())
     document = build_qc(PARTS)
-    assert document["ends"][0]["composition"]["after"] == {"A": None, "C": None, "G": None, "T": None}
+    assert document["ends"][0]["composition"]["after"] == {
+        "A": None,
+        "C": None,
+        "G": None,
+        "T": None,
+    }
     assert document["ends"][0]["divergence"]["training"] == []
-    assert set(document["weights"]) == {key.path.split(".")[1] for key in KEYS if key.path.startswith("weights.")}
+    assert set(document["weights"]) == {
+        key.path.split(".")[1] for key in KEYS if key.path.startswith("weights.")
+    }
     assert len(set(leaves(schema_tree()))) == len(KEYS)
 
 
@@ -69,8 +78,14 @@ def test_numbers_become_plain_and_finite() -> None:
     ("parts", "message"),
     [
         ({"sample": "s", "sampel": 1}, "sampel: no such key"),
-        ({"sample": "s", "ends": [{"end": "both", "skipped": {"nope": 1}}]}, r"ends\[\]\.skipped\.nope: no such key"),
-        ({"sample": "s", "counting": {"fragments": "many"}}, "counting.fragments: 'many' is not of kind integer"),
+        (
+            {"sample": "s", "ends": [{"end": "both", "skipped": {"nope": 1}}]},
+            r"ends\[\]\.skipped\.nope: no such key",
+        ),
+        (
+            {"sample": "s", "counting": {"fragments": "many"}},
+            "counting.fragments: 'many' is not of kind integer",
+        ),
         ({"sample": "s", "counting": {"paired": 1}}, "counting.paired"),
         ({"sample": "s", "ends": [{"offsets": [0.5]}]}, "offsets"),
         ({"sample": "s", "weights": 3}, "an object is needed"),

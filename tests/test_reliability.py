@@ -20,11 +20,25 @@ def make_units(reads: list[list[float]], *, apart: int = 100_000) -> Units:
     start = np.arange(len(reads), dtype=np.int64) * apart
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     flat = np.array([count for one in reads for count in one], np.float64)
-    return Units(np.zeros(len(reads), np.int32), start, start + lengths, np.zeros(len(reads), np.uint8), offsets, flat)
+    return Units(
+        np.zeros(len(reads), np.int32),
+        start,
+        start + lengths,
+        np.zeros(len(reads), np.uint8),
+        offsets,
+        flat,
+    )
 
 
 def simulated(
-    seed: int, *, units: int = 120, length: int = 300, depth: float = 0.2, spread: float = 0.6, copies: float = 0.0, patchy: float = 0.0
+    seed: int,
+    *,
+    units: int = 120,
+    length: int = 300,
+    depth: float = 0.2,
+    spread: float = 0.6,
+    copies: float = 0.0,
+    patchy: float = 0.0,
 ) -> tuple[np.ndarray, Units]:
     """Units with abundances of their own, and the true log bias.
 
@@ -38,10 +52,19 @@ def simulated(
         rate = rate * rng.gamma(1 / patchy, patchy, rate.shape)
     reads = rng.poisson(rate)
     if copies:
-        reads = reads + np.where(reads > 0, rng.negative_binomial(np.maximum(reads, 1), 1 / (1 + copies)), 0)
+        reads = reads + np.where(
+            reads > 0, rng.negative_binomial(np.maximum(reads, 1), 1 / (1 + copies)), 0
+        )
     start = np.arange(units, dtype=np.int64) * 2000
     offsets = np.arange(units + 1, dtype=np.int64) * length
-    made = Units(np.zeros(units, np.int32), start, start + length, np.zeros(units, np.uint8), offsets, reads.ravel().astype(np.float64))
+    made = Units(
+        np.zeros(units, np.int32),
+        start,
+        start + length,
+        np.zeros(units, np.uint8),
+        offsets,
+        reads.ravel().astype(np.float64),
+    )
     return log_bias.ravel(), made
 
 
@@ -56,8 +79,12 @@ def test_two_places_by_hand() -> None:
     both = reliability(log_bias, make_units([[3, 1], [2, 2]]))
     assert both.slope == pytest.approx(math.log2(5 / 3))
     # Scores of the two blocks: w (3 − 4·5/8) ln 2 = ±w ln 2 / 2, information w·4·(5/8)(3/8) ln² 2 each; n / (n − 1) = 2.
-    assert both.error == pytest.approx(math.sqrt(2 * 2 * (math.log(2) / 2) ** 2) / (2 * 4 * 15 / 64 * math.log(2) ** 2))
-    assert both.high - both.slope == pytest.approx(12.7062 * both.error, rel=1e-4)  # Student's t, one degree of freedom
+    assert both.error == pytest.approx(
+        math.sqrt(2 * 2 * (math.log(2) / 2) ** 2) / (2 * 4 * 15 / 64 * math.log(2) ** 2)
+    )
+    assert both.high - both.slope == pytest.approx(
+        12.7062 * both.error, rel=1e-4
+    )  # Student's t, one degree of freedom
 
 
 def test_a_deep_unit_does_not_rule() -> None:
@@ -72,13 +99,17 @@ def test_a_deep_unit_does_not_rule() -> None:
 
 def test_bins_by_hand() -> None:
     """Two units with places of bias 3, 1: one bin each, with the reads there against an even spread."""
-    found = reliability(np.log([3.0, 1.0, 3.0, 1.0]), make_units([[5, 3], [8, 0]]), bins=4, dispersion=0.0)
+    found = reliability(
+        np.log([3.0, 1.0, 3.0, 1.0]), make_units([[5, 3], [8, 0]]), bins=4, dispersion=0.0
+    )
     assert found.predicted == pytest.approx([math.log2(0.5), math.log2(1.5)])
     assert found.observed == pytest.approx([math.log2(3 / 8), math.log2(13 / 8)])
     assert found.expected == pytest.approx([4, 12])
     assert found.reads == pytest.approx([3, 13])
     # Residuals of the upper bin: 5 − 13/8·4 and 8 − 13/8·4 = ∓1.5; standard error of the ratio √(2 · 2 · 1.5²) / 8.
-    assert found.observed_error[1] == pytest.approx(math.sqrt(2 * 2 * 1.5**2) / 8 / (13 / 8) / math.log(2))
+    assert found.observed_error[1] == pytest.approx(
+        math.sqrt(2 * 2 * 1.5**2) / 8 / (13 / 8) / math.log(2)
+    )
 
 
 def test_a_bin_without_reads_has_no_logarithm() -> None:
@@ -86,7 +117,9 @@ def test_a_bin_without_reads_has_no_logarithm() -> None:
     assert math.isnan(found.observed[0])
     assert found.reads[0] == 0
     assert math.isnan(found.slope)  # all reads at the likeliest place: no slope is large enough
-    assert all(value is None or isinstance(value, int | float | dict) for value in found.report().values())
+    assert all(
+        value is None or isinstance(value, int | float | dict) for value in found.report().values()
+    )
 
 
 SIMULATIONS = {
@@ -122,7 +155,9 @@ def test_a_bias_of_another_size_is_told_exactly(power: float) -> None:
 def test_the_square_root_of_counts_would_mislead() -> None:
     """Why reads are counted as they are: where most places are hit, roots flatten the bias by half."""
     truth, units = simulated(4, depth=5.0)
-    rooted = Units(units.contig, units.start, units.end, units.strand, units.offsets, np.sqrt(units.reads))
+    rooted = Units(
+        units.contig, units.start, units.end, units.strand, units.offsets, np.sqrt(units.reads)
+    )
     assert reliability(truth, units).slope == pytest.approx(1, abs=0.03)
     assert reliability(truth, rooted).slope < 0.8
 
@@ -166,7 +201,12 @@ def test_unknown_places_are_left_out_with_their_reads() -> None:
     kept = np.isfinite(unknown)
     lengths = np.add.reduceat(kept.astype(np.int64), units.offsets[:-1])
     less = Units(
-        units.contig, units.start, units.end, units.strand, np.concatenate(([0], np.cumsum(lengths))), units.reads[kept]
+        units.contig,
+        units.start,
+        units.end,
+        units.strand,
+        np.concatenate(([0], np.cumsum(lengths))),
+        units.reads[kept],
     )
     first, second = reliability(unknown, units), reliability(truth[kept], less)
     assert first.slope == pytest.approx(second.slope)
@@ -178,7 +218,10 @@ def test_points_of_trials_are_means_over_seeds_then_folds() -> None:
     """Fold 0: seeds at 1 and 2, mean 1.5; fold 1: 2.5; standard error over folds |1.5 − 2.5| / 2. The trial with one bin is left out."""
 
     def trial(fold: int, *bins: float) -> dict[str, Any]:
-        return {"fold": fold, "reliability": {"predicted": [10 * one for one in bins], "observed": list(bins)}}
+        return {
+            "fold": fold,
+            "reliability": {"predicted": [10 * one for one in bins], "observed": list(bins)},
+        }
 
     found = mean_points([trial(0, -1, 1), trial(0, -3, 2), trial(1, -2, 2.5), trial(2, 0)])
     assert found.predicted == (-20, 20)

@@ -9,13 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias import BiasModel, InputError, Resources, TrainingSet, Window, load_plugins, parse_options
+from counterbias import (
+    BiasModel,
+    InputError,
+    Resources,
+    TrainingSet,
+    Window,
+    load_plugins,
+    parse_options,
+)
 from counterbias.model_file import EndModel, ModelFile, Training, save_models
 from counterbias.testing import planted_sample
 
 WINDOW = Window(4, 4)
 LIGHT = {
-    "cnn": ("members=2", "units=16", "channels=4", "min_steps=60", "max_steps=60", "distil_steps=200"),
+    "cnn": (
+        "members=2",
+        "units=16",
+        "channels=4",
+        "min_steps=60",
+        "max_steps=60",
+        "distil_steps=200",
+    ),
     "bayesnet": (),
     "gru": ("hidden=3", "epochs=2", "min_steps=0", "batch=32"),
     "gru-ratio": ("objective=ratio", "hidden=3"),
@@ -35,7 +50,10 @@ def fit(label: str, resources: Resources, sample: TrainingSet | None = None) -> 
     return model
 
 
-@pytest.mark.parametrize(("given", "problem"), [({"threads": 0}, "at least 1"), ({"device": "tpu"}, "must be one of cpu, cuda, auto")])
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [({"threads": 0}, "at least 1"), ({"device": "tpu"}, "must be one of cpu, cuda, auto")],
+)
 def test_resources_that_are_none(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Resources(**given)
@@ -58,7 +76,9 @@ def test_progress_rises_to_its_end(label: str) -> None:
     stages = {
         "bayesnet": {"finding the graph of bayesnet"}, "gru-ratio": {"training gru"}, "cnn": {"training cnn", "distilling cnn"},
     }.get(label, {f"training {label}"})  # fmt: skip
-    assert set(told) == ({"finding the graph of bayesnet", "training cnn"} if label == "ensemble" else stages)
+    assert set(told) == (
+        {"finding the graph of bayesnet", "training cnn"} if label == "ensemble" else stages
+    )
     for steps in told.values():
         done = [one for one, _ in steps]
         assert done == sorted(done)
@@ -70,11 +90,23 @@ def test_progress_rises_to_its_end(label: str) -> None:
 @pytest.mark.parametrize("label", LIGHT)
 def test_model_file_tells_neither_threads_nor_device(label: str, tmp_path: Any) -> None:
     contents = []
-    for number, resources in enumerate((Resources(), Resources(3, "auto", lambda stage, done, total: None))):
+    for number, resources in enumerate(
+        (Resources(), Resources(3, "auto", lambda stage, done, total: None))
+    ):
         model = fit(label, resources)
         end = EndModel("both", model, 0.0, 1.0, 400, None)
         path = tmp_path / f"{number}.model"
-        save_models(str(path), ModelFile(label.partition("-")[0], "counterbias", "1", WINDOW, (end,), Training(("s",), 1, "local", "1")))
+        save_models(
+            str(path),
+            ModelFile(
+                label.partition("-")[0],
+                "counterbias",
+                "1",
+                WINDOW,
+                (end,),
+                Training(("s",), 1, "local", "1"),
+            ),
+        )
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
 
@@ -129,14 +161,19 @@ class Listing(BiasModel):
         ("first=7", {"first": (7,)}),
     ],
 )
-def test_lists_have_the_type_that_they_are_annotated_with(pair: str, expected: dict[str, Any]) -> None:
+def test_lists_have_the_type_that_they_are_annotated_with(
+    pair: str, expected: dict[str, Any]
+) -> None:
     found = parse_options(Listing, [pair])
     assert found == Lists(**expected)
     (name,) = expected
     assert [type(part) for part in getattr(found, name)] == [type(part) for part in expected[name]]
 
 
-@pytest.mark.parametrize(("pair", "kind"), [("whole=5,x", "int"), ("whole=1.5", "int"), ("shares=a", "float"), ("flags=maybe", "bool")])
+@pytest.mark.parametrize(
+    ("pair", "kind"),
+    [("whole=5,x", "int"), ("whole=1.5", "int"), ("shares=a", "float"), ("flags=maybe", "bool")],
+)
 def test_lists_of_another_type_are_refused(pair: str, kind: str) -> None:
     with pytest.raises(InputError, match=f"{pair}: the value is not a list of {kind}, as in a,b"):
         parse_options(Listing, [pair])

@@ -43,7 +43,9 @@ def test_backends() -> None:
 
 
 def test_options_from_the_command_line() -> None:
-    options = parse_options(GRUModel, ["hidden=12", "candidates=5,10,20", "learning_rate=0.01", "epochs=3"])
+    options = parse_options(
+        GRUModel, ["hidden=12", "candidates=5,10,20", "learning_rate=0.01", "epochs=3"]
+    )
     assert options == Options(hidden=12, candidates=(5, 10, 20), learning_rate=0.01, epochs=3)
     assert Options(candidates=[5, 10]).candidates == (5, 10)  # type: ignore[arg-type]
 
@@ -103,7 +105,13 @@ def run_python(code: str, folder: Path) -> str:
     """Run code in a new interpreter that finds the same packages."""
     paths = [path for path in sys.path if path]
     prelude = f"import sys; sys.path[:0] = {paths!r}\n"
-    done = subprocess.run([sys.executable, "-c", prelude + code], capture_output=True, text=True, cwd=folder, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + code],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -17,7 +17,12 @@ from counterbias_backends.rnn import counterbias_backends, ratio
 from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
 from counterbias_backends.rnn.network import PositionNetwork, log_ratio, ratio_scores
 from counterbias_backends.rnn.parameters import Parameters, parameter_count
-from counterbias_backends.rnn.position import LOGISTIC, PROBABILITY, SOFTMAX, position_loss_and_gradient
+from counterbias_backends.rnn.position import (
+    LOGISTIC,
+    PROBABILITY,
+    SOFTMAX,
+    position_loss_and_gradient,
+)
 from counterbias_backends.rnn.position_scoring import LANES, PREFIX, PositionScorer
 
 GRU, LSTM = counterbias_backends()
@@ -40,7 +45,12 @@ TestRatioLSTM = conformance(LSTM, options=RATIO, windows=(Window(4, 4),))
 
 def random_parameters(cell: str, hidden: int, places: int, seed: int = 1) -> Parameters:
     rng = np.random.default_rng(seed)
-    return Parameters(cell, hidden, rng.uniform(-0.8, 0.8, parameter_count(cell, hidden, places)).astype(np.float32), places)
+    return Parameters(
+        cell,
+        hidden,
+        rng.uniform(-0.8, 0.8, parameter_count(cell, hidden, places)).astype(np.float32),
+        places,
+    )
 
 
 def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
@@ -52,17 +62,29 @@ def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
 def test_scores_equal_torch(cell: str, hidden: int) -> None:
     networks = (random_parameters(cell, hidden, 21, 1), random_parameters(cell, hidden, 21, 2))
     contexts = random_contexts(1000, 21)
-    np.testing.assert_allclose(PositionScorer(networks).log_bias(contexts), log_ratio(networks, contexts), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        PositionScorer(networks).log_bias(contexts),
+        log_ratio(networks, contexts),
+        rtol=0,
+        atol=1e-5,
+    )
     expected = ratio_scores(networks[0], contexts)
     assert expected.std() > 0.5
-    np.testing.assert_allclose(PositionScorer(networks[:1]).log_bias(contexts), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        PositionScorer(networks[:1]).log_bias(contexts), expected, rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("width", [1, 2, PREFIX - 1, PREFIX, PREFIX + 1, 41])
 def test_every_width(width: int) -> None:
     network = random_parameters("gru", 4, width)
     contexts = random_contexts(2 * LANES + 5, width)
-    np.testing.assert_allclose(PositionScorer((network,)).log_bias(contexts), ratio_scores(network, contexts), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        PositionScorer((network,)).log_bias(contexts),
+        ratio_scores(network, contexts),
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1, LANES - 1, LANES, LANES + 1])
@@ -86,7 +108,9 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
     rng = np.random.default_rng(5)
     parameters = random_parameters(cell, 7, 12)
     contexts = random_contexts(3 * LANES, 12)
-    targets = rng.integers(0, 2, len(contexts)) if mode == LOGISTIC else rng.poisson(0.5, len(contexts))
+    targets = (
+        rng.integers(0, 2, len(contexts)) if mode == LOGISTIC else rng.poisson(0.5, len(contexts))
+    )
     weights = rng.uniform(0.5, 2.0, len(contexts))
     if mode == SOFTMAX:
         weights[:] = 0.7
@@ -99,11 +123,16 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
     network = PositionNetwork.from_parameters(parameters, ratio=mode != PROBABILITY).double()
     rows = order[LANES:]
     scores = network(torch.from_numpy(contexts[rows]))
-    wanted, weight = torch.from_numpy(targets[rows]).double(), torch.from_numpy(weights[rows].astype(np.float32)).double()
+    wanted, weight = (
+        torch.from_numpy(targets[rows]).double(),
+        torch.from_numpy(weights[rows].astype(np.float32)).double(),
+    )
     if mode == PROBABILITY:
         each = -scores
     elif mode == LOGISTIC:
-        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none")
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, wanted, reduction="none"
+        )
     else:
         each = -(wanted * torch.log_softmax(scores.reshape(-1, LANES), dim=1).ravel())
     expected = 0.5 * (weight * each).sum()
@@ -113,7 +142,9 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
     np.testing.assert_allclose(gradient - 1, parts, rtol=1e-4, atol=2e-5 * abs(parts).max())
 
 
-@pytest.mark.parametrize(("kind", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)])
+@pytest.mark.parametrize(
+    ("kind", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)]
+)
 def test_learns_planted_bias(kind: type, options: Options) -> None:
     model = kind(WINDOW, options)
     report = model.fit(planted_sample(WINDOW, starts=8000, seed=1), np.random.default_rng(1))
@@ -137,7 +168,9 @@ def test_position_head_needs_no_memory_for_composition() -> None:
     for head in ("shared", "position"):
         model = GRUModel(WINDOW, dataclasses.replace(POSITION, head=head, hidden=1))
         model.fit(sample, np.random.default_rng(1))
-        found.append(np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1])
+        found.append(
+            np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1]
+        )
     assert found[1] > max(0.95, found[0] + 0.1)
 
 
@@ -154,7 +187,9 @@ def test_ratio_does_not_depend_on_threads() -> None:
 def test_no_global_state_is_touched() -> None:
     torch.manual_seed(7)
     before = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype())
-    GRUModel(WINDOW, RATIO).fit(planted_sample(WINDOW, starts=200, seed=1), np.random.default_rng(1))
+    GRUModel(WINDOW, RATIO).fit(
+        planted_sample(WINDOW, starts=200, seed=1), np.random.default_rng(1)
+    )
     after = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype())
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]

@@ -14,7 +14,9 @@ from counterbias_backends.rnn.parameters import Parameters, parameter_count
 from counterbias_backends.rnn.scoring import LANES, PREFIX, Scorer
 
 
-def random_networks(cell: str, hidden: int, *, size: float, seed: int = 1) -> tuple[Parameters, Parameters]:
+def random_networks(
+    cell: str, hidden: int, *, size: float, seed: int = 1
+) -> tuple[Parameters, Parameters]:
     """Draw two networks; ``size`` times the range in which training begins."""
     rng = np.random.default_rng(seed)
     limit = size / math.sqrt(hidden)
@@ -49,14 +51,21 @@ def test_saturated_gates_and_impossible_letters(cell: str) -> None:
     expected = log_ratio(networks, contexts)
     assert abs(expected).max() > 90
     # Sums of hundreds of nats of which float32 states leave seven digits.
-    np.testing.assert_allclose(Scorer(networks, 21).log_bias(contexts), expected, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(
+        Scorer(networks, 21).log_bias(contexts), expected, rtol=1e-6, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("width", [1, 2, PREFIX - 1, PREFIX, PREFIX + 1, 41, 255])
 def test_every_width(width: int) -> None:
     networks = random_networks("gru", 5, size=2.0)
     contexts = random_contexts(3 * LANES + 5, width)
-    np.testing.assert_allclose(Scorer(networks, width).log_bias(contexts), log_ratio(networks, contexts), rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        Scorer(networks, width).log_bias(contexts),
+        log_ratio(networks, contexts),
+        rtol=1e-6,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1, LANES - 1, LANES, LANES + 1])
@@ -70,7 +79,11 @@ def test_gru_by_hand() -> None:
     """One unit, two bases: worked out with the equations of the documentation."""
     foreground = Parameters("gru", 1, np.zeros(parameter_count("gru", 1), dtype=np.float32))
     arrays = foreground.arrays()
-    arrays["weight_ih"][:] = [[0.5, 0, 0, 0], [0, 0, 0.25, 0], [1, -1, 2, 0]]  # reset, update, new; of A, C, G, T
+    arrays["weight_ih"][:] = [
+        [0.5, 0, 0, 0],
+        [0, 0, 0.25, 0],
+        [1, -1, 2, 0],
+    ]  # reset, update, new; of A, C, G, T
     arrays["weight_hh"][:] = [[0.5], [-1.0], [2.0]]
     arrays["bias_ih"][:] = [0.0, 0.0, 1.0]
     arrays["bias_hh"][:] = [0.0, 0.0, 0.5]

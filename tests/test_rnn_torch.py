@@ -25,13 +25,19 @@ def on_processor(cell: str, hidden: int, places: int, mode: int) -> TorchGradien
     return TorchGradient(cell, hidden, places, mode, "cpu")
 
 
-@pytest.mark.parametrize(("places", "mode"), [(0, PROBABILITY), (9, PROBABILITY), (9, LOGISTIC), (9, SOFTMAX)])
+@pytest.mark.parametrize(
+    ("places", "mode"), [(0, PROBABILITY), (9, PROBABILITY), (9, LOGISTIC), (9, SOFTMAX)]
+)
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_loss_and_gradient_are_the_same(cell: str, places: int, mode: int) -> None:
     rng = np.random.default_rng(5)
     flat = rng.uniform(-1, 1, parameter_count(cell, 6, places)).astype(np.float32)
     contexts = rng.integers(0, 4, (160, 9), dtype=np.uint8)
-    weights = np.full(160, 0.7, np.float32) if mode == SOFTMAX else rng.uniform(0.5, 2.0, 160).astype(np.float32)
+    weights = (
+        np.full(160, 0.7, np.float32)
+        if mode == SOFTMAX
+        else rng.uniform(0.5, 2.0, 160).astype(np.float32)
+    )
     targets = rng.integers(0, 2, 160).astype(np.float32)
     order = rng.permutation(160)
     found = []
@@ -39,7 +45,9 @@ def test_loss_and_gradient_are_the_same(cell: str, places: int, mode: int) -> No
         gradient = np.ones_like(flat)  # it is added to
         one = maker(cell, 6, places, mode)
         loss = one(contexts, targets, weights, order, 32, 128, 0.5, flat, gradient)
-        assert one(contexts, targets, weights, order, 32, 128, 0.5, flat, flat[:0]) == pytest.approx(loss, rel=1e-6)
+        assert one(
+            contexts, targets, weights, order, 32, 128, 0.5, flat, flat[:0]
+        ) == pytest.approx(loss, rel=1e-6)
         found.append((loss, gradient - 1))
     (loss, gradient), (expected, reference) = found
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -66,7 +74,11 @@ def test_training_on_another_device_gives_the_same_model(
     scores = []
     for maker in (CompiledGradient, on_processor):
         for module in (training, ratio):
-            monkeypatch.setattr(module, "gradient_maker", functools.partial(lambda device, maker: maker, maker=maker))
+            monkeypatch.setattr(
+                module,
+                "gradient_maker",
+                functools.partial(lambda device, maker: maker, maker=maker),
+            )
         model = kind(WINDOW, options)
         model.resources = Resources(2)
         model.fit(sample, np.random.default_rng(1))

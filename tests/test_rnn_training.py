@@ -42,11 +42,25 @@ def test_gradient_equals_autograd(cell: str, hidden: int) -> None:
     order = rng.permutation(80)
     gradient = np.ones_like(flat)  # it is added to
     loss = loss_and_gradient(
-        contexts, weights, order, 3, 70, np.float32(0.5), flat, hidden, None if cell == "gru" else 0, gradient
+        contexts,
+        weights,
+        order,
+        3,
+        70,
+        np.float32(0.5),
+        flat,
+        hidden,
+        None if cell == "gru" else 0,
+        gradient,
     )
     network = CharacterNetwork.from_parameters(Parameters(cell, hidden, flat)).double()
     rows = order[3:70]
-    expected = -0.5 * (torch.from_numpy(weights[rows]).double() * network(torch.from_numpy(contexts[rows]))).sum()
+    expected = (
+        -0.5
+        * (
+            torch.from_numpy(weights[rows]).double() * network(torch.from_numpy(contexts[rows]))
+        ).sum()
+    )
     expected.backward()
     parts = torch.nn.utils.parameters_to_vector([one.grad for one in network.parameters()]).numpy()
     assert loss == pytest.approx(expected.item(), rel=1e-6)
@@ -56,7 +70,17 @@ def test_gradient_equals_autograd(cell: str, hidden: int) -> None:
 def test_loss_without_gradient_is_the_same() -> None:
     flat = initial_parameters("lstm", 4, 8, 1).flat
     contexts = np.random.default_rng(1).integers(0, 4, (40, 8), dtype=np.uint8)
-    common = (contexts, np.ones(40, dtype=np.float32), np.arange(40), 0, 40, np.float32(1), flat, 4, 0)
+    common = (
+        contexts,
+        np.ones(40, dtype=np.float32),
+        np.arange(40),
+        0,
+        40,
+        np.float32(1),
+        flat,
+        4,
+        0,
+    )
     gradient = np.zeros_like(flat)
     assert loss_and_gradient(*common, gradient) == loss_and_gradient(*common, gradient[:0])
     assert gradient.any()
@@ -80,15 +104,26 @@ def test_report() -> None:
     for role in ("foreground", "background"):
         passes = report.details[f"{role}_epochs"]
         curve = report.curves[f"{role}_validation_perplexity"]
-        assert len(curve) == len(report.curves[f"{role}_training_perplexity"]) == passes <= QUICK.epochs
-        assert report.perplexity[role] == min(curve) == curve[report.details[f"{role}_best_epoch"] - 1]
+        assert (
+            len(curve)
+            == len(report.curves[f"{role}_training_perplexity"])
+            == passes
+            <= QUICK.epochs
+        )
+        assert (
+            report.perplexity[role] == min(curve) == curve[report.details[f"{role}_best_epoch"] - 1]
+        )
     assert report.details["hidden"] == 6
     assert report.details["validation"] == "genomic blocks apart"
     # What is reported is what the kept parameters give.
     validation = planted_sample(WINDOW, starts=1000, seed=1).validation
     assert validation is not None
     arrays = model.to_arrays()
-    flat = {name.removeprefix("foreground_"): values for name, values in arrays.items() if name.startswith("foreground_")}
+    flat = {
+        name.removeprefix("foreground_"): values
+        for name, values in arrays.items()
+        if name.startswith("foreground_")
+    }
     network = CharacterNetwork.from_parameters(Parameters.from_arrays("gru", 6, flat)).double()
     with torch.no_grad():
         log_p = network(torch.from_numpy(validation.foreground)).numpy()
@@ -106,7 +141,9 @@ def test_weights_matter_as_copies_do() -> None:
     light, heavy = np.ones(800), np.r_[np.full(400, 10.0), np.ones(400)]
     validation = Windows.of(common, np.ones(400))
     losses = [
-        train_network("gru", 3, Windows.of(contexts, weights), validation, QUICK, 1, threading.Event()).best_perplexity
+        train_network(
+            "gru", 3, Windows.of(contexts, weights), validation, QUICK, 1, threading.Event()
+        ).best_perplexity
         for weights in (light, heavy)
     ]
     # The best that can be is 1 / P(all A) = 1 / share of weight, per base.
@@ -139,7 +176,10 @@ def test_candidates_are_chosen_by_validation() -> None:
 def test_same_seed_same_model_whatever_the_threads() -> None:
     sample = planted_sample(WINDOW, starts=1000, seed=1)
     one, two = (
-        fitted(sample, dataclasses.replace(QUICK, candidates=(3, 5)), resources=Resources(threads))[0].to_arrays() for threads in (1, 4)
+        fitted(sample, dataclasses.replace(QUICK, candidates=(3, 5)), resources=Resources(threads))[
+            0
+        ].to_arrays()
+        for threads in (1, 4)
     )
     other = fitted(sample, dataclasses.replace(QUICK, candidates=(3, 5)), seed=2)[0].to_arrays()
     for name in one:
@@ -171,19 +211,33 @@ def test_a_tenth_is_put_aside_without_validation_part(kept: str) -> None:
 
 
 def test_small_samples_are_passed_over_more_often() -> None:
-    _, report = fitted(planted_sample(WINDOW, starts=1280, seed=1), dataclasses.replace(QUICK, epochs=2, batch=128, min_steps=79))
+    _, report = fitted(
+        planted_sample(WINDOW, starts=1280, seed=1),
+        dataclasses.replace(QUICK, epochs=2, batch=128, min_steps=79),
+    )
     # 10 and 20 steps per pass; 2 epochs of 4 and 2 passes have 80 steps.
-    assert (report.details["foreground_passes_per_epoch"], report.details["background_passes_per_epoch"]) == (4, 2)
+    assert (
+        report.details["foreground_passes_per_epoch"],
+        report.details["background_passes_per_epoch"],
+    ) == (4, 2)
 
 
 def test_max_windows() -> None:
-    _, report = fitted(planted_sample(WINDOW, starts=900, seed=1), dataclasses.replace(QUICK, epochs=1, max_windows=1000))
-    assert (report.details["foreground_windows"], report.details["background_windows"]) == (900, 1000)
+    _, report = fitted(
+        planted_sample(WINDOW, starts=900, seed=1),
+        dataclasses.replace(QUICK, epochs=1, max_windows=1000),
+    )
+    assert (report.details["foreground_windows"], report.details["background_windows"]) == (
+        900,
+        1000,
+    )
 
 
 def test_empty_sample_is_refused() -> None:
     sample = planted_sample(WINDOW, starts=200, seed=1)
-    empty = dataclasses.replace(sample, foreground=sample.foreground[:0], foreground_weight=sample.foreground_weight[:0])
+    empty = dataclasses.replace(
+        sample, foreground=sample.foreground[:0], foreground_weight=sample.foreground_weight[:0]
+    )
     with pytest.raises(InputError, match="0 read starts are too few"):
         fitted(empty)
 

@@ -14,7 +14,17 @@ import counterbias
 from counterbias import Window
 from counterbias.cli import main
 from counterbias.counts import bias_columns
-from samples_without_starts import NO_READ_1, NO_READ_2, SINGLE, numbers, report, table, warnings_of, write_pairs, write_singles
+from samples_without_starts import (
+    NO_READ_1,
+    NO_READ_2,
+    SINGLE,
+    numbers,
+    report,
+    table,
+    warnings_of,
+    write_pairs,
+    write_singles,
+)
 
 ENDINGS = (".counts.tsv", ".model")
 
@@ -35,22 +45,60 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()) -> list[str]:
+def command(
+    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+) -> list[str]:
     out.mkdir(exist_ok=True)
-    options: list[object] = ["count", "-q", "-s", "yes", "--nonunique", "all", "--bias-model", model, "--bias-genome", folder / "genome.fa"]
+    options: list[object] = [
+        "count",
+        "-q",
+        "-s",
+        "yes",
+        "--nonunique",
+        "all",
+        "--bias-model",
+        model,
+        "--bias-genome",
+        folder / "genome.fa",
+    ]
     options += ["--bias-output", f"{out}/", *more]
     options += [] if "-c" in more else ["-c", out / "table.tsv"]
-    return [str(word) for word in (*options, *(folder / f"{sample}.sam" for sample in samples), folder / "genes.gtf")]
+    return [
+        str(word)
+        for word in (
+            *options,
+            *(folder / f"{sample}.sam" for sample in samples),
+            folder / "genes.gtf",
+        )
+    ]
 
 
-def count(folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()) -> None:
+def count(
+    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+) -> None:
     assert main(command(folder, out, *samples, model=model, more=more)) == 0
 
 
 def raw(folder: Path, out: Path, *samples: str) -> str:
     """Count without a model; give the table."""
     files = [str(folder / f"{sample}.sam") for sample in samples]
-    assert main(["count", "-q", "-s", "yes", "--nonunique", "all", "-c", str(out), *files, str(folder / "genes.gtf")]) == 0
+    assert (
+        main(
+            [
+                "count",
+                "-q",
+                "-s",
+                "yes",
+                "--nonunique",
+                "all",
+                "-c",
+                str(out),
+                *files,
+                str(folder / "genes.gtf"),
+            ]
+        )
+        == 0
+    )
     return out.read_text()
 
 
@@ -66,19 +114,28 @@ def assert_as_it_is(prefix: Path) -> None:
 def assert_same(one: Path, two: Path) -> None:
     """Insist on the same files of a sample in two folders."""
     for ending in ENDINGS:
-        assert one.with_name(one.name + ending).read_bytes() == two.with_name(two.name + ending).read_bytes()
+        assert (
+            one.with_name(one.name + ending).read_bytes()
+            == two.with_name(two.name + ending).read_bytes()
+        )
     assert report(one) == report(two)
 
 
 # -- the sample itself -------------------------------------------------------------------------------------------------
 
 
-def test_each_is_named_in_one_warning_and_counts_as_it_is(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_is_named_in_one_warning_and_counts_as_it_is(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     count(singles, tmp_path / "b", "good", *SINGLE, "other")
     told = capsys.readouterr().err
-    assert (tmp_path / "b" / "table.tsv").read_text() == raw(singles, tmp_path / "raw.tsv", "good", *SINGLE, "other")
+    assert (tmp_path / "b" / "table.tsv").read_text() == raw(
+        singles, tmp_path / "raw.tsv", "good", *SINGLE, "other"
+    )
     for sample, reason in SINGLE.items():
-        assert warnings_of(told, sample) == [f"Warning: {sample}: there is no model, all its weights are 1: {reason}"]
+        assert warnings_of(told, sample) == [
+            f"Warning: {sample}: there is no model, all its weights are 1: {reason}"
+        ]
         prefix = tmp_path / "b" / sample
         assert_as_it_is(prefix)
         found = report(prefix)
@@ -92,9 +149,13 @@ def test_each_is_named_in_one_warning_and_counts_as_it_is(singles: Path, tmp_pat
         assert_same(tmp_path / "b" / sample, singles / "alone" / sample)
 
 
-def test_htseq_count_gives_a_column_of_zeros_to_an_empty_file_and_so_do_we(singles: Path, tmp_path: Path) -> None:
+def test_htseq_count_gives_a_column_of_zeros_to_an_empty_file_and_so_do_we(
+    singles: Path, tmp_path: Path
+) -> None:
     count(singles, tmp_path / "b", "empty")
-    assert {row.split("\t")[1] for row in (tmp_path / "b" / "table.tsv").read_text().splitlines()} == {"0"}
+    assert {
+        row.split("\t")[1] for row in (tmp_path / "b" / "table.tsv").read_text().splitlines()
+    } == {"0"}
     assert set(numbers(tmp_path / "b" / "empty", "fpkm_corrected")) == {0.0}
 
 
@@ -110,23 +171,35 @@ def test_a_backend_that_refuses_so_few_starts_leaves_the_sample_without_a_model(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
-    head = [text for text in (singles / "good.sam").read_text().splitlines() if text.startswith(("@", "r0\t"))]
+    head = [
+        text
+        for text in (singles / "good.sam").read_text().splitlines()
+        if text.startswith(("@", "r0\t"))
+    ]
     (tmp_path / "one.sam").write_text("\n".join(head) + "\n")
     for name in ("genome.fa", "genes.gtf"):
         (tmp_path / name).symlink_to(singles / name)
     count(tmp_path, tmp_path / "b", "one", model="gru")
     (told,) = warnings_of(capsys.readouterr().err, "one")
-    assert "there is no model, all its weights are 1: 1 read starts are too few to train a network" in told
+    assert (
+        "there is no model, all its weights are 1: 1 read starts are too few to train a network"
+        in told
+    )
     assert_as_it_is(tmp_path / "b" / "one")
 
 
 def test_shares_of_reads_stay_exact(singles: Path, tmp_path: Path) -> None:
     """A third of a read is 0.333333333, which single precision does not hold."""
     (tmp_path / "genome.fa").symlink_to(singles / "genome.fa")
-    genes = (f'chr1\tt\texon\t1001\t2000\t.\t+\t.\tgene_id "g{i}"; transcript_id "t{i}";\n' for i in range(3))
+    genes = (
+        f'chr1\tt\texon\t1001\t2000\t.\t+\t.\tgene_id "g{i}"; transcript_id "t{i}";\n'
+        for i in range(3)
+    )
     (tmp_path / "genes.gtf").write_text("".join(genes))
     text = "".join(f"@SQ\tSN:{name}\tLN:60000\n" for name in ("chr1", "chr2"))
-    (tmp_path / "third.sam").write_text(f"{text}r\t0\tchr1\t1101\t60\t5S45M\t*\t0\t0\t{'A' * 50}\t{'I' * 50}\tNH:i:1\n")
+    (tmp_path / "third.sam").write_text(
+        f"{text}r\t0\tchr1\t1101\t60\t5S45M\t*\t0\t0\t{'A' * 50}\t{'I' * 50}\tNH:i:1\n"
+    )
     count(tmp_path, tmp_path / "b", "third", more=("--nonunique", "fraction"))
     assert [row["weighted"] for row in table(tmp_path / "b" / "third")] == ["0.333333333"] * 3
     assert [row["corrected"] for row in table(tmp_path / "b" / "third")] == ["0.333333333"] * 3
@@ -148,13 +221,25 @@ def test_tagged_alignments_weigh_one(singles: Path, tmp_path: Path) -> None:
 
 
 def test_the_main_table_and_layers_hold_its_raw_counts(singles: Path, tmp_path: Path) -> None:
-    wanted = [line.split("\t") for line in raw(singles, tmp_path / "raw.tsv", "good", "clipped", "other").splitlines()]
+    wanted = [
+        line.split("\t")
+        for line in raw(singles, tmp_path / "raw.tsv", "good", "clipped", "other").splitlines()
+    ]
     for choice in ("weighted", "corrected", "rounded"):
-        count(singles, tmp_path / "with", "good", "clipped", "other", more=("--bias-counts", choice))
+        count(
+            singles, tmp_path / "with", "good", "clipped", "other", more=("--bias-counts", choice)
+        )
         count(singles, tmp_path / "without", "good", "other", more=("--bias-counts", choice))
-        found = [line.split("\t") for line in (tmp_path / "with" / "table.tsv").read_text().splitlines()]
-        alone = [line.split("\t") for line in (tmp_path / "without" / "table.tsv").read_text().splitlines()]
-        assert [(row[0], float(row[2])) for row in found] == [(row[0], float(row[2])) for row in wanted]
+        found = [
+            line.split("\t") for line in (tmp_path / "with" / "table.tsv").read_text().splitlines()
+        ]
+        alone = [
+            line.split("\t")
+            for line in (tmp_path / "without" / "table.tsv").read_text().splitlines()
+        ]
+        assert [(row[0], float(row[2])) for row in found] == [
+            (row[0], float(row[2])) for row in wanted
+        ]
         assert [[row[0], row[1], row[3]] for row in found] == alone
 
 
@@ -170,8 +255,18 @@ def test_layers_of_h5ad(singles: Path, tmp_path: Path) -> None:
 # -- others ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more", [("-n", 3), ("--bias-threads", 2), ("--bias-sampling", "paper"), ("--bias-context", "transcript")])
-def test_others_are_as_if_it_were_not_there(singles: Path, tmp_path: Path, more: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("-n", 3),
+        ("--bias-threads", 2),
+        ("--bias-sampling", "paper"),
+        ("--bias-context", "transcript"),
+    ],
+)
+def test_others_are_as_if_it_were_not_there(
+    singles: Path, tmp_path: Path, more: tuple[object, ...]
+) -> None:
     count(singles, tmp_path / "with", "clipped", "good", "empty", "other", more=more)
     count(singles, tmp_path / "without", "good", "other", more=more)
     for sample in ("good", "other"):
@@ -179,7 +274,9 @@ def test_others_are_as_if_it_were_not_there(singles: Path, tmp_path: Path, more:
     assert_as_it_is(tmp_path / "with" / "clipped")
 
 
-def test_others_with_a_prior_are_as_if_it_were_not_there(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_others_with_a_prior_are_as_if_it_were_not_there(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     prior = ("--bias-prior", singles / "alone" / "other.model")
     count(singles, tmp_path / "with", "clipped", "good", more=prior)
     assert warnings_of(capsys.readouterr().err, "clipped") == [
@@ -193,7 +290,9 @@ def test_others_with_a_prior_are_as_if_it_were_not_there(singles: Path, tmp_path
 # -- model files -------------------------------------------------------------------------------------------------------
 
 
-def test_the_model_file_says_that_there_is_none(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_model_file_says_that_there_is_none(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "clipped.model").write_text("of an earlier run")
     count(singles, tmp_path / "b", "clipped")
@@ -204,7 +303,15 @@ def test_the_model_file_says_that_there_is_none(singles: Path, tmp_path: Path, c
     assert description["schema"] == [1, 2]
     assert description["training"]["samples"] == []
     assert description["ends"] == [
-        {"arrays": [], "held_out_gain": None, "label": "both", "no_model": SINGLE["clipped"], "offset": 0.0, "slope": 0.0, "starts": 0}
+        {
+            "arrays": [],
+            "held_out_gain": None,
+            "label": "both",
+            "no_model": SINGLE["clipped"],
+            "offset": 0.0,
+            "slope": 0.0,
+            "starts": 0,
+        }
     ]
     model = counterbias.load_model(path)
     assert model.no_model == SINGLE["clipped"]
@@ -222,13 +329,24 @@ def test_the_model_file_says_that_there_is_none(singles: Path, tmp_path: Path, c
 
     assert main(command(singles, tmp_path / "prior", "good", more=("--bias-prior", path))) == 1
     told = capsys.readouterr().err.splitlines()
-    assert told == [f"counterbias: {path}: there is no model in this file: {SINGLE['clipped']}. Leave it out"]
+    assert told == [
+        f"counterbias: {path}: there is no model in this file: {SINGLE['clipped']}. Leave it out"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("slope", 1.0), ("offset", 0.5), ("arrays", ["log_foreground"]), ("held_out_gain", 0.1), ("more", 1)]
+    ("key", "value"),
+    [
+        ("slope", 1.0),
+        ("offset", 0.5),
+        ("arrays", ["log_foreground"]),
+        ("held_out_gain", 0.1),
+        ("more", 1),
+    ],
 )
-def test_an_end_without_a_model_says_nothing_else(singles: Path, tmp_path: Path, key: str, value: object) -> None:
+def test_an_end_without_a_model_says_nothing_else(
+    singles: Path, tmp_path: Path, key: str, value: object
+) -> None:
     count(singles, tmp_path / "b", "clipped")
     path = tmp_path / "b" / "clipped.model"
     with zipfile.ZipFile(path) as archive:
@@ -249,7 +367,9 @@ def test_a_saved_model_is_not_used_where_no_start_tells_whether_it_fits(
         f"Warning: clipped: the model is not used, all its weights are 1: nothing tells whether it fits: {SINGLE['clipped']}"
     ]
     assert_as_it_is(tmp_path / "with" / "clipped")
-    assert report(tmp_path / "with" / "clipped")["ends"][0]["no_model"] is None, "there is one, though it is not used"
+    assert report(tmp_path / "with" / "clipped")["ends"][0]["no_model"] is None, (
+        "there is one, though it is not used"
+    )
     assert counterbias.load_model(tmp_path / "with" / "clipped.model").ends[0].slope == 0
     count(singles, tmp_path / "without", "other", model=saved)
     assert_same(tmp_path / "with" / "other", tmp_path / "without" / "other")
@@ -271,47 +391,91 @@ def test_scripts_and_simulations_can_read_the_model_file(
             if number > 100:
                 break
     capsys.readouterr()
-    argv = ["simulate", "-o", tmp_path / "s", "--bias-model", tmp_path / "b" / "clipped.model", "--pairs", 100]
+    argv = [
+        "simulate",
+        "-o",
+        tmp_path / "s",
+        "--bias-model",
+        tmp_path / "b" / "clipped.model",
+        "--pairs",
+        100,
+    ]
     argv += ["--genes", 5, "--contigs", 1, "--bases", 100_000]
     assert main([str(word) for word in argv]) == 0
-    assert f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}" in capsys.readouterr().err
+    assert (
+        f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}"
+        in capsys.readouterr().err
+    )
 
 
 def test_in_python_a_model_is_given_or_an_error(singles: Path, tmp_path: Path) -> None:
-    with pytest.raises(counterbias.InputError, match=r"clipped.sam: no read start can be learnt from"):
-        counterbias.fit_model(singles / "clipped.sam", singles / "genes.gtf", singles / "genome.fa", model="pwm", stranded="yes")
+    with pytest.raises(
+        counterbias.InputError, match=r"clipped.sam: no read start can be learnt from"
+    ):
+        counterbias.fit_model(
+            singles / "clipped.sam",
+            singles / "genes.gtf",
+            singles / "genome.fa",
+            model="pwm",
+            stranded="yes",
+        )
 
 
 # -- pairs, one end of which teaches nothing ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sample", "end", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)])
+@pytest.mark.parametrize(
+    ("sample", "end", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)]
+)
 @pytest.mark.parametrize("model", ["pwm", "auto"])
 def test_the_other_end_is_corrected_as_if_alone(
-    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: str, end: str, reason: str, model: str
+    pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    sample: str,
+    end: str,
+    reason: str,
+    model: str,
 ) -> None:
     count(pairs, tmp_path / "b", sample, model=model)
-    told = warnings_of(capsys.readouterr().err, sample, but=lambda line: "--stranded" in line or "expect a noisy model" in line)
-    assert told == [f"Warning: {sample}: there is no model of {end}, whose reads count as unbiased: {reason}"]
+    told = warnings_of(
+        capsys.readouterr().err,
+        sample,
+        but=lambda line: "--stranded" in line or "expect a noisy model" in line,
+    )
+    assert told == [
+        f"Warning: {sample}: there is no model of {end}, whose reads count as unbiased: {reason}"
+    ]
     found = report(tmp_path / "b" / sample)
     silent, other = sorted(found["ends"], key=lambda one: one["end"] != end)
     assert (silent["no_model"], silent["calibration"]["applied"]) == (reason, False)
     assert (other["no_model"], other["calibration"]["applied"]) == (None, True)
-    assert found["model"]["backend"] == ("pwm" if other["unique_starts"] < 2000 else "cnn"), "chosen by the end that has starts"
+    assert found["model"]["backend"] == ("pwm" if other["unique_starts"] < 2000 else "cnn"), (
+        "chosen by the end that has starts"
+    )
     rows = table(tmp_path / "b" / sample)
     assert any(row["weighted"] != row["raw"] for row in rows)
     assert sum(float(row["weighted"]) for row in rows) == pytest.approx(1500, rel=1e-6)
 
 
-def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(pairs: Path, tmp_path: Path) -> None:
+def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(
+    pairs: Path, tmp_path: Path
+) -> None:
     """Reads 1 are the same in both: so is what is learnt from them."""
     count(pairs, tmp_path / "b", "no2")
-    whole = (pairs / "no2.sam").read_text().replace("\t5S45M\t", "\t50M\t").replace("\t45M5S\t", "\t50M\t")
+    whole = (
+        (pairs / "no2.sam")
+        .read_text()
+        .replace("\t5S45M\t", "\t50M\t")
+        .replace("\t45M5S\t", "\t50M\t")
+    )
     (tmp_path / "no2.sam").write_text(whole)
     for name in ("genome.fa", "genes.gtf"):
         (tmp_path / name).symlink_to(pairs / name)
     count(tmp_path, tmp_path / "whole", "no2")
-    one, two = (counterbias.load_model(tmp_path / folder / "no2.model").ends[0] for folder in ("b", "whole"))
+    one, two = (
+        counterbias.load_model(tmp_path / folder / "no2.model").ends[0] for folder in ("b", "whole")
+    )
     # Clipping moves where the mates start, and with them which pairs are copies; the starts stay.
     assert one.starts == two.starts
     windows = np.random.default_rng(1).integers(0, 4, (200, 21), dtype=np.uint8)
@@ -330,19 +494,34 @@ def test_single_reads_find_no_model_in_a_blend_of_the_other_end(
         for text in source:
             fields = text.split("\t")
             if text.startswith("@") or int(fields[1]) & 0x40:
-                fields[1:] = fields[1:] if text.startswith("@") else [str(int(fields[1]) & 0x10), *fields[2:6], "*", "0", "0", *fields[9:]]
+                fields[1:] = (
+                    fields[1:]
+                    if text.startswith("@")
+                    else [str(int(fields[1]) & 0x10), *fields[2:6], "*", "0", "0", *fields[9:]]
+                )
                 out.write("\t".join(fields))
     for name in ("genome.fa", "genes.gtf"):
         (tmp_path / name).symlink_to(pairs / name)
     capsys.readouterr()
     count(tmp_path, tmp_path / "c", "single", model=path)
-    assert f"single: there is no model, all its weights are 1: there is none in {path}: {NO_READ_1}" in capsys.readouterr().err
+    assert (
+        f"single: there is no model, all its weights are 1: there is none in {path}: {NO_READ_1}"
+        in capsys.readouterr().err
+    )
     assert counterbias.load_model(tmp_path / "c" / "single.model").prior is None
     assert_as_it_is(tmp_path / "c" / "single")
 
 
-def test_where_neither_end_teaches_anything_one_warning_tells(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    count(pairs, tmp_path / "b", "neither", "good", more=("-o", tmp_path / "n.sam", "-o", tmp_path / "g.sam"))
+def test_where_neither_end_teaches_anything_one_warning_tells(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count(
+        pairs,
+        tmp_path / "b",
+        "neither",
+        "good",
+        more=("-o", tmp_path / "n.sam", "-o", tmp_path / "g.sam"),
+    )
     assert warnings_of(capsys.readouterr().err, "neither") == [
         f"Warning: neither: there is no model, all its weights are 1: {NO_READ_1}; {NO_READ_2}"
     ]
@@ -358,7 +537,9 @@ def test_without_strandedness_the_ends_are_one(pairs: Path, tmp_path: Path) -> N
     assert end["no_model"] is None
 
 
-def test_a_model_of_one_end_is_read_again(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_one_end_is_read_again(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     count(pairs, tmp_path / "b", "no2")
     path = tmp_path / "b" / "no2.model"
     model = counterbias.load_model(path)
@@ -366,11 +547,18 @@ def test_a_model_of_one_end_is_read_again(pairs: Path, tmp_path: Path, capsys: p
     assert (model.ends[0].slope > 0, model.ends[1].slope) == (True, 0)
     capsys.readouterr()
     count(pairs, tmp_path / "again", "no2", model=path)
-    assert (tmp_path / "again" / "no2.counts.tsv").read_bytes() == (tmp_path / "b" / "no2.counts.tsv").read_bytes()
+    assert (tmp_path / "again" / "no2.counts.tsv").read_bytes() == (
+        tmp_path / "b" / "no2.counts.tsv"
+    ).read_bytes()
     count(pairs, tmp_path / "used", "good", model=path)
-    assert f"there is no model of read2, whose reads count as unbiased: there is none in {path}: {NO_READ_2}" in capsys.readouterr().err
+    assert (
+        f"there is no model of read2, whose reads count as unbiased: there is none in {path}: {NO_READ_2}"
+        in capsys.readouterr().err
+    )
     count(pairs, tmp_path / "prior", "good", more=("--bias-prior", path))
-    assert report(tmp_path / "prior" / "good")["ends"][1]["training"]["details"]["prior_share"] >= 0, "read 1's stands in"
+    assert (
+        report(tmp_path / "prior" / "good")["ends"][1]["training"]["details"]["prior_share"] >= 0
+    ), "read 1's stands in"
 
 
 @pytest.mark.parametrize("how", ["file", "prior"])
@@ -383,23 +571,37 @@ def test_a_model_of_other_samples_serves_effective_lengths_of_the_silent_end(
     given = {"model": both} if how == "file" else {"more": ("--bias-prior", both)}
     count(pairs, tmp_path / "b", "no2", **given)  # type: ignore[arg-type]
     where = str(both) if how == "file" else "the prior"
-    assert f"all weights of read2 are 1, while effective lengths take its model in {where} as it is" in capsys.readouterr().err
+    assert (
+        f"all weights of read2 are 1, while effective lengths take its model in {where} as it is"
+        in capsys.readouterr().err
+    )
     one = tmp_path / "one.model"
     model = counterbias.load_model(both)
     lone = counterbias.EndModel("read2", model.ends[1].model, 0.0, 0.0, model.ends[1].starts)
-    counterbias.save_models(one, counterbias.ModelFile("pwm", "counterbias", model.version, model.window, (model.ends[0], lone)))
+    counterbias.save_models(
+        one,
+        counterbias.ModelFile(
+            "pwm", "counterbias", model.version, model.window, (model.ends[0], lone)
+        ),
+    )
     given = {"model": one} if how == "file" else {"more": ("--bias-prior", one)}
     count(pairs, tmp_path / "gained_nothing", "no2", **given)  # type: ignore[arg-type]
-    found, unbiased = (numbers(tmp_path / name / "no2", "effective_length") for name in ("b", "gained_nothing"))
+    found, unbiased = (
+        numbers(tmp_path / name / "no2", "effective_length") for name in ("b", "gained_nothing")
+    )
     assert not np.allclose(found, unbiased, rtol=1e-3)
-    found, unbiased = (numbers(tmp_path / name / "no2", "weighted") for name in ("b", "gained_nothing"))
+    found, unbiased = (
+        numbers(tmp_path / name / "no2", "weighted") for name in ("b", "gained_nothing")
+    )
     assert np.allclose(found, unbiased)
 
 
 # -- what must be mended -----------------------------------------------------------------------------------------------
 
 
-def test_a_genome_that_lacks_contigs_is_told_of_before_counting(singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_genome_that_lacks_contigs_is_told_of_before_counting(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whether a read is counted there only counting tells; then the error names the sample."""
     for name in ("good.sam", "other.sam", "genes.gtf"):
         (tmp_path / name).symlink_to(singles / name)
@@ -408,20 +610,32 @@ def test_a_genome_that_lacks_contigs_is_told_of_before_counting(singles: Path, t
     assert main(command(tmp_path, tmp_path / "b", "good", "other")) == 1
     warning, error = capsys.readouterr().err.splitlines()
     assert warning.startswith("Warning: /")
-    assert "/genome.fa: the genome lacks chr2, short …, which the annotation and good.sam have" in warning
+    assert (
+        "/genome.fa: the genome lacks chr2, short …, which the annotation and good.sam have"
+        in warning
+    )
     assert "/genome.fa: the genome has no contig 'chr2'" in error
-    assert "; reads of good are counted there. Give the genome that the reads were aligned to" in error
+    assert (
+        "; reads of good are counted there. Give the genome that the reads were aligned to" in error
+    )
     assert list((tmp_path / "b").iterdir()) == []
     lines = (singles / "good.sam").read_text().splitlines()
-    (tmp_path / "chr1.sam").write_text("".join(f"{line}\n" for line in lines if "\tchr2\t" not in line))
+    (tmp_path / "chr1.sam").write_text(
+        "".join(f"{line}\n" for line in lines if "\tchr2\t" not in line)
+    )
     count(tmp_path, tmp_path / "b", "chr1")
     assert "the genome lacks chr2" in capsys.readouterr().err
     assert report(tmp_path / "b" / "chr1")["ends"][0]["no_model"] is None
 
 
-def test_a_wrong_strandedness_is_no_error_either(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_strandedness_is_no_error_either(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     count(pairs, tmp_path / "b", "good", more=("-s", "reverse"))
     told = capsys.readouterr().err
     assert "--stranded reverse looks wrong" in told
-    assert "no read start can be learnt from: no read 1 was assigned to a feature; no start of read 2 can be learnt from: no read 2" in told
+    assert (
+        "no read start can be learnt from: no read 1 was assigned to a feature; no start of read 2 can be learnt from: no read 2"
+        in told
+    )
     assert_as_it_is(tmp_path / "b" / "good")

@@ -8,7 +8,17 @@ import pytest
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation import folds
-from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, EndSites, Features, Positions, StartSites, Window
+from counterbias.records import (
+    CLIPPED,
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    EndSites,
+    Features,
+    Positions,
+    StartSites,
+    Window,
+)
 
 CONTIGS, LENGTHS = ("one", "two"), (400_000, 90_000)
 GOOD = PRESENT | TRAINABLE
@@ -23,12 +33,20 @@ def make_sites(n: int = 5000, seed: int = 3, ends: int = 2) -> StartSites:
         bits = np.where(rng.random(n) < 0.5, REVERSE, 0) | rng.choice(
             [GOOD, PRESENT | CLIPPED, PRESENT, 0], n, p=[0.8, 0.1, 0.05, 0.05]
         )
-        parts.append(EndSites(np.where(bits & PRESENT, contig, -1).astype(np.int32), position, bits.astype(np.uint8)))
+        parts.append(
+            EndSites(
+                np.where(bits & PRESENT, contig, -1).astype(np.int32),
+                position,
+                bits.astype(np.uint8),
+            )
+        )
     return StartSites(CONTIGS, LENGTHS, np.zeros(n, np.int32), None, tuple(parts))
 
 
 def reorder(sites: StartSites, order: np.ndarray) -> StartSites:
-    ends = tuple(EndSites(end.contig[order], end.position[order], end.bits[order]) for end in sites.ends)
+    ends = tuple(
+        EndSites(end.contig[order], end.position[order], end.bits[order]) for end in sites.ends
+    )
     return StartSites(sites.contigs, sites.contig_lengths, sites.feature[order], None, ends)
 
 
@@ -54,10 +72,20 @@ def rows_of(positions: Positions) -> list[tuple[int, int, int, float]]:
 
 def test_unique_starts_by_hand() -> None:
     bits = np.array([GOOD, GOOD, GOOD | REVERSE, GOOD, PRESENT | CLIPPED, PRESENT, 0], np.uint8)
-    end = EndSites(np.array([1, 1, 1, 0, 0, 0, -1], np.int32), np.array([7, 7, 7, 5, 6, 8, 0], np.int32), bits)
-    other = EndSites(np.array([0] * 7, np.int32), np.array([5] * 7, np.int32), np.array([GOOD] + [0] * 6, np.uint8))
+    end = EndSites(
+        np.array([1, 1, 1, 0, 0, 0, -1], np.int32), np.array([7, 7, 7, 5, 6, 8, 0], np.int32), bits
+    )
+    other = EndSites(
+        np.array([0] * 7, np.int32),
+        np.array([5] * 7, np.int32),
+        np.array([GOOD] + [0] * 6, np.uint8),
+    )
     sites = StartSites(CONTIGS, LENGTHS, np.zeros(7, np.int32), None, (end, other))
-    assert rows_of(sampling.unique_starts(sites, end=0)) == [(0, 5, 0, 1), (1, 7, 0, 2), (1, 7, 1, 1)]
+    assert rows_of(sampling.unique_starts(sites, end=0)) == [
+        (0, 5, 0, 1),
+        (1, 7, 0, 2),
+        (1, 7, 1, 1),
+    ]
     assert rows_of(sampling.unique_starts(sites, end=1)) == [(0, 5, 0, 1)]
     assert rows_of(sampling.unique_starts(sites)) == [(0, 5, 0, 2), (1, 7, 0, 2), (1, 7, 1, 1)]
     assert len(sampling.read_starts(sites)) == 5
@@ -96,7 +124,9 @@ def test_local_background_lies_near_on_the_same_strand() -> None:
     assert (sample.background.strand == near.strand).all()
     assert (sample.background.contig == near.contig).all()
     assert (sample.background.weight == near.weight).all()
-    assert np.allclose(sample.foreground.weight, sampling.find_starts(make_sites()).learning_weights())
+    assert np.allclose(
+        sample.foreground.weight, sampling.find_starts(make_sites()).learning_weights()
+    )
 
 
 def test_seqbias_offsets_are_gaussian_and_paper_keeps_duplicates() -> None:
@@ -106,7 +136,11 @@ def test_seqbias_offsets_are_gaussian_and_paper_keeps_duplicates() -> None:
     assert 480 < offset.std() < 520
     assert (offset != 0).all()
     paper = sampling.draw(sites, np.random.default_rng(1), scheme="paper")
-    assert len(paper.foreground) == len(paper.background) == sum(int(((end.bits & TRAINABLE) != 0).sum()) for end in sites.ends)
+    assert (
+        len(paper.foreground)
+        == len(paper.background)
+        == sum(int(((end.bits & TRAINABLE) != 0).sum()) for end in sites.ends)
+    )
     assert (paper.foreground.weight == 1).all()
 
 
@@ -146,7 +180,13 @@ def test_tiles_count_starts_on_both_strands() -> None:
     )
     windows = []
     places, tiles = sampling.draw_tiles(
-        starts, features, np.array([0, 1]), Window(10, 10), np.random.default_rng(1), blank(windows), length=100
+        starts,
+        features,
+        np.array([0, 1]),
+        Window(10, 10),
+        np.random.default_rng(1),
+        blank(windows),
+        length=100,
     )
     assert windows == [Window(10, 109)]
     counts = tiles.counts()
@@ -160,7 +200,9 @@ def test_of_more_tiles_some_are_drawn() -> None:
     features = make_features([(0, 0, 0, 50_000)])
     place = np.random.default_rng(1).choice(50_000, 5000, replace=False).astype(np.int64)
     place.sort()
-    starts = Positions(np.zeros(5000, np.int32), place, np.zeros(5000, np.uint8), np.full(5000, 2.0))
+    starts = Positions(
+        np.zeros(5000, np.int32), place, np.zeros(5000, np.uint8), np.full(5000, 2.0)
+    )
     given = (starts, features, np.array([0]), Window(10, 10))
     every, all_tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]))
     some, tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]), most=40)
@@ -176,10 +218,14 @@ def test_tiles_without_a_sequence_are_left_out() -> None:
     starts = Positions(np.zeros(40, np.int32), place, np.zeros(40, np.uint8), np.arange(1.0, 41))
 
     def cut(positions: Positions, wide: Window) -> tuple[np.ndarray, np.ndarray]:
-        sequence = np.repeat(positions.position[:, None] // 100, wide.width, axis=1).astype(np.uint8)
+        sequence = np.repeat(positions.position[:, None] // 100, wide.width, axis=1).astype(
+            np.uint8
+        )
         return sequence, positions.position % 300 == 0
 
-    places, tiles = sampling.draw_tiles(starts, features, np.array([0]), Window(2, 2), np.random.default_rng(1), cut)
+    places, tiles = sampling.draw_tiles(
+        starts, features, np.array([0]), Window(2, 2), np.random.default_rng(1), cut
+    )
     made = tiles.tiles()
     assert places.position.tolist() == [0, 300, 600, 900]
     assert made.sequence[:, 0].tolist() == [0, 3, 6, 9]
@@ -195,7 +241,13 @@ def test_distinct_starts_need_not_be_found_twice() -> None:
     sites = make_sites()
     for scheme in ("local", "seqbias"):
         first = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500)
-        again = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=500, starts=sampling.find_starts(sites))
+        again = sampling.draw(
+            sites,
+            np.random.default_rng(1),
+            scheme=scheme,
+            most=500,
+            starts=sampling.find_starts(sites),
+        )
         assert rows_of(first.foreground) == rows_of(again.foreground)
         assert rows_of(first.background) == rows_of(again.background)
 
@@ -203,7 +255,9 @@ def test_distinct_starts_need_not_be_found_twice() -> None:
 def test_last_positions_per_contig() -> None:
     sites = make_sites()
     for contig, last in enumerate(sampling.last_positions(sites).tolist()):
-        at = [end.position[(end.contig == contig) & (end.bits & PRESENT != 0)] for end in sites.ends]
+        at = [
+            end.position[(end.contig == contig) & (end.bits & PRESENT != 0)] for end in sites.ends
+        ]
         assert last == max([-1, *(int(one.max()) for one in at if len(one))])
 
 
@@ -215,5 +269,7 @@ def test_folds_are_balanced_and_need_no_seed() -> None:
     load = np.bincount(dealt.of(starts.contig, starts.position))
     assert len(load) == folds.FOLDS
     assert load.max() < 1.1 * load.min()
-    wide = Positions(np.zeros(40, np.int32), np.arange(40) * 60_000, np.zeros(40, np.uint8), np.ones(40))
+    wide = Positions(
+        np.zeros(40, np.int32), np.arange(40) * 60_000, np.zeros(40, np.uint8), np.ones(40)
+    )
     assert folds.make_folds(wide).block == 50_000

@@ -20,10 +20,28 @@ def scoring() -> ModuleType:
     return load_script("scoring")
 
 
-def test_table_and_file(scoring: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_file(
+    scoring: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "scoring.json"
     models = "gru,gru:objective=ratio+hidden=20,cnn,pwm"
-    assert scoring.main(["--models", models, "--windows", "3000", "--repeats", "1", "--window", "4,5", "--json", str(path)]) == 0
+    assert (
+        scoring.main(
+            [
+                "--models",
+                models,
+                "--windows",
+                "3000",
+                "--repeats",
+                "1",
+                "--window",
+                "4,5",
+                "--json",
+                str(path),
+            ]
+        )
+        == 0
+    )
     told = json.loads(path.read_text())
     assert [one["label"] for one in told["results"]] == models.split(",")
     assert all(min(one["per_second"], one["along_per_second"]) > 1000 for one in told["results"])
@@ -35,9 +53,27 @@ def test_table_and_file(scoring: ModuleType, tmp_path: Path, capsys: pytest.Capt
 
 def test_shortcomings_are_told(scoring: ModuleType) -> None:
     results = [
-        {"label": "gru", "per_second": 13.0, "along_per_second": 20e6, "torch_per_second": 1.0, "difference": 1e-4},
-        {"label": "cnn", "per_second": 60.0, "along_per_second": 20e6, "torch_per_second": 1.0, "difference": 1e-7},
-        {"label": "cnn:distil=false", "per_second": 14.0, "along_per_second": 20e6, "torch_per_second": 1.0, "difference": 1e-7},
+        {
+            "label": "gru",
+            "per_second": 13.0,
+            "along_per_second": 20e6,
+            "torch_per_second": 1.0,
+            "difference": 1e-4,
+        },
+        {
+            "label": "cnn",
+            "per_second": 60.0,
+            "along_per_second": 20e6,
+            "torch_per_second": 1.0,
+            "difference": 1e-7,
+        },
+        {
+            "label": "cnn:distil=false",
+            "per_second": 14.0,
+            "along_per_second": 20e6,
+            "torch_per_second": 1.0,
+            "difference": 1e-7,
+        },
         {"label": "pwm", "per_second": 69.0, "along_per_second": 20e6},
         {"label": "vlmm", "per_second": 71.0, "along_per_second": 20e6},
     ]
@@ -51,7 +87,9 @@ def test_shortcomings_are_told(scoring: ModuleType) -> None:
     assert "| pwm | 0.00 | 20.00 |  |  |  | 4.9 | 1.1 |" in scoring.table(results)
 
 
-def test_unknown_model_ends_with_usage(scoring: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_model_ends_with_usage(
+    scoring: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         scoring.main(["--models", "far"])
     assert "no model 'far'" in capsys.readouterr().err

@@ -58,7 +58,13 @@ def heed_all() -> None:
 class Run:
     """A run of the command, with standard input open and standard error caught."""
 
-    def __init__(self, folder: Path, *words: str, command: Sequence[str] = COMMAND, before: Callable[[], None] = heed_all) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        command: Sequence[str] = COMMAND,
+        before: Callable[[], None] = heed_all,
+    ) -> None:
         self.folder, self.inputs = folder, names(folder)
         self.process = subprocess.Popen(
             [*command, *words],
@@ -83,7 +89,9 @@ class Run:
 
     def await_partial(self) -> None:
         self.await_that(lambda: partials(names(self.folder)))
-        assert self.process.poll() is None, self.process.stderr.read() if self.process.stderr else ""
+        assert self.process.poll() is None, (
+            self.process.stderr.read() if self.process.stderr else ""
+        )
 
     def stop(self, *numbers: int) -> str:
         """Send signals; give what the run has said by its end."""
@@ -98,8 +106,15 @@ class Run:
     def check_ended_by(self, number: int, error: str) -> None:
         """Check status, words and that nothing is left."""
         assert self.process.returncode == 128 + number, error
-        words = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM", signal.SIGHUP: "ended by SIGHUP"}
-        assert error.splitlines()[-1] == f"counterbias: {words[signal.Signals(number)]}; no output file was left half written", error
+        words = {
+            signal.SIGINT: "interrupted",
+            signal.SIGTERM: "ended by SIGTERM",
+            signal.SIGHUP: "ended by SIGHUP",
+        }
+        assert (
+            error.splitlines()[-1]
+            == f"counterbias: {words[signal.Signals(number)]}; no output file was left half written"
+        ), error
         assert "Traceback" not in error
         assert error.count("counterbias: ") == 1, error
         assert names(self.folder) == self.inputs
@@ -112,7 +127,22 @@ def reads(folder: Path) -> bytes:
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_while_alignments_are_written(files: Path, number: signal.Signals, processes: str) -> None:
-    words = ["count", "-q", "-n", processes, "-c", "c.tsv", "-o", "o.sam", "-o", "o2.sam", *bias("p"), "-", "reads.bam", "genes.gtf"]
+    words = [
+        "count",
+        "-q",
+        "-n",
+        processes,
+        "-c",
+        "c.tsv",
+        "-o",
+        "o.sam",
+        "-o",
+        "o2.sam",
+        *bias("p"),
+        "-",
+        "reads.bam",
+        "genes.gtf",
+    ]
     run = Run(files, *words)
     run.feed(reads(files))
     run.await_that(lambda: [name for name in partials(names(files)) if name.startswith(".o.sam")])
@@ -124,7 +154,10 @@ def test_while_alignments_are_written(files: Path, number: signal.Signals, proce
 
 
 def test_a_second_signal_is_no_trouble(files: Path) -> None:
-    for numbers in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT, signal.SIGHUP)):
+    for numbers in (
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGINT, signal.SIGINT, signal.SIGHUP),
+    ):
         run = Run(files, "count", "-q", "-c", "c.tsv", "-o", "o.sam", "-", "genes.gtf")
         run.feed(reads(files))
         run.await_partial()
@@ -137,7 +170,22 @@ def test_a_second_signal_is_no_trouble(files: Path) -> None:
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.6])
 def test_at_any_moment(files: Path, delay: float) -> None:
     """From the start of the interpreter to its end: before the command has begun the system ends it, and at the end it is done."""
-    run = Run(files, "count", "-q", "-c", "c.tsv", "-o", "o.bam", "-p", "BAM", *bias(), "--bias-threads", "2", "reads.bam", "genes.gtf")
+    run = Run(
+        files,
+        "count",
+        "-q",
+        "-c",
+        "c.tsv",
+        "-o",
+        "o.bam",
+        "-p",
+        "BAM",
+        *bias(),
+        "--bias-threads",
+        "2",
+        "reads.bam",
+        "genes.gtf",
+    )
     time.sleep(delay)
     error = run.stop(signal.SIGTERM)
     assert run.process.returncode in (0, 128 + signal.SIGTERM, -signal.SIGTERM), error
@@ -160,7 +208,19 @@ def test_in_a_long_compiled_loop(tmp_path: Path, number: signal.Signals, where: 
 
 
 def test_while_a_cohort_is_read(files: Path) -> None:
-    words = ["train", "-q", "--bias-model", "pwm", "--bias-genome", "genome.fa", "-o", "m.model", "reads.bam", "-", "genes.gtf"]
+    words = [
+        "train",
+        "-q",
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        "genome.fa",
+        "-o",
+        "m.model",
+        "reads.bam",
+        "-",
+        "genes.gtf",
+    ]
     run = Run(files, *words)
     run.feed(reads(files))
     run.await_that((files / "genome.fa.fai").exists)
@@ -174,7 +234,23 @@ def test_while_a_cohort_is_read(files: Path) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulate reads that a network takes a while to learn from."""
     folder = tmp_path_factory.mktemp("study") / "s"
-    assert main(["simulate", "-q", "-o", str(folder), "--pairs", "30000", "--genes", "60", "--contigs", "2"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "-q",
+                "-o",
+                str(folder),
+                "--pairs",
+                "30000",
+                "--genes",
+                "60",
+                "--contigs",
+                "2",
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -182,12 +258,40 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_while_models_are_fitted(study: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "t").mkdir()
     of_command = {
-        "count": ["--bias-model", "gru", "--bias-output", "p", "-c", "c.tsv", "-o", "o.bam", "-p", "BAM"],
+        "count": [
+            "--bias-model",
+            "gru",
+            "--bias-output",
+            "p",
+            "-c",
+            "c.tsv",
+            "-o",
+            "o.bam",
+            "-p",
+            "BAM",
+        ],
         "train": ["--bias-model", "gru", "-o", "m.model"],
         "compare": ["--models", "gru", "-o", "v"],
     }
-    shared = ["-s", "no", "-r", "pos", "--bias-threads", "2", "--bias-genome", str(study / "genome.fa")]
-    run = Run(tmp_path, command, "-q", *of_command[command], *shared, str(study / "sample1.bam"), str(study / "genes.gtf"))
+    shared = [
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        "--bias-threads",
+        "2",
+        "--bias-genome",
+        str(study / "genome.fa"),
+    ]
+    run = Run(
+        tmp_path,
+        command,
+        "-q",
+        *of_command[command],
+        *shared,
+        str(study / "sample1.bam"),
+        str(study / "genes.gtf"),
+    )
     time.sleep(3.5)
     assert run.process.poll() is None, "it was done too soon"
     error = run.stop(signal.SIGTERM)
@@ -205,7 +309,11 @@ def test_while_reads_are_simulated(tmp_path: Path) -> None:
 
 
 def children(process: int) -> list[int]:
-    return [int(one) for path in Path(f"/proc/{process}/task").glob("*/children") for one in path.read_text().split()]
+    return [
+        int(one)
+        for path in Path(f"/proc/{process}/task").glob("*/children")
+        for one in path.read_text().split()
+    ]
 
 
 def is_running(process: int) -> bool:
@@ -215,15 +323,29 @@ def is_running(process: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc that lists child processes")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="no /proc that lists child processes"
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("direct", [False, True])
-def test_the_child_that_reads_sam_does_not_live_on(files: Path, number: signal.Signals, direct: bool) -> None:
+def test_the_child_that_reads_sam_does_not_live_on(
+    files: Path, number: signal.Signals, direct: bool
+) -> None:
     line = "r\t0\tchr1\t101\t60\t20M\t*\t0\t0\tAAAAAAAAAAAAAAAAAAAA\tIIIIIIIIIIIIIIIIIIII\n"
     sam = "@SQ\tSN:chr1\tLN:3000\n" + 20_000 * line
     (files / "reads.sam").write_text(sam)
     os.mkfifo(files / "o.sam")  # nobody reads it, so that the run waits here
-    run = Run(files, "count", "-q", "-c", "c.tsv", "-o", "o.sam", "reads.sam" if direct else "-", "genes.gtf")
+    run = Run(
+        files,
+        "count",
+        "-q",
+        "-c",
+        "c.tsv",
+        "-o",
+        "o.sam",
+        "reads.sam" if direct else "-",
+        "genes.gtf",
+    )
     if not direct:
         run.feed(sam.encode()[:200_000])
     found: list[int] = []
@@ -252,7 +374,9 @@ def ignore_hangups() -> None:
 
 
 def test_nohup(files: Path) -> None:
-    run = Run(files, "count", "-q", "-c", "c.tsv", "-o", "o.sam", "-", "genes.gtf", before=ignore_hangups)
+    run = Run(
+        files, "count", "-q", "-c", "c.tsv", "-o", "o.sam", "-", "genes.gtf", before=ignore_hangups
+    )
     run.feed(reads(files))
     run.await_partial()
     run.process.send_signal(signal.SIGHUP)
@@ -267,7 +391,9 @@ def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in ENDING]
 
 
-def test_a_program_keeps_its_own_handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_keeps_its_own_handlers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, wakeup, hook = handlers(), signal.set_wakeup_fd(-1), sys.unraisablehook
     heard: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
@@ -289,18 +415,29 @@ def test_a_program_keeps_its_own_handlers(tmp_path: Path, monkeypatch: pytest.Mo
         signal.signal(signal.SIGTERM, before[1])
     assert (handlers(), signal.set_wakeup_fd(wakeup), sys.unraisablehook) == (before, -1, hook)
     deadline = time.monotonic() + 10
-    while any(thread.name == "signals" for thread in threading.enumerate()) and time.monotonic() < deadline:
+    while (
+        any(thread.name == "signals" for thread in threading.enumerate())
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     assert not any(thread.name == "signals" for thread in threading.enumerate())
     assert capsys.readouterr().err == ""
 
 
-def test_within_another_program_a_signal_ends_the_command_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("counterbias.cli._dispatch", lambda argv: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60) or 0)
+def test_within_another_program_a_signal_ends_the_command_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "counterbias.cli._dispatch",
+        lambda argv: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60) or 0,
+    )
     before = handlers()
     assert main([]) == 128 + signal.SIGTERM
     assert handlers() == before
-    assert capfd.readouterr().err == "counterbias: ended by SIGTERM; no output file was left half written\n"
+    assert (
+        capfd.readouterr().err
+        == "counterbias: ended by SIGTERM; no output file was left half written\n"
+    )
     time.sleep(1.2)  # longer than the thread would wait
 
 
@@ -317,11 +454,19 @@ def test_in_another_thread_no_handler_is_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_library_sets_no_handler() -> None:
     code = "import signal, counterbias, counterbias.cli, counterbias.pipeline.library as l; l.count_reads; "
     code += "print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, preexec_fn=heed_all)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=heed_all,
+    )
     assert done.stdout.split() == ["0", "True"] or "SIG_DFL" in done.stdout
 
 
-def test_a_signal_during_an_import_is_not_the_packages_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_during_an_import_is_not_the_packages_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Some packages turn whatever ends their import into an ImportError of their own."""
 
     def command(argv: Sequence[str]) -> int:

@@ -21,8 +21,33 @@ from counterbias.simulation import ScoredBias, simulate_priming_bias
 from simulated_folders import column, inside, records, run, save_model, start_of, table, windows
 
 #: Many kinds of reads at once, in little time.
-FULL = ["--pairs", "3000", "--genes", "20", "--contigs", "2", "--seed", "4", "--order", "both", "--fastq", "--errors", "0.01"]
-FULL += ["--multimapped", "0.1", "--duplicates", "0.2", "--gc-bias", "0.2", "--unmapped", "0.05", "--unmapped-mates", "0.05"]
+FULL = [
+    "--pairs",
+    "3000",
+    "--genes",
+    "20",
+    "--contigs",
+    "2",
+    "--seed",
+    "4",
+    "--order",
+    "both",
+    "--fastq",
+    "--errors",
+    "0.01",
+]
+FULL += [
+    "--multimapped",
+    "0.1",
+    "--duplicates",
+    "0.2",
+    "--gc-bias",
+    "0.2",
+    "--unmapped",
+    "0.05",
+    "--unmapped-mates",
+    "0.05",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +57,15 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("simulate") / "plain", "--pairs", "60000", "--genes", "25", "--spread", "0.7")
+    return run(
+        tmp_path_factory.mktemp("simulate") / "plain",
+        "--pairs",
+        "60000",
+        "--genes",
+        "25",
+        "--spread",
+        "0.7",
+    )
 
 
 def test_same_seed_gives_the_same_bytes_whatever_the_threads(full: Path, tmp_path: Path) -> None:
@@ -59,15 +92,21 @@ def test_files_are_valid_and_hold_the_same_records(full: Path, tmp_path: Path) -
     pysam.index("-o", str(tmp_path / "index.bai"), str(full / "sample1.bam"))
 
 
-@pytest.mark.parametrize("options", [[], ["--library", "single", "--stranded", "yes", "--unmapped", "0.1"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--library", "single", "--stranded", "yes", "--unmapped", "0.1"]]
+)
 def test_read_starts_are_those_of_the_bam(full: Path, options: list[str], tmp_path: Path) -> None:
-    folder = run(tmp_path / "single", "--pairs", "2000", "--genes", "20", *options) if options else full
+    folder = (
+        run(tmp_path / "single", "--pairs", "2000", "--genes", "20", *options) if options else full
+    )
     expected: dict[tuple[str, int, str], int] = {}
     for record in records(folder / "sample1.bam"):
         if not record.is_unmapped and not record.is_secondary:
             expected[start_of(record)] = expected.get(start_of(record), 0) + 1
     rows = table(folder / "sample1.starts.tsv.gz")
-    found = {(row["contig"], int(row["position"]), row["strand"]): int(row["reads"]) for row in rows}
+    found = {
+        (row["contig"], int(row["position"]), row["strand"]): int(row["reads"]) for row in rows
+    }
     assert found == expected
     keys = [(row["contig"], int(row["position"]), row["strand"]) for row in rows]
     assert keys == sorted(keys)
@@ -75,15 +114,39 @@ def test_read_starts_are_those_of_the_bam(full: Path, options: list[str], tmp_pa
 
 def test_htseq_count_and_counterbias_find_the_true_counts(tmp_path: Path) -> None:
     """Genes do not overlap and no read is multiply mapped: each fragment with a mapped read is its gene's."""
-    options = ["--pairs", "5000", "--genes", "25", "--overlapping", "0", "--multimapped", "0", "--stranded", "reverse"]
+    options = [
+        "--pairs",
+        "5000",
+        "--genes",
+        "25",
+        "--overlapping",
+        "0",
+        "--multimapped",
+        "0",
+        "--stranded",
+        "reverse",
+    ]
     plain = run(tmp_path / "plain", *options)
-    truth = {row["gene_id"]: int(row["mapped_fragments"]) for row in table(plain / "sample1.genes.tsv")}
-    arguments = ["-a", "0", "-s", "reverse", "-r", "pos", str(plain / "sample1.bam"), str(plain / "genes.gtf")]
+    truth = {
+        row["gene_id"]: int(row["mapped_fragments"]) for row in table(plain / "sample1.genes.tsv")
+    }
+    arguments = [
+        "-a",
+        "0",
+        "-s",
+        "reverse",
+        "-r",
+        "pos",
+        str(plain / "sample1.bam"),
+        str(plain / "genes.gtf"),
+    ]
     out = io.StringIO()
     with redirect_stdout(out):
         assert main(["count", "-q", *arguments]) == 0
     program = [sys.executable, "-m", "HTSeq.scripts.count", "-q"]
-    theirs = subprocess.run([*program, *arguments], check=True, capture_output=True, text=True).stdout
+    theirs = subprocess.run(
+        [*program, *arguments], check=True, capture_output=True, text=True
+    ).stdout
     assert out.getvalue() == theirs
     counts = dict(line.split("\t") for line in theirs.splitlines())
     assert {gene: int(counts[gene]) for gene in truth} == truth
@@ -92,15 +155,25 @@ def test_htseq_count_and_counterbias_find_the_true_counts(tmp_path: Path) -> Non
 
 def test_tables_of_genes_and_transcripts_agree(full: Path) -> None:
     genes, transcripts = table(full / "sample1.genes.tsv"), table(full / "sample1.transcripts.tsv")
-    for name in ("abundance", "fragments", "mapped_fragments", "expected_fragments", "unbiased_fragments"):
+    for name in (
+        "abundance",
+        "fragments",
+        "mapped_fragments",
+        "expected_fragments",
+        "unbiased_fragments",
+    ):
         sums = {row["gene_id"]: 0.0 for row in genes}
         for row in transcripts:
             sums[row["gene_id"]] += float(row[name])
         assert np.allclose([sums[row["gene_id"]] for row in genes], column(genes, name), rtol=1e-4)
     assert column(genes, "fragments").sum() == 3000
-    mapped = {record.query_name for record in records(full / "sample1.bam") if not record.is_unmapped}
+    mapped = {
+        record.query_name for record in records(full / "sample1.bam") if not record.is_unmapped
+    }
     assert column(genes, "mapped_fragments").sum() == len(mapped)
-    assert np.allclose(column(table(full / "truth.tsv"), "sample1"), column(genes, "fpkm"), rtol=1e-5)
+    assert np.allclose(
+        column(table(full / "truth.tsv"), "sample1"), column(genes, "fpkm"), rtol=1e-5
+    )
     fpkm = 1e9 * column(genes, "unbiased_fragments") / column(genes, "length") / 3000
     assert np.allclose(column(genes, "fpkm"), fpkm, rtol=1e-4)
 
@@ -126,7 +199,10 @@ def test_heptamers_at_read_starts_find_the_true_log_bias(plain: Path) -> None:
         return keys, counts / counts.sum()
 
     keys, at_start = frequencies(np.minimum(reads, 5), 0)
-    background = np.mean([frequencies(np.ones(len(rows)), before)[1] for before in (-40, -30, -20, 20, 30, 40)], axis=0)
+    background = np.mean(
+        [frequencies(np.ones(len(rows)), before)[1] for before in (-40, -30, -20, 20, 30, 40)],
+        axis=0,
+    )
     ratio = np.log(at_start / background)[keys]
     assert np.corrcoef(ratio, log_bias)[0, 1] > 0.6
     # The unit: reads per position rise by a factor of e where the log bias rises by 1, so that weighting by 1/b flattens them.
@@ -134,22 +210,44 @@ def test_heptamers_at_read_starts_find_the_true_log_bias(plain: Path) -> None:
 
 
 def test_trimmed_reads_have_the_bias_of_the_fragments_end(tmp_path: Path) -> None:
-    options = ["--pairs", "3000", "--genes", "20", "--read-length", "40", "--trim", "8", "--stranded", "yes"]
+    options = [
+        "--pairs",
+        "3000",
+        "--genes",
+        "20",
+        "--read-length",
+        "40",
+        "--trim",
+        "8",
+        "--stranded",
+        "yes",
+    ]
     folder = run(tmp_path / "trimmed", *options)
     reads = [record for record in records(folder / "sample1.bam") if not record.is_secondary]
     assert {record.query_length for record in reads} == {32}
-    assert all(record.template_length >= 32 for record in reads if record.is_proper_pair and not record.is_reverse)
+    assert all(
+        record.template_length >= 32
+        for record in reads
+        if record.is_proper_pair and not record.is_reverse
+    )
     bias = simulate_priming_bias(np.random.default_rng([1, 2]), strength=0.9)
     rows = table(folder / "sample1.starts.tsv.gz")
     rows = [row for row, kept in zip(rows, inside(folder, rows, 25), strict=True) if kept]
     assert len(rows) > 1000
-    assert np.ptp(column(rows, "log_bias") - bias.log_bias(windows(folder, rows, bias.window, before=8))) < 3e-4
+    assert (
+        np.ptp(
+            column(rows, "log_bias") - bias.log_bias(windows(folder, rows, bias.window, before=8))
+        )
+        < 3e-4
+    )
 
 
 def test_errors_multiple_alignments_and_duplicates(full: Path) -> None:
     primary = [record for record in records(full / "sample1.bam") if not record.is_secondary]
     mapped = [record for record in primary if not record.is_unmapped]
-    assert sum(record.get_tag("NM") for record in mapped) / (50 * len(mapped)) == pytest.approx(0.01, rel=0.1)
+    assert sum(record.get_tag("NM") for record in mapped) / (50 * len(mapped)) == pytest.approx(
+        0.01, rel=0.1
+    )
     first = [record for record in primary if record.is_read1]
     assert len(first) == 3000
     many = [record for record in first if not record.is_unmapped and record.get_tag("NH") > 1]
@@ -158,9 +256,16 @@ def test_errors_multiple_alignments_and_duplicates(full: Path) -> None:
     assert len(copies) / 3000 == pytest.approx(0.2, abs=0.03)
 
     def ends(record: pysam.AlignedSegment) -> tuple[object, ...]:
-        return *start_of(record), record.next_reference_start, record.template_length, record.cigarstring
+        return (
+            *start_of(record),
+            record.next_reference_start,
+            record.template_length,
+            record.cigarstring,
+        )
 
-    originals = {ends(record) for record in first if record.is_proper_pair and not record.is_duplicate}
+    originals = {
+        ends(record) for record in first if record.is_proper_pair and not record.is_duplicate
+    }
     paired = [ends(record) in originals for record in copies if record.is_proper_pair]
     assert np.mean(paired) > 0.8  # of the others, the original lost a read
 
@@ -170,7 +275,11 @@ def test_gc_bias_moves_the_composition(tmp_path: Path) -> None:
     for effect in ("-0.5", "0", "0.5"):
         options = ["--pairs", "2000", "--genes", "30", "--bias-model", "none", "--gc-bias", effect]
         folder = run(tmp_path / f"gc{effect}", *options)
-        text = "".join(record.query_sequence for record in records(folder / "sample1.bam") if record.query_sequence)
+        text = "".join(
+            record.query_sequence
+            for record in records(folder / "sample1.bam")
+            if record.query_sequence
+        )
         content[effect] = (text.count("G") + text.count("C")) / len(text)
         assert (column(table(folder / "sample1.starts.tsv.gz"), "log_bias") == 0).all()
     assert content["-0.5"] + 0.01 < content["0"] < content["0.5"] - 0.01
@@ -185,7 +294,9 @@ def test_fastq_holds_the_reads_of_the_bam(full: Path) -> None:
     found = {}
     for number in (1, 2):
         with pysam.FastxFile(str(full / f"sample1_{number}.fastq.gz")) as stream:
-            found |= {(entry.name, number == 2): (entry.sequence, entry.quality) for entry in stream}
+            found |= {
+                (entry.name, number == 2): (entry.sequence, entry.quality) for entry in stream
+            }
     assert len(found) == 6000
     assert found == reads
 
@@ -195,10 +306,18 @@ def test_transcripts_are_spliced_and_on_their_strand(full: Path) -> None:
     with (full / "genes.gtf").open() as stream:
         for fields in (line.rstrip().split("\t") for line in stream if "\texon\t" in line):
             name = fields[8].split('transcript_id "')[1].split('"')[0]
-            exons.setdefault(name, []).append((fields[0], int(fields[3]) - 1, int(fields[4]), fields[6]))
-    with pysam.FastaFile(str(full / "genome.fa")) as genome, pysam.FastxFile(str(full / "transcripts.fa")) as stream:
+            exons.setdefault(name, []).append(
+                (fields[0], int(fields[3]) - 1, int(fields[4]), fields[6])
+            )
+    with (
+        pysam.FastaFile(str(full / "genome.fa")) as genome,
+        pysam.FastxFile(str(full / "transcripts.fa")) as stream,
+    ):
         for entry in stream:
-            expected = "".join(genome.fetch(contig, start, end) for contig, start, end, _ in sorted(exons[entry.name]))
+            expected = "".join(
+                genome.fetch(contig, start, end)
+                for contig, start, end, _ in sorted(exons[entry.name])
+            )
             if exons[entry.name][0][3] == "-":
                 expected = expected[::-1].translate(str.maketrans("ACGT", "TGCA"))
             assert entry.sequence == expected
@@ -206,7 +325,16 @@ def test_transcripts_are_spliced_and_on_their_strand(full: Path) -> None:
 
 def test_bias_of_a_model_file(tmp_path: Path) -> None:
     models = save_model(tmp_path / "fitted.model")
-    options = ["--pairs", "3000", "--genes", "20", "--bias-model", str(tmp_path / "fitted.model"), "--strength", "1.5"]
+    options = [
+        "--pairs",
+        "3000",
+        "--genes",
+        "20",
+        "--bias-model",
+        str(tmp_path / "fitted.model"),
+        "--strength",
+        "1.5",
+    ]
     folder = run(tmp_path / "out", *options)
     rows = table(folder / "sample1.starts.tsv.gz")
     rows = [row for row, kept in zip(rows, inside(folder, rows, 10), strict=True) if kept]
@@ -218,17 +346,35 @@ def test_bias_of_a_model_file(tmp_path: Path) -> None:
     assert weighted > 0  # read starts are where the model favours them
 
 
-def test_models_of_both_reads_need_a_stranded_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_of_both_reads_need_a_stranded_library(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = save_model(tmp_path / "ends.model", ends=("read1", "read2"))
-    options = ["-q", "--pairs", "3000", "--genes", "20", "--bias-model", str(tmp_path / "ends.model")]
+    options = [
+        "-q",
+        "--pairs",
+        "3000",
+        "--genes",
+        "20",
+        "--bias-model",
+        str(tmp_path / "ends.model"),
+    ]
     assert main(["simulate", "-o", str(tmp_path / "no"), *options]) == 1
     assert "stranded library" in capsys.readouterr().err
     folder = run(tmp_path / "yes", *options, "--stranded", "yes", "--multimapped", "0")
     rows = table(folder / "sample1.starts.tsv.gz")
     kept = inside(folder, rows, 10)
-    value = {(row["contig"], int(row["position"]), row["strand"]): row for row, good in zip(rows, kept, strict=True) if good}
+    value = {
+        (row["contig"], int(row["position"]), row["strand"]): row
+        for row, good in zip(rows, kept, strict=True)
+        if good
+    }
     for number, read in ((0, "is_read1"), (1, "is_read2")):
-        starts = [start_of(record) for record in records(folder / "sample1.bam") if not record.is_unmapped and getattr(record, read)]
+        starts = [
+            start_of(record)
+            for record in records(folder / "sample1.bam")
+            if not record.is_unmapped and getattr(record, read)
+        ]
         mine = [value[start] for start in starts if start in value and value[start]["reads"] == "1"]
         expected = models.end(number).log_bias(windows(folder, mine, models.window))
         assert len(mine) > 500
@@ -273,11 +419,33 @@ def write_inputs(folder: Path, gtf: str = GTF) -> list[str]:
     return ["--genome", str(folder / "my.fa"), "--annotation", str(folder / "my.gtf")]
 
 
-def test_genome_and_annotation_of_a_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_genome_and_annotation_of_a_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     inputs = write_inputs(tmp_path)
-    assert main(["simulate", "-o", str(tmp_path / "out"), *inputs, "--pairs", "1000", "--fastq", "--errors", "0"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "-o",
+                str(tmp_path / "out"),
+                *inputs,
+                "--pairs",
+                "1000",
+                "--fastq",
+                "--errors",
+                "0",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().err
-    for reason in ("contig not in the genome", "no strand", "contig or strand unlike", "shorter than a fragment"):
+    for reason in (
+        "contig not in the genome",
+        "no strand",
+        "contig or strand unlike",
+        "shorter than a fragment",
+    ):
         assert f"no reads come from 1 transcripts: {reason}" in said
     folder = tmp_path / "out"
     assert not (folder / "genome.fa").exists()
@@ -291,7 +459,9 @@ def test_genome_and_annotation_of_a_user(tmp_path: Path, capsys: pytest.CaptureF
     unknown = 0
     for record in records(folder / "sample1.bam"):
         if not record.is_unmapped and not record.is_secondary:
-            expected = "".join(genome[record.reference_name][start:end] for start, end in record.get_blocks())
+            expected = "".join(
+                genome[record.reference_name][start:end] for start, end in record.get_blocks()
+            )
             assert record.query_sequence == expected
             assert record.get_tag("NM") == expected.count("N")
             assert "0N" not in {f"{length}{'MIDN'[kind]}" for kind, length in record.cigartuples}
@@ -322,7 +492,9 @@ def lines(*replacements: tuple[str, str]) -> str:
          "no expressed transcript is as long as a fragment"),
     ],
 )  # fmt: skip
-def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_annotations_that_cannot_be_used(
+    gtf: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     inputs = write_inputs(tmp_path, gtf)
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *inputs, "--pairs", "10"]) == 1
     said = capsys.readouterr().err
@@ -359,10 +531,16 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
         ("--bias-model builtin,none", "2 biases for 1 group."),
         ("--samples 4 --groups 2 --bias-model builtin,none,none", "3 biases for 2 groups"),
         ("--samples 4 --groups 2 --bias-model builtin,", "a bias without a name"),
-        ("--samples 4 --groups 2 --bias-model none,nothing.model", "nothing.model: there is no such model file"),
+        (
+            "--samples 4 --groups 2 --bias-model none,nothing.model",
+            "nothing.model: there is no such model file",
+        ),
         ("--samples 4 --groups 2 --strength 1,2,3", "3 biases for 2 groups"),
         ("--samples 4 --groups 2 --strength 1,nan", "--strength is nan"),
-        ("--samples 4 --groups 2 --strength 1,2,3 --bias-model builtin,none", "--bias-model holds 2 biases, but --strength holds 3 values"),
+        (
+            "--samples 4 --groups 2 --strength 1,2,3 --bias-model builtin,none",
+            "--bias-model holds 2 biases, but --strength holds 3 values",
+        ),
         ("--changed 7", "part of changed genes is 7"),
         ("--spread -1", "the spread is -1"),
         ("--biased-ends read1", "only a stranded library"),
@@ -374,7 +552,9 @@ def test_annotations_that_cannot_be_used(gtf: str, message: str, tmp_path: Path,
         ("--genome nothing.fa --annotation GTF", "nothing.fa"),
     ],
 )
-def test_options_that_cannot_be_used(options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_cannot_be_used(
+    options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "g.gtf").write_text(GTF)
     words = [word.replace("GTF", str(tmp_path / "g.gtf")) for word in options.split()]
     size = [] if {"--genes", "--genome"} & set(words) else ["--genes", "5"]
@@ -386,13 +566,19 @@ def test_options_that_cannot_be_used(options: str, message: str, tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["g.gtf"]
 
 
-def test_window_larger_than_every_transcript(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inputs = write_inputs(tmp_path, 'chr1\tx\texon\t1\t7\t.\t+\t.\tgene_id "g"; transcript_id "t";\n')
+def test_window_larger_than_every_transcript(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = write_inputs(
+        tmp_path, 'chr1\tx\texon\t1\t7\t.\t+\t.\tgene_id "g"; transcript_id "t";\n'
+    )
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *inputs, "--pairs", "10"]) == 1
     assert "a window of 13 bases, but the longest transcript has 7" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "genes.gtf").write_text("old")
     options = ["simulate", "-q", "-o", str(tmp_path), "--pairs", "10", "--genes", "5"]
@@ -406,7 +592,9 @@ def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(tmp_path: Path, 
     assert "a file, not a folder" in capsys.readouterr().err
 
 
-def test_what_is_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from counterbias import simulation
 
     def interrupt(*_: object, **__: object) -> None:
@@ -422,11 +610,20 @@ def test_every_option_stands_in_the_reference(root: Path) -> None:
     for action in build_simulate_parser()._actions:
         for option in action.option_strings:
             assert f"`{option}`" in text or f"`{option} " in text, option
-    for name in ("expected_fragments", "unbiased_fragments", "mean_bias", "mapped_fragments", "log_bias", "log2_fold_change_group2"):
+    for name in (
+        "expected_fragments",
+        "unbiased_fragments",
+        "mean_bias",
+        "mapped_fragments",
+        "log_bias",
+        "log2_fold_change_group2",
+    ):
         assert f"`{name}`" in text
 
 
-def test_benchmark_prints_time_and_memory(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_prints_time_and_memory(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     simulating = importlib.import_module("simulating")
     monkeypatch.setattr(simulating, "KINDS", {"BAM": []})

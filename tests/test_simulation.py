@@ -45,11 +45,22 @@ FULL = Library(
 )
 
 
-def make(library: Library, *, seed: int = 1, bias: PrimingBias | None = None, genes: int = 40, spread: float = 1.5) -> Reads:
+def make(
+    library: Library,
+    *,
+    seed: int = 1,
+    bias: PrimingBias | None = None,
+    genes: int = 40,
+    spread: float = 1.5,
+) -> Reads:
     rng = np.random.default_rng(seed)
     genome = simulate_genome(rng, {"chr1": 300_000, "chr2": 200_000})
-    models = simulate_annotation(rng, genome.lengths, genes, design=AnnotationDesign(overlapping=0.2))
-    return simulate_reads(rng, genome, models, simulate_abundance(rng, models, spread=spread), library, bias)
+    models = simulate_annotation(
+        rng, genome.lengths, genes, design=AnnotationDesign(overlapping=0.2)
+    )
+    return simulate_reads(
+        rng, genome, models, simulate_abundance(rng, models, spread=spread), library, bias
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +69,9 @@ def full() -> Reads:
 
 
 @pytest.fixture(scope="module")
-def records(full: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pysam.AlignedSegment]]:
+def records(
+    full: Reads, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[pysam.AlignedSegment]]:
     folder = tmp_path_factory.mktemp("bam")
     result = {}
     for order in ("name", "pos"):
@@ -80,20 +93,29 @@ def test_same_seed_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.bam", "1.bam", "2.bam"]
 
 
-def test_files_are_whole_and_sorted_as_they_say(full: Reads, records: dict[str, list[pysam.AlignedSegment]], tmp_path: Path) -> None:
-    assert sorted(record.to_string() for record in records["name"]) == sorted(record.to_string() for record in records["pos"])
+def test_files_are_whole_and_sorted_as_they_say(
+    full: Reads, records: dict[str, list[pysam.AlignedSegment]], tmp_path: Path
+) -> None:
+    assert sorted(record.to_string() for record in records["name"]) == sorted(
+        record.to_string() for record in records["pos"]
+    )
     path = tmp_path / "pos.bam"
     write_bam(path, full, order="pos")
     pysam.quickcheck(str(path))
     pysam.index(str(path))  # refuses what is not sorted
     with pysam.AlignmentFile(path) as stream:
         assert stream.header["HD"] == {"VN": "1.6", "SO": "coordinate"}
-        assert dict(zip(stream.references, stream.lengths, strict=True)) == {"chr1": 300_000, "chr2": 200_000}
+        assert dict(zip(stream.references, stream.lengths, strict=True)) == {
+            "chr1": 300_000,
+            "chr2": 200_000,
+        }
         assert stream.mapped == sum(not record.is_unmapped for record in records["pos"])
         nowhere = sum(record.is_unmapped and record.mate_is_unmapped for record in records["pos"])
         assert stream.nocoordinate == nowhere > 300
     names = [record.query_name for record in records["name"]]
-    fields = [tuple(int(part) for part in name.split(":")[4:]) for name in names if name is not None]
+    fields = [
+        tuple(int(part) for part in name.split(":")[4:]) for name in names if name is not None
+    ]
     assert fields == sorted(fields)
     assert len(set(fields)) == FULL.fragments
 
@@ -117,7 +139,11 @@ def test_mates_agree(records: dict[str, list[pysam.AlignedSegment]]) -> None:
         assert first.is_proper_pair
         left, right = (second, first) if first.is_reverse else (first, second)
         assert (left.is_reverse, right.is_reverse) == (False, True)
-        assert left.template_length == right.reference_end - left.reference_start == -right.template_length
+        assert (
+            left.template_length
+            == right.reference_end - left.reference_start
+            == -right.template_length
+        )
         spliced += "N" in left.cigarstring
     assert spliced > 100
     both = sum(first.is_unmapped and second.is_unmapped for first, second in pairs)
@@ -126,7 +152,9 @@ def test_mates_agree(records: dict[str, list[pysam.AlignedSegment]]) -> None:
     assert one == pytest.approx(200, abs=60)
 
 
-def test_multiple_hits_have_that_many_alignments(records: dict[str, list[pysam.AlignedSegment]]) -> None:
+def test_multiple_hits_have_that_many_alignments(
+    records: dict[str, list[pysam.AlignedSegment]],
+) -> None:
     hits: dict[tuple[str, bool], list[pysam.AlignedSegment]] = {}
     for record in records["name"]:
         if not record.is_unmapped:
@@ -140,28 +168,38 @@ def test_multiple_hits_have_that_many_alignments(records: dict[str, list[pysam.A
     assert several / 2 == pytest.approx(400, abs=80)
 
 
-def test_reads_match_the_genome_and_lie_within_exons(full: Reads, records: dict[str, list[pysam.AlignedSegment]]) -> None:
+def test_reads_match_the_genome_and_lie_within_exons(
+    full: Reads, records: dict[str, list[pysam.AlignedSegment]]
+) -> None:
     exons = {}
     for transcript in range(len(full.genes.transcript_ids)):
         contig = full.genes.contigs[full.genes.gene_contig[full.genes.transcript_gene[transcript]]]
         rows = slice(full.genes.exon_offsets[transcript], full.genes.exon_offsets[transcript + 1])
-        for exon in zip(full.genes.exon_start[rows].tolist(), full.genes.exon_end[rows].tolist(), strict=True):
+        for exon in zip(
+            full.genes.exon_start[rows].tolist(), full.genes.exon_end[rows].tolist(), strict=True
+        ):
             exons.setdefault(contig, set()).add(exon)
-    sequences = {name: "".join("ACGT"[base] for base in full.genome.contig(number)) for number, name in enumerate(full.genome.names)}
+    sequences = {
+        name: "".join("ACGT"[base] for base in full.genome.contig(number))
+        for number, name in enumerate(full.genome.names)
+    }
     different = total = 0
     for record in records["name"]:
         if record.is_unmapped:
             assert record.cigarstring is None
             continue
         assert all(
-            any(start <= left and right <= end for start, end in exons[record.reference_name]) for left, right in record.get_blocks()
+            any(start <= left and right <= end for start, end in exons[record.reference_name])
+            for left, right in record.get_blocks()
         )
         inner = [block for block in pairwise(record.get_blocks()) if "N" in record.cigarstring]
         assert all((before[1] < after[0]) for before, after in inner)
         if record.is_secondary:
             assert record.query_sequence is None
             continue
-        expected = "".join(sequences[record.reference_name][left:right] for left, right in record.get_blocks())
+        expected = "".join(
+            sequences[record.reference_name][left:right] for left, right in record.get_blocks()
+        )
         mismatches = sum(a != b for a, b in zip(record.query_sequence, expected, strict=True))
         assert mismatches == record.get_tag("NM")
         different, total = different + mismatches, total + len(expected)
@@ -176,7 +214,9 @@ def test_strandedness_and_layout(stranded: str, paired: bool, tmp_path: Path) ->
     strand = {}
     for row, number in enumerate(reads.name.tolist()):
         if not reads.bits[row] & 2:
-            strand[number] = reads.genes.gene_strand[reads.genes.transcript_gene[reads.transcript[row]]]
+            strand[number] = reads.genes.gene_strand[
+                reads.genes.transcript_gene[reads.transcript[row]]
+            ]
     same, number, previous = [], -1, None
     with pysam.AlignmentFile(tmp_path / "reads.bam") as stream:
         for record in stream:
@@ -199,12 +239,18 @@ def test_truth_adds_up(tmp_path: Path) -> None:
     assert truth.unbiased_fragments.sum() == pytest.approx(20_000)
     assert truth.abundance.sum() == pytest.approx(1e6)
     assert np.average(truth.mean_bias, weights=truth.unbiased_fragments) == pytest.approx(1.0)
-    gene = reads.genes.transcript_gene[reads.transcript[np.unique(reads.name, return_index=True)[1]]]
+    gene = reads.genes.transcript_gene[
+        reads.transcript[np.unique(reads.name, return_index=True)[1]]
+    ]
     assert np.array_equal(np.bincount(gene, minlength=40), truth.fragments)
     # Drawn numbers follow the biased expectation (chi-square over genes) and not the other one.
     keep = truth.expected_fragments > 20
-    chi = np.sum((truth.fragments - truth.expected_fragments)[keep] ** 2 / truth.expected_fragments[keep])
-    other = np.sum((truth.fragments - truth.unbiased_fragments)[keep] ** 2 / truth.unbiased_fragments[keep])
+    chi = np.sum(
+        (truth.fragments - truth.expected_fragments)[keep] ** 2 / truth.expected_fragments[keep]
+    )
+    other = np.sum(
+        (truth.fragments - truth.unbiased_fragments)[keep] ** 2 / truth.unbiased_fragments[keep]
+    )
     assert chi < 2 * keep.sum() < other
     write_truth(tmp_path / "truth.tsv", truth)
     lines = (tmp_path / "truth.tsv").read_text().splitlines()
@@ -221,23 +267,40 @@ def start_composition(reads: Reads, column: int) -> np.ndarray:
     lengths = genes.exon_end - genes.exon_start
     before = np.cumsum(lengths) - lengths
     rows = np.flatnonzero(reads.bits & 2 == 0)
-    offset = np.minimum(reads.start[rows] + column, genes.transcript_lengths[reads.transcript[rows]] - 1)
-    exon = np.searchsorted(before, before[genes.exon_offsets[reads.transcript[rows]]] + offset, side="right") - 1
+    offset = np.minimum(
+        reads.start[rows] + column, genes.transcript_lengths[reads.transcript[rows]] - 1
+    )
+    exon = (
+        np.searchsorted(
+            before, before[genes.exon_offsets[reads.transcript[rows]]] + offset, side="right"
+        )
+        - 1
+    )
     inside = before[genes.exon_offsets[reads.transcript[rows]]] + offset - before[exon]
     contig = genes.gene_contig[genes.transcript_gene[reads.transcript[rows]]]
-    return np.bincount(reads.genome.bases[reads.genome.offsets[contig] + genes.exon_start[exon] + inside], minlength=4)
+    return np.bincount(
+        reads.genome.bases[reads.genome.offsets[contig] + genes.exon_start[exon] + inside],
+        minlength=4,
+    )
 
 
 @pytest.mark.parametrize("biased_ends", ["both", "read1"])
 def test_bias_shows_at_read_starts_only_when_on(biased_ends: str) -> None:
     bias = simulate_priming_bias(np.random.default_rng(5))
-    library = Library(20_000, 36, stranded="yes", fragment_mean=150, fragment_sd=20, biased_ends=biased_ends)
+    library = Library(
+        20_000, 36, stranded="yes", fragment_mean=150, fragment_sd=20, biased_ends=biased_ends
+    )
 
     def divergence(reads: Reads) -> float:
-        at_start, inside = (start_composition(reads, column) / len(reads.name) for column in (1, 25))
+        at_start, inside = (
+            start_composition(reads, column) / len(reads.name) for column in (1, 25)
+        )
         return float(np.sum((at_start - inside) * np.log(at_start / inside)))
 
-    without, with_bias = divergence(make(library, spread=0.5)), divergence(make(library, bias=bias, spread=0.5))
+    without, with_bias = (
+        divergence(make(library, spread=0.5)),
+        divergence(make(library, bias=bias, spread=0.5)),
+    )
     assert without < 0.003
     assert with_bias > 10 * without
 
@@ -289,17 +352,24 @@ def test_annotation_reads_back(tmp_path: Path) -> None:
         gene = models.transcript_gene[transcript]
         rows = slice(models.exon_offsets[transcript], models.exon_offsets[transcript + 1])
         ascending = sorted((feature.iv.start, feature.iv.end) for feature in group)
-        assert ascending == list(zip(models.exon_start[rows].tolist(), models.exon_end[rows].tolist(), strict=True))
+        assert ascending == list(
+            zip(models.exon_start[rows].tolist(), models.exon_end[rows].tolist(), strict=True)
+        )
         assert {feature.attr["gene_id"] for feature in group} == {models.gene_ids[gene]}
         assert {feature.attr["gene_name"] for feature in group} == {models.gene_names[gene]}
         assert {feature.iv.strand for feature in group} == {"+-"[models.gene_strand[gene]]}
-        starts = [feature.iv.start for feature in sorted(group, key=lambda feature: int(feature.attr["exon_number"]))]
+        starts = [
+            feature.iv.start
+            for feature in sorted(group, key=lambda feature: int(feature.attr["exon_number"]))
+        ]
         assert starts == sorted(starts, reverse=bool(models.gene_strand[gene]))
     assert set(models.gene_strand.tolist()) == {0, 1}
     assert len(models.transcript_ids) > len(models.gene_ids)
     covered: dict[str, set[int]] = {}
     for feature in (feature for group in exons.values() for feature in group):
-        covered.setdefault(feature.attr["gene_id"], set()).update(range(feature.iv.start, feature.iv.end))
+        covered.setdefault(feature.attr["gene_id"], set()).update(
+            range(feature.iv.start, feature.iv.end)
+        )
     assert [len(covered[gene]) for gene in models.gene_ids] == models.gene_lengths.tolist()
 
 
@@ -311,7 +381,11 @@ def test_some_genes_overlap() -> None:
         start, end = int(models.exon_start[rows].min()), int(models.exon_end[rows].max())
         known = spans.get(gene, (start, end))
         spans[gene] = min(start, known[0]), max(end, known[1])
-    overlaps = sum(spans[gene][1] > spans[gene + 1][0] and models.gene_contig[gene] == models.gene_contig[gene + 1] for gene in range(59))
+    overlaps = sum(
+        spans[gene][1] > spans[gene + 1][0]
+        and models.gene_contig[gene] == models.gene_contig[gene + 1]
+        for gene in range(59)
+    )
     assert 3 <= overlaps <= 30
 
 

@@ -10,13 +10,29 @@ import numpy as np
 import pytest
 
 import isochores
-from counterbias import EndModel, ModelFile, count_reads, load_model, load_plugins, sampling, save_models, simulation
+from counterbias import (
+    EndModel,
+    ModelFile,
+    count_reads,
+    load_model,
+    load_plugins,
+    sampling,
+    save_models,
+    simulation,
+)
 from counterbias.pipeline.run import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from isochores import WINDOW, gc
 
 #: A `cnn` whose networks are half as large as usual and are trained half as long; the default ones do as well.
-QUICK = ("units=16", "channels=8", "min_steps=450", "max_steps=450", "distil_steps=1500", "distil_channels=8")
+QUICK = (
+    "units=16",
+    "channels=8",
+    "min_steps=450",
+    "max_steps=450",
+    "distil_steps=1500",
+    "distil_channels=8",
+)
 LIBRARIES: dict[str, dict[str, Any]] = {
     "pairs": {},
     "copies": {"duplicates": 0.3},
@@ -53,7 +69,9 @@ def count(world: World, sample: str, model: str, *options: str) -> CountRun:
     window = None if model.endswith(".model") else WINDOW
     bias = BiasOptions(model, str(world.folder / "genome.fa"), window=window, model_options=options)
     chosen = CountingOptions(order="pos", stranded="no")
-    return count_reads(world.folder / f"{sample}.bam", world.folder / "genes.gtf", options=chosen, bias=bias)
+    return count_reads(
+        world.folder / f"{sample}.bam", world.folder / "genes.gtf", options=chosen, bias=bias
+    )
 
 
 def error_and_share(run: CountRun, truth: simulation.Truth) -> tuple[float, float]:
@@ -78,7 +96,9 @@ TABLES, NETWORKS = (0.9, 1.1), (0.93, 1.07)
 
 @pytest.mark.parametrize("sample", ["pairs", "copies", "single", "deep"])
 @pytest.mark.parametrize(
-    ("model", "options", "bounds"), [("pwm", (), TABLES), ("vlmm", (), TABLES), ("cnn", QUICK, NETWORKS)], ids=["pwm", "vlmm", "cnn"]
+    ("model", "options", "bounds"),
+    [("pwm", (), TABLES), ("vlmm", (), TABLES), ("cnn", QUICK, NETWORKS)],
+    ids=["pwm", "vlmm", "cnn"],
 )
 def test_the_whole_bias_of_genes_is_removed(
     world: World, sample: str, model: str, options: tuple[str, ...], bounds: tuple[float, float]
@@ -133,12 +153,18 @@ def test_a_stronger_bias_of_a_file_is_brought_down_to_size(world: World) -> None
         assert 0.95 < error_and_share(run, world.truth["pairs"])[1] < 1.05
 
 
-@pytest.mark.parametrize(("model", "options"), [("pwm", ()), ("vlmm", ()), ("cnn", QUICK)], ids=["pwm", "vlmm", "cnn"])
-def test_without_bias_counts_stay_what_they_are(world: World, model: str, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("model", "options"), [("pwm", ()), ("vlmm", ()), ("cnn", QUICK)], ids=["pwm", "vlmm", "cnn"]
+)
+def test_without_bias_counts_stay_what_they_are(
+    world: World, model: str, options: tuple[str, ...]
+) -> None:
     run = count(world, "unbiased", model, *options)
     assert not run.bias[0].report["ends"][0]["calibration"]["applied"]
     assert np.array_equal(run.bias[0].columns["weighted"], np.asarray(run.results[0].counts, float))
-    assert np.array_equal(run.bias[0].columns["effective_length"], np.asarray(run.annotation.features.lengths, float))
+    assert np.array_equal(
+        run.bias[0].columns["effective_length"], np.asarray(run.annotation.features.lengths, float)
+    )
 
 
 def test_sets_keep_what_single_windows_lose(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,13 +173,19 @@ def test_sets_keep_what_single_windows_lose(world: World, monkeypatch: pytest.Mo
     for known in (True, False):
         if not known:
             monkeypatch.setattr("counterbias_backends.cnn.rows._sets", lambda *sample: None)
-        found.append(error_and_share(count(world, "pairs", "cnn", *QUICK, "objective=windows"), world.truth["pairs"]))
+        found.append(
+            error_and_share(
+                count(world, "pairs", "cnn", *QUICK, "objective=windows"), world.truth["pairs"]
+            )
+        )
     (error, removed), (other_error, other_removed) = found
     assert removed > 0.93 > other_removed + 0.05
     assert error < 0.85 * other_error
 
 
-def test_level_background_is_what_brings_tables_to_size(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_level_background_is_what_brings_tables_to_size(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against background in proportion to starts, a table keeps of each gene's mean bias what its neighbourhood has as well."""
     level = error_and_share(count(world, "pairs", "pwm"), world.truth["pairs"])
     monkeypatch.setattr(sampling, "level_background", lambda sample, *rest: sample)

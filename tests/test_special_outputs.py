@@ -55,7 +55,9 @@ def drain(pipe: Path) -> tuple[threading.Thread, io.BytesIO]:
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link.tsv"])
-def test_table_goes_where_the_shell_redirects_standard_output(files: Path, table: bytes, name: str) -> None:
+def test_table_goes_where_the_shell_redirects_standard_output(
+    files: Path, table: bytes, name: str
+) -> None:
     (files / "link.tsv").symlink_to("/dev/stdout")
     target = files / "t"
     with target.open("wb") as stream:
@@ -74,7 +76,12 @@ def test_table_is_appended_where_the_shell_appends(files: Path, table: bytes) ->
     target.write_bytes(b"before\n")
     for more in ([], ["--append-output"]):
         with target.open("ab") as stream:
-            assert run(files, "count", "-q", "-c", "/dev/stdout", *more, *INPUTS, stdout=stream).returncode == 0
+            assert (
+                run(
+                    files, "count", "-q", "-c", "/dev/stdout", *more, *INPUTS, stdout=stream
+                ).returncode
+                == 0
+            )
     assert target.read_bytes() == b"before\n" + table + table
 
 
@@ -91,7 +98,20 @@ def test_another_descriptor(files: Path, table: bytes) -> None:
 def test_alignments_to_standard_output(files: Path, kind: str, regular: bool) -> None:
     with (files / "out").open("wb") as stream:
         how = {"stdout": stream} if regular else {}
-        done = run(files, "count", "-q", "-o", "/dev/stdout", "-p", kind, "-c", "c.tsv", *bias(), *INPUTS, **how)
+        done = run(
+            files,
+            "count",
+            "-q",
+            "-o",
+            "/dev/stdout",
+            "-p",
+            kind,
+            "-c",
+            "c.tsv",
+            *bias(),
+            *INPUTS,
+            **how,
+        )
     assert done.returncode == 0, done.stderr
     content = (files / "out").read_bytes() if regular else done.stdout
     with tempfile.NamedTemporaryFile() as copy:
@@ -116,7 +136,17 @@ def test_descriptors_that_cannot_be_written(files: Path) -> None:
     assert "is not open" in fails(run(files, "count", "-q", "-c", "/dev/fd/77", *INPUTS))
     with (files / "genes.gtf").open() as stream:
         os.set_inheritable(stream.fileno(), True)
-        line = fails(run(files, "count", "-q", "-o", f"/dev/fd/{stream.fileno()}", *INPUTS, pass_fds=[stream.fileno()]))
+        line = fails(
+            run(
+                files,
+                "count",
+                "-q",
+                "-o",
+                f"/dev/fd/{stream.fileno()}",
+                *INPUTS,
+                pass_fds=[stream.fileno()],
+            )
+        )
     assert "reading only" in line
 
 
@@ -124,7 +154,9 @@ def test_descriptors_that_cannot_be_written(files: Path) -> None:
 
 
 def test_named_pipes_of_all_outputs(files: Path, table: bytes) -> None:
-    pipes = [files / name for name in ("c.tsv", "o.sam", "p.counts.tsv", "p.model", "p.counterbias.json")]
+    pipes = [
+        files / name for name in ("c.tsv", "o.sam", "p.counts.tsv", "p.model", "p.counterbias.json")
+    ]
     for pipe in pipes:
         os.mkfifo(pipe)
     readers = [drain(pipe) for pipe in pipes]
@@ -178,12 +210,16 @@ def test_the_null_device_takes_everything_and_stays(files: Path) -> None:
         (files / f"p.{name}").symlink_to("/dev/null")
     assert main(["count", "-q", "-c", "/dev/null", "-o", "/dev/null", *bias(), *INPUTS]) == 0
     assert not os.path.isfile("/dev/null")
-    assert all((files / f"p.{name}").is_symlink() for name in ("counts.tsv", "model", "counterbias.json"))
+    assert all(
+        (files / f"p.{name}").is_symlink() for name in ("counts.tsv", "model", "counterbias.json")
+    )
 
 
 def test_two_outputs_into_one_stream_are_refused(files: Path) -> None:
     for pair in (("/dev/stdout", "/dev/fd/1"), ("/dev/stderr", "/proc/self/fd/2")):
-        assert "would write the same file twice" in fails(run(files, "count", "-q", "-c", pair[0], "-o", pair[1], *INPUTS))
+        assert "would write the same file twice" in fails(
+            run(files, "count", "-q", "-c", pair[0], "-o", pair[1], *INPUTS)
+        )
 
 
 def test_a_reader_that_goes_away_is_no_fault(files: Path) -> None:
@@ -226,7 +262,24 @@ def test_links_to_another_file_system(files: Path) -> None:
         (files / "s").mkdir()
         (files / "s" / "genes.gtf").symlink_to(Path(other, "genes.gtf"))
         (files / "s" / "truth.tsv").symlink_to("/dev/null")
-        assert main(["simulate", "-q", "--force", "-o", "s", "--pairs", "200", "--genes", "4", "--contigs", "1"]) == 0
+        assert (
+            main(
+                [
+                    "simulate",
+                    "-q",
+                    "--force",
+                    "-o",
+                    "s",
+                    "--pairs",
+                    "200",
+                    "--genes",
+                    "4",
+                    "--contigs",
+                    "1",
+                ]
+            )
+            == 0
+        )
         assert (files / "s" / "genes.gtf").is_symlink()
         assert (files / "s" / "truth.tsv").is_symlink()
         assert Path(other, "genes.gtf").read_text().startswith("#!genome-build")
@@ -241,15 +294,28 @@ def test_what_stands_for_a_descriptor(tmp_path: Path) -> None:
     (tmp_path / "two").symlink_to(tmp_path / "one")
     (tmp_path / "round").symlink_to(tmp_path / "round")
     (tmp_path / "1").write_text("")
-    assert [descriptor_of(name) for name in ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/12")] == [0, 1, 2, 12]
+    assert [
+        descriptor_of(name) for name in ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/12")
+    ] == [0, 1, 2, 12]
     assert descriptor_of(tmp_path / "two") == 1
-    for name in ("", "/", "1", tmp_path / "1", tmp_path / "round", "/dev/null", "/dev/fd", "/dev/fd/x"):
+    for name in (
+        "",
+        "/",
+        "1",
+        tmp_path / "1",
+        tmp_path / "round",
+        "/dev/null",
+        "/dev/fd",
+        "/dev/fd/x",
+    ):
         assert descriptor_of(name) is None
     assert not is_stream("")
     assert not is_stream(tmp_path / "round")
 
 
-def test_sockets_and_unwritable_streams_are_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_and_unwritable_streams_are_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import socket
 
     monkeypatch.chdir(tmp_path)
@@ -289,14 +355,20 @@ def test_long_names(tmp_path: Path, length: int) -> None:
 
 
 def test_folders_made_for_a_run_that_fails_go(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught, whole_folder(tmp_path / "a" / "b") as folder, whole_stream(folder / "none" / "x"):
+    with (
+        pytest.raises(InputError) as caught,
+        whole_folder(tmp_path / "a" / "b") as folder,
+        whole_stream(folder / "none" / "x"),
+    ):
         pass
     assert caught.value.file == str(tmp_path / "a" / "b" / "none" / "x")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_follows_what_was_printed_before(files: Path, table: bytes) -> None:
-    code = "import sys; from counterbias.cli import main; print('first'); sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; from counterbias.cli import main; print('first'); sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", code, "count", "-q", "-c", "/dev/stdout", *INPUTS]
     done = subprocess.run(command, capture_output=True, cwd=files, check=False, timeout=60)
     assert done.stdout == b"first\n" + table, done.stderr
@@ -305,11 +377,20 @@ def test_the_table_follows_what_was_printed_before(files: Path, table: bytes) ->
 def test_a_prefix_that_ends_like_a_folder_makes_it(files: Path) -> None:
     where = ("--bias-output", "new/folder/")
     assert main(["count", "-q", "-c", "c.tsv", *bias(), *where, "reads.bam", "genes.gtf"]) == 0
-    assert {"reads.counts.tsv", "reads.model", "reads.counterbias.json"} <= set(os.listdir(files / "new" / "folder"))
+    assert {"reads.counts.tsv", "reads.model", "reads.counterbias.json"} <= set(
+        os.listdir(files / "new" / "folder")
+    )
 
 
-def test_such_a_folder_goes_with_a_run_that_fails(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["count", "-q", *bias(), "--bias-output", "new/folder/", "missing.bam", "genes.gtf"]) == 1
-    assert main(["count", "-q", *bias(), "--bias-output", "genes.gtf/", "reads.bam", "genes.gtf"]) == 1
+def test_such_a_folder_goes_with_a_run_that_fails(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["count", "-q", *bias(), "--bias-output", "new/folder/", "missing.bam", "genes.gtf"])
+        == 1
+    )
+    assert (
+        main(["count", "-q", *bias(), "--bias-output", "genes.gtf/", "reads.bam", "genes.gtf"]) == 1
+    )
     assert "genes.gtf/: cannot be written: Not a directory" in capsys.readouterr().err
     assert not (files / "new").exists()

@@ -22,7 +22,9 @@ from isochores import WINDOW, gc
 
 def end_with(calibration: Calibration) -> Any:
     """Give an end whose model scores two background windows 0 and ln 4."""
-    return SimpleNamespace(calibration=calibration, background=(np.log([1.0, 4.0]), np.array([3.0, 1.0])))
+    return SimpleNamespace(
+        calibration=calibration, background=(np.log([1.0, 4.0]), np.array([3.0, 1.0]))
+    )
 
 
 def shut(asked: float) -> Calibration:
@@ -30,13 +32,17 @@ def shut(asked: float) -> Calibration:
 
 
 def test_an_end_that_gains_too_little_takes_the_slope_that_it_asks_for() -> None:
-    passed = Calibration(True, 0.9, 0.1, 0.2, 0.01, 1000, length_slope=1.0, length_constant=0.2, asked=0.9)
+    passed = Calibration(
+        True, 0.9, 0.1, 0.2, 0.01, 1000, length_slope=1.0, length_constant=0.2, asked=0.9
+    )
     ends = (end_with(passed), end_with(shut(0.5)))
     settle_ends(ends)
     assert ends[0].calibration is passed
     found = ends[1].calibration
     assert found.applied
-    assert (found.slope, found.length_slope) == (0.5, 0.5), "features get no more than reads: nobody has shown its size"
+    assert (found.slope, found.length_slope) == (0.5, 0.5), (
+        "features get no more than reads: nobody has shown its size"
+    )
     # Three windows of bias 1 and one of √4 average to 5/4.
     assert np.exp(found.constant) == pytest.approx(1.25)
     assert np.exp(found.of_positions(np.log([1.0, 4.0]))) == pytest.approx([0.8, 1.6])
@@ -101,12 +107,14 @@ def removed(run: CountRun, truth: simulation.Truth) -> float:
     row = {name: number for number, name in enumerate(run.annotation.features.ids)}
     rows = np.array([row[name] for name in truth.gene_ids])
     kept = truth.unbiased_fragments >= 20
-    corrected, raw = (np.asarray(run.bias[0].columns[name], float)[rows][kept] for name in ("corrected", "raw"))
+    corrected, raw = (
+        np.asarray(run.bias[0].columns[name], float)[rows][kept] for name in ("corrected", "raw")
+    )
     return float(np.polyfit(-np.log2(truth.mean_bias[kept]), np.log2(corrected / raw), 1)[0])
 
 
 def test_a_weak_bias_of_read_2_is_corrected_where_read_1_shows_that_there_is_one(
-    runs: dict[str, tuple[CountRun, simulation.Truth]]
+    runs: dict[str, tuple[CountRun, simulation.Truth]],
 ) -> None:
     run, truth = runs["weaker"]
     one, two = calibrations(run)
@@ -120,17 +128,25 @@ def test_a_weak_bias_of_read_2_is_corrected_where_read_1_shows_that_there_is_one
     assert removed(alone, truth) + 0.1 < removed(run, truth) < 1.1
 
 
-def test_an_unbiased_read_2_is_hardly_touched(runs: dict[str, tuple[CountRun, simulation.Truth]]) -> None:
+def test_an_unbiased_read_2_is_hardly_touched(
+    runs: dict[str, tuple[CountRun, simulation.Truth]],
+) -> None:
     run, truth = runs["one"]
     one, two = calibrations(run)
     assert one["applied"]
-    spread = np.std(run.bias[0].model.end(1).log_bias(np.random.default_rng(1).integers(0, 4, (5000, 10)).astype(np.uint8)))
+    spread = np.std(
+        run.bias[0]
+        .model.end(1)
+        .log_bias(np.random.default_rng(1).integers(0, 4, (5000, 10)).astype(np.uint8))
+    )
     assert spread < 0.05, "nats; that of read 1 is 0.87"
     assert two["gain"] < 3 * two["gain_error"]
     assert removed(run, truth) == pytest.approx(1, abs=0.1)
 
 
-def test_without_bias_of_either_read_nothing_is_corrected(runs: dict[str, tuple[CountRun, simulation.Truth]]) -> None:
+def test_without_bias_of_either_read_nothing_is_corrected(
+    runs: dict[str, tuple[CountRun, simulation.Truth]],
+) -> None:
     run, _ = runs["none"]
     assert [one["applied"] for one in calibrations(run)] == [False, False]
     assert np.array_equal(run.bias[0].columns["weighted"], np.asarray(run.results[0].counts, float))

@@ -19,14 +19,20 @@ def by_hand(terms: list[tables.Term], contexts: NDArray[np.uint8]) -> NDArray[np
     found = np.zeros(len(contexts))
     for term in terms:
         for row, window in enumerate(contexts):
-            found[row] += term.table[int("".join(str(window[column]) for column in term.columns), 4)]
+            found[row] += term.table[
+                int("".join(str(window[column]) for column in term.columns), 4)
+            ]
     return found
 
 
 def terms_of(rng: np.random.Generator, width: int, number: int, most: int) -> list[tables.Term]:
     terms = []
     for _ in range(number):
-        columns = tuple(rng.choice(width, size=int(rng.integers(1, min(width, most) + 1)), replace=False).tolist())
+        columns = tuple(
+            rng.choice(
+                width, size=int(rng.integers(1, min(width, most) + 1)), replace=False
+            ).tolist()
+        )
         terms.append(tables.Term(columns, rng.normal(size=4 ** len(columns))))
     return terms
 
@@ -35,7 +41,9 @@ def terms_of(rng: np.random.Generator, width: int, number: int, most: int) -> li
 @pytest.mark.parametrize("number", [0, 1, 12])
 def test_sum_of_tables_equals_looking_up_each(width: int, number: int) -> None:
     rng = np.random.default_rng(width)
-    windows = rng.integers(0, 4, (3 * table_lookup.BLOCK + 5, width), dtype=np.uint8)  # more than whole blocks
+    windows = rng.integers(
+        0, 4, (3 * table_lookup.BLOCK + 5, width), dtype=np.uint8
+    )  # more than whole blocks
     sequence = rng.integers(0, 4, 2 * table_lookup.BLOCK + width, dtype=np.uint8)
     for most in (8, 3, 1):  # also tables that are wider than groups
         terms = terms_of(rng, width, number, most)
@@ -76,4 +84,6 @@ def test_bases_are_packed_lowest_first(size: int) -> None:
     assert pack_compiled(bases, 3, 36, size, packs) == 0
     for row, found in enumerate(packs.tolist()):
         begin = 3 + 36 * row
-        assert found == sum(int(base) << (2 * place) for place, base in enumerate(bases[begin : begin + size]))
+        assert found == sum(
+            int(base) << (2 * place) for place, base in enumerate(bases[begin : begin + size])
+        )

@@ -30,7 +30,21 @@ def count(folder: Path, records: list[bytes], kind: str, *more: str) -> Path:
     reads, genes, out = folder / "reads.bam", folder / "genes.gtf", folder / f"out.{kind}"
     reads.write_bytes(bam(records))
     genes.write_text(GTF)
-    status = main(["count", "-q", str(reads), str(genes), "-c", str(folder / "counts.tsv"), "-o", str(out), "-p", kind.upper(), *more])
+    status = main(
+        [
+            "count",
+            "-q",
+            str(reads),
+            str(genes),
+            "-c",
+            str(folder / "counts.tsv"),
+            "-o",
+            str(out),
+            "-p",
+            kind.upper(),
+            *more,
+        ]
+    )
     assert status == 0
     return out
 
@@ -51,7 +65,11 @@ def test_odd_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str,
     assert entries[1]["XZ"] == "after"
     kept = name == "character of NUL" or kind == "bam"
     assert ("XA" in entries[1] or "X\n" in entries[1]) == kept
-    warned = "Warning: " + str(out) + ": 1 tags hold control characters, which SAM cannot, and are left out\n"
+    warned = (
+        "Warning: "
+        + str(out)
+        + ": 1 tags hold control characters, which SAM cannot, and are left out\n"
+    )
     assert capsys.readouterr().err == ("" if kept else warned)
     if name == "character of NUL":
         assert entries[1]["XA"] == ""
@@ -62,11 +80,23 @@ def test_odd_tags_with_weights(tmp_path: Path) -> None:
     genome = tmp_path / "genome.fa"
     letters = "".join(np.random.default_rng(1).choice(list("ACGT"), 5000))
     genome.write_text("".join(f">{name}\n{letters}\n" for name in ("chr1", "chr2", "chr3", "chrX")))
-    records = [record(f"r{i}", contig=1, position=60 + 2 * i, tags=b"NHC\1XAA\0") for i in range(2000)]
-    options = ["--bias-model", "pwm", "--bias-genome", str(genome), "--bias-output", str(tmp_path / "bias")]
+    records = [
+        record(f"r{i}", contig=1, position=60 + 2 * i, tags=b"NHC\1XAA\0") for i in range(2000)
+    ]
+    options = [
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        str(genome),
+        "--bias-output",
+        str(tmp_path / "bias"),
+    ]
     entries = read_back(count(tmp_path, records, "bam", *options))
     assert len(entries) == 2000
-    assert all(entry["XF"] == "d" and entry["XA"] == "" and float(str(entry["ZW"])) > 0 for entry in entries)
+    assert all(
+        entry["XF"] == "d" and entry["XA"] == "" and float(str(entry["ZW"])) > 0
+        for entry in entries
+    )
 
 
 @pytest.mark.parametrize("kind", ["sam", "bam"])
@@ -85,7 +115,9 @@ def test_a_name_without_its_nul_gets_one(tmp_path: Path, kind: str) -> None:
         assert [entry.query_name for entry in file] == ["abcd"]
 
 
-def test_names_that_cannot_be_written_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_cannot_be_written_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = bytearray(record("n" * 254, position=110))
     content[36 + 254] = ord("n")
     for records, kind, reason in (
@@ -102,7 +134,10 @@ def test_names_that_cannot_be_written_are_one_line(tmp_path: Path, capsys: pytes
         assert not out.exists()
 
 
-@pytest.mark.parametrize("damage", [(0, struct.pack("<i", -4)), (0, struct.pack("<i", 1 << 30)), (16, b"\xff\xff"), (-4, b"?")])
+@pytest.mark.parametrize(
+    "damage",
+    [(0, struct.pack("<i", -4)), (0, struct.pack("<i", 1 << 30)), (16, b"\xff\xff"), (-4, b"?")],
+)
 def test_putting_weights_in_never_stands_still(damage: tuple[int, bytes]) -> None:
     """Whatever the bytes, the second pass ends."""
     content = bytearray(record("r", tags=b"NHC\1XAA\0ZWI" + struct.pack("<I", 0)))
@@ -116,12 +151,38 @@ def test_putting_weights_in_never_stands_still(damage: tuple[int, bytes]) -> Non
 ODD = [
     record("double", tags=b"XDd" + struct.pack("<d", 2.5)),
     record("no number", tags=b"XDf\x0c\x00\x80\x7fXEf\x00\x00\x80\xffXGf\x00\x00\xc0\x7f"),
-    record("short", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i3I", 3, 320, 483, 480)),
-    record("between", raw_cigar=[50 << 4 | 4], sequence=50, tags=b"XAA!CGBi" + struct.pack("<i2I", 2, 20 << 4, 30 << 4) + b"XZZlast\0"),
-    record("too few", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBI" + struct.pack("<i1I", 1, 33) + b"XZZlast\0"),
-    record("no numbers", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGBC" + struct.pack("<i", 2) + b"ab"),
+    record(
+        "short",
+        raw_cigar=[50 << 4 | 4, 30 << 4 | 3],
+        sequence=50,
+        tags=b"CGBI" + struct.pack("<i3I", 3, 320, 483, 480),
+    ),
+    record(
+        "between",
+        raw_cigar=[50 << 4 | 4],
+        sequence=50,
+        tags=b"XAA!CGBi" + struct.pack("<i2I", 2, 20 << 4, 30 << 4) + b"XZZlast\0",
+    ),
+    record(
+        "too few",
+        raw_cigar=[50 << 4 | 4, 30 << 4 | 3],
+        sequence=50,
+        tags=b"CGBI" + struct.pack("<i1I", 1, 33) + b"XZZlast\0",
+    ),
+    record(
+        "no numbers",
+        raw_cigar=[50 << 4 | 4, 30 << 4 | 3],
+        sequence=50,
+        tags=b"CGBC" + struct.pack("<i", 2) + b"ab",
+    ),
     record("a text", raw_cigar=[50 << 4 | 4, 30 << 4 | 3], sequence=50, tags=b"CGZtext\0"),
-    record("unaligned", 4, raw_cigar=[50 << 4 | 4], sequence=50, tags=b"CGBI" + struct.pack("<i2I", 2, 20 << 4, 30 << 4)),
+    record(
+        "unaligned",
+        4,
+        raw_cigar=[50 << 4 | 4],
+        sequence=50,
+        tags=b"CGBI" + struct.pack("<i2I", 2, 20 << 4, 30 << 4),
+    ),
 ]
 
 
@@ -133,7 +194,9 @@ def test_what_htslib_moves_is_moved(tmp_path: Path, number: int, kind: str) -> N
     ours = count(tmp_path, [ODD[number]], kind, "-s", "no")
     reader = HTSeq.BAM_Reader(str(tmp_path / "reads.bam"))
     theirs = tmp_path / f"theirs.{kind}"
-    with pysam.AlignmentFile(str(theirs), "wb" if kind == "bam" else "w", template=reader.get_template()) as target:
+    with pysam.AlignmentFile(
+        str(theirs), "wb" if kind == "bam" else "w", template=reader.get_template()
+    ) as target:
         for entry in reader:
             with pysam.AlignmentFile(str(ours)) as written:
                 entry.optional_fields.append(("XF", next(written).get_tag("XF")))
@@ -144,7 +207,9 @@ def test_what_htslib_moves_is_moved(tmp_path: Path, number: int, kind: str) -> N
         assert gzip.decompress(ours.read_bytes()) == gzip.decompress(theirs.read_bytes())
 
 
-def test_a_header_that_is_not_sam_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_header_that_is_not_sam_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     reads, genes, out = tmp_path / "reads.bam", tmp_path / "genes.gtf", tmp_path / "out.sam"
     reads.write_bytes(bgzf(header(text="no header at all\n") + record("r")))
     genes.write_text(GTF)
@@ -152,4 +217,7 @@ def test_a_header_that_is_not_sam_is_one_line(tmp_path: Path, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert "reheader" in error
     assert error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == [reads, genes] or sorted(tmp_path.iterdir()) == [genes, reads]
+    assert list(tmp_path.iterdir()) == [reads, genes] or sorted(tmp_path.iterdir()) == [
+        genes,
+        reads,
+    ]

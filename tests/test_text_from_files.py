@@ -25,7 +25,9 @@ from counterbias.writers.comparison import write_between, write_document
 NASTY = "\x1b[31m\x9b2J\a\u202e\u200b\u2028\x85"
 GTF = 'chr1\ttest\texon\t101\t400\t.\t+\t.\tgene_id "a"; transcript_id "a.1";\n'
 SAM = "@SQ\tSN:chr1\tLN:2000\nr1\t0\tchr1\t101\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
-FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+FORBIDDEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 @pytest.fixture
@@ -53,7 +55,10 @@ def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     ("line", "expected"),
     [
         (GTF.replace("gene_id", f"ge{NASTY}ne"), r"ge\x1b[31m\x9b2J\x07\u202e\u200b"),
-        (GTF.replace("chr1", f"chr{NASTY}").replace("\t+\t", f"\t{NASTY}\t"), "the strand (column 7)"),
+        (
+            GTF.replace("chr1", f"chr{NASTY}").replace("\t+\t", f"\t{NASTY}\t"),
+            "the strand (column 7)",
+        ),
         (GTF.replace("exon", f"ex{NASTY}on"), r"ex\x1b[31m\x9b2J\x07\u202e\u200b"),
         (f"one{NASTY}column\n", "expected 9 tab-separated columns"),
     ],
@@ -66,9 +71,13 @@ def test_annotation_lines_are_shown_harmlessly(
     assert expected in said(["count", str(reads), str(gtf)], capfd)
 
 
-def test_a_line_of_a_thousand_attributes_leaves_the_remedy_readable(reads: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_of_a_thousand_attributes_leaves_the_remedy_readable(
+    reads: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     gtf = reads.with_name("genes.gtf")
-    gtf.write_text(GTF.replace("gene_id", " ".join(f'k{number} "v";' for number in range(1000)) + "gene"))
+    gtf.write_text(
+        GTF.replace("gene_id", " ".join(f'k{number} "v";' for number in range(1000)) + "gene")
+    )
     message = said(["count", str(reads), str(gtf)], capfd)
     assert "this 'exon' line has no attribute 'gene_id'. It has: k0, k1," in message
     assert message.endswith("choose one with -i (--idattr)")
@@ -89,20 +98,28 @@ def test_file_names_are_shown_harmlessly(reads: Path, capfd: pytest.CaptureFixtu
     "options", [[f"--no-such={NASTY}"], ["-s", f"x{NASTY}"], ["-t", f"x{NASTY}"], ["--bias-model", f"x{NASTY}", "--bias-genome", "x"],
                 ["--bias-option", f"{NASTY}"], ["--feature-query", f"x{NASTY}"], ["-i", f"{NASTY}"]],
 )  # fmt: skip
-def test_options_are_shown_harmlessly(options: list[str], reads: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_options_are_shown_harmlessly(
+    options: list[str], reads: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(GTF)
     # The option first would take the file names where it is unknown.
-    assert r"\x1b[31m\x9b2J\x07\u202e" in said(["count", str(reads), str(gtf), *options], capfd).replace("\\\\", "\\")
+    assert r"\x1b[31m\x9b2J\x07\u202e" in said(
+        ["count", str(reads), str(gtf), *options], capfd
+    ).replace("\\\\", "\\")
 
 
 def test_commands_are_shown_harmlessly(capfd: pytest.CaptureFixture[str]) -> None:
     assert r"there is no command '\x1b[31m" in said([f"{NASTY}"], capfd)
 
 
-def test_warnings_show_read_names_harmlessly(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_warnings_show_read_names_harmlessly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "genes.gtf").write_text(GTF)
-    (tmp_path / "reads.sam").write_text(SAM.replace("r1\t0\t", "r\x1b[31m1\t65\t").replace("*\t0\t0", "=\t201\t100"))
+    (tmp_path / "reads.sam").write_text(
+        SAM.replace("r1\t0\t", "r\x1b[31m1\t65\t").replace("*\t0\t0", "=\t201\t100")
+    )
     assert main(["count", str(tmp_path / "reads.sam"), str(tmp_path / "genes.gtf")]) == 0
     message = capfd.readouterr().err
     assert not FORBIDDEN.search(message)
@@ -118,7 +135,9 @@ def test_the_bar_shows_samples_harmlessly() -> None:
     )
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
-    with subprocess.Popen([sys.executable, "-c", code], stderr=follower, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stderr=follower, env=environment
+    ) as process:
         os.close(follower)
         seen = b""
         while True:
@@ -154,9 +173,13 @@ def test_plain_text_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("file", ["", "/f", "/" + "f" * 5000 + ".gtf"])
 @pytest.mark.parametrize("place", ["", "line 3", "p" * 5000])
-@pytest.mark.parametrize("problem", ["it is wrong", "'" + NASTY * 5000 + "' is wrong", "a, " * 2000 + "z"])
+@pytest.mark.parametrize(
+    "problem", ["it is wrong", "'" + NASTY * 5000 + "' is wrong", "a, " * 2000 + "z"]
+)
 @pytest.mark.parametrize("remedy", ["", "mend it", "choose one of " + "b, " * 2000 + "with -i"])
-def test_messages_are_short_and_keep_both_ends_of_each_part(file: str, place: str, problem: str, remedy: str) -> None:
+def test_messages_are_short_and_keep_both_ends_of_each_part(
+    file: str, place: str, problem: str, remedy: str
+) -> None:
     line = InputError(problem, file=file, place=place, remedy=remedy).line()
     assert len(line) <= LONGEST
     assert not FORBIDDEN.search(line)
@@ -168,7 +191,9 @@ def test_messages_are_short_and_keep_both_ends_of_each_part(file: str, place: st
 def test_figures_and_tables_take_any_name(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="figures need matplotlib (extra compare)")
     name = f"s{NASTY}\udcff$x_1$"
-    shares = {part: {base: [0.25, 0.25] for base in "ACGT"} for part in ("before", "after", "background")}
+    shares = {
+        part: {base: [0.25, 0.25] for base in "ACGT"} for part in ("before", "after", "background")
+    }
     nothing = np.zeros(0)
     model = ModelFigures(name, True, 0.1, 0.01, 1.0, [0, 1], {"both": shares}, {})
     folder = tmp_path / "figures"
@@ -180,5 +205,9 @@ def test_figures_and_tables_take_any_name(tmp_path: Path) -> None:
             ElementTree.parse(path)
     write_between(tmp_path / "between.tsv", [(name, "raw", "a", "1,1", "b", "1,1", 0.5)])
     assert b"\xff$x_1$" in (tmp_path / "between.tsv").read_bytes()
-    write_document(tmp_path / "comparison.json", {"counterbias_comparison": [1, 0], "samples": [name]})
-    assert json.loads((tmp_path / "comparison.json").read_text(encoding="ascii"))["samples"] == [name]
+    write_document(
+        tmp_path / "comparison.json", {"counterbias_comparison": [1, 0], "samples": [name]}
+    )
+    assert json.loads((tmp_path / "comparison.json").read_text(encoding="ascii"))["samples"] == [
+        name
+    ]

@@ -37,5 +37,7 @@ def test_the_model_has_standard_output_for_itself(files: Path) -> None:
     done = run(files, *TRAIN, "m.model", *INPUTS)
     assert done.returncode == 0, done.stderr
     (files / "copy.model").write_bytes(done.stdout)
-    again = run(files, "count", "-q", "--bias-model", "copy.model", "--bias-genome", "genome.fa", *INPUTS)
+    again = run(
+        files, "count", "-q", "--bias-model", "copy.model", "--bias-genome", "genome.fa", *INPUTS
+    )
     assert again.returncode == 0, again.stderr

@@ -25,7 +25,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     genome = simulation.simulate_genome(rng, {"chr1": 100_000})
     genes = simulation.simulate_annotation(rng, genome.lengths, 15)
     reads = simulation.simulate_reads(
-        rng, genome, genes, simulation.simulate_abundance(rng, genes), simulation.Library(3000), simulation.simulate_priming_bias(rng)
+        rng,
+        genome,
+        genes,
+        simulation.simulate_abundance(rng, genes),
+        simulation.Library(3000),
+        simulation.simulate_priming_bias(rng),
     )
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
@@ -36,15 +41,39 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(folder: Path, *more: str, model: str = "cnn") -> list[str]:
     options = [word for pair in MODEL for word in ("--bias-option", pair)] if model == "cnn" else []
     files = [str(folder / "a[b].bam"), str(folder / "genes.gtf")]
-    bias = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / "out"), *options]
-    return [sys.executable, "-m", "counterbias", "count", "-s", "no", "-r", "pos", *bias, "-c", str(folder / "c.tsv"), *more, *files]
+    bias = [
+        "--bias-model",
+        model,
+        "--bias-genome",
+        str(folder / "genome.fa"),
+        "--bias-output",
+        str(folder / "out"),
+        *options,
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "counterbias",
+        "count",
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        *bias,
+        "-c",
+        str(folder / "c.tsv"),
+        *more,
+        *files,
+    ]
 
 
 def on_terminal(argv: list[str]) -> str:
     """Run a command with stderr on a pseudo-terminal; give what it wrote there."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower, env=environment)
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower, env=environment
+    )
     os.close(follower)
     parts = []
     while True:
@@ -75,7 +104,13 @@ def test_no_bar_where_quiet(sample: Path) -> None:
 
 def test_no_bar_where_stderr_is_no_terminal(sample: Path) -> None:
     """Lines, which take the bar's place there, are for silences: ``test_progress_lines.py``."""
-    done = subprocess.run(command(sample), capture_output=True, text=True, check=True, env={**os.environ, "TERM": "xterm"})
+    done = subprocess.run(
+        command(sample),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TERM": "xterm"},
+    )
     assert "/120" not in done.stderr
     assert "\x1b" not in done.stderr
     assert done.stdout == ""
@@ -88,7 +123,10 @@ def test_gpu_that_is_not_there_is_one_line_and_no_file(sample: Path, tmp_path: P
     argv = [*command(sample, "-q", "--bias-device", "cuda", "--bias-output", str(tmp_path / "gpu"))]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "counterbias: --bias-device cuda: torch finds no GPU. Use --bias-device cpu\n"
+    assert (
+        done.stderr
+        == "counterbias: --bias-device cuda: torch finds no GPU. Use --bias-device cpu\n"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +142,13 @@ def test_bars_of_several_threads(capsys: pytest.CaptureFixture[str]) -> None:
         bar.progress("one", 1, 10)
         bar.progress("two", 1, 0)
         bar.say("a line [red]as it is")
-        for stage, done, total in (("two", 2, 0), ("one", 10, 10), ("one", 10, 10), ("two", 3, 3), ("three", 1, 2)):
+        for stage, done, total in (
+            ("two", 2, 0),
+            ("one", 10, 10),
+            ("one", 10, 10),
+            ("two", 3, 3),
+            ("three", 1, 2),
+        ):
             bar.progress(stage, done, total)
     assert "a line [red]as it is" in capsys.readouterr().err
     assert TrainingBar(False).progress is None

@@ -38,7 +38,9 @@ def test_nothing_is_left_in_the_folder_for_temporary_files(files: Path, words: l
     assert os.listdir("tmp") == []
 
 
-def test_no_room_for_temporary_files(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_room_for_temporary_files(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(files / "gone"))
     assert main(["count", "-q", "-c", "counts.tsv", "reads.sam", GTF]) == 1
     assert capsys.readouterr().err == (
@@ -60,7 +62,9 @@ def test_a_genome_that_gzip_has_compressed(files: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("genome", [[], ["--bias-genome", "genome.fa"]])
-def test_cram_that_ends_too_early(files: Path, genome: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_cram_that_ends_too_early(
+    files: Path, genome: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """htslib says nothing of it."""
     content = Path("reads.cram").read_bytes()
     Path("reads.cram").write_bytes(content[: len(content) - 500])
@@ -75,4 +79,6 @@ def test_cram_whose_genome_is_gone(files: Path, capsys: pytest.CaptureFixture[st
     assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("counterbias: reads.cram: htslib cannot read it: ")
-    assert line.endswith("CRAM needs the genome that it was made with: give it with --bias-genome genome.fa")
+    assert line.endswith(
+        "CRAM needs the genome that it was made with: give it with --bias-genome genome.fa"
+    )

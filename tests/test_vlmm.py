@@ -23,8 +23,17 @@ def bases(*rows: list[int]) -> np.ndarray:
 
 @pytest.fixture
 def sample() -> TrainingSet:
-    held_out = TrainingSet(Window(0, 1), bases([A, A]), np.array([3.0]), bases([C, G], [A, A]), np.array([1.0, 0.0]))
-    return TrainingSet(Window(0, 1), bases([A, A], [A, C]), np.array([2.0, 1.0]), bases([C, G], [A, T]), np.ones(2), validation=held_out)
+    held_out = TrainingSet(
+        Window(0, 1), bases([A, A]), np.array([3.0]), bases([C, G], [A, A]), np.array([1.0, 0.0])
+    )
+    return TrainingSet(
+        Window(0, 1),
+        bases([A, A], [A, C]),
+        np.array([2.0, 1.0]),
+        bases([C, G], [A, T]),
+        np.ones(2),
+        validation=held_out,
+    )
 
 
 def fitted(sample: TrainingSet, *options: str) -> tuple[vlmm.MarkovModel, object]:
@@ -43,10 +52,14 @@ def test_known_answer_worked_out_by_hand(sample: TrainingSet) -> None:
         (G, T): (1 / 7) / (1 / 6),  # 6 / 7
     }
     assert list(expected.values()) == pytest.approx([180 / 49, 15 / 56, 6 / 7])
-    np.testing.assert_allclose(model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14)
+    np.testing.assert_allclose(
+        model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14
+    )
     assert report.parameters == 2 * (3 + 12)
     # P(AA) = 4/7 · 3/7 at starts; P(CG) = 2/6 · 2/5 nearby (the other window has weight 0).
-    assert report.perplexity == pytest.approx({"foreground": np.sqrt(49 / 12), "background": np.sqrt(30 / 4)})
+    assert report.perplexity == pytest.approx(
+        {"foreground": np.sqrt(49 / 12), "background": np.sqrt(30 / 4)}
+    )
 
 
 def test_backoff_worked_out_by_hand(sample: TrainingSet) -> None:
@@ -57,18 +70,33 @@ def test_backoff_worked_out_by_hand(sample: TrainingSet) -> None:
         (A, A): first * ((2 + 4 * 3 / 7) / (3 + 4)) / ((4 * 1 / 6) / (1 + 4)),
         (G, A): (1 / 7) / (1 / 6) * (3 / 7) / (1 / 6),  # after G nothing was seen: order 0 alone
     }
-    np.testing.assert_allclose(model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14)
+    np.testing.assert_allclose(
+        model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14
+    )
 
 
 def test_layouts_are_placed_at_the_read_start() -> None:
     window = Window(10, 10)
     cufflinks = vlmm.orders("cufflinks", window)
-    assert list(cufflinks) == list(range(2, 21))  # offsets -8 … 10: -10 and -9 are left out, 11 and 12 lie outside
+    assert list(cufflinks) == list(
+        range(2, 21)
+    )  # offsets -8 … 10: -10 and -9 are left out, 11 and 12 lie outside
     assert list(cufflinks.values()) == [0] * 5 + [1] * 3 + [2] * 8 + [1] * 3
-    assert list(vlmm.orders("cufflinks", Window(8, 12)).values()) == [0] * 5 + [1] * 3 + [2] * 8 + [1] * 3 + [0] * 2
-    assert list(vlmm.orders("roberts", Window(8, 12)).values()) == [0] * 5 + [1] * 3 + [2] * 7 + [1] * 3 + [0] * 3
+    assert (
+        list(vlmm.orders("cufflinks", Window(8, 12)).values())
+        == [0] * 5 + [1] * 3 + [2] * 8 + [1] * 3 + [0] * 2
+    )
+    assert (
+        list(vlmm.orders("roberts", Window(8, 12)).values())
+        == [0] * 5 + [1] * 3 + [2] * 7 + [1] * 3 + [0] * 3
+    )
     assert vlmm.orders("salmon", window) == dict(zip(range(7, 16), [0, 1, *[2] * 7], strict=True))
-    assert list(vlmm.orders("salmon", Window(0, 3)).values()) == [0, 1, 2, 2]  # no order reaches beyond the window
+    assert list(vlmm.orders("salmon", Window(0, 3)).values()) == [
+        0,
+        1,
+        2,
+        2,
+    ]  # no order reaches beyond the window
     assert list(vlmm.orders("3", Window(1, 4)).values()) == [0, 1, 2, 3, 3, 3]
     assert list(vlmm.orders("0, 1,0", Window(1, 1)).values()) == [0, 1, 0]
 
@@ -78,7 +106,18 @@ def test_list_that_does_not_fit_the_window_is_refused() -> None:
         vlmm.MarkovModel(Window(), vlmm.Options(layout="0,1,2"))
 
 
-@pytest.mark.parametrize("pair", ["layout=kallisto", "layout=0,x", "layout=8", "layout=-1", "layout=", "pseudocount=0", "backoff=-1"])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "layout=kallisto",
+        "layout=0,x",
+        "layout=8",
+        "layout=-1",
+        "layout=",
+        "pseudocount=0",
+        "backoff=-1",
+    ],
+)
 def test_options_that_make_no_sense_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
         parse_options(vlmm.MarkovModel, [pair])
@@ -89,7 +128,9 @@ def test_base_that_is_none_is_refused(sample: TrainingSet) -> None:
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
         model.log_bias(bases([A, 4]))
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
-        vlmm.MarkovModel(sample.window).fit(TrainingSet(Window(0, 1), bases([A, 9]), np.ones(1), bases([A, A]), np.ones(1)), None)
+        vlmm.MarkovModel(sample.window).fit(
+            TrainingSet(Window(0, 1), bases([A, 9]), np.ones(1), bases([A, A]), np.ones(1)), None
+        )
 
 
 def test_backoff_helps_small_samples() -> None:
@@ -108,7 +149,9 @@ def test_backoff_helps_small_samples() -> None:
 def test_speed() -> None:
     rng = np.random.default_rng(1)
     contexts = rng.integers(0, 4, (300_000, 21), dtype=np.uint8)
-    sample = TrainingSet(Window(), contexts[:100_000], np.ones(100_000), contexts[100_000:], np.ones(200_000))
+    sample = TrainingSet(
+        Window(), contexts[:100_000], np.ones(100_000), contexts[100_000:], np.ones(200_000)
+    )
     model, report = fitted(sample)
     assert report.seconds < 1  # measured: 0.1
     model.log_bias(contexts[:1])
@@ -117,4 +160,6 @@ def test_speed() -> None:
         began = time.perf_counter()
         model.log_bias(contexts)
         times.append(time.perf_counter() - began)
-    assert len(contexts) / min(times) > 5e6  # measured: 60e6; a busy machine must not fail the suite
+    assert (
+        len(contexts) / min(times) > 5e6
+    )  # measured: 60e6; a busy machine must not fail the suite

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias.errors import InputError
-from counterbias.records import PRESENT, REVERSE, TRAINABLE, AssumedLengths, EndSites, Features, StartSites, Stretches
+from counterbias.records import (
+    PRESENT,
+    REVERSE,
+    TRAINABLE,
+    AssumedLengths,
+    EndSites,
+    Features,
+    StartSites,
+    Stretches,
+)
 from counterbias.weights import (
     FragmentLengths,
     Scale,
@@ -45,14 +54,21 @@ def race(n: int, truth: float, seed: int = 1) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("truth", [0.2, 0.5, 0.8, 1.0, 1.4])
 def test_the_slope_is_found_again(truth: float) -> None:
     data = race(20_000, truth)
-    slope = best_slope(data["foreground"], data["background"], data["foreground_weight"], data["origin"])
+    slope = best_slope(
+        data["foreground"], data["background"], data["foreground_weight"], data["origin"]
+    )
     assert slope == pytest.approx(truth, abs=0.04)
 
 
 def test_the_slope_stays_within_its_bounds() -> None:
     for truth, expected in ((3.0, 2.0), (-1.0, 0.0)):
         data = race(5000, truth)
-        assert best_slope(data["foreground"], data["background"], data["foreground_weight"], data["origin"]) == expected
+        assert (
+            best_slope(
+                data["foreground"], data["background"], data["foreground_weight"], data["origin"]
+            )
+            == expected
+        )
 
 
 @pytest.mark.parametrize("truth", [0.6, 1.0, 1.5])
@@ -63,7 +79,9 @@ def test_only_the_noise_of_an_own_model_is_not_held_against_features(truth: floa
     assert own.slope == other.slope == other.length_slope == pytest.approx(truth, abs=0.06)
     assert own.length_slope == pytest.approx(max(truth, 1.0), abs=0.06)
     background = np.array([-1.0, 0.0, 2.0])
-    assert own.of_positions(background) == pytest.approx(own.length_slope * background - own.length_constant)
+    assert own.of_positions(background) == pytest.approx(
+        own.length_slope * background - own.length_constant
+    )
     for found in (own, other):
         assert np.exp(found(data["background"])).mean() == pytest.approx(1.0)
         assert np.exp(found.of_positions(data["background"])).mean() == pytest.approx(1.0)
@@ -77,7 +95,11 @@ def test_windows_without_a_score_are_left_out() -> None:
     data["foreground"][1000:] = np.nan
     data["background"][2000:] = np.nan
     found = calibrate(**data)
-    assert (found.starts, found.slope, found.gain) == (1000, expected.slope, pytest.approx(expected.gain))
+    assert (found.starts, found.slope, found.gain) == (
+        1000,
+        expected.slope,
+        pytest.approx(expected.gain),
+    )
 
 
 def test_a_good_model_is_used_and_averages_one_over_background() -> None:
@@ -87,7 +109,9 @@ def test_a_good_model_is_used_and_averages_one_over_background() -> None:
     assert found.reason == ""
     assert found.gain > 5 * found.gain_error > 0
     assert np.exp(found(data["background"])).mean() == pytest.approx(1)
-    shifted = calibrate(**{**data, "foreground": data["foreground"] + 7, "background": data["background"] + 7})
+    shifted = calibrate(
+        **{**data, "foreground": data["foreground"] + 7, "background": data["background"] + 7}
+    )
     assert np.allclose(shifted(data["foreground"] + 7), found(data["foreground"]))
     assert shifted.gain == pytest.approx(found.gain)
     assert np.isnan(found(np.array([np.nan])))[0]
@@ -114,11 +138,17 @@ def test_too_few_held_out_starts_are_not_believed() -> None:
 def make_pairs(bits: list[tuple[int, int]], share: list[float] | None = None) -> StartSites:
     n = len(bits)
     ends = tuple(
-        EndSites(np.zeros(n, np.int32), np.arange(n, dtype=np.int32), np.array([row[k] for row in bits], np.uint8))
+        EndSites(
+            np.zeros(n, np.int32),
+            np.arange(n, dtype=np.int32),
+            np.array([row[k] for row in bits], np.uint8),
+        )
         for k in (0, 1)
     )
     shares = None if share is None else np.array(share, np.float32)
-    return StartSites(("one",), (1000,), np.array([i % 2 for i in range(n)], np.int32), shares, ends)
+    return StartSites(
+        ("one",), (1000,), np.array([i % 2 for i in range(n)], np.int32), shares, ends
+    )
 
 
 def test_fragment_weights_by_hand() -> None:
@@ -131,7 +161,9 @@ def test_fragment_weights_by_hand() -> None:
     assert np.allclose(found.weight, [1.5 * factor, 0.5 * factor, 0.25 * factor, 0.5 + 2 * factor])
     assert (found.reads, found.unscored, found.clipped) == (6, 1, 0)
     assert np.allclose(weighted_counts(sites, found, 3), [1.75 * factor, 0.5 + 2.5 * factor, 0])
-    assert found.scale.weight(np.array([np.log(2), np.nan])).tolist() == pytest.approx([factor / 2, 1.0])
+    assert found.scale.weight(np.array([np.log(2), np.nan])).tolist() == pytest.approx(
+        [factor / 2, 1.0]
+    )
     assert sum(found.histogram) == 6
 
 
@@ -140,7 +172,9 @@ def test_the_cap_is_ten_times_the_median() -> None:
     sites = make_pairs([(GOOD, 0)] * n)
     bias = np.zeros(n)
     bias[0] = -np.log(50)
-    found = fragment_weights(sites, lambda end, rows: bias[rows] if end == 0 else np.full(n, np.nan)[rows])
+    found = fragment_weights(
+        sites, lambda end, rows: bias[rows] if end == 0 else np.full(n, np.nan)[rows]
+    )
     assert found.scale.cap == 10
     assert found.clipped == 1
     assert found.weight[0] / found.weight[1] == pytest.approx(10)
@@ -159,7 +193,12 @@ def test_weights_sum_to_the_number_of_fragments(n: int, seed: int, shared: bool)
     found = fragment_weights(sites, lambda end, rows: bias[end][rows])
     expected = n if share is None else float(sites.share.astype(float).sum())  # type: ignore[union-attr]
     assert weighted_counts(sites, found, 2).sum() == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    unknown = np.array([all(b == 0 or np.isnan(bias[k][i]) for k, b in enumerate(pair)) for i, pair in enumerate(bits)])
+    unknown = np.array(
+        [
+            all(b == 0 or np.isnan(bias[k][i]) for k, b in enumerate(pair))
+            for i, pair in enumerate(bits)
+        ]
+    )
     assert (found.weight[unknown] == 1).all()
     assert (found.weight > 0).all()
 
@@ -212,7 +251,9 @@ def field(stretches: Stretches, end: int) -> np.ndarray:
 
 def places(gene: int) -> np.ndarray:
     blocks = range(FEATURES.block_offsets[gene], FEATURES.block_offsets[gene + 1])
-    return np.concatenate([np.arange(FEATURES.block_start[b], FEATURES.block_end[b]) for b in blocks])
+    return np.concatenate(
+        [np.arange(FEATURES.block_start[b], FEATURES.block_end[b]) for b in blocks]
+    )
 
 
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
@@ -245,16 +286,26 @@ def test_paired_end_lengths_are_means_over_places_of_fragments(stranded: str) ->
 def test_an_unbiased_sample_gives_the_length(paired: bool) -> None:
     fragments = FragmentLengths(np.array([5]), np.array([1.0]), 1000, 5.0) if paired else None
     for bias in (0.0, np.nan):
-        found = effective_lengths(FEATURES, CONTIG_OF, lambda s, _, b=bias: np.full(s.sizes.sum(), b), fragments=fragments)
+        found = effective_lengths(
+            FEATURES, CONTIG_OF, lambda s, _, b=bias: np.full(s.sizes.sum(), b), fragments=fragments
+        )
         assert np.allclose(found, [30, 20, 3])
-    assert np.allclose(effective_lengths(FEATURES, np.array([-1]), field, fragments=fragments), [30, 20, 3])
+    assert np.allclose(
+        effective_lengths(FEATURES, np.array([-1]), field, fragments=fragments), [30, 20, 3]
+    )
 
 
 def test_every_length_within_a_class_counts() -> None:
     lengths = np.array([4, 5, 6, 10, 11, 25, 26])
-    listed = FragmentLengths(lengths, np.array([1 / 9, 1 / 9, 1 / 9, 1 / 6, 1 / 6, 1 / 6, 1 / 6]), 1000, 10.0)
-    classes = FragmentLengths(np.array([5, 10, 25]), np.full(3, 1 / 3), 1000, 10.0, np.array([[4, 6], [10, 11], [25, 26]]))
-    found = [effective_lengths(FEATURES, CONTIG_OF, field, fragments=one) for one in (listed, classes)]
+    listed = FragmentLengths(
+        lengths, np.array([1 / 9, 1 / 9, 1 / 9, 1 / 6, 1 / 6, 1 / 6, 1 / 6]), 1000, 10.0
+    )
+    classes = FragmentLengths(
+        np.array([5, 10, 25]), np.full(3, 1 / 3), 1000, 10.0, np.array([[4, 6], [10, 11], [25, 26]])
+    )
+    found = [
+        effective_lengths(FEATURES, CONTIG_OF, field, fragments=one) for one in (listed, classes)
+    ]
     assert found[0] == pytest.approx(found[1])
 
 
@@ -268,7 +319,9 @@ def test_assumed_lengths_are_those_of_a_normal_distribution() -> None:
     middle, width = (first + last) / 2, last - first + 1
     mean = float(probability @ middle)
     assert mean == pytest.approx(250, abs=0.5)
-    assert float(np.sqrt(probability @ ((middle - mean) ** 2 + (width**2 - 1) / 12))) == pytest.approx(50, rel=0.02)
+    assert float(
+        np.sqrt(probability @ ((middle - mean) ** 2 + (width**2 - 1) / 12))
+    ) == pytest.approx(50, rel=0.02)
     assert assumed_lengths(AssumedLengths(30, 30)).length.min() >= 20, "cut off below 20"
 
 
@@ -280,7 +333,17 @@ def test_a_narrow_assumption_is_one_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "sd"), [(19.9, 5), (10_001, 5), (200, 0), (200, -1), (200, 201), (math.nan, 5), (200, math.nan), (200, math.inf)]
+    ("mean", "sd"),
+    [
+        (19.9, 5),
+        (10_001, 5),
+        (200, 0),
+        (200, -1),
+        (200, 201),
+        (math.nan, 5),
+        (200, math.nan),
+        (200, math.inf),
+    ],
 )
 def test_lengths_that_cannot_be_assumed(mean: float, sd: float) -> None:
     with pytest.raises(InputError, match="cannot be assumed") as found:
@@ -308,18 +371,27 @@ def test_single_reads_by_hand() -> None:
 
 
 def test_features_shorter_than_any_assumed_fragment() -> None:
-    found = effective_lengths(FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths()))
+    found = effective_lengths(
+        FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths())
+    )
     for gene in (1, 2):  # 20 and 3 bases: nothing fits, and the means of both ends are all there is
         left, right = np.exp(FIELD[0][:, places(gene)]).mean(axis=1)
         assert found[gene] == pytest.approx(len(places(gene)) * left * right, rel=1e-12)
-    plain = effective_lengths(FEATURES, CONTIG_OF, lambda s, _: np.zeros(s.sizes.sum()), fragments=assumed_lengths(AssumedLengths()))
+    plain = effective_lengths(
+        FEATURES,
+        CONTIG_OF,
+        lambda s, _: np.zeros(s.sizes.sum()),
+        fragments=assumed_lengths(AssumedLengths()),
+    )
     assert plain == pytest.approx([30, 20, 3], rel=1e-12)
 
 
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
 def test_lengths_with_a_bias_of_the_first_read_alone(stranded: str) -> None:
     fragments = FragmentLengths(np.array([12]), np.array([1.0]), 1000, 12.0)
-    found = effective_lengths(FEATURES, CONTIG_OF, field, stranded=stranded, fragments=fragments, ends="first")
+    found = effective_lengths(
+        FEATURES, CONTIG_OF, field, stranded=stranded, fragments=fragments, ends="first"
+    )
     for gene, strand in enumerate((0, 1, 0)):
         sides = {"no": (0, 1), "yes": (strand,), "reverse": (1 - strand,)}[stranded]
         share = 0.0
@@ -338,7 +410,10 @@ def test_only_some_features_and_small_batches(monkeypatch: pytest.MonkeyPatch) -
     assert some.tolist() == [30, everything[1], 3]
     monkeypatch.setattr("counterbias.weights.lengths.BATCH", 25)
     assert np.allclose(effective_lengths(FEATURES, CONTIG_OF, field), everything)
-    assert (effective_lengths(FEATURES, CONTIG_OF, field, threads=3) == effective_lengths(FEATURES, CONTIG_OF, field)).all()
+    assert (
+        effective_lengths(FEATURES, CONTIG_OF, field, threads=3)
+        == effective_lengths(FEATURES, CONTIG_OF, field)
+    ).all()
 
 
 def pairs(left: list[int], right: list[int], gene: list[int], flip: list[bool]) -> StartSites:
@@ -346,8 +421,12 @@ def pairs(left: list[int], right: list[int], gene: list[int], flip: list[bool]) 
     swap = np.array(flip)
     lefts, rights = np.array(left, np.int32), np.array(right, np.int32)
     forward, backward = np.full(n, GOOD, np.uint8), np.full(n, GOOD | REVERSE, np.uint8)
-    first = EndSites(np.zeros(n, np.int32), np.where(swap, rights, lefts), np.where(swap, backward, forward))
-    second = EndSites(np.zeros(n, np.int32), np.where(swap, lefts, rights), np.where(swap, forward, backward))
+    first = EndSites(
+        np.zeros(n, np.int32), np.where(swap, rights, lefts), np.where(swap, backward, forward)
+    )
+    second = EndSites(
+        np.zeros(n, np.int32), np.where(swap, lefts, rights), np.where(swap, forward, backward)
+    )
     return StartSites(("one",), (100,), np.array(gene, np.int32), None, (first, second))
 
 
@@ -364,7 +443,10 @@ def test_fragment_lengths_are_spliced() -> None:
     assert found.fragments == 400
     assert found.length.tolist() == [14, 15]
     assert found.probability.tolist() == [0.75, 0.25]
-    assert fragment_lengths(pairs([12] * 50, [45] * 50, [0] * 50, [True] * 50), FEATURES, CONTIG_OF) is None
+    assert (
+        fragment_lengths(pairs([12] * 50, [45] * 50, [0] * 50, [True] * 50), FEATURES, CONTIG_OF)
+        is None
+    )
     single = StartSites(sites.contigs, sites.contig_lengths, sites.feature, None, sites.ends[:1])
     assert fragment_lengths(single, FEATURES, CONTIG_OF) is None
 
@@ -377,14 +459,24 @@ def test_effective_lengths_beat_single_reads_on_simulated_counts() -> None:
     features = make_features([(0, [(i * length, (i + 1) * length)]) for i in range(genes)])
     field = np.log(bias.ravel())
     position = np.concatenate(
-        [i * length + rng.choice(length, rng.poisson(reads * bias[i].mean()), p=bias[i] / bias[i].sum()) for i in range(genes)]
+        [
+            i * length
+            + rng.choice(length, rng.poisson(reads * bias[i].mean()), p=bias[i] / bias[i].sum())
+            for i in range(genes)
+        ]
     )
     n = len(position)
     end = EndSites(np.zeros(n, np.int32), position.astype(np.int32), np.full(n, GOOD, np.uint8))
-    sites = StartSites(("one",), (genes * length,), (position // length).astype(np.int32), None, (end,))
+    sites = StartSites(
+        ("one",), (genes * length,), (position // length).astype(np.int32), None, (end,)
+    )
     raw = np.bincount(sites.feature, minlength=genes)
-    weighted = weighted_counts(sites, fragment_weights(sites, lambda _, rows: field[position[rows]], cap=None), genes)
-    lengths = effective_lengths(features, CONTIG_OF, lambda places, _: field[places.positions().position], stranded="yes")
+    weighted = weighted_counts(
+        sites, fragment_weights(sites, lambda _, rows: field[position[rows]], cap=None), genes
+    )
+    lengths = effective_lengths(
+        features, CONTIG_OF, lambda places, _: field[places.positions().position], stranded="yes"
+    )
 
     def error(values: np.ndarray) -> float:
         return float(np.log2(values / values.mean()).std())

@@ -26,7 +26,10 @@ def rows(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[d
     """Run the paired-end library once."""
     path = tmp_path_factory.mktemp("benchmark") / "out.json"
     size = ("--genes", "40", "--fragments", "30000")
-    assert script.main(["--data", "", "--libraries", "3", "--seeds", "4", *size, "--json", str(path)]) == 0
+    assert (
+        script.main(["--data", "", "--libraries", "3", "--seeds", "4", *size, "--json", str(path)])
+        == 0
+    )
     found: list[dict[str, object]] = json.loads(path.read_text())["simulation"]
     return found
 
@@ -38,7 +41,9 @@ def test_every_setting_has_its_row(script: ModuleType, rows: list[dict[str, obje
     assert all(f"| {setting.label} |" in table for setting in script.SETTINGS)
 
 
-def test_paired_effective_lengths_agree_with_the_simulated_truth(rows: list[dict[str, float]]) -> None:
+def test_paired_effective_lengths_agree_with_the_simulated_truth(
+    rows: list[dict[str, float]],
+) -> None:
     """Given the true bias, effective lengths are the mean bias of each gene's fragments: known without any counting noise."""
     known = rows[-1]
     assert known["effective"] < 0.3 * known["effective_raw"]
@@ -52,7 +57,12 @@ def test_corrected_counts_are_nearest_to_the_truth(rows: list[dict[str, float]])
     assert rows[1]["ess"] > defaults["ess"] > rows[3]["ess"], "a lower cap keeps more of the sample"
 
 
-def test_real_reads(script: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_reads(
+    script: ModuleType,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("COUNTERBIAS_DATA", str(data_dir))
     assert script.main(["--libraries", "", "--data", "yeast", "--folds", "1", "--seeds", "1"]) == 0
     table = capsys.readouterr().out
@@ -61,7 +71,14 @@ def test_real_reads(script: ModuleType, data_dir: Path, monkeypatch: pytest.Monk
 
 
 def test_reads_are_counted_at_their_strand_and_position(script: ModuleType) -> None:
-    units = Units(np.zeros(2, np.int32), np.array([5, 5]), np.array([8, 7]), np.array([0, 1], np.uint8), np.array([0, 3, 5]), np.zeros(5))
+    units = Units(
+        np.zeros(2, np.int32),
+        np.array([5, 5]),
+        np.array([8, 7]),
+        np.array([0, 1], np.uint8),
+        np.array([0, 3, 5]),
+        np.zeros(5),
+    )
     position, strand = np.array([6, 6, 9, 5]), np.array([0, 1, 0, 1], np.uint8)
     starts = Positions(np.zeros(4, np.int32), position, strand, np.array([2.0, 3.0, 4.0, 5.0]))
     assert script.count_at(units, starts).tolist() == [0, 2, 0, 5, 3]

@@ -17,12 +17,20 @@ from counterbias.files import whole_text
 from counterbias.files.checks import check_outputs
 from counterbias.records import Features, SampleCounts
 from counterbias.writers import tables
-from counterbias.writers.tables import CountTable, TableOptions, check_table, table_files, write_table
+from counterbias.writers.tables import (
+    CountTable,
+    TableOptions,
+    check_table,
+    table_files,
+    write_table,
+)
 
 CLASS_KEYS = ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")
 
 
-def make_features(ids: tuple[str, ...], attributes: dict[str, tuple[str, ...]] | None = None) -> Features:
+def make_features(
+    ids: tuple[str, ...], attributes: dict[str, tuple[str, ...]] | None = None
+) -> Features:
     n = len(ids)
     return Features(
         ids=ids,
@@ -36,7 +44,9 @@ def make_features(ids: tuple[str, ...], attributes: dict[str, tuple[str, ...]] |
     )
 
 
-def make_sample(counts: list[Any], classes: tuple[int, int, int, int, int], touched: list[bool] | None = None) -> SampleCounts:
+def make_sample(
+    counts: list[Any], classes: tuple[int, int, int, int, int], touched: list[bool] | None = None
+) -> SampleCounts:
     return SampleCounts(
         path="x.bam",
         paired=False,
@@ -49,7 +59,9 @@ def make_sample(counts: list[Any], classes: tuple[int, int, int, int, int], touc
     )
 
 
-def whole_table(*, columns: tuple[str, ...] = (), second: bool = True, **changes: Any) -> CountTable:
+def whole_table(
+    *, columns: tuple[str, ...] = (), second: bool = True, **changes: Any
+) -> CountTable:
     ids = ("geneA", "geneB", "geneC", "genéD")
     attributes = {"gene_name": ("a b", "", "c", "d"), "Chromosome": ("1", "1", "2", "2")}
     results = [make_sample([5, 0, 123456, 16777216], (1, 2, 0, 4, 5))]
@@ -74,8 +86,13 @@ def oracle(table: CountTable, options: TableOptions) -> None:
             for name, touched in zip(table.features.ids, result.touched.tolist(), strict=True):
                 if not touched:
                     counts[name] = 0
-        results.append({"isam": number, "counts": counts, **dict(zip(CLASS_KEYS, result.classes, strict=True))})
-    attributes = {name: [table.features.attributes[column][row] for column in table.columns] for row, name in enumerate(table.features.ids)}
+        results.append(
+            {"isam": number, "counts": counts, **dict(zip(CLASS_KEYS, result.classes, strict=True))}
+        )
+    attributes = {
+        name: [table.features.attributes[column][row] for column in table.columns]
+        for row, name in enumerate(table.features.ids)
+    }
     utils._write_output(
         results,
         list(table.samples),
@@ -102,7 +119,9 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("header", [False, True])
 @pytest.mark.parametrize("delimiter", ["\t", ",", "::"])
-def test_standard_output(name: str, header: bool, delimiter: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_standard_output(
+    name: str, header: bool, delimiter: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     options = TableOptions(delimiter=delimiter, header=header)
     oracle(TABLES[name], options)
     expected = capfdbinary.readouterr().out
@@ -116,7 +135,9 @@ def test_standard_output(name: str, header: bool, delimiter: str, capfdbinary: p
 @pytest.mark.parametrize("append", [False, True])
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("suffix", ["tsv", "csv", "TSV"])
-def test_text_file(tmp_path: Path, name: str, header: bool, append: bool, exists: bool, suffix: str) -> None:
+def test_text_file(
+    tmp_path: Path, name: str, header: bool, append: bool, exists: bool, suffix: str
+) -> None:
     expected, got = tmp_path / f"theirs.{suffix}", tmp_path / f"ours.{suffix}"
     for path in (expected, got):
         if exists:
@@ -142,7 +163,12 @@ def test_matrix_market(tmp_path: Path, name: str, sparse: bool) -> None:
 
 
 def test_large_integers_are_not_rounded(tmp_path: Path) -> None:
-    table = CountTable(make_features(("a", "b")), (), ("a.bam",), (make_sample([16777217, 3], (0, 0, 0, 0, 123456789)),))
+    table = CountTable(
+        make_features(("a", "b")),
+        (),
+        ("a.bam",),
+        (make_sample([16777217, 3], (0, 0, 0, 0, 123456789)),),
+    )
     write_table(table, TableOptions(str(tmp_path / "counts.mtx")))
     from scipy.io import mmread
 
@@ -156,7 +182,10 @@ def test_h5ad(tmp_path: Path, name: str, sparse: bool) -> None:
     anndata = pytest.importorskip("anndata")
     oracle(TABLES[name], TableOptions(str(tmp_path / "theirs.h5ad"), sparse=sparse))
     write_table(TABLES[name], TableOptions(str(tmp_path / "ours.h5ad"), sparse=sparse))
-    expected, got = anndata.read_h5ad(tmp_path / "theirs.h5ad"), anndata.read_h5ad(tmp_path / "ours.h5ad")
+    expected, got = (
+        anndata.read_h5ad(tmp_path / "theirs.h5ad"),
+        anndata.read_h5ad(tmp_path / "ours.h5ad"),
+    )
     assert type(got.X) is type(expected.X)
     assert got.X.dtype == expected.X.dtype == np.float32
     dense = (lambda x: x.toarray()) if sparse else np.asarray
@@ -181,7 +210,12 @@ def loom_content(path: Path) -> tuple[Any, ...]:
     loompy = pytest.importorskip("loompy")
     with loompy.connect(str(path), validate=False) as loom:
         rows = {key: list(loom.ra[key]) for key in loom.ra}
-        return loom[:, :].tolist(), str(loom[:, :].dtype), rows, {key: list(loom.ca[key]) for key in loom.ca}
+        return (
+            loom[:, :].tolist(),
+            str(loom[:, :].dtype),
+            rows,
+            {key: list(loom.ca[key]) for key in loom.ca},
+        )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -237,7 +271,10 @@ def test_outputs_are_checked_before_counting(tmp_path: Path) -> None:
     (tmp_path / "in.bam").write_text("x")
     (tmp_path / "link.bam").symlink_to(tmp_path / "in.bam")
     here = str(tmp_path / "out.tsv")
-    check_outputs([("-c", here), ("-o", "/dev/null"), ("-o", "/dev/null")], inputs=["-", str(tmp_path / "in.bam")])
+    check_outputs(
+        [("-c", here), ("-o", "/dev/null"), ("-o", "/dev/null")],
+        inputs=["-", str(tmp_path / "in.bam")],
+    )
     for outputs, words in [
         ([("-c", str(tmp_path / "folder.tsv"))], "is a folder"),
         ([("-c", str(tmp_path / "absent" / "out.tsv"))], "does not exist"),
@@ -271,7 +308,9 @@ def full_disk(*_: object) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "mtx"])
-def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
     target = tmp_path / f"x.{suffix}"
     target.write_text("before\n")
     monkeypatch.setattr(tables, "_cells" if suffix == "tsv" else "_row_metadata", full_disk)

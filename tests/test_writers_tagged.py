@@ -43,7 +43,10 @@ def raw_alignments(folder: Path, lines: list[str] = RECORDS) -> tuple[bytes, lis
     """Give the header and the records as they stand in a BAM file, uncompressed."""
     text, packed = folder / "in.sam", folder / "in.bam"
     text.write_text(HEADER + "".join(line + "\n" for line in lines))
-    with pysam.AlignmentFile(str(text)) as source, pysam.AlignmentFile(str(packed), "wb", template=source) as target:
+    with (
+        pysam.AlignmentFile(str(text)) as source,
+        pysam.AlignmentFile(str(packed), "wb", template=source) as target,
+    ):
         for record in source:
             target.write(record)
     return split_alignments(gzip.decompress(packed.read_bytes()))
@@ -64,12 +67,32 @@ def split_alignments(data: bytes) -> tuple[bytes, list[bytes]]:
 
 
 class Entry:
-    def __init__(self, record: int, code: int, members: tuple[int, ...] = (), *, repeated: bool = False, site: int = -1) -> None:
-        self.record, self.code, self.members, self.repeated, self.site = record, code, members, repeated, site
+    def __init__(
+        self,
+        record: int,
+        code: int,
+        members: tuple[int, ...] = (),
+        *,
+        repeated: bool = False,
+        site: int = -1,
+    ) -> None:
+        self.record, self.code, self.members, self.repeated, self.site = (
+            record,
+            code,
+            members,
+            repeated,
+            site,
+        )
 
     @property
     def assignments(self) -> list[str]:
-        classes = ["__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique"]
+        classes = [
+            "__no_feature",
+            "__ambiguous",
+            "__too_low_aQual",
+            "__not_aligned",
+            "__alignment_not_unique",
+        ]
         text = NAMES[self.code] if self.code >= 0 else classes[-1 - self.code]
         if self.members:
             text += "[" + "+".join(NAMES[member] for member in self.members) + "]"
@@ -96,7 +119,12 @@ def as_batch(records: list[bytes], entries: list[Entry], second: bool = False) -
 
 def some_entries() -> list[Entry]:
     entries = [Entry(row, (0, 1, 2, -1, -3, -4, -5)[row % 7]) for row in range(len(RECORDS))]
-    entries += [Entry(0, -2, (0, 2)), Entry(4, -5), Entry(4, -2, (0, 1, 2), repeated=True), Entry(1, 0, repeated=True)]
+    entries += [
+        Entry(0, -2, (0, 2)),
+        Entry(4, -5),
+        Entry(4, -2, (0, 1, 2), repeated=True),
+        Entry(1, 0, repeated=True),
+    ]
     return entries
 
 
@@ -106,7 +134,9 @@ def oracle(folder: Path, entries: list[Entry], kind: str) -> Path:
     reader = HTSeq.BAM_Reader(str(folder / "in.bam"))
     records = list(reader)
     path = folder / f"theirs.{kind}"
-    with pysam.AlignmentFile(str(path), "wb" if kind == "bam" else "w", template=reader.get_template()) as target:
+    with pysam.AlignmentFile(
+        str(path), "wb" if kind == "bam" else "w", template=reader.get_template()
+    ) as target:
         for entry in entries:
             record = records[entry.record]
             kept = list(record.optional_fields)
@@ -116,9 +146,13 @@ def oracle(folder: Path, entries: list[Entry], kind: str) -> Path:
     return path
 
 
-def write(path: Path, header: bytes, batches: list[TaggedBatch], weights: NDArray[Any] | None = None) -> bytes:
+def write(
+    path: Path, header: bytes, batches: list[TaggedBatch], weights: NDArray[Any] | None = None
+) -> bytes:
     kind = path.suffix[1:].upper()
-    with TaggedWriter(str(path), kind=kind, header=header, names=NAMES, weighted=weights is not None) as writer:
+    with TaggedWriter(
+        str(path), kind=kind, header=header, names=NAMES, weighted=weights is not None
+    ) as writer:
         for batch in batches:
             writer.write(batch)
         writer.finish(weights)
@@ -126,16 +160,27 @@ def write(path: Path, header: bytes, batches: list[TaggedBatch], weights: NDArra
 
 
 @pytest.mark.parametrize("kind", ["sam", "bam"])
-def test_equals_what_htseq_writes(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_equals_what_htseq_writes(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     header, records = raw_alignments(tmp_path)
     entries = some_entries()
     expected = oracle(tmp_path, entries, kind).read_bytes()
-    got = write(tmp_path / f"ours.{kind}", header, [as_batch(records, entries[:7]), as_batch(records, entries[7:])])
+    got = write(
+        tmp_path / f"ours.{kind}",
+        header,
+        [as_batch(records, entries[:7]), as_batch(records, entries[7:])],
+    )
     if kind == "bam":
         expected, got = gzip.decompress(expected), gzip.decompress(got)
         assert split_alignments(got)[1] == split_alignments(expected)[1]
     assert got == expected
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.bam", "in.sam", f"ours.{kind}", f"theirs.{kind}"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in.bam",
+        "in.sam",
+        f"ours.{kind}",
+        f"theirs.{kind}",
+    ]
     assert capfd.readouterr().err == ""
 
 
@@ -143,7 +188,9 @@ def test_many_blocks_of_bgzf(tmp_path: Path) -> None:
     header, records = raw_alignments(tmp_path)
     batch = as_batch(records, [Entry(14, 2)] * 50)
     content = write(tmp_path / "ours.bam", header, [batch] * 20)
-    assert content.endswith(bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000"))
+    assert content.endswith(
+        bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+    )
     with pysam.AlignmentFile(str(tmp_path / "ours.bam")) as source:
         assert {record.get_tag("XF") for record in source} == {"gène2"}
         assert source.header.to_dict()["CO"] == ["any remark"]
@@ -158,9 +205,15 @@ def test_many_blocks_of_bgzf(tmp_path: Path) -> None:
 def test_a_read_without_qualities_is_written(tmp_path: Path) -> None:
     """htseq-count itself stops with an exception there."""
     header, records = raw_alignments(
-        tmp_path, ["r\t0\tchr1\t7\t60\t4M\t*\t0\t0\tACGT\t*", "s\t0\tchr1\t7\t60\t4M\t*\t0\t0\t*\t*\tXB:i:4000000000"]
+        tmp_path,
+        [
+            "r\t0\tchr1\t7\t60\t4M\t*\t0\t0\tACGT\t*",
+            "s\t0\tchr1\t7\t60\t4M\t*\t0\t0\t*\t*\tXB:i:4000000000",
+        ],
     )
-    text = write(tmp_path / "ours.sam", header, [as_batch(records, [Entry(0, 0), Entry(1, 1)])]).decode()
+    text = write(
+        tmp_path / "ours.sam", header, [as_batch(records, [Entry(0, 0), Entry(1, 1)])]
+    ).decode()
     assert text == HEADER + (
         "r\t0\tchr1\t7\t60\t4M\t*\t0\t0\tACGT\t*\tXF:Z:a\ns\t0\tchr1\t7\t60\t4M\t*\t0\t0\t*\t*\tXB:i:4000000000\tXF:Z:gene:1\n"
     )
@@ -169,7 +222,10 @@ def test_a_read_without_qualities_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sam", "bam"])
 def test_very_long_cigar(tmp_path: Path, kind: str) -> None:
     cigar = "1M1I" * 40000
-    header, records = raw_alignments(tmp_path, [f"r\t0\tchr1\t7\t60\t{cigar}\t*\t0\t0\t{'ACGT' * 20000}\t{'FGHI' * 20000}\tNH:i:1"])
+    header, records = raw_alignments(
+        tmp_path,
+        [f"r\t0\tchr1\t7\t60\t{cigar}\t*\t0\t0\t{'ACGT' * 20000}\t{'FGHI' * 20000}\tNH:i:1"],
+    )
     entries = [Entry(0, 1)]
     expected = oracle(tmp_path, entries, kind).read_bytes()
     got = write(tmp_path / f"ours.{kind}", header, [as_batch(records, entries)])
@@ -190,16 +246,32 @@ def test_weights_stand_before_the_assignment(tmp_path: Path, kind: str, shape: s
         Entry(5, 1, site=1),
         Entry(5, -1),
     ]
-    weights = np.array([0.5, 1 / 3, 7.25]) if shape == "rows" else np.array([[9, 0.5], [9, 1 / 3], [9, 7.25]])
+    weights = (
+        np.array([0.5, 1 / 3, 7.25])
+        if shape == "rows"
+        else np.array([[9, 0.5], [9, 1 / 3], [9, 7.25]])
+    )
     path = tmp_path / f"ours.{kind}"
-    write(path, header, [as_batch(records, entries[:2], second=True), as_batch(records, entries[2:], second=True)], weights)
+    write(
+        path,
+        header,
+        [as_batch(records, entries[:2], second=True), as_batch(records, entries[2:], second=True)],
+        weights,
+    )
     with pysam.AlignmentFile(str(path)) as source:
         tags = [record.get_tags(with_value_type=True) for record in source]
     ends = [[tag[0] for tag in row][-3:] for row in tags]
     assert ends[0][1:] == ["ZW", "XF"]
     assert ends[3] == ["ZW", "XF", "XF"]
     found = [[value for name, value, _ in row if name == "ZW"] for row in tags]
-    assert found == [[0.5], [], [], [7.25], [pytest.approx(1 / 3, rel=2e-6 if kind == "sam" else 1e-7)], []]
+    assert found == [
+        [0.5],
+        [],
+        [],
+        [7.25],
+        [pytest.approx(1 / 3, rel=2e-6 if kind == "sam" else 1e-7)],
+        [],
+    ]
     assert {kind for row in tags for name, _, kind in row if name == "ZW"} == {"f"}
 
 
@@ -215,7 +287,12 @@ def test_nothing_is_left_of_an_unfinished_file(tmp_path: Path) -> None:
             path = tmp_path / f"ours.{kind}"
             path.write_text("before")
             with pytest.raises(KeyboardInterrupt):
-                write(path, header, [as_batch(records, some_entries()), Interrupt()], np.ones(3) if weighted else None)
+                write(
+                    path,
+                    header,
+                    [as_batch(records, some_entries()), Interrupt()],
+                    np.ones(3) if weighted else None,
+                )
             assert path.read_text() == "before"
             path.unlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.bam", "in.sam"]
@@ -239,7 +316,9 @@ def test_missing_folder(tmp_path: Path) -> None:
         TaggedWriter(str(tmp_path / "absent" / "x.bam"), kind="BAM", header=header, names=NAMES)
 
 
-@pytest.mark.parametrize("spoil", [(16, 0xFFFF, "<H"), (20, 100000, "<i"), (20, -5, "<i"), (12, 255, "<B")])
+@pytest.mark.parametrize(
+    "spoil", [(16, 0xFFFF, "<H"), (20, 100000, "<i"), (20, -5, "<i"), (12, 255, "<B")]
+)
 def test_lengths_that_do_not_fit_are_refused(tmp_path: Path, spoil: tuple[int, int, str]) -> None:
     header, records = raw_alignments(tmp_path)
     damaged = bytearray(records[0])

@@ -33,7 +33,12 @@ from counterbias.pipeline.simulating import SimulationOptions, simulate
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")
 #: What differential.R needs, and where Debian has it.
-PACKAGES = {"DESeq2": "r-bioc-deseq2", "edgeR": "r-bioc-edger", "limma": "r-bioc-limma", "statmod": "r-cran-statmod"}
+PACKAGES = {
+    "DESeq2": "r-bioc-deseq2",
+    "edgeR": "r-bioc-edger",
+    "limma": "r-bioc-limma",
+    "statmod": "r-cran-statmod",
+}
 TESTS = ("DESeq2", "edgeR", "voom")
 RAW, TRUE = "raw", est.TRUE
 FDR = 0.05
@@ -44,7 +49,9 @@ CONTRASTS = {"strong": (1.0, 0.0), "half": (1.0, 0.5), "equal": (1.0, 1.0), "unb
 #: Other words of a scenario: what they set.
 WORDS = {"unchanged": {"changed": 0.0}, "varied": {"variation": 0.2}}
 SCENARIOS = ",".join(
-    f"{library}{rest}" for library in ("single", "paired") for rest in ("", "-varied", "-unchanged", "-half", "-equal", "-unbiased")
+    f"{library}{rest}"
+    for library in ("single", "paired")
+    for rest in ("", "-varied", "-unchanged", "-half", "-equal", "-unbiased")
 )
 
 
@@ -74,7 +81,9 @@ def scenario(name: str) -> Scenario:
         settings |= {"contrast": word} if word in CONTRASTS else WORDS.get(word, {"unknown": word})
     if library not in LIBRARIES or "unknown" in settings:
         words = ", ".join((*CONTRASTS, *WORDS))
-        raise argparse.ArgumentTypeError(f"'{name}': give one of {', '.join(LIBRARIES)}, and after a hyphen any of {words}")
+        raise argparse.ArgumentTypeError(
+            f"'{name}': give one of {', '.join(LIBRARIES)}, and after a hyphen any of {words}"
+        )
     return Scenario(name, library, **settings)
 
 
@@ -106,7 +115,12 @@ class Study:
     @property
     def samples(self) -> list[est.Sample]:
         """Files of each sample."""
-        return [est.Sample(self.folder / f"{name}.bam", self.folder / "genes.gtf", self.folder / "genome.fa") for name in self.names]
+        return [
+            est.Sample(
+                self.folder / f"{name}.bam", self.folder / "genes.gtf", self.folder / "genome.fa"
+            )
+            for name in self.names
+        ]
 
 
 @dataclass(frozen=True)
@@ -128,23 +142,42 @@ class Tables:
     seconds: dict[str, float]
 
 
-def simulate_study(wanted: Scenario, seed: int, folder: Path, arguments: argparse.Namespace) -> Study:
+def simulate_study(
+    wanted: Scenario, seed: int, folder: Path, arguments: argparse.Namespace
+) -> Study:
     """Simulate a study as `counterbias simulate` does."""
     paired, fragments = LIBRARIES[wanted.library]
     number = max(1, round(fragments * arguments.scale))
-    losses = {"multi_mapped": 0.03, "unmapped": 0.02, "unmapped_mate": 0.02 if paired else 0.0, "error_rate": 0.002}
+    losses = {
+        "multi_mapped": 0.03,
+        "unmapped": 0.02,
+        "unmapped_mate": 0.02 if paired else 0.0,
+        "error_rate": 0.002,
+    }
     library = simulation.Library(number, paired=paired, **losses)
     biases = tuple(GroupBias(arguments.bias, strength) for strength in CONTRASTS[wanted.contrast])
     size = {"samples": 2 * arguments.replicates, "groups": 2}
     design = simulation.StudyDesign(**size, variation=wanted.variation, changed=wanted.changed)
     options = SimulationOptions(
-        folder, library, design, genes=arguments.genes, biases=biases, seed=seed, threads=arguments.threads
+        folder,
+        library,
+        design,
+        genes=arguments.genes,
+        biases=biases,
+        seed=seed,
+        threads=arguments.threads,
     )
     report = simulate(options).report
     names = tuple(str(one["sample"]) for one in report["samples"])
     groups = tuple(int(str(one["group"]).removeprefix("group")) - 1 for one in report["samples"])
     made = [bias.make(np.random.default_rng([seed, BIAS_STREAM]), rep.say) for bias in biases]
-    return Study(folder, names, groups, library, tuple(one[0] if isinstance(one, tuple) else one for one in made))
+    return Study(
+        folder,
+        names,
+        groups,
+        library,
+        tuple(one[0] if isinstance(one, tuple) else one for one in made),
+    )
 
 
 def count_study(study: Study, models: Sequence[str], seed: int, threads: int) -> Tables:
@@ -158,22 +191,36 @@ def count_study(study: Study, models: Sequence[str], seed: int, threads: int) ->
         began = time.perf_counter()
         bias = est.bias_options(first.genome, model, threads=threads, seed=seed)
         try:
-            run = count_reads(paths, first.annotation, options=first.options, bias=bias, threads=threads)
+            run = count_reads(
+                paths, first.annotation, options=first.options, bias=bias, threads=threads
+            )
         except InputError as problem:
             rep.say(f"{model}: not measured: {problem}")
             continue
         found = [est.counted(run, number, 0.0) for number in range(len(paths))]
-        tables.applied[model], tables.seconds[model] = sum(one.applied for one in found), time.perf_counter() - began
+        tables.applied[model], tables.seconds[model] = (
+            sum(one.applied for one in found),
+            time.perf_counter() - began,
+        )
         _add(tables, model, [one.columns for one in found])
     lengths = np.asarray(run.annotation.features.lengths, np.float64)
-    _add(tables, TRUE, [_true_columns(study, number, raw[:, number], lengths, threads) for number in range(len(paths))])
+    _add(
+        tables,
+        TRUE,
+        [
+            _true_columns(study, number, raw[:, number], lengths, threads)
+            for number in range(len(paths))
+        ],
+    )
     return tables
 
 
 def _add(tables: Tables, model: str, columns: Sequence[Any]) -> None:
     """Add the two ways in which a model enters a test."""
     tables.counts[f"{model}, offsets"] = tables.counts[RAW]
-    tables.lengths[f"{model}, offsets"] = np.stack([one["effective_length"] for one in columns], axis=1)
+    tables.lengths[f"{model}, offsets"] = np.stack(
+        [one["effective_length"] for one in columns], axis=1
+    )
     tables.counts[f"{model}, corrected"] = np.stack([one["corrected"] for one in columns], axis=1)
 
 
@@ -186,24 +233,42 @@ def _true_columns(
         return {"effective_length": lengths, "corrected": raw}
     fragments = est.library_lengths(study.library)
     score = est.true_log_bias(bias)
-    return dict(est.count_with_truth(study.samples[number], bias.window, score, fragments=fragments, threads=threads).columns)
+    return dict(
+        est.count_with_truth(
+            study.samples[number], bias.window, score, fragments=fragments, threads=threads
+        ).columns
+    )
 
 
-def run_tests(study: Study, tables: Tables, kept: NDArray[np.bool_], folder: Path) -> dict[str, list[str]]:
+def run_tests(
+    study: Study, tables: Tables, kept: NDArray[np.bool_], folder: Path
+) -> dict[str, list[str]]:
     """Let R test the kept genes with every method; give the columns of its results. Raises RuntimeError where R fails."""
     folder.mkdir()
     genes = [gene for gene, keep in zip(tables.genes, kept, strict=True) if keep]
     conditions = [f"group{group + 1}" for group in study.groups]
-    _write(folder / "samples.tsv", ["sample", "condition"], zip(study.names, conditions, strict=True))
+    _write(
+        folder / "samples.tsv", ["sample", "condition"], zip(study.names, conditions, strict=True)
+    )
     rows = []
     for number, (method, counts) in enumerate(tables.counts.items()):
-        files = {"counts": counts, **({"lengths": tables.lengths[method]} if method in tables.lengths else {})}
+        files = {
+            "counts": counts,
+            **({"lengths": tables.lengths[method]} if method in tables.lengths else {}),
+        }
         for kind, values in files.items():
-            lines = ([gene, *map(repr, line)] for gene, line in zip(genes, values[kept].tolist(), strict=True))
+            lines = (
+                [gene, *map(repr, line)]
+                for gene, line in zip(genes, values[kept].tolist(), strict=True)
+            )
             _write(folder / f"{kind}{number}.tsv", ["gene", *study.names], lines)
-        rows.append([method, f"counts{number}.tsv", f"lengths{number}.tsv" if "lengths" in files else ""])
+        rows.append(
+            [method, f"counts{number}.tsv", f"lengths{number}.tsv" if "lengths" in files else ""]
+        )
     _write(folder / "methods.tsv", ["method", "counts", "lengths"], rows)
-    done = subprocess.run(["Rscript", str(R_SCRIPT), str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["Rscript", str(R_SCRIPT), str(folder)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"differential.R failed: {' '.join(done.stderr.split())[-500:]}")
     return est.read_table(folder / "results.tsv")
@@ -219,7 +284,9 @@ def _write(path: Path, head: Sequence[str], rows: Any) -> None:
 def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[str, Any]]:
     """Count false and true calls at 5 % FDR, a row for each method and test."""
     calls: dict[tuple[str, str], list[bool]] = {}
-    for method, test, gene, adjusted in zip(*(results[name] for name in ("method", "test", "gene", "adjusted")), strict=True):
+    for method, test, gene, adjusted in zip(
+        *(results[name] for name in ("method", "test", "gene", "adjusted")), strict=True
+    ):
         called = calls.setdefault((method, test), [])
         if adjusted != "NA" and float(adjusted) < FDR:
             called.append(changed[gene])
@@ -227,18 +294,34 @@ def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[
     for (method, test), called in calls.items():
         true = sum(called)
         false = len(called) - true
-        rows.append({"method": method, "test": test, "false": false, "true": true, "fdr": false / max(1, len(called))})
+        rows.append(
+            {
+                "method": method,
+                "test": test,
+                "false": false,
+                "true": true,
+                "fdr": false / max(1, len(called)),
+            }
+        )
     return rows
 
 
-def removed(study: Study, tables: Tables, kept: NDArray[np.bool_]) -> tuple[float, dict[str, float]]:
+def removed(
+    study: Study, tables: Tables, kept: NDArray[np.bool_]
+) -> tuple[float, dict[str, float]]:
     """Tell by how much the bias of the groups differs, and which part of that each model's effective lengths take away.
 
     The first is the standard deviation over genes of log2 of the groups' ratio of true mean biases; the second the slope over genes of log2
     of their ratio of effective lengths on it, 1 being all; empty where both groups have the same bias.
     """
     truth = [est.read_table(study.folder / f"{name}.genes.tsv") for name in study.names]
-    bias = np.stack([est.in_order(one["gene_id"], tables.genes, np.array(one["mean_bias"], np.float64)) for one in truth], axis=1)
+    bias = np.stack(
+        [
+            est.in_order(one["gene_id"], tables.genes, np.array(one["mean_bias"], np.float64))
+            for one in truth
+        ],
+        axis=1,
+    )
     usable = kept & (bias > 0).all(axis=1)
     group = np.array(study.groups)
 
@@ -249,14 +332,21 @@ def removed(study: Study, tables: Tables, kept: NDArray[np.bool_]) -> tuple[floa
 
     wanted = contrast(bias)
     size = float((wanted**2).sum())
-    found = {method: float((contrast(lengths) * wanted).sum()) for method, lengths in tables.lengths.items()}
+    found = {
+        method: float((contrast(lengths) * wanted).sum())
+        for method, lengths in tables.lengths.items()
+    }
     differs = float(wanted.std())
     if differs < 1e-4:  # the tables have six digits
         return 0.0, {}
-    return differs, {method.removesuffix(", offsets"): value / size for method, value in found.items()}
+    return differs, {
+        method.removesuffix(", offsets"): value / size for method, value in found.items()
+    }
 
 
-def measure_study(wanted: Scenario, seed: int, models: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_study(
+    wanted: Scenario, seed: int, models: Sequence[str], arguments: argparse.Namespace
+) -> dict[str, Any]:
     """Simulate, count, test and judge one study."""
     with tempfile.TemporaryDirectory() as name:
         study = simulate_study(wanted, seed, Path(name) / "study", arguments)
@@ -264,12 +354,22 @@ def measure_study(wanted: Scenario, seed: int, models: Sequence[str], arguments:
         kept = np.asarray(tables.counts[RAW].mean(axis=1) >= arguments.fewest)
         truth = est.read_table(study.folder / "truth.tsv")
         fold_changes = truth["log2_fold_change_group2"]
-        changed = {gene: float(change) != 0.0 for gene, change in zip(truth["gene_id"], fold_changes, strict=True)}
+        changed = {
+            gene: float(change) != 0.0
+            for gene, change in zip(truth["gene_id"], fold_changes, strict=True)
+        }
         rows = judge(run_tests(study, tables, kept, Path(name) / "tests"), changed)
         tested = [changed[gene] for gene, keep in zip(tables.genes, kept, strict=True) if keep]
         differs, parts = removed(study, tables, kept)
     about = {"scenario": wanted.name, "seed": seed, "tested": len(tested), "changed": sum(tested)}
-    return {**about, "differs": differs, "removed": parts, "applied": tables.applied, "seconds": tables.seconds, "calls": rows}
+    return {
+        **about,
+        "differs": differs,
+        "removed": parts,
+        "applied": tables.applied,
+        "seconds": tables.seconds,
+        "calls": rows,
+    }
 
 
 def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: Any) -> None:
@@ -282,7 +382,11 @@ def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: 
             studies.append(measure_study(wanted, seed, arguments.models, arguments))
             save()
             calls = studies[-1]["calls"]
-            shown = {row["method"]: f"{row['false']} / {row['true']}" for row in calls if row["test"] == TESTS[0]}
+            shown = {
+                row["method"]: f"{row['false']} / {row['true']}"
+                for row in calls
+                if row["test"] == TESTS[0]
+            }
             rep.say(f"{wanted.name}, seed {seed}: {TESTS[0]}, false / true calls: {shown}")
 
 
@@ -291,7 +395,12 @@ def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: 
 
 def cell(studies: list[dict[str, Any]], method: str, test: str, name: str) -> list[float]:
     """Give one figure of each study; nothing where a method is not for a test."""
-    return [row[name] for one in studies for row in one["calls"] if (row["method"], row["test"]) == (method, test)]
+    return [
+        row[name]
+        for one in studies
+        for row in one["calls"]
+        if (row["method"], row["test"]) == (method, test)
+    ]
 
 
 def methods_of(studies: list[dict[str, Any]]) -> list[str]:
@@ -306,7 +415,10 @@ def calls_table(studies: list[dict[str, Any]]) -> str:
     for method in methods_of(studies):
         cells = []
         for test in TESTS:
-            cells += [rep.mean(cell(studies, method, test, name)).text(digits) for name, digits in (("false", 1), ("true", 1), ("fdr", 2))]
+            cells += [
+                rep.mean(cell(studies, method, test, name)).text(digits)
+                for name, digits in (("false", 1), ("true", 1), ("fdr", 2))
+            ]
         laid.append([method, *cells])
     return rep.markdown(laid)
 
@@ -322,8 +434,19 @@ def summary_table(studies: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         differs, changed = (rep.mean(one[what] for one in own) for what in ("differs", "changed"))
-        cells = [[rep.mean(cell(own, method, TESTS[0], kind)).text(0) for kind in ("false", "true")] for method in methods]
-        laid.append([name, seeds_of(own), differs.text(2), f"{changed.value:.0f}", *(" / ".join(pair) for pair in cells)])
+        cells = [
+            [rep.mean(cell(own, method, TESTS[0], kind)).text(0) for kind in ("false", "true")]
+            for method in methods
+        ]
+        laid.append(
+            [
+                name,
+                seeds_of(own),
+                differs.text(2),
+                f"{changed.value:.0f}",
+                *(" / ".join(pair) for pair in cells),
+            ]
+        )
     return rep.markdown(laid)
 
 
@@ -336,8 +459,15 @@ def cost_table(studies: list[dict[str, Any]]) -> str:
         for test in TESTS:
             cells = []
             for method in methods:
-                pairs = [(cell([one], method, test, "true"), cell([one], RAW, test, "true")) for one in of_name]
-                cells.append(rep.mean(own[0] - raw[0] for own, raw in pairs if own and raw).text(1, sign=True))
+                pairs = [
+                    (cell([one], method, test, "true"), cell([one], RAW, test, "true"))
+                    for one in of_name
+                ]
+                cells.append(
+                    rep.mean(own[0] - raw[0] for own, raw in pairs if own and raw).text(
+                        1, sign=True
+                    )
+                )
             laid.append([f"{name}, {test}", *cells])
     return rep.markdown(laid)
 
@@ -349,7 +479,9 @@ def size_table(studies: list[dict[str, Any]]) -> str:
     for model in dict.fromkeys(model for one in studies for model in one["removed"]):
         cells = []
         for name in names:
-            of_name = [one for one in studies if one["scenario"] == name and model in one["removed"]]
+            of_name = [
+                one for one in studies if one["scenario"] == name and model in one["removed"]
+            ]
             cells.append(rep.mean(one["removed"][model] for one in of_name).text(2))
         laid.append([model, *cells])
     return rep.markdown(laid)
@@ -359,7 +491,9 @@ def report(studies: list[dict[str, Any]]) -> str:
     parts = ["### Summary", summary_table(studies)]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
-        tested, changed = (rep.mean(one[what] for one in own).value for what in ("tested", "changed"))
+        tested, changed = (
+            rep.mean(one[what] for one in own).value for what in ("tested", "changed")
+        )
         used = {model: sum(one["applied"][model] for one in own) for model in own[0]["applied"]}
         told = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
         about = f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed. {told}."
@@ -379,11 +513,23 @@ def draw(studies: list[dict[str, Any]], folder: Path) -> Path:
     methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
     figure, (panel,) = rep.canvas(9, 1.2 + 0.4 * len(names))
     for number, method in enumerate(methods):
-        means = [rep.mean(cell([one for one in studies if one["scenario"] == name], method, TESTS[0], "false")) for name in names]
+        means = [
+            rep.mean(
+                cell([one for one in studies if one["scenario"] == name], method, TESTS[0], "false")
+            )
+            for name in names
+        ]
         places = np.arange(len(names)) + 0.8 * (number + 0.5) / len(methods) - 0.4
         errors = [np.nan_to_num(one.error) for one in means]
         colour = "black" if method == RAW else rep.COLOURS[number % len(rep.COLOURS)]
-        panel.barh(places, [one.value for one in means], 0.8 / len(methods), xerr=errors, color=colour, label=method)
+        panel.barh(
+            places,
+            [one.value for one in means],
+            0.8 / len(methods),
+            xerr=errors,
+            color=colour,
+            label=method,
+        )
     panel.set_yticks(range(len(names)), names)
     panel.invert_yaxis()
     panel.set_xlabel(f"genes called by {TESTS[0]} that did not change")
@@ -400,21 +546,50 @@ def r_versions() -> dict[str, str | None]:
         return dict.fromkeys(PACKAGES)
     names = ", ".join(f'"{name}"' for name in PACKAGES)
     code = f"for (p in c({names})) cat(p, if (nzchar(system.file(package = p))) packageDescription(p)$Version else '', '\\n', sep = '\\t')"
-    lines = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["Rscript", "-e", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return {name: version or None for name, version, *_ in (line.split("\t") for line in lines)}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = rep.parser_for("Test simulated studies whose groups differ in bias for differential expression.")
-    parser.add_argument("--scenarios", type=scenarios, default=SCENARIOS, help="kinds of studies, words joined by hyphens [%(default)s]")
-    parser.add_argument("--models", type=rep.names, default="auto", help="bias models [%(default)s]")
-    parser.add_argument("--bias", default="builtin", metavar="builtin|FILE", help="the bias that is simulated [%(default)s]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="21,31,32", help="seeds [%(default)s]")
+    parser = rep.parser_for(
+        "Test simulated studies whose groups differ in bias for differential expression."
+    )
+    parser.add_argument(
+        "--scenarios",
+        type=scenarios,
+        default=SCENARIOS,
+        help="kinds of studies, words joined by hyphens [%(default)s]",
+    )
+    parser.add_argument(
+        "--models", type=rep.names, default="auto", help="bias models [%(default)s]"
+    )
+    parser.add_argument(
+        "--bias",
+        default="builtin",
+        metavar="builtin|FILE",
+        help="the bias that is simulated [%(default)s]",
+    )
+    parser.add_argument(
+        "--seeds", type=rep.whole_numbers, default="21,31,32", help="seeds [%(default)s]"
+    )
     parser.add_argument("--genes", type=int, default=400, help="genes [%(default)s]")
     parser.add_argument("--replicates", type=int, default=3, help="samples per group [%(default)s]")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of reads [%(default)s]")
-    parser.add_argument("--fewest", type=float, default=10, help="mean raw count of a gene that is tested [%(default)s]")
-    parser.add_argument("--resume", action="store_true", help="keep what the file of --json holds and add what is missing")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor on the number of reads [%(default)s]"
+    )
+    parser.add_argument(
+        "--fewest",
+        type=float,
+        default=10,
+        help="mean raw count of a gene that is tested [%(default)s]",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what the file of --json holds and add what is missing",
+    )
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.json is None:
         parser.error("--resume needs --json")
@@ -429,16 +604,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         packages = " ".join(PACKAGES[name] for name in missing)
-        rep.say(f"error: R has no {', '.join(missing)}; install Debian's {packages}, or these packages in R")
+        rep.say(
+            f"error: R has no {', '.join(missing)}; install Debian's {packages}, or these packages in R"
+        )
         return 1
-    settings = {name: getattr(arguments, name) for name in ("models", "genes", "replicates", "scale", "fewest")}
+    settings = {
+        name: getattr(arguments, name)
+        for name in ("models", "genes", "replicates", "scale", "fewest")
+    }
     settings["bias"] = Path(arguments.bias).name
     studies = rep.resumed(arguments, settings, "studies")
     if studies is None:
         return 1
 
     def save() -> None:
-        rep.write_json(arguments.json, SCRIPT, argv, {"settings": settings, "versions": versions, "studies": studies})
+        rep.write_json(
+            arguments.json,
+            SCRIPT,
+            argv,
+            {"settings": settings, "versions": versions, "studies": studies},
+        )
 
     try:
         measure(arguments, studies, save)

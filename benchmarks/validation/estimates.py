@@ -21,7 +21,14 @@ from counterbias.counts import bias_columns
 from counterbias.pipeline.bias import contig_index
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.run import BiasOptions, CountRun
-from counterbias.records import REVERSE, AssumedLengths, CountingOptions, Positions, StartSites, Stretches
+from counterbias.records import (
+    REVERSE,
+    AssumedLengths,
+    CountingOptions,
+    Positions,
+    StartSites,
+    Stretches,
+)
 from counterbias.weights import (
     FragmentLengths,
     assumed_lengths,
@@ -99,8 +106,18 @@ def count_with(
     --bias-context does.
     """
     began = time.perf_counter()
-    bias = bias_options(sample.genome, model, threads=threads, seed=seed, sampling=sampling, window=window, model_options=model_options)
-    run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads)
+    bias = bias_options(
+        sample.genome,
+        model,
+        threads=threads,
+        seed=seed,
+        sampling=sampling,
+        window=window,
+        model_options=model_options,
+    )
+    run = count_reads(
+        sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads
+    )
     return counted(run, 0, time.perf_counter() - began)
 
 
@@ -127,10 +144,19 @@ def counted(run: CountRun, number: int, seconds: float) -> Counted:
     weighed = run.bias[number]
     judged = weighed.report["ends"][0]["calibration"]
     columns = {name: np.asarray(values, np.float64) for name, values in weighed.columns.items()}
-    return Counted(tuple(run.annotation.features.ids), columns, bool(judged["applied"]), judged["gain"], judged["slope"], seconds)
+    return Counted(
+        tuple(run.annotation.features.ids),
+        columns,
+        bool(judged["applied"]),
+        judged["gain"],
+        judged["slope"],
+        seconds,
+    )
 
 
-def true_log_bias(bias: simulation.PrimingBias | simulation.ScoredBias) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
+def true_log_bias(
+    bias: simulation.PrimingBias | simulation.ScoredBias,
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
     """Give the function of windows that a simulated bias is, as :func:`count_with_truth` takes it."""
     if isinstance(bias, simulation.PrimingBias):
         return bias.log_bias
@@ -141,7 +167,12 @@ def library_lengths(library: simulation.Library) -> FragmentLengths:
     """Give the distribution that a simulated library's fragment lengths are drawn from."""
     probability = library.length_probabilities()
     length = np.flatnonzero(probability)
-    return FragmentLengths(length, probability[length], library.fragments, float(probability @ np.arange(len(probability))))
+    return FragmentLengths(
+        length,
+        probability[length],
+        library.fragments,
+        float(probability @ np.arange(len(probability))),
+    )
 
 
 def count_with_truth(
@@ -158,13 +189,17 @@ def count_with_truth(
     fragments; by default those of its pairs. In a single-end library they alone tell where the other end lies, which was not sequenced
     and is biased all the same.
     """
-    return count_with_windows(sample, window, lambda contexts, end: score(contexts), fragments=fragments, threads=threads)
+    return count_with_windows(
+        sample, window, lambda contexts, end: score(contexts), fragments=fragments, threads=threads
+    )
 
 
 def count_ungated(sample: Sample, fitted: ModelFile, *, threads: int = 1) -> Counted:
     """Count with fitted models as they are: not calibrated, and used although a count might leave them out."""
     score = {number: fitted.end(number).model.log_bias for number in (0, 1)}
-    return count_with_windows(sample, fitted.window, lambda contexts, end: score[end](contexts), threads=threads)
+    return count_with_windows(
+        sample, fitted.window, lambda contexts, end: score[end](contexts), threads=threads
+    )
 
 
 def count_with_windows(
@@ -178,7 +213,9 @@ def count_with_windows(
     """Count with a function of windows and the number of the read's end."""
     with Genome(str(sample.genome)) as genome:
 
-        def of_positions(contigs: tuple[str, ...], positions: Positions, end: int) -> NDArray[np.float64]:
+        def of_positions(
+            contigs: tuple[str, ...], positions: Positions, end: int
+        ) -> NDArray[np.float64]:
             contexts, valid = extract(genome, contigs, positions, window)
             found = np.full(len(valid), np.nan)
             found[valid] = score(contexts[valid], end)
@@ -187,7 +224,9 @@ def count_with_windows(
         return count_with_scores(sample, of_positions, fragments=fragments, threads=threads)
 
 
-def count_with_scores(sample: Sample, scores: Scores, *, fragments: FragmentLengths | None = None, threads: int = 1) -> Counted:
+def count_with_scores(
+    sample: Sample, scores: Scores, *, fragments: FragmentLengths | None = None, threads: int = 1
+) -> Counted:
     """Count and correct with a log bias that comes from elsewhere, by position.
 
     The stages are those of a run; nothing is fitted, judged or calibrated. Features without a read are measured as well, since the
@@ -196,7 +235,9 @@ def count_with_scores(sample: Sample, scores: Scores, *, fragments: FragmentLeng
     """
     began = time.perf_counter()
     annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
-    result, _ = count_alignments(str(sample.alignments), annotation, sample.options, threads=threads, want_sites=True)
+    result, _ = count_alignments(
+        str(sample.alignments), annotation, sample.options, threads=threads, want_sites=True
+    )
     sites, features = result.sites, annotation.features
     assert sites is not None
 
@@ -208,16 +249,22 @@ def count_with_scores(sample: Sample, scores: Scores, *, fragments: FragmentLeng
         return found
 
     contig_of = contig_index(features, sites.contigs)
-    by_end = [scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))]
+    by_end = [
+        scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))
+    ]
     weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
     lengths = effective_lengths(
         features,
         contig_of,
         of_stretches,
         stranded=sample.stranded,
-        fragments=fragments or fragment_lengths(sites, features, contig_of) or assumed_lengths(AssumedLengths()),
+        fragments=fragments
+        or fragment_lengths(sites, features, contig_of)
+        or assumed_lengths(AssumedLengths()),
     )
-    columns = bias_columns(features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths)
+    columns = bias_columns(
+        features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths
+    )
     floats = {name: np.asarray(values, np.float64) for name, values in columns.items()}
     return Counted(tuple(features.ids), floats, True, None, None, time.perf_counter() - began)
 
@@ -229,7 +276,9 @@ def _starts(sites: StartSites, number: int) -> Positions:
     return Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand)))
 
 
-def in_order(ids: Sequence[str], wanted: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def in_order(
+    ids: Sequence[str], wanted: Sequence[str], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Put values of features into the order of other ids; features without a value get 0."""
     row = {name: number for number, name in enumerate(ids)}
     return np.array([values[row[name]] if name in row else 0.0 for name in wanted], np.float64)

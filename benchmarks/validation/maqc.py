@@ -53,19 +53,34 @@ class Cohort:
 def count_cohort(model: str, arguments: argparse.Namespace, *, gate: bool = True) -> Cohort:
     """Count all samples, each with a model of its own (or all with a model file); without the gate, models are used come what may."""
     root = rep.data_folder() / FOLDER
-    paths = [root / f"{condition}_Rep{number}.bam" for condition in CONDITIONS for number in REPLICATES]
+    paths = [
+        root / f"{condition}_Rep{number}.bam" for condition in CONDITIONS for number in REPLICATES
+    ]
     sample = est.Sample(paths[0], root / "genes.gtf", root / "genome.fa", stranded="reverse")
     bias = BiasOptions(model, str(sample.genome), seed=arguments.seed, threads=arguments.threads)
-    run = count_reads(paths, sample.annotation, options=sample.options, additional_attributes=["gene_name"], bias=bias)
+    run = count_reads(
+        paths,
+        sample.annotation,
+        options=sample.options,
+        additional_attributes=["gene_name"],
+        bias=bias,
+    )
     told = [est.counted(run, number, 0.0) for number in range(len(paths))]
     gains = [one.gain for one in told]
     if not gate:
-        samples = [est.Sample(path, sample.annotation, sample.genome, sample.stranded) for path in paths]
-        told = [est.count_ungated(one, weighed.model) for one, weighed in zip(samples, run.bias, strict=True)]
+        samples = [
+            est.Sample(path, sample.annotation, sample.genome, sample.stranded) for path in paths
+        ]
+        told = [
+            est.count_ungated(one, weighed.model)
+            for one, weighed in zip(samples, run.bias, strict=True)
+        ]
     size = len(REPLICATES)
     counts = {
         estimate: {
-            condition: np.stack([one.columns[column] for one in told[place * size : (place + 1) * size]])
+            condition: np.stack(
+                [one.columns[column] for one in told[place * size : (place + 1) * size]]
+            )
             for place, condition in enumerate(CONDITIONS)
         }
         for estimate, column in COLUMNS.items()
@@ -79,14 +94,19 @@ def true_changes(names: Sequence[str]) -> NDArray[np.float64]:
     """Give log2(UHR / HBR) of the SEQC counts, normalised by their totals; NaN for genes that the table lacks or hardly saw."""
     table = est.read_table(rep.data_folder() / FOLDER / TRUTH)
     known = {}
-    for symbol, change, first, second in zip(table["Symbol"], table["log2_UHR_over_HBR"], table["A_sum"], table["B_sum"], strict=True):
+    for symbol, change, first, second in zip(
+        table["Symbol"], table["log2_UHR_over_HBR"], table["A_sum"], table["B_sum"], strict=True
+    ):
         if min(float(first), float(second)) >= 100:
             known[symbol] = float(change)
     return np.array([known.get(name, np.nan) for name in names])
 
 
 def changes(
-    cohort: Cohort, estimate: str, totals: dict[str, float], drawn: dict[str, NDArray[np.int64]] | None = None
+    cohort: Cohort,
+    estimate: str,
+    totals: dict[str, float],
+    drawn: dict[str, NDArray[np.int64]] | None = None,
 ) -> NDArray[np.float64]:
     """Give log2 fold changes of the summed replicates, half a fragment added; ``drawn``: the replicates to sum, per condition."""
     sums = {}
@@ -100,15 +120,22 @@ def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, 
     """Compare fold changes with the truth; genes with ``fewest`` raw fragments over the replicates of each condition."""
     truth = true_changes(cohort.names)
     raw = cohort.counts["raw"]
-    kept = np.isfinite(truth) & np.all([counts.sum(axis=0) >= fewest for counts in raw.values()], axis=0)
+    kept = np.isfinite(truth) & np.all(
+        [counts.sum(axis=0) >= fewest for counts in raw.values()], axis=0
+    )
     totals = {condition: float(counts.sum()) for condition, counts in raw.items()}
     whole = {name: changes(cohort, name, totals) for name in COLUMNS}
     # compare_with_truth takes the log2 of what it is given: fold changes go in as ratios.
     ratios = {name: np.exp2(values) for name, values in whole.items()}
-    agreement = compare_with_truth(np.where(kept, np.exp2(np.where(kept, truth, 0.0)), np.nan), ratios, rng)
+    agreement = compare_with_truth(
+        np.where(kept, np.exp2(np.where(kept, truth, 0.0)), np.nan), ratios, rng
+    )
     size = len(REPLICATES)
     draws = [{name: rng.integers(0, size, size) for name in CONDITIONS} for _ in range(1000)]
-    errors = {name: np.std([changes(cohort, name, totals, drawn)[kept] for drawn in draws], axis=0) for name in COLUMNS}
+    errors = {
+        name: np.std([changes(cohort, name, totals, drawn)[kept] for drawn in draws], axis=0)
+        for name in COLUMNS
+    }
     genes = [
         {
             "gene": cohort.names[row],
@@ -121,8 +148,14 @@ def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, 
     ]
     return {
         "genes": genes,
-        "of": {name: {measure: told(one) for measure, one in measures.items()} for name, measures in agreement.of.items()},
-        "minus_raw": {name: {measure: told(one) for measure, one in measures.items()} for name, measures in agreement.minus_raw.items()},
+        "of": {
+            name: {measure: told(one) for measure, one in measures.items()}
+            for name, measures in agreement.of.items()
+        },
+        "minus_raw": {
+            name: {measure: told(one) for measure, one in measures.items()}
+            for name, measures in agreement.minus_raw.items()
+        },
         "applied": cohort.applied,
         "gain": cohort.gain,
     }
@@ -138,8 +171,17 @@ def told(one: Interval) -> list[float]:
 def gene_table(judged: dict[str, Any]) -> str:
     rows = [["gene", "fragments UHR / HBR", "SEQC", *COLUMNS]]
     for gene in judged["genes"]:
-        cells = [rep.minus(f"{gene['found'][name]:+.2f} ± {gene['error'][name]:.2f}") for name in COLUMNS]
-        rows.append([gene["gene"], " / ".join(map(str, gene["fragments"])), rep.minus(f"{gene['truth']:+.2f}"), *cells])
+        cells = [
+            rep.minus(f"{gene['found'][name]:+.2f} ± {gene['error'][name]:.2f}") for name in COLUMNS
+        ]
+        rows.append(
+            [
+                gene["gene"],
+                " / ".join(map(str, gene["fragments"])),
+                rep.minus(f"{gene['truth']:+.2f}"),
+                *cells,
+            ]
+        )
     return rep.markdown(rows)
 
 
@@ -154,9 +196,15 @@ def summary_table(by_model: dict[str, dict[str, Any]]) -> str:
             cells = [f"{own['pearson'][0]:.2f} ({rep.interval(*own['pearson'][1:])})"]
             cells.append("{:.3f} ({:.2f} … {:.2f})".format(*own["rmse"]))
             less = judged["minus_raw"].get(name)
-            cells.append("" if less is None else f"{rep.minus(format(less['rmse'][0], '+.3f'))} ({rep.interval(*less['rmse'][1:], 3)})")
+            cells.append(
+                ""
+                if less is None
+                else f"{rep.minus(format(less['rmse'][0], '+.3f'))} ({rep.interval(*less['rmse'][1:], 3)})"
+            )
             used = f"{judged['applied']} of {2 * len(REPLICATES)}"
-            rows.append(["" if name == "raw" else model, "" if name == "raw" else used, name, *cells])
+            rows.append(
+                ["" if name == "raw" else model, "" if name == "raw" else used, name, *cells]
+            )
     return rep.markdown(rows)
 
 
@@ -177,9 +225,20 @@ def draw(by_model: dict[str, dict[str, Any]], folder: Path) -> Path:
             x = np.array([gene["truth"] for gene in judged["genes"]]) + 0.04 * (number - 1)
             y = [gene["found"][name] for gene in judged["genes"]]
             errors = [gene["error"][name] for gene in judged["genes"]]
-            panel.errorbar(x, y, yerr=errors, fmt="o", markersize=4, linewidth=1, color=rep.COLOURS[number], label=name)
+            panel.errorbar(
+                x,
+                y,
+                yerr=errors,
+                fmt="o",
+                markersize=4,
+                linewidth=1,
+                color=rep.COLOURS[number],
+                label=name,
+            )
         panel.axline((0, 0), slope=1, color=rep.GREY, linewidth=0.8)
-        panel.set(title=model, xlabel="log2 UHR / HBR, SEQC", ylabel="log2 UHR / HBR, these samples")
+        panel.set(
+            title=model, xlabel="log2 UHR / HBR, SEQC", ylabel="log2 UHR / HBR, these samples"
+        )
     panels[0].legend(fontsize=8)
     return rep.save_figure(figure, folder, "maqc")
 
@@ -189,9 +248,19 @@ def draw(by_model: dict[str, dict[str, Any]], folder: Path) -> Path:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for("Compare fold changes of UHR and HBR with deep sequencing.")
-    parser.add_argument("--models", type=rep.names, default="heptamer", help="bias models, or model files [%(default)s]")
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default="heptamer",
+        help="bias models, or model files [%(default)s]",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed [%(default)s]")
-    parser.add_argument("--fewest", type=float, default=10, help="fragments of a gene in each condition to be judged [%(default)s]")
+    parser.add_argument(
+        "--fewest",
+        type=float,
+        default=10,
+        help="fragments of a gene in each condition to be judged [%(default)s]",
+    )
     return parser.parse_args(argv)
 
 
@@ -205,7 +274,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for gate in (True, False):
             cohort = count_cohort(model, arguments, gate=gate)
             label = Path(model).stem + ("" if gate else ", ungated")
-            by_model[label] = judge(cohort, arguments.fewest, np.random.default_rng([arguments.seed, 7]))
+            by_model[label] = judge(
+                cohort, arguments.fewest, np.random.default_rng([arguments.seed, 7])
+            )
     rep.write_json(arguments.json, SCRIPT, argv, {"models": by_model})
     print(report(by_model))
     if arguments.figures is not None:

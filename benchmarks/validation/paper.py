@@ -46,14 +46,27 @@ SEQBIAS = "seqbias (R)"
 def as_in_paper(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Give the options of both networks that make them train as the paper says: one pass per iteration, no early end."""
     epochs = arguments.iterations
-    return f"epochs={epochs}", "min_steps=0", f"patience={epochs}", f"max_windows={arguments.windows}"
+    return (
+        f"epochs={epochs}",
+        "min_steps=0",
+        f"patience={epochs}",
+        f"max_windows={arguments.windows}",
+    )
 
 
-def train(cell: str, hidden: int, bases: int, sample: FoldSample, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
+def train(
+    cell: str, hidden: int, bases: int, sample: FoldSample, arguments: argparse.Namespace, seed: int
+) -> dict[str, Any]:
     """Train both networks as the paper does and measure them on the held-out fold."""
-    kind = choose_kind(cell, False, WINDOWS[bases], (f"hidden={hidden}", *as_in_paper(arguments)), load_plugins())
-    found = evaluate_backend(kind, sample, Trial(arguments.fold, seed, sampling="paper"), threads=arguments.threads)
-    rep.say(f"{cell}, {hidden} hidden units, {bases} bases, seed {seed}: {found.report.seconds:.1f} s")
+    kind = choose_kind(
+        cell, False, WINDOWS[bases], (f"hidden={hidden}", *as_in_paper(arguments)), load_plugins()
+    )
+    found = evaluate_backend(
+        kind, sample, Trial(arguments.fold, seed, sampling="paper"), threads=arguments.threads
+    )
+    rep.say(
+        f"{cell}, {hidden} hidden units, {bases} bases, seed {seed}: {found.report.seconds:.1f} s"
+    )
     return {
         "cell": cell,
         "hidden": hidden,
@@ -70,18 +83,50 @@ def train(cell: str, hidden: int, bases: int, sample: FoldSample, arguments: arg
 
 def train_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     sample = acc.load_sample("fly", "unique")
-    wanted = [(cell, hidden, bases) for bases in WINDOWS for cell in ("gru", "lstm") for hidden in arguments.hidden]
+    wanted = [
+        (cell, hidden, bases)
+        for bases in WINDOWS
+        for cell in ("gru", "lstm")
+        for hidden in arguments.hidden
+    ]
     return [train(*one, sample, arguments, seed) for one in wanted for seed in arguments.seeds]
 
 
 def training_table(rows: list[dict[str, Any]]) -> str:
     """Lay out a line per network and window."""
-    laid = [["network", "hidden units", "bases", "parameters", "windows", "s", "perplexity, starts", "perplexity, background", "gain cap5"]]
-    for cell, hidden, bases in dict.fromkeys((row["cell"], row["hidden"], row["bases"]) for row in rows):
-        own = [row for row in rows if (row["cell"], row["hidden"], row["bases"]) == (cell, hidden, bases)]
-        cells = [cell, str(hidden), str(bases), f"{own[0]['parameters']:,}", f"{own[0]['windows']:,}"]
+    laid = [
+        [
+            "network",
+            "hidden units",
+            "bases",
+            "parameters",
+            "windows",
+            "s",
+            "perplexity, starts",
+            "perplexity, background",
+            "gain cap5",
+        ]
+    ]
+    for cell, hidden, bases in dict.fromkeys(
+        (row["cell"], row["hidden"], row["bases"]) for row in rows
+    ):
+        own = [
+            row
+            for row in rows
+            if (row["cell"], row["hidden"], row["bases"]) == (cell, hidden, bases)
+        ]
+        cells = [
+            cell,
+            str(hidden),
+            str(bases),
+            f"{own[0]['parameters']:,}",
+            f"{own[0]['windows']:,}",
+        ]
         cells.append(rep.mean(row["seconds"] for row in own).text(1))
-        cells += [rep.mean(row["perplexity"][role] for row in own).text(4) for role in ("foreground", "background")]
+        cells += [
+            rep.mean(row["perplexity"][role] for row in own).text(4)
+            for role in ("foreground", "background")
+        ]
         laid.append([*cells, rep.mean(row["gain_cap5"] for row in own).text()])
     return rep.markdown(laid)
 
@@ -100,7 +145,11 @@ def seqbias_counts(sample: est.Sample) -> est.Counted:
 
     def scores(contigs: tuple[str, ...], positions: Positions, end: int) -> NDArray[np.float64]:
         known = (positions.contig == contigs.index("chr4")) & (positions.position < stored.shape[1])
-        return np.where(known, stored[positions.strand, np.minimum(positions.position, stored.shape[1] - 1)], np.nan)
+        return np.where(
+            known,
+            stored[positions.strand, np.minimum(positions.position, stored.shape[1] - 1)],
+            np.nan,
+        )
 
     return est.count_with_scores(sample, scores)
 
@@ -113,7 +162,13 @@ def count_all(arguments: argparse.Namespace) -> dict[tuple[str, int], est.Counte
         for model in arguments.models:
             own = as_in_paper(arguments) if model in ("gru", "lstm") else ()
             found[model, bases] = est.count_with(
-                sample, model, threads=arguments.threads, sampling="paper", window=window, model_options=own, seed=arguments.seeds[0]
+                sample,
+                model,
+                threads=arguments.threads,
+                sampling="paper",
+                window=window,
+                model_options=own,
+                seed=arguments.seeds[0],
             )
             rep.say(f"counted with {model}, {bases} bases: {found[model, bases].seconds:.1f} s")
     found[SEQBIAS, 21] = seqbias_counts(sample)
@@ -127,9 +182,16 @@ def changes(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, Any]]:
         raw = counted.density("raw")
         for estimate in ("weighted", "corrected"):
             change = change_of(raw, counted.density(estimate))
-            about = {"model": model, "bases": bases, "estimate": estimate, "applied": counted.applied}
+            about = {
+                "model": model,
+                "bases": bases,
+                "estimate": estimate,
+                "applied": counted.applied,
+            }
             values = {"distance": change.distance, "up": change.up, "down": change.down}
-            rows.append({**about, **values, "raw_pearson": log_pearson(raw, counted.density(estimate))})
+            rows.append(
+                {**about, **values, "raw_pearson": log_pearson(raw, counted.density(estimate))}
+            )
     return rows
 
 
@@ -140,7 +202,10 @@ def correlations(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, An
         {
             "first": list(first),
             "second": list(second),
-            **{name: log_pearson(found[first].density(name), found[second].density(name)) for name in ("weighted", "corrected")},
+            **{
+                name: log_pearson(found[first].density(name), found[second].density(name))
+                for name in ("weighted", "corrected")
+            },
         }
         for place, first in enumerate(keys)
         for second in keys[place + 1 :]
@@ -148,9 +213,26 @@ def correlations(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, An
 
 
 def change_table(rows: list[dict[str, Any]]) -> str:
-    laid = [["method", "bases", "counts", "Euclidean distance to raw", "genes up", "genes down", "log-Pearson with raw"]]
+    laid = [
+        [
+            "method",
+            "bases",
+            "counts",
+            "Euclidean distance to raw",
+            "genes up",
+            "genes down",
+            "log-Pearson with raw",
+        ]
+    ]
     for row in rows:
-        cells = [row["model"], str(row["bases"]), row["estimate"], f"{row['distance']:.4f}", str(row["up"]), str(row["down"])]
+        cells = [
+            row["model"],
+            str(row["bases"]),
+            row["estimate"],
+            f"{row['distance']:.4f}",
+            str(row["up"]),
+            str(row["down"]),
+        ]
         laid.append([*cells, f"{row['raw_pearson']:.4f}"])
     return rep.markdown(laid)
 
@@ -162,7 +244,11 @@ def correlation_table(rows: list[dict[str, Any]], estimate: str) -> str:
     labels = [f"{model}, {bases}" for model, bases in keys]
     laid = [["", *labels[1:]]]
     for place, key in enumerate(keys[:-1]):
-        cells = [f"{known[key, other]:.4f}" if number > place else "" for number, other in enumerate(keys) if number > 0]
+        cells = [
+            f"{known[key, other]:.4f}" if number > place else ""
+            for number, other in enumerate(keys)
+            if number > 0
+        ]
         laid.append([labels[place], *cells])
     return rep.markdown(laid)
 
@@ -173,19 +259,35 @@ def correlation_table(rows: list[dict[str, Any]], estimate: str) -> str:
 def draw_training(rows: list[dict[str, Any]], folder: Path) -> Path:
     """Draw training time and perplexity against hidden units."""
     figure, (left, right) = rep.canvas(9, 3.8, 2)
-    for number, (cell, bases) in enumerate(dict.fromkeys((row["cell"], row["bases"]) for row in rows)):
+    for number, (cell, bases) in enumerate(
+        dict.fromkeys((row["cell"], row["bases"]) for row in rows)
+    ):
         own = [row for row in rows if (row["cell"], row["bases"]) == (cell, bases)]
         sizes = sorted({row["hidden"] for row in own})
 
-        def means(take: Any, own: list[dict[str, Any]] = own, sizes: list[int] = sizes) -> list[float]:
-            return [rep.mean(take(row) for row in own if row["hidden"] == size).value for size in sizes]
+        def means(
+            take: Any, own: list[dict[str, Any]] = own, sizes: list[int] = sizes
+        ) -> list[float]:
+            return [
+                rep.mean(take(row) for row in own if row["hidden"] == size).value for size in sizes
+            ]
 
         label, colour = f"{cell}, {bases} bases", rep.COLOURS[number]
         left.plot(sizes, means(lambda row: row["seconds"]), "o-", color=colour, label=label)
-        right.plot(sizes, means(lambda row: row["perplexity"]["foreground"]), "o-", color=colour, label=f"{label}, starts")
+        right.plot(
+            sizes,
+            means(lambda row: row["perplexity"]["foreground"]),
+            "o-",
+            color=colour,
+            label=f"{label}, starts",
+        )
         right.plot(sizes, means(lambda row: row["perplexity"]["background"]), "o:", color=colour)
     left.set(xlabel="hidden units", ylabel="training time, s", ylim=(0, None))
-    right.set(xlabel="hidden units", ylabel="perplexity per base", title="solid: read starts, dotted: background")
+    right.set(
+        xlabel="hidden units",
+        ylabel="perplexity per base",
+        title="solid: read starts, dotted: background",
+    )
     left.legend(fontsize=8)
     return rep.save_figure(figure, folder, "paper_training")
 
@@ -197,8 +299,16 @@ def draw_changes(found: dict[tuple[str, int], est.Counted], folder: Path) -> Pat
     for number, (model, counted) in enumerate(chosen.items()):
         raw, after = counted.density("raw"), counted.density("weighted")
         rows = (raw > 0) & (after > 0)
-        left.loglog(raw[rows], after[rows], ".", color=rep.COLOURS[number], label=model, markersize=4)
-        right.hist(np.log2(after[rows] / raw[rows]), np.arange(-2, 2.01, 0.2), histtype="step", color=rep.COLOURS[number], label=model)
+        left.loglog(
+            raw[rows], after[rows], ".", color=rep.COLOURS[number], label=model, markersize=4
+        )
+        right.hist(
+            np.log2(after[rows] / raw[rows]),
+            np.arange(-2, 2.01, 0.2),
+            histtype="step",
+            color=rep.COLOURS[number],
+            label=model,
+        )
     ends = [np.nanmin(np.where(raw > 0, raw, np.nan)), raw.max()]
     left.plot(ends, ends, color=rep.GREY, linewidth=0.8)
     left.set(xlabel="FPKM, raw", ylabel="FPKM, weighted")
@@ -220,7 +330,13 @@ def write_taqman_truth(source: Path, target: Path) -> dict[str, int]:
     for place, symbol in enumerate(table["Symbol"]):
         own = values.setdefault(symbol, {sample: [] for sample in "ABCD"})
         for sample in "ABCD":
-            told = [(table[f"{sample}{number}_value"][place], table[f"{sample}{number}_detection"][place]) for number in range(1, 5)]
+            told = [
+                (
+                    table[f"{sample}{number}_value"][place],
+                    table[f"{sample}{number}_detection"][place],
+                )
+                for number in range(1, 5)
+            ]
             seen = [float(value) for value, detected in told if detected == "P"]
             if seen:
                 own[sample].append(float(np.mean(seen)))
@@ -229,7 +345,12 @@ def write_taqman_truth(source: Path, target: Path) -> dict[str, int]:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(["Symbol", *"ABCD"])
         for symbol, own in values.items():
-            writer.writerow([symbol, *(f"{np.mean(own[sample]):.9g}" if own[sample] else "NA" for sample in "ABCD")])
+            writer.writerow(
+                [
+                    symbol,
+                    *(f"{np.mean(own[sample]):.9g}" if own[sample] else "NA" for sample in "ABCD"),
+                ]
+            )
     os.replace(temporary, target)
     return {sample: sum(bool(own[sample]) for own in values.values()) for sample in "ABCD"}
 
@@ -239,13 +360,34 @@ def write_taqman_truth(source: Path, target: Path) -> dict[str, int]:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for("Rebuild the tables of Zhang et al. 2017 on the reads at hand.")
-    parser.add_argument("--hidden", type=rep.whole_numbers, default="5,10,20", help="hidden units [%(default)s]")
-    parser.add_argument("--models", type=rep.names, default="gru,lstm,bayesnet,cnn", help="methods to correlate [%(default)s]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="1,2", help="seeds of the training; counts take the first [%(default)s]")
-    parser.add_argument("--iterations", type=int, default=ITERATIONS, help="passes over the windows [%(default)s]")
-    parser.add_argument("--windows", type=int, default=100_000, help="windows per network, at most [%(default)s]")
+    parser.add_argument(
+        "--hidden", type=rep.whole_numbers, default="5,10,20", help="hidden units [%(default)s]"
+    )
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default="gru,lstm,bayesnet,cnn",
+        help="methods to correlate [%(default)s]",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=rep.whole_numbers,
+        default="1,2",
+        help="seeds of the training; counts take the first [%(default)s]",
+    )
+    parser.add_argument(
+        "--iterations", type=int, default=ITERATIONS, help="passes over the windows [%(default)s]"
+    )
+    parser.add_argument(
+        "--windows", type=int, default=100_000, help="windows per network, at most [%(default)s]"
+    )
     parser.add_argument("--fold", type=int, default=1, help="fold to hold out [%(default)s]")
-    parser.add_argument("--taqman", type=Path, metavar="TABLE", help="the MAQC TaqMan table; only --truth is written")
+    parser.add_argument(
+        "--taqman",
+        type=Path,
+        metavar="TABLE",
+        help="the MAQC TaqMan table; only --truth is written",
+    )
     parser.add_argument("--truth", type=Path, metavar="FILE", help="truth table to write")
     arguments = parser.parse_args(argv)
     if (arguments.taqman is None) != (arguments.truth is None):
@@ -257,7 +399,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if arguments.taqman is not None:
         genes = write_taqman_truth(arguments.taqman, arguments.truth)
-        rep.say(f"{arguments.truth}: " + ", ".join(f"{number} genes in {sample}" for sample, number in genes.items()))
+        rep.say(
+            f"{arguments.truth}: "
+            + ", ".join(f"{number} genes in {sample}" for sample, number in genes.items())
+        )
         return 0
     if not (rep.data_folder() / acc.DATASETS["fly"][0]).is_dir():
         rep.say(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
@@ -268,8 +413,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     changed, correlated = changes(found), correlations(found)
     print(f"\n### Expression before and after\n\n{change_table(changed)}")
     for estimate in ("weighted", "corrected"):
-        print(f"\n### Log-Pearson between methods, {estimate}\n\n{correlation_table(correlated, estimate)}")
-    rep.write_json(arguments.json, SCRIPT, argv, {"training": trained, "changes": changed, "correlations": correlated})
+        print(
+            f"\n### Log-Pearson between methods, {estimate}\n\n{correlation_table(correlated, estimate)}"
+        )
+    rep.write_json(
+        arguments.json,
+        SCRIPT,
+        argv,
+        {"training": trained, "changes": changed, "correlations": correlated},
+    )
     if arguments.figures is not None:
         drawn = [draw_training(trained, arguments.figures), draw_changes(found, arguments.figures)]
         print(f"\nfigures: {', '.join(path.name for path in drawn)}")

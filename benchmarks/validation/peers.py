@@ -75,11 +75,16 @@ def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder
     write_world(world, folder)
     rng = np.random.default_rng([world.seed, 5, biased])
     library = simulation.Library(arguments.pairs, read_length=75, error_rate=0.002)
-    reads = simulation.simulate_reads(rng, world.genome, world.genes, world.abundance, library, world.bias if biased else None)
+    reads = simulation.simulate_reads(
+        rng, world.genome, world.genes, world.abundance, library, world.bias if biased else None
+    )
     simulation.write_bam(folder / "reads.bam", reads, order="pos")
     simulation.write_transcripts(folder / "transcripts.fa", world.genome, world.genes)
     genes = world.genes
-    owner = {name: genes.gene_ids[int(genes.transcript_gene[number])] for number, name in enumerate(genes.transcript_ids)}
+    owner = {
+        name: genes.gene_ids[int(genes.transcript_gene[number])]
+        for number, name in enumerate(genes.transcript_ids)
+    }
     sample = est.Sample(folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa")
     found = Reads(folder, sample, reads.truth, owner)
     for number, path in enumerate(found.mates, start=1):
@@ -93,9 +98,13 @@ def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder
 def run(command: Sequence[str]) -> float:
     """Run a program; give its wall time. Raises RuntimeError with its last words where it fails."""
     began = time.perf_counter()
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command[:2]))} failed: {done.stderr.strip()[-300:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, command[:2]))} failed: {done.stderr.strip()[-300:]}"
+        )
     return time.perf_counter() - began
 
 
@@ -105,15 +114,35 @@ def version(program: str) -> str | None:
     if path is None:
         return None
     asked = [path, "--version"] if program == "salmon" else [path, "version"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip().replace(", version", "")
+    return (
+        subprocess.run(asked, capture_output=True, text=True, check=False)
+        .stdout.strip()
+        .replace(", version", "")
+    )
 
 
 def salmon(reads: Reads, arguments: argparse.Namespace) -> dict[str, Estimate]:
     """Run salmon without and with --seqBias."""
     index, folder, threads = reads.folder / "salmon_index", reads.folder, str(arguments.threads)
     run(["salmon", "index", "-t", folder / "transcripts.fa", "-i", index, "-p", threads])
-    command = ["salmon", "quant", "-i", index, "-l", "IU", "-1", reads.mates[0], "-2", reads.mates[1], "-p", threads]
-    seconds = {extra: run([*command, "-o", folder / f"salmon{extra}", *filter(None, [extra])]) for extra in ("", "--seqBias")}
+    command = [
+        "salmon",
+        "quant",
+        "-i",
+        index,
+        "-l",
+        "IU",
+        "-1",
+        reads.mates[0],
+        "-2",
+        reads.mates[1],
+        "-p",
+        threads,
+    ]
+    seconds = {
+        extra: run([*command, "-o", folder / f"salmon{extra}", *filter(None, [extra])])
+        for extra in ("", "--seqBias")
+    }
     tables = {extra: est.read_table(folder / f"salmon{extra}" / "quant.sf") for extra in seconds}
     return with_and_without("salmon", reads, tables, ("Name", "TPM", "EffectiveLength"), seconds)
 
@@ -124,25 +153,38 @@ def kallisto(reads: Reads, arguments: argparse.Namespace) -> dict[str, Estimate]
     run(["kallisto", "index", "-i", index, folder / "transcripts.fa"])
     command = ["kallisto", "quant", "-i", index, "--plaintext", "-t", str(arguments.threads)]
     seconds = {
-        extra: run([*command, "-o", folder / f"kallisto{extra}", *filter(None, [extra]), *reads.mates]) for extra in ("", "--bias")
+        extra: run(
+            [*command, "-o", folder / f"kallisto{extra}", *filter(None, [extra]), *reads.mates]
+        )
+        for extra in ("", "--bias")
     }
-    tables = {extra: est.read_table(folder / f"kallisto{extra}" / "abundance.tsv") for extra in seconds}
+    tables = {
+        extra: est.read_table(folder / f"kallisto{extra}" / "abundance.tsv") for extra in seconds
+    }
     return with_and_without("kallisto", reads, tables, ("target_id", "tpm", "eff_length"), seconds)
 
 
 def with_and_without(
-    program: str, reads: Reads, tables: dict[str, dict[str, list[str]]], columns: tuple[str, str, str], seconds: dict[str, float]
+    program: str,
+    reads: Reads,
+    tables: dict[str, dict[str, list[str]]],
+    columns: tuple[str, str, str],
+    seconds: dict[str, float],
 ) -> dict[str, Estimate]:
     """Sum a tool's tables, by option (empty: none), to genes; ``columns``: those of names, TPM and effective lengths."""
     name, tpm, length = columns
     effective = dict(zip(tables[""][name], tables[""][length], strict=True))
     return {
-        f"{program} {extra}".strip(): gene_level(reads, table[name], table[tpm], effective, seconds[extra])
+        f"{program} {extra}".strip(): gene_level(
+            reads, table[name], table[tpm], effective, seconds[extra]
+        )
         for extra, table in tables.items()
     }
 
 
-def gene_level(reads: Reads, names: list[str], tpm: list[str], effective: dict[str, str], seconds: float) -> Estimate:
+def gene_level(
+    reads: Reads, names: list[str], tpm: list[str], effective: dict[str, str], seconds: float
+) -> Estimate:
     """Sum transcripts to genes.
 
     Molecules: the sum of TPM. Fragments: the sum of TPM × the transcript's effective length in the run *without* bias correction, which is
@@ -180,11 +222,22 @@ def counterbias(reads: Reads, arguments: argparse.Namespace, seed: int) -> dict[
 def by_chance(truth: simulation.Truth) -> Estimate:
     """Give what a tool that knows everything but the chance of drawing would find."""
     fragments = truth.fragments / truth.mean_bias
-    per_molecule = np.divide(truth.unbiased_fragments, truth.abundance, out=np.ones(len(fragments)), where=truth.abundance > 0)
-    return Estimate(fragments, np.divide(fragments, per_molecule, out=np.zeros(len(fragments)), where=per_molecule > 0), np.nan)
+    per_molecule = np.divide(
+        truth.unbiased_fragments,
+        truth.abundance,
+        out=np.ones(len(fragments)),
+        where=truth.abundance > 0,
+    )
+    return Estimate(
+        fragments,
+        np.divide(fragments, per_molecule, out=np.zeros(len(fragments)), where=per_molecule > 0),
+        np.nan,
+    )
 
 
-def judge(found: dict[str, Estimate], reads: Reads, fewest: float, seed: int) -> list[dict[str, Any]]:
+def judge(
+    found: dict[str, Estimate], reads: Reads, fewest: float, seed: int
+) -> list[dict[str, Any]]:
     """Compare every tool with both truths, over all genes and over those with a single transcript."""
     truth = reads.truth
     names = list(reads.transcript_gene.values())
@@ -194,12 +247,22 @@ def judge(found: dict[str, Estimate], reads: Reads, fewest: float, seed: int) ->
         for genes, chosen in (("all", np.ones(len(single), bool)), ("one transcript", single)):
             wanted = np.where(chosen & (truth.unbiased_fragments >= fewest), values, np.nan)
             table = {name: getattr(one, what) for name, one in found.items()}
-            agreement = compare_with_truth(wanted, table, np.random.default_rng([seed, 6]), resamples=500)
+            agreement = compare_with_truth(
+                wanted, table, np.random.default_rng([seed, 6]), resamples=500
+            )
             for name, measures in agreement.of.items():
                 less = agreement.minus_raw.get(name)
-                row = {"truth": what, "genes": genes, "tool": name, "number": agreement.features, "seconds": found[name].seconds}
+                row = {
+                    "truth": what,
+                    "genes": genes,
+                    "tool": name,
+                    "number": agreement.features,
+                    "seconds": found[name].seconds,
+                }
                 row |= {measure: one.value for measure, one in measures.items()}
-                judged.append({**row, "rmse_minus_raw": None if less is None else less["rmse"].value})
+                judged.append(
+                    {**row, "rmse_minus_raw": None if less is None else less["rmse"].value}
+                )
     return judged
 
 
@@ -213,7 +276,11 @@ def measure(arguments: argparse.Namespace, seed: int, biased: bool) -> list[dict
             if shutil.which(program):
                 found |= tool(reads, arguments)
         judged = judge({**found, CHANCE: by_chance(reads.truth)}, reads, arguments.fewest, seed)
-    shown = {row["tool"]: round(row["rmse"], 3) for row in judged if (row["truth"], row["genes"]) == (FRAGMENTS, "all")}
+    shown = {
+        row["tool"]: round(row["rmse"], 3)
+        for row in judged
+        if (row["truth"], row["genes"]) == (FRAGMENTS, "all")
+    }
     rep.say(f"seed {seed}, {'biased' if biased else 'unbiased'}: {shown}")
     return [{"seed": seed, "biased": biased, **row} for row in judged]
 
@@ -227,7 +294,18 @@ def pick(rows: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]], biased: bool, genes: str) -> str:
     """Lay out the error of every tool, mean ± SE over seeds, and its paired difference to raw."""
-    laid = [["tool", "RMSE log2, fragments", "− raw", "Spearman", "RMSE log2, molecules", "− raw", "Spearman", "s"]]
+    laid = [
+        [
+            "tool",
+            "RMSE log2, fragments",
+            "− raw",
+            "Spearman",
+            "RMSE log2, molecules",
+            "− raw",
+            "Spearman",
+            "s",
+        ]
+    ]
     chosen = pick(rows, biased=biased, genes=genes)
     for tool in dict.fromkeys(row["tool"] for row in chosen):
         cells = [tool]
@@ -236,22 +314,38 @@ def table(rows: list[dict[str, Any]], biased: bool, genes: str) -> str:
             cells.append(rep.mean(row["rmse"] for row in own).text())
             cells.append(rep.mean(row["rmse_minus_raw"] for row in own).text(sign=True))
             cells.append(rep.mean(row["spearman"] for row in own).text(4))
-        laid.append([*cells, rep.mean(row["seconds"] for row in pick(chosen, tool=tool)).text(1).split(" ")[0]])
+        laid.append(
+            [
+                *cells,
+                rep.mean(row["seconds"] for row in pick(chosen, tool=tool)).text(1).split(" ")[0],
+            ]
+        )
     number = rep.mean(row["number"] for row in chosen).value
-    return rep.markdown(laid) + f"\n\n{number:.0f} genes per sample, {len({row['seed'] for row in chosen})} seeds."
+    return (
+        rep.markdown(laid)
+        + f"\n\n{number:.0f} genes per sample, {len({row['seed'] for row in chosen})} seeds."
+    )
 
 
 def duel(rows: list[dict[str, Any]], rival: str = "salmon --seqBias") -> str:
     """Lay out the difference of our corrected counts to a rival on the same biased samples, all genes; empty without the rival."""
     chosen = pick(rows, biased=True, genes="all")
-    tools = [tool for tool in dict.fromkeys(row["tool"] for row in chosen) if tool.startswith("corrected")]
+    tools = [
+        tool
+        for tool in dict.fromkeys(row["tool"] for row in chosen)
+        if tool.startswith("corrected")
+    ]
     laid = [[f"RMSE log2 − {rival}", FRAGMENTS, MOLECULES]]
     for tool in tools:
         cells = []
         for truth in (FRAGMENTS, MOLECULES):
             error = {row["seed"]: row["rmse"] for row in pick(chosen, tool=rival, truth=truth)}
             own = pick(chosen, tool=tool, truth=truth)
-            cells.append(rep.mean(row["rmse"] - error[row["seed"]] for row in own if row["seed"] in error).text(sign=True))
+            cells.append(
+                rep.mean(
+                    row["rmse"] - error[row["seed"]] for row in own if row["seed"] in error
+                ).text(sign=True)
+            )
         laid.append([tool, *cells])
     return rep.markdown(laid) if pick(chosen, tool=rival) else ""
 
@@ -279,7 +373,9 @@ def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
     chosen = pick(rows, biased=True, genes="all")
     tools = list(dict.fromkeys(row["tool"] for row in chosen))[::-1]
     for panel, truth in zip(panels, (FRAGMENTS, MOLECULES), strict=True):
-        means = [rep.mean(row["rmse"] for row in pick(chosen, tool=tool, truth=truth)) for tool in tools]
+        means = [
+            rep.mean(row["rmse"] for row in pick(chosen, tool=tool, truth=truth)) for tool in tools
+        ]
         colours = [colour_of(tool) for tool in tools]
         for place, (one, colour) in enumerate(zip(means, colours, strict=True)):
             panel.errorbar(one.value, place, xerr=np.nan_to_num(one.error), fmt="o", color=colour)
@@ -295,13 +391,37 @@ def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for("Run counterbias, salmon and kallisto on the same simulated reads.")
-    parser.add_argument("--models", type=rep.names, default="pwm,vlmm,cnn", help="bias models of counterbias [%(default)s]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="1,2,3", help="seeds [%(default)s]")
-    parser.add_argument("--pairs", type=int, default=200_000, help="read pairs per sample [%(default)s]")
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default="pwm,vlmm,cnn",
+        help="bias models of counterbias [%(default)s]",
+    )
+    parser.add_argument(
+        "--seeds", type=rep.whole_numbers, default="1,2,3", help="seeds [%(default)s]"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=200_000, help="read pairs per sample [%(default)s]"
+    )
     parser.add_argument("--genes", type=int, default=400, help="genes [%(default)s]")
-    parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of the log bias, nats [%(default)s]")
-    parser.add_argument("--bias", type=Path, metavar="FILE", help="simulate the bias of this model file instead of a drawn one")
-    parser.add_argument("--fewest", type=float, default=50, help="expected fragments of a gene that is judged [%(default)s]")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=0.9,
+        help="standard deviation of the log bias, nats [%(default)s]",
+    )
+    parser.add_argument(
+        "--bias",
+        type=Path,
+        metavar="FILE",
+        help="simulate the bias of this model file instead of a drawn one",
+    )
+    parser.add_argument(
+        "--fewest",
+        type=float,
+        default=50,
+        help="expected fragments of a gene that is judged [%(default)s]",
+    )
     return parser.parse_args(argv)
 
 
@@ -312,8 +432,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         rep.say(found or f"{program} is not installed and is left out (Debian package {program})")
     # Without a bias it does not matter which one there is not.
     conditions = (True, False) if arguments.bias is None else (True,)
-    rows = [row for seed in arguments.seeds for biased in conditions for row in measure(arguments, seed, biased)]
-    rep.write_json(arguments.json, SCRIPT, argv, {"versions": versions, "rows": json.loads(json.dumps(rep.plain(rows)))})
+    rows = [
+        row
+        for seed in arguments.seeds
+        for biased in conditions
+        for row in measure(arguments, seed, biased)
+    ]
+    rep.write_json(
+        arguments.json,
+        SCRIPT,
+        argv,
+        {"versions": versions, "rows": json.loads(json.dumps(rep.plain(rows)))},
+    )
     print(report(rows))
     if arguments.figures is not None:
         name = "peers" if arguments.bias is None else f"peers_{arguments.bias.stem}"

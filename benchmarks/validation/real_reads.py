@@ -45,8 +45,20 @@ SHOWN = 3000
 def measure_set(name: str, arguments: argparse.Namespace) -> tuple[acc.Result, str]:
     """Run all models on the held-out folds of one set, as benchmarks/accuracy.py does; give trials and tables."""
     folds = [1, 2, 3, 4] if name == "fly" else [0, 1, 2, 3, 4]
-    options = ["--data", name, "--models", ",".join(arguments.models), "--seeds", ",".join(map(str, arguments.seeds))]
-    options += ["--folds", ",".join(map(str, arguments.folds or folds)), "--threads", str(arguments.threads)]
+    options = [
+        "--data",
+        name,
+        "--models",
+        ",".join(arguments.models),
+        "--seeds",
+        ",".join(map(str, arguments.seeds)),
+    ]
+    options += [
+        "--folds",
+        ",".join(map(str, arguments.folds or folds)),
+        "--threads",
+        str(arguments.threads),
+    ]
     chosen = acc.parse_arguments(options)
     rows, missing = acc.choose_rows(chosen, load_plugins())
     result = acc.Result(name, failures=dict(missing))
@@ -74,22 +86,44 @@ def lane_sample(name: str) -> est.Sample:
 def exonic_positions(sample: est.Sample, contig: str, first: int, last: int) -> Positions:
     """List both strands of the exonic positions of a piece of one contig."""
     features = load_annotation(str(sample.annotation), stranded=False).features
-    own = np.flatnonzero(np.array([features.contigs[number] == contig for number in features.block_contig]))
+    own = np.flatnonzero(
+        np.array([features.contigs[number] == contig for number in features.block_contig])
+    )
     covered = np.zeros(last - first, bool)
     for row in own.tolist():
-        covered[max(0, int(features.block_start[row]) - first) : max(0, int(features.block_end[row]) - first)] = True
+        covered[
+            max(0, int(features.block_start[row]) - first) : max(
+                0, int(features.block_end[row]) - first
+            )
+        ] = True
     place = np.flatnonzero(covered) + first
     size = len(place)
     return Positions(
-        np.zeros(2 * size, np.int32), np.tile(place, 2), np.repeat(np.array([0, 1], np.uint8), size), np.ones(2 * size)
+        np.zeros(2 * size, np.int32),
+        np.tile(place, 2),
+        np.repeat(np.array([0, 1], np.uint8), size),
+        np.ones(2 * size),
     )
 
 
-def count_lane(name: str, model: str, positions: Positions, contig: str, arguments: argparse.Namespace, seed: int) -> Lane:
+def count_lane(
+    name: str,
+    model: str,
+    positions: Positions,
+    contig: str,
+    arguments: argparse.Namespace,
+    seed: int,
+) -> Lane:
     """Fit a model to one lane, count with it, and score the common positions."""
     sample = lane_sample(name)
     bias = BiasOptions(model, str(sample.genome), seed=seed, threads=arguments.threads)
-    run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=arguments.threads)
+    run = count_reads(
+        sample.alignments,
+        sample.annotation,
+        options=sample.options,
+        bias=bias,
+        threads=arguments.threads,
+    )
     fitted = run.bias[0].model
     with Genome(str(sample.genome)) as genome:
         contexts, valid = extract(genome, (contig,), positions, fitted.window)
@@ -107,9 +141,13 @@ def correlation(first: Lane, second: Lane) -> float:
 
 def agreement(first: Lane, second: Lane, fewest: float, seed: int) -> Replicates | None:
     """Compare counts of two lanes before and after correction."""
-    own, other = ({name: lane.counted.density(name) for name in est.DENSITIES} for lane in (first, second))
+    own, other = (
+        {name: lane.counted.density(name) for name in est.DENSITIES} for lane in (first, second)
+    )
     counts = [lane.counted.columns["raw"] for lane in (first, second)]
-    return replicate_agreement(own, [other], counts[0], [counts[1]], np.random.default_rng([seed, 4]), fewest=fewest)
+    return replicate_agreement(
+        own, [other], counts[0], [counts[1]], np.random.default_rng([seed, 4]), fewest=fewest
+    )
 
 
 def by_chance(first: Lane, second: Lane, fewest: float) -> tuple[float, int]:
@@ -119,10 +157,14 @@ def by_chance(first: Lane, second: Lane, fewest: float) -> tuple[float, int]:
     return float(np.sqrt(np.mean(1 / one[rows] + 1 / two[rows])) / np.log(2)), int(rows.sum())
 
 
-def compare_lanes(model: str, seed: int, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[NDArray[np.float64]]]:
+def compare_lanes(
+    model: str, seed: int, arguments: argparse.Namespace
+) -> tuple[dict[str, Any], list[NDArray[np.float64]]]:
     """Fit one model to both lanes and to the other strain, and compare."""
     positions = exonic_positions(lane_sample(LANES[0]), "XIII", 800_000, 900_000)
-    lanes = [count_lane(name, model, positions, "XIII", arguments, seed) for name in (*LANES, STRAIN)]
+    lanes = [
+        count_lane(name, model, positions, "XIII", arguments, seed) for name in (*LANES, STRAIN)
+    ]
     found = agreement(lanes[0], lanes[1], arguments.fewest, seed)
     chance, genes = by_chance(lanes[0], lanes[1], arguments.fewest)
     row = {
@@ -147,7 +189,10 @@ def moved(lane: Lane, fewest: float) -> dict[str, float]:
     """Give the standard deviation over genes of log2(estimate / raw)."""
     rows = lane.counted.columns["raw"] >= fewest
     raw = lane.counted.density("raw")[rows]
-    return {name: float(np.log2(lane.counted.density(name)[rows] / raw).std()) for name in ("weighted", "corrected")}
+    return {
+        name: float(np.log2(lane.counted.density(name)[rows] / raw).std())
+        for name in ("weighted", "corrected")
+    }
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -155,11 +200,23 @@ def moved(lane: Lane, fewest: float) -> dict[str, float]:
 
 def lanes_table(rows: list[dict[str, Any]]) -> str:
     """Lay the lanes out, mean ± SE over seeds; the interval of a difference is one seed's, by resampling of genes."""
-    laid = [["model", f"log bias, {LANES[0]}–{LANES[1]}", f"log bias, {LANES[0]}–{STRAIN}", "raw", "weighted", "corrected"]]
+    laid = [
+        [
+            "model",
+            f"log bias, {LANES[0]}–{LANES[1]}",
+            f"log bias, {LANES[0]}–{STRAIN}",
+            "raw",
+            "weighted",
+            "corrected",
+        ]
+    ]
     laid[0] += ["weighted − raw", "corrected − raw", "changes counts by"]
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
-        cells = [rep.mean(row[name] for row in own).text() for name in ("log_bias_pearson", "other_strain_pearson")]
+        cells = [
+            rep.mean(row[name] for row in own).text()
+            for name in ("log_bias_pearson", "other_strain_pearson")
+        ]
         told = [row["agreement"] for row in own if row["agreement"] is not None]
         cells += [rep.mean(one["rmse"][name] for one in told).text() for name in est.DENSITIES]
         for name in ("weighted", "corrected"):
@@ -176,7 +233,9 @@ def lanes_table(rows: list[dict[str, Any]]) -> str:
     return rep.markdown(laid) + "\n\n" + note
 
 
-def draw(rows: list[dict[str, Any]], scores: list[NDArray[np.float64]], model: str, folder: Path) -> Path:
+def draw(
+    rows: list[dict[str, Any]], scores: list[NDArray[np.float64]], model: str, folder: Path
+) -> Path:
     """Draw the log bias of one lane against the other's, and how far the lanes' counts are apart."""
     figure, (left, right) = rep.canvas(9, 3.8, 2)
     known = np.flatnonzero(np.isfinite(scores[0]) & np.isfinite(scores[1]))
@@ -184,16 +243,33 @@ def draw(rows: list[dict[str, Any]], scores: list[NDArray[np.float64]], model: s
     x, y = (values[chosen] / np.log(2) for values in scores)
     left.plot(x, y, ".", color=rep.COLOURS[0], markersize=2, alpha=0.4, rasterized=True)
     left.axline((0, 0), slope=1, color=rep.GREY, linewidth=0.8)
-    left.set(xlabel=f"log2 bias learnt from {LANES[0]}", ylabel=f"log2 bias learnt from {LANES[1]}", title=f"{model}, exonic positions")
+    left.set(
+        xlabel=f"log2 bias learnt from {LANES[0]}",
+        ylabel=f"log2 bias learnt from {LANES[1]}",
+        title=f"{model}, exonic positions",
+    )
     models = list(dict.fromkeys(row["model"] for row in rows))
     place = np.arange(len(models))
     for number, name in enumerate(est.DENSITIES):
-        told = [[row["agreement"]["rmse"][name] for row in rows if row["model"] == one and row["agreement"]] for one in models]
+        told = [
+            [
+                row["agreement"]["rmse"][name]
+                for row in rows
+                if row["model"] == one and row["agreement"]
+            ]
+            for one in models
+        ]
         values = [rep.mean(own).value for own in told]
-        right.bar(place + 0.27 * (number - 1), values, width=0.25, label=name, color=rep.COLOURS[number])
+        right.bar(
+            place + 0.27 * (number - 1), values, width=0.25, label=name, color=rep.COLOURS[number]
+        )
     right.axhline(rows[0]["chance"], color=rep.GREY, linestyle=":", label="chance")
     right.set_xticks(place, models)
-    right.set(ylabel="RMS log2 ratio of the lanes' counts", title="two lanes of one library", ylim=(0, 1.3 * right.get_ylim()[1]))
+    right.set(
+        ylabel="RMS log2 ratio of the lanes' counts",
+        title="two lanes of one library",
+        ylim=(0, 1.3 * right.get_ylim()[1]),
+    )
     right.legend(fontsize=8, loc="upper center", ncols=2)
     return rep.save_figure(figure, folder, "lanes")
 
@@ -202,13 +278,39 @@ def draw(rows: list[dict[str, Any]], scores: list[NDArray[np.float64]], model: s
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = rep.parser_for("Measure bias models on real reads, and compare two lanes of one library.")
-    parser.add_argument("--sets", type=rep.names, default="fly,isowt5,isowt6,unbiased", help="sets to measure [%(default)s]")
-    parser.add_argument("--models", type=rep.names, default="pwm,heptamer,vlmm,bayesnet,cnn", help="bias models [%(default)s]")
+    parser = rep.parser_for(
+        "Measure bias models on real reads, and compare two lanes of one library."
+    )
+    parser.add_argument(
+        "--sets",
+        type=rep.names,
+        default="fly,isowt5,isowt6,unbiased",
+        help="sets to measure [%(default)s]",
+    )
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default="pwm,heptamer,vlmm,bayesnet,cnn",
+        help="bias models [%(default)s]",
+    )
     parser.add_argument("--seeds", type=rep.whole_numbers, default="1", help="seeds [%(default)s]")
-    parser.add_argument("--lane-seeds", type=rep.whole_numbers, default="1,2,3", help="seeds of the comparison of lanes [%(default)s]")
-    parser.add_argument("--folds", type=rep.whole_numbers, help="folds to hold out [1 to 4 of fly, all of the others]")
-    parser.add_argument("--fewest", type=float, default=20, help="reads of a gene in both lanes to be compared [%(default)s]")
+    parser.add_argument(
+        "--lane-seeds",
+        type=rep.whole_numbers,
+        default="1,2,3",
+        help="seeds of the comparison of lanes [%(default)s]",
+    )
+    parser.add_argument(
+        "--folds",
+        type=rep.whole_numbers,
+        help="folds to hold out [1 to 4 of fly, all of the others]",
+    )
+    parser.add_argument(
+        "--fewest",
+        type=float,
+        default=20,
+        help="reads of a gene in both lanes to be compared [%(default)s]",
+    )
     return parser.parse_args(argv)
 
 

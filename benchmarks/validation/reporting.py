@@ -54,7 +54,9 @@ class Mean:
 
 def mean(values: Iterable[float | None]) -> Mean:
     """Average the finite values."""
-    known = np.array([value for value in values if value is not None and math.isfinite(value)], np.float64)
+    known = np.array(
+        [value for value in values if value is not None and math.isfinite(value)], np.float64
+    )
     if not len(known):
         return Mean(math.nan, math.nan, 0)
     error = float(known.std(ddof=1) / math.sqrt(len(known))) if len(known) > 1 else math.nan
@@ -68,7 +70,11 @@ def minus(text: str) -> str:
 
 def interval(low: float, high: float, digits: int = 2) -> str:
     """Write a confidence interval."""
-    return minus(f"{low:+.{digits}f} … {high:+.{digits}f}") if math.isfinite(low) and math.isfinite(high) else "–"
+    return (
+        minus(f"{low:+.{digits}f} … {high:+.{digits}f}")
+        if math.isfinite(low) and math.isfinite(high)
+        else "–"
+    )
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -87,7 +93,9 @@ def whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': give whole numbers, separated by commas") from None
+        raise argparse.ArgumentTypeError(
+            f"'{text}': give whole numbers, separated by commas"
+        ) from None
 
 
 def numbers(text: str) -> list[float]:
@@ -107,8 +115,15 @@ def parser_for(description: str) -> argparse.ArgumentParser:
     """Give a parser with the options that every validation script has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="draw figures into this folder (needs matplotlib)")
-    parser.add_argument("--threads", type=int, default=2, help="threads for counting and scoring [%(default)s]")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="draw figures into this folder (needs matplotlib)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads for counting and scoring [%(default)s]"
+    )
     return parser
 
 
@@ -132,7 +147,9 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def resumed(arguments: argparse.Namespace, settings: dict[str, Any], key: str) -> list[dict[str, Any]] | None:
+def resumed(
+    arguments: argparse.Namespace, settings: dict[str, Any], key: str
+) -> list[dict[str, Any]] | None:
     """Give what an earlier run stored under ``key``, with ``--resume``; None, having said so, where that run had other settings."""
     if not arguments.resume or not arguments.json.exists():
         return []
@@ -144,11 +161,15 @@ def resumed(arguments: argparse.Namespace, settings: dict[str, Any], key: str) -
     return found
 
 
-def write_json(path: Path | None, script: str, argv: Sequence[str] | None, content: dict[str, Any]) -> None:
+def write_json(
+    path: Path | None, script: str, argv: Sequence[str] | None, content: dict[str, Any]
+) -> None:
     """Write the figures with the command that made them; the file appears whole or not at all."""
     if path is None:
         return
-    command = shlex.join(["python", f"benchmarks/validation/{script}", *(sys.argv[1:] if argv is None else argv)])
+    command = shlex.join(
+        ["python", f"benchmarks/validation/{script}", *(sys.argv[1:] if argv is None else argv)]
+    )
     about = {"command": command, "python": platform.python_version(), "processors": os.cpu_count()}
     temporary = path.with_name(f"{path.name}.part")
     temporary.write_text(json.dumps(plain({**about, **content}), indent=1, allow_nan=False) + "\n")
@@ -158,7 +179,9 @@ def write_json(path: Path | None, script: str, argv: Sequence[str] | None, conte
 # -- figures -----------------------------------------------------------------------------------------------------------
 
 
-def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
     """Start a figure of ``columns`` × ``rows`` panels, inches in all."""
     import matplotlib
 

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 RAW, TRUE, CHANCE = "raw", est.TRUE, "chance"
 #: Bounds of the classes of gene length, bases.
-LENGTHS = {"all": (0, 10**9), "below 1 kb": (0, 1000), "1 to 2 kb": (1000, 2000), "2 kb and more": (2000, 10**9)}
+LENGTHS = {
+    "all": (0, 10**9),
+    "below 1 kb": (0, 1000),
+    "1 to 2 kb": (1000, 2000),
+    "2 kb and more": (2000, 10**9),
+}
 SCRIPT = "simulated.py"
 
 
@@ -67,8 +72,12 @@ def make_world(seed: int, genes: int, strength: float, model: Path | None = None
     rng = np.random.default_rng([seed, 1])
     lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
     genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
-    models = simulation.simulate_annotation(rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0))
-    bias: simulation.PrimingBias | simulation.ScoredBias = simulation.simulate_priming_bias(rng, strength=strength)
+    models = simulation.simulate_annotation(
+        rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
+    bias: simulation.PrimingBias | simulation.ScoredBias = simulation.simulate_priming_bias(
+        rng, strength=strength
+    )
     if model is not None:
         fitted = load_model(model)
         bias = simulation.ScoredBias(fitted.window, fitted.ends[0].log_bias)
@@ -85,8 +94,17 @@ def draw_sample(
 ) -> tuple[est.Sample, simulation.Truth]:
     """Draw the reads of a case and write them beside the world's files."""
     rng = np.random.default_rng([case.seed, 2, case.pairs, case.biased])
-    library = simulation.Library(case.pairs, read_length=50, error_rate=0.002, paired=paired, duplicates=duplicates)
-    reads = simulation.simulate_reads(rng, world.genome, world.genes, world.abundance, library, world.bias if case.biased else None)
+    library = simulation.Library(
+        case.pairs, read_length=50, error_rate=0.002, paired=paired, duplicates=duplicates
+    )
+    reads = simulation.simulate_reads(
+        rng,
+        world.genome,
+        world.genes,
+        world.abundance,
+        library,
+        world.bias if case.biased else None,
+    )
     simulation.write_bam(folder / "reads.bam", reads, order="pos")
     return est.Sample(folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa"), reads.truth
 
@@ -100,13 +118,17 @@ def densities(counted: est.Counted, truth: simulation.Truth, estimate: str) -> N
     return est.in_order(counted.ids, truth.gene_ids, counted.density(estimate))
 
 
-def judge(found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float, seed: int) -> list[dict[str, Any]]:
+def judge(
+    found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float, seed: int
+) -> list[dict[str, Any]]:
     """Compare estimates with the truth in each class of gene length; genes with ``fewest`` expected fragments."""
     told = []
     for label, (low, high) in LENGTHS.items():
         kept = (truth.unbiased_fragments >= fewest) & (truth.length >= low) & (truth.length < high)
         wanted = np.where(kept, truth.unbiased_fragments / truth.length, np.nan)
-        agreement = compare_with_truth(wanted, found, np.random.default_rng([seed, 3]), resamples=200)
+        agreement = compare_with_truth(
+            wanted, found, np.random.default_rng([seed, 3]), resamples=200
+        )
         for name, values in agreement.of.items():
             less = agreement.minus_raw.get(name)
             told.append(
@@ -122,7 +144,9 @@ def judge(found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest
     return told
 
 
-def run_model(sample: est.Sample, world: World, case: Case, model: str, threads: int) -> est.Counted:
+def run_model(
+    sample: est.Sample, world: World, case: Case, model: str, threads: int
+) -> est.Counted:
     if model == TRUE:
         return est.count_with_truth(sample, world.bias.window, world.log_bias, threads=threads)
     return est.count_with(sample, model, threads=threads, seed=case.seed)
@@ -132,7 +156,9 @@ def measure_case(
     world: World, case: Case, models: Sequence[str], folder: Path, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Draw a sample, count it with every model, and judge each of them."""
-    sample, truth = draw_sample(world, case, folder, paired=not arguments.single, duplicates=arguments.duplicates)
+    sample, truth = draw_sample(
+        world, case, folder, paired=not arguments.single, duplicates=arguments.duplicates
+    )
     rows = []
     for model in models:
         try:
@@ -143,12 +169,20 @@ def measure_case(
         found = {name: densities(counted, truth, name) for name in est.DENSITIES}
         found[CHANCE] = chance(truth)
         judged = judge(found, truth, arguments.fewest, case.seed)
-        removed, left = share_removed(found, truth, arguments.fewest) if case.biased else (None, None)
+        removed, left = (
+            share_removed(found, truth, arguments.fewest) if case.biased else (None, None)
+        )
         about = {name: getattr(counted, name) for name in ("applied", "gain", "slope", "seconds")}
-        about |= {"removed": removed, "left": left, "spread_of_bias": spread_of_bias(truth, arguments.fewest)}
+        about |= {
+            "removed": removed,
+            "left": left,
+            "spread_of_bias": spread_of_bias(truth, arguments.fewest),
+        }
         rows.append({**case.told(), "model": model, **about, "judged": judged})
         shown = {one["estimate"]: round(one["rmse"], 3) for one in judged if one["length"] == "all"}
-        rep.say(f"seed {case.seed}, {case.pairs:,} pairs, {'biased' if case.biased else 'unbiased'}, {model}: {shown}")
+        rep.say(
+            f"seed {case.seed}, {case.pairs:,} pairs, {'biased' if case.biased else 'unbiased'}, {model}: {shown}"
+        )
     return rows
 
 
@@ -163,7 +197,10 @@ def share_removed(
     kept = (truth.unbiased_fragments >= fewest) & (found["raw"] > 0) & (found["corrected"] > 0)
     if kept.sum() < 3:
         return None, None
-    moved, wanted = np.log2(found["corrected"][kept] / found["raw"][kept]), -np.log2(truth.mean_bias[kept])
+    moved, wanted = (
+        np.log2(found["corrected"][kept] / found["raw"][kept]),
+        -np.log2(truth.mean_bias[kept]),
+    )
     wanted -= wanted.mean()
     return float((moved * wanted).sum() / (wanted**2).sum()), float((moved - wanted).std())
 
@@ -196,12 +233,20 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def pick(rows: list[dict[str, Any]], model: str | None, estimate: str, length: str, **case: Any) -> list[dict[str, Any]]:
+def pick(
+    rows: list[dict[str, Any]], model: str | None, estimate: str, length: str, **case: Any
+) -> list[dict[str, Any]]:
     """Find judgements: of a model, or, where the model does not matter (raw, chance), of the first one of each sample."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        if (model is None or row["model"] == model) and all(row[name] == value for name, value in case.items()):
-            judged = next(one for one in row["judged"] if (one["estimate"], one["length"]) == (estimate, length))
+        if (model is None or row["model"] == model) and all(
+            row[name] == value for name, value in case.items()
+        ):
+            judged = next(
+                one
+                for one in row["judged"]
+                if (one["estimate"], one["length"]) == (estimate, length)
+            )
             found.setdefault((row["seed"], row["pairs"], row["biased"]), judged)
     return list(found.values())
 
@@ -216,7 +261,9 @@ def lines_of(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, str]]:
     return [*lines, (CHANCE, None, CHANCE)]
 
 
-def table(rows: list[dict[str, Any]], columns: dict[str, dict[str, Any]], *, difference: bool = False) -> str:
+def table(
+    rows: list[dict[str, Any]], columns: dict[str, dict[str, Any]], *, difference: bool = False
+) -> str:
     """Lay the RMSE of log2 out, a line per estimate; columns: heading → case and length."""
     laid = [["RMSE log2" + (" − raw" if difference else ""), *columns]]
     for label, model, estimate in lines_of(rows):
@@ -228,31 +275,49 @@ def table(rows: list[dict[str, Any]], columns: dict[str, dict[str, Any]], *, dif
         if not (difference and estimate in (RAW, CHANCE)):
             laid.append([label, *cells])
     if not difference:
-        numbers = [rep.mean(one["genes"] for one in pick(rows, None, RAW, **column)).value for column in columns.values()]
+        numbers = [
+            rep.mean(one["genes"] for one in pick(rows, None, RAW, **column)).value
+            for column in columns.values()
+        ]
         laid.append(["genes", *(f"{number:.0f}" for number in numbers)])
     return rep.markdown(laid)
 
 
 def by_depth(rows: list[dict[str, Any]], length: str = "all") -> dict[str, dict[str, Any]]:
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
-    return {f"{pairs:,} pairs": {"pairs": pairs, "biased": True, "length": length} for pairs in depths}
+    return {
+        f"{pairs:,} pairs": {"pairs": pairs, "biased": True, "length": length} for pairs in depths
+    }
 
 
 def by_length(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
-    return {length: {"pairs": depths[-1], "biased": True, "length": length} for length in LENGTHS if length != "all"}
+    return {
+        length: {"pairs": depths[-1], "biased": True, "length": length}
+        for length in LENGTHS
+        if length != "all"
+    }
 
 
 def gate_table(rows: list[dict[str, Any]]) -> str:
     """Lay out gain, part of the genes' bias that is removed, what is left (SD of log2), the gate, and the longest time of a count."""
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
-    headings = [f"{name}, {pairs:,} pairs" for name in ("gain", "bias removed", "bias left") for pairs in depths]
+    headings = [
+        f"{name}, {pairs:,} pairs"
+        for name in ("gain", "bias removed", "bias left")
+        for pairs in depths
+    ]
     laid = [["model", *headings, "used, biased", "used, unbiased", "s"]]
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
         cells = []
         for name, digits in (("gain", 2), ("removed", 2), ("left", 3)):
-            cells += [rep.mean(row[name] for row in own if row["pairs"] == pairs and row["biased"]).text(digits) for pairs in depths]
+            cells += [
+                rep.mean(row[name] for row in own if row["pairs"] == pairs and row["biased"]).text(
+                    digits
+                )
+                for pairs in depths
+            ]
         if model == TRUE:
             laid.append([model, *cells, "", "", ""])
             continue
@@ -264,16 +329,31 @@ def gate_table(rows: list[dict[str, Any]]) -> str:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    spread = rep.mean({(row["seed"], row["pairs"]): row["spread_of_bias"] for row in rows if row["biased"]}.values())
-    parts = [f"Standard deviation of the genes' log2 mean bias: {spread.text()}.", "### By depth", table(rows, by_depth(rows))]
+    spread = rep.mean(
+        {
+            (row["seed"], row["pairs"]): row["spread_of_bias"] for row in rows if row["biased"]
+        }.values()
+    )
+    parts = [
+        f"Standard deviation of the genes' log2 mean bias: {spread.text()}.",
+        "### By depth",
+        table(rows, by_depth(rows)),
+    ]
     parts += ["### By depth, difference to raw", table(rows, by_depth(rows), difference=True)]
-    parts += ["### By gene length, deepest samples, difference to raw", table(rows, by_length(rows), difference=True)]
+    parts += [
+        "### By gene length, deepest samples, difference to raw",
+        table(rows, by_length(rows), difference=True),
+    ]
     parts += ["### By gene length, deepest samples", table(rows, by_length(rows))]
     null = sorted({row["pairs"] for row in rows if not row["biased"]})
     if null:
-        columns = {f"{pairs:,} pairs": {"pairs": pairs, "biased": False, "length": "all"} for pairs in null}
+        columns = {
+            f"{pairs:,} pairs": {"pairs": pairs, "biased": False, "length": "all"} for pairs in null
+        }
         parts += ["### Without bias", table([row for row in rows if not row["biased"]], columns)]
-    return "\n\n".join([*parts, "### Gain, part of the bias that is removed, gate", gate_table(rows)])
+    return "\n\n".join(
+        [*parts, "### Gain, part of the bias that is removed, gate", gate_table(rows)]
+    )
 
 
 # -- figure ------------------------------------------------------------------------------------------------------------
@@ -301,17 +381,33 @@ def style_of(rows: list[dict[str, Any]], label: str, model: str | None) -> dict[
     """Give each model a colour; raw, the true bias and chance are black or grey."""
     models = list(dict.fromkeys(row["model"] for row in rows if row["model"] != TRUE))
     known = {RAW: ("black", "-"), CHANCE: (rep.GREY, ":")}
-    fitted = ("black", "--") if model == TRUE else (dict(zip(models, rep.COLOURS, strict=False)).get(str(model)), "-")
+    fitted = (
+        ("black", "--")
+        if model == TRUE
+        else (dict(zip(models, rep.COLOURS, strict=False)).get(str(model)), "-")
+    )
     colour, line = known.get(label, fitted)
-    return {"color": colour, "linestyle": line, "marker": "o", "markersize": 3, "label": label if model is None else model}
+    return {
+        "color": colour,
+        "linestyle": line,
+        "marker": "o",
+        "markersize": 3,
+        "label": label if model is None else model,
+    }
 
 
 def draw_errors(panel: Axes, rows: list[dict[str, Any]], kind: str, depths: list[int]) -> None:
     """Draw one kind of estimate with its limits."""
     for label, model, estimate in lines_of(rows):
         if estimate in (kind, RAW, CHANCE):
-            found = [rep.mean(one["rmse"] for one in pick(rows, model, estimate, **case)) for case in by_depth(rows).values()]
-            values, errors = [one.value for one in found], [np.nan_to_num(one.error) for one in found]
+            found = [
+                rep.mean(one["rmse"] for one in pick(rows, model, estimate, **case))
+                for case in by_depth(rows).values()
+            ]
+            values, errors = (
+                [one.value for one in found],
+                [np.nan_to_num(one.error) for one in found],
+            )
             panel.errorbar(depths, values, yerr=errors, **style_of(rows, label, model))
     panel.set_title(kind)
 
@@ -320,7 +416,9 @@ def draw_removed(panel: Axes, rows: list[dict[str, Any]], depths: list[int]) -> 
     """Draw the part of the genes' bias that corrected counts are rid of."""
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model and row["biased"]]
-        found = [rep.mean(row["removed"] for row in own if row["pairs"] == pairs) for pairs in depths]
+        found = [
+            rep.mean(row["removed"] for row in own if row["pairs"] == pairs) for pairs in depths
+        ]
         values, errors = [one.value for one in found], [np.nan_to_num(one.error) for one in found]
         panel.errorbar(depths, values, yerr=errors, **style_of(rows, model, model))
     panel.set(title="part of the genes' bias that is removed", ylim=(0, 1.1))
@@ -331,17 +429,59 @@ def draw_removed(panel: Axes, rows: list[dict[str, Any]], depths: list[int]) -> 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for("Compare raw, weighted and corrected counts with a simulated truth.")
-    parser.add_argument("--models", type=rep.names, default="pwm,heptamer,vlmm,bayesnet,cnn", help="bias models [%(default)s]")
-    parser.add_argument("--pairs", type=rep.whole_numbers, default="20000,100000,400000", help="read pairs per sample [%(default)s]")
-    parser.add_argument("--null", type=rep.whole_numbers, default="100000", help="read pairs of samples without bias [%(default)s]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="1,2,3", help="seeds [%(default)s]")
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default="pwm,heptamer,vlmm,bayesnet,cnn",
+        help="bias models [%(default)s]",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=rep.whole_numbers,
+        default="20000,100000,400000",
+        help="read pairs per sample [%(default)s]",
+    )
+    parser.add_argument(
+        "--null",
+        type=rep.whole_numbers,
+        default="100000",
+        help="read pairs of samples without bias [%(default)s]",
+    )
+    parser.add_argument(
+        "--seeds", type=rep.whole_numbers, default="1,2,3", help="seeds [%(default)s]"
+    )
     parser.add_argument("--genes", type=int, default=400, help="genes [%(default)s]")
-    parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of the log bias, nats [%(default)s]")
-    parser.add_argument("--bias", type=Path, metavar="FILE", help="simulate the bias of this model file instead of a drawn one")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=0.9,
+        help="standard deviation of the log bias, nats [%(default)s]",
+    )
+    parser.add_argument(
+        "--bias",
+        type=Path,
+        metavar="FILE",
+        help="simulate the bias of this model file instead of a drawn one",
+    )
     parser.add_argument("--single", action="store_true", help="single reads instead of pairs")
-    parser.add_argument("--duplicates", type=float, default=0.0, metavar="RATE", help="part of the fragments that are copies [%(default)s]")
-    parser.add_argument("--fewest", type=float, default=50, help="expected fragments of a gene that is judged [%(default)s]")
-    parser.add_argument("--resume", action="store_true", help="keep what the file of --json holds and add what is missing")
+    parser.add_argument(
+        "--duplicates",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="part of the fragments that are copies [%(default)s]",
+    )
+    parser.add_argument(
+        "--fewest",
+        type=float,
+        default=50,
+        help="expected fragments of a gene that is judged [%(default)s]",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what the file of --json holds and add what is missing",
+    )
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.json is None:
         parser.error("--resume needs --json")
@@ -350,7 +490,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    settings = {name: getattr(arguments, name) for name in ("genes", "strength", "fewest", "single", "duplicates")}
+    settings = {
+        name: getattr(arguments, name)
+        for name in ("genes", "strength", "fewest", "single", "duplicates")
+    }
     settings["bias"] = None if arguments.bias is None else arguments.bias.name
     rows = rep.resumed(arguments, settings, "rows")
     if rows is None:

@@ -30,14 +30,23 @@ NONE, FIRST, BOTH, COUNT = "none", "read 1 alone", "both", "as a count does"
 WAYS = (NONE, FIRST, BOTH, COUNT)
 
 
-def draw(world: sim.World, pairs: int, weaker: float, folder: Path) -> tuple[est.Sample, simulation.Truth]:
+def draw(
+    world: sim.World, pairs: int, weaker: float, folder: Path
+) -> tuple[est.Sample, simulation.Truth]:
     """Draw stranded pairs; read 2's log bias is ``weaker`` times read 1's."""
     rng = np.random.default_rng([world.seed, 7, pairs, int(1000 * weaker)])
     library = simulation.Library(pairs, read_length=50, error_rate=0.002, stranded="yes")
-    biases = tuple(simulation.ScoredBias(world.bias.window, world.log_bias, strength) for strength in (1.0, weaker))
-    reads = simulation.simulate_reads(rng, world.genome, world.genes, world.abundance, library, biases)
+    biases = tuple(
+        simulation.ScoredBias(world.bias.window, world.log_bias, strength)
+        for strength in (1.0, weaker)
+    )
+    reads = simulation.simulate_reads(
+        rng, world.genome, world.genes, world.abundance, library, biases
+    )
     simulation.write_bam(folder / "reads.bam", reads, order="pos")
-    return est.Sample(folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa", stranded="yes"), reads.truth
+    return est.Sample(
+        folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa", stranded="yes"
+    ), reads.truth
 
 
 def ungated(sample: est.Sample, model: ModelFile, ends: Sequence[int], threads: int) -> est.Counted:
@@ -49,11 +58,21 @@ def ungated(sample: est.Sample, model: ModelFile, ends: Sequence[int], threads: 
     return est.count_with_windows(sample, model.window, score, threads=threads)
 
 
-def measure(world: sim.World, pairs: int, weaker: float, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    world: sim.World, pairs: int, weaker: float, folder: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """Give what is left of the genes' bias, each way, and which ends passed the gate."""
     sample, truth = draw(world, pairs, weaker, folder)
-    bias = BiasOptions(arguments.model, str(sample.genome), seed=world.seed, threads=arguments.threads)
-    run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=arguments.threads)
+    bias = BiasOptions(
+        arguments.model, str(sample.genome), seed=world.seed, threads=arguments.threads
+    )
+    run = count_reads(
+        sample.alignments,
+        sample.annotation,
+        options=sample.options,
+        bias=bias,
+        threads=arguments.threads,
+    )
     fitted, ends = run.bias[0].model, run.bias[0].report["ends"]
     found: dict[str, Callable[[], est.Counted]] = {
         NONE: lambda: ungated(sample, fitted, (), arguments.threads),
@@ -67,9 +86,20 @@ def measure(world: sim.World, pairs: int, weaker: float, folder: Path, arguments
         densities = {name: sim.densities(counted, truth, name) for name in ("raw", "corrected")}
         left[way] = sim.share_removed(densities, truth, 1.0)[1]
     # An end that is corrected only because the other one passes has a reason why it would not be by itself.
-    passed = [bool(end["calibration"]["applied"]) and not end["calibration"]["reason"] for end in ends]
-    told = {"seed": world.seed, "pairs": pairs, "weaker": weaker, "backend": fitted.backend, "passed": passed, "left": left}
-    rep.say(f"seed {world.seed}, {pairs:,} pairs, read 2 × {weaker:g}: passed {passed}, left {({k: round(v, 3) for k, v in left.items()})}")
+    passed = [
+        bool(end["calibration"]["applied"]) and not end["calibration"]["reason"] for end in ends
+    ]
+    told = {
+        "seed": world.seed,
+        "pairs": pairs,
+        "weaker": weaker,
+        "backend": fitted.backend,
+        "passed": passed,
+        "left": left,
+    }
+    rep.say(
+        f"seed {world.seed}, {pairs:,} pairs, read 2 × {weaker:g}: passed {passed}, left { ({k: round(v, 3) for k, v in left.items()}) }"
+    )
     return told
 
 
@@ -79,18 +109,42 @@ def report(rows: list[dict[str, Any]]) -> str:
     for pairs, weaker in sorted({(row["pairs"], row["weaker"]) for row in rows}):
         own = [row for row in rows if (row["pairs"], row["weaker"]) == (pairs, weaker)]
         passed = [f"{sum(row['passed'][end] for row in own)} of {len(own)}" for end in (0, 1)]
-        laid.append([f"{pairs:,}", f"{weaker:g}", *passed, *(rep.mean(row["left"][way] for row in own).text() for way in WAYS)])
+        laid.append(
+            [
+                f"{pairs:,}",
+                f"{weaker:g}",
+                *passed,
+                *(rep.mean(row["left"][way] for row in own).text() for way in WAYS),
+            ]
+        )
     return "SD of what is left of the genes' log2 mean bias:\n\n" + rep.markdown(laid)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = rep.parser_for("Compare ways to correct stranded pairs whose reads differ in bias.")
     parser.add_argument("--model", default="auto", help="bias model [%(default)s]")
-    parser.add_argument("--pairs", type=rep.whole_numbers, default="1000,4000,20000", help="read pairs per sample [%(default)s]")
-    parser.add_argument("--weaker", type=rep.numbers, default="0,0.15,0.4", help="read 2's bias, as parts of read 1's [%(default)s]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="1,2,3,4,5", help="seeds [%(default)s]")
+    parser.add_argument(
+        "--pairs",
+        type=rep.whole_numbers,
+        default="1000,4000,20000",
+        help="read pairs per sample [%(default)s]",
+    )
+    parser.add_argument(
+        "--weaker",
+        type=rep.numbers,
+        default="0,0.15,0.4",
+        help="read 2's bias, as parts of read 1's [%(default)s]",
+    )
+    parser.add_argument(
+        "--seeds", type=rep.whole_numbers, default="1,2,3,4,5", help="seeds [%(default)s]"
+    )
     parser.add_argument("--genes", type=int, default=400, help="genes [%(default)s]")
-    parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of read 1's log bias, nats [%(default)s]")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=0.9,
+        help="standard deviation of read 1's log bias, nats [%(default)s]",
+    )
     arguments = parser.parse_args(argv)
     rows = []
     for seed in arguments.seeds:
@@ -98,7 +152,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as name:
             sim.write_world(world, Path(name))
             rows += [
-                measure(world, pairs, weaker, Path(name), arguments) for pairs in arguments.pairs for weaker in arguments.weaker
+                measure(world, pairs, weaker, Path(name), arguments)
+                for pairs in arguments.pairs
+                for weaker in arguments.weaker
             ]
     rep.write_json(arguments.json, SCRIPT, argv, {"rows": rows})
     print(report(rows))

@@ -55,7 +55,11 @@ class Way:
 def ways_of(assumed: Sequence[AssumedLengths]) -> list[Way]:
     """List what is compared: the start alone without and with places where a fragment fits, then both ends."""
     told = [Way(f"both ends, {one.mean:g} ± {one.sd:g}", one) for one in assumed]
-    return [Way("start alone", None), Way("start alone, where fragments fit", assumed[0], "first"), *told]
+    return [
+        Way("start alone", None),
+        Way("start alone, where fragments fit", assumed[0], "first"),
+        *told,
+    ]
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,14 @@ class Library:
 
         fragments = None if way.assumed is None else assumed_lengths(way.assumed)
         contig_of = contig_index(self.features, contigs)
-        lengths = effective_lengths(self.features, contig_of, bias_of, stranded=self.stranded, fragments=fragments, ends=way.ends)
+        lengths = effective_lengths(
+            self.features,
+            contig_of,
+            bias_of,
+            stranded=self.stranded,
+            fragments=fragments,
+            ends=way.ends,
+        )
         return np.asarray(np.log2(lengths / self.features.lengths))
 
 
@@ -92,12 +103,16 @@ def compare(found: NDArray[np.float64], truth: NDArray[np.float64], seed: int) -
         return float(x @ y / (x @ x)) if x.any() else float("nan")
 
     rng, every = np.random.default_rng([seed, 5]), np.arange(len(truth))
-    drawn = [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)] if len(every) > 2 else []
+    drawn = (
+        [slope(rng.choice(every, len(every))) for _ in range(RESAMPLES)] if len(every) > 2 else []
+    )
     known = [one for one in drawn if np.isfinite(one)]
     left = found - truth
     return {
         "genes": len(truth),
-        "pearson": float(np.corrcoef(found, truth)[0, 1]) if len(every) > 2 and found.std() > 0 else float("nan"),
+        "pearson": float(np.corrcoef(found, truth)[0, 1])
+        if len(every) > 2 and found.std() > 0
+        else float("nan"),
         "slope": slope(every),
         "slope_error": float(np.std(known)) if known else float("nan"),
         "rmse": float(left.std()) if len(every) else float("nan"),
@@ -119,30 +134,53 @@ def run_simulation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 kept = truth.unbiased_fragments >= arguments.fewest
                 order = np.argsort(np.argsort(truth.gene_ids))  # features are sorted by name
                 wanted = np.log2(truth.mean_bias)
-                assumed = [*arguments.assumed, *(one for one in [lengths] if one not in arguments.assumed)]
+                assumed = [
+                    *arguments.assumed,
+                    *(one for one in [lengths] if one not in arguments.assumed),
+                ]
                 for model in arguments.models:
                     rep.say(f"simulated {lengths.mean:g} ± {lengths.sd:g}, seed {seed}: {model}")
                     window, score = scores_of(model, sample, world, seed, arguments.threads)
                     with Genome(str(sample.genome)) as genome:
                         for way in ways_of(assumed):
                             found = Library(features, genome).factors(way, window, score)[order]
-                            for genes, chosen in {"all": kept, f"below {SHORT}": kept & (truth.length < SHORT)}.items():
+                            for genes, chosen in {
+                                "all": kept,
+                                f"below {SHORT}": kept & (truth.length < SHORT),
+                            }.items():
                                 told = compare(found[chosen], wanted[chosen], seed)
-                                about = {"simulated": [lengths.mean, lengths.sd], "seed": seed, "model": model, "way": way.label}
+                                about = {
+                                    "simulated": [lengths.mean, lengths.sd],
+                                    "seed": seed,
+                                    "model": model,
+                                    "way": way.label,
+                                }
                                 yield {**about, "class": genes, **told}
 
 
-def draw(world: sim.World, lengths: AssumedLengths, folder: Path, fragments: int) -> tuple[est.Sample, simulation.Truth]:
+def draw(
+    world: sim.World, lengths: AssumedLengths, folder: Path, fragments: int
+) -> tuple[est.Sample, simulation.Truth]:
     """Draw an unstranded single-end library of which both ends are biased."""
     sim.write_world(world, folder)
-    library = simulation.Library(fragments, paired=False, fragment_mean=lengths.mean, fragment_sd=lengths.sd, error_rate=0.002)
+    library = simulation.Library(
+        fragments,
+        paired=False,
+        fragment_mean=lengths.mean,
+        fragment_sd=lengths.sd,
+        error_rate=0.002,
+    )
     rng = np.random.default_rng([world.seed, 6, int(lengths.mean)])
-    reads = simulation.simulate_reads(rng, world.genome, world.genes, world.abundance, library, world.bias)
+    reads = simulation.simulate_reads(
+        rng, world.genome, world.genes, world.abundance, library, world.bias
+    )
     simulation.write_bam(folder / "reads.bam", reads, order="pos")
     return est.Sample(folder / "reads.bam", folder / "genes.gtf", folder / "genome.fa"), reads.truth
 
 
-def scores_of(model: str, sample: est.Sample, world: sim.World, seed: int, threads: int) -> tuple[Window, WindowScores]:
+def scores_of(
+    model: str, sample: est.Sample, world: sim.World, seed: int, threads: int
+) -> tuple[Window, WindowScores]:
     """Give the true bias, or what a model learns from the sample; calibrated, and 0 where a count would not use it."""
     if model == est.TRUE:
         return world.bias.window, lambda contexts, end: world.log_bias(contexts)
@@ -153,7 +191,9 @@ def scores_of(model: str, sample: est.Sample, world: sim.World, seed: int, threa
 def fit(model: str, sample: est.Sample, seed: int, threads: int) -> tuple[ModelFile, est.Counted]:
     """Count with a model, and give it as well."""
     bias = BiasOptions(model, str(sample.genome), seed=seed, threads=threads)
-    run = count_reads(sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads)
+    run = count_reads(
+        sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads
+    )
     return run.bias[0].model, est.counted(run, 0, 0.0)
 
 
@@ -163,7 +203,10 @@ def fit(model: str, sample: est.Sample, seed: int, threads: int) -> tuple[ModelF
 def single_reads(pairs: Path, target: Path) -> None:
     """Write read 1 of each pair as a single read, in the order of the file."""
     paired = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80
-    with pysam.AlignmentFile(str(pairs)) as source, pysam.AlignmentFile(str(target), "wb", template=source) as sink:
+    with (
+        pysam.AlignmentFile(str(pairs)) as source,
+        pysam.AlignmentFile(str(target), "wb", template=source) as sink,
+    ):
         for read in source:
             if read.is_read1 and not read.is_unmapped:
                 read.flag &= ~paired
@@ -176,7 +219,10 @@ def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     root = rep.data_folder() / FLY
     pairs = est.Sample(root / "reads.bam", root / "genes.gtf", root / "genome.fa")
     features = load_annotation(str(pairs.annotation), stranded=False).features
-    with tempfile.TemporaryDirectory(prefix="counterbias-unseen-") as folder, Genome(str(pairs.genome)) as genome:
+    with (
+        tempfile.TemporaryDirectory(prefix="counterbias-unseen-") as folder,
+        Genome(str(pairs.genome)) as genome,
+    ):
         single = est.Sample(Path(folder) / "read1.bam", pairs.annotation, pairs.genome)
         single_reads(pairs.alignments, single.alignments)
         for model in (one for one in arguments.models if one != est.TRUE):
@@ -188,9 +234,17 @@ def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 of_single = fit(model, single, seed, arguments.threads)[0]
                 for learnt, fitted in {"pairs": of_pairs, "read 1 alone": of_single}.items():
                     for way in ways_of(arguments.assumed):
-                        found = Library(features, genome).factors(way, fitted.window, lambda x, end, f=fitted: f.end(end).log_bias(x))
+                        found = Library(features, genome).factors(
+                            way, fitted.window, lambda x, end, f=fitted: f.end(end).log_bias(x)
+                        )
                         told = compare(found[kept], wanted[kept], seed)
-                        yield {"seed": seed, "model": model, "learnt": learnt, "way": way.label, **told}
+                        yield {
+                            "seed": seed,
+                            "model": model,
+                            "learnt": learnt,
+                            "way": way.label,
+                            **told,
+                        }
 
 
 # -- a stranded library without a model of the other end ---------------------------------------------------------------
@@ -221,7 +275,12 @@ def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 wanted = library.factors(Way("", assumed), cohort.model.window, both)
                 for label, (ends, score) in guesses.items():
                     found = library.factors(Way(label, assumed, ends), cohort.model.window, score)
-                    yield {"seed": seed, "model": model, "guess": label, **compare(found[genes], wanted[genes], seed)}
+                    yield {
+                        "seed": seed,
+                        "model": model,
+                        "guess": label,
+                        **compare(found[genes], wanted[genes], seed),
+                    }
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -232,11 +291,22 @@ def table(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, over_genes: bo
     laid = [[*keys, "genes", "r", "slope", "RMSE"]]
     for case in dict.fromkeys(tuple(str(row[key]) for key in keys) for row in rows):
         own = [row for row in rows if tuple(str(row[key]) for key in keys) == case]
-        cells = {name: rep.mean(row[name] for row in own) for name in ("genes", "pearson", "slope", "rmse", "slope_error")}
+        cells = {
+            name: rep.mean(row[name] for row in own)
+            for name in ("genes", "pearson", "slope", "rmse", "slope_error")
+        }
         slope = cells["slope"].text()
         if over_genes:
             slope = rep.minus(f"{cells['slope'].value:.3f} ± {cells['slope_error'].value:.3f}")
-        laid.append([*case, f"{cells['genes'].value:.0f}", cells["pearson"].text(), slope, cells["rmse"].text()])
+        laid.append(
+            [
+                *case,
+                f"{cells['genes'].value:.0f}",
+                cells["pearson"].text(),
+                slope,
+                cells["rmse"].text(),
+            ]
+        )
     return rep.markdown(laid)
 
 
@@ -245,14 +315,30 @@ def report(found: dict[str, list[dict[str, Any]]]) -> str:
     parts = []
     for genes in dict.fromkeys(row["class"] for row in found["simulated"]):
         for lengths in dict.fromkeys(tuple(row["simulated"]) for row in found["simulated"]):
-            own = [row for row in found["simulated"] if row["class"] == genes and tuple(row["simulated"]) == lengths]
-            first = [row["spread"] for row in own if (row["model"], row["way"]) == (own[0]["model"], own[0]["way"])]
-            parts.append(f"### Simulated, fragments of {lengths[0]:g} ± {lengths[1]:g}, genes: {genes}\n\n{table(own, ('model', 'way'))}")
+            own = [
+                row
+                for row in found["simulated"]
+                if row["class"] == genes and tuple(row["simulated"]) == lengths
+            ]
+            first = [
+                row["spread"]
+                for row in own
+                if (row["model"], row["way"]) == (own[0]["model"], own[0]["way"])
+            ]
+            parts.append(
+                f"### Simulated, fragments of {lengths[0]:g} ± {lengths[1]:g}, genes: {genes}\n\n{table(own, ('model', 'way'))}"
+            )
             parts.append(f"The truth's standard deviation over genes is {rep.mean(first).text()}.")
     if found["fly"]:
-        parts.append("### Fly, read 1 alone against pairs\n\n" + table(found["fly"], ("model", "learnt", "way"), over_genes=True))
+        parts.append(
+            "### Fly, read 1 alone against pairs\n\n"
+            + table(found["fly"], ("model", "learnt", "way"), over_genes=True)
+        )
     if found["stranded"]:
-        parts.append("### MAQC, the other end taken as\n\n" + table(found["stranded"], ("model", "guess"), over_genes=True))
+        parts.append(
+            "### MAQC, the other end taken as\n\n"
+            + table(found["stranded"], ("model", "guess"), over_genes=True)
+        )
     return "\n\n".join(parts)
 
 
@@ -268,19 +354,55 @@ def mean_and_sd(text: str) -> AssumedLengths:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = rep.parser_for("Compare effective lengths of single reads from the start alone and from both ends.")
+    parser = rep.parser_for(
+        "Compare effective lengths of single reads from the start alone and from both ends."
+    )
     listed = {"nargs": "+", "type": mean_and_sd, "metavar": "MEAN,SD"}
     every = [AssumedLengths(*pair) for pair in ((200, 80), (250, 50), (300, 60), (150, 30))]
     simulated = [AssumedLengths(*pair) for pair in ((220, 40), (150, 30), (320, 90))]
-    parser.add_argument("--models", type=rep.names, default=f"{est.TRUE},cnn", help="bias models, or the true one [%(default)s]")
-    parser.add_argument("--stranded-models", type=rep.names, default="pwm,heptamer,vlmm", help="models of the stranded pairs [%(default)s]")
-    parser.add_argument("--assumed", **listed, default=every, help="fragment lengths to assume [200,80 250,50 300,60 150,30]")
-    parser.add_argument("--simulated", **listed, default=simulated, help="fragment lengths to simulate [220,40 150,30 320,90]")
-    parser.add_argument("--seeds", type=rep.whole_numbers, default="1,2,3", help="seeds of simulation and fitting [%(default)s]")
+    parser.add_argument(
+        "--models",
+        type=rep.names,
+        default=f"{est.TRUE},cnn",
+        help="bias models, or the true one [%(default)s]",
+    )
+    parser.add_argument(
+        "--stranded-models",
+        type=rep.names,
+        default="pwm,heptamer,vlmm",
+        help="models of the stranded pairs [%(default)s]",
+    )
+    parser.add_argument(
+        "--assumed",
+        **listed,
+        default=every,
+        help="fragment lengths to assume [200,80 250,50 300,60 150,30]",
+    )
+    parser.add_argument(
+        "--simulated",
+        **listed,
+        default=simulated,
+        help="fragment lengths to simulate [220,40 150,30 320,90]",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=rep.whole_numbers,
+        default="1,2,3",
+        help="seeds of simulation and fitting [%(default)s]",
+    )
     parser.add_argument("--genes", type=int, default=400, help="simulated genes [%(default)s]")
-    parser.add_argument("--fragments", type=int, default=200_000, help="simulated fragments [%(default)s]")
-    parser.add_argument("--strength", type=float, default=0.9, help="standard deviation of the simulated log bias, nats [%(default)s]")
-    parser.add_argument("--fewest", type=float, default=50, help="fragments of a gene that is judged [%(default)s]")
+    parser.add_argument(
+        "--fragments", type=int, default=200_000, help="simulated fragments [%(default)s]"
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=0.9,
+        help="standard deviation of the simulated log bias, nats [%(default)s]",
+    )
+    parser.add_argument(
+        "--fewest", type=float, default=50, help="fragments of a gene that is judged [%(default)s]"
+    )
     arguments = parser.parse_args(argv)
     if arguments.figures is not None:
         parser.error("--figures: this script draws none")
@@ -289,7 +411,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    found: dict[str, list[dict[str, Any]]] = {"simulated": list(run_simulation(arguments)), "fly": [], "stranded": []}
+    found: dict[str, list[dict[str, Any]]] = {
+        "simulated": list(run_simulation(arguments)),
+        "fly": [],
+        "stranded": [],
+    }
     if (rep.data_folder() / FLY).is_dir():
         found["fly"], found["stranded"] = list(run_fly(arguments)), list(run_stranded(arguments))
     else:

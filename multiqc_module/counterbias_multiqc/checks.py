@@ -21,13 +21,25 @@ DEFAULTS: dict[str, tuple[float, str]] = {
     "assigned_fail": (25.0, "fail below this %"),
     "starts_warn": (2000.0, "warn below this many distinct read starts (of the poorer end)"),
     "starts_fail": (500.0, "fail below this many"),
-    "bias_found": (0.05, "bits of divergence above noise, summed over the window, from which there is a bias to remove"),
-    "removed_warn": (50.0, "warn below this % of held-out divergence removed, where there is a bias"),
+    "bias_found": (
+        0.05,
+        "bits of divergence above noise, summed over the window, from which there is a bias to remove",
+    ),
+    "removed_warn": (
+        50.0,
+        "warn below this % of held-out divergence removed, where there is a bias",
+    ),
     "removed_fail": (20.0, "fail below this %"),
-    "size_warn": (0.1, "warn where the interval of the reliability slope lies farther than this from 1"),
+    "size_warn": (
+        0.1,
+        "warn where the interval of the reliability slope lies farther than this from 1",
+    ),
     "size_fail": (0.5, "fail where it lies farther than this from 1"),
     "outside_warn": (25.0, "warn above this % of the bias signature outside of the model's window"),
-    "unmatched_warn": (1.0, "warn above this % of features on contigs that the alignments do not have"),
+    "unmatched_warn": (
+        1.0,
+        "warn above this % of features on contigs that the alignments do not have",
+    ),
     "unmatched_fail": (50.0, "fail above this %"),
     "clipped_warn": (1.0, "warn above this % of weights cut to the cap"),
     "clipped_fail": (5.0, "fail above this %"),
@@ -75,7 +87,10 @@ Findings = Mapping[str, Finding]
 def thresholds(configured: object) -> dict[str, float]:
     """Take the defaults and what the user configured; values that are no numbers are ignored."""
     given = configured if isinstance(configured, Mapping) else {}
-    return {name: value if (value := as_number(given.get(name))) is not None else default for name, (default, _) in DEFAULTS.items()}
+    return {
+        name: value if (value := as_number(given.get(name))) is not None else default
+        for name, (default, _) in DEFAULTS.items()
+    }
 
 
 def check(report: Report, limits: Mapping[str, float]) -> dict[str, Finding]:
@@ -118,7 +133,11 @@ def concerns(checked: Mapping[str, Findings], name: str) -> Iterator[tuple[str, 
 def percent_assigned(report: Report) -> float | None:
     """Give the assigned share of all fragments, %."""
     total = sum(report.counts.values())
-    return 100.0 * report.counts["assigned"] / total if total > 0 and "assigned" in report.counts else None
+    return (
+        100.0 * report.counts["assigned"] / total
+        if total > 0 and "assigned" in report.counts
+        else None
+    )
 
 
 def bias_removed(report: Report) -> float | None:
@@ -129,12 +148,18 @@ def bias_removed(report: Report) -> float | None:
     return 100.0 * (1.0 - sum(after for _, after in known) / total) if total > 0 else None
 
 
-def drawable(reports: Mapping[str, Report], limits: Mapping[str, float]) -> tuple[dict[str, Report], int]:
+def drawable(
+    reports: Mapping[str, Report], limits: Mapping[str, float]
+) -> tuple[dict[str, Report], int]:
     """Give the samples whose profiles show more than noise, and the number of the others; all, if there are no others."""
     kept = {
         name: report
         for name, report in reports.items()
-        if min((end.starts for end in report.ends if end.starts is not None and not end.no_model), default=0) >= limits["starts_warn"]
+        if min(
+            (end.starts for end in report.ends if end.starts is not None and not end.no_model),
+            default=0,
+        )
+        >= limits["starts_warn"]
     }
     return (kept, len(reports) - len(kept)) if kept else (dict(reports), 0)
 
@@ -150,7 +175,8 @@ def has_bias(report: Report, limits: Mapping[str, float]) -> bool | None:
     if known:
         return any(known)
     excess = [
-        end.divergence.sum_before - (end.divergence.noise or 0.0) * max(len(end.divergence.before), 1)
+        end.divergence.sum_before
+        - (end.divergence.noise or 0.0) * max(len(end.divergence.before), 1)
         for end in report.ends
         if end.divergence.sum_before is not None
     ]
@@ -167,7 +193,10 @@ def _assigned(report: Report, limits: Mapping[str, float]) -> Finding | None:
     share = percent_assigned(report)
     if share is None:
         return None
-    return Finding(_grade(share, limits["assigned_warn"], limits["assigned_fail"], low_is_bad=True), f"{share:.1f} % assigned")
+    return Finding(
+        _grade(share, limits["assigned_warn"], limits["assigned_fail"], low_is_bad=True),
+        f"{share:.1f} % assigned",
+    )
 
 
 def _strand(report: Report) -> Finding | None:
@@ -185,8 +214,12 @@ def _contigs(report: Report, limits: Mapping[str, float]) -> Finding | None:
         return None
     share = 100.0 * report.unmatched_features / report.features
     level = _grade(share, limits["unmatched_warn"], limits["unmatched_fail"], low_is_bad=False)
-    names = ", ".join(report.unmatched_contigs[:3]) + (" …" if len(report.unmatched_contigs) > 3 else "")
-    return Finding(level, f"{share:.0f} % of features, on {names}" if names else f"{share:.0f} % of features")
+    names = ", ".join(report.unmatched_contigs[:3]) + (
+        " …" if len(report.unmatched_contigs) > 3 else ""
+    )
+    return Finding(
+        level, f"{share:.0f} % of features, on {names}" if names else f"{share:.0f} % of features"
+    )
 
 
 def _starts(report: Report, limits: Mapping[str, float]) -> Finding | None:
@@ -210,7 +243,11 @@ def _trimmed(report: Report, limits: Mapping[str, float]) -> Finding | None:
         return None
     for signature in known:
         if signature.trimmed:
-            place = f"bias at {signature.first:+d}…{signature.last:+d}" if None not in (signature.first, signature.last) else "bias"
+            place = (
+                f"bias at {signature.first:+d}…{signature.last:+d}"
+                if None not in (signature.first, signature.last)
+                else "bias"
+            )
             advice = f"; --bias-window {signature.window} would hold it" if signature.window else ""
             return Finding("fail", f"{place}, before the read start{advice}")
     for signature in known:
@@ -228,7 +265,9 @@ def _removed(report: Report, limits: Mapping[str, float]) -> Finding | None:
         return Finding("pass", "no bias to remove")
     reasons = [end.reason for end in report.ends if end.applied is False and end.reason]
     if reasons and not any(end.applied for end in report.ends):
-        return Finding("fail" if "starts" not in reasons[0] else "warn", f"model not used: {reasons[0]}")
+        return Finding(
+            "fail" if "starts" not in reasons[0] else "warn", f"model not used: {reasons[0]}"
+        )
     level = _grade(share, limits["removed_warn"], limits["removed_fail"], low_is_bad=True)
     return Finding(level, f"{share:.0f} % of the divergence removed")
 
@@ -242,13 +281,22 @@ def _size(report: Report, limits: Mapping[str, float]) -> Finding | None:
             continue
         away = max(low - 1.0, 1.0 - high, 0.0)
         level = _grade(away, limits["size_warn"], limits["size_fail"], low_is_bad=False)
-        said = "" if level == "pass" else ": the correction is too small" if slope > 1.0 else ": the correction is too large"
+        said = (
+            ""
+            if level == "pass"
+            else ": the correction is too small"
+            if slope > 1.0
+            else ": the correction is too large"
+        )
         found.append(Finding(level, f"slope {slope:.2f} ({low:.2f} to {high:.2f}){said}"))
     return max(found, key=lambda finding: _ORDER.index(finding.level), default=None)
 
 
 def _weights(report: Report, limits: Mapping[str, float]) -> Finding | None:
-    clipped, effective = report.weights.get("capped_share"), report.weights.get("effective_sample_size")
+    clipped, effective = (
+        report.weights.get("capped_share"),
+        report.weights.get("effective_sample_size"),
+    )
     if clipped is None and effective is None:
         return None
     clipped, effective = 100.0 * (clipped or 0.0), 100.0 * (1.0 if effective is None else effective)
@@ -256,4 +304,7 @@ def _weights(report: Report, limits: Mapping[str, float]) -> Finding | None:
         _grade(clipped, limits["clipped_warn"], limits["clipped_fail"], low_is_bad=False),
         _grade(effective, limits["effective_warn"], limits["effective_fail"], low_is_bad=True),
     )
-    return Finding(max(levels, key=_ORDER.index), f"{clipped:.2g} % of weights clipped, effective sample size {effective:.0f} %")
+    return Finding(
+        max(levels, key=_ORDER.index),
+        f"{clipped:.2g} % of weights clipped, effective sample size {effective:.0f} %",
+    )

@@ -28,9 +28,21 @@ GOOD, DOUBTFUL, BAD = "#4cae6a", "#f0ad4e", "#d9534f"
 #: From nothing to much.
 RISING: list[list[Any]] = [[0, "#ffffff"], [0.25, "#fde0b5"], [0.6, "#f08a4b"], [1, "#8c2d04"]]
 #: From below zero (worse) to above (better).
-BETTER: list[list[Any]] = [[0, "#762a83"], [0.25, "#c2a5cf"], [0.5, "#f7f7f7"], [0.75, "#8cc99a"], [1, "#1b7837"]]
+BETTER: list[list[Any]] = [
+    [0, "#762a83"],
+    [0.25, "#c2a5cf"],
+    [0.5, "#f7f7f7"],
+    [0.75, "#8cc99a"],
+    [1, "#1b7837"],
+]
 #: From below zero to above, neither good nor bad.
-DIVERGING: list[list[Any]] = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]]
+DIVERGING: list[list[Any]] = [
+    [0, "#2166ac"],
+    [0.25, "#92c5de"],
+    [0.5, "#f7f7f7"],
+    [0.75, "#f4a582"],
+    [1, "#b2182b"],
+]
 
 
 #: Titles of our columns that hold text.
@@ -82,7 +94,10 @@ class View:
             found = list(checks.concerns(self.checked, name))
             if not found:
                 continue
-            said = "; ".join(f"**{plain_name(sample)}**: {plain(finding.reason)}" for sample, finding in found[:3])
+            said = "; ".join(
+                f"**{plain_name(sample)}**: {plain(finding.reason)}"
+                for sample, finding in found[:3]
+            )
             more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
             level = "danger" if any(finding.level == "fail" for _, finding in found) else "warning"
             message = f"{checks.HEADLINES[name]}: {said}{more}."
@@ -117,19 +132,37 @@ def lines(
         config["data_labels"] = [labels[place] for place, _ in kept]
     if not labels or len(kept) == 1:
         label = config.pop("data_labels", [{}])[0] if labels else {}
-        config.update({key: value for key, value in label.items() if key in ("ylab", "xlab", "title", "ymin", "ymax")})
+        config.update(
+            {
+                key: value
+                for key, value in label.items()
+                if key in ("ylab", "xlab", "title", "ymin", "ymax")
+            }
+        )
         return linegraph.plot(dict(kept[0][1]), config)  # type: ignore[type-var]
     return linegraph.plot([dict(data) for _, data in kept], config)  # type: ignore[type-var]
 
 
-def heat(rows: Mapping[str, Sequence[float | None]], columns: Sequence[str], config: dict[str, Any]) -> Any:
+def heat(
+    rows: Mapping[str, Sequence[float | None]], columns: Sequence[str], config: dict[str, Any]
+) -> Any:
     """Draw a heat map of samples × columns, in the order given; many can be clustered. Columns must not look like numbers."""
     if not rows or not columns:
         return None
-    defaults: dict[str, Any] = {"square": False, "xcats_samples": False, "cluster_cols": False, "angled_xticks": False}
+    defaults: dict[str, Any] = {
+        "square": False,
+        "xcats_samples": False,
+        "cluster_cols": False,
+        "angled_xticks": False,
+    }
     defaults["cluster_rows"] = len(rows) > 20
     defaults["display_values"] = len(rows) * len(columns) <= 120
-    plot = heatmap.plot([list(values) for values in rows.values()], list(columns), list(rows), {**defaults, **config})
+    plot = heatmap.plot(
+        [list(values) for values in rows.values()],
+        list(columns),
+        list(rows),
+        {**defaults, **config},
+    )
     if isinstance(plot, Plot):
         # MultiQC makes every row ten pixels high: that is five screens for 500 samples.
         plot.layout.height = 200 + min(max(26 * len(rows), 80), TALLEST)

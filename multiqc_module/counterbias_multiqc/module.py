@@ -13,9 +13,25 @@ from multiqc.base_module import BaseMultiqcModule, ModuleNoSamplesFound
 
 from counterbias_multiqc import checks
 from counterbias_multiqc.draw import View, sample_colours, silence_text_columns
-from counterbias_multiqc.parser import MOST_CHARACTERS, Report, UnusableFile, parse_comparison, parse_report
+from counterbias_multiqc.parser import (
+    MOST_CHARACTERS,
+    Report,
+    UnusableFile,
+    parse_comparison,
+    parse_report,
+)
 from counterbias_multiqc.samples import Collection
-from counterbias_multiqc.sections import assignment, changes, composition, models, overview, size, training, truth, weights
+from counterbias_multiqc.sections import (
+    assignment,
+    changes,
+    composition,
+    models,
+    overview,
+    size,
+    training,
+    truth,
+    weights,
+)
 from counterbias_multiqc.text import escape, logged
 
 #: Names of files and samples may hold brackets, which MultiQC would take for markup.
@@ -66,7 +82,12 @@ class MultiqcModule(BaseMultiqcModule):
         self._read_comparisons(collection)
         if not collection.main and not collection.comparisons:
             raise ModuleNoSamplesFound
-        names = sorted({*collection.main, *(name for _, names in collection.comparisons for name in names.values())})
+        names = sorted(
+            {
+                *collection.main,
+                *(name for _, names in collection.comparisons for name in names.values()),
+            }
+        )
         log.info(f"Found {len(names)} samples")
         limits = checks.thresholds(getattr(config, "counterbias", None))
         reports = {name: collection.main[name] for name in names if name in collection.main}
@@ -96,21 +117,36 @@ class MultiqcModule(BaseMultiqcModule):
             if sources.get(name, report.alignments) != report.alignments:
                 # Another library of the same name, as with a/reads.bam and b/reads.bam: its output file has a name of its own.
                 name = _unused(file["s_name"], sources)
-                log.info(f"Two samples are called {report.sample}; the one in {logged(file['fn'])} is shown as {logged(name)}")
+                log.info(
+                    f"Two samples are called {report.sample}; the one in {logged(file['fn'])} is shown as {logged(name)}"
+                )
             if self.is_ignore_sample(name):
                 continue
             sources[name] = report.alignments
             self.add_data_source(file, s_name=escape(name))
             self._add_version(report.version, name)
             if collection.add(escape(name), report) is not None:
-                log.debug(f"{logged(file['fn'])} replaces an earlier file of sample {logged(name)} and model {report.backend}")
+                log.debug(
+                    f"{logged(file['fn'])} replaces an earlier file of sample {logged(name)} and model {report.backend}"
+                )
 
     def _read_comparisons(self, collection: Collection) -> None:
         for file, comparison in self._read("counterbias/comparison", parse_comparison):
             if comparison.left_out:
-                log.warning(f"{logged(file['fn'])}: {comparison.left_out} of its samples or models cannot be used and are left out")
-            cleaned = _told_apart({sample.sample: self.clean_s_name(sample.sample, file) for sample in comparison.samples})
-            names = {given: escape(name) for given, name in cleaned.items() if not self.is_ignore_sample(name)}
+                log.warning(
+                    f"{logged(file['fn'])}: {comparison.left_out} of its samples or models cannot be used and are left out"
+                )
+            cleaned = _told_apart(
+                {
+                    sample.sample: self.clean_s_name(sample.sample, file)
+                    for sample in comparison.samples
+                }
+            )
+            names = {
+                given: escape(name)
+                for given, name in cleaned.items()
+                if not self.is_ignore_sample(name)
+            }
             if not names:
                 continue
             for name in names.values():
@@ -158,8 +194,16 @@ def _row(view: View, name: str) -> dict[str, Any]:
     report: Report | None = view.reports.get(name)
     if report is not None:
         found = {str(key): value for key, value in overview.row(view, name).items()}
-        found.update({f"check_{check}": finding.level for check, finding in view.checked[name].items()})
+        found.update(
+            {f"check_{check}": finding.level for check, finding in view.checked[name].items()}
+        )
         found.update(report.counts)
     for model in view.models.get(name, ()):
-        found.update({f"gain_cap5_{escape(model.label)}": value for value in [model.value("gain_cap5")] if value is not None})
+        found.update(
+            {
+                f"gain_cap5_{escape(model.label)}": value
+                for value in [model.value("gain_cap5")]
+                if value is not None
+            }
+        )
     return found

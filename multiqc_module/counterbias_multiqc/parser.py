@@ -284,11 +284,15 @@ def parse_comparison(text: str) -> Comparison:
         if name and name not in samples:
             models = _compared(entry)
             left_out += length(entry.get("models")) - len(models) - 1
-            samples[name] = ComparedSample(name, as_integer(entry.get("starts")), _estimates(entry.get("raw")), models)
+            samples[name] = ComparedSample(
+                name, as_integer(entry.get("starts")), _estimates(entry.get("raw")), models
+            )
     if not samples:
         raise UnusableFile("it holds no sample")
     advised = as_text(advice.get("model")), as_text(advice.get("reason"))
-    return Comparison(as_text(tree.get("version")), measures, *advised, tuple(samples.values()), left_out)
+    return Comparison(
+        as_text(tree.get("version")), measures, *advised, tuple(samples.values()), left_out
+    )
 
 
 def _document(text: str, tag: str, newest: int) -> Mapping[str, Any]:
@@ -307,7 +311,9 @@ def _document(text: str, tag: str, newest: int) -> Mapping[str, Any]:
     if major is None:
         raise UnusableFile(f"its {tag} is not a version")
     if major > newest:
-        raise UnusableFile(f"its {tag} {major} is newer than this module knows ({newest}): update Counterbias")
+        raise UnusableFile(
+            f"its {tag} {major} is newer than this module knows ({newest}): update Counterbias"
+        )
     if major < 1:
         raise UnusableFile(f"its {tag} {major} is unknown")
     return tree
@@ -317,7 +323,11 @@ def _curves(value: Any) -> dict[str, tuple[Number, ...]]:
     if not isinstance(value, dict):
         return {}
     found = {as_text(name): numbers(values) for name, values in list(value.items())[:20]}
-    return {name: values for name, values in found.items() if name and any(entry is not None for entry in values)}
+    return {
+        name: values
+        for name, values in found.items()
+        if name and any(entry is not None for entry in values)
+    }
 
 
 def _window(tree: Mapping[str, Any]) -> str | None:
@@ -328,7 +338,9 @@ def _window(tree: Mapping[str, Any]) -> str | None:
 def _end(tree: Mapping[str, Any]) -> End:
     offsets = integers(tree.get("offsets"))
     calibration, training = child(tree, "calibration"), child(tree, "training")
-    gains = {name: child(child(tree, "gain"), name).get("value") for name in ("uniq", "cap5", "all")}
+    gains = {
+        name: child(child(tree, "gain"), name).get("value") for name in ("uniq", "cap5", "all")
+    }
     measures = scalars(
         {f"gain_{name}": value for name, value in gains.items()}
         | {name: tree.get(name) for name in ("deviance_explained", "auc", "log_loss")}
@@ -420,8 +432,17 @@ def _fold_change(tree: Mapping[str, Any]) -> FoldChange:
     def bins(name: str) -> tuple[Bin, ...]:
         found = []
         for entry in children(tree, name):
-            low, high, values = as_number(entry.get("raw_min")), as_number(entry.get("raw_max")), finite_numbers(entry.get("quantiles"))
-            if low is not None and high is not None and 0 < low <= high and len(values) == len(quantiles) > 0:
+            low, high, values = (
+                as_number(entry.get("raw_min")),
+                as_number(entry.get("raw_max")),
+                finite_numbers(entry.get("quantiles")),
+            )
+            if (
+                low is not None
+                and high is not None
+                and 0 < low <= high
+                and len(values) == len(quantiles) > 0
+            ):
                 found.append(Bin(as_integer(entry.get("features")) or 0, low, high, values))
         return tuple(found)
 
@@ -435,7 +456,9 @@ def _estimates(value: Any) -> dict[str, Estimate]:
         number = as_number(entry.get("value")) if isinstance(entry, dict) else None
         title = as_text(name)
         if title and number is not None:
-            found[title] = Estimate(number, *(as_number(entry.get(key)) for key in ("error", "low", "high")))
+            found[title] = Estimate(
+                number, *(as_number(entry.get(key)) for key in ("error", "low", "high"))
+            )
     return found
 
 
@@ -445,7 +468,11 @@ def _compared(tree: Mapping[str, Any]) -> tuple[ComparedModel, ...]:
         name = as_text(entry.get("model"))
         if name is None:
             continue
-        truth = {part: _estimates(values) for part, values in child(entry, "truth").items() if isinstance(values, dict)}
+        truth = {
+            part: _estimates(values)
+            for part, values in child(entry, "truth").items()
+            if isinstance(values, dict)
+        }
         found.append(
             ComparedModel(
                 model=name,

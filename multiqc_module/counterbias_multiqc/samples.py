@@ -10,11 +10,33 @@ from counterbias_multiqc.values import Number
 
 #: Measures of single runs, in the words that a comparison uses.
 RUN_MEASURES = (
-    Measure("gain_cap5", "Gain (≤5 reads)", "bits/read", "higher", "Bits per read gained in held-out units, at most 5 reads per position"),
-    Measure("reliability_slope", "Reliability slope", "", None, "Held-out reads observed against predicted; 1: the right size"),
-    Measure("deviance_explained", "Deviance explained", "", "higher", "Median share of the Poisson deviance explained in held-out units"),
-    Measure("auc", "AUC", "", "higher", "Held-out read starts against uniform positions of their unit"),
-    Measure("log_loss", "Log loss", "nats", "lower", "The same, as logistic loss; 0.693 without a model"),
+    Measure(
+        "gain_cap5",
+        "Gain (≤5 reads)",
+        "bits/read",
+        "higher",
+        "Bits per read gained in held-out units, at most 5 reads per position",
+    ),
+    Measure(
+        "reliability_slope",
+        "Reliability slope",
+        "",
+        None,
+        "Held-out reads observed against predicted; 1: the right size",
+    ),
+    Measure(
+        "deviance_explained",
+        "Deviance explained",
+        "",
+        "higher",
+        "Median share of the Poisson deviance explained in held-out units",
+    ),
+    Measure(
+        "auc", "AUC", "", "higher", "Held-out read starts against uniform positions of their unit"
+    ),
+    Measure(
+        "log_loss", "Log loss", "nats", "lower", "The same, as logistic loss; 0.693 without a model"
+    ),
 )
 
 
@@ -48,7 +70,10 @@ class Collection:
     def add(self, name: str, report: Report) -> Report | None:
         """Add a run; give the earlier run of the same sample, model and window that it replaces, if any."""
         runs = self.runs.setdefault(name, [])
-        replaced = next((run for run in runs if (run.backend, run.window) == (report.backend, report.window)), None)
+        replaced = next(
+            (run for run in runs if (run.backend, run.window) == (report.backend, report.window)),
+            None,
+        )
         if replaced is not None:
             runs.remove(replaced)
         runs.append(report)
@@ -63,7 +88,10 @@ class Collection:
     def measures(self) -> tuple[Measure, ...]:
         """All measures that models are compared by; the first that stands for each name wins."""
         found: dict[str, Measure] = {}
-        for measure in (*(measure for comparison, _ in self.comparisons for measure in comparison.measures), *RUN_MEASURES):
+        for measure in (
+            *(measure for comparison, _ in self.comparisons for measure in comparison.measures),
+            *RUN_MEASURES,
+        ):
             found.setdefault(measure.name, measure)
         return tuple(found.values())
 
@@ -72,7 +100,9 @@ class Collection:
         found: dict[str, dict[str, ModelResult]] = {}
         for name, runs in self.runs.items():
             for run in runs:
-                result = _of_run(run, alone=sum(other.backend == run.backend for other in runs) == 1)
+                result = _of_run(
+                    run, alone=sum(other.backend == run.backend for other in runs) == 1
+                )
                 found.setdefault(name, {})[result.label] = result
         for comparison, names in self.comparisons:
             for sample in comparison.samples:
@@ -81,13 +111,20 @@ class Collection:
                 labels = _labels(sample.models)
                 for label, model in zip(labels, sample.models, strict=True):
                     found.setdefault(names[sample.sample], {})[label] = _of_comparison(model, label)
-        measure = next((one.name for one in self.measures if one.name == "gain_cap5"), self.measures[0].name)
-        return {name: sorted(found[name].values(), key=lambda result: _rank(result, measure)) for name in sorted(found)}
+        measure = next(
+            (one.name for one in self.measures if one.name == "gain_cap5"), self.measures[0].name
+        )
+        return {
+            name: sorted(found[name].values(), key=lambda result: _rank(result, measure))
+            for name in sorted(found)
+        }
 
 
 def _merit(report: Report) -> tuple[bool, float]:
     gains = [end.gain for end in report.ends if end.gain is not None]
-    return any(end.applied for end in report.ends), sum(gains) / len(gains) if gains else float("-inf")
+    return any(end.applied for end in report.ends), sum(gains) / len(gains) if gains else float(
+        "-inf"
+    )
 
 
 def _rank(result: ModelResult, measure: str) -> tuple[bool, float, str]:
@@ -103,7 +140,9 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 def _of_run(run: Report, *, alone: bool) -> ModelResult:
     label = run.backend or "model"
-    values = {one.name: mean(end.measures.get(one.name) for end in run.ends) for one in RUN_MEASURES}
+    values = {
+        one.name: mean(end.measures.get(one.name) for end in run.ends) for one in RUN_MEASURES
+    }
     cost = {
         "train_seconds": run.train_seconds,
         "parameters": mean(end.parameters for end in run.ends),
@@ -123,10 +162,26 @@ def _labels(models: Iterable[ComparedModel]) -> list[str]:
     """Give each model its name, with its window where one name stands for several."""
     models = list(models)
     names = [model.model for model in models]
-    labels = [model.model if names.count(model.model) == 1 or not model.window else f"{model.model} {model.window}" for model in models]
-    return [label if labels.index(label) == place else f"{label} ({place + 1})" for place, label in enumerate(labels)]
+    labels = [
+        model.model
+        if names.count(model.model) == 1 or not model.window
+        else f"{model.model} {model.window}"
+        for model in models
+    ]
+    return [
+        label if labels.index(label) == place else f"{label} ({place + 1})"
+        for place, label in enumerate(labels)
+    ]
 
 
 def _of_comparison(model: ComparedModel, label: str) -> ModelResult:
-    failed = None if model.status == "ok" else f"{model.status}: {model.reason}" if model.reason else model.status
-    return ModelResult(label, model.used, failed, model.measures, model.cost, model.curves, model.truth)
+    failed = (
+        None
+        if model.status == "ok"
+        else f"{model.status}: {model.reason}"
+        if model.reason
+        else model.status
+    )
+    return ModelResult(
+        label, model.used, failed, model.measures, model.cost, model.curves, model.truth
+    )

@@ -70,5 +70,7 @@ def colours(names: Iterable[str], known: dict[str, str] | None = None) -> dict[s
 
 
 def _hue(number: int) -> str:
-    red, green, blue = colorsys.hls_to_rgb((number * 0.618034) % 1.0, 0.40 + 0.08 * (number % 3), 0.55)
+    red, green, blue = colorsys.hls_to_rgb(
+        (number * 0.618034) % 1.0, 0.40 + 0.08 * (number % 3), 0.55
+    )
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"

@@ -37,7 +37,9 @@ def as_text(value: Any, *, most: int = MOST_TEXT) -> str | None:
     """Give a text without control characters, cut at ``most`` characters; empty texts and anything else are None."""
     if not isinstance(value, str):
         return None
-    clean = "".join(character if character.isprintable() else " " for character in value[: most + 1]).strip()
+    clean = "".join(
+        character if character.isprintable() else " " for character in value[: most + 1]
+    ).strip()
     if len(clean) > most:
         clean = clean[: most - 1] + "…"
     return clean or None
@@ -100,4 +102,8 @@ def scalars(tree: Any, *, least: float = -math.inf) -> dict[str, float]:
     if not isinstance(tree, dict):
         return {}
     found = {as_text(name): as_number(value) for name, value in list(tree.items())[:MOST_VALUES]}
-    return {name: value for name, value in found.items() if name and value is not None and value >= least}
+    return {
+        name: value
+        for name, value in found.items()
+        if name and value is not None and value >= least
+    }

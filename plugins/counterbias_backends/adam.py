@@ -26,5 +26,8 @@ def adam_step(flat, gradient, first, second, step, rate, decay):
     for i in range(len(flat)):
         first[i] += 0.1 * (gradient[i] - first[i])
         second[i] += 0.001 * (gradient[i] * gradient[i] - second[i])
-        flat[i] -= rate * (first[i] / whole_first / (math.sqrt(second[i] / whole_second) + 1e-8) + decay[i] * flat[i])
+        flat[i] -= rate * (
+            first[i] / whole_first / (math.sqrt(second[i] / whole_second) + 1e-8)
+            + decay[i] * flat[i]
+        )
         gradient[i] = 0.0

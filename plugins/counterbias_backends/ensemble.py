@@ -14,7 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl, load_plugins, parse_options
+from counterbias import (
+    Backend,
+    BiasModel,
+    FitReport,
+    InputError,
+    TrainingSet,
+    Window,
+    hookimpl,
+    load_plugins,
+    parse_options,
+)
 
 NAME = "ensemble"
 
@@ -36,7 +46,9 @@ class Options:
             raise InputError("--bias-option members=: an ensemble needs at least one member")
         for member in self.members:
             if member.partition(":")[0] == NAME:
-                raise InputError(f"--bias-option members={member}: an ensemble cannot hold an ensemble")
+                raise InputError(
+                    f"--bias-option members={member}: an ensemble cannot hold an ensemble"
+                )
 
 
 class Ensemble(BiasModel):
@@ -75,13 +87,19 @@ class Ensemble(BiasModel):
         perplexity: dict[str, float] = {}
         details: dict[str, object] = {}
         parameters = 0
-        for number, ((name, model), own) in enumerate(zip(self._members, rng.spawn(len(self._members)), strict=True)):
+        for number, ((name, model), own) in enumerate(
+            zip(self._members, rng.spawn(len(self._members)), strict=True)
+        ):
             model.resources = self.resources
             report = model.fit(sample, own)
             label = _label(number, name)
             curves.update({f"{label}_{key}": value for key, value in report.curves.items()})
             perplexity.update({f"{label}_{key}": value for key, value in report.perplexity.items()})
-            details[label] = {"seconds": report.seconds, "parameters": report.parameters, **report.details}
+            details[label] = {
+                "seconds": report.seconds,
+                "parameters": report.parameters,
+                **report.details,
+            }
             parameters += report.parameters
         self._fitted = True
         return FitReport(time.perf_counter() - began, parameters, curves, perplexity, details)
@@ -101,7 +119,9 @@ class Ensemble(BiasModel):
         if not self._fitted:
             raise RuntimeError("ensemble: along was called before fit")
         if len(sequence) < self.window.width:
-            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self.window.width}")
+            raise ValueError(
+                f"a sequence of {len(sequence)} bases holds no window of {self.window.width}"
+            )
         total = np.zeros(len(sequence) - self.window.width + 1)
         for _, model in self._members:
             total += model.along(sequence)

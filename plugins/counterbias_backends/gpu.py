@@ -10,7 +10,10 @@ def require_gpu() -> str:
     try:
         import torch
     except ImportError as problem:
-        raise InputError("--bias-device cuda needs torch", remedy="pip install 'counterbias[rnn]', or use --bias-device cpu") from problem
+        raise InputError(
+            "--bias-device cuda needs torch",
+            remedy="pip install 'counterbias[rnn]', or use --bias-device cpu",
+        ) from problem
     if not torch.cuda.is_available():
         raise InputError("--bias-device cuda: torch finds no GPU", remedy="use --bias-device cpu")
     return "cuda"

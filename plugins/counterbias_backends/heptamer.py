@@ -42,7 +42,10 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise InputError(f"--bias-option scheme={self.scheme}: there is no such scheme", remedy=f"choose {' or '.join(SCHEMES)}")
+            raise InputError(
+                f"--bias-option scheme={self.scheme}: there is no such scheme",
+                remedy=f"choose {' or '.join(SCHEMES)}",
+            )
         if not 0 < self.pseudocount < float("inf"):
             raise InputError(f"--bias-option pseudocount={self.pseudocount}: must be above 0")
 
@@ -75,12 +78,22 @@ class Heptamer(BiasModel):
         from_reads = published and within[-1] + SIZE <= self.window.width
         # The background has no position: all places of its windows tell of it.
         everywhere = range(self.window.width - SIZE + 1)
-        initial = _mean_counts(foreground, sample.foreground_weight, [start + place for place in INITIAL] if published else [start])
+        initial = _mean_counts(
+            foreground,
+            sample.foreground_weight,
+            [start + place for place in INITIAL] if published else [start],
+        )
         if from_reads:
             other = _mean_counts(foreground, sample.foreground_weight, within)
         else:
             other = _mean_counts(background, sample.background_weight, everywhere)
-        self._set(*(_as_published(initial, other) if published else _shrunk(initial, other, self.options.pseudocount)))
+        self._set(
+            *(
+                _as_published(initial, other)
+                if published
+                else _shrunk(initial, other, self.options.pseudocount)
+            )
+        )
         return FitReport(
             seconds=time.perf_counter() - began,
             parameters=2 * (WORDS - 1),
@@ -115,7 +128,9 @@ class Heptamer(BiasModel):
         taken = take_logs(arrays, log_foreground=(WORDS,), log_background=(WORDS,))
         self._set(taken["log_foreground"], taken["log_background"])
 
-    def _set(self, log_foreground: NDArray[np.float64], log_background: NDArray[np.float64]) -> None:
+    def _set(
+        self, log_foreground: NDArray[np.float64], log_background: NDArray[np.float64]
+    ) -> None:
         from counterbias_backends.tables import TableSum, Term
 
         self._log_foreground, self._log_background = log_foreground, log_background
@@ -133,12 +148,18 @@ class Heptamer(BiasModel):
         ):
             total = float(weights.sum())
             if total:
-                counts = _mean_counts(np.ascontiguousarray(self.as_contexts(contexts).T), weights, [self.window.upstream])
+                counts = _mean_counts(
+                    np.ascontiguousarray(self.as_contexts(contexts).T),
+                    weights,
+                    [self.window.upstream],
+                )
                 found[name] = float(np.exp(-np.dot(counts, logs) / total / SIZE))
         return found
 
 
-def _mean_counts(columns: NDArray[np.uint8], weights: NDArray[np.float64], places: Sequence[int]) -> NDArray[np.float64]:
+def _mean_counts(
+    columns: NDArray[np.uint8], weights: NDArray[np.float64], places: Sequence[int]
+) -> NDArray[np.float64]:
     """Give the weight of each heptamer per place, float64 (16384,), as a mean over places. ``columns`` are uint8 (width, n)."""
     from counterbias_backends.tables import count_words
 
@@ -148,7 +169,9 @@ def _mean_counts(columns: NDArray[np.uint8], weights: NDArray[np.float64], place
     return total / len(places)
 
 
-def _as_published(initial: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _as_published(
+    initial: NDArray[np.float64], other: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give ln of the proportions; a heptamer that either side lacks has no weight in the paper, and no bias here."""
     known = (initial > 0) & (other > 0)
     if not known.any():
@@ -189,4 +212,10 @@ def _load() -> type[BiasModel]:
 @hookimpl
 def counterbias_backends() -> list[Backend]:
     """Offer ``heptamer``."""
-    return [Backend("heptamer", "the read's first seven bases (Hansen et al. 2010), as published or robust", _load)]
+    return [
+        Backend(
+            "heptamer",
+            "the read's first seven bases (Hansen et al. 2010), as published or robust",
+            _load,
+        )
+    ]

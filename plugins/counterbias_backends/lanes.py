@@ -56,10 +56,17 @@ def splat_value(builder: Any, scalar: Any, kind: LanesType) -> Any:
     """Build the vector that has a scalar in every lane."""
     undefined = ir.Constant(kind.vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count)
+    )
 
 
-_OPERATORS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+_OPERATORS = {
+    operator.add: "fadd",
+    operator.sub: "fsub",
+    operator.mul: "fmul",
+    operator.truediv: "fdiv",
+}
 
 
 def _fits(kind: Any, args: Any) -> bool:
@@ -79,7 +86,8 @@ def _register_typing(function: Any) -> None:
 def _register_lowering(function: Any, instruction: str, kind: LanesType) -> None:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         left, right = (
-            value if one == kind else splat_value(builder, value, kind) for value, one in zip(args, sig.args, strict=True)
+            value if one == kind else splat_value(builder, value, kind)
+            for value, one in zip(args, sig.args, strict=True)
         )
         return getattr(builder, instruction)(left, right, flags=_FUSE)
 
@@ -137,7 +145,9 @@ def vector_kind(scalar: Any, count: int) -> VectorKind:
     @intrinsic
     def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            builder.store(args[2], pointer(context, builder, sig.args[0], args[0], args[1]), align=align)
+            builder.store(
+                args[2], pointer(context, builder, sig.args[0], args[0], args[1]), align=align
+            )
             return context.get_dummy_value()
 
         return types.void(array, types.intp, kind), codegen
@@ -152,9 +162,13 @@ def vector_kind(scalar: Any, count: int) -> VectorKind:
             number = _SCALARS[scalar]
             suffix = "f32" if scalar == types.float32 else "f64"
             function = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(number, [number, kind.vector]), f"llvm.vector.reduce.fadd.v{count}{suffix}"
+                builder.module,
+                ir.FunctionType(number, [number, kind.vector]),
+                f"llvm.vector.reduce.fadd.v{count}{suffix}",
             )
-            return builder.call(function, [ir.Constant(number, 0.0), args[0]], fastmath=("reassoc",))
+            return builder.call(
+                function, [ir.Constant(number, 0.0), args[0]], fastmath=("reassoc",)
+            )
 
         return scalar(kind), codegen
 

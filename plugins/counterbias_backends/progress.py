@@ -43,4 +43,6 @@ class Steps:
     def _tell(self) -> None:
         assert self._progress is not None
         self._told = self._done
-        self._progress(self._stage, min(self._done, self._total) if self._total else self._done, self._total)
+        self._progress(
+            self._stage, min(self._done, self._total) if self._total else self._done, self._total
+        )

@@ -57,8 +57,12 @@ class PositionWeightMatrix(BiasModel):
         perplexity = {}
         if sample.validation is not None:
             held_out = sample.validation
-            perplexity["foreground"] = self._perplexity(foreground, held_out.foreground, held_out.foreground_weight)
-            perplexity["background"] = self._perplexity(background, held_out.background, held_out.background_weight)
+            perplexity["foreground"] = self._perplexity(
+                foreground, held_out.foreground, held_out.foreground_weight
+            )
+            perplexity["background"] = self._perplexity(
+                background, held_out.background, held_out.background_weight
+            )
         return FitReport(
             seconds=time.perf_counter() - began,
             parameters=2 * 3 * self.window.width,
@@ -97,23 +101,37 @@ class PositionWeightMatrix(BiasModel):
         """Make one term per offset of numbers (width, 4)."""
         from counterbias_backends.tables import TableSum, Term
 
-        return TableSum([Term((offset,), own) for offset, own in enumerate(logs)], self.window.width)
+        return TableSum(
+            [Term((offset,), own) for offset, own in enumerate(logs)], self.window.width
+        )
 
-    def _log_composition(self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _log_composition(
+        self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Give ln P(base) per offset, float64 (width, 4), from weighted counts and the pseudocount."""
         columns = self.as_contexts(contexts).T
         counts = np.empty((self.window.width, 4))
         for offset, bases in enumerate(columns):
-            counts[offset] = np.bincount(bases, weights, minlength=4)  # a base above 3 makes it too long, and raises ValueError
+            counts[offset] = np.bincount(
+                bases, weights, minlength=4
+            )  # a base above 3 makes it too long, and raises ValueError
         counts += self.options.pseudocount
         return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)), dtype=np.float64)
 
-    def _perplexity(self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> float | None:
+    def _perplexity(
+        self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]
+    ) -> float | None:
         """Give the weighted perplexity per base, from 1 to 4 where the composition is right, or None without windows."""
         total = float(weights.sum())
         if not total:
             return None
-        return float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / self.window.width))
+        return float(
+            np.exp(
+                -np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
+                / total
+                / self.window.width
+            )
+        )
 
 
 def _load() -> type[BiasModel]:

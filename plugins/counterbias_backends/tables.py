@@ -42,7 +42,10 @@ class TableSum:
         runs = [_runs([column - self._low for column in columns]) for columns, _ in groups]
         self._runs = np.array([run for own in runs for run in own], np.uint64).reshape(-1, 4)
         self._groups = np.cumsum([0, *(len(own) for own in runs)]).astype(np.int64)
-        tables = [sum((_spread(term, columns) for term in members), np.zeros(4 ** len(columns))) for columns, members in groups]
+        tables = [
+            sum((_spread(term, columns) for term in members), np.zeros(4 ** len(columns)))
+            for columns, members in groups
+        ]
         self._columns = np.array([column for columns, _ in groups for column in columns], np.int64)
         self._bounds = np.cumsum([0, *(len(columns) for columns, _ in groups)]).astype(np.int64)
         self._begins = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.uint64)
@@ -56,7 +59,9 @@ class TableSum:
         from counterbias_backends.table_lookup import add_windows
 
         if contexts.ndim != 2 or contexts.shape[1] != self._width:
-            raise ValueError(f"contexts of shape {contexts.shape} do not fit a window of {self._width} bases")
+            raise ValueError(
+                f"contexts of shape {contexts.shape} do not fit a window of {self._width} bases"
+            )
         sums = np.empty(len(contexts))
         flat = np.ascontiguousarray(contexts, np.uint8).reshape(-1)
         runs = (self._low, self._high, self._runs, self._groups)
@@ -69,11 +74,20 @@ class TableSum:
         from counterbias_backends.table_lookup import add_along
 
         if sequence.ndim != 1 or len(sequence) < self._width:
-            raise ValueError(f"a sequence of {len(sequence)} bases holds no window of {self._width}")
+            raise ValueError(
+                f"a sequence of {len(sequence)} bases holds no window of {self._width}"
+            )
         if sequence.max() > 3:  # bases are used as addresses
             raise ValueError("the sequence holds a value that is not 0, 1, 2 or 3")
         sums = np.empty(len(sequence) - self._width + 1)
-        add_along(np.ascontiguousarray(sequence, np.uint8), self._columns, self._bounds, self._begins, self._tables, sums)
+        add_along(
+            np.ascontiguousarray(sequence, np.uint8),
+            self._columns,
+            self._bounds,
+            self._begins,
+            self._tables,
+            sums,
+        )
         return sums
 
 
@@ -86,7 +100,9 @@ def codes(columns: NDArray[np.uint8], chosen: Sequence[int]) -> NDArray[np.int64
     return code
 
 
-def count_words(columns: NDArray[np.uint8], chosen: Sequence[int], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def count_words(
+    columns: NDArray[np.uint8], chosen: Sequence[int], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Give the weight of each word in some columns, float64 (4 ** chosen,). Raises ValueError on a base that is none."""
     if columns.shape[1] and max(columns[column].max() for column in chosen) > 3:
         raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
@@ -118,7 +134,11 @@ def _runs(columns: Sequence[int]) -> list[tuple[int, int, int, int]]:
     found: list[tuple[int, int, int, int]] = []
     first = 0
     for place in range(1, len(columns) + 1):
-        ends = place == len(columns) or columns[place] != columns[place - 1] + 1 or columns[place] % MOST == 0
+        ends = (
+            place == len(columns)
+            or columns[place] != columns[place - 1] + 1
+            or columns[place] % MOST == 0
+        )
         if ends:
             pack, within = divmod(columns[first], MOST)
             found.append((pack, 2 * within, 4 ** (place - first) - 1, 2 * first))

@@ -16,11 +16,15 @@ LARGEST_LOG = 750.0
 LARGEST_WEIGHT = 1e4
 
 
-def take_logs(arrays: Mapping[str, NDArray[Any]], **shapes: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:
+def take_logs(
+    arrays: Mapping[str, NDArray[Any]], **shapes: tuple[int, ...]
+) -> dict[str, NDArray[np.float64]]:
     """Take logarithms of probabilities; raises InputError where they are too large to be any, or of another shape."""
     return take_arrays(arrays, shapes, largest=LARGEST_LOG)
 
 
-def take_weights(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float64]]:
+def take_weights(
+    arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float64]]:
     """Take a network's weights; raises InputError where they are too large to be any, or of another shape."""
     return take_arrays(arrays, shapes, largest=LARGEST_WEIGHT)

@@ -74,9 +74,13 @@ def orders(layout: str, window: Window) -> dict[int, int]:
         if len(given) == 1:
             given *= window.width
         if len(given) != window.width:
-            raise InputError(f"--bias-option layout={layout}: {len(given)} orders for a window of {window.width} bases")
+            raise InputError(
+                f"--bias-option layout={layout}: {len(given)} orders for a window of {window.width} bases"
+            )
     placed = {first + number: order for number, order in enumerate(given)}
-    return {column: min(order, column) for column, order in placed.items() if 0 <= column < window.width}
+    return {
+        column: min(order, column) for column, order in placed.items() if 0 <= column < window.width
+    }
 
 
 class MarkovModel(BiasModel):
@@ -87,7 +91,9 @@ class MarkovModel(BiasModel):
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
         self._orders = orders(self.options.layout, window)
-        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None  # foreground, background: columns' tables in turn
+        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = (
+            None  # foreground, background: columns' tables in turn
+        )
         self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
@@ -99,8 +105,12 @@ class MarkovModel(BiasModel):
         perplexity = {}
         if sample.validation is not None:
             held_out = sample.validation
-            perplexity["foreground"] = self._perplexity(foreground, held_out.foreground, held_out.foreground_weight)
-            perplexity["background"] = self._perplexity(background, held_out.background, held_out.background_weight)
+            perplexity["foreground"] = self._perplexity(
+                foreground, held_out.foreground, held_out.foreground_weight
+            )
+            perplexity["background"] = self._perplexity(
+                background, held_out.background, held_out.background_weight
+            )
         return FitReport(
             seconds=time.perf_counter() - began,
             parameters=2 * sum(3 * 4**order for order in self._orders.values()),
@@ -153,7 +163,9 @@ class MarkovModel(BiasModel):
             first += size
         return TableSum(terms, self.window.width)
 
-    def _learn(self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _learn(
+        self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Give ln P(base | bases before), column after column."""
         from counterbias_backends.tables import count_words
 
@@ -178,10 +190,18 @@ class MarkovModel(BiasModel):
         total = float(weights.sum())
         if not total:
             return None
-        return float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / len(self._orders)))
+        return float(
+            np.exp(
+                -np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
+                / total
+                / len(self._orders)
+            )
+        )
 
 
-def conditional(counts: NDArray[np.float64], pseudocount: float, backoff: float) -> NDArray[np.float64]:
+def conditional(
+    counts: NDArray[np.float64], pseudocount: float, backoff: float
+) -> NDArray[np.float64]:
     """Turn the weights of words into P(last base | bases before), float64 (words before, 4).
 
     Args:
@@ -205,4 +225,10 @@ def _load() -> type[BiasModel]:
 @hookimpl
 def counterbias_backends() -> list[Backend]:
     """Offer ``vlmm``."""
-    return [Backend("vlmm", "variable-length Markov model, as in Cufflinks (Roberts et al. 2011) or Salmon", _load)]
+    return [
+        Backend(
+            "vlmm",
+            "variable-length Markov model, as in Cufflinks (Roberts et al. 2011) or Salmon",
+            _load,
+        )
+    ]

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from counterbias.blend import Blend
     from counterbias.errors import InputError
     from counterbias.hookspecs import hookimpl
-    from counterbias.model import Backend, BiasModel, CrossFit, Resources, parse_options, take_arrays
-    from counterbias.model_file import EndModel, ModelFile, Training, load_model, load_models, save_models
+    from counterbias.model import (
+        Backend,
+        BiasModel,
+        CrossFit,
+        Resources,
+        parse_options,
+        take_arrays,
+    )
+    from counterbias.model_file import (
+        EndModel,
+        ModelFile,
+        Training,
+        load_model,
+        load_models,
+        save_models,
+    )
     from counterbias.pipeline.library import count_reads, fit_model, train_cohort
     from counterbias.plugins import load_plugins
     from counterbias.records import FitReport, FoldedSample, Tiles, TrainingSet, Window

@@ -35,7 +35,12 @@ INVALID_NH = -2
 UNION, STRICT, NONEMPTY = range(3)
 MODES = {"union": UNION, "intersection-strict": STRICT, "intersection-nonempty": NONEMPTY}
 COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(4)
-NONUNIQUE = {"none": COUNT_NONE, "all": COUNT_ALL, "fraction": COUNT_FRACTION, "random": COUNT_RANDOM}
+NONUNIQUE = {
+    "none": COUNT_NONE,
+    "all": COUNT_ALL,
+    "fraction": COUNT_FRACTION,
+    "random": COUNT_RANDOM,
+}
 
 #: Buckets of the step index in all: small enough to stay in the processor's cache.
 BUCKETS = 1 << 20
@@ -75,7 +80,9 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     # No alignment reaches beyond 31 bits, whatever the annotation says; starts share an integer with the sets.
     starts = np.minimum(np.ascontiguousarray(steps.starts, dtype=np.int64), 0x7FFFFFFF)
     vectors = len(offsets) - 1
-    extent = np.where(offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0)
+    extent = np.where(
+        offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0
+    )
     shift = 6
     while int((extent >> shift).sum()) > BUCKETS:
         shift += 1
@@ -85,7 +92,9 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     for v in range(vectors):
         own = starts[offsets[v] : offsets[v + 1]]
         edges = np.arange(int(sizes[v]), dtype=np.int64) << shift
-        buckets[bucket_offsets[v] : bucket_offsets[v + 1]] = offsets[v] + np.searchsorted(own, edges, side="right") - 1
+        buckets[bucket_offsets[v] : bucket_offsets[v + 1]] = (
+            offsets[v] + np.searchsorted(own, edges, side="right") - 1
+        )
 
     member_offsets = np.asarray(steps.member_offsets, dtype=np.int64)
     members = np.asarray(steps.members, dtype=np.int32)
@@ -125,7 +134,17 @@ def _first_member(code: Any, member_offsets: Any, members: Any, pool: Any) -> An
 
 
 @helper
-def _merge_members(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, room: Any) -> Any:
+def _merge_members(
+    one: Any,
+    two: Any,
+    union: Any,
+    member_offsets: Any,
+    members: Any,
+    single: Any,
+    pool: Any,
+    used: Any,
+    room: Any,
+) -> Any:
     """Merge two sets that differ and have members; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
     here = _first_member(one, member_offsets, members, pool)
     there = _first_member(two, member_offsets, members, pool)
@@ -162,7 +181,17 @@ def _merge_members(one: Any, two: Any, union: Any, member_offsets: Any, members:
 
 
 @helper
-def _merge(one: Any, two: Any, union: Any, member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, room: Any) -> Any:
+def _merge(
+    one: Any,
+    two: Any,
+    union: Any,
+    member_offsets: Any,
+    members: Any,
+    single: Any,
+    pool: Any,
+    used: Any,
+    room: Any,
+) -> Any:
     """Merge two sets; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
     if one in (two, UNKNOWN) or two == NONE:
         return one, used
@@ -190,13 +219,21 @@ def overlap(
             place = np.int64(NONE)
             info = rows[i, INFO]
             # A fragment with a record below the MAPQ wanted is counted as such, whatever it overlaps.
-            if rows[i, HERE] != -1 and ((info >> MAPQ_SHIFT) & 255) >= minaqual and first_block[i + 1] > first_block[i]:
+            if (
+                rows[i, HERE] != -1
+                and ((info >> MAPQ_SHIFT) & 255) >= minaqual
+                and first_block[i + 1] > first_block[i]
+            ):
                 vector = np.int64(contig_of[rows[i, HERE] >> 32])
                 if vector < 0:
                     place = np.int64(UNKNOWN)
                 else:
                     if stranded:
-                        minus = ((info & REVERSE_FLAG) != 0) ^ (paired and (info & READ1) == 0) ^ reverse
+                        minus = (
+                            ((info & REVERSE_FLAG) != 0)
+                            ^ (paired and (info & READ1) == 0)
+                            ^ reverse
+                        )
                         vector = 2 * vector + (1 if minus else 0)
                     bucket = bucket_offsets[vector] + ((blocks[first_block[i]] >> 32) >> shift)
                     low = np.int64(buckets[min(bucket, bucket_offsets[vector + 1] - 1)])
@@ -261,7 +298,9 @@ def classify(
             continue
         # A missing mate has no flag.
         flags = (one if one != -1 else 0) | (two if two != -1 else 0)
-        if (skip_secondary and (flags & SECONDARY) != 0) or (skip_supplementary and (flags & SUPPLEMENTARY) != 0):
+        if (skip_secondary and (flags & SECONDARY) != 0) or (
+            skip_supplementary and (flags & SUPPLEMENTARY) != 0
+        ):
             kinds[f] = SKIPPED
             continue
         kind = ASSIGNED
@@ -276,7 +315,9 @@ def classify(
                 kinds[f] = STOPPED | MULTIMAPPED
                 continue
             kind = MULTIMAPPED
-        if (one != -1 and ((one >> MAPQ_SHIFT) & 255) < minaqual) or (two != -1 and ((two >> MAPQ_SHIFT) & 255) < minaqual):
+        if (one != -1 and ((one >> MAPQ_SHIFT) & 255) < minaqual) or (
+            two != -1 and ((two >> MAPQ_SHIFT) & 255) < minaqual
+        ):
             kinds[f] = kind | LOW_QUALITY
             continue
         merged, used = _merge(
@@ -293,7 +334,9 @@ def classify(
 @helper
 def _choose(seed: Any, number: Any, size: Any) -> Any:
     """Choose one of ``size`` by hashing the seed and the fragment's number, so that threads cannot matter."""
-    value = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
+    value = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(number) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)
@@ -321,7 +364,9 @@ def tally(
         place = np.int64(0)
         if (kind & 7) == ASSIGNED:
             size = _size(result[f], member_offsets.ctypes.data, pool.ctypes.data)
-            place = _first_member(result[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data)
+            place = _first_member(
+                result[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
+            )
         shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)
         if nonunique == COUNT_NONE and size > 1:
             shared = np.int64(0)
@@ -361,7 +406,9 @@ def tally(
                     where = fragments[f, MATE + WHERE]
                     contig_two[row] = where >> 32
                     position_two[row] = where & 0xFFFFFFFF if where != -1 else -1
-                    bits_two[row] = (fragments[f, MATE + STATE] >> BITS_SHIFT) & 15 if where != -1 else 0
+                    bits_two[row] = (
+                        (fragments[f, MATE + STATE] >> BITS_SHIFT) & 15 if where != -1 else 0
+                    )
                 row += 1
     return count, row
 
@@ -369,7 +416,9 @@ def tally(
 class Assigner:
     """Assign and count the fragments of one file."""
 
-    def __init__(self, steps: Steps, features: int, contigs: tuple[str, ...], options: CountingOptions) -> None:
+    def __init__(
+        self, steps: Steps, features: int, contigs: tuple[str, ...], options: CountingOptions
+    ) -> None:
         self.index = index_steps(steps, features, contigs)
         self.options = options
         self.mode = MODES[options.mode]

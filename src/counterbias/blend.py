@@ -26,7 +26,9 @@ class Blend(BiasModel):
         own_share, prior_share: what their log biases are multiplied by.
     """
 
-    def __init__(self, own: BiasModel, prior: BiasModel, own_share: float, prior_share: float) -> None:
+    def __init__(
+        self, own: BiasModel, prior: BiasModel, own_share: float, prior_share: float
+    ) -> None:
         if own.window != prior.window:
             raise ValueError(f"windows differ: {own.window} and {prior.window}")
         super().__init__(own.window, own.options)
@@ -39,11 +41,17 @@ class Blend(BiasModel):
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,), nats."""
-        return np.asarray(self.own_share * self.own.log_bias(contexts) + self.prior_share * self.prior.log_bias(contexts))
+        return np.asarray(
+            self.own_share * self.own.log_bias(contexts)
+            + self.prior_share * self.prior.log_bias(contexts)
+        )
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score consecutive windows: uint8 (n + width - 1,) → float64 (n,), nats."""
-        return np.asarray(self.own_share * self.own.along(sequence) + self.prior_share * self.prior.along(sequence))
+        return np.asarray(
+            self.own_share * self.own.along(sequence)
+            + self.prior_share * self.prior.along(sequence)
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the own model's arrays; those of the prior are saved beside them (:mod:`counterbias.model_file`)."""

@@ -106,7 +106,11 @@ def _change(caching: ModuleType) -> None:
         if found is None:
             function = getattr(self, "_py_func", None)
             for one in _listeners:
-                one.compiling(getattr(function, "__module__", ""), getattr(function, "__name__", ""), str(self.cache_path))
+                one.compiling(
+                    getattr(function, "__module__", ""),
+                    getattr(function, "__name__", ""),
+                    str(self.cache_path),
+                )
         return found
 
     def save_or_leave(self: Any, signature: Any, data: Any) -> None:
@@ -116,10 +120,16 @@ def _change(caching: ModuleType) -> None:
             for one in _listeners:
                 one.unwritable(str(self.cache_path), _reason(problem))
 
-    cache.__init__, cache.load_overload, cache.save_overload = make_or_do_without, load_or_compile, save_or_leave
+    cache.__init__, cache.load_overload, cache.save_overload = (
+        make_or_do_without,
+        load_or_compile,
+        save_or_leave,
+    )
     cache.goes_on_without = True
 
 
 def _reason(problem: Exception) -> str:
     """Put a failure on one line."""
-    return " ".join(str(getattr(problem, "strerror", None) or f"{type(problem).__name__}: {problem}").split()).rstrip(".")
+    return " ".join(
+        str(getattr(problem, "strerror", None) or f"{type(problem).__name__}: {problem}").split()
+    ).rstrip(".")

@@ -53,7 +53,9 @@ def bias_columns(
     corrected = corrected * (total / corrected.sum()) if corrected.sum() > 0 else corrected
     if np.array_equal(effective_length, lengths):
         corrected = np.asarray(raw, np.float64)  # but for rounding it is that already
-    per_fpkm = np.divide(1e9, lengths * total, out=np.zeros(len(lengths)), where=(lengths > 0) & (total > 0))
+    per_fpkm = np.divide(
+        1e9, lengths * total, out=np.zeros(len(lengths)), where=(lengths > 0) & (total > 0)
+    )
     return {
         "length": lengths,
         "raw": raw,
@@ -67,7 +69,9 @@ def bias_columns(
     }
 
 
-def bias_frame(features: Features, columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]) -> pd.DataFrame:
+def bias_frame(
+    features: Features, columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]
+) -> pd.DataFrame:
     """Make a data frame of the columns, indexed by feature, additional attributes first."""
     import pandas as pd
 

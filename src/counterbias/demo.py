@@ -68,13 +68,25 @@ class Comparison:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; give the exit status."""
-    parser = Parser(prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--directory", type=Path, default=Path("demo"), help="folder for all files (default: demo)")
-    parser.add_argument("--pairs", type=int, default=400_000, help="read pairs to simulate (default: 400000)")
+    parser = Parser(
+        prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument(
+        "--directory", type=Path, default=Path("demo"), help="folder for all files (default: demo)"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=400_000, help="read pairs to simulate (default: 400000)"
+    )
     parser.add_argument("--genes", type=int, default=400, help="genes to simulate (default: 400)")
-    parser.add_argument("--models", default="pwm,gru", help="bias models to compare (default: pwm,gru)")
-    parser.add_argument("--threads", type=int, default=2, help="threads for counting and scoring (default: 2)")
-    parser.add_argument("--seed", type=int, default=1, help="start of every random choice (default: 1)")
+    parser.add_argument(
+        "--models", default="pwm,gru", help="bias models to compare (default: pwm,gru)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads for counting and scoring (default: 2)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="start of every random choice (default: 1)"
+    )
     arguments = parser.parse_args(argv)
     started = time.perf_counter()
     folder: Path = arguments.directory
@@ -88,7 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if status := cli.main(command):
             return status
         comparisons.append(compare(folder, model, study.truth, time.perf_counter() - began))
-    if status := count_small_samples(folder, study, pairs=min(arguments.pairs, SMALL), seed=arguments.seed, threads=arguments.threads):
+    if status := count_small_samples(
+        folder,
+        study,
+        pairs=min(arguments.pairs, SMALL),
+        seed=arguments.seed,
+        threads=arguments.threads,
+    ):
         return status
     print_comparisons(comparisons, study.truth)
     print_files(folder)
@@ -102,27 +120,37 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
     rng = np.random.default_rng(seed)
     lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
     genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
-    models = simulation.simulate_annotation(rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0))
+    models = simulation.simulate_annotation(
+        rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
     # Composition differs between isochores, so that the bias moves the counts of genes and not only positions within them.
     bias = simulation.simulate_priming_bias(rng, strength=1.2)
     abundance = simulation.simulate_abundance(rng, models, spread=1.0)
-    library = simulation.Library(pairs, multi_mapped=0.03, unmapped_mate=0.02, unmapped=0.02, error_rate=0.002)
+    library = simulation.Library(
+        pairs, multi_mapped=0.03, unmapped_mate=0.02, unmapped=0.02, error_rate=0.002
+    )
     reads = simulation.simulate_reads(rng, genome, models, abundance, library, bias)
     simulation.write_fasta(folder / "genome.fa", genome)
     exons = simulation.write_gtf(folder / "genes.gtf", models)
     simulation.write_bam(folder / "biased.bam", reads, order="pos")
     simulation.write_truth(folder / "truth.tsv", reads.truth)
     bases = sum(genome.lengths.values())
-    print(f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, {pairs} read pairs with a priming bias")
+    print(
+        f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, {pairs} read pairs with a priming bias"
+    )
     return Study(genome, models, bias, abundance, reads.truth)
 
 
 def count_small_samples(folder: Path, study: Study, *, pairs: int, seed: int, threads: int) -> int:
     """Simulate and count a sample without bias and one whose reads were trimmed at their 5' ends; give the exit status."""
-    for number, (sample, bias, trimmed) in enumerate((("unbiased", None, 0), ("trimmed", study.bias, TRIMMED)), start=1):
+    for number, (sample, bias, trimmed) in enumerate(
+        (("unbiased", None, 0), ("trimmed", study.bias, TRIMMED)), start=1
+    ):
         rng = np.random.default_rng([seed, number])
         library = simulation.Library(pairs, trimmed=trimmed)
-        reads = simulation.simulate_reads(rng, study.genome, study.genes, study.abundance, library, bias)
+        reads = simulation.simulate_reads(
+            rng, study.genome, study.genes, study.abundance, library, bias
+        )
         simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
         command = count_command(folder, "pwm", threads, sample=sample, prefix=sample)
         print(f"\n$ counterbias {shlex.join(command)}", flush=True)
@@ -135,19 +163,46 @@ def report(folder: Path) -> str:
     """Let MultiQC report on all samples; give the line that says where the report is, or why there is none."""
     if importlib.util.find_spec("multiqc") is None:
         return "no report: MultiQC is not installed (pip install 'counterbias[multiqc]')"
-    options = ["--quiet", "--no-ansi", "--no-version-check", "--force", "--module", "counterbias", "--require-logs"]
+    options = [
+        "--quiet",
+        "--no-ansi",
+        "--no-version-check",
+        "--force",
+        "--module",
+        "counterbias",
+        "--require-logs",
+    ]
     options += ["--title", "Counterbias demo", "--cl-config", "show_analysis_paths: False"]
     files = [str(path) for path in sorted(folder.glob("*.counterbias.json"))]
-    command = [sys.executable, "-m", "multiqc", *options, "--outdir", str(folder), "--filename", "multiqc_report.html", *files]
+    command = [
+        sys.executable,
+        "-m",
+        "multiqc",
+        *options,
+        "--outdir",
+        str(folder),
+        "--filename",
+        "multiqc_report.html",
+        *files,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"no report: MultiQC failed\n{done.stdout}{done.stderr}"
     return f"MultiQC report: {folder / 'multiqc_report.html'}"
 
 
-def count_command(folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = "") -> list[str]:
+def count_command(
+    folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = ""
+) -> list[str]:
     """Give the arguments of the command line for one model and sample."""
-    options = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa"), "--bias-output", str(folder / (prefix or model))]
+    options = [
+        "--bias-model",
+        model,
+        "--bias-genome",
+        str(folder / "genome.fa"),
+        "--bias-output",
+        str(folder / (prefix or model)),
+    ]
     options += ["--bias-threads", str(threads)]
     counts = "counts.tsv" if sample == "biased" else f"{sample}.htseq.tsv"
     files = ["-c", str(folder / counts), str(folder / f"{sample}.bam"), str(folder / "genes.gtf")]
@@ -162,7 +217,9 @@ def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -
     expected = np.log2(truth.unbiased_fragments[keep] / truth.length[keep])
     error, spearman = {}, {}
     for estimate in ESTIMATES:
-        density = np.array([float(rows[truth.gene_ids[gene]][f"fpkm_{estimate}"]) for gene in keep.tolist()])
+        density = np.array(
+            [float(rows[truth.gene_ids[gene]][f"fpkm_{estimate}"]) for gene in keep.tolist()]
+        )
         found = np.log2(np.maximum(density, 1e-3))
         error[estimate] = spread(found - expected)
         spearman[estimate] = rank_correlation(found, expected)
@@ -196,12 +253,16 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
     keep = truth.unbiased_fragments >= FEWEST
     bias = spread(np.log2(truth.mean_bias[keep]))
     chance = float(np.sqrt(np.mean(1.0 / truth.expected_fragments[keep]))) / np.log(2)
-    print(f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that unbiased reads would give")
+    print(
+        f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that unbiased reads would give"
+    )
     print(f"error to expect: {bias:.3f} from the simulated bias, {chance:.3f} from chance\n")
     print("model  counts      RMSE log2  Spearman")
     for result in comparisons:
         for estimate in ESTIMATES:
-            print(f"{result.model:<6} {estimate:<10} {result.error[estimate]:>10.3f} {result.spearman[estimate]:>9.4f}")
+            print(
+                f"{result.model:<6} {estimate:<10} {result.error[estimate]:>10.3f} {result.spearman[estimate]:>9.4f}"
+            )
     print("\nmodel  held-out gain, bits per read  divergence removed  seconds")
     for result in comparisons:
         gain = "-" if result.gain is None else f"{result.gain:.3f}"

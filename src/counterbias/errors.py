@@ -40,7 +40,9 @@ class InputError(Exception):
 
     def line(self) -> str:
         """Give the message as one line for a terminal, as :func:`shown` makes it, shortened where it is too long."""
-        file, place, problem, remedy = _fitted((self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . "))
+        file, place, problem, remedy = _fitted(
+            (self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . ")
+        )
         where = ", ".join(part for part in (file, place) if part)
         text = f"{where}: {problem}" if where else problem
         return f"{text}. {remedy[:1].upper()}{remedy[1:]}" if remedy else text
@@ -74,7 +76,9 @@ def harmless(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else _escape(character) for character in text)
+    return "".join(
+        character if character.isprintable() else _escape(character) for character in text
+    )
 
 
 def _escape(character: str) -> str:

@@ -166,8 +166,12 @@ def _given_twice(first: tuple[str, str], second: tuple[str, str]) -> InputError:
     remedy = "give a file for one of them"
     both = f"both {first[0]} and {second[0]}" if first[0] != second[0] else f"{first[0]} twice"
     if _STDIN in (first[1], second[1]):
-        return InputError(f"standard input can be read only once, but it is given as {both}", remedy=remedy)
-    return InputError(f"this can be read only once, but it is given as {both}", file=second[1], remedy=remedy)
+        return InputError(
+            f"standard input can be read only once, but it is given as {both}", remedy=remedy
+        )
+    return InputError(
+        f"this can be read only once, but it is given as {both}", file=second[1], remedy=remedy
+    )
 
 
 def _refuse_device(name: str) -> None:
@@ -175,9 +179,13 @@ def _refuse_device(name: str) -> None:
     with suppress(OSError, ValueError):
         mode = os.stat(name).st_mode
         if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_terminal(name)):
-            raise InputError("this is a device, not a file or a pipe", file=name, remedy="give a file")
+            raise InputError(
+                "this is a device, not a file or a pipe", file=name, remedy="give a file"
+            )
         if stat.S_ISSOCK(mode) and descriptor_of(name) is None:
-            raise InputError("this is a socket, not a file or a pipe", file=name, remedy="give a file")
+            raise InputError(
+                "this is a socket, not a file or a pipe", file=name, remedy="give a file"
+            )
 
 
 def _is_terminal(name: str) -> bool:

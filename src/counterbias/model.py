@@ -52,7 +52,9 @@ class Resources:
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")
         if self.device not in get_args(Device):
-            raise ValueError(f"device must be one of {', '.join(get_args(Device))}, not '{self.device}'")
+            raise ValueError(
+                f"device must be one of {', '.join(get_args(Device))}, not '{self.device}'"
+            )
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,9 @@ class BiasModel(ABC):
     def as_contexts(self, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give contexts as C-contiguous uint8 (n, width) for compiled code; raises ValueError where they do not fit."""
         if contexts.ndim != 2 or contexts.shape[1] != self.window.width:
-            raise ValueError(f"contexts of shape {contexts.shape} do not fit a window of {self.window.width} bases")
+            raise ValueError(
+                f"contexts of shape {contexts.shape} do not fit a window of {self.window.width} bases"
+            )
         return np.require(contexts, np.uint8, ("C", "W"))
 
     @abstractmethod
@@ -174,7 +178,10 @@ def bounded(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def take_arrays(
-    arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int | None, ...]], *, largest: float = math.inf
+    arrays: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int | None, ...]],
+    *,
+    largest: float = math.inf,
 ) -> dict[str, NDArray[np.float64]]:
     """Check the arrays of a model file against the shapes expected and copy them to float64.
 
@@ -193,8 +200,12 @@ def take_arrays(
     taken = {}
     for name, shape in shapes.items():
         array = arrays[name]
-        if array.ndim != len(shape) or any(wanted not in (None, given) for wanted, given in zip(shape, array.shape, strict=True)):
-            raise InputError(f"array '{name}' of the model has shape {array.shape}, expected {tuple(shape)}")
+        if array.ndim != len(shape) or any(
+            wanted not in (None, given) for wanted, given in zip(shape, array.shape, strict=True)
+        ):
+            raise InputError(
+                f"array '{name}' of the model has shape {array.shape}, expected {tuple(shape)}"
+            )
         taken[name] = np.array(array, dtype=np.float64, order="C")
         if not np.isfinite(taken[name]).all():
             raise InputError(f"array '{name}' of the model holds a value that is not finite")
@@ -224,7 +235,9 @@ class Backend:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
-            raise ValueError(f"'{self.name}' cannot name a backend: use lower case letters, digits, '_' and '-'")
+            raise ValueError(
+                f"'{self.name}' cannot name a backend: use lower case letters, digits, '_' and '-'"
+            )
 
 
 def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
@@ -236,7 +249,9 @@ def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
         key, equals, text = pair.partition("=")
         if not equals or key not in fields:
             known = ", ".join(sorted(fields)) or "none"
-            raise InputError(f"--bias-option {pair}: no such option of this model", remedy=f"it has: {known}")
+            raise InputError(
+                f"--bias-option {pair}: no such option of this model", remedy=f"it has: {known}"
+            )
         values[key] = _convert(pair, text, fields[key].default, hints.get(key))
     return model.Options(**values)
 
@@ -258,7 +273,11 @@ def _convert(pair: str, text: str, default: Any, hint: Any) -> object:
             return tuple(_scalar(kind, part) for part in text.split(",") if part)
         return _scalar(kind, text)
     except (KeyError, ValueError):
-        what = f"a list of {kind.__name__}, as in a,b" if isinstance(default, tuple) else f"of type {kind.__name__}"
+        what = (
+            f"a list of {kind.__name__}, as in a,b"
+            if isinstance(default, tuple)
+            else f"of type {kind.__name__}"
+        )
         raise InputError(f"--bias-option {pair}: the value is not {what}") from None
 
 
@@ -273,5 +292,7 @@ def _part_type(default: tuple[Any, ...], hint: Any) -> type[Any]:
 def _scalar(kind: type[Any], text: str) -> object:
     """Read a text as a value of a type. Raises KeyError or ValueError where it is none."""
     if kind is bool:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+            text.lower()
+        ]
     return kind(text)

@@ -73,8 +73,12 @@ def prefetch(typing_context: Any, address: Any) -> Any:
         number = ir.IntType(32)
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.inttoptr(args[0], pointer), number(0), number(3), number(1)])
+        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
+            builder.module, kind, "llvm.prefetch.p0"
+        )
+        builder.call(
+            function, [builder.inttoptr(args[0], pointer), number(0), number(3), number(1)]
+        )
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
@@ -85,10 +89,14 @@ def _caller(result: ir.Type, signature: types.Type, pointers: tuple[bool, ...]) 
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         values = args[1:]
-        kinds = [ir.IntType(8).as_pointer() if pointer else value.type for pointer, value in zip(pointers, values, strict=True)]
+        kinds = [
+            ir.IntType(8).as_pointer() if pointer else value.type
+            for pointer, value in zip(pointers, values, strict=True)
+        ]
         function = builder.inttoptr(args[0], ir.FunctionType(result, kinds).as_pointer())
         converted = [
-            builder.inttoptr(value, kind) if pointer else value for pointer, kind, value in zip(pointers, kinds, values, strict=True)
+            builder.inttoptr(value, kind) if pointer else value
+            for pointer, kind, value in zip(pointers, kinds, values, strict=True)
         ]
         return builder.call(function, converted)
 
@@ -96,7 +104,16 @@ def _caller(result: ir.Type, signature: types.Type, pointers: tuple[bool, ...]) 
 
 
 @intrinsic
-def call_decompress(typing_context: Any, function: Any, state: Any, source: Any, size: Any, target: Any, room: Any, got: Any) -> Any:
+def call_decompress(
+    typing_context: Any,
+    function: Any,
+    state: Any,
+    source: Any,
+    size: Any,
+    target: Any,
+    room: Any,
+    got: Any,
+) -> Any:
     """Call ``int f(void *, const void *, size_t, void *, size_t, size_t *)``."""
     signature = types.int32(*[types.int64] * 7)
     return _caller(ir.IntType(32), signature, (True, True, False, True, False, True))
@@ -110,9 +127,15 @@ def call_crc32(typing_context: Any, function: Any, start: Any, source: Any, size
 
 
 @intrinsic
-def call_pread(typing_context: Any, function: Any, file: Any, target: Any, size: Any, offset: Any) -> Any:
+def call_pread(
+    typing_context: Any, function: Any, file: Any, target: Any, size: Any, offset: Any
+) -> Any:
     """Call ``ssize_t f(int, void *, size_t, off_t)``."""
-    return _caller(ir.IntType(64), types.int64(types.int64, types.int32, *[types.int64] * 3), (False, True, False, False))
+    return _caller(
+        ir.IntType(64),
+        types.int64(types.int64, types.int32, *[types.int64] * 3),
+        (False, True, False, False),
+    )
 
 
 def with_slack(size: int) -> NDArray[np.uint8]:

@@ -24,7 +24,9 @@ _TO_UTF8 = "as with 'iconv -f UTF-16 -t UTF-8'"
 def refuse_wide(start: bytes, path: str) -> None:
     """Raise InputError where a file begins as UTF-16 does, which spreadsheets call Unicode text."""
     if start.startswith(_WIDE):
-        raise InputError("this is UTF-16 text, expected UTF-8", file=path, remedy=f"convert the file, {_TO_UTF8}")
+        raise InputError(
+            "this is UTF-16 text, expected UTF-8", file=path, remedy=f"convert the file, {_TO_UTF8}"
+        )
 
 
 def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
@@ -41,20 +43,34 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
         with open_input(name) as file, buffered(file) as stream:
             content = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise InputError(f"the {what} cannot be read: there is no such file", file=name, remedy="check its name") from None
+        raise InputError(
+            f"the {what} cannot be read: there is no such file", file=name, remedy="check its name"
+        ) from None
     except OSError as problem:
-        raise InputError(f"the {what} cannot be read: {problem.strerror or problem}", file=name) from None
+        raise InputError(
+            f"the {what} cannot be read: {problem.strerror or problem}", file=name
+        ) from None
     if len(content) > MOST_BYTES:
         raise InputError(f"larger than {MOST_BYTES >> 20} MiB, no {what} is", file=name)
     refuse_wide(content, name)
     if b"\0" in content:
-        zero, place = f"the {what} holds a byte of value zero, as text does not", _line(content, content.index(b"\0"))
-        raise InputError(zero, file=name, place=place, remedy=f"is it UTF-16? Convert it then, {_TO_UTF8}")
+        zero, place = (
+            f"the {what} holds a byte of value zero, as text does not",
+            _line(content, content.index(b"\0")),
+        )
+        raise InputError(
+            zero, file=name, place=place, remedy=f"is it UTF-16? Convert it then, {_TO_UTF8}"
+        )
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as problem:
         remedy = "convert the file, as with 'iconv -f LATIN1 -t UTF-8'"
-        raise InputError(f"the {what} is not UTF-8 text", file=name, place=_line(content, problem.start), remedy=remedy) from None
+        raise InputError(
+            f"the {what} is not UTF-8 text",
+            file=name,
+            place=_line(content, problem.start),
+            remedy=remedy,
+        ) from None
     return [line.removeprefix("\ufeff") for line in re.split(r"\r\n|\n|\r", text)]
 
 
@@ -66,7 +82,11 @@ def read_table(path: str | os.PathLike[str], what: str) -> list[tuple[int, list[
     """
     name = os.fspath(path)
     text = "\n".join(read_lines(name, what))
-    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter="," if name.lower().endswith(".csv") else "\t", strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline="\n"),
+        delimiter="," if name.lower().endswith(".csv") else "\t",
+        strict=True,
+    )
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
@@ -75,12 +95,19 @@ def read_table(path: str | os.PathLike[str], what: str) -> list[tuple[int, list[
             if any(cells):
                 if rows and len(cells) != len(rows[0][1]):
                     problem = f"{_columns(len(cells))}, the first line has {len(rows[0][1])}"
-                    raise InputError(problem, file=name, place=f"line {line}", remedy="separate columns by tabs (.tsv) or commas (.csv)")
+                    raise InputError(
+                        problem,
+                        file=name,
+                        place=f"line {line}",
+                        remedy="separate columns by tabs (.tsv) or commas (.csv)",
+                    )
                 rows.append((line, cells))
             line = reader.line_num + 1
     except csv.Error:
         remedy = 'close every quote that begins a cell ("), or leave quotes out'
-        raise InputError(f"the quotes of the {what} do not match", file=name, place=f"line {line}", remedy=remedy) from None
+        raise InputError(
+            f"the quotes of the {what} do not match", file=name, place=f"line {line}", remedy=remedy
+        ) from None
     if not rows:
         raise InputError(f"the {what} is empty", file=name)
     return rows

@@ -81,7 +81,9 @@ class Manager:
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
-    def load_entry_points(self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> None:
+    def load_entry_points(
+        self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None
+    ) -> None:
         """Load the entry points of the installed distributions (or those given), whatever some of them do."""
         if entry_points is None:
             entry_points = importlib.metadata.entry_points(group=GROUP)
@@ -91,12 +93,16 @@ class Manager:
         for name, candidates in sorted(by_name.items()):
             self._load_name(name, candidates)
 
-    def _load_name(self, name: str, candidates: dict[tuple[str, str], importlib.metadata.EntryPoint]) -> None:
+    def _load_name(
+        self, name: str, candidates: dict[tuple[str, str], importlib.metadata.EntryPoint]
+    ) -> None:
         """Load the entry point of a name; of several distributions' ones load none."""
         wanted = {}
         for (distribution, version), entry_point in sorted(candidates.items()):
             if name in self._disabled or f"{distribution}:{name}" in self._disabled:
-                self.plugins.append(Plugin(name, distribution, version, DISABLED, f"switched off by {DISABLE}"))
+                self.plugins.append(
+                    Plugin(name, distribution, version, DISABLED, f"switched off by {DISABLE}")
+                )
             else:
                 wanted[distribution, version] = entry_point
         for (distribution, version), entry_point in wanted.items():
@@ -107,12 +113,25 @@ class Manager:
                 continue
             try:
                 module = entry_point.load()
-            except (Exception, SystemExit) as problem_:  # whatever a plug-in does on import is its own affair
-                self.plugins.append(Plugin(name, distribution, version, FAILED, f"cannot be imported: {_describe(problem_)}"))
+            except (
+                Exception,
+                SystemExit,
+            ) as problem_:  # whatever a plug-in does on import is its own affair
+                self.plugins.append(
+                    Plugin(
+                        name,
+                        distribution,
+                        version,
+                        FAILED,
+                        f"cannot be imported: {_describe(problem_)}",
+                    )
+                )
             else:
                 self.register(module, name=name, distribution=distribution, version=version)
 
-    def register(self, module: object, *, name: str, distribution: str = "", version: str = "") -> Plugin:
+    def register(
+        self, module: object, *, name: str, distribution: str = "", version: str = ""
+    ) -> Plugin:
         """Take in a plug-in that is already imported (a module or any object with marked methods).
 
         Returns:
@@ -143,10 +162,14 @@ class Manager:
         backends = [backend for answer in answers for backend in answer]
         for backend in backends:
             if not isinstance(backend, Backend):
-                raise TypeError(f"counterbias_backends() gave {backend!r}, which is not a counterbias.Backend")
+                raise TypeError(
+                    f"counterbias_backends() gave {backend!r}, which is not a counterbias.Backend"
+                )
         names = [backend.name for backend in backends]
         if len(set(names)) < len(names):
-            raise ValueError(f"counterbias_backends() gave two backends of one name: {', '.join(sorted(names))}")
+            raise ValueError(
+                f"counterbias_backends() gave two backends of one name: {', '.join(sorted(names))}"
+            )
         return backends
 
     # -- backends ----------------------------------------------------------------------------------------------------
@@ -154,12 +177,18 @@ class Manager:
     @property
     def backends(self) -> Mapping[str, Registration]:
         """Name → backend and plug-in, sorted by name; names that two plug-ins claim are left out."""
-        return {name: offers[0] for name, offers in sorted(self._offers.items()) if len(offers) == 1}
+        return {
+            name: offers[0] for name, offers in sorted(self._offers.items()) if len(offers) == 1
+        }
 
     @property
     def duplicates(self) -> Mapping[str, tuple[Plugin, ...]]:
         """Backend name → the plug-ins that claim it, where there are several."""
-        return {name: tuple(offer.plugin for offer in offers) for name, offers in sorted(self._offers.items()) if len(offers) > 1}
+        return {
+            name: tuple(offer.plugin for offer in offers)
+            for name, offers in sorted(self._offers.items())
+            if len(offers) > 1
+        }
 
     def registration(self, name: str) -> Registration:
         """Find a backend and who brought it.
@@ -171,8 +200,12 @@ class Manager:
         if found is not None:
             return found
         if name in self.duplicates:
-            sides = " and ".join(f"'{plugin.name}' ({plugin.origin})" for plugin in self.duplicates[name])
-            remedy = f"uninstall one, or leave one out with {DISABLE}={self.duplicates[name][-1].name}"
+            sides = " and ".join(
+                f"'{plugin.name}' ({plugin.origin})" for plugin in self.duplicates[name]
+            )
+            remedy = (
+                f"uninstall one, or leave one out with {DISABLE}={self.duplicates[name][-1].name}"
+            )
             raise InputError(f"backend '{name}' is offered by two plug-ins, {sides}", remedy=remedy)
         raise InputError(f"there is no backend '{name}'", remedy=self._hint(name))
 
@@ -209,11 +242,15 @@ class Manager:
         for name, plugin in sorted(plugins, key=lambda pair: pair[0]):
             others = [other for _, other in plugins if other is not plugin]
             try:
-                hook = self._pluggy.subset_hook_caller("counterbias_qc_metrics", remove_plugins=others)
+                hook = self._pluggy.subset_hook_caller(
+                    "counterbias_qc_metrics", remove_plugins=others
+                )
                 for answer in hook(model=model, held_out=held_out):
                     _merge(metrics, answer)
             except Exception as problem:
-                self.problems.append(f"plug-in '{name}': counterbias_qc_metrics failed: {_describe(problem)}")
+                self.problems.append(
+                    f"plug-in '{name}': counterbias_qc_metrics failed: {_describe(problem)}"
+                )
         return dict(sorted(metrics.items()))
 
 
@@ -276,4 +313,6 @@ def _origin(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
 def _describe(problem: BaseException) -> str:
     """Put an exception on one line; import failures speak for themselves."""
     text = " ".join(str(problem).split())
-    return text if text and isinstance(problem, ImportError) else f"{type(problem).__name__}: {text}"
+    return (
+        text if text and isinstance(problem, ImportError) else f"{type(problem).__name__}: {text}"
+    )

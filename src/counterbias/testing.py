@@ -47,7 +47,9 @@ def planted_effects(window: Window) -> NDArray[np.float64]:
 
 def planted_log_bias(window: Window, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Score contexts with :func:`planted_effects`: the truth, up to a constant."""
-    return np.asarray(planted_effects(window)[np.arange(window.width), contexts].sum(axis=1), dtype=np.float64)
+    return np.asarray(
+        planted_effects(window)[np.arange(window.width), contexts].sum(axis=1), dtype=np.float64
+    )
 
 
 def planted_sample(window: Window, *, starts: int, seed: int, tiles: bool = True) -> TrainingSet:
@@ -64,7 +66,9 @@ def planted_sample(window: Window, *, starts: int, seed: int, tiles: bool = True
     return dataclasses.replace(_planted_part(window, starts, rng, tiles), validation=validation)
 
 
-def _planted_part(window: Window, starts: int, rng: np.random.Generator, tiles: bool) -> TrainingSet:
+def _planted_part(
+    window: Window, starts: int, rng: np.random.Generator, tiles: bool
+) -> TrainingSet:
     effects = planted_effects(window)
     odds = np.exp(effects) * 0.25
     edges = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)[:, :3]
@@ -72,13 +76,17 @@ def _planted_part(window: Window, starts: int, rng: np.random.Generator, tiles: 
     background = rng.integers(0, 4, (2 * starts, window.width), dtype=np.uint8)
     tile_set = None
     if tiles:
-        sequence = rng.integers(0, 4, (max(starts // 40, 2), 100 + window.width - 1), dtype=np.uint8)
+        sequence = rng.integers(
+            0, 4, (max(starts // 40, 2), 100 + window.width - 1), dtype=np.uint8
+        )
         views = sliding_window_view(sequence, window.width, axis=1)
         truth = planted_log_bias(window, views.reshape(-1, window.width)).reshape(views.shape[:2])
         tile_set = Tiles(sequence, rng.poisson(0.4 * np.exp(truth)).astype(np.float32))
     weights = np.sqrt(rng.integers(1, 4, starts)).astype(np.float64)
     origin = np.repeat(np.arange(starts, dtype=np.int64), 2)
-    return TrainingSet(window, foreground, weights, background, np.ones(2 * starts), tile_set, origin=origin)
+    return TrainingSet(
+        window, foreground, weights, background, np.ones(2 * starts), tile_set, origin=origin
+    )
 
 
 def reverse_complement(sample: TrainingSet) -> TrainingSet:
@@ -90,7 +98,9 @@ def reverse_complement(sample: TrainingSet) -> TrainingSet:
         foreground_weight=sample.foreground_weight,
         background=_other_strand(sample.background),
         background_weight=sample.background_weight,
-        tiles=None if tiles is None else Tiles(_other_strand(tiles.sequence), tiles.counts[:, ::-1].copy()),
+        tiles=None
+        if tiles is None
+        else Tiles(_other_strand(tiles.sequence), tiles.counts[:, ::-1].copy()),
         validation=None if sample.validation is None else reverse_complement(sample.validation),
         origin=sample.origin,
     )
@@ -148,7 +158,9 @@ class Subject:
         backend = self.manager.backend(self._given) if isinstance(self._given, str) else self._given
         missing = missing_modules(backend)
         if missing:
-            raise unittest.SkipTest(f"backend '{backend.name}' trains with {', '.join(missing)}, which is not installed")
+            raise unittest.SkipTest(
+                f"backend '{backend.name}' trains with {', '.join(missing)}, which is not installed"
+            )
         return backend
 
     @property
@@ -181,7 +193,9 @@ class Subject:
 
     def contexts(self, window: Window, n: int = 400) -> NDArray[np.uint8]:
         """Draw windows that no model has learnt from."""
-        return np.random.default_rng(self.seed + 1000).integers(0, 4, (n, window.width), dtype=np.uint8)
+        return np.random.default_rng(self.seed + 1000).integers(
+            0, 4, (n, window.width), dtype=np.uint8
+        )
 
 
 class _Only:
@@ -209,7 +223,9 @@ def _refused(call: Callable[[], object], kind: type[Exception], what: str) -> No
     except kind:
         return
     except Exception as other:
-        raise AssertionError(f"{what}: expected {kind.__name__}, got {type(other).__name__}: {other}") from other
+        raise AssertionError(
+            f"{what}: expected {kind.__name__}, got {type(other).__name__}: {other}"
+        ) from other
     raise AssertionError(f"{what}: expected {kind.__name__}, nothing was raised")
 
 
@@ -219,14 +235,19 @@ def _refused(call: Callable[[], object], kind: type[Exception], what: str) -> No
 def check_declaration(subject: Subject) -> None:
     """The class is a BiasModel; options are a frozen dataclass with plain defaults; the summary is one line."""
     backend, kind = subject.backend, subject.kind
-    _expect(isinstance(kind, type) and issubclass(kind, BiasModel), "load() must give a subclass of BiasModel")
+    _expect(
+        isinstance(kind, type) and issubclass(kind, BiasModel),
+        "load() must give a subclass of BiasModel",
+    )
     _expect(backend.summary and "\n" not in backend.summary, "the summary must be one line")
     _expect(dataclasses.is_dataclass(kind.Options), "Options must be a dataclass")
     parameters = getattr(kind.Options, "__dataclass_params__", None)
     _expect(parameters is not None and parameters.frozen, "Options must be frozen")
     for field in dataclasses.fields(kind.Options):
         plain = isinstance(field.default, bool | int | float | str | tuple)
-        _expect(plain, f"option '{field.name}' needs a default of type bool, int, float, str or tuple")
+        _expect(
+            plain, f"option '{field.name}' needs a default of type bool, int, float, str or tuple"
+        )
     json.dumps(dataclasses.asdict(kind.Options()), allow_nan=False)
 
 
@@ -235,11 +256,21 @@ def check_scores(subject: Subject, window: Window) -> None:
     model = subject.fitted(window)
     for n in (0, 1, 400):
         scores = model.log_bias(subject.contexts(window, n))
-        _expect(isinstance(scores, np.ndarray) and scores.dtype == np.float64, f"n = {n}: log_bias must give float64")
-        _expect(scores.shape == (n,), f"n = {n}: log_bias gave shape {scores.shape}, expected ({n},)")
+        _expect(
+            isinstance(scores, np.ndarray) and scores.dtype == np.float64,
+            f"n = {n}: log_bias must give float64",
+        )
+        _expect(
+            scores.shape == (n,), f"n = {n}: log_bias gave shape {scores.shape}, expected ({n},)"
+        )
         _expect(np.isfinite(scores).all(), f"n = {n}: log_bias gave a value that is not finite")
-    rows = [np.full(window.width, base) for base in range(4)] + [np.arange(window.width) * step % 4 for step in (1, 2, 3)]
-    _expect(np.isfinite(model.log_bias(np.array(rows, dtype=np.uint8))).all(), "log_bias of repeats is not finite")
+    rows = [np.full(window.width, base) for base in range(4)] + [
+        np.arange(window.width) * step % 4 for step in (1, 2, 3)
+    ]
+    _expect(
+        np.isfinite(model.log_bias(np.array(rows, dtype=np.uint8))).all(),
+        "log_bias of repeats is not finite",
+    )
 
 
 def check_learns(subject: Subject, window: Window) -> None:
@@ -248,16 +279,32 @@ def check_learns(subject: Subject, window: Window) -> None:
     scores = subject.fitted(window).log_bias(contexts)
     _expect(scores.std() > 0, "log_bias is the same for all windows")
     correlation = float(np.corrcoef(scores, planted_log_bias(window, contexts))[0, 1])
-    _expect(correlation >= subject.learns, f"correlation with the planted log_bias is {correlation:.3f}, below {subject.learns}")
+    _expect(
+        correlation >= subject.learns,
+        f"correlation with the planted log_bias is {correlation:.3f}, below {subject.learns}",
+    )
 
 
 def check_report(subject: Subject) -> None:
     """Fit gives a FitReport of finite numbers and JSON types."""
     _, report = subject.fitted_with_report(subject.windows[0])
     _expect(isinstance(report, FitReport), "fit must give a FitReport")
-    _expect(report.seconds >= 0 and math.isfinite(report.seconds), "seconds must be finite and not negative")
-    _expect(type(report.parameters) is int and report.parameters > 0, "parameters must be a whole number above 0")
-    json.dumps([{k: list(v) for k, v in report.curves.items()}, dict(report.perplexity), dict(report.details)], allow_nan=False)
+    _expect(
+        report.seconds >= 0 and math.isfinite(report.seconds),
+        "seconds must be finite and not negative",
+    )
+    _expect(
+        type(report.parameters) is int and report.parameters > 0,
+        "parameters must be a whole number above 0",
+    )
+    json.dumps(
+        [
+            {k: list(v) for k, v in report.curves.items()},
+            dict(report.perplexity),
+            dict(report.details),
+        ],
+        allow_nan=False,
+    )
 
 
 def check_determinism(subject: Subject) -> None:
@@ -267,9 +314,15 @@ def check_determinism(subject: Subject) -> None:
     one, two = first.to_arrays(), second.to_arrays()
     _expect(list(one) == list(two), "two fits gave different arrays")
     for name in one:
-        _expect(np.array_equal(one[name], two[name]), f"two fits with one seed gave different arrays '{name}'")
+        _expect(
+            np.array_equal(one[name], two[name]),
+            f"two fits with one seed gave different arrays '{name}'",
+        )
     contexts = subject.contexts(window)
-    _expect(np.array_equal(first.log_bias(contexts), second.log_bias(contexts)), "two fits with one seed score differently")
+    _expect(
+        np.array_equal(first.log_bias(contexts), second.log_bias(contexts)),
+        "two fits with one seed score differently",
+    )
 
 
 def check_threads(subject: Subject) -> None:
@@ -279,7 +332,10 @@ def check_threads(subject: Subject) -> None:
     expected = [model.log_bias(part) for part in parts]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
-            same = [np.array_equal(*pair) for pair in zip(expected, pool.map(model.log_bias, parts), strict=True)]
+            same = [
+                np.array_equal(*pair)
+                for pair in zip(expected, pool.map(model.log_bias, parts), strict=True)
+            ]
             _expect(all(same), "calls from several threads give other scores")
 
 
@@ -289,14 +345,26 @@ def check_rows_are_independent(subject: Subject) -> None:
     contexts = subject.contexts(model.window)
     scores = model.log_bias(contexts)
     alone = np.concatenate([model.log_bias(contexts[row : row + 1]) for row in range(20)])
-    _expect(np.allclose(alone, scores[:20], rtol=TOLERANCE, atol=TOLERANCE), "a window scores otherwise when it is alone")
-    _expect(np.allclose(model.log_bias(contexts[::-3]), scores[::-3], rtol=TOLERANCE, atol=TOLERANCE), "strided rows")
+    _expect(
+        np.allclose(alone, scores[:20], rtol=TOLERANCE, atol=TOLERANCE),
+        "a window scores otherwise when it is alone",
+    )
+    _expect(
+        np.allclose(model.log_bias(contexts[::-3]), scores[::-3], rtol=TOLERANCE, atol=TOLERANCE),
+        "strided rows",
+    )
     fortran = model.log_bias(np.asfortranarray(contexts))
-    _expect(np.allclose(fortran, scores, rtol=TOLERANCE, atol=TOLERANCE), "column-major contexts score otherwise")
+    _expect(
+        np.allclose(fortran, scores, rtol=TOLERANCE, atol=TOLERANCE),
+        "column-major contexts score otherwise",
+    )
     sequence = np.random.default_rng(subject.seed).integers(0, 4, 300, dtype=np.uint8)
     views = sliding_window_view(sequence, model.window.width)  # overlapping and read-only
     _expect(
-        np.allclose(model.log_bias(views), model.log_bias(views.copy()), rtol=TOLERANCE, atol=TOLERANCE), "views score otherwise"
+        np.allclose(
+            model.log_bias(views), model.log_bias(views.copy()), rtol=TOLERANCE, atol=TOLERANCE
+        ),
+        "views score otherwise",
     )
 
 
@@ -308,10 +376,20 @@ def check_along(subject: Subject, window: Window) -> None:
         before = sequence.copy()
         scores = model.along(sequence)
         _expect(np.array_equal(sequence, before), "along changed its sequence")
-        _expect(scores.dtype == np.float64 and scores.shape == (size - window.width + 1,), "along must give float64 (n,)")
+        _expect(
+            scores.dtype == np.float64 and scores.shape == (size - window.width + 1,),
+            "along must give float64 (n,)",
+        )
         expected = model.log_bias(sliding_window_view(sequence, window.width).copy())
-        _expect(np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE), "windows along a sequence score otherwise than one by one")
-    _refused(lambda: model.along(sequence[: window.width - 1]), ValueError, "along with less than a window")
+        _expect(
+            np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE),
+            "windows along a sequence score otherwise than one by one",
+        )
+    _refused(
+        lambda: model.along(sequence[: window.width - 1]),
+        ValueError,
+        "along with less than a window",
+    )
     _refused(lambda: subject.new(window).along(sequence), RuntimeError, "along before fit")
 
 
@@ -323,7 +401,9 @@ def check_input_untouched(subject: Subject) -> None:
     fresh = subject.sample(window)
     for part, untouched in ((sample, fresh), (sample.validation, fresh.validation)):
         for name in ("foreground", "foreground_weight", "background", "background_weight"):
-            _expect(np.array_equal(getattr(part, name), getattr(untouched, name)), f"fit changed {name}")
+            _expect(
+                np.array_equal(getattr(part, name), getattr(untouched, name)), f"fit changed {name}"
+            )
     contexts = subject.contexts(window)
     model.log_bias(contexts)
     _expect(np.array_equal(contexts, subject.contexts(window)), "log_bias changed its contexts")
@@ -332,41 +412,73 @@ def check_input_untouched(subject: Subject) -> None:
 def check_not_fitted(subject: Subject) -> None:
     """log_bias before fit raises RuntimeError."""
     window = subject.windows[0]
-    _refused(lambda: subject.new(window).log_bias(subject.contexts(window)), RuntimeError, "log_bias before fit")
+    _refused(
+        lambda: subject.new(window).log_bias(subject.contexts(window)),
+        RuntimeError,
+        "log_bias before fit",
+    )
 
 
 def check_round_trip(subject: Subject, window: Window) -> None:
     """A model saved and loaded scores exactly as before, and its file's bytes are the same each time."""
     model = subject.fitted(window)
-    file = ModelFile(subject.backend.name, "", "", window, (EndModel("both", model, 0.25, 0.5, 7, 0.125),), Training(("s",)))
+    file = ModelFile(
+        subject.backend.name,
+        "",
+        "",
+        window,
+        (EndModel("both", model, 0.25, 0.5, 7, 0.125),),
+        Training(("s",)),
+    )
     with tempfile.TemporaryDirectory() as folder:
         first, second = Path(folder, "first"), Path(folder, "second")
         save_models(first, file)
         loaded = load_models(first, subject.manager, window=window)
         save_models(second, loaded)
-        _expect(first.read_bytes() == second.read_bytes(), "a model saved, loaded and saved again gives other bytes")
+        _expect(
+            first.read_bytes() == second.read_bytes(),
+            "a model saved, loaded and saved again gives other bytes",
+        )
     contexts = subject.contexts(window)
     again = loaded.ends[0].model
     _expect(again.options == model.options, "options are lost when saved and loaded")
-    _expect(np.array_equal(again.log_bias(contexts), model.log_bias(contexts)), "a loaded model scores otherwise")
+    _expect(
+        np.array_equal(again.log_bias(contexts), model.log_bias(contexts)),
+        "a loaded model scores otherwise",
+    )
 
 
 def check_arrays_refused(subject: Subject) -> None:
     """from_arrays raises InputError for an array that is missing, unknown, too short or of another rank."""
     model = subject.fitted()
     arrays = model.to_arrays()
-    _expect(arrays and all(array.dtype.kind in "biuf" for array in arrays.values()), "to_arrays must give plain numeric arrays")
+    _expect(
+        arrays and all(array.dtype.kind in "biuf" for array in arrays.values()),
+        "to_arrays must give plain numeric arrays",
+    )
 
     def given(changed: dict[str, NDArray[Any]]) -> Callable[[], None]:
         return lambda: subject.new(model.window).from_arrays(changed)
 
-    _refused(given({**arrays, "not_an_array_of_yours": np.zeros(1)}), InputError, "from_arrays with an unknown array")
+    _refused(
+        given({**arrays, "not_an_array_of_yours": np.zeros(1)}),
+        InputError,
+        "from_arrays with an unknown array",
+    )
     for name, array in arrays.items():
         others = {other: value for other, value in arrays.items() if other != name}
         _refused(given(others), InputError, f"from_arrays without '{name}'")
-        _refused(given({**others, name: array[None]}), InputError, f"from_arrays with '{name}' of another rank")
+        _refused(
+            given({**others, name: array[None]}),
+            InputError,
+            f"from_arrays with '{name}' of another rank",
+        )
         if array.ndim and len(array):
-            _refused(given({**others, name: array[:-1]}), InputError, f"from_arrays with '{name}' cut by one row")
+            _refused(
+                given({**others, name: array[:-1]}),
+                InputError,
+                f"from_arrays with '{name}' cut by one row",
+            )
 
 
 def check_small_samples(subject: Subject) -> None:
@@ -375,10 +487,16 @@ def check_small_samples(subject: Subject) -> None:
     for starts in (1, 20):
         model = subject.new(window)
         try:
-            model.fit(planted_sample(window, starts=starts, seed=subject.seed, tiles=False), np.random.default_rng(subject.seed))
+            model.fit(
+                planted_sample(window, starts=starts, seed=subject.seed, tiles=False),
+                np.random.default_rng(subject.seed),
+            )
         except InputError:
             continue
-        _expect(np.isfinite(model.log_bias(subject.contexts(window))).all(), f"scores after {starts} starts are not finite")
+        _expect(
+            np.isfinite(model.log_bias(subject.contexts(window))).all(),
+            f"scores after {starts} starts are not finite",
+        )
 
 
 def check_strand_symmetry(subject: Subject, window: Window) -> None:
@@ -388,13 +506,18 @@ def check_strand_symmetry(subject: Subject, window: Window) -> None:
     ``fit(rc(sample)).log_bias(rc(contexts)) = fit(sample).log_bias(contexts)`` within :data:`TOLERANCE`.
     """
     if not subject.kind.strand_symmetric:
-        raise unittest.SkipTest(f"backend '{subject.backend.name}' does not declare strand symmetry")
+        raise unittest.SkipTest(
+            f"backend '{subject.backend.name}' does not declare strand symmetry"
+        )
     mirrored = reverse_complement(subject.sample(window))
     model = subject.new(mirrored.window)
     model.fit(mirrored, np.random.default_rng(subject.seed))
     contexts = subject.contexts(window)
     one, two = subject.fitted(window).log_bias(contexts), model.log_bias(_other_strand(contexts))
-    _expect(np.allclose(one, two, rtol=TOLERANCE, atol=TOLERANCE), "declared strand symmetric, but the strands score differently")
+    _expect(
+        np.allclose(one, two, rtol=TOLERANCE, atol=TOLERANCE),
+        "declared strand symmetric, but the strands score differently",
+    )
 
 
 #: Checks made once, and checks made for each window.
@@ -444,7 +567,9 @@ def check_backend(backend: str | Backend, **settings: Any) -> None:
     Checks that do not apply are passed over. Arguments as for :func:`conformance`.
     """
     subject = Subject(backend, **settings)
-    runs: list[tuple[Callable[..., None], tuple[object, ...]]] = [(check, (subject,)) for check in CHECKS]
+    runs: list[tuple[Callable[..., None], tuple[object, ...]]] = [
+        (check, (subject,)) for check in CHECKS
+    ]
     runs += [(check, (subject, window)) for window in subject.windows for check in WINDOW_CHECKS]
     for check, arguments in runs:
         try:

@@ -35,17 +35,24 @@ class Weigher:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | ModelFile, genome: str | os.PathLike[str] | Genome, aliases: Mapping[str, str] | None = None
+        self,
+        model: str | os.PathLike[str] | ModelFile,
+        genome: str | os.PathLike[str] | Genome,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.model = model if isinstance(model, ModelFile) else load_model(model)
-        self.genome = genome if isinstance(genome, Genome) else Genome(os.fspath(genome), aliases or {})
+        self.genome = (
+            genome if isinstance(genome, Genome) else Genome(os.fspath(genome), aliases or {})
+        )
         self._names = frozenset(self.genome.names)
         self._remembered: dict[tuple[str, int, int, int], float] = {}
 
     def __call__(self, alignment: Any) -> float:
         """Give the weight of one read or pair."""
         reads = alignment if isinstance(alignment, tuple | list) else (alignment,)
-        starts = [start for read in reads if read is not None and (start := _start_of(read)) is not None]
+        starts = [
+            start for read in reads if read is not None and (start := _start_of(read)) is not None
+        ]
         if not starts:
             return 1.0
         return sum(self._weight(*start) for start in starts) / len(starts)
@@ -63,7 +70,10 @@ class Weigher:
 
     def _score(self, contig: str, position: int, strand: int, end: int) -> float:
         site = Positions(
-            np.zeros(1, np.int32), np.array([position], np.int64), np.array([strand], np.uint8), np.ones(1)
+            np.zeros(1, np.int32),
+            np.array([position], np.int64),
+            np.array([strand], np.uint8),
+            np.ones(1),
         )
         contexts, valid = extract(self.genome, (contig,), site, self.model.window)
         if not valid[0]:

@@ -43,14 +43,20 @@ class Outcome:
 
 def require_oracle() -> None:
     """Skip the test where HTSeq is not installed."""
-    pytest.importorskip("HTSeq.scripts.count", reason="htseq-count is the oracle of the differential tests")
+    pytest.importorskip(
+        "HTSeq.scripts.count", reason="htseq-count is the oracle of the differential tests"
+    )
 
 
 @contextlib.contextmanager
 def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
     """Catch what is printed, and let warnings go where htseq-count's own main sends them."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
         # Python's default: the same text from the same place is shown once in a run.
@@ -109,7 +115,9 @@ def run_ours(argv: Sequence[str], folder: Path) -> Outcome:
     return _outcome(status, out.getvalue(), err.getvalue(), folder)
 
 
-def run_program(command: Sequence[str], argv: Sequence[str], folder: Path, stdin: Path | None = None) -> Outcome:
+def run_program(
+    command: Sequence[str], argv: Sequence[str], folder: Path, stdin: Path | None = None
+) -> Outcome:
     """Run a program as a user does."""
     with open(stdin or "/dev/null", "rb") as stream:
         done = subprocess.run(
@@ -124,7 +132,9 @@ def run_program(command: Sequence[str], argv: Sequence[str], folder: Path, stdin
 
 def htseq_count() -> list[str]:
     """Give the command of the installed htseq-count, or skip."""
-    found = shutil.which("htseq-count", path=sysconfig.get_path("scripts")) or shutil.which("htseq-count")
+    found = shutil.which("htseq-count", path=sysconfig.get_path("scripts")) or shutil.which(
+        "htseq-count"
+    )
     if not found:
         pytest.skip("no htseq-count is installed here")
     return [found]
@@ -139,16 +149,31 @@ def differences(theirs: Outcome, ours: Outcome) -> str:
     """Tell how the two differ; empty where they do not."""
     parts = []
     if theirs.status != ours.status:
-        parts.append(f"exit status: htseq-count {theirs.status}, counterbias {ours.status}: {ours.own}")
-    texts = [("stdout", theirs.stdout, ours.stdout), ("stderr", "\n".join(theirs.stderr), "\n".join(ours.stderr))]
+        parts.append(
+            f"exit status: htseq-count {theirs.status}, counterbias {ours.status}: {ours.own}"
+        )
+    texts = [
+        ("stdout", theirs.stdout, ours.stdout),
+        ("stderr", "\n".join(theirs.stderr), "\n".join(ours.stderr)),
+    ]
     if theirs.files.keys() != ours.files.keys():
         parts.append(f"files: htseq-count {sorted(theirs.files)}, counterbias {sorted(ours.files)}")
     for name in theirs.files.keys() & ours.files.keys():
-        texts.append((name, theirs.files[name].decode("latin-1"), ours.files[name].decode("latin-1")))
+        texts.append(
+            (name, theirs.files[name].decode("latin-1"), ours.files[name].decode("latin-1"))
+        )
     for name, expected, got in texts:
         if expected != got:
-            lines = difflib.unified_diff(expected.splitlines(), got.splitlines(), f"htseq-count {name}", f"counterbias {name}", n=0)
-            parts.append("\n".join(list(lines)[:40]) or f"{name}: {expected[:300]!r} against {got[:300]!r}")
+            lines = difflib.unified_diff(
+                expected.splitlines(),
+                got.splitlines(),
+                f"htseq-count {name}",
+                f"counterbias {name}",
+                n=0,
+            )
+            parts.append(
+                "\n".join(list(lines)[:40]) or f"{name}: {expected[:300]!r} against {got[:300]!r}"
+            )
     return "\n".join(parts)
 
 

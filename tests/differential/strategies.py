@@ -32,7 +32,17 @@ class Read:
         sequence = ("ACGTTGCAAN" * (self.bases // 10 + 1))[: self.bases] or "*"
         quality = ("ABCDEFGHIJ" * (self.bases // 10 + 1))[: self.bases] or "*"
         mate = "=" if self.mate_contig == self.contig != "*" else self.mate_contig
-        fields = (self.name, self.flag, self.contig, self.position, self.mapq, self.cigar, mate, self.mate_position, self.length)
+        fields = (
+            self.name,
+            self.flag,
+            self.contig,
+            self.position,
+            self.mapq,
+            self.cigar,
+            mate,
+            self.mate_position,
+            self.length,
+        )
         return "\t".join([*(str(value) for value in fields), sequence, quality, *self.tags])
 
 
@@ -79,7 +89,19 @@ CIGARS = st.one_of(
 ).filter(lambda text: _sizes(text)[0] > 1)
 
 TAGS = st.lists(
-    st.sampled_from(["XS:A:+", "MD:Z:10", "NM:i:3", "AS:i:-300", "XN:f:0.25", "XB:B:s,1,-2", "YT:Z:x", "RG:Z:", "XI:i:70000"]),
+    st.sampled_from(
+        [
+            "XS:A:+",
+            "MD:Z:10",
+            "NM:i:3",
+            "AS:i:-300",
+            "XN:f:0.25",
+            "XB:B:s,1,-2",
+            "YT:Z:x",
+            "RG:Z:",
+            "XI:i:70000",
+        ]
+    ),
     max_size=2,
     unique_by=lambda text: text[:2],
 )
@@ -100,20 +122,28 @@ def single_reads(draw: st.DrawFn) -> list[Read]:
         return [Read(name, flag | 4, contig, position, draw(MAPQ), tags=tags)]
     contig, position = draw(PLACES)
     cigar = draw(CIGARS)
-    return [Read(name, flag, contig, position, draw(MAPQ), cigar, bases=_sizes(cigar)[0], tags=tags)]
+    return [
+        Read(name, flag, contig, position, draw(MAPQ), cigar, bases=_sizes(cigar)[0], tags=tags)
+    ]
 
 
 @st.composite
 def read_pairs(draw: st.DrawFn) -> list[Read]:
     """Draw a pair, whole or with a mate missing or unmapped; the fields on the mate agree with the mate."""
     name, extra = draw(NAMES), draw(EXTRA_FLAGS)
-    kind = draw(st.sampled_from(["whole"] * 6 + ["far", "lost", "lost", "half", "half", "unmapped", "own flags"]))
+    kind = draw(
+        st.sampled_from(
+            ["whole"] * 6 + ["far", "lost", "lost", "half", "half", "unmapped", "own flags"]
+        )
+    )
     pair = []
     for number in (0x40, 0x80):
         cigar = draw(CIGARS)
         contig, position = draw(PLACES)
         strand = draw(st.sampled_from([0, 16]))
-        mate = Read(name, 1 | number | strand, contig, position, draw(MAPQ), cigar, bases=_sizes(cigar)[0])
+        mate = Read(
+            name, 1 | number | strand, contig, position, draw(MAPQ), cigar, bases=_sizes(cigar)[0]
+        )
         mate.flag |= draw(EXTRA_FLAGS) if kind == "own flags" else extra
         mate.tags = (*draw(NH), *draw(TAGS))
         pair.append(mate)
@@ -125,7 +155,9 @@ def read_pairs(draw: st.DrawFn) -> list[Read]:
         read.flag |= 4
         mate.flag |= 8
         read.cigar = "*"
-        read.contig, read.position = ("*", 0) if kind == "unmapped" else (mate.contig, mate.position)
+        read.contig, read.position = (
+            ("*", 0) if kind == "unmapped" else (mate.contig, mate.position)
+        )
     _link(pair, draw(st.sampled_from([0, 0, 150, -75])))
     if kind == "lost":
         del pair[draw(st.integers(0, 1))]
@@ -153,20 +185,28 @@ def by_name(fragments: list[list[Read]]) -> list[Read]:
 def by_position(fragments: list[list[Read]]) -> list[Read]:
     """Sort as ``samtools sort`` does, reads without a place last."""
     order = {contig: number for number, contig in enumerate([*CONTIGS, "*"])}
-    return sorted((read for fragment in fragments for read in fragment), key=lambda read: (order[read.contig], read.position))
+    return sorted(
+        (read for fragment in fragments for read in fragment),
+        key=lambda read: (order[read.contig], read.position),
+    )
 
 
 @st.composite
 def annotations(draw: st.DrawFn, *, stranded: bool) -> str:
     """Draw a GTF file with overlapping genes, each with a few exons, on both strands."""
     strands = ["+", "+", "-", "-"] if stranded else ["+", "-", "."]
-    lines = ['chr1\tsrc\texon\t50\t90\t.\t+\t.\tgene_id "always"; gene_name "Always"; exon_number "1";']
+    lines = [
+        'chr1\tsrc\texon\t50\t90\t.\t+\t.\tgene_id "always"; gene_name "Always"; exon_number "1";'
+    ]
     for _ in range(draw(st.integers(2, 9))):
         gene = draw(st.sampled_from(["g1", "g2", "g3", "g10", "G a", "é1"]))
         contig = draw(st.sampled_from(["chr1"] * 6 + ["2", "annotated only"]))
         strand = draw(st.sampled_from(strands))
         for number in range(draw(st.integers(1, 3))):
-            start, size = draw(st.integers(1, SPAN)), draw(st.sampled_from([1, 2, 10, 30, 100, 150]))
+            start, size = (
+                draw(st.integers(1, SPAN)),
+                draw(st.sampled_from([1, 2, 10, 30, 100, 150])),
+            )
             kind = draw(st.sampled_from(["exon", "exon", "exon", "exon", "CDS", "gene"]))
             attributes = [f'gene_id "{gene}"', f'exon_number "{number}"']
             if draw(st.booleans()):
@@ -180,7 +220,10 @@ def annotations(draw: st.DrawFn, *, stranded: bool) -> str:
 def options(draw: st.DrawFn, *, paired: bool, order: str, stranded: str) -> list[str]:
     """Draw htseq-count's options, without those of output."""
     chosen = ["-r", order, "-s", stranded]
-    chosen += ["-m", draw(st.sampled_from(["union", "intersection-strict", "intersection-nonempty"]))]
+    chosen += [
+        "-m",
+        draw(st.sampled_from(["union", "intersection-strict", "intersection-nonempty"])),
+    ]
     chosen += ["--nonunique", draw(st.sampled_from(["none", "all", "fraction"]))]
     if draw(st.integers(0, 2)) == 2:
         chosen += ["-a", draw(st.sampled_from(["0", "11", "60"]))]
@@ -188,7 +231,11 @@ def options(draw: st.DrawFn, *, paired: bool, order: str, stranded: str) -> list
         if draw(st.booleans()):
             chosen += [name, draw(st.sampled_from(["score", "ignore"]))]
     if draw(st.integers(0, 3)) == 3:
-        chosen += draw(st.sampled_from([["-t", "exon", "-t", "CDS"], ["-t", "exon", "-t", "gene", "-t", "exon"]]))
+        chosen += draw(
+            st.sampled_from(
+                [["-t", "exon", "-t", "CDS"], ["-t", "exon", "-t", "gene", "-t", "exon"]]
+            )
+        )
     if draw(st.integers(0, 3)) == 3:
         chosen += ["-i", "gene_id", "-i", "exon_number"]
     if draw(st.integers(0, 2)) == 2:
@@ -196,7 +243,10 @@ def options(draw: st.DrawFn, *, paired: bool, order: str, stranded: str) -> list
     if draw(st.integers(0, 3)) == 3:
         chosen += ["--add-chromosome-info"]
     if draw(st.integers(0, 9)) == 9:
-        chosen += ["--feature-query", draw(st.sampled_from(['gene_id == "always"', 'exon_number=="1"']))]
+        chosen += [
+            "--feature-query",
+            draw(st.sampled_from(['gene_id == "always"', 'exon_number=="1"'])),
+        ]
     if draw(st.integers(0, 4)) == 4:
         chosen += ["-q"]
     return chosen

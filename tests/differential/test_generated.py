@@ -21,7 +21,11 @@ CHECKED = settings(
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
 )
 
 pytestmark = pytest.mark.timeout(3600 if EXAMPLES else 300)
@@ -35,7 +39,10 @@ def _oracle() -> None:
 def as_bam(path: Path) -> Path:
     """Convert a SAM file."""
     target = path.with_suffix(".bam")
-    with pysam.AlignmentFile(str(path)) as source, pysam.AlignmentFile(str(target), "wb", template=source) as stream:
+    with (
+        pysam.AlignmentFile(str(path)) as source,
+        pysam.AlignmentFile(str(target), "wb", template=source) as stream,
+    ):
         for record in source:
             stream.write(record)
     return target

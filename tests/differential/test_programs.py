@@ -35,14 +35,20 @@ chr1\tsrc\texon\t151\t300\t.\t-\t.\tID=exon:2;Parent=gene:b
 2\tsrc\texon\t1\t1000\t.\t+\t.\tID=exon:3;Parent=gene:d
 """
 
-HEADER = "@HD\tVN:1.6\tSO:queryname\n@SQ\tSN:chr1\tLN:5000\n@SQ\tSN:2\tLN:5000\n@SQ\tSN:3\tLN:5000\n"
+HEADER = (
+    "@HD\tVN:1.6\tSO:queryname\n@SQ\tSN:chr1\tLN:5000\n@SQ\tSN:2\tLN:5000\n@SQ\tSN:3\tLN:5000\n"
+)
 
 
 def sam_text(number: int) -> str:
     """Make pairs on all contigs, some of them lacking a mate."""
     lines = []
     for row in range(number):
-        contig, start, other = ("chr1", "chr1", "2", "3")[row % 4], 60 + 7 * row % 250, 90 + 11 * row % 250
+        contig, start, other = (
+            ("chr1", "chr1", "2", "3")[row % 4],
+            60 + 7 * row % 250,
+            90 + 11 * row % 250,
+        )
         tags = f"NH:i:{1 + (row % 5 == 0)}"
         first = f"{65 + 16 * (row % 2)}\t{contig}\t{start}\t{row % 40}\t20M5N30M\t=\t{other}"
         second = f"129\t{contig}\t{other}\t30\t25M1D25M\t=\t{start}"
@@ -64,19 +70,26 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, number in (("a", 60), ("b", 90)):
         path = folder / f"{name}.sam"
         path.write_text(sam_text(number))
-        with pysam.AlignmentFile(str(path)) as source, pysam.AlignmentFile(str(folder / f"{name}.bam"), "wb", template=source) as out:
+        with (
+            pysam.AlignmentFile(str(path)) as source,
+            pysam.AlignmentFile(str(folder / f"{name}.bam"), "wb", template=source) as out,
+        ):
             for record in source:
                 out.write(record)
     return folder
 
 
-def both(files: Path, line: str, tmp_path: Path, stdin: Path | None = None) -> tuple[Outcome, Outcome]:
+def both(
+    files: Path, line: str, tmp_path: Path, stdin: Path | None = None
+) -> tuple[Outcome, Outcome]:
     """Run both programs in processes of their own."""
     argv = line.replace("{in}", str(files)).split()
     folders = [tmp_path / "theirs", tmp_path / "ours"]
     for folder in folders:
         folder.mkdir()
-    return run_program(htseq_count(), argv, folders[0], stdin), run_program(counterbias_count(), argv, folders[1], stdin)
+    return run_program(htseq_count(), argv, folders[0], stdin), run_program(
+        counterbias_count(), argv, folders[1], stdin
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +109,9 @@ def test_processes(files: Path, line: str, tmp_path: Path) -> None:
 
 def test_files_side_by_side(files: Path, tmp_path: Path) -> None:
     """The table is the same; the order of lines on stderr depends on which file is done first, in both."""
-    theirs, ours = both(files, "-n 2 --with-header {in}/a.bam {in}/b.bam {in}/a.sam {in}/g.gtf.gz", tmp_path)
+    theirs, ours = both(
+        files, "-n 2 --with-header {in}/a.bam {in}/b.bam {in}/a.sam {in}/g.gtf.gz", tmp_path
+    )
     assert theirs.status == ours.status == 0
     assert ours.stdout == theirs.stdout
     assert set(ours.stderr) == set(theirs.stderr)
@@ -113,10 +128,15 @@ def test_standard_input(files: Path, name: str, tmp_path: Path) -> None:
 def test_running_in_process_is_the_same(files: Path, tmp_path: Path) -> None:
     argv = f"-s no --nonunique all -o {{out}}/x.sam {files}/a.bam {files}/g.gtf".split()
     for command, inside in ((htseq_count(), run_theirs), (counterbias_count(), run_ours)):
-        outside_folder, inside_folder = tmp_path / f"{inside.__name__}.1", tmp_path / f"{inside.__name__}.2"
+        outside_folder, inside_folder = (
+            tmp_path / f"{inside.__name__}.1",
+            tmp_path / f"{inside.__name__}.2",
+        )
         outside_folder.mkdir()
         inside_folder.mkdir()
-        assert not differences(run_program(command, argv, outside_folder), inside(argv, inside_folder))
+        assert not differences(
+            run_program(command, argv, outside_folder), inside(argv, inside_folder)
+        )
 
 
 def test_appending_twice(files: Path, tmp_path: Path) -> None:

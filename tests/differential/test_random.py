@@ -18,8 +18,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Make reads that lie under three genes, and some under one of them only."""
     folder = tmp_path_factory.mktemp("random")
     exon = 'chr1\tsrc\texon\t{}\t{}\t.\t+\t.\tgene_id "{}";\n'
-    (folder / "g.gtf").write_text(exon.format(1, 500, "a") + exon.format(1, 500, "b") + exon.format(1, 900, "c"))
-    reads = [f"r{row}\t0\tchr1\t{1 + row % 400}\t60\t50M\t*\t0\t0\t*\t*\tNH:i:1\n" for row in range(READS)]
+    (folder / "g.gtf").write_text(
+        exon.format(1, 500, "a") + exon.format(1, 500, "b") + exon.format(1, 900, "c")
+    )
+    reads = [
+        f"r{row}\t0\tchr1\t{1 + row % 400}\t60\t50M\t*\t0\t0\t*\t*\tNH:i:1\n"
+        for row in range(READS)
+    ]
     reads += [f"s{row}\t0\tchr1\t700\t60\t50M\t*\t0\t0\t*\t*\tNH:i:1\n" for row in range(100)]
     (folder / "x.sam").write_text("@SQ\tSN:chr1\tLN:5000\n" + "".join(reads))
     return ["--nonunique", "random", str(folder / "x.sam"), str(folder / "g.gtf")]
@@ -52,7 +57,9 @@ def test_the_same_seed_draws_the_same(inputs: list[str], tmp_path: Path) -> None
 
 
 def test_all_that_is_not_drawn_equals_htseq_count(inputs: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("HTSeq.scripts.count", reason="htseq-count is the oracle of the differential tests")
+    pytest.importorskip(
+        "HTSeq.scripts.count", reason="htseq-count is the oracle of the differential tests"
+    )
     folders = [tmp_path / "theirs", tmp_path / "ours"]
     for folder in folders:
         folder.mkdir()
@@ -60,8 +67,8 @@ def test_all_that_is_not_drawn_equals_htseq_count(inputs: list[str], tmp_path: P
     # htseq-count needs qualities to write a BAM file; it gets none here, so only its table is asked for.
     theirs, ours = run_theirs(inputs, folders[0]), run_ours(line, folders[1])
     assert chi_square(counts(theirs.stdout)) < 2 * LIMIT
-    assert {name: value for name, value in counts(ours.stdout).items() if name.startswith("__")} == {
-        name: value for name, value in counts(theirs.stdout).items() if name.startswith("__")
-    }
+    assert {
+        name: value for name, value in counts(ours.stdout).items() if name.startswith("__")
+    } == {name: value for name, value in counts(theirs.stdout).items() if name.startswith("__")}
     assert ours.stderr == theirs.stderr
     assert ours.files["x.bam"].count(b"XFZ__ambiguous[a+b+c]\0") == READS

@@ -53,7 +53,10 @@ COMBINATIONS = {
 #: Whole files.
 WHOLE = [
     ("fly_pasilla_chr4/reads.bam", "-r pos -s no"),
-    ("human_trimmed/SRR1039508.bam", "-r pos -s no -o {out}/x.bam -p bam --nonunique all --secondary-alignments score"),
+    (
+        "human_trimmed/SRR1039508.bam",
+        "-r pos -s no -o {out}/x.bam -p bam --nonunique all --secondary-alignments score",
+    ),
     ("human_maqc_chr22/UHR_Rep1.bam", "-r pos -s reverse -o {out}/x.sam"),
     ("yeast/isowt5.bam", "-s no -m intersection-nonempty -o {out}/x.sam"),
     ("yeast/unbiased.bam", "-s yes --nonunique fraction --secondary-alignments score -t CDS"),
@@ -83,17 +86,29 @@ def make_part(name: str, data_dir: Path, folder: Path) -> Part:
     """Take every n-th fragment, sorted by position as it comes, and by name."""
     source = data_dir / name
     with pysam.AlignmentFile(str(source), check_sq=False) as stream:
-        taken = [record for record in stream if zlib.crc32((record.query_name or "").encode()) % SETS[name] == 0]
+        taken = [
+            record
+            for record in stream
+            if zlib.crc32((record.query_name or "").encode()) % SETS[name] == 0
+        ]
         files = {"pos": folder / "pos.bam", "name": folder / "name.bam"}
         for order, path in files.items():
-            records = taken if order == "pos" else sorted(taken, key=lambda record: record.query_name or "")
+            records = (
+                taken
+                if order == "pos"
+                else sorted(taken, key=lambda record: record.query_name or "")
+            )
             with pysam.AlignmentFile(str(path), "wb", template=stream) as target:
                 for record in records:
                     target.write(record)
         contigs = {record.reference_name for record in taken}
     assert len(taken) > 500, "too few fragments to tell anything"
     genes = source.parent / "genes.gtf"
-    kept = [line for line in genes.read_text().splitlines(keepends=True) if line.startswith("#") or line.split("\t", 1)[0] in contigs]
+    kept = [
+        line
+        for line in genes.read_text().splitlines(keepends=True)
+        if line.startswith("#") or line.split("\t", 1)[0] in contigs
+    ]
     (folder / "genes.gtf").write_text("".join(kept))
     return Part(files, folder / "genes.gtf")
 
@@ -116,9 +131,13 @@ def test_part(
         options = [option.replace("transcript_id", "gene_name") for option in options]
     if "exon_number" in options and "exon_number" not in part.annotation.read_text():
         options = [option.replace("exon_number", "transcript_id") for option in options]
-    outcome = compare(["-r", order, *options, str(part.alignments[order]), str(part.annotation)], tmp_path)
+    outcome = compare(
+        ["-r", order, *options, str(part.alignments[order]), str(part.annotation)], tmp_path
+    )
     assert outcome.status == 0
-    written = outcome.stdout or "".join(content.decode("latin-1") for content in outcome.files.values())
+    written = outcome.stdout or "".join(
+        content.decode("latin-1") for content in outcome.files.values()
+    )
     assert any(character in written for character in "123456789")
 
 

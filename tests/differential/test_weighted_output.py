@@ -11,12 +11,32 @@ from differential.harness import Outcome, require_oracle, run_ours, run_theirs
 
 
 @pytest.fixture(scope="module")
-def outcomes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Outcome, Path]:
+def outcomes(
+    data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Outcome, Outcome, Path]:
     """Count with htseq-count, and with a model by us."""
     require_oracle()
     source = data_dir / "human_trimmed"
-    line = ["-s", "no", "-r", "pos", "--nonunique", "all", "-o", "{out}/x.sam", str(source / "SRR1039508.bam"), str(source / "genes.gtf")]
-    model = ["--bias-model", "pwm", "--bias-genome", str(source / "genome.fa"), "--bias-output", "{out}/weighted"]
+    line = [
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        "--nonunique",
+        "all",
+        "-o",
+        "{out}/x.sam",
+        str(source / "SRR1039508.bam"),
+        str(source / "genes.gtf"),
+    ]
+    model = [
+        "--bias-model",
+        "pwm",
+        "--bias-genome",
+        str(source / "genome.fa"),
+        "--bias-output",
+        "{out}/weighted",
+    ]
     theirs, ours = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("ours")
     return run_theirs(line, theirs), run_ours([*model, *line], ours), ours
 
@@ -27,7 +47,8 @@ def test_table_and_records_are_unchanged(outcomes: tuple[Outcome, Outcome, Path]
     assert ours.stdout == theirs.stdout
     assert set(theirs.stderr) <= set(ours.stderr)
     without = [
-        b"\t".join(field for field in line.split(b"\t") if not field.startswith(b"ZW:")) for line in ours.files["x.sam"].splitlines()
+        b"\t".join(field for field in line.split(b"\t") if not field.startswith(b"ZW:"))
+        for line in ours.files["x.sam"].splitlines()
     ]
     assert without == theirs.files["x.sam"].splitlines()
 
@@ -38,7 +59,9 @@ def records(outcome: Outcome) -> Iterator[list[str]]:
             yield line.split("\t")
 
 
-def test_weight_stands_before_the_assignment_of_what_was_counted(outcomes: tuple[Outcome, Outcome, Path]) -> None:
+def test_weight_stands_before_the_assignment_of_what_was_counted(
+    outcomes: tuple[Outcome, Outcome, Path],
+) -> None:
     weights = []
     for fields in records(outcomes[1]):
         tags = [field.split(":", 2) for field in fields[11:]]

@@ -20,15 +20,42 @@ def main() -> int:
     from fuzz.case import Case
     from fuzz.runner import Run, draw
 
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the readers of files.")
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"one or more of: {', '.join(targets.NAMES)}; default: all")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz", description="Fuzz the readers of files."
+    )
+    parser.add_argument(
+        "target",
+        nargs="*",
+        metavar="TARGET",
+        help=f"one or more of: {', '.join(targets.NAMES)}; default: all",
+    )
     parser.add_argument("--inputs", type=int, help="inputs per target")
-    parser.add_argument("--minutes", type=float, help="minutes in all, shared by the targets (default: 1 unless --inputs is given)")
-    parser.add_argument("--seed", type=int, default=1, help="what the inputs are drawn from (default: 1)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder for failing inputs (default: fuzz-failures)")
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="check this input of the seed in this process, and show it")
-    parser.add_argument("--case", type=Path, metavar="FILE", help="check a kept input in this process")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="minutes in all, shared by the targets (default: 1 unless --inputs is given)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="what the inputs are drawn from (default: 1)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--failures",
+        type=Path,
+        default=Path("fuzz-failures"),
+        help="folder for failing inputs (default: fuzz-failures)",
+    )
+    parser.add_argument(
+        "--only",
+        type=int,
+        metavar="NUMBER",
+        help="check this input of the seed in this process, and show it",
+    )
+    parser.add_argument(
+        "--case", type=Path, metavar="FILE", help="check a kept input in this process"
+    )
     given = parser.parse_args()
     names = given.target or list(targets.NAMES)
     unknown = set(names) - set(targets.NAMES)
@@ -48,7 +75,9 @@ def main() -> int:
     failed = False
     for name in names:
         more = {"inputs": given.inputs} if given.inputs else {}
-        result = Run(name, given.seed, given.failures, workers=given.workers, **more, **limits).run()
+        result = Run(
+            name, given.seed, given.failures, workers=given.workers, **more, **limits
+        ).run()
         print(result.report(), flush=True)
         failed = failed or bool(result.failures)
     return int(failed)

@@ -10,27 +10,60 @@ from functools import lru_cache
 from alignment_builders import CONTIGS, header, random_cigar, record
 
 #: Numbers at which something may begin or end.
-EDGES = (-(1 << 31), -2, -1, 0, 1, 2, 31, 32, 35, 36, 255, 256, 4999, 5000, 65535, 65536, 1 << 28, (1 << 31) - 2, (1 << 31) - 1)
+EDGES = (
+    -(1 << 31),
+    -2,
+    -1,
+    0,
+    1,
+    2,
+    31,
+    32,
+    35,
+    36,
+    255,
+    256,
+    4999,
+    5000,
+    65535,
+    65536,
+    1 << 28,
+    (1 << 31) - 2,
+    (1 << 31) - 1,
+)
 #: Where a record's fixed numbers of four bytes lie.
 BLOCK_SIZE, CONTIG, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE = 0, 4, 8, 20, 24, 28, 32
 #: The same for smaller ones.
 NAME_LENGTH, MAPQ, OPERATIONS, FLAG, NAME = 12, 13, 16, 18, 36
 INTEGERS = {"c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I"}
-LIMITS = {"c": (-128, 127), "C": (0, 255), "s": (-32768, 32767), "S": (0, 65535), "i": (-(1 << 31), (1 << 31) - 1), "I": (0, (1 << 32) - 1)}
+LIMITS = {
+    "c": (-128, 127),
+    "C": (0, 255),
+    "s": (-32768, 32767),
+    "S": (0, 65535),
+    "i": (-(1 << 31), (1 << 31) - 1),
+    "I": (0, (1 << 32) - 1),
+}
 
 
 def random_tag(rng: random.Random, name: str = "") -> bytes:
     """Draw one well-formed tag of any type."""
-    code = (name or rng.choice(("XA", "NH", "XS", "MD", "Zz", "XF", "ZW", "CG", "X0", "NM"))).encode()
+    code = (
+        name or rng.choice(("XA", "NH", "XS", "MD", "Zz", "XF", "ZW", "CG", "X0", "NM"))
+    ).encode()
     kind = rng.choice("AcCsSiIfZHBZi" if rng.random() < 0.98 else "d")
     if kind == "A":
         value = bytes([rng.choice(b"+-!~*0aA")])
     elif kind == "f":
-        value = struct.pack("<f", rng.choice((0.0, 1.0, 1.5, -2.5, 1e30, float("inf"), float("nan"), 1e-42)))
+        value = struct.pack(
+            "<f", rng.choice((0.0, 1.0, 1.5, -2.5, 1e30, float("inf"), float("nan"), 1e-42))
+        )
     elif kind == "d":
         value = struct.pack("<d", rng.choice((0.0, 1.0, 2.5, float("nan"))))
     elif kind == "Z":
-        value = bytes(rng.choice(b" !~:+azAZ09\t") for _ in range(rng.choice((0, 1, 7, 8, 40)))) + b"\0"
+        value = (
+            bytes(rng.choice(b" !~:+azAZ09\t") for _ in range(rng.choice((0, 1, 7, 8, 40)))) + b"\0"
+        )
     elif kind == "H":
         value = b"1AE301"[: 2 * rng.randrange(4)] + b"\0"
     elif kind == "B":
@@ -41,14 +74,20 @@ def random_tag(rng: random.Random, name: str = "") -> bytes:
         value = inner.encode() + struct.pack(f"<i{count}{form}", count, *numbers)
     else:
         low, high = LIMITS[kind]
-        value = struct.pack("<" + INTEGERS[kind], rng.choice((low, high, 0, 1, 2, min(high, 128), min(high, 40000))))
+        value = struct.pack(
+            "<" + INTEGERS[kind], rng.choice((low, high, 0, 1, 2, min(high, 128), min(high, 40000)))
+        )
     return code + kind.encode() + value
 
 
 def hits_tag(rng: random.Random) -> bytes:
     """Draw an NH tag as aligners write it, in any integer type."""
     kind = rng.choice("cCsSiI")
-    return b"NH" + kind.encode() + struct.pack("<" + INTEGERS[kind], rng.choice((1, 1, 1, 1, 0, 2, 3, 100)))
+    return (
+        b"NH"
+        + kind.encode()
+        + struct.pack("<" + INTEGERS[kind], rng.choice((1, 1, 1, 1, 0, 2, 3, 100)))
+    )
 
 
 def random_name(rng: random.Random) -> str:
@@ -73,13 +112,32 @@ def _cigar(rng: random.Random) -> dict[str, object]:
     if chance < 0.8:
         return {"cigar": random_cigar(rng)}
     if chance < 0.88:
-        return {"cigar": rng.choice(("0M10M", "5M0D5M", "10S", "3H10S3H", "5I", "10N", "4P6M", "10M200000N5M", "1X", "2S0M", "5M3N2N5M"))}
+        return {
+            "cigar": rng.choice(
+                (
+                    "0M10M",
+                    "5M0D5M",
+                    "10S",
+                    "3H10S3H",
+                    "5I",
+                    "10N",
+                    "4P6M",
+                    "10M200000N5M",
+                    "1X",
+                    "2S0M",
+                    "5M3N2N5M",
+                )
+            )
+        }
     if chance < 0.92:
         return {"cigar": random_cigar(rng), "sequence": 0}
     if chance < 0.94:
         return {"cigar": "", "sequence": rng.choice((0, 12))}
     # SAMv1, section 4.2.2: a CIGAR too long for its field stands in CG, and <bases>S<span>N in its place.
-    words = [rng.randint(1, 6) << 4 | kind for kind in rng.choices((0, 1, 2, 3, 4, 7, 8), k=rng.randint(1, 9))]
+    words = [
+        rng.randint(1, 6) << 4 | kind
+        for kind in rng.choices((0, 1, 2, 3, 4, 7, 8), k=rng.randint(1, 9))
+    ]
     bases = sum(word >> 4 for word in words if (word & 15) in (0, 1, 4, 7, 8))
     span = sum(word >> 4 for word in words if (word & 15) in (0, 2, 3, 7, 8))
     kind = rng.choice((b"I", b"i"))
@@ -92,7 +150,16 @@ def _record(rng: random.Random, name: str, flag: int, **place: int) -> bytes:
     more = cigar.pop("more_tags", b"")
     tags = _tags(rng)
     tags = tags + more if rng.random() < 0.7 else more + tags  # type: ignore[operator]
-    content = bytearray(record(name, flag, tags=tags, mapq=rng.choice((0, 5, 10, 20, 60, 60, 60, 255)), **cigar, **place))  # type: ignore[arg-type]
+    content = bytearray(
+        record(
+            name,
+            flag,
+            tags=tags,
+            mapq=rng.choice((0, 5, 10, 20, 60, 60, 60, 255)),
+            **cigar,
+            **place,
+        )
+    )  # type: ignore[arg-type]
     if rng.random() < 0.3:
         # Bases and qualities of all values; record() gives A and 33.
         start = NAME + content[NAME_LENGTH] + 4 * struct.unpack_from("<H", content, OPERATIONS)[0]
@@ -112,18 +179,40 @@ def _group(rng: random.Random, number: int, paired: bool) -> list[bytes]:
     for k in range(rng.choice((1, 1, 1, 1, 2, 3)) if paired else 1):
         ends = []
         for which in (0x40, 0x80) if paired else (0,):
-            flag = which | (1 if paired else 0) | (0x100 if k and paired else 0) | (2 if rng.random() < 0.5 else 0)
-            for bit, chance in ((0x10, 0.5), (0x4, 0.1), (0x800, 0.06), (0x200, 0.03), (0x400, 0.03), (0x100, 0.0 if paired else 0.1)):
+            flag = (
+                which
+                | (1 if paired else 0)
+                | (0x100 if k and paired else 0)
+                | (2 if rng.random() < 0.5 else 0)
+            )
+            for bit, chance in (
+                (0x10, 0.5),
+                (0x4, 0.1),
+                (0x800, 0.06),
+                (0x200, 0.03),
+                (0x400, 0.03),
+                (0x100, 0.0 if paired else 0.1),
+            ):
                 flag |= bit if rng.random() < chance else 0
-            ends.append({"flag": flag, "contig": rng.randrange(len(CONTIGS)), "position": rng.randint(0, 1000)})
+            ends.append(
+                {
+                    "flag": flag,
+                    "contig": rng.randrange(len(CONTIGS)),
+                    "position": rng.randint(0, 1000),
+                }
+            )
         if paired:
             one, two = ends
             if rng.random() < 0.9:
                 two.update(contig=one["contig"], position=one["position"] + rng.randint(0, 100))
             length = rng.randint(-300, 300)
             for end, mate, sign in ((one, two, 1), (two, one, -1)):
-                end["flag"] |= (0x8 if mate["flag"] & 4 else 0) | (0x20 if mate["flag"] & 0x10 else 0)
-                end.update(next_contig=mate["contig"], next_position=mate["position"], length=sign * length)
+                end["flag"] |= (0x8 if mate["flag"] & 4 else 0) | (
+                    0x20 if mate["flag"] & 0x10 else 0
+                )
+                end.update(
+                    next_contig=mate["contig"], next_position=mate["position"], length=sign * length
+                )
         for end in ends:
             if end["flag"] & 4 and rng.random() < 0.5:
                 end.update(contig=-1, position=-1)
@@ -137,7 +226,9 @@ def _group(rng: random.Random, number: int, paired: bool) -> list[bytes]:
 def pool() -> tuple[list[list[bytes]], list[list[bytes]]]:
     """Give groups of sound records, single-end and paired-end, always the same ones."""
     rng = random.Random(20)
-    return [_group(rng, number, False) for number in range(300)], [_group(rng, number, True) for number in range(300)]
+    return [_group(rng, number, False) for number in range(300)], [
+        _group(rng, number, True) for number in range(300)
+    ]
 
 
 def _tags_start(item: bytearray) -> int:
@@ -193,17 +284,30 @@ def _edge(rng: random.Random, item: bytearray, at: int) -> None:
 
 def change_number(rng: random.Random, item: bytearray) -> None:
     """Change one of the fixed numbers."""
-    _edge(rng, item, rng.choice((CONTIG, POSITION, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE, BLOCK_SIZE)))
+    _edge(
+        rng,
+        item,
+        rng.choice(
+            (CONTIG, POSITION, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE, BLOCK_SIZE)
+        ),
+    )
 
 
 def change_short(rng: random.Random, item: bytearray) -> None:
     """Change the length of the name, the number of operations or MAPQ."""
     which = rng.randrange(3)
     if which == 0:
-        item[NAME_LENGTH] = rng.choice((0, 1, 2, 3, 254, 255, (item[NAME_LENGTH] + 1) & 255, (item[NAME_LENGTH] - 1) & 255))
+        item[NAME_LENGTH] = rng.choice(
+            (0, 1, 2, 3, 254, 255, (item[NAME_LENGTH] + 1) & 255, (item[NAME_LENGTH] - 1) & 255)
+        )
     elif which == 1:
         number = struct.unpack_from("<H", item, OPERATIONS)[0]
-        struct.pack_into("<H", item, OPERATIONS, rng.choice((0, 1, 2, (number + 1) & 0xFFFF, (number - 1) & 0xFFFF, 65535)))
+        struct.pack_into(
+            "<H",
+            item,
+            OPERATIONS,
+            rng.choice((0, 1, 2, (number + 1) & 0xFFFF, (number - 1) & 0xFFFF, 65535)),
+        )
     else:
         item[MAPQ] = rng.choice((0, 9, 10, 254, 255))
 
@@ -211,7 +315,12 @@ def change_short(rng: random.Random, item: bytearray) -> None:
 def change_flag(rng: random.Random, item: bytearray) -> None:
     """Turn one or all bits of the flag."""
     flag = struct.unpack_from("<H", item, FLAG)[0]
-    struct.pack_into("<H", item, FLAG, rng.randrange(65536) if rng.random() < 0.2 else flag ^ 1 << rng.choice((*range(12), 15)))
+    struct.pack_into(
+        "<H",
+        item,
+        FLAG,
+        rng.randrange(65536) if rng.random() < 0.2 else flag ^ 1 << rng.choice((*range(12), 15)),
+    )
 
 
 def change_name(rng: random.Random, item: bytearray) -> None:
@@ -256,7 +365,10 @@ def change_cigar(rng: random.Random, item: bytearray) -> None:
     if first + 4 * number > len(item):
         return
     bases = max(struct.unpack_from("<i", item, BASES)[0], 0)
-    words = [rng.choice((0, 1, 3, 50, 5000, 1 << 20, (1 << 28) - 1)) << 4 | rng.randrange(10) for _ in range(rng.choice((0, 1, 2, 3, 20)))]
+    words = [
+        rng.choice((0, 1, 3, 50, 5000, 1 << 20, (1 << 28) - 1)) << 4 | rng.randrange(10)
+        for _ in range(rng.choice((0, 1, 2, 3, 20)))
+    ]
     if rng.random() < 0.5 and bases < 1 << 28:
         # Let the bases fit.
         words = [word for word in words if (word & 15) in (2, 3, 5, 6)]
@@ -373,8 +485,16 @@ def random_header(rng: random.Random) -> bytes:
     elif chance < 0.96:
         _edge(rng, item, rng.choice((first, first + 9, first + 13)))
     elif chance < 0.97:
-        names = [(rng.choice(("chr1", "chr2", "", "a\tb", "x" * 300, "\xe9", "chr1\n")), rng.choice(EDGES) & 0x7FFFFFFF) for _ in range(3)]
-        return header(names, text=rng.choice((None, "", "@CO\thello\n", "@SQ\tSN:chr1\n", "no header at all")))
+        names = [
+            (
+                rng.choice(("chr1", "chr2", "", "a\tb", "x" * 300, "\xe9", "chr1\n")),
+                rng.choice(EDGES) & 0x7FFFFFFF,
+            )
+            for _ in range(3)
+        ]
+        return header(
+            names, text=rng.choice((None, "", "@CO\thello\n", "@SQ\tSN:chr1\n", "no header at all"))
+        )
     elif chance < 0.98:
         return content[: rng.randrange(len(content))]
     else:

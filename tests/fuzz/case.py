@@ -17,7 +17,13 @@ class Case:
 
     def dump(self) -> str:
         """Give the case as JSON: bytes as text of the characters 0 to 255, so that what is text in them stays readable."""
-        return json.dumps({"options": self.options, "parts": [part.decode("latin-1") for part in self.parts]}, indent=1) + "\n"
+        return (
+            json.dumps(
+                {"options": self.options, "parts": [part.decode("latin-1") for part in self.parts]},
+                indent=1,
+            )
+            + "\n"
+        )
 
     @staticmethod
     def load(path: Path) -> Case:

@@ -19,12 +19,16 @@ class Guarded:
         page = mmap.PAGESIZE
         self._kind = np.dtype(kind)
         pages = -(-size * self._kind.itemsize // page)
-        self._memory = mmap.mmap(-1, (pages + 2) * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._memory = mmap.mmap(
+            -1, (pages + 2) * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        )
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         for edge in (address, address + (pages + 1) * page):
             if _LIBC.mprotect(ctypes.c_void_p(edge), ctypes.c_size_t(page), 0) != 0:
                 raise OSError(ctypes.get_errno(), "mprotect")
-        self._room = np.frombuffer(self._memory, dtype=np.uint8)[page : (pages + 1) * page].view(self._kind)
+        self._room = np.frombuffer(self._memory, dtype=np.uint8)[page : (pages + 1) * page].view(
+            self._kind
+        )
 
     def ending(self, size: int) -> NDArray[Any]:
         """Give an array of ``size`` items that ends at the second forbidden page."""

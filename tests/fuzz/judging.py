@@ -13,7 +13,9 @@ def reason(error: InputError, files: tuple[str, ...]) -> str:
     line = error.line()
     assert line, "says nothing"
     assert len(line.splitlines()) == 1, f"not one line: {line!r}"
-    assert error.file in files or os.path.basename(error.file) in files, f"names {error.file!r}, which is none of {files}"
+    assert error.file in files or os.path.basename(error.file) in files, (
+        f"names {error.file!r}, which is none of {files}"
+    )
     return words(error.problem)
 
 

@@ -47,10 +47,15 @@ TRAINING = Training(("a", "b"), 7, "local", "0.1.0")
 def save(path: Path, name: str) -> None:
     """Write a model of a backend: one for both reads, but of ``pwm`` one for each."""
     if name == "pwm":
-        ends = (EndModel("read1", fitted(name, 1), 0.25, 0.875, 1234, 0.1), EndModel("read2", fitted(name, 2), -0.5, 1.0, 1200, None))
+        ends = (
+            EndModel("read1", fitted(name, 1), 0.25, 0.875, 1234, 0.1),
+            EndModel("read2", fitted(name, 2), -0.5, 1.0, 1200, None),
+        )
     else:
         ends = (EndModel("both", fitted(name, 1), 0.25, 0.875, 1234, 0.1, 1.5),)
-    save_models(path, ModelFile(name, "", "", ends[0].model.window, ends, TRAINING, cap=12.5, factor=0.75))
+    save_models(
+        path, ModelFile(name, "", "", ends[0].model.window, ends, TRAINING, cap=12.5, factor=0.75)
+    )
 
 
 def main() -> None:
@@ -59,9 +64,13 @@ def main() -> None:
     for name in OPTIONS:
         if name != "heptamer":
             save(FOLDER / f"{name}.model", name)
-    blended = EndModel("both", Blend(fitted("pwm", 1), fitted("vlmm", 2), 0.5, 0.25), 0.1, 1.0, 100, 0.2)
+    blended = EndModel(
+        "both", Blend(fitted("pwm", 1), fitted("vlmm", 2), 0.5, 0.25), 0.1, 1.0, 100, 0.2
+    )
     prior = Prior("vlmm", "", "", TRAINING)
-    save_models(FOLDER / "prior.model", ModelFile("pwm", "", "", WINDOW, (blended,), TRAINING, prior=prior))
+    save_models(
+        FOLDER / "prior.model", ModelFile("pwm", "", "", WINDOW, (blended,), TRAINING, prior=prior)
+    )
 
 
 if __name__ == "__main__":

@@ -18,13 +18,23 @@ class MemorySource(Source):
     """Bytes that are there already."""
 
     def __init__(self, content: bytes) -> None:
-        super().__init__(NAME, io.BytesIO(content), b"", RAW if content.startswith(b"BAM\1") else BGZF)
+        super().__init__(
+            NAME, io.BytesIO(content), b"", RAW if content.startswith(b"BAM\1") else BGZF
+        )
 
 
 @contextmanager
-def reading(content: bytes, batch: int = stream.ENOUGH, headroom: int = stream.HEADROOM) -> Iterator[str]:
+def reading(
+    content: bytes, batch: int = stream.ENOUGH, headroom: int = stream.HEADROOM
+) -> Iterator[str]:
     """Let whoever opens the given name get ``content``; ``batch`` bytes at a time, with ``headroom`` bytes for what is carried over."""
-    kept = counterbias.alignments.open_source, stream.ENOUGH, stream.HEADROOM, stream.SOURCE_BYTES, stream.MAX_BLOCKS
+    kept = (
+        counterbias.alignments.open_source,
+        stream.ENOUGH,
+        stream.HEADROOM,
+        stream.SOURCE_BYTES,
+        stream.MAX_BLOCKS,
+    )
 
     def open_memory(path: str, reference: str | None = None) -> Source:
         return MemorySource(content)
@@ -37,4 +47,10 @@ def reading(content: bytes, batch: int = stream.ENOUGH, headroom: int = stream.H
     try:
         yield NAME
     finally:
-        counterbias.alignments.open_source, stream.ENOUGH, stream.HEADROOM, stream.SOURCE_BYTES, stream.MAX_BLOCKS = kept
+        (
+            counterbias.alignments.open_source,
+            stream.ENOUGH,
+            stream.HEADROOM,
+            stream.SOURCE_BYTES,
+            stream.MAX_BLOCKS,
+        ) = kept

@@ -48,7 +48,9 @@ class Result:
 
     def report(self) -> str:
         """Give it as text."""
-        lines = [f"{self.target}: {self.inputs:,} inputs in {self.seconds:.0f} s ({self.inputs / max(self.seconds, 0.01):,.0f} a second)"]
+        lines = [
+            f"{self.target}: {self.inputs:,} inputs in {self.seconds:.0f} s ({self.inputs / max(self.seconds, 0.01):,.0f} a second)"
+        ]
         lines += [f"{number:>10,}  {words}" for words, number in self.outcomes.most_common()]
         lines += [f"{number:>10,}  FAILED: {kind}" for kind, number in self.failures.most_common()]
         text = "\n".join([*lines, *(f"            {path}" for path in self.files)])
@@ -124,9 +126,13 @@ def _work(task: _Task, here: Any, pipe: Connection) -> None:
     here[0] = -1
 
 
-def _smaller(target: targets.Target, case: Case, kind: str, alive: Callable[[], None] = lambda: None) -> Case:
+def _smaller(
+    target: targets.Target, case: Case, kind: str, alive: Callable[[], None] = lambda: None
+) -> Case:
     hang = targets.hang(target)
-    return shrink(target.check, case, kind, SHRINK if kind != "hang" else 3 * hang, hang=hang, alive=alive)
+    return shrink(
+        target.check, case, kind, SHRINK if kind != "hang" else 3 * hang, hang=hang, alive=alive
+    )
 
 
 def _beat(here: Any) -> None:
@@ -150,7 +156,9 @@ class _Worker:
         self.here = run.context.RawArray("d", [first, time.monotonic() + 120, 0])
         self.told = 0
         self.pipe, other = run.context.Pipe(duplex=False)
-        self.process = run.context.Process(target=_work, args=(run.task(first), self.here, other), daemon=True)
+        self.process = run.context.Process(
+            target=_work, args=(run.task(first), self.here, other), daemon=True
+        )
         self.process.start()
         other.close()
 
@@ -167,7 +175,16 @@ class _Worker:
 class Run:
     """A run of one target."""
 
-    def __init__(self, name: str, seed: int, folder: Path, *, inputs: int = 1 << 39, seconds: float = 1e9, workers: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        folder: Path,
+        *,
+        inputs: int = 1 << 39,
+        seconds: float = 1e9,
+        workers: int = 1,
+    ) -> None:
         self.name, self.seed, self.folder, self.workers = name, seed, folder, workers
         self.context = multiprocessing.get_context("spawn")
         self.last = inputs
@@ -180,7 +197,9 @@ class Run:
 
     def task(self, first: int) -> _Task:
         """Give a process's task, from an input onwards."""
-        return _Task(self.name, self.seed, first, self.workers, self.last, self.ends, self._scratch.name)
+        return _Task(
+            self.name, self.seed, first, self.workers, self.last, self.ends, self._scratch.name
+        )
 
     def run(self) -> Result:
         """Run until the inputs or the time are used up."""
@@ -202,8 +221,12 @@ class Run:
                 done = int(worker.here[2])
                 self.result.inputs += done
                 if done > worker.told:
-                    self.result.outcomes["checked by a process that was lost before it told the outcome"] += done - worker.told
-                if worker.here[0] >= 0 and not (worker.process.exitcode == 0 and time.monotonic() > self.ends):
+                    self.result.outcomes[
+                        "checked by a process that was lost before it told the outcome"
+                    ] += done - worker.told
+                if worker.here[0] >= 0 and not (
+                    worker.process.exitcode == 0 and time.monotonic() > self.ends
+                ):
                     self._ended_badly(number)
                     if number + self.workers < self.last and time.monotonic() < self.ends:
                         busy.append(_Worker(self, number + self.workers))
@@ -215,7 +238,9 @@ class Run:
             while worker.pipe.poll():
                 message = worker.pipe.recv()
                 if len(message) == 2:
-                    for counts, more in zip((self.result.outcomes, self.result.failures), message, strict=True):
+                    for counts, more in zip(
+                        (self.result.outcomes, self.result.failures), message, strict=True
+                    ):
                         counts.update(more)
                         worker.told += more.total()
                 else:
@@ -226,15 +251,22 @@ class Run:
     def _ended_badly(self, number: int) -> None:
         """Keep an input that ended its process or took too long."""
         pipe, other = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_shrink_crash, args=(self.task(number), other), daemon=True)
+        process = self.context.Process(
+            target=_shrink_crash, args=(self.task(number), other), daemon=True
+        )
         process.start()
         other.close()
         try:
             kind, case = (
-                pipe.recv() if pipe.poll(2 * SHRINK + 6 * self.hang) else ("hang", draw(targets.load(self.name), self.seed, number))
+                pipe.recv()
+                if pipe.poll(2 * SHRINK + 6 * self.hang)
+                else ("hang", draw(targets.load(self.name), self.seed, number))
             )
         except EOFError:
-            kind, case = "crash outside of the check", draw(targets.load(self.name), self.seed, number)
+            kind, case = (
+                "crash outside of the check",
+                draw(targets.load(self.name), self.seed, number),
+            )
         process.kill()
         process.join()
         kind = kind or "ended its process once, but not again"

@@ -22,7 +22,11 @@ def failure_kind(error: BaseException) -> str:
     words = " ".join(str(error).split())
     words = re.sub(r"-?\d[\d.e+-]*|0x[0-9a-f]+", "N", words)
     words = re.split(r"[:(\[{'\"]", words)[0][:60].strip()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{os.sep}tests{os.sep}" not in frame.filename]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if f"{os.sep}tests{os.sep}" not in frame.filename
+    ]
     place = ""
     if frames and not isinstance(error, AssertionError):
         place = f" in {os.path.basename(frames[-1].filename)}, {frames[-1].name}"
@@ -74,12 +78,21 @@ def _smaller(case: Case) -> Iterator[Case]:
         while size >= 1:
             # At most so many places per size: this is to make reading easier, not to find the smallest there is.
             for start in range(0, len(part), max(size, len(part) // 16)):
-                yield Case([*parts[:number], part[:start] + part[start + size :], *parts[number + 1 :]], case.options)
+                yield Case(
+                    [*parts[:number], part[:start] + part[start + size :], *parts[number + 1 :]],
+                    case.options,
+                )
             size //= 2
 
 
 def shrink(
-    check: Callable[[Case], str], case: Case, kind: str, seconds: float, *, hang: float, alive: Callable[[], None] = lambda: None
+    check: Callable[[Case], str],
+    case: Case,
+    kind: str,
+    seconds: float,
+    *,
+    hang: float,
+    alive: Callable[[], None] = lambda: None,
 ) -> Case:
     """Give the smallest case found in ``seconds`` that fails as ``kind`` says."""
     ends = time.monotonic() + seconds

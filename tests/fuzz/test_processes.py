@@ -8,11 +8,23 @@ from fuzz.case import Case
 from fuzz.targets import processes
 
 #: Command, what befalls it, and when: a share of its time (for signals: after it has begun to write) or of its largest file.
-MOMENTS = [("count", "TERM", 0.0), ("count", "KILL", 0.0), ("count_sam", "full", 0.5), ("count_sam", "cut", 0.3)]
+MOMENTS = [
+    ("count", "TERM", 0.0),
+    ("count", "KILL", 0.0),
+    ("count_sam", "full", 0.5),
+    ("count_sam", "cut", 0.3),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "event", "moment"), MOMENTS)
 def test_nothing_half_written_is_left(command: str, event: str, moment: float) -> None:
-    options = {"command": command, "event": event, "seen": True, "moment": moment, "file": "sample1.name.bam", "keep": 0.5}
+    options = {
+        "command": command,
+        "event": event,
+        "seen": True,
+        "moment": moment,
+        "file": "sample1.name.bam",
+        "keep": 0.5,
+    }
     processes.check(Case([], options))

@@ -40,7 +40,9 @@ def trouble(rng: random.Random) -> Case:
     return case
 
 
-@pytest.mark.parametrize(("letters", "kind"), [(b"XY", "ValueError: at N"), (b"C", "crash: SIGSEGV"), (b"H", "hang")])
+@pytest.mark.parametrize(
+    ("letters", "kind"), [(b"XY", "ValueError: at N"), (b"C", "crash: SIGSEGV"), (b"H", "hang")]
+)
 def test_failures_of_every_kind_are_seen_and_made_small(letters: bytes, kind: str) -> None:
     case = mutate(random.Random(1))
     case.parts[5:5] = [bytes([letter]) for letter in letters]
@@ -49,7 +51,9 @@ def test_failures_of_every_kind_are_seen_and_made_small(letters: bytes, kind: st
         assert b"".join(shrinking.shrink(check, case, kind, 10, hang=5).parts) == letters
 
 
-def test_a_run_keeps_small_inputs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_keeps_small_inputs_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Processes start from a module of the name of a target; here one that is put on their path."""
     module = tmp_path / "path" / "fuzz_trouble.py"
     module.parent.mkdir()
@@ -63,7 +67,10 @@ def test_a_run_keeps_small_inputs_and_goes_on(tmp_path: Path, monkeypatch: pytes
     assert crashes > 1
     assert result.failures["crash: SIGSEGV"] == crashes
     assert result.outcomes.total() + result.failures.total() == 12
-    kept = {path.with_suffix(".txt").read_text().partition("\n")[0]: Case.load(path) for path in sorted(result.files, reverse=True)}
+    kept = {
+        path.with_suffix(".txt").read_text().partition("\n")[0]: Case.load(path)
+        for path in sorted(result.files, reverse=True)
+    }
     assert b"".join(kept["crash: SIGSEGV"].parts) == b"C"
     assert "FAILED: crash: SIGSEGV" in result.report()
 

@@ -43,7 +43,18 @@ def test_no_input_fails(name: str, tmp_path: Path) -> None:
 
 
 def test_the_program_runs_targets_and_tells_what_became_of_them(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "bgzf", "--inputs", "40", "--workers", "2", "--failures", str(tmp_path / "failures")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "bgzf",
+        "--inputs",
+        "40",
+        "--workers",
+        "2",
+        "--failures",
+        str(tmp_path / "failures"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("bgzf: 40 inputs in ")

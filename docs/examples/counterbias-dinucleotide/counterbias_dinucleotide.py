@@ -15,16 +15,22 @@ class Options:
 
 class Dinucleotide(BiasModel):
     Options = Options
-    table = None  # float64 (width, 16): ln P(base | base before) at read starts minus the same nearby
+    table = (
+        None  # float64 (width, 16): ln P(base | base before) at read starts minus the same nearby
+    )
 
     def fit(self, sample, rng):
         began = time.perf_counter()
         at_starts = self.conditional(sample.foreground, sample.foreground_weight)
         self.table = at_starts - self.conditional(sample.background, sample.background_weight)
-        return FitReport(seconds=time.perf_counter() - began, parameters=2 * 12 * self.window.width - 18)
+        return FitReport(
+            seconds=time.perf_counter() - began, parameters=2 * 12 * self.window.width - 18
+        )
 
     def conditional(self, contexts, weights):
-        counts = np.stack([np.bincount(column, weights, 16) for column in pairs(contexts).T]).reshape(-1, 4, 4)
+        counts = np.stack(
+            [np.bincount(column, weights, 16) for column in pairs(contexts).T]
+        ).reshape(-1, 4, 4)
         counts += self.options.pseudocount
         return np.log(counts / counts.sum(axis=2, keepdims=True)).reshape(-1, 16)
 
@@ -41,7 +47,9 @@ class Dinucleotide(BiasModel):
 
 
 def pairs(contexts):
-    codes = contexts.astype(np.intp)  # (n, width): 4 × base before + base; the first column has no base before
+    codes = contexts.astype(
+        np.intp
+    )  # (n, width): 4 × base before + base; the first column has no base before
     codes[:, 1:] += 4 * codes[:, :-1]
     return codes
 
@@ -53,4 +61,8 @@ def counterbias_backends():
 
 @hookimpl
 def counterbias_qc_metrics(model, held_out):
-    return {"dinucleotide.largest_effect": float(abs(model.table).max())} if isinstance(model, Dinucleotide) else {}
+    return (
+        {"dinucleotide.largest_effect": float(abs(model.table).max())}
+        if isinstance(model, Dinucleotide)
+        else {}
+    )

@@ -29,11 +29,21 @@ RNA with ribosomal reads.
 
 def add(view: View) -> None:
     """Add the bar plot of assignment classes."""
-    data = {name: dict(report.counts) for name, report in view.reports.items() if sum(report.counts.values()) > 0}
+    data = {
+        name: dict(report.counts)
+        for name, report in view.reports.items()
+        if sum(report.counts.values()) > 0
+    }
     if not data:
         return
     paired = {view.reports[name].paired for name in data} - {None}
-    unit = "Read pairs" if paired == {True} else "Reads" if paired == {False} else "Reads or read pairs"
+    unit = (
+        "Read pairs"
+        if paired == {True}
+        else "Reads"
+        if paired == {False}
+        else "Reads or read pairs"
+    )
     if any(view.reports[name].nonunique in ("all", "fraction") for name in data):
         unit += ", each feature's share counted"
     plot = bargraph.plot(

@@ -57,7 +57,11 @@ def _lines(view: View) -> Any:
             if not bins or 0.5 not in change.quantiles:
                 continue
             tab[name], colour[name] = _line(bins, change.quantiles.index(0.5)), view.colours[name]
-            outer = (0, len(change.quantiles) - 1) if len(view.reports) <= _SPREADS and len(change.quantiles) > 1 else ()
+            outer = (
+                (0, len(change.quantiles) - 1)
+                if len(view.reports) <= _SPREADS and len(change.quantiles) > 1
+                else ()
+            )
             for place in outer:
                 title = f"{name}, {100 * change.quantiles[place]:.0f}% quantile"
                 tab[title] = _line(bins, place)
@@ -93,7 +97,12 @@ def _heat(view: View) -> Any:
         if change.corrected and 0.5 in change.quantiles:
             medians = [entry.quantiles[change.quantiles.index(0.5)] for entry in change.corrected]
             rows[name] = [round(medians[place * len(medians) // most], 4) for place in range(most)]
-    limit = max((abs(value) for row in rows.values() for value in row if value is not None), default=0.0) or 1.0
+    limit = (
+        max(
+            (abs(value) for row in rows.values() for value in row if value is not None), default=0.0
+        )
+        or 1.0
+    )
     return draw.heat(
         rows,
         [f"group {place + 1}" for place in range(most)],

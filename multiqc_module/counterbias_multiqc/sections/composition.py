@@ -53,7 +53,11 @@ def add(view: View) -> None:
 def _ends(view: View) -> list[tuple[str, End, str]]:
     """Give (sample, end, suffix of its tabs) for all ends; in line plots, without the samples that show nothing but noise."""
     reports = view.reports if view.many else checks.drawable(view.reports, view.limits)[0]
-    return [(name, end, _LABELS.get(end.label, "")) for name, report in reports.items() for end in report.ends]
+    return [
+        (name, end, _LABELS.get(end.label, ""))
+        for name, report in reports.items()
+        for end in report.ends
+    ]
 
 
 def _left_out(view: View) -> str:
@@ -67,17 +71,29 @@ def _left_out(view: View) -> str:
 
 def _add_composition(view: View) -> None:
     ends = _ends(view)
-    suffixes = [suffix for suffix in ("", ", read 2") if any(found == suffix and end.composition for _, end, found in ends)]
+    suffixes = [
+        suffix
+        for suffix in ("", ", read 2")
+        if any(found == suffix and end.composition for _, end, found in ends)
+    ]
     tabs, labels = [], []
     for suffix in suffixes:
         for letter in LETTERS:
             tab: dict[str, Line] = {}
             for name, end, found in ends:
                 if found == suffix:
-                    tab.update(_shares(name, end, letter, background=len(view.reports) <= _BACKGROUNDS))
+                    tab.update(
+                        _shares(name, end, letter, background=len(view.reports) <= _BACKGROUNDS)
+                    )
             tabs.append(tab)
-            labels.append({"name": f"{letter}{suffix}", "ylab": f"{letter} at read starts (%){suffix}"})
-    colour = {f"{name}, {part}": view.colours[name] for name in view.reports for part in ("before", "after", "background")}
+            labels.append(
+                {"name": f"{letter}{suffix}", "ylab": f"{letter} at read starts (%){suffix}"}
+            )
+    colour = {
+        f"{name}, {part}": view.colours[name]
+        for name in view.reports
+        for part in ("before", "after", "background")
+    }
     style = {"before": "dash", "background": "dot"}
     dash = {f"{name}, {part}": how for name in view.reports for part, how in style.items()}
     plot = draw.lines(
@@ -113,9 +129,15 @@ def _start_line() -> dict[str, Any]:
 
 
 def _shares(name: str, end: End, letter: str, *, background: bool) -> dict[str, Line]:
-    parts = ("before", *(("after",) if end.applied is not False else ()), *(("background",) if background else ()))
+    parts = (
+        "before",
+        *(("after",) if end.applied is not False else ()),
+        *(("background",) if background else ()),
+    )
     return {
-        f"{name}, {part}": dict(zip(end.offsets, draw.percent(end.composition[part][letter]), strict=True))
+        f"{name}, {part}": dict(
+            zip(end.offsets, draw.percent(end.composition[part][letter]), strict=True)
+        )
         for part in parts
         if part in end.composition
     }
@@ -123,13 +145,17 @@ def _shares(name: str, end: End, letter: str, *, background: bool) -> dict[str, 
 
 def _add_deviation(view: View) -> None:
     """Heat map of samples × offsets, before and after side by side."""
-    offsets = sorted({offset for _, end, suffix in _ends(view) if not suffix for offset in end.offsets})
+    offsets = sorted(
+        {offset for _, end, suffix in _ends(view) if not suffix for offset in end.offsets}
+    )
     rows: dict[str, list[float | None]] = {}
     for name, end, suffix in _ends(view):
         if not suffix and "background" in end.composition:
             parts = [_deviation(end, part) for part in ("before", "after")]
             rows[name] = [part.get(offset) for part in parts for offset in offsets]
-    names = [f"{part} {offset}" for part in ("before", "after") for offset in draw.offset_names(offsets)]
+    names = [
+        f"{part} {offset}" for part in ("before", "after") for offset in draw.offset_names(offsets)
+    ]
     plot = draw.heat(
         rows,
         names,
@@ -162,8 +188,15 @@ def _deviation(end: End, part: str) -> dict[int, float]:
     if part not in end.composition:
         return found
     for place, offset in enumerate(end.offsets):
-        pairs = [(end.composition[part][letter][place], end.composition["background"][letter][place]) for letter in LETTERS]
-        known = [abs(first - second) for first, second in pairs if first is not None and second is not None]
+        pairs = [
+            (end.composition[part][letter][place], end.composition["background"][letter][place])
+            for letter in LETTERS
+        ]
+        known = [
+            abs(first - second)
+            for first, second in pairs
+            if first is not None and second is not None
+        ]
         if len(known) == len(LETTERS):
             found[offset] = round(50.0 * sum(known), 2)
     return found
@@ -189,7 +222,9 @@ def _divergence_lines(view: View) -> Any:
     colour, dash = {}, {}
     for name, end, suffix in _ends(view):
         title = f"{name}{suffix}"
-        colour.update(dict.fromkeys((title, f"{title}, before", f"{title}, after"), view.colours[name]))
+        colour.update(
+            dict.fromkeys((title, f"{title}, before", f"{title}, after"), view.colours[name])
+        )
         dash[f"{title}, before"] = "dash"
         if suffix:
             dash[title] = "dot"
@@ -223,7 +258,10 @@ def _divergence_lines(view: View) -> Any:
 
 def _line(offsets: Sequence[int], values: Sequence[float | None]) -> Line:
     """Make a line; estimates below zero, which noise can give, are drawn at zero."""
-    return {offset: None if value is None else max(value, 0.0) for offset, value in zip(offsets, values, strict=True)}
+    return {
+        offset: None if value is None else max(value, 0.0)
+        for offset, value in zip(offsets, values, strict=True)
+    }
 
 
 def _divergence_heat(view: View) -> Any:
@@ -232,9 +270,15 @@ def _divergence_heat(view: View) -> Any:
         if not suffix:
             signature = end.signature
             before = _line(end.offsets, end.divergence.before) if end.divergence.before else {}
-            profiles[name] = _line(signature.offsets, signature.profile) if signature.profile else before
+            profiles[name] = (
+                _line(signature.offsets, signature.profile) if signature.profile else before
+            )
     offsets = sorted({int(offset) for profile in profiles.values() for offset in profile})
-    rows = {name: [profile.get(offset) for offset in offsets] for name, profile in profiles.items() if profile}
+    rows = {
+        name: [profile.get(offset) for offset in offsets]
+        for name, profile in profiles.items()
+        if profile
+    }
     return draw.heat(
         rows,
         draw.offset_names(offsets),

@@ -56,15 +56,22 @@ def add(view: View) -> None:
     _add_cost(view, tried, main)
 
 
-def _present(tried: Mapping[str, Sequence[ModelResult]], measures: Sequence[Measure]) -> list[Measure]:
+def _present(
+    tried: Mapping[str, Sequence[ModelResult]], measures: Sequence[Measure]
+) -> list[Measure]:
     names = {name for models in tried.values() for model in models for name in model.measures}
     return [measure for measure in measures if measure.name in names]
 
 
-def _add_table(view: View, tried: Mapping[str, Sequence[ModelResult]], measures: Sequence[Measure]) -> None:
+def _add_table(
+    view: View, tried: Mapping[str, Sequence[ModelResult]], measures: Sequence[Measure]
+) -> None:
     rows = {
         name: [
-            InputRow(sample=SampleName(name if place == 0 else f"{name}, {escape(model.label)}"), data=_cells(model, measures))
+            InputRow(
+                sample=SampleName(name if place == 0 else f"{name}, {escape(model.label)}"),
+                data=_cells(model, measures),
+            )
             for place, model in enumerate(models)
         ]
         for name, models in tried.items()
@@ -72,7 +79,12 @@ def _add_table(view: View, tried: Mapping[str, Sequence[ModelResult]], measures:
     plot = table.plot(
         rows,
         _table_headers(measures),
-        {"id": view.id("models_table"), "title": "Counterbias: Models side by side", "namespace": "Models", "save_file": False},
+        {
+            "id": view.id("models_table"),
+            "title": "Counterbias: Models side by side",
+            "namespace": "Models",
+            "save_file": False,
+        },
     )
     advice = [
         f"`compare` recommends **{plain(comparison.recommended)}**{': ' + plain(comparison.reason) if comparison.reason else ''}"
@@ -88,7 +100,10 @@ def _add_table(view: View, tried: Mapping[str, Sequence[ModelResult]], measures:
         "its best model's.",
         helptext=_TABLE_HELP,
         plot=plot,
-        alerts=[*({"message": f"{text}.".replace("..", "."), "level": "info"} for text in advice), *_failures(tried)],
+        alerts=[
+            *({"message": f"{text}.".replace("..", "."), "level": "info"} for text in advice),
+            *_failures(tried),
+        ],
     )
 
 
@@ -96,13 +111,19 @@ def _failures(tried: Mapping[str, Sequence[ModelResult]]) -> list[dict[str, Any]
     failed = [(name, model) for name, models in tried.items() for model in models if model.failed]
     if not failed:
         return []
-    said = "; ".join(f"**{plain_name(name)}**, {plain(model.label)}: {plain(model.failed or '')}" for name, model in failed[:3])
+    said = "; ".join(
+        f"**{plain_name(name)}**, {plain(model.label)}: {plain(model.failed or '')}"
+        for name, model in failed[:3]
+    )
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
     return [{"message": f"Models without a result: {said}{more}.", "level": "warning"}]
 
 
 def _cells(model: ModelResult, measures: Sequence[Measure]) -> dict[str, Any]:
-    cells: dict[str, Any] = {"model": escape(model.label), "used": {True: "yes", False: "no", None: None}[model.used]}
+    cells: dict[str, Any] = {
+        "model": escape(model.label),
+        "used": {True: "yes", False: "no", None: None}[model.used],
+    }
     for measure in measures:
         estimate = model.measures.get(measure.name)
         if estimate is not None:
@@ -117,12 +138,20 @@ def _cells(model: ModelResult, measures: Sequence[Measure]) -> dict[str, Any]:
 
 def _table_headers(measures: Sequence[Measure]) -> dict[Any, Any]:
     headers: dict[Any, Any] = {
-        "model": {"title": "Model", "description": "Bias model (best by gain first)", "scale": False},
+        "model": {
+            "title": "Model",
+            "description": "Bias model (best by gain first)",
+            "scale": False,
+        },
         "used": {
             "title": "Used",
             "description": "Whether its weights are used: its gain is above zero by three standard errors",
             "scale": False,
-            "cond_formatting_rules": {"pass": [{"s_eq": "yes"}], "fail": [{"s_eq": "failed"}], "warn": [{"s_eq": "no"}]},
+            "cond_formatting_rules": {
+                "pass": [{"s_eq": "yes"}],
+                "fail": [{"s_eq": "failed"}],
+                "warn": [{"s_eq": "no"}],
+            },
         },
     }
     for measure in measures:
@@ -158,7 +187,13 @@ def _order(tried: Mapping[str, Sequence[ModelResult]], measure: Measure) -> list
     for models in tried.values():
         for model in models:
             values.setdefault(model.label, []).append(model.value(measure.name))
-    return sorted(values, key=lambda label: (-(mean(values[label]) if mean(values[label]) is not None else float("-inf")), label))  # type: ignore[operator]
+    return sorted(
+        values,
+        key=lambda label: (
+            -(mean(values[label]) if mean(values[label]) is not None else float("-inf")),
+            label,
+        ),
+    )  # type: ignore[operator]
 
 
 def _title(measure: Measure) -> str:
@@ -208,12 +243,23 @@ def _add_cost(view: View, tried: Mapping[str, Sequence[ModelResult]], main: Meas
         points: dict[str, Any] = {}
         for label in labels:
             found = [model for models in tried.values() for model in models if model.label == label]
-            gain, price = mean(model.value(main.name) for model in found), mean(model.cost.get(cost) for model in found)
+            gain, price = (
+                mean(model.value(main.name) for model in found),
+                mean(model.cost.get(cost) for model in found),
+            )
             if gain is not None and price is not None and price > 0:
-                points[escape(label)] = {"x": price, "y": gain, "color": colour[label], "name": escape(label), "annotation": escape(label)}
+                points[escape(label)] = {
+                    "x": price,
+                    "y": gain,
+                    "color": colour[label],
+                    "name": escape(label),
+                    "annotation": escape(label),
+                }
         if points:
             tabs.append(points)
-            names.append({"name": title, "xlab": f"{title} ({unit})" if unit else title, "ylab": height})
+            names.append(
+                {"name": title, "xlab": f"{title} ({unit})" if unit else title, "ylab": height}
+            )
     if not tabs:
         return
     plot = scatter.plot(

@@ -42,10 +42,18 @@ def add_general_statistics(view: View) -> None:
 def add_checks(view: View) -> None:
     """Add the section with all checks."""
     value = {"pass": 1.0, "warn": 0.5, "fail": 0.0}
-    names = [name for name in checks.TITLES if any(name in findings for findings in view.checked.values())]
+    names = [
+        name
+        for name in checks.TITLES
+        if any(name in findings for findings in view.checked.values())
+    ]
     shown, note = _shown(view)
     rows = {
-        sample: [value[view.checked[sample][name].level] if name in view.checked[sample] else None for name in names] for sample in shown
+        sample: [
+            value[view.checked[sample][name].level] if name in view.checked[sample] else None
+            for name in names
+        ]
+        for sample in shown
     }
     plot = draw.heat(
         rows,
@@ -84,7 +92,9 @@ def _shown(view: View) -> tuple[list[str], str]:
     worst = {name: checks.worst(view.checked[name]) for name in names}
     if not view.many:
         return names, ""
-    look = sorted((name for name in names if worst[name] != "pass"), key=lambda name: worst[name] != "fail")
+    look = sorted(
+        (name for name in names if worst[name] != "pass"), key=lambda name: worst[name] != "fail"
+    )
     if not look:
         return names[:_MOST], f" The first {_MOST} are shown." if len(names) > _MOST else ""
     note = f" Only these are shown{f', the first {_MOST} of them' if len(look) > _MOST else ''}."
@@ -95,9 +105,16 @@ def row(view: View, name: str) -> dict[Any, Any]:
     """Give one sample's values for the general statistics and the data file."""
     report = view.reports[name]
     starts = [end.starts for end in report.ends if end.starts is not None]
-    priors = [end.prior_share for end in report.ends if end.prior_share is not None and end.applied is not False]
+    priors = [
+        end.prior_share
+        for end in report.ends
+        if end.prior_share is not None and end.applied is not False
+    ]
     unlearnt = bool(report.ends) and all(end.no_model for end in report.ends)
-    effective, clipped = report.weights.get("effective_sample_size"), report.weights.get("capped_share")
+    effective, clipped = (
+        report.weights.get("effective_sample_size"),
+        report.weights.get("capped_share"),
+    )
     found = {
         "percent_assigned": checks.percent_assigned(report),
         "bias_removed": checks.bias_removed(report),
@@ -174,7 +191,12 @@ def _headers() -> dict[Any, Any]:
             "scale": "OrRd",
             "hidden": True,
         },
-        "model": {"title": "Bias model", "description": "The bias model of this sample", "scale": False, "hidden": True},
+        "model": {
+            "title": "Bias model",
+            "description": "The bias model of this sample",
+            "scale": False,
+            "hidden": True,
+        },
         "prior_share": {
             "title": "Prior",
             "description": "Share of the model of other samples in this sample's model (--bias-prior)",

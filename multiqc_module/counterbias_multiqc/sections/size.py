@@ -58,7 +58,8 @@ def _lines(view: View) -> Any:
     if not drawn:
         return None
     tab: dict[str, Line] = {
-        title: {round(x, 4): y for x, y in zip(found.predicted, found.observed, strict=True)} for title, (_, found) in drawn.items()
+        title: {round(x, 4): y for x, y in zip(found.predicted, found.observed, strict=True)}
+        for title, (_, found) in drawn.items()
     }
     ends = [x for line in tab.values() for x in line]
     tab[_DIAGONAL] = {x: x for x in (min(ends) - _BEYOND, max(ends) + _BEYOND)}
@@ -88,9 +89,17 @@ def _heat(view: View) -> Any:
     most = max((len(found.predicted) for _, found in drawn.values()), default=0)
     for title, (name, found) in drawn.items():
         if title == name:
-            apart = [None if y is None else round(y - x, 4) for x, y in zip(found.predicted, found.observed, strict=True)]
+            apart = [
+                None if y is None else round(y - x, 4)
+                for x, y in zip(found.predicted, found.observed, strict=True)
+            ]
             rows[name] = [apart[place * len(apart) // most] for place in range(most)]
-    limit = max((abs(value) for row in rows.values() for value in row if value is not None), default=0.0) or 1.0
+    limit = (
+        max(
+            (abs(value) for row in rows.values() for value in row if value is not None), default=0.0
+        )
+        or 1.0
+    )
     return draw.heat(
         rows,
         [f"bin {place + 1}" for place in range(most)],

@@ -28,7 +28,9 @@ def add(view: View) -> None:
     dash: dict[str, str] = {}
     for sample, model, title, values in _curves(view):
         line = f"{sample}, {escape(title)}"
-        tabs.setdefault(model, {})[line] = {float(epoch): value for epoch, value in enumerate(values, start=1)}
+        tabs.setdefault(model, {})[line] = {
+            float(epoch): value for epoch, value in enumerate(values, start=1)
+        }
         colour[line] = view.colours.get(sample, "#7f7f7f")
         dash[line] = _DASHES[_place(tabs[model], sample, line) % len(_DASHES)]
     if view.many:
@@ -42,7 +44,9 @@ def add(view: View) -> None:
             "title": "Counterbias: Training curves",
             "xlab": "Epoch",
             "ylab": "Value that the model reports",
-            "data_labels": [{"name": escape(name), "ylab": f"{escape(name)}: value reported"} for name in names],
+            "data_labels": [
+                {"name": escape(name), "ylab": f"{escape(name)}: value reported"} for name in names
+            ],
             "tt_label": "<b>epoch %{x}</b>: %{y:.4f}",
             "x_decimals": False,
             "showlegend": len(colour) <= 24,
@@ -66,9 +70,16 @@ def _curves(view: View) -> list[tuple[str, str, str, Sequence[Number]]]:
         for run in runs:
             for end in run.ends:
                 where = "" if end.label == "both" else f"{end.label}, "
-                found += [(sample, run.backend or "model", f"{where}{title}", values) for title, values in end.curves.items()]
+                found += [
+                    (sample, run.backend or "model", f"{where}{title}", values)
+                    for title, values in end.curves.items()
+                ]
     for sample, models in view.models.items():
-        found += [(sample, model.label, title, values) for model in models for title, values in model.curves.items()]
+        found += [
+            (sample, model.label, title, values)
+            for model in models
+            for title, values in model.curves.items()
+        ]
     return [curve for curve in found if len(curve[3]) > 1]
 
 
@@ -86,6 +97,8 @@ def _summary(tab: Mapping[str, Line]) -> dict[str, Line]:
     ranked = {epoch: sorted(values) for epoch, values in sorted(epochs.items())}
     return {
         "lowest": {epoch: values[0] for epoch, values in ranked.items()},
-        "median of all curves": {epoch: values[len(values) // 2] for epoch, values in ranked.items()},
+        "median of all curves": {
+            epoch: values[len(values) // 2] for epoch, values in ranked.items()
+        },
         "highest": {epoch: values[-1] for epoch, values in ranked.items()},
     }

@@ -35,13 +35,18 @@ loss.
 
 def add(view: View) -> None:
     """Add table and heat map, if any model was compared with a truth."""
-    known = {name: [model for model in models if model.truth] for name, models in view.models.items()}
+    known = {
+        name: [model for model in models if model.truth] for name, models in view.models.items()
+    }
     known = {name: models for name, models in known.items() if models}
     if not known:
         return
     rows = {
         name: [
-            InputRow(sample=SampleName(name if place == 0 else f"{name}, {escape(model.label)}"), data=_cells(model))
+            InputRow(
+                sample=SampleName(name if place == 0 else f"{name}, {escape(model.label)}"),
+                data=_cells(model),
+            )
             for place, model in enumerate(models)
         ]
         for name, models in known.items()
@@ -49,7 +54,12 @@ def add(view: View) -> None:
     plot = table.plot(
         rows,
         _headers(),
-        {"id": view.id("truth_table"), "title": "Counterbias: Agreement with the truth", "namespace": "Truth", "save_file": False},
+        {
+            "id": view.id("truth_table"),
+            "title": "Counterbias: Agreement with the truth",
+            "namespace": "Truth",
+            "save_file": False,
+        },
     )
     view.section(
         "Agreement with the truth",
@@ -69,12 +79,20 @@ def _cells(model: ModelResult) -> dict[str, Any]:
                 continue
             cells[f"{part}_{name}"] = estimate.value
             if part.endswith("_minus_raw"):
-                cells.update({f"{part}_{name}_{key}": limit for key in ("low", "high") if (limit := getattr(estimate, key)) is not None})
+                cells.update(
+                    {
+                        f"{part}_{name}_{key}": limit
+                        for key in ("low", "high")
+                        if (limit := getattr(estimate, key)) is not None
+                    }
+                )
     return cells
 
 
 def _headers() -> dict[Any, Any]:
-    headers: dict[Any, Any] = {"model": {"title": "Model", "description": "Bias model", "scale": False}}
+    headers: dict[Any, Any] = {
+        "model": {"title": "Model", "description": "Bias model", "scale": False}
+    }
     for name, (title, description, scale) in _STATISTICS.items():
         for part in ("raw", "corrected", "weighted"):
             headers[f"{part}_{name}"] = {

@@ -52,23 +52,34 @@ def _histogram(report: Report) -> dict[float, float]:
     edges, counts = report.histogram_edges, report.histogram_counts
     filled = [place for place, count in enumerate(counts) if count > 0]
     first, last = max(filled[0] - 1, 0), min(filled[-1] + 1, len(counts) - 1)
-    return {(edges[place] + edges[place + 1]) / 2: 100.0 * counts[place] / total for place in range(first, last + 1)}
+    return {
+        (edges[place] + edges[place + 1]) / 2: 100.0 * counts[place] / total
+        for place in range(first, last + 1)
+    }
 
 
 def _drawn(view: View) -> dict[str, Report]:
     """Give the samples with weights other than 1; all, if there are none."""
-    return {name: report for name, report in view.reports.items() if checks.used(report)} or dict(view.reports)
+    return {name: report for name, report in view.reports.items() if checks.used(report)} or dict(
+        view.reports
+    )
 
 
 def _left_out(view: View) -> str:
     number = 0 if view.many else len(view.reports) - len(_drawn(view))
     if not number:
         return ""
-    return f" {number} samples whose weights are all 1 are not drawn." if number > 1 else " 1 sample whose weights are all 1 is not drawn."
+    return (
+        f" {number} samples whose weights are all 1 are not drawn."
+        if number > 1
+        else " 1 sample whose weights are all 1 is not drawn."
+    )
 
 
 def _lines(view: View) -> Any:
-    data: dict[str, Line] = {name: found for name, report in _drawn(view).items() if (found := _histogram(report))}
+    data: dict[str, Line] = {
+        name: found for name, report in _drawn(view).items() if (found := _histogram(report))
+    }
     return draw.lines(
         [data],
         {
@@ -88,7 +99,11 @@ def _lines(view: View) -> Any:
 def _heat(view: View) -> Any:
     found = {name: _histogram(report) for name, report in view.reports.items()}
     steps = sorted({step for values in found.values() for step in values})
-    rows = {name: [round(values.get(step, 0.0), 3) for step in steps] for name, values in found.items() if values}
+    rows = {
+        name: [round(values.get(step, 0.0), 3) for step in steps]
+        for name, values in found.items()
+        if values
+    }
     return draw.heat(
         rows,
         [f"log2 {step:+.3g}" for step in steps],
@@ -111,17 +126,45 @@ def _add_scalars(view: View) -> None:
         return
     share: dict[str, Any] = {"suffix": "%", "min": 0}
     headers: dict[Any, Any] = {
-        "effective": {"title": "Effective sample size", "description": "% of the reads", "max": 100, "scale": "RdYlGn", **share},
-        "clipped": {"title": "Clipped", "description": "Weights cut to the cap", "minrange": 1, "scale": "OrRd", **share},
-        "unscored": {"title": "Unscored", "description": "Reads of weight 1 without a score", "minrange": 1, "scale": "OrRd", **share},
-        "largest": {"title": "Largest weight", "description": "Largest weight over mean weight", "min": 0, "scale": "Blues"},
+        "effective": {
+            "title": "Effective sample size",
+            "description": "% of the reads",
+            "max": 100,
+            "scale": "RdYlGn",
+            **share,
+        },
+        "clipped": {
+            "title": "Clipped",
+            "description": "Weights cut to the cap",
+            "minrange": 1,
+            "scale": "OrRd",
+            **share,
+        },
+        "unscored": {
+            "title": "Unscored",
+            "description": "Reads of weight 1 without a score",
+            "minrange": 1,
+            "scale": "OrRd",
+            **share,
+        },
+        "largest": {
+            "title": "Largest weight",
+            "description": "Largest weight over mean weight",
+            "min": 0,
+            "scale": "Blues",
+        },
     }
     for header in headers.values():
         header["format"] = "{:,.2f}"
     plot = violin.plot(
         data,
         headers,
-        {"id": view.id("weight_scalars"), "title": "Counterbias: Weights in numbers", "namespace": "Weights", "save_file": False},
+        {
+            "id": view.id("weight_scalars"),
+            "title": "Counterbias: Weights in numbers",
+            "namespace": "Weights",
+            "save_file": False,
+        },
     )
     view.section(
         "Weights in numbers",

@@ -17,4 +17,10 @@ def _load() -> type[BiasModel]:
 @hookimpl
 def counterbias_backends() -> list[Backend]:
     """Offer ``bayesnet``."""
-    return [Backend("bayesnet", "Bayesian network learnt by hill climbing, as in seqbias (Jones et al. 2012)", _load)]
+    return [
+        Backend(
+            "bayesnet",
+            "Bayesian network learnt by hill climbing, as in seqbias (Jones et al. 2012)",
+            _load,
+        )
+    ]

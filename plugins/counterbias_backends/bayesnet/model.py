@@ -45,7 +45,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_parents <= MAX_COLUMNS:
-            raise InputError(f"--bias-option max_parents={self.max_parents}: must be from 1 to {MAX_COLUMNS}")
+            raise InputError(
+                f"--bias-option max_parents={self.max_parents}: must be from 1 to {MAX_COLUMNS}"
+            )
         if self.max_distance < 0:
             raise InputError(f"--bias-option max_distance={self.max_distance}: must not be below 0")
         if not 0 <= self.penalty < float("inf"):
@@ -62,7 +64,9 @@ class BayesianNetwork(BiasModel):
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
         self._graph: Graph = {}
-        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None  # foreground, background: tables in turn
+        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = (
+            None  # foreground, background: tables in turn
+        )
         self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
@@ -73,7 +77,14 @@ class BayesianNetwork(BiasModel):
         samples = Samples.of(self.as_contexts(sample.foreground), sample.foreground_weight, self.as_contexts(sample.background),
                              sample.background_weight)  # fmt: skip
         options = self.options
-        found = climb(samples, options.max_parents, options.max_distance, options.penalty, options.pseudocount, self.resources)
+        found = climb(
+            samples,
+            options.max_parents,
+            options.max_distance,
+            options.penalty,
+            options.pseudocount,
+            self.resources,
+        )
         sides = [[found.logs[column][side] for column in found.graph] for side in range(2)]
         self._set(found.graph, *(np.concatenate([np.zeros(0), *tables]) for tables in sides))
         start = self.window.upstream
@@ -84,7 +95,11 @@ class BayesianNetwork(BiasModel):
             perplexity=self._perplexities(sample.validation),
             details={
                 "offsets": [column - start for column in found.graph],
-                "edges": [[parent - start, column - start] for column, own in found.graph.items() for parent in own[1:]],
+                "edges": [
+                    [parent - start, column - start]
+                    for column, own in found.graph.items()
+                    for parent in own[1:]
+                ],
                 "moves": dict(found.moves),
             },
         )
@@ -112,19 +127,27 @@ class BayesianNetwork(BiasModel):
         columns = np.full((self.window.width, MAX_COLUMNS), -1, np.int64)
         for column, own in self._graph.items():
             columns[column, : len(own)] = own
-        return {"columns": columns, "log_foreground": self._logs[0], "log_background": self._logs[1]}
+        return {
+            "columns": columns,
+            "log_foreground": self._logs[0],
+            "log_background": self._logs[1],
+        }
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what :meth:`to_arrays` gave; raises InputError where it does not fit the window or itself."""
         left = dict(arrays)
         own_part = {"columns": left.pop("columns")} if "columns" in left else {}
-        given = take_arrays(own_part, {"columns": (self.window.width, MAX_COLUMNS)}, largest=self.window.width)
+        given = take_arrays(
+            own_part, {"columns": (self.window.width, MAX_COLUMNS)}, largest=self.window.width
+        )
         graph = _read_graph(given["columns"])
         size = sum(4 ** len(own) for own in graph.values())
         taken = take_logs(left, log_foreground=(size,), log_background=(size,))
         self._set(graph, taken["log_foreground"], taken["log_background"])
 
-    def _set(self, graph: Graph, foreground: NDArray[np.float64], background: NDArray[np.float64]) -> None:
+    def _set(
+        self, graph: Graph, foreground: NDArray[np.float64], background: NDArray[np.float64]
+    ) -> None:
         self._graph, self._logs = graph, (foreground, background)
         self._sum = self._terms(foreground - background)
 
@@ -150,7 +173,13 @@ class BayesianNetwork(BiasModel):
         ):
             total = float(weights.sum())
             if total:
-                found[name] = float(np.exp(-np.dot(self._terms(logs)(self.as_contexts(contexts)), weights) / total / len(self._graph)))
+                found[name] = float(
+                    np.exp(
+                        -np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
+                        / total
+                        / len(self._graph)
+                    )
+                )
         return found
 
 
@@ -162,7 +191,9 @@ def _read_graph(columns: NDArray[np.float64]) -> Graph:
         whole = row[: len(used)] == used and row[len(used) :] == [-1.0] * (len(row) - len(used))
         within = len(set(used)) == len(used) and all(0 <= value < len(columns) for value in used)
         if not whole or not within or (used and used[0] != column):
-            raise InputError(f"array 'columns' of the model has a row {column} that is no column with its parents")
+            raise InputError(
+                f"array 'columns' of the model has a row {column} that is no column with its parents"
+            )
         if used:
             graph[column] = tuple(used)
     return graph

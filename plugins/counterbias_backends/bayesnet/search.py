@@ -54,7 +54,9 @@ class Samples:
     ) -> Samples:
         """Join the classes. Raises InputError where one is empty, ValueError on a base that is none."""
         if not len(foreground) or not len(background):
-            raise InputError("bayesnet needs read starts and background windows", remedy="use more reads")
+            raise InputError(
+                "bayesnet needs read starts and background windows", remedy="use more reads"
+            )
         columns = np.ascontiguousarray(np.concatenate((foreground, background)).T)
         if columns.max() > 3:  # bases are used as addresses
             raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
@@ -89,7 +91,12 @@ class Move:
 
 
 def climb(
-    samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, resources: Resources | None = None
+    samples: Samples,
+    max_parents: int,
+    max_distance: int,
+    penalty: float,
+    pseudocount: float,
+    resources: Resources | None = None,
 ) -> Found:
     """Find a graph of which no single move raises the score; nothing is random, and the number of threads changes nothing."""
     given = resources or Resources()
@@ -97,22 +104,36 @@ def climb(
     told = Steps(given, "finding the graph of bayesnet", 0)
     with ThreadPoolExecutor(given.threads) as pool:
         try:
-            return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run(told)
+            return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run(
+                told
+            )
         finally:
             told.finish()
 
 
 class _Climber:
     def __init__(
-        self, samples: Samples, max_parents: int, max_distance: int, penalty: float, pseudocount: float, pool: ThreadPoolExecutor
+        self,
+        samples: Samples,
+        max_parents: int,
+        max_distance: int,
+        penalty: float,
+        pseudocount: float,
+        pool: ThreadPoolExecutor,
     ) -> None:
         self.samples, self.width, self.pool = samples, len(samples.columns), pool
-        self.max_parents, self.max_distance, self.pseudocount = max_parents, max_distance, pseudocount
+        self.max_parents, self.max_distance, self.pseudocount = (
+            max_parents,
+            max_distance,
+            pseudocount,
+        )
         self.cost = penalty * np.log(len(samples.weight))  # of one parameter
         n = samples.columns.shape[1]
         self.graph: dict[int, tuple[int, ...]] = dict.fromkeys(range(self.width), ())
         # Columns of a table → each window's entry of it, and the table (foreground minus background) that is added to the log odds.
-        self.tables: dict[tuple[int, ...], tuple[NDArray[np.uint16], NDArray[np.float64]]] = {(): (np.zeros(n, np.uint16), np.zeros(1))}
+        self.tables: dict[tuple[int, ...], tuple[NDArray[np.uint16], NDArray[np.float64]]] = {
+            (): (np.zeros(n, np.uint16), np.zeros(1))
+        }
         starts = float(samples.weight[: samples.starts].sum())
         self.odds = np.full(n, np.log(starts / (float(samples.weight.sum()) - starts)))
         self.slope, self.curvature = np.empty(n), np.empty(n)
@@ -139,20 +160,32 @@ class _Climber:
             scores.append(scores[-1] + best)
             told.advance()
         graph = {column: own for column, own in self.graph.items() if own}
-        return Found(graph, {column: self.logs(own) for column, own in graph.items()}, scores, moves)
+        return Found(
+            graph, {column: self.logs(own) for column, own in graph.items()}, scores, moves
+        )
 
     # -- moves -------------------------------------------------------------------------------------------------------
 
     def moves(self) -> list[Move]:
         """Give all moves, each with about the gain that it brings."""
         below = self.reached()
-        return [move for moves in self.pool.map(lambda column: self.moves_of(column, below), self.graph) for move in moves]
+        return [
+            move
+            for moves in self.pool.map(lambda column: self.moves_of(column, below), self.graph)
+            for move in moves
+        ]
 
     def moves_of(self, column: int, below: NDArray[np.bool_]) -> list[Move]:
         """Give the moves that add to a column's parents, take away from them or turn the edges from them round."""
         own = self.graph[column]
         found = list(self.deletions(column))
-        near = range(max(0, column - self.max_distance), min(self.width, column + self.max_distance + 1)) if own else (column,)
+        near = (
+            range(
+                max(0, column - self.max_distance), min(self.width, column + self.max_distance + 1)
+            )
+            if own
+            else (column,)
+        )
         # An edge from a column that this one leads to would close a circle.
         candidates = [other for other in near if other not in own and not below[column, other]]
         if candidates and len(own) < self.max_parents:
@@ -160,7 +193,11 @@ class _Climber:
         for parent in own[1:]:
             other = self.graph[parent]
             # Another way from parent to column would close a circle, too.
-            if other and len(other) < self.max_parents and not below[parent, [one for one in own[1:] if one != parent]].any():
+            if (
+                other
+                and len(other) < self.max_parents
+                and not below[parent, [one for one in own[1:] if one != parent]].any()
+            ):
                 found.append(self.reversal(column, parent))
         return found
 
@@ -170,7 +207,9 @@ class _Climber:
 
     def added(self, graph: dict[int, tuple[int, ...]]) -> int:
         """Count the parameters that a change adds, as seqbias counts them: words less one, for both sides."""
-        return 2 * sum(4 ** len(own) - 4 ** len(self.graph[column]) for column, own in graph.items())
+        return 2 * sum(
+            4 ** len(own) - 4 ** len(self.graph[column]) for column, own in graph.items()
+        )
 
     def additions(self, column: int, candidates: list[int]) -> Iterator[Move]:
         """Weigh each new parent of a column (the column itself, where it is not in the graph)."""
@@ -196,10 +235,14 @@ class _Climber:
             change = -ratio
             if digit:
                 kept = totals[:, :2].reshape(-1, 4, 4**digit, 2).sum(axis=1).reshape(-1, 2)
-                shorter = _log_conditional(kept[:, 0], self.pseudocount) - _log_conditional(kept[:, 1], self.pseudocount)
+                shorter = _log_conditional(kept[:, 0], self.pseudocount) - _log_conditional(
+                    kept[:, 1], self.pseudocount
+                )
                 change = change + np.repeat(shorter.reshape(-1, 1, 4**digit), 4, axis=1).ravel()
             gain = float(totals[:, 2] @ change + 0.5 * (totals[:, 3] @ change**2))
-            yield self.move("delete", gain, {column: tuple(other for other in own if other != own[digit])})
+            yield self.move(
+                "delete", gain, {column: tuple(other for other in own if other != own[digit])}
+            )
 
     def reversal(self, column: int, parent: int) -> Move:
         """Weigh turning the edge from a parent to a column round."""
@@ -207,9 +250,14 @@ class _Climber:
             column: tuple(one for one in self.graph[column] if one != parent),
             parent: (parent, *sorted((*self.graph[parent][1:], column))),
         }
-        (code_a, old_a), (code_b, old_b) = self.table(self.graph[column]), self.table(self.graph[parent])
+        (code_a, old_a), (code_b, old_b) = (
+            self.table(self.graph[column]),
+            self.table(self.graph[parent]),
+        )
         (code_c, new_a), (code_d, new_b) = self.table(turned[column]), self.table(turned[parent])
-        gain = _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, self.slope, self.curvature)
+        gain = _weigh_reversal(
+            code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, self.slope, self.curvature
+        )
         return self.move("reverse", gain, turned)
 
     def reached(self) -> NDArray[np.bool_]:
@@ -242,8 +290,17 @@ class _Climber:
     def logs(self, own: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give ln P(base | parents) of both sides."""
         totals = np.zeros((4 ** len(own), 4))
-        _total(self.encode(own), self.samples.weight, self.samples.starts, self.zeros, self.zeros, totals)
-        return _log_conditional(totals[:, 0], self.pseudocount), _log_conditional(totals[:, 1], self.pseudocount)
+        _total(
+            self.encode(own),
+            self.samples.weight,
+            self.samples.starts,
+            self.zeros,
+            self.zeros,
+            totals,
+        )
+        return _log_conditional(totals[:, 0], self.pseudocount), _log_conditional(
+            totals[:, 1], self.pseudocount
+        )
 
     def change(self, move: Move) -> NDArray[np.float64]:
         """Give the change of each window's log odds."""
@@ -262,7 +319,9 @@ class _Climber:
         self.odds += self.change(move)
         self.graph.update(move.graph)
         if len(self.tables) > REMEMBERED:
-            self.tables = {own: self.tables[own] for own in {(), *self.graph.values()} if own in self.tables}
+            self.tables = {
+                own: self.tables[own] for own in {(), *self.graph.values()} if own in self.tables
+            }
 
 
 def _log_conditional(counts: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:
@@ -313,7 +372,9 @@ def _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, 
 
 
 @njit(cache=True, nogil=True)
-def _weigh_additions(code, columns, candidates, weight, starts, slope, curvature, ratio, pseudocount, totals, gains):  # type: ignore[no-untyped-def]
+def _weigh_additions(
+    code, columns, candidates, weight, starts, slope, curvature, ratio, pseudocount, totals, gains
+):  # type: ignore[no-untyped-def]
     """Fill in about the gain of ln L for each new parent of the column whose table entries are ``code`` and ``ratio``.
 
     ``totals`` float64 (4 · table, 4) is for scratch: per word the weight at starts and in the background, slope and curvature.
@@ -336,7 +397,9 @@ def _weigh_additions(code, columns, candidates, weight, starts, slope, curvature
                 at_starts += totals[cell, 0]
                 elsewhere += totals[cell, 1]
             for cell in range(first, first + 4):
-                new = np.log((totals[cell, 0] + pseudocount) / at_starts) - np.log((totals[cell, 1] + pseudocount) / elsewhere)
+                new = np.log((totals[cell, 0] + pseudocount) / at_starts) - np.log(
+                    (totals[cell, 1] + pseudocount) / elsewhere
+                )
                 change = new - ratio[cell % size]
                 gain += totals[cell, 2] * change + 0.5 * totals[cell, 3] * change * change
         gains[number] = gain

@@ -17,4 +17,10 @@ def _load() -> type[BiasModel]:
 @hookimpl
 def counterbias_backends() -> list[Backend]:
     """Offer ``cnn``."""
-    return [Backend("cnn", "convolutional networks that tell read starts from places near by, mean of several", _load)]
+    return [
+        Backend(
+            "cnn",
+            "convolutional networks that tell read starts from places near by, mean of several",
+            _load,
+        )
+    ]

@@ -21,14 +21,21 @@ class TorchGradient:
     def __init__(self, shape: Shape, device: str) -> None:
         self._shape, self._device = shape, torch.device(device)
 
-    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+    def descend(
+        self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]
+    ) -> list[float]:
         """Take a step for each learning rate."""
         return descend_singly(self, state, draws, rates)
 
-    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
+    def __call__(
+        self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]
+    ) -> list[float]:
         """Give the loss of each part and add the gradient of their sum."""
         leaf = torch.from_numpy(flat.copy()).to(self._device).requires_grad_(len(gradient) > 0)
-        losses = [scale * self._loss(leaf, rows, order[first:last]) for rows, order, first, last, scale in parts]
+        losses = [
+            scale * self._loss(leaf, rows, order[first:last])
+            for rows, order, first, last, scale in parts
+        ]
         if len(gradient):
             torch.stack(losses).sum().backward()
             assert leaf.grad is not None
@@ -37,7 +44,8 @@ class TorchGradient:
 
     def _loss(self, leaf: torch.Tensor, rows: Rows, chosen: NDArray[np.int64]) -> torch.Tensor:
         sequence, counts, weights = (
-            torch.from_numpy(array[chosen]).to(self._device) for array in (rows.sequence, rows.counts, rows.weights)
+            torch.from_numpy(array[chosen]).to(self._device)
+            for array in (rows.sequence, rows.counts, rows.weights)
         )
         if rows.sets:
             sequence = sequence.reshape(-1, self._shape.width)
@@ -45,7 +53,9 @@ class TorchGradient:
         if rows.squares:
             each = 0.5 * (found - counts).square().sum(dim=1)
         elif found.shape[1] == 1:
-            each = functional.binary_cross_entropy_with_logits(found, counts, reduction="none").sum(dim=1)
+            each = functional.binary_cross_entropy_with_logits(found, counts, reduction="none").sum(
+                dim=1
+            )
         else:
             each = -(counts * torch.log_softmax(found, dim=1)).sum(dim=1)
         return (weights * each).sum()

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from counterbias import Resources, TrainingSet
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.rows import Draw, Rows, checked_codes
-from counterbias_backends.cnn.training import STAGES, CompiledGradient, State, initial_parameters, schedule
+from counterbias_backends.cnn.training import (
+    STAGES,
+    CompiledGradient,
+    State,
+    initial_parameters,
+    schedule,
+)
 from counterbias_backends.progress import Steps
 
 if TYPE_CHECKING:
@@ -50,15 +56,27 @@ def distil(
     """
     sequence, compared = _windows(sample, DRAWN, rng), _windows(sample, COMPARED, rng)[-COMPARED:]
     threads = resources.threads
-    fitted = _fit(_mean_scores(flat, member, sequence, threads), sequence, shape, options.distil_steps, rng, resources)[None]
-    wanted, found = _mean_scores(flat, member, compared, threads), _mean_scores(fitted, shape, compared, threads)
+    fitted = _fit(
+        _mean_scores(flat, member, sequence, threads),
+        sequence,
+        shape,
+        options.distil_steps,
+        rng,
+        resources,
+    )[None]
+    wanted, found = (
+        _mean_scores(flat, member, compared, threads),
+        _mean_scores(fitted, shape, compared, threads),
+    )
     return fitted, {
         "distilled_difference": math.sqrt(float(((found - wanted) ** 2).mean())),
         "distilled_spread": float(wanted.std()),
     }
 
 
-def _mean_scores(flat: NDArray[np.float64], shape: Shape, sequence: NDArray[np.uint8], threads: int) -> NDArray[np.float64]:
+def _mean_scores(
+    flat: NDArray[np.float64], shape: Shape, sequence: NDArray[np.uint8], threads: int
+) -> NDArray[np.float64]:
     """Give the mean score of networks for windows, float64 (n,).
 
     The same whatever the threads. In double precision: fitting makes a difference of 1e-6 in these scores, as single precision has, grow
@@ -73,7 +91,10 @@ def _mean_scores(flat: NDArray[np.float64], shape: Shape, sequence: NDArray[np.u
 
     size = -(-len(sequence) // threads)
     with ThreadPoolExecutor(threads) as pool:
-        deque(pool.map(add, (slice(first, first + size) for first in range(0, len(sequence), size))), maxlen=0)
+        deque(
+            pool.map(add, (slice(first, first + size) for first in range(0, len(sequence), size))),
+            maxlen=0,
+        )
     return scores / len(flat)
 
 
@@ -81,20 +102,42 @@ def _windows(sample: TrainingSet, drawn: int, rng: np.random.Generator) -> NDArr
     """Give the windows of a sample and so many at random positions of its tiles (no more than there are), uint8 (n, width)."""
     parts = [sample.foreground, sample.background]
     if sample.tiles is not None and len(sample.tiles.sequence):
-        views = np.lib.stride_tricks.sliding_window_view(sample.tiles.sequence, sample.window.width, axis=1)
+        views = np.lib.stride_tricks.sliding_window_view(
+            sample.tiles.sequence, sample.window.width, axis=1
+        )
         number = min(drawn, views.shape[0] * views.shape[1])
-        parts.append(views[rng.integers(0, views.shape[0], number), rng.integers(0, views.shape[1], number)])
+        parts.append(
+            views[rng.integers(0, views.shape[0], number), rng.integers(0, views.shape[1], number)]
+        )
     return np.concatenate(parts).astype(np.uint8, copy=False)
 
 
 def _fit(
-    scores: NDArray[np.float64], sequence: NDArray[np.uint8], shape: Shape, steps: int, rng: np.random.Generator, resources: Resources
+    scores: NDArray[np.float64],
+    sequence: NDArray[np.uint8],
+    shape: Shape,
+    steps: int,
+    rng: np.random.Generator,
+    resources: Resources,
 ) -> NDArray[np.float64]:
     """Fit a network to scores of windows by weighted least squares: its parameters, float64 (size,)."""
     weights = np.exp(EMPHASIS * np.clip(scores - scores.mean(), -MOST, MOST))
-    mass, every, order = float(weights.mean()), np.arange(len(weights)), rng.permutation(len(weights))
+    mass, every, order = (
+        float(weights.mean()),
+        np.arange(len(weights)),
+        rng.permutation(len(weights)),
+    )
     sequence, mixed = sequence[order], scores[order, None]
-    rows = Rows(sequence, checked_codes(sequence, shape), mixed, weights[order], mass, squares=True, chosen=every, mixed=True)
+    rows = Rows(
+        sequence,
+        checked_codes(sequence, shape),
+        mixed,
+        weights[order],
+        mass,
+        squares=True,
+        chosen=every,
+        mixed=True,
+    )
     state = State.of(initial_parameters(shape, rng))
     shape.split(state.flat)["readout_bias"][...] = scores.mean()
     evaluate = CompiledGradient(shape)  # not on a GPU: steps this small gain nothing there
@@ -104,7 +147,9 @@ def _fit(
         at_once = -(-steps // STAGES)
         for first in range(0, steps, at_once):
             last = min(first + at_once, steps)
-            evaluate.descend(state, [draw], LEARNING_RATE * schedule(np.arange(first + 1, last + 1) / steps))
+            evaluate.descend(
+                state, [draw], LEARNING_RATE * schedule(np.arange(first + 1, last + 1) / steps)
+            )
             told.advance(last - first)
     finally:
         told.finish()

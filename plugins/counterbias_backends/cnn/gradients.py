@@ -55,7 +55,9 @@ def fill_tables(flat, kmer, channels, places, units, words, tables):
             for g in range(0, units, LANES):
                 sums = _splat(0.0)
                 for c in range(channels):
-                    sums = sums + words[word * channels + c] * _load(flat, second + (place * channels + c) * units + g)
+                    sums = sums + words[word * channels + c] * _load(
+                        flat, second + (place * channels + c) * units + g
+                    )
                 _store(tables, (place * number + word) * units + g, sums)
 
 
@@ -67,7 +69,9 @@ def _forward(codes, row, length, stride, places, number, units, tables, flat, he
         for g in range(0, units, LANES):
             sums = _load(flat, head + g)
             for place in range(places):
-                sums = sums + _load(tables, (place * number + np.int64(codes[row, j * stride + place])) * units + g)
+                sums = sums + _load(
+                    tables, (place * number + np.int64(codes[row, j * stride + place])) * units + g
+                )
             sums = _rectified(sums)
             _store(hidden, j * units + g, sums)
             score += _total(sums * _load(flat, head + units + g))
@@ -111,7 +115,22 @@ def _softmax(scores, counts, row, length, weight):
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
 def add_rows(
-    codes, counts, weights, squares, stride, order, first, last, scale, places, units, tables, flat, head, grad_tables, gradient
+    codes,
+    counts,
+    weights,
+    squares,
+    stride,
+    order,
+    first,
+    last,
+    scale,
+    places,
+    units,
+    tables,
+    flat,
+    head,
+    grad_tables,
+    gradient,
 ):
     """Give Σ scale · weight · loss over the rows ``order[first:last]``; add its gradient to ``grad_tables`` and ``gradient``.
 
@@ -133,7 +152,9 @@ def add_rows(
     for at in range(first, last):
         row = order[at]
         weight = scale * weights[row]
-        _forward(codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores)
+        _forward(
+            codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores
+        )
         if squares:
             part, scores[0] = _squares(scores[0], counts[row, 0], weight)
         elif length == 1:
@@ -148,7 +169,9 @@ def add_rows(
             gradient[head + 2 * units] += error
             for g in range(0, units, LANES):
                 state = _load(hidden, j * units + g)
-                _store(gradient, head + units + g, _load(gradient, head + units + g) + error * state)
+                _store(
+                    gradient, head + units + g, _load(gradient, head + units + g) + error * state
+                )
                 down = _where_positive(state, error * _load(flat, head + units + g))
                 _store(gradient, head + g, _load(gradient, head + g) + down)
                 for place in range(places):
@@ -180,7 +203,9 @@ def add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient
             for g in range(0, units, LANES):
                 sums = _splat(0.0)
                 for word in range(number):
-                    sums = sums + words[word * channels + c] * _load(grad_tables, start + word * units + g)
+                    sums = sums + words[word * channels + c] * _load(
+                        grad_tables, start + word * units + g
+                    )
                 at = second + (place * channels + c) * units + g
                 _store(gradient, at, _load(gradient, at) + sums)
     for word in range(number):

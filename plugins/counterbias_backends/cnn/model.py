@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, CrossFit, FitReport, FoldedSample, InputError, TrainingSet, Window
+from counterbias import (
+    BiasModel,
+    CrossFit,
+    FitReport,
+    FoldedSample,
+    InputError,
+    TrainingSet,
+    Window,
+)
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.taking import take_weights
@@ -75,14 +83,28 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
-            raise InputError(f"--bias-option objective={self.objective}: must be one of {', '.join(OBJECTIVES)}")
+            raise InputError(
+                f"--bias-option objective={self.objective}: must be one of {', '.join(OBJECTIVES)}"
+            )
         for name, most in (("members", 32), ("kmer", 6), *((one, 256) for one in SIZES)):
             if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be from 1 to {most}")
+                raise InputError(
+                    f"--bias-option {name}={getattr(self, name)}: must be from 1 to {most}"
+                )
         for name in ("units", "distil_units"):
             if getattr(self, name) % 16:
-                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be a multiple of 16")
-        for name in ("epochs", "min_steps", "max_steps", "batch_tiles", "batch_windows", "max_tiles", "distil_steps"):
+                raise InputError(
+                    f"--bias-option {name}={getattr(self, name)}: must be a multiple of 16"
+                )
+        for name in (
+            "epochs",
+            "min_steps",
+            "max_steps",
+            "batch_tiles",
+            "batch_windows",
+            "max_tiles",
+            "distil_steps",
+        ):
             if getattr(self, name) < 1:
                 raise InputError(f"--bias-option {name}={getattr(self, name)}: must be at least 1")
         if not 0 < self.learning_rate < float("inf"):
@@ -110,7 +132,11 @@ class ConvolutionalModel(BiasModel):
         kmer = min(chosen.kmer, window.width)
         self._member = Shape(window.width, kmer, chosen.channels, chosen.units)
         self._distils = chosen.distil and chosen.members > 1
-        self.shape = Shape(window.width, kmer, chosen.distil_channels, chosen.distil_units) if self._distils else self._member
+        self.shape = (
+            Shape(window.width, kmer, chosen.distil_channels, chosen.distil_units)
+            if self._distils
+            else self._member
+        )
         self.networks = 1 if self._distils else chosen.members
         self._flat: NDArray[np.float32] | None = None  # (networks, size)
         self._scorer: Scorer | None = None
@@ -125,7 +151,9 @@ class ConvolutionalModel(BiasModel):
         from counterbias_backends.cnn.training import train
 
         began = time.perf_counter()
-        return self._finish(train(sample, self._member, self.options, rng, self.resources), rng, began)
+        return self._finish(
+            train(sample, self._member, self.options, rng, self.resources), rng, began
+        )
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
         """Train each network without one fold, which it then judges; together they have seen everything.
@@ -139,10 +167,14 @@ class ConvolutionalModel(BiasModel):
             return super().cross_fit(sample, rng)
         began = time.perf_counter()
         try:
-            trained = train(sample.everything, self._member, self.options, rng, self.resources, sample)
+            trained = train(
+                sample.everything, self._member, self.options, rng, self.resources, sample
+            )
         except NothingLeftError:
             return super().cross_fit(sample, rng)
-        judges = tuple(self._judge(trained.flat[fold :: sample.folds]) for fold in range(sample.folds))
+        judges = tuple(
+            self._judge(trained.flat[fold :: sample.folds]) for fold in range(sample.folds)
+        )
         return CrossFit(self._finish(trained, rng, began), judges)
 
     def _judge(self, flat: NDArray[np.float64]) -> ConvolutionalModel:
@@ -157,7 +189,9 @@ class ConvolutionalModel(BiasModel):
         if self._distils:
             from counterbias_backends.cnn.distillation import distil
 
-            flat, told = distil(flat, self._member, self.shape, trained.sample, self.options, rng, self.resources)
+            flat, told = distil(
+                flat, self._member, self.shape, trained.sample, self.options, rng, self.resources
+            )
             details.update(told)
         self._set(flat.astype(np.float32))
         return FitReport(
@@ -186,9 +220,13 @@ class ConvolutionalModel(BiasModel):
 
         All networks are taken too where one was to stand for them: model files from before distilling have no option that says so.
         """
-        if self._distils and np.shape(arrays.get("second_weight", ()))[:1] == (self.options.members,):
+        if self._distils and np.shape(arrays.get("second_weight", ()))[:1] == (
+            self.options.members,
+        ):
             self.shape, self.networks = self._member, self.options.members
-        taken = take_weights(arrays, {name: (self.networks, *shape) for name, shape in self.shape.arrays.items()})
+        taken = take_weights(
+            arrays, {name: (self.networks, *shape) for name, shape in self.shape.arrays.items()}
+        )
         self._set(self.shape.join(taken))
 
     def _set(self, flat: NDArray[np.float32]) -> None:

@@ -65,7 +65,10 @@ class Shape:
 
     def join(self, named: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Give flat vectors of named arrays (networks, shape): float32 (networks, size)."""
-        parts = [np.asarray(named[name], np.float32).reshape(len(named[name]), -1) for name in self.arrays]
+        parts = [
+            np.asarray(named[name], np.float32).reshape(len(named[name]), -1)
+            for name in self.arrays
+        ]
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
 

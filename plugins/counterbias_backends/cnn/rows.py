@@ -67,7 +67,10 @@ class Data:
 
     def within(self, windows: NDArray[np.bool_], tiles: NDArray[np.bool_]) -> Data:
         """Give the same data, of which some rows are learnt from; without any of them there are no tiles."""
-        return Data(self.windows.within(windows), None if self.tiles is None or not tiles.any() else self.tiles.within(tiles))
+        return Data(
+            self.windows.within(windows),
+            None if self.tiles is None or not tiles.any() else self.tiles.within(tiles),
+        )
 
 
 class Draw:
@@ -106,8 +109,12 @@ class Draw:
         if together == 1:
             return self._rng.permutation(chosen)
         whole = len(chosen) // together
-        first = int(self._rng.integers(0, len(chosen) - whole * together + 1))  # not always the same rows are left over
-        return self._rng.permutation(chosen[first : first + whole * together].reshape(-1, together)).ravel()
+        first = int(
+            self._rng.integers(0, len(chosen) - whole * together + 1)
+        )  # not always the same rows are left over
+        return self._rng.permutation(
+            chosen[first : first + whole * together].reshape(-1, together)
+        ).ravel()
 
 
 def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -134,7 +141,15 @@ def window_rows(sample: TrainingSet, shape: Shape) -> Rows:
     counts = np.zeros((len(sequence), 1))
     counts[: len(sample.foreground)] = 1
     every = np.arange(len(sequence))
-    return Rows(sequence, checked_codes(sequence, shape), counts, weights, 1.0, members=every[:, None], chosen=every)
+    return Rows(
+        sequence,
+        checked_codes(sequence, shape),
+        counts,
+        weights,
+        1.0,
+        members=every[:, None],
+        chosen=every,
+    )
 
 
 def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
@@ -144,7 +159,9 @@ def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows 
     the first windows are taken. Background lies the denser the more reads start near by, which a single window cannot tell from its own
     bias; within a set it is the same for all. Raises ValueError where ``origin`` does not fit the windows.
     """
-    if len(origin) != len(sample.background) or (len(origin) and not 0 <= origin.min() <= origin.max() < len(sample.foreground)):
+    if len(origin) != len(sample.background) or (
+        len(origin) and not 0 <= origin.min() <= origin.max() < len(sample.foreground)
+    ):
         raise ValueError("origin does not name a foreground window for each background window")
     own = np.bincount(origin, minlength=len(sample.foreground))
     sizes = np.bincount(own[own > 0])
@@ -155,7 +172,9 @@ def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows 
     order = np.argsort(origin, kind="stable")
     first = np.searchsorted(origin[order], starts)
     rivals = order[first[:, None] + np.arange(size)]  # (n, size)
-    windows = np.concatenate([sample.foreground[starts, None], sample.background[rivals]], axis=1)  # (n, 1 + size, width)
+    windows = np.concatenate(
+        [sample.foreground[starts, None], sample.background[rivals]], axis=1
+    )  # (n, 1 + size, width)
     codes = checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(starts), -1)
     counts = np.zeros((len(starts), 1 + size))
     counts[:, 0] = 1
@@ -175,10 +194,21 @@ def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows 
 
 def tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
     """Give tiles as rows. A tile weighs the less the more fragments begin in it, as a neighbourhood does in the core's sampling."""
-    counts = tiles.counts.astype(np.float64) if not cap else np.minimum(tiles.counts, cap, dtype=np.float64)
+    counts = (
+        tiles.counts.astype(np.float64)
+        if not cap
+        else np.minimum(tiles.counts, cap, dtype=np.float64)
+    )
     weights = 1.0 / (1.0 + DISPERSION * counts.mean(axis=1))
     mass = float((weights * counts.sum(axis=1)).mean())
-    return Rows(tiles.sequence, checked_codes(tiles.sequence, shape), counts, weights, mass, chosen=np.arange(len(counts)))
+    return Rows(
+        tiles.sequence,
+        checked_codes(tiles.sequence, shape),
+        counts,
+        weights,
+        mass,
+        chosen=np.arange(len(counts)),
+    )
 
 
 def checked_codes(sequence: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint16]:

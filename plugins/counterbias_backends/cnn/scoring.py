@@ -96,7 +96,12 @@ def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, o
     for j in range(0, whole, 4):
         a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for g in range(0, units, LANES):
-            sums_a, sums_b, sums_c, sums_d = _load(bias, g), _load(bias, g), _load(bias, g), _load(bias, g)
+            sums_a, sums_b, sums_c, sums_d = (
+                _load(bias, g),
+                _load(bias, g),
+                _load(bias, g),
+                _load(bias, g),
+            )
             row = np.uint64(g)
             for found in range(lookups):
                 at = np.uint64(j) + np.uint64(begins[found])
@@ -116,7 +121,9 @@ def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, o
         for g in range(0, units, LANES):
             sums = _load(bias, g)
             for found in range(lookups):
-                sums = sums + _load(tables, found * (size * units) + np.int64(codes[j + begins[found]]) + g)
+                sums = sums + _load(
+                    tables, found * (size * units) + np.int64(codes[j + begins[found]]) + g
+                )
             score += _total(_rectified(sums) * _load(readout, g))
         out[j] = offset + score
     return seen <= 3
@@ -150,7 +157,9 @@ class Scorer:
         for row, (first, begin) in enumerate(zip(firsts, begins, strict=True)):
             for place in range(first, min(first + joined, shape.places)):
                 at = place - begin
-                tables[row] += _place_table(named, shape, place)[_codes(letters[:, at : at + shape.kmer])]
+                tables[row] += _place_table(named, shape, place)[
+                    _codes(letters[:, at : at + shape.kmer])
+                ]
         self._tables = aligned(tables.astype(np.float32))
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -174,7 +183,9 @@ class Scorer:
         """
         sequence = np.ascontiguousarray(sequence, dtype=np.uint8)
         if sequence.ndim != 1 or len(sequence) < self.width:
-            raise ValueError(f"a sequence of shape {sequence.shape} has no window of {self.width} bases")
+            raise ValueError(
+                f"a sequence of shape {sequence.shape} has no window of {self.width} bases"
+            )
         out = np.empty(len(sequence) - self.width + 1)
         codes = np.empty(len(sequence), np.uint32)
         valid = _score_along(
@@ -198,11 +209,17 @@ def _codes(letters: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(letters @ 4 ** np.arange(letters.shape[1])[::-1], dtype=np.int64)
 
 
-def _place_table(named: dict[str, NDArray[np.float64]], shape: Shape, place: int) -> NDArray[np.float64]:
+def _place_table(
+    named: dict[str, NDArray[np.float64]], shape: Shape, place: int
+) -> NDArray[np.float64]:
     """Give what each word of ``kmer`` bases adds to the sums of all networks at a place: float64 (4^kmer, networks · units)."""
     letters = (np.arange(4**shape.kmer)[:, None] >> 2 * np.arange(shape.kmer)[::-1]) & 3
     parts = []
-    for first, bias, second in zip(named["first_weight"], named["first_bias"], named["second_weight"], strict=True):
-        hidden = np.maximum(bias + first[np.arange(shape.kmer), letters].sum(axis=1), 0)  # (4^kmer, channels)
+    for first, bias, second in zip(
+        named["first_weight"], named["first_bias"], named["second_weight"], strict=True
+    ):
+        hidden = np.maximum(
+            bias + first[np.arange(shape.kmer), letters].sum(axis=1), 0
+        )  # (4^kmer, channels)
         parts.append(hidden @ second[place])
     return np.concatenate(parts, axis=1)

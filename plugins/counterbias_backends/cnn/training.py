@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from counterbias import FoldedSample, InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import adam_step
-from counterbias_backends.cnn.gradients import add_layers, add_rows, add_scores, descend, fill_tables
+from counterbias_backends.cnn.gradients import (
+    add_layers,
+    add_rows,
+    add_scores,
+    descend,
+    fill_tables,
+)
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.cnn.rows import Data, Draw, Rows, shuffled, tile_rows, window_rows
 from counterbias_backends.gpu import require_gpu
@@ -88,16 +94,22 @@ class NothingLeftError(ValueError):
 class Gradient(Protocol):
     """Give the loss of some rows and add its gradient; ``order[first:last]`` are the rows, ``scale`` multiplies the loss."""
 
-    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
+    def __call__(
+        self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]
+    ) -> list[float]:
         """Give the loss of each part; an empty ``gradient`` is not wanted."""
         ...
 
-    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+    def descend(
+        self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]
+    ) -> list[float]:
         """Take a step for each learning rate, with a batch of every draw (one or two); give the sum of the losses of each."""
         ...
 
 
-def descend_singly(evaluate: Gradient, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+def descend_singly(
+    evaluate: Gradient, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]
+) -> list[float]:
     """Take the steps of :meth:`Gradient.descend` one by one."""
     orders = [draw.take(len(rates)) for draw in draws]
     sums = [0.0] * len(draws)
@@ -109,7 +121,9 @@ def descend_singly(evaluate: Gradient, state: State, draws: Sequence[Draw], rate
         losses = evaluate(state.flat, parts, state.gradient)
         sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
         state.step += 1
-        adam_step(state.flat, state.gradient, state.first, state.second, state.step, rate, state.decays)
+        adam_step(
+            state.flat, state.gradient, state.first, state.second, state.step, rate, state.decays
+        )
     return sums
 
 
@@ -122,7 +136,9 @@ class CompiledGradient:
         self._words = np.zeros(4**shape.kmer * shape.channels)
         self._tables, self._errors = aligned(np.zeros(size)), aligned(np.zeros(size))
 
-    def descend(self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]) -> list[float]:
+    def descend(
+        self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]
+    ) -> list[float]:
         """Take all steps without coming back to Python."""
         shape, losses = self.shape, np.zeros(2)
         one, two = draws[0], draws[1] if len(draws) > 1 else None
@@ -137,7 +153,9 @@ class CompiledGradient:
         state.step += len(rates)
         return losses[: len(draws)].tolist()
 
-    def __call__(self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]) -> list[float]:
+    def __call__(
+        self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]
+    ) -> list[float]:
         """Give the loss of each part and add the gradient of their sum."""
         shape = self.shape
         sizes = (shape.kmer, shape.channels, shape.places, shape.units)
@@ -156,44 +174,82 @@ class CompiledGradient:
             add_layers(flat, *sizes, self._words, self._errors, gradient)
         return losses
 
-    def add_scores(self, flat: NDArray[np.float64], codes: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
+    def add_scores(
+        self, flat: NDArray[np.float64], codes: NDArray[np.uint16], out: NDArray[np.float64]
+    ) -> None:
         """Add a network's scores of windows, given by their words, uint16 (n, places), to ``out``, float64 (n,)."""
         shape = self.shape
-        fill_tables(flat, shape.kmer, shape.channels, shape.places, shape.units, self._words, self._tables)
+        fill_tables(
+            flat, shape.kmer, shape.channels, shape.places, shape.units, self._words, self._tables
+        )
         add_scores(codes, shape.places, shape.units, self._tables, flat, shape.head, out)
 
 
 def train(
-    sample: TrainingSet, shape: Shape, options: Options, rng: np.random.Generator, resources: Resources, folded: FoldedSample | None = None
+    sample: TrainingSet,
+    shape: Shape,
+    options: Options,
+    rng: np.random.Generator,
+    resources: Resources,
+    folded: FoldedSample | None = None,
 ) -> Trained:
     """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there.
 
     With ``folded``, which holds ``sample`` dealt to folds, each network leaves a fold out: the first one the first fold, and so on, over
     and over.
     """
-    for kind, number in (("read starts", len(sample.foreground)), ("background windows", len(sample.background))):
+    for kind, number in (
+        ("read starts", len(sample.foreground)),
+        ("background windows", len(sample.background)),
+    ):
         if not number:
             raise InputError(f"no {kind} to train a network with", remedy="use more reads")
     everything = sample
     judge = sample.validation
-    if judge is not None and options.learn_validation and len(judge.foreground) and len(judge.background):
+    if (
+        judge is not None
+        and options.learn_validation
+        and len(judge.foreground)
+        and len(judge.background)
+    ):
         everything, judge = _joined(sample, judge), None
-    tiles, kept = (None, np.zeros(0, np.int64)) if options.objective == "windows" else _chosen_tiles(everything.tiles, options, rng)
-    data = Data(shuffled(window_rows(everything, shape), rng), None if tiles is None else tile_rows(tiles, shape, options.cap))
+    tiles, kept = (
+        (None, np.zeros(0, np.int64))
+        if options.objective == "windows"
+        else _chosen_tiles(everything.tiles, options, rng)
+    )
+    data = Data(
+        shuffled(window_rows(everything, shape), rng),
+        None if tiles is None else tile_rows(tiles, shape, options.cap),
+    )
     check = None
     if judge is not None and len(judge.foreground) and len(judge.background):
         given = judge.tiles if tiles is not None else None
-        check = Data(window_rows(judge, shape), None if given is None or not len(given.counts) else tile_rows(given, shape, options.cap))
-    every = [data] if folded is None else [data.within(*_unseen(folded, fold, data.windows, kept)) for fold in range(folded.folds)]
+        check = Data(
+            window_rows(judge, shape),
+            None
+            if given is None or not len(given.counts)
+            else tile_rows(given, shape, options.cap),
+        )
+    every = (
+        [data]
+        if folded is None
+        else [
+            data.within(*_unseen(folded, fold, data.windows, kept)) for fold in range(folded.folds)
+        ]
+    )
     if any(not len(part.windows.chosen) for part in every):
         raise NothingLeftError("a fold holds every window")
     plan = Plan(max(_steps(part, options) for part in every), options.decay)
     if options.decay < 0:
-        plan = replace(plan, decay=min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY))
+        plan = replace(
+            plan, decay=min(max(1e4 / len(everything.foreground), LEAST_DECAY), MOST_DECAY)
+        )
     seeds = rng.integers(0, 2**62, size=options.members)
     maker, device = _gradient_maker(shape, resources.device)
     networks = [
-        Network(maker(), shape, every[member % len(every)], check, options, plan, int(seed)) for member, seed in enumerate(seeds)
+        Network(maker(), shape, every[member % len(every)], check, options, plan, int(seed))
+        for member, seed in enumerate(seeds)
     ]
     told = Steps(resources, "training cnn", plan.steps * options.members)
     try:
@@ -201,8 +257,15 @@ def train(
     finally:
         told.finish()
     # A network whose folds hold no tiles has no curve of theirs.
-    told_by = {name: [one.curves[name] for one in networks if name in one.curves] for one in networks for name in one.curves}
-    curves = {name: [float(np.mean(values)) for values in zip(*own, strict=True)] for name, own in told_by.items()}
+    told_by = {
+        name: [one.curves[name] for one in networks if name in one.curves]
+        for one in networks
+        for name in one.curves
+    }
+    curves = {
+        name: [float(np.mean(values)) for values in zip(*own, strict=True)]
+        for name, own in told_by.items()
+    }
     details: dict[str, object] = {
         "networks": options.members,
         "steps": plan.steps,
@@ -223,7 +286,9 @@ def _unseen(
     """Tell which rows of windows and of the tiles that were ``kept`` a network may learn from that is not to see a fold."""
     front, back, tiles = folded.learnable(fold)
     alone = np.concatenate([front, back])
-    return alone[windows.members].all(axis=1), tiles[kept] if len(tiles) else np.zeros(len(kept), bool)
+    return alone[windows.members].all(axis=1), tiles[kept] if len(tiles) else np.zeros(
+        len(kept), bool
+    )
 
 
 class Network:
@@ -239,10 +304,22 @@ class Network:
     """
 
     def __init__(
-        self, evaluate: Gradient, shape: Shape, data: Data, check: Data | None, options: Options, plan: Plan, seed: int
+        self,
+        evaluate: Gradient,
+        shape: Shape,
+        data: Data,
+        check: Data | None,
+        options: Options,
+        plan: Plan,
+        seed: int,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self._evaluate, self._check, self._plan, self._rate = evaluate, check, plan, options.learning_rate
+        self._evaluate, self._check, self._plan, self._rate = (
+            evaluate,
+            check,
+            plan,
+            options.learning_rate,
+        )
         self._state = State.of(initial_parameters(shape, rng))
         for name in ("first_weight", "second_weight"):
             shape.split(self._state.decays)[name][...] = plan.decay
@@ -265,17 +342,24 @@ class Network:
             raise RuntimeError("training was stopped")
         begun, steps = self._state.step, self._plan.steps
         last = min(steps, -(-(begun * STAGES // steps + 1) * steps // STAGES))
-        sums = self._evaluate.descend(self._state, self._draws, self._rate * schedule(np.arange(begun + 1, last + 1) / steps))
+        sums = self._evaluate.descend(
+            self._state, self._draws, self._rate * schedule(np.arange(begun + 1, last + 1) / steps)
+        )
         told(last - begun)
         for draw, loss in zip(self._draws, sums, strict=True):
             name, value = _shown(draw.rows, loss / (last - begun))
             self.curves.setdefault(f"training_{name}", []).append(value)
-        for name, value in [] if self._check is None else _judged(self._evaluate, self.flat, self._check):
+        for name, value in (
+            [] if self._check is None else _judged(self._evaluate, self.flat, self._check)
+        ):
             self.curves.setdefault(f"validation_{name}", []).append(value)
 
 
 def train_networks(
-    networks: Sequence[Network], threads: int, stop: threading.Event, told: Callable[[int], None] = lambda steps: None
+    networks: Sequence[Network],
+    threads: int,
+    stop: threading.Event,
+    told: Callable[[int], None] = lambda steps: None,
 ) -> None:
     """Train networks on several threads, a stage of each in turn, so that threads end together. Each is the same whatever the threads."""
     waiting, lock = deque(networks), threading.Lock()
@@ -329,7 +413,10 @@ def _batches(data: Data, options: Options) -> list[tuple[Rows, int]]:
 
 def _steps(data: Data, options: Options) -> int:
     rows, size = _batches(data, options)[0]
-    return min(max(options.epochs * math.ceil(len(rows.chosen) / size), options.min_steps), options.max_steps)
+    return min(
+        max(options.epochs * math.ceil(len(rows.chosen) / size), options.min_steps),
+        options.max_steps,
+    )
 
 
 def _shown(rows: Rows, loss: float) -> tuple[str, float]:
@@ -342,12 +429,16 @@ def _shown(rows: Rows, loss: float) -> tuple[str, float]:
 
 def _judged(evaluate: Gradient, flat: NDArray[np.float64], check: Data) -> list[tuple[str, float]]:
     given = [rows for rows in (check.tiles, check.windows) if rows is not None]
-    parts = [(rows, np.arange(len(rows)), 0, len(rows), 1 / (len(rows) * rows.mass)) for rows in given]
+    parts = [
+        (rows, np.arange(len(rows)), 0, len(rows), 1 / (len(rows) * rows.mass)) for rows in given
+    ]
     losses = evaluate(flat, parts, flat[:0])
     return [_shown(rows, loss) for rows, loss in zip(given, losses, strict=True)]
 
 
-def _chosen_tiles(tiles: Tiles | None, options: Options, rng: np.random.Generator) -> tuple[Tiles | None, NDArray[np.int64]]:
+def _chosen_tiles(
+    tiles: Tiles | None, options: Options, rng: np.random.Generator
+) -> tuple[Tiles | None, NDArray[np.int64]]:
     """Leave out tiles without reads, and draw ``max_tiles`` of more; None where none are left or they have one position. And their rows."""
     if tiles is None or tiles.counts.ndim != 2 or tiles.counts.shape[1] < 2:
         return None, np.zeros(0, np.int64)
@@ -371,7 +462,9 @@ def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:
         np.concatenate([one.background, two.background]),
         np.concatenate([one.background_weight, two.background_weight]),
         tiles,
-        origin=None if one.origin is None or two.origin is None else np.concatenate([one.origin, two.origin + len(one.foreground)]),
+        origin=None
+        if one.origin is None or two.origin is None
+        else np.concatenate([one.origin, two.origin + len(one.foreground)]),
     )
 
 

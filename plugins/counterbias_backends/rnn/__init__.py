@@ -24,6 +24,18 @@ def _load_lstm() -> type[BiasModel]:
 def counterbias_backends() -> list[Backend]:
     """Offer ``gru`` and ``lstm``."""
     return [
-        Backend("gru", "character language model, gated recurrent units (Zhang et al. 2017)", _load_gru, "rnn", ("torch",)),
-        Backend("lstm", "character language model, long short-term memory (Zhang et al. 2017)", _load_lstm, "rnn", ("torch",)),
+        Backend(
+            "gru",
+            "character language model, gated recurrent units (Zhang et al. 2017)",
+            _load_gru,
+            "rnn",
+            ("torch",),
+        ),
+        Backend(
+            "lstm",
+            "character language model, long short-term memory (Zhang et al. 2017)",
+            _load_lstm,
+            "rnn",
+            ("torch",),
+        ),
     ]

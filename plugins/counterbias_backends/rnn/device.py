@@ -22,7 +22,12 @@ class TorchGradient:
     """As :class:`~counterbias_backends.rnn.loss.CompiledGradient`, on any device of torch."""
 
     def __init__(self, cell: str, hidden: int, places: int, mode: int, device: str) -> None:
-        self._cell, self._hidden, self._mode, self._device = cell, hidden, mode, torch.device(device)
+        self._cell, self._hidden, self._mode, self._device = (
+            cell,
+            hidden,
+            mode,
+            torch.device(device),
+        )
         self._shapes = shapes(cell, hidden, places)
 
     def __call__(
@@ -40,9 +45,13 @@ class TorchGradient:
         """Give the loss."""
         rows = order[first:last]
         leaf = self._tensor(flat).requires_grad_(len(gradient) > 0)
-        letters = functional.one_hot(torch.from_numpy(contexts[rows]).to(self._device).long(), 4).double()  # (n, width, 4)
+        letters = functional.one_hot(
+            torch.from_numpy(contexts[rows]).to(self._device).long(), 4
+        ).double()  # (n, width, 4)
         outputs = self._outputs(leaf, letters)
-        loss = scale * self._loss(outputs, letters, self._tensor(targets[rows]), self._tensor(weights[rows]))
+        loss = scale * self._loss(
+            outputs, letters, self._tensor(targets[rows]), self._tensor(weights[rows])
+        )
         if len(gradient):
             loss.backward()
             assert leaf.grad is not None
@@ -56,11 +65,16 @@ class TorchGradient:
         """Give the outputs of each step, (n, width, 4)."""
         sizes = [math.prod(shape) for shape in self._shapes.values()]
         named = {
-            name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), torch.split(flat, sizes), strict=True)
+            name: part.reshape(shape)
+            for (name, shape), part in zip(
+                self._shapes.items(), torch.split(flat, sizes), strict=True
+            )
         }
         before = torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)
         given = before @ named["weight_ih"].T + named["bias_ih"]  # (n, width, gates · hidden)
-        state = cell = torch.zeros(len(letters), self._hidden, dtype=letters.dtype, device=self._device)
+        state = cell = torch.zeros(
+            len(letters), self._hidden, dtype=letters.dtype, device=self._device
+        )
         states = []
         for t in range(letters.shape[1]):
             own = state @ named["weight_hh"].T + named["bias_hh"]
@@ -72,15 +86,26 @@ class TorchGradient:
         every = torch.stack(states, dim=1)  # (n, width, hidden)
         if "skip_weight" not in named:
             return every @ named["readout_weight"].T + named["readout_bias"]
-        outputs = torch.einsum("nth,tlh->ntl", every, named["readout_weight"]) + named["readout_bias"]
+        outputs = (
+            torch.einsum("nth,tlh->ntl", every, named["readout_weight"]) + named["readout_bias"]
+        )
         return outputs + torch.einsum("ntk,tlk->ntl", before, named["skip_weight"])
 
-    def _loss(self, outputs: torch.Tensor, letters: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    def _loss(
+        self,
+        outputs: torch.Tensor,
+        letters: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
         if self._mode == PROBABILITY:
             return -(weights * (torch.log_softmax(outputs, dim=-1) * letters).sum(dim=(1, 2))).sum()
         scores = (outputs * letters).sum(dim=(1, 2))
         if self._mode == LOGISTIC:
-            return (weights * functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")).sum()
+            return (
+                weights
+                * functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+            ).sum()
         stretches = torch.log_softmax(scores.reshape(-1, LANES), dim=1).reshape(-1)
         return -(weights * targets * stretches).sum()
 

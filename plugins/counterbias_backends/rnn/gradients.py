@@ -77,7 +77,9 @@ def _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, f
             )  # fmt: skip
             up = load(flow, unit * LANES)
             for letter in range(4):
-                up = up + flat[readout + t * stride + letter * hidden + unit] * load(errors, letter * row + now)
+                up = up + flat[readout + t * stride + letter * hidden + unit] * load(
+                    errors, letter * row + now
+                )
             r, z, n, s = load(gates, at_r), load(gates, at_z), load(gates, at_n), load(gates, at_s)
             before = load(values, (4 + unit) * row + now)
             d_new = up * (_ONE - z) * (_ONE - n * n)
@@ -90,8 +92,12 @@ def _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, f
             down = load(direct, k * LANES)
             for unit in range(hidden):
                 down = down + flat[hh + unit * hidden + k] * load(gates, unit * row + now)
-                down = down + flat[hh + (hidden + unit) * hidden + k] * load(gates, (hidden + unit) * row + now)
-                down = down + flat[hh + (2 * hidden + unit) * hidden + k] * load(gates, (3 * hidden + unit) * row + now)
+                down = down + flat[hh + (hidden + unit) * hidden + k] * load(
+                    gates, (hidden + unit) * row + now
+                )
+                down = down + flat[hh + (2 * hidden + unit) * hidden + k] * load(
+                    gates, (3 * hidden + unit) * row + now
+                )
             store(flow, k * LANES, down)
 
 
@@ -151,7 +157,9 @@ def _lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, 
             )  # fmt: skip
             up = load(flow, unit * LANES)
             for letter in range(4):
-                up = up + flat[readout + t * stride + letter * hidden + unit] * load(errors, letter * row + now)
+                up = up + flat[readout + t * stride + letter * hidden + unit] * load(
+                    errors, letter * row + now
+                )
             i, f, g, o = load(gates, at_i), load(gates, at_f), load(gates, at_g), load(gates, at_o)
             cell_row = (4 + hidden + unit) * row + now
             power = power2(_TANH * load(values, cell_row + LANES), _LIMIT)
@@ -180,7 +188,9 @@ def _readout(hidden, width, flat, readout, values, weights, errors, observed):
         for letter in range(4):
             logit = splat(flat[offset + letter])
             for k in range(hidden):
-                logit = logit + flat[readout + letter * hidden + k] * load(values, (4 + k) * row + now + LANES)
+                logit = logit + flat[readout + letter * hidden + k] * load(
+                    values, (4 + k) * row + now + LANES
+                )
             odds = power2(_EXP * logit, _LIMIT)
             whole = whole + odds
             store(errors, letter * row + now, odds)
@@ -229,7 +239,9 @@ def _add_gates(hidden, width, cell, values, gates, gradient):
         # In a GRU the reset gate stands between the new gate's two parts, so that their gradients differ.
         at_inner = at + hidden * row if cell is None and unit >= 2 * hidden else at
         _products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
-        _products(gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden)
+        _products(
+            gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden
+        )
         gradient[outer + unit] += _sum(gates, at, width)
         gradient[inner + unit] += _sum(gates, at_inner, width)
 
@@ -285,9 +297,21 @@ def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden
         if cell is None:
             _gru_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
         else:
-            _lstm_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
+            _lstm_backward(
+                hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other
+            )
         _add_gates(hidden, width, cell, values, gates, gradient)
         for letter in range(4):
-            _products(errors, letter * row, values, 4 * row + LANES, hidden, row, width, gradient, readout + letter * hidden)
+            _products(
+                errors,
+                letter * row,
+                values,
+                4 * row + LANES,
+                hidden,
+                row,
+                width,
+                gradient,
+                readout + letter * hidden,
+            )
             gradient[readout + 4 * hidden + letter] += _sum(errors, letter * row, width)
     return loss

@@ -15,7 +15,13 @@ from counterbias_backends.lanes import splat_value, vector_kind
 LANES = 32
 
 _KIND = vector_kind(types.float32, LANES)
-lanes_type, load, store, splat, total = _KIND.type, _KIND.load, _KIND.store, _KIND.splat, _KIND.total
+lanes_type, load, store, splat, total = (
+    _KIND.type,
+    _KIND.load,
+    _KIND.store,
+    _KIND.splat,
+    _KIND.total,
+)
 
 _BITS = ir.VectorType(ir.IntType(32), LANES)
 _FUSE = ("contract",)
@@ -29,7 +35,10 @@ def _power_coefficients(degree: int = 5) -> list[float]:
     """Fit 2**x on [-0.5, 0.5] by a polynomial: at Chebyshev's points, relative error 1e-7 for degree 5."""
     points = np.cos(np.pi * (np.arange(200) + 0.5) / 200) / 2
     weights = 2.0**-points / (1 - (2 * points) ** 2 + 1e-3) ** 0.25
-    return [float(value) for value in np.polynomial.polynomial.polyfit(points, 2.0**points, degree, w=weights)]
+    return [
+        float(value)
+        for value in np.polynomial.polynomial.polyfit(points, 2.0**points, degree, w=weights)
+    ]
 
 
 _COEFFICIENTS = _power_coefficients()
@@ -51,7 +60,9 @@ def power2(typingctx: Any, exponent: Any, limit: Any) -> Any:
         fraction = builder.fsub(value, builder.fsub(shifted, _constant(_ROUND)))
         result = _constant(_COEFFICIENTS[-1])
         for coefficient in _COEFFICIENTS[-2::-1]:
-            result = builder.fadd(builder.fmul(result, fraction, flags=_FUSE), _constant(coefficient), flags=_FUSE)
+            result = builder.fadd(
+                builder.fmul(result, fraction, flags=_FUSE), _constant(coefficient), flags=_FUSE
+            )
         return builder.fmul(result, builder.bitcast(bits, lanes_type.vector))
 
     return lanes_type(lanes_type, types.float32), codegen

@@ -44,7 +44,12 @@ class CompiledGradient:
 
     def __init__(self, cell: str, hidden: int, places: int, mode: int) -> None:
         # None and 0: the type decides which cell is compiled.
-        self._hidden, self._kind, self._places, self._mode = hidden, None if cell == "gru" else 0, places, mode
+        self._hidden, self._kind, self._places, self._mode = (
+            hidden,
+            None if cell == "gru" else 0,
+            places,
+            mode,
+        )
 
     def __call__(
         self,

@@ -63,9 +63,14 @@ class Options:
         object.__setattr__(self, "candidates", tuple(self.candidates))
         for name, known in (("objective", OBJECTIVES), ("head", HEADS)):
             if getattr(self, name) not in known:
-                raise InputError(f"--bias-option {name}={getattr(self, name)}: must be one of {', '.join(known)}")
+                raise InputError(
+                    f"--bias-option {name}={getattr(self, name)}: must be one of {', '.join(known)}"
+                )
         if self.objective == "ratio" and self.candidates:
-            raise InputError("--bias-option candidates: only objective=language chooses between sizes", remedy="use hidden=N")
+            raise InputError(
+                "--bias-option candidates: only objective=language chooses between sizes",
+                remedy="use hidden=N",
+            )
         for name, values in (("hidden", (self.hidden,)), ("candidates", self.candidates)):
             if not all(1 <= value <= MAX_HIDDEN for value in values):
                 shown = ",".join(str(value) for value in values)
@@ -100,7 +105,11 @@ class CharacterModel(BiasModel):
     @property
     def places(self) -> int:
         """Output layers, 0 for one that all positions share."""
-        return self.window.width if self.options.objective == "ratio" or self.options.head == "position" else 0
+        return (
+            self.window.width
+            if self.options.objective == "ratio" or self.options.head == "position"
+            else 0
+        )
 
     def check_resources(self) -> None:
         """Raise InputError where a GPU is asked for and there is none."""
@@ -115,7 +124,12 @@ class CharacterModel(BiasModel):
 
             one = train_ratio(self.cell, sample, self.options, rng, self.resources)
             self._set((one.parameters,))
-            return FitReport(time.perf_counter() - began, len(one.parameters.flat), curves=one.curves, details=one.details)
+            return FitReport(
+                time.perf_counter() - began,
+                len(one.parameters.flat),
+                curves=one.curves,
+                details=one.details,
+            )
         from counterbias_backends.rnn.training import train_pair
 
         trained = train_pair(self.cell, sample, self.options, rng, self.resources)
@@ -129,7 +143,10 @@ class CharacterModel(BiasModel):
             seconds=time.perf_counter() - began,
             parameters=len(foreground.parameters.flat) + len(background.parameters.flat),
             curves=curves,
-            perplexity={role: network.best_perplexity for role, network in zip(ROLES, trained.networks, strict=True)},
+            perplexity={
+                role: network.best_perplexity
+                for role, network in zip(ROLES, trained.networks, strict=True)
+            },
             details=trained.details,
         )
 
@@ -148,7 +165,9 @@ class CharacterModel(BiasModel):
             "width": np.array([self.window.width], dtype=np.int64),
         }
         for role, network in zip(self.roles, self._networks, strict=True):
-            arrays.update({f"{role}_{name}": values.copy() for name, values in network.arrays().items()})
+            arrays.update(
+                {f"{role}_{name}": values.copy() for name, values in network.arrays().items()}
+            )
         return arrays
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -157,14 +176,23 @@ class CharacterModel(BiasModel):
         given = take_weights({name: arrays[name] for name in numbers if name in arrays}, numbers)
         hidden, width = (float(given[name][0]) for name in numbers)
         if not (hidden.is_integer() and 1 <= hidden <= MAX_HIDDEN):
-            raise InputError(f"array 'hidden' of the model is {hidden:g}, expected a whole number from 1 to {MAX_HIDDEN}")
+            raise InputError(
+                f"array 'hidden' of the model is {hidden:g}, expected a whole number from 1 to {MAX_HIDDEN}"
+            )
         if width != self.window.width:
-            raise InputError(f"the model is for windows of {width:g} bases, not of {self.window.width}")
+            raise InputError(
+                f"the model is for windows of {width:g} bases, not of {self.window.width}"
+            )
         parts = shapes(self.cell, int(hidden), self.places)
         wanted = {f"{role}_{name}": shape for role in self.roles for name, shape in parts.items()}
         taken = take_weights(arrays, {**numbers, **wanted})
         networks = [
-            Parameters.from_arrays(self.cell, int(hidden), {name: taken[f"{role}_{name}"] for name in parts}, self.places)
+            Parameters.from_arrays(
+                self.cell,
+                int(hidden),
+                {name: taken[f"{role}_{name}"] for name in parts},
+                self.places,
+            )
             for role in self.roles
         ]
         self._set(tuple(networks))
@@ -174,7 +202,11 @@ class CharacterModel(BiasModel):
         from counterbias_backends.rnn.scoring import Scorer
 
         self._networks = networks
-        self._scorer = PositionScorer(networks) if self.places else Scorer((networks[0], networks[1]), self.window.width)
+        self._scorer = (
+            PositionScorer(networks)
+            if self.places
+            else Scorer((networks[0], networks[1]), self.window.width)
+        )
 
 
 class GRUModel(CharacterModel):

@@ -27,13 +27,19 @@ class CharacterNetwork(nn.Module):
     def from_parameters(cls, parameters: Parameters) -> CharacterNetwork:
         """Make the network that has these parameters."""
         network = cls(parameters.cell, parameters.hidden)
-        nn.utils.vector_to_parameters(torch.from_numpy(parameters.flat.copy()), network.parameters())
+        nn.utils.vector_to_parameters(
+            torch.from_numpy(parameters.flat.copy()), network.parameters()
+        )
         return network
 
     def forward(self, contexts: torch.Tensor) -> torch.Tensor:
         """Give ln p(window): integer (n, width) → (n,)."""
-        letters = nn.functional.one_hot(contexts.long(), 4).to(self.readout.weight.dtype)  # (n, width, 4)
-        before = torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)  # (n, width, 4)
+        letters = nn.functional.one_hot(contexts.long(), 4).to(
+            self.readout.weight.dtype
+        )  # (n, width, 4)
+        before = torch.cat(
+            [torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1
+        )  # (n, width, 4)
         states, _ = self.cell(before)  # (n, width, hidden)
         log_probability = torch.log_softmax(self.readout(states), dim=-1)  # (n, width, 4)
         return (log_probability * letters).sum(dim=(1, 2))
@@ -66,8 +72,12 @@ class PositionNetwork(nn.Module):
 
     def forward(self, contexts: torch.Tensor) -> torch.Tensor:
         """Score windows: integer (n, width) → (n,)."""
-        letters = nn.functional.one_hot(contexts.long(), 4).to(self.readout_weight.dtype)  # (n, width, 4)
-        before = torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)  # (n, width, 4)
+        letters = nn.functional.one_hot(contexts.long(), 4).to(
+            self.readout_weight.dtype
+        )  # (n, width, 4)
+        before = torch.cat(
+            [torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1
+        )  # (n, width, 4)
         states, _ = self.cell(before)  # (n, width, hidden)
         outputs = torch.einsum("nth,tlh->ntl", states, self.readout_weight) + self.readout_bias
         outputs = outputs + torch.einsum("ntk,tlk->ntl", before, self.skip_weight)
@@ -76,7 +86,9 @@ class PositionNetwork(nn.Module):
         return (outputs * letters).sum(dim=(1, 2))
 
 
-def initial_parameters(cell: str, hidden: int, width: int, seed: int, places: int = 0) -> Parameters:
+def initial_parameters(
+    cell: str, hidden: int, width: int, seed: int, places: int = 0
+) -> Parameters:
     """Draw parameters as torch does for these layers, uniform within ± 1 / √hidden, but let every other unit start slow.
 
     The biases of the gate that keeps its state are drawn so that it forgets over 1 to ``width`` bases (Tallec & Ollivier 2018,
@@ -118,9 +130,13 @@ def _network(parameters: Parameters) -> nn.Module:
     return CharacterNetwork.from_parameters(parameters)
 
 
-def ratio_scores(parameters: Parameters, contexts: NDArray[np.uint8], *, double: bool = True) -> NDArray[np.float64]:
+def ratio_scores(
+    parameters: Parameters, contexts: NDArray[np.uint8], *, double: bool = True
+) -> NDArray[np.float64]:
     """Score windows by torch with the one network of ``objective=ratio``: uint8 (n, width) → float64 (n,)."""
     kind = torch.float64 if double else torch.float32
     with torch.no_grad():
         network = PositionNetwork.from_parameters(parameters, ratio=True).to(kind)
-        return np.asarray(network(torch.from_numpy(np.ascontiguousarray(contexts))).double().numpy())
+        return np.asarray(
+            network(torch.from_numpy(np.ascontiguousarray(contexts))).double().numpy()
+        )

@@ -33,7 +33,12 @@ def shapes(cell: str, hidden: int, places: int = 0) -> dict[str, tuple[int, ...]
     }
     if not places:
         return {**gates, "readout_weight": (4, hidden), "readout_bias": (4,)}
-    return {**gates, "readout_weight": (places, 4, hidden), "readout_bias": (places, 4), "skip_weight": (places, 4, 4)}
+    return {
+        **gates,
+        "readout_weight": (places, 4, hidden),
+        "readout_bias": (places, 4),
+        "skip_weight": (places, 4, 4),
+    }
 
 
 def parameter_count(cell: str, hidden: int, places: int = 0) -> int:
@@ -67,7 +72,9 @@ class Parameters:
         return named
 
     @classmethod
-    def from_arrays(cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]], places: int = 0) -> Parameters:
+    def from_arrays(
+        cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]], places: int = 0
+    ) -> Parameters:
         """Join named arrays. Raises ValueError, naming the array, where one is missing, of another shape or not finite."""
         parts = []
         for name, shape in shapes(cell, hidden, places).items():

@@ -45,7 +45,9 @@ def _outputs(hidden, width, flat, readout, values, errors):
             for k in range(4):
                 output = output + flat[skip + 4 * at + k] * load(values, k * row + now)
             for k in range(hidden):
-                output = output + flat[readout + at * hidden + k] * load(values, (4 + k) * row + now + LANES)
+                output = output + flat[readout + at * hidden + k] * load(
+                    values, (4 + k) * row + now + LANES
+                )
             store(errors, letter * row + now, output)
 
 
@@ -123,7 +125,9 @@ def _ratio(width, values, errors, lane_weights, targets, lanes, mode):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def position_loss_and_gradient(contexts, targets, weights, order, first, last, scale, flat, hidden, cell, mode, gradient):
+def position_loss_and_gradient(
+    contexts, targets, weights, order, first, last, scale, flat, hidden, cell, mode, gradient
+):
     """Give Σ scale · weight · loss over the windows ``order[first:last]``, in nats; add its gradient to ``gradient``.
 
     Args:
@@ -184,7 +188,27 @@ def position_loss_and_gradient(contexts, targets, weights, order, first, last, s
             for letter in range(4):
                 at = 4 * t + letter
                 left = letter * row + t * LANES
-                _products(errors, left, values, 4 * row + (t + 1) * LANES, hidden, row, one, gradient, readout + at * hidden)
+                _products(
+                    errors,
+                    left,
+                    values,
+                    4 * row + (t + 1) * LANES,
+                    hidden,
+                    row,
+                    one,
+                    gradient,
+                    readout + at * hidden,
+                )
                 gradient[offset + at] += _sum(errors, left, one)
-                _products(errors, left, values, t * LANES, letters, row, one, gradient, offset + 4 * width + 4 * at)
+                _products(
+                    errors,
+                    left,
+                    values,
+                    t * LANES,
+                    letters,
+                    row,
+                    one,
+                    gradient,
+                    offset + 4 * width + 4 * at,
+                )
     return loss

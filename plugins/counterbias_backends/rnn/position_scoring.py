@@ -40,7 +40,21 @@ def _observe(hidden, outputs, skips, now, before, language, found):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _advance(contexts, first, last, states, logs, hidden, gates, bias, outputs, skips, cell, out_logs, out_states):
+def _advance(
+    contexts,
+    first,
+    last,
+    states,
+    logs,
+    hidden,
+    gates,
+    bias,
+    outputs,
+    skips,
+    cell,
+    out_logs,
+    out_states,
+):
     """Read columns ``first:last`` of all windows, from the states and sums after the columns before ``first``.
 
     Args:
@@ -122,12 +136,17 @@ class PositionScorer:
         self._cell = None if networks[0].cell == "gru" else 0
         scale = 1 / math.log(2.0) if len(networks) == 2 else 1.0
         parts = [pack_gates(network) for network in networks]
-        gates, bias, start = (np.ascontiguousarray(np.stack(part), dtype=np.float32) for part in zip(*parts, strict=True))
+        gates, bias, start = (
+            np.ascontiguousarray(np.stack(part), dtype=np.float32)
+            for part in zip(*parts, strict=True)
+        )
         self._gates, self._bias = gates, bias
         outputs, skips = [], []
         for network in networks:
             named = network.arrays()
-            joined = np.concatenate([named["readout_weight"], named["readout_bias"][:, :, None]], axis=2)
+            joined = np.concatenate(
+                [named["readout_weight"], named["readout_bias"][:, :, None]], axis=2
+            )
             outputs.append(joined.reshape(self.width, -1) * scale)
             skips.append(named["skip_weight"].reshape(self.width, 16) * scale)
         self._outputs = np.ascontiguousarray(np.stack(outputs), np.float32)
@@ -136,7 +155,15 @@ class PositionScorer:
         words = np.arange(4**self._prefix)[:, None] >> 2 * np.arange(self._prefix)[::-1]
         self._logs = np.empty(len(words))
         self._states = np.empty((len(networks), len(words), start.shape[2]), dtype=np.float32)
-        self._run((words & 3).astype(np.uint8), 0, self._prefix, start, np.zeros(1), self._logs, self._states)
+        self._run(
+            (words & 3).astype(np.uint8),
+            0,
+            self._prefix,
+            start,
+            np.zeros(1),
+            self._logs,
+            self._states,
+        )
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows, in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""

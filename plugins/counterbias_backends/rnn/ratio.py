@@ -75,16 +75,24 @@ def train_ratio(
     background = np.concatenate([one.background for one in sets])
     for kind, windows in (("read starts", foreground), ("background windows", background)):
         if not len(windows):
-            raise InputError(f"no {kind} to train a network with", remedy="use --bias-model pwm or more reads")
+            raise InputError(
+                f"no {kind} to train a network with", remedy="use --bias-model pwm or more reads"
+            )
     sides = [
-        _side(windows, np.concatenate([getattr(one, name) for one in sets]), options.max_windows, rng)
+        _side(
+            windows, np.concatenate([getattr(one, name) for one in sets]), options.max_windows, rng
+        )
         for windows, name in ((foreground, "foreground_weight"), (background, "background_weight"))
     ]
     parts = [_windows(*sides)]
-    stretches = [_stretches(one.tiles, sample.window.width) for one in sets if one.tiles is not None]
+    stretches = [
+        _stretches(one.tiles, sample.window.width) for one in sets if one.tiles is not None
+    ]
     if sum(len(targets) for _, targets in stretches):
         parts.insert(0, _stretch_part(stretches, rng))
-    flat, curves, steps, decay = _train(cell, parts, len(foreground), options, int(rng.integers(0, 2**62)), resources)
+    flat, curves, steps, decay = _train(
+        cell, parts, len(foreground), options, int(rng.integers(0, 2**62)), resources
+    )
     details: dict[str, object] = {
         "cell": cell,
         "hidden": options.hidden,
@@ -94,7 +102,9 @@ def train_ratio(
         "windows": len(parts[-1].contexts),
         "stretches": parts[0].groups if len(parts) == 2 else 0,
     }
-    return TrainedRatio(Parameters(cell, options.hidden, flat, sample.window.width), curves, details)
+    return TrainedRatio(
+        Parameters(cell, options.hidden, flat, sample.window.width), curves, details
+    )
 
 
 def _train(
@@ -126,9 +136,13 @@ def _train(
         losses = []
         for part, rows in zip(parts, chosen, strict=True):
             middle = (len(rows) // LANES + 1) // 2 * LANES
-            first, last = (0, min(middle, len(rows))) if number == 0 else (min(middle, len(rows)), len(rows))
+            first, last = (
+                (0, min(middle, len(rows))) if number == 0 else (min(middle, len(rows)), len(rows))
+            )
             scale = 1 / (len(rows) // part.group)
-            loss = loss_of[part.mode](part.contexts, part.targets, part.weights, rows, first, last, scale, flat, gradient)
+            loss = loss_of[part.mode](
+                part.contexts, part.targets, part.weights, rows, first, last, scale, flat, gradient
+            )
             losses.append(loss)
         return losses
 
@@ -149,14 +163,21 @@ def _train(
             sums += np.sum(losses, axis=0)
             np.add(halves[0], halves[1], out=gradient)
             progress = step / steps
-            rate = LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+            rate = (
+                LEARNING_RATE
+                * min(1.0, progress / WARM_UP)
+                * 0.5
+                * (1 + math.cos(math.pi * progress))
+            )
             adam_step(flat, gradient, mean, square, step, rate, decays)
             told.advance()
             if step * STAGES // steps > (step - 1) * STAGES // steps:
                 means = sums / (step - begun)
                 sums, begun = np.zeros(len(parts)), step
                 for name, loss in zip(names, means.tolist(), strict=True):
-                    curves[name].append((math.log(LANES) - loss) / math.log(2) if name == "training_gain" else loss)
+                    curves[name].append(
+                        (math.log(LANES) - loss) / math.log(2) if name == "training_gain" else loss
+                    )
     told.finish()
     return flat.copy(), curves, steps, decay
 
@@ -170,10 +191,17 @@ def _side(
     return windows, weights
 
 
-def _windows(foreground: tuple[NDArray[np.uint8], NDArray[np.float64]], background: tuple[NDArray[np.uint8], NDArray[np.float64]]) -> Part:
+def _windows(
+    foreground: tuple[NDArray[np.uint8], NDArray[np.float64]],
+    background: tuple[NDArray[np.uint8], NDArray[np.float64]],
+) -> Part:
     """Give both sides' windows; both sides weigh the same in all, and a window 1 on average."""
     contexts = np.ascontiguousarray(np.concatenate([foreground[0], background[0]]), np.uint8)
-    weights = np.concatenate([side[1] / side[1].sum() for side in (foreground, background)]) * len(contexts) / 2
+    weights = (
+        np.concatenate([side[1] / side[1].sum() for side in (foreground, background)])
+        * len(contexts)
+        / 2
+    )
     targets = np.concatenate([np.ones(len(foreground[0])), np.zeros(len(background[0]))])
     return Part(contexts, targets.astype(np.float32), weights.astype(np.float32), 1, LOGISTIC)
 
@@ -195,7 +223,9 @@ def _stretches(tiles: Tiles | None, width: int) -> tuple[NDArray[np.uint8], NDAr
     return np.concatenate(sequences), np.concatenate(counts)
 
 
-def _stretch_part(stretches: list[tuple[NDArray[np.uint8], NDArray[np.float64]]], rng: np.random.Generator) -> Part:
+def _stretch_part(
+    stretches: list[tuple[NDArray[np.uint8], NDArray[np.float64]]], rng: np.random.Generator
+) -> Part:
     """Make the stretches' windows; a read weighs so that a stretch's reads are 1 on average."""
     sequence, counts = (np.concatenate(arrays) for arrays in zip(*stretches, strict=True))
     if len(counts) > MAX_STRETCHES:

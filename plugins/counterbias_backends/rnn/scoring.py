@@ -78,7 +78,11 @@ def _gru_step(hidden, gates, bias, now, after):
         power_z = power2(z, _GATE)
         below = _ONE + power_n
         row = (4 + unit) * LANES
-        store(after, row, (power_z * (_ONE - power_n) + below * load(now, row)) / ((_ONE + power_z) * below))
+        store(
+            after,
+            row,
+            (power_z * (_ONE - power_n) + below * load(now, row)) / ((_ONE + power_z) * below),
+        )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
@@ -109,7 +113,11 @@ def _lstm_step(hidden, gates, now, after):
         cell = load(now, row) / below_f + (_ONE - power_g) / below_ig
         store(after, row, cell)
         power_c = power2(_TANH * cell, _GATE)
-        store(after, (4 + unit) * LANES, (_ONE - power_c) / ((_ONE + power2(o, _GATE)) * (_ONE + power_c)))
+        store(
+            after,
+            (4 + unit) * LANES,
+            (_ONE - power_c) / ((_ONE + power2(o, _GATE)) * (_ONE + power_c)),
+        )
 
 
 _TANH = np.float32(-2.0 / math.log(2.0))
@@ -129,13 +137,29 @@ def _readout(hidden, readout, offset, now, ratio):
     a = power2(a, _ODDS)
     c = power2(c, _ODDS)
     g = power2(g, _ODDS)
-    observed = load(now, 0) * a + load(now, LANES) * c + load(now, 2 * LANES) * g + load(now, 3 * LANES)
+    observed = (
+        load(now, 0) * a + load(now, LANES) * c + load(now, 2 * LANES) * g + load(now, 3 * LANES)
+    )
     store(ratio, 0, observed)
     store(ratio, LANES, _ONE + a + c + g)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _advance(contexts, first, last, states, logs, hidden, gates, bias, readout, offset, cell, out_logs, out_states):
+def _advance(
+    contexts,
+    first,
+    last,
+    states,
+    logs,
+    hidden,
+    gates,
+    bias,
+    readout,
+    offset,
+    cell,
+    out_logs,
+    out_states,
+):
     """Read columns ``first:last`` of all windows, from the states and log ratios after the columns before ``first``.
 
     Args:
@@ -196,20 +220,35 @@ def _advance(contexts, first, last, states, logs, hidden, gates, bias, readout, 
 def pack(networks: tuple[Parameters, Parameters]) -> Packed:
     """Bring two networks of one kind and size into the layout of the kernel."""
     parts = [_pack_one(network) for network in networks]
-    return Packed(*(np.ascontiguousarray(np.stack(part), dtype=np.float32) for part in zip(*parts, strict=True)))
+    return Packed(
+        *(
+            np.ascontiguousarray(np.stack(part), dtype=np.float32)
+            for part in zip(*parts, strict=True)
+        )
+    )
 
 
 def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
     named = network.arrays()
-    weight, bias = (np.asarray(named[name], dtype=np.float64) for name in ("readout_weight", "readout_bias"))
+    weight, bias = (
+        np.asarray(named[name], dtype=np.float64) for name in ("readout_weight", "readout_bias")
+    )
     gates, inner, start = pack_gates(network)
-    return gates, inner, ((weight[:3] - weight[3]) / math.log(2.0)).ravel(), (bias[:3] - bias[3]) / math.log(2.0), start
+    return (
+        gates,
+        inner,
+        ((weight[:3] - weight[3]) / math.log(2.0)).ravel(),
+        (bias[:3] - bias[3]) / math.log(2.0),
+        start,
+    )
 
 
 def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Give ``gates``, ``bias`` and ``start`` of one network, as :class:`Packed` has them."""
     hidden, gates = network.hidden, gate_count(network.cell)
-    double = {name: np.asarray(values, dtype=np.float64) for name, values in network.arrays().items()}
+    double = {
+        name: np.asarray(values, dtype=np.float64) for name, values in network.arrays().items()
+    }
     tanh_gate = 2
     scale = np.full(gates, -1.0 / math.log(2.0))
     scale[tanh_gate] *= 2
@@ -219,7 +258,10 @@ def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray
         outer[tanh_gate] = inner[tanh_gate]
     bias = double["bias_ih"].reshape(gates, hidden) + inner - outer
     letters = double["weight_ih"].reshape(gates, hidden, 4) + bias[..., None]
-    both = np.concatenate([letters, double["weight_hh"].reshape(gates, hidden, hidden)], axis=2) * scale[:, None, None]
+    both = (
+        np.concatenate([letters, double["weight_hh"].reshape(gates, hidden, hidden)], axis=2)
+        * scale[:, None, None]
+    )
     return (
         both.transpose(1, 0, 2).ravel(),  # (hidden, gates, 4 + hidden)
         outer[tanh_gate] * scale[tanh_gate],
@@ -261,7 +303,15 @@ class Scorer:
         state = self._packed.start.shape[2]
         self._logs = np.empty(len(words))
         self._states = np.empty((2, len(words), state), dtype=np.float32)
-        self._run((words & 3).astype(np.uint8), 0, self._prefix, self._packed.start, np.zeros(1), self._logs, self._states)
+        self._run(
+            (words & 3).astype(np.uint8),
+            0,
+            self._prefix,
+            self._packed.start,
+            np.zeros(1),
+            self._logs,
+            self._states,
+        )
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows, ln p_f − ln p_b in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""
@@ -276,7 +326,16 @@ class Scorer:
         self._run(contexts, self._prefix, self.width, self._states, self._logs, scores, none)
         return scores
 
-    def _run(self, contexts: Any, first: int, last: int, states: Any, logs: Any, out_logs: Any, out_states: Any) -> None:
+    def _run(
+        self,
+        contexts: Any,
+        first: int,
+        last: int,
+        states: Any,
+        logs: Any,
+        out_logs: Any,
+        out_states: Any,
+    ) -> None:
         packed = self._packed
         _advance(
             contexts, first, last, states, logs, self._hidden, packed.gates, packed.bias, packed.readout, packed.offset,

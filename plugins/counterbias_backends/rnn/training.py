@@ -97,19 +97,34 @@ def train_pair(
     seeds = rng.integers(0, 2**62, size=(len(sizes), 2))
     stop = threading.Event()
     maker = gradient_maker(resources.device)
-    told = Steps(resources, f"training {cell}", len(sizes) * sum(_schedule(training, options)[1] for training, _ in parts))
+    told = Steps(
+        resources,
+        f"training {cell}",
+        len(sizes) * sum(_schedule(training, options)[1] for training, _ in parts),
+    )
 
     def job(index: int) -> TrainedNetwork:
         size, role = divmod(index, 2)
         training, validation = parts[role]
         return train_network(
-            cell, sizes[size], training, validation, options, int(seeds[size, role]), stop, maker=maker, advance=told.advance
+            cell,
+            sizes[size],
+            training,
+            validation,
+            options,
+            int(seeds[size, role]),
+            stop,
+            maker=maker,
+            advance=told.advance,
         )
 
     with ThreadPoolExecutor(min(resources.threads, 2 * len(sizes))) as pool:
         try:
             # Background networks have more windows: they go first, so that threads finish together.
-            order = sorted(range(2 * len(sizes)), key=lambda index: -sizes[index // 2] * len(parts[index % 2][0]))
+            order = sorted(
+                range(2 * len(sizes)),
+                key=lambda index: -sizes[index // 2] * len(parts[index % 2][0]),
+            )
             futures = {index: pool.submit(job, index) for index in order}
             trained = [futures[index].result() for index in range(2 * len(sizes))]
         except BaseException:
@@ -146,14 +161,21 @@ def _split(
     sample: TrainingSet, max_windows: int, rng: np.random.Generator
 ) -> tuple[tuple[tuple[Windows, Windows], tuple[Windows, Windows]], str]:
     """Give training and validation windows of foreground and background, and where validation comes from."""
-    both = ((sample.foreground, sample.foreground_weight), (sample.background, sample.background_weight))
+    both = (
+        (sample.foreground, sample.foreground_weight),
+        (sample.background, sample.background_weight),
+    )
     for kind, (contexts, _) in zip(("read starts", "background windows"), both, strict=True):
         if len(contexts) < 2:
             raise InputError(
-                f"{len(contexts)} {kind} are too few to train a network", remedy="use --bias-model pwm or more reads"
+                f"{len(contexts)} {kind} are too few to train a network",
+                remedy="use --bias-model pwm or more reads",
             )
     held_out = sample.validation
-    apart = held_out is not None and min(len(held_out.foreground), len(held_out.background)) >= MIN_VALIDATION
+    apart = (
+        held_out is not None
+        and min(len(held_out.foreground), len(held_out.background)) >= MIN_VALIDATION
+    )
     parts = []
     for role, (contexts, weights) in enumerate(both):
         order = rng.permutation(len(contexts))
@@ -166,7 +188,12 @@ def _split(
             order = order[:max_windows]
             tenth = max(1, len(order) // 10)
             chosen, left = np.sort(order[:tenth]), np.sort(order[tenth:])
-            parts.append((Windows.of(contexts[left], weights[left]), Windows.of(contexts[chosen], weights[chosen])))
+            parts.append(
+                (
+                    Windows.of(contexts[left], weights[left]),
+                    Windows.of(contexts[chosen], weights[chosen]),
+                )
+            )
     return (parts[0], parts[1]), "genomic blocks apart" if apart else "a tenth of the windows"
 
 
@@ -201,10 +228,25 @@ def train_network(
     loss_of = maker(cell, hidden, places, PROBABILITY)
 
     def evaluate(
-        windows: Windows, order: NDArray[np.int64], first: int, last: int, scale: float, wanted: NDArray[np.float32]
+        windows: Windows,
+        order: NDArray[np.int64],
+        first: int,
+        last: int,
+        scale: float,
+        wanted: NDArray[np.float32],
     ) -> float:
         # Probabilities need no targets.
-        return loss_of(windows.contexts, windows.weights, windows.weights, order, first, last, scale, parameters.flat, wanted)
+        return loss_of(
+            windows.contexts,
+            windows.weights,
+            windows.weights,
+            order,
+            first,
+            last,
+            scale,
+            parameters.flat,
+            wanted,
+        )
 
     passes, steps = _schedule(training, options)
     best, best_loss, waited, step = parameters.flat.copy(), math.inf, 0, 0
@@ -225,7 +267,10 @@ def train_network(
                 adam_step(parameters.flat, gradient, mean, square, step, rate, decay)
                 advance(1)
         curves[0].append(math.exp(loss / passes / training.contexts.size))
-        held_out = evaluate(validation, everything, 0, len(validation), 1.0, gradient[:0]) / validation.contexts.size
+        held_out = (
+            evaluate(validation, everything, 0, len(validation), 1.0, gradient[:0])
+            / validation.contexts.size
+        )
         curves[1].append(math.exp(held_out))
         if held_out < best_loss:
             best, best_loss, waited = parameters.flat.copy(), held_out, 0

@@ -7,11 +7,25 @@ from counterbias.alignments.header import AlignmentHeader
 from counterbias.alignments.opening import is_read_once, open_source
 from counterbias.alignments.stream import AlignmentStream, Batch, decode_batch, inflate
 
-__all__ = ["AlignmentHeader", "AlignmentStream", "Batch", "decode_batch", "inflate", "is_read_once", "open_alignments", "read_header"]
+__all__ = [
+    "AlignmentHeader",
+    "AlignmentStream",
+    "Batch",
+    "decode_batch",
+    "inflate",
+    "is_read_once",
+    "open_alignments",
+    "read_header",
+]
 
 
 def open_alignments(
-    path: str, *, reference: str | None = None, by_name: bool = True, primary_only: bool = False, library: bool = True
+    path: str,
+    *,
+    reference: str | None = None,
+    by_name: bool = True,
+    primary_only: bool = False,
+    library: bool = True,
 ) -> AlignmentStream:
     """Open alignments and read their header. Raises InputError.
 
@@ -24,7 +38,9 @@ def open_alignments(
     """
     source = open_source(path, reference)
     try:
-        return AlignmentStream(source, find_libdeflate() if library else None, by_name, primary_only)
+        return AlignmentStream(
+            source, find_libdeflate() if library else None, by_name, primary_only
+        )
     except BaseException:
         source.close()
         raise

@@ -43,7 +43,12 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
     total = 0
     here = start
     while found < blocks.shape[0] and total < enough and end - here >= 18:
-        if source[here] != 31 or source[here + 1] != 139 or source[here + 2] != 8 or (source[here + 3] & 4) == 0:
+        if (
+            source[here] != 31
+            or source[here + 1] != 139
+            or source[here + 2] != 8
+            or (source[here + 3] & 4) == 0
+        ):
             return found, here, total, BAD_MAGIC
         extra_end = here + 12 + load_u16(base + here + 10)
         if extra_end > end:
@@ -52,7 +57,12 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
         field = here + 12
         while field + 4 <= extra_end:
             size = load_u16(base + field + 2)
-            if source[field] == 66 and source[field + 1] == 67 and size == 2 and field + 6 <= extra_end:
+            if (
+                source[field] == 66
+                and source[field + 1] == 67
+                and size == 2
+                and field + 6 <= extra_end
+            ):
                 length = load_u16(base + field + 4) + 1
                 break
             field += 4 + size
@@ -77,7 +87,16 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
 
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
-def _inflate_blocks(source: Any, target: Any, base: Any, blocks: Any, count: Any, decompress: Any, crc32: Any, state: Any) -> Any:
+def _inflate_blocks(
+    source: Any,
+    target: Any,
+    base: Any,
+    blocks: Any,
+    count: Any,
+    decompress: Any,
+    crc32: Any,
+    state: Any,
+) -> Any:
     """Inflate ``count`` blocks to ``target[base:]``; gives the number of the first bad block, or -1."""
     source_address = source.ctypes.data
     target_address = target.ctypes.data + base
@@ -85,18 +104,27 @@ def _inflate_blocks(source: Any, target: Any, base: Any, blocks: Any, count: Any
         place = target_address + blocks[i, 4]
         size = blocks[i, 2]
         # Without a place for the number of bytes got, libdeflate fails unless the block gives exactly the size asked for.
-        if call_decompress(decompress, state, source_address + blocks[i, 0], blocks[i, 1], place, size, 0) != 0:
+        if (
+            call_decompress(
+                decompress, state, source_address + blocks[i, 0], blocks[i, 1], place, size, 0
+            )
+            != 0
+        ):
             return i
         if np.int64(call_crc32(crc32, np.uint32(0), place, size)) != blocks[i, 3]:
             return i
     return -1
 
 
-def _inflate_with_zlib(source: NDArray[np.uint8], target: NDArray[np.uint8], base: int, blocks: NDArray[np.int64]) -> int:
+def _inflate_with_zlib(
+    source: NDArray[np.uint8], target: NDArray[np.uint8], base: int, blocks: NDArray[np.int64]
+) -> int:
     """Do what :func:`_inflate_blocks` does, with the standard library."""
     for i, (data, size, inflated, crc, offset) in enumerate(blocks.tolist()):
         try:
-            content = zlib.decompress(source[data : data + size].tobytes(), wbits=-15, bufsize=max(inflated, 1))
+            content = zlib.decompress(
+                source[data : data + size].tobytes(), wbits=-15, bufsize=max(inflated, 1)
+            )
         except zlib.error:
             return i
         if len(content) != inflated or zlib.crc32(content) != crc:
@@ -120,9 +148,13 @@ def find_libdeflate() -> Libdeflate | None:
         import deflate
 
         library = ctypes.CDLL(deflate._deflate.__file__)
-        allocate, release = library.libdeflate_alloc_decompressor, library.libdeflate_free_decompressor
+        allocate, release = (
+            library.libdeflate_alloc_decompressor,
+            library.libdeflate_free_decompressor,
+        )
         addresses = [
-            ctypes.cast(function, ctypes.c_void_p).value for function in (library.libdeflate_deflate_decompress, library.libdeflate_crc32)
+            ctypes.cast(function, ctypes.c_void_p).value
+            for function in (library.libdeflate_deflate_decompress, library.libdeflate_crc32)
         ]
     except (ImportError, AttributeError, OSError):
         return None
@@ -138,12 +170,23 @@ class Inflater:
         self._library = library
         self._state = library.allocate() if library else None
 
-    def inflate(self, source: NDArray[np.uint8], target: NDArray[np.uint8], base: int, blocks: NDArray[np.int64], count: int) -> int:
+    def inflate(
+        self,
+        source: NDArray[np.uint8],
+        target: NDArray[np.uint8],
+        base: int,
+        blocks: NDArray[np.int64],
+        count: int,
+    ) -> int:
         """Inflate the first ``count`` blocks of the table to ``target[base:]``; gives the number of the first bad block, or -1."""
         if self._library is None or not self._state:
             return _inflate_with_zlib(source, target, base, blocks[:count])
         library = self._library
-        return int(_inflate_blocks(source, target, base, blocks, count, library.decompress, library.crc32, self._state))
+        return int(
+            _inflate_blocks(
+                source, target, base, blocks, count, library.decompress, library.crc32, self._state
+            )
+        )
 
     def __del__(self) -> None:
         if self._library is not None and self._state:

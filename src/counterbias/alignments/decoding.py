@@ -13,7 +13,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.native import helper, load_i32, load_i64, load_u8, load_u16, load_u64, prefetch, store_i64
+from counterbias.native import (
+    helper,
+    load_i32,
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u64,
+    prefetch,
+    store_i64,
+)
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 
 #: Columns of a row.
@@ -36,7 +45,17 @@ SET_NONE = -1
 #: Longest record taken for possible: a corrupted length must not make us collect the rest of the file.
 MAX_RECORD = 1 << 28
 
-(BAD_SIZE, BAD_LENGTHS, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_CIGAR_LENGTH, BAD_TAGS, NOT_PAIRED, NEITHER_READ) = range(1, 10)
+(
+    BAD_SIZE,
+    BAD_LENGTHS,
+    BAD_CONTIG,
+    BAD_POSITION,
+    BAD_CIGAR,
+    BAD_CIGAR_LENGTH,
+    BAD_TAGS,
+    NOT_PAIRED,
+    NEITHER_READ,
+) = range(1, 10)
 PROBLEMS = {
     BAD_SIZE: "a record has an impossible length",
     BAD_LENGTHS: "the lengths of name, CIGAR and sequence do not fit into the record",
@@ -80,7 +99,11 @@ def same_name(first: Any, second: Any) -> Any:
             place += 8
             left -= 8
         # Bytes behind the name are shifted out; what is read of them lies within the record or the buffer's slack.
-        if left == 0 or (left < 8 and ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * left)) == 0):
+        if left == 0 or (
+            left < 8
+            and ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * left))
+            == 0
+        ):
             return True
     for i in range(256):
         one = load_u8(first + 36 + i) if i < length else 0
@@ -195,7 +218,11 @@ def _hits(here: Any) -> Any:
         value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
     elif kind == 100:  # d: likewise
         value = load_i64(here)
-        value = np.int64(2) if value > 0x3FF0000000000000 and value <= 0x7FF0000000000000 else np.int64(1)
+        value = (
+            np.int64(2)
+            if value > 0x3FF0000000000000 and value <= 0x7FF0000000000000
+            else np.int64(1)
+        )
     else:
         return NH_INVALID
     return NH_MANY if value > 1 else NH_ONE
@@ -271,7 +298,15 @@ def _hash_name(start: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def decode(
-    data: Any, offsets: Any, count: Any, contigs: Any, paired: Any, check_tags: Any, rows: Any, first_block: Any, blocks: Any
+    data: Any,
+    offsets: Any,
+    count: Any,
+    contigs: Any,
+    paired: Any,
+    check_tags: Any,
+    rows: Any,
+    first_block: Any,
+    blocks: Any,
 ) -> Any:
     """Fill ``rows[:count]``, ``first_block[: count + 1]`` and ``blocks`` (start << 32 | end, adjacent ones joined).
 
@@ -308,14 +343,21 @@ def decode(
             return i, problem
         cigar = start + 36 + name_length
         # htslib's rule: the tag must be an array of 32-bit numbers, at least as many as the placeholder has operations.
-        if tag >= 0 and load_u8(tag + 2) == 66 and (load_u8(tag + 3) | 32) == 105 and load_i32(tag + 4) >= operations:
+        if (
+            tag >= 0
+            and load_u8(tag + 2) == 66
+            and (load_u8(tag + 3) | 32) == 105
+            and load_i32(tag + 4) >= operations
+        ):
             operations = load_i32(tag + 4)
             cigar = tag + 8
         aligned = (flag & UNMAPPED) == 0
         first_block[i] = filled
         here = position
         query = np.int64(0)
-        covered = np.int64(-1)  # where the covered bases start that are not yet written, and end; and the first of all
+        covered = np.int64(
+            -1
+        )  # where the covered bases start that are not yet written, and end; and the first of all
         covered_end = np.int64(-1)
         first_covered = np.int64(-1)
         first_word = np.int64(0)

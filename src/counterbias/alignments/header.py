@@ -57,7 +57,9 @@ class HeaderReader:
         if not (self._read_text() and self._read_contigs()):
             return None
         assert self._text is not None
-        return AlignmentHeader(tuple(self._contigs), tuple(self._lengths), self._text), bytes(self._bytes[self._here :])
+        return AlignmentHeader(tuple(self._contigs), tuple(self._lengths), self._text), bytes(
+            self._bytes[self._here :]
+        )
 
     def _read_text(self) -> bool:
         """Read magic, text and number of contigs, if that was not done; False where bytes are missing."""
@@ -67,7 +69,11 @@ class HeaderReader:
         if len(content) < 4 and b"BAM\1".startswith(content):
             return False
         if content[:4] != b"BAM\1":
-            raise InputError("what is compressed in it is not BAM", file=self._path, remedy="check that this is an alignment file")
+            raise InputError(
+                "what is compressed in it is not BAM",
+                file=self._path,
+                remedy="check that this is an alignment file",
+            )
         if len(content) < 8:
             return False
         end = 8 + self._number(4)
@@ -94,7 +100,11 @@ class HeaderReader:
             if here + 8 + size > end:
                 break
             # As for htslib, a name ends at its first NUL or, in a damaged file, with its field.
-            contigs.append(content[here + 4 : here + 4 + size].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
+            contigs.append(
+                content[here + 4 : here + 4 + size]
+                .partition(b"\0")[0]
+                .decode("utf-8", "surrogateescape")
+            )
             # A negative length is no reason not to count, as for htslib.
             lengths.append(number(content, here + 4 + size)[0])
             here += 8 + size
@@ -105,4 +115,6 @@ class HeaderReader:
         return int.from_bytes(self._bytes[here : here + 4], "little", signed=True)
 
     def _impossible(self, what: str) -> InputError:
-        return InputError(f"the header holds an impossible {what}", file=self._path, remedy=CORRUPTED)
+        return InputError(
+            f"the header holds an impossible {what}", file=self._path, remedy=CORRUPTED
+        )

@@ -39,7 +39,11 @@ def open_source(path: str, reference: str | None = None) -> Source:
 def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> Source:
     """Choose the reader by a stream's first bytes."""
     if not head:
-        raise InputError("the file is empty", file=path, remedy="an alignment file without reads still has a header")
+        raise InputError(
+            "the file is empty",
+            file=path,
+            remedy="an alignment file without reads still has a header",
+        )
     if head.startswith(b"BAM\1"):
         return Source(path, stream, head, RAW)
     if head.startswith(b"CRAM"):
@@ -93,7 +97,12 @@ def _check_text(path: str, head: bytes) -> None:
     """Raise InputError unless bytes look like SAM with a header."""
     first = head.partition(b"\n")[0].rstrip(b"\r")
     fields = first.split(b"\t")
-    if len(fields[0]) == 3 and fields[0][:1] == b"@" and fields[0][1:].isalpha() and fields[0][1:].isupper():
+    if (
+        len(fields[0]) == 3
+        and fields[0][:1] == b"@"
+        and fields[0][1:].isalpha()
+        and fields[0][1:].isupper()
+    ):
         return
     if len(fields) >= 11 and fields[1].isdigit() and fields[3].isdigit() and fields[4].isdigit():
         raise InputError(
@@ -102,4 +111,8 @@ def _check_text(path: str, head: bytes) -> None:
             place="line 1",
             remedy="add @SQ lines, for instance with: samtools view -h -t genome.fa.fai",
         )
-    raise InputError("this is neither BAM nor SAM nor CRAM", file=path, remedy="check the order of the arguments: alignments, then GTF")
+    raise InputError(
+        "this is neither BAM nor SAM nor CRAM",
+        file=path,
+        remedy="check the order of the arguments: alignments, then GTF",
+    )

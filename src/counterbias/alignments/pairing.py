@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, same_name
+from counterbias.alignments.decoding import (
+    COLUMNS,
+    FIVE,
+    HERE,
+    INFO,
+    NAME,
+    NEXT,
+    NOT_PRIMARY,
+    READ1,
+    SET,
+    same_name,
+)
 from counterbias.native import helper, load_i64, store_i64
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
@@ -37,7 +48,9 @@ def set_mate(fragment: Any, row: Any, record: Any, overlap: Any, paired: Any) ->
     if paired and (info & READ1) == 0:
         fragment += 8 * MATE
     here = load_i64(row + 8 * HERE)
-    store_i64(fragment + 8 * WHERE, -1 if here == -1 else (here >> 32) << 32 | load_i64(row + 8 * FIVE))
+    store_i64(
+        fragment + 8 * WHERE, -1 if here == -1 else (here >> 32) << 32 | load_i64(row + 8 * FIVE)
+    )
     store_i64(fragment + 8 * STATE, info)
     store_i64(fragment + 8 * OVERLAP, overlap)
     store_i64(fragment + 8 * RECORD, record)
@@ -128,7 +141,16 @@ def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def pair_by_name(
-    data: Any, offsets: Any, rows: Any, count: Any, paired: Any, primary_only: Any, fragments: Any, missing: Any, group: Any, mate: Any
+    data: Any,
+    offsets: Any,
+    rows: Any,
+    count: Any,
+    paired: Any,
+    primary_only: Any,
+    fragments: Any,
+    missing: Any,
+    group: Any,
+    mate: Any,
 ) -> Any:
     """Join adjacent records of one name; single-end records become fragments of their own.
 
@@ -154,9 +176,9 @@ def pair_by_name(
                 if size == 0:
                     first = i
                 # The hash is a shortcut only: names that agree in it are compared byte by byte.
-                elif load_i64(here + 8 * NAME) != load_i64(row + ROW * first + 8 * NAME) or not same_name(
-                    base + offsets[i], base + offsets[first]
-                ):
+                elif load_i64(here + 8 * NAME) != load_i64(
+                    row + ROW * first + 8 * NAME
+                ) or not same_name(base + offsets[i], base + offsets[first]):
                     break
                 group[size] = i
                 size += 1
@@ -175,7 +197,13 @@ def pair_by_name(
             set_mate(fragment, here, one, load_i64(here + 8 * SET), paired)
             if other >= 0:
                 other = group[other]
-                set_mate(fragment, row + ROW * other, other, load_i64(row + ROW * other + 8 * SET), paired)
+                set_mate(
+                    fragment,
+                    row + ROW * other,
+                    other,
+                    load_i64(row + ROW * other + 8 * SET),
+                    paired,
+                )
             elif paired and load_i64(here + 8 * NEXT) != -1:
                 missing[lost, 0] = made
                 missing[lost, 1] = one
@@ -188,7 +216,11 @@ def pair_by_name(
 @helper
 def mate_key(name: Any, here: Any, following: Any, which: Any) -> Any:
     """Hash what identifies a record as someone's mate."""
-    value = np.uint64(name) + np.uint64(here) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(following) * np.uint64(0xC2B2AE3D27D4EB4F)
+    value = (
+        np.uint64(name)
+        + np.uint64(here) * np.uint64(0x9E3779B97F4A7C15)
+        + np.uint64(following) * np.uint64(0xC2B2AE3D27D4EB4F)
+    )
     value = (value ^ (value >> np.uint64(31)) ^ np.uint64(which)) * np.uint64(0xBF58476D1CE4E5B9)
     return value ^ (value >> np.uint64(32))
 

@@ -64,14 +64,24 @@ class Batch:
 def inflate(batch: Batch) -> None:
     """Inflate a loaded batch; any thread may do it."""
     if batch.block_count:
-        batch.bad_block = batch.inflater.inflate(batch.source, batch.data, HEADROOM, batch.blocks, batch.block_count)
+        batch.bad_block = batch.inflater.inflate(
+            batch.source, batch.data, HEADROOM, batch.blocks, batch.block_count
+        )
 
 
 def decode_batch(batch: Batch, contigs: int, paired: bool, check_tags: bool) -> tuple[int, int]:
     """Fill the batch's rows; any thread may do it. Gives (records done, problem or 0)."""
     batch.make_rows()
     done, problem = decoding.decode(
-        batch.data, batch.offsets, batch.count, contigs, paired, check_tags, batch.rows, batch.first_block, batch.covered
+        batch.data,
+        batch.offsets,
+        batch.count,
+        contigs,
+        paired,
+        check_tags,
+        batch.rows,
+        batch.first_block,
+        batch.covered,
     )
     return int(done), int(problem)
 
@@ -83,7 +93,13 @@ class AlignmentStream:
     Raises InputError, here and later, for anything wrong with the bytes.
     """
 
-    def __init__(self, source: Source, library: bgzf.Libdeflate | None, by_name: bool = True, primary_only: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        library: bgzf.Libdeflate | None,
+        by_name: bool = True,
+        primary_only: bool = False,
+    ) -> None:
         self.source = source
         self.paired: bool | None = None
         self._library = library
@@ -127,7 +143,10 @@ class AlignmentStream:
             self.source.check()
             if not self._marked:
                 raise InputError(
-                    "the end-of-file marker is missing", file=self.source.path, place=f"byte {self._position}", remedy=TRUNCATED
+                    "the end-of-file marker is missing",
+                    file=self.source.path,
+                    place=f"byte {self._position}",
+                    remedy=TRUNCATED,
                 )
             return False
         count, stop, total, problem = bgzf.scan_blocks(batch.source, 0, size, ENOUGH, batch.blocks)
@@ -135,8 +154,18 @@ class AlignmentStream:
             self.source.check()
             place = f"byte {self._position + stop}"
             if problem:
-                raise InputError(bgzf.SCAN_PROBLEMS[problem], file=self.source.path, place=place, remedy=CORRUPTED)
-            raise InputError("the file ends in the middle of a block", file=self.source.path, place=place, remedy=TRUNCATED)
+                raise InputError(
+                    bgzf.SCAN_PROBLEMS[problem],
+                    file=self.source.path,
+                    place=place,
+                    remedy=CORRUPTED,
+                )
+            raise InputError(
+                "the file ends in the middle of a block",
+                file=self.source.path,
+                place=place,
+                remedy=TRUNCATED,
+            )
         batch.block_count = count
         batch.position = self._position
         batch.end = HEADROOM + total
@@ -241,7 +270,9 @@ class AlignmentStream:
         if len(batch.offsets) < size // 36 + 1:
             batch.offsets = np.empty(size // 36 + ENOUGH // 36, dtype=np.int64)
         keep_groups = bool(self.paired) and self._by_name and not last
-        count, stop, problem = decoding.walk(batch.data, batch.start, batch.end, batch.offsets, keep_groups, self._primary_only)
+        count, stop, problem = decoding.walk(
+            batch.data, batch.start, batch.end, batch.offsets, keep_groups, self._primary_only
+        )
         batch.count = int(count)
         batch.first_record = self._records
         self._records += batch.count
@@ -255,7 +286,9 @@ class AlignmentStream:
         """Make the error for something wrong with a record of a batch."""
         remedy = "" if problem in (decoding.NOT_PAIRED, decoding.NEITHER_READ) else CORRUPTED
         place = f"record {batch.first_record + record + 1}"
-        return InputError(decoding.PROBLEMS[problem], file=self.source.path, place=place, remedy=remedy)
+        return InputError(
+            decoding.PROBLEMS[problem], file=self.source.path, place=place, remedy=remedy
+        )
 
     def name(self, batch: Batch, record: int) -> str:
         """Give a record's name."""
@@ -267,7 +300,9 @@ class AlignmentStream:
         while True:
             batch = self.new_batch()
             if not self.load(batch):
-                raise InputError("the file ends within its header", file=self.source.path, remedy=TRUNCATED)
+                raise InputError(
+                    "the file ends within its header", file=self.source.path, remedy=TRUNCATED
+                )
             inflate(batch)
             self.check_inflated(batch)
             found = reader.feed(batch.data.data[HEADROOM : batch.end])
@@ -276,6 +311,10 @@ class AlignmentStream:
                 break
         header, rest = found
         if not header.contigs:
-            raise InputError("the header names no contigs", file=self.source.path, remedy="it needs @SQ lines, see: samtools view -H")
+            raise InputError(
+                "the header names no contigs",
+                file=self.source.path,
+                remedy="it needs @SQ lines, see: samtools view -H",
+            )
         self._carry = np.frombuffer(rest, dtype=np.uint8)
         return header

@@ -107,14 +107,20 @@ class _Kind:
         if self.number == 1:
             return text
         others = self.names[1 : _Messages.NAMES - 1]
-        also = f", also of {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}" if others else ""
+        also = (
+            f", also of {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}"
+            if others
+            else ""
+        )
         return f"{text} (said {self.number:,} times{also})"
 
 
 class TranscodedSource(Source):
     """The output of a child process in which htslib turns a file, or bytes handed to it, into BAM."""
 
-    def __init__(self, path: str, stream: Any, head: bytes, reference: str | None, cram: bool) -> None:
+    def __init__(
+        self, path: str, stream: Any, head: bytes, reference: str | None, cram: bool
+    ) -> None:
         self._cram = cram
         self._marked = cram or is_bgzf(head)
         self._reference = reference
@@ -145,7 +151,9 @@ class TranscodedSource(Source):
         if direct:
             stream.close()
         else:
-            threading.Thread(target=_pump, args=(head, stream, self._process.stdin), daemon=True).start()
+            threading.Thread(
+                target=_pump, args=(head, stream, self._process.stdin), daemon=True
+            ).start()
 
     def check(self) -> None:
         """Raise InputError if the child process failed, with htslib's own words."""
@@ -153,17 +161,23 @@ class TranscodedSource(Source):
             return
         lines = self._messages.first_lines()
         words = [line for line in lines if line.startswith("[E::")] or lines or ["no reason given"]
-        word = words[-1] if words[0].startswith("Traceback") else words[0]  # Python's last line tells
+        word = (
+            words[-1] if words[0].startswith("Traceback") else words[0]
+        )  # Python's last line tells
         if "samtools returned" in word:  # htslib itself is silent of CRAM that ends too early
             raise InputError("htslib cannot read it to its end", file=self.path, remedy=TRUNCATED)
         reason = word.partition("] ")[2] or word
-        raise InputError(f"htslib cannot read it: {reason}", file=self.path, remedy=self._remedy(" ".join(lines)))
+        raise InputError(
+            f"htslib cannot read it: {reason}", file=self.path, remedy=self._remedy(" ".join(lines))
+        )
 
     def _remedy(self, messages: str) -> str:
         if not self._cram or not any(word in messages for word in ("ref", "MD5", "M5")):
             return ""
         if not self._reference:
-            return "CRAM needs the genome that it was made with: give it with --bias-genome genome.fa"
+            return (
+                "CRAM needs the genome that it was made with: give it with --bias-genome genome.fa"
+            )
         return f"check that {self._reference} is the genome that the file was made with"
 
     def remarks(self) -> list[str]:
@@ -186,7 +200,9 @@ def _refuse_gzip(genome: str, name: str) -> None:
         head = file.read(18)
         if head.startswith(b"\x1f\x8b") and not is_bgzf(head):
             problem = "CRAM files cannot be read with a genome that gzip has compressed"
-            raise InputError(problem, file=name, remedy="unpack it, or compress it with bgzip instead")
+            raise InputError(
+                problem, file=name, remedy="unpack it, or compress it with bgzip instead"
+            )
 
 
 def _indexable(genome: str, folder: str) -> str:
@@ -209,5 +225,3 @@ def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:
                 target.write(chunk)
     except (OSError, ValueError):
         pass  # the child has ended or we are closing: check() tells why
-
-

@@ -12,7 +12,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.alignments.decoding import COLUMNS, FIVE, HERE, INFO, NAME, NEXT, NOT_PRIMARY, READ1, SET, TLEN, name_of
+from counterbias.alignments.decoding import (
+    COLUMNS,
+    FIVE,
+    HERE,
+    INFO,
+    NAME,
+    NEXT,
+    NOT_PRIMARY,
+    READ1,
+    SET,
+    TLEN,
+    name_of,
+)
 from counterbias.alignments.pairing import (
     FIRST_POOLED,
     FRAGMENT_COLUMNS,
@@ -52,7 +64,16 @@ def _length_inmate_key(here: Any, following: Any, length: Any) -> Any:
 
 
 @helper
-def _find(table: Any, mask: Any, waiting: Any, name: Any, here: Any, following: Any, which: Any, length: Any) -> Any:
+def _find(
+    table: Any,
+    mask: Any,
+    waiting: Any,
+    name: Any,
+    here: Any,
+    following: Any,
+    which: Any,
+    length: Any,
+) -> Any:
     """Look a key up: gives (the row that waits first under it or -1, the address of its slot or of the one to put it into).
 
     ``table`` and ``waiting`` are addresses. A slot holds the number j of such a row as j + 1 or, where others wait behind it, as -2 - j; 0
@@ -142,7 +163,9 @@ def pair_by_position(
         here = load_i64(row + 8 * HERE)
         following = load_i64(row + 8 * NEXT)
         length = load_i64(row + 8 * TLEN)
-        match, slot = _find(table_at, mask, waiting_at, name, following, here, which ^ READ1, -length)
+        match, slot = _find(
+            table_at, mask, waiting_at, name, following, here, which ^ READ1, -length
+        )
         if match >= 0:
             overlap = waiting[match, SET]
             if overlap <= FIRST_POOLED:
@@ -161,7 +184,9 @@ def pair_by_position(
                 if spill_offsets[spilled] + size + 8 > spill.size:
                     state[USED] = used
                     return i, made, pooled, spilled, SPILL_FULL
-                _copy(arena_at + facts[match, BLOB], spill.ctypes.data + spill_offsets[spilled], size)
+                _copy(
+                    arena_at + facts[match, BLOB], spill.ctypes.data + spill_offsets[spilled], size
+                )
                 record = -2 - spilled
                 spill_offsets[spilled + 1] = spill_offsets[spilled] + size
                 spilled += 1
@@ -179,8 +204,14 @@ def pair_by_position(
         begin = record if keep else record + 36
         size = load_i32(record) + 4 if keep else load_u8(record + 12)
         overlap = load_i64(row + 8 * SET)
-        members: Any = np.int64(pool[FIRST_POOLED - overlap]) + 1 if overlap <= FIRST_POOLED else np.int64(0)
-        if used == waiting.shape[0] or state[ARENA] + size + 8 > arena.size or state[NOTES] + members > notes.size:
+        members: Any = (
+            np.int64(pool[FIRST_POOLED - overlap]) + 1 if overlap <= FIRST_POOLED else np.int64(0)
+        )
+        if (
+            used == waiting.shape[0]
+            or state[ARENA] + size + 8 > arena.size
+            or state[NOTES] + members > notes.size
+        ):
             state[USED] = used
             return i, made, pooled, spilled, POOL_FULL
         queue, slot = _find(table_at, mask, waiting_at, name, here, following, which, length)
@@ -297,7 +328,12 @@ def match_without_length(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
     """
     is_first = (rows[:, INFO] & READ1) != 0
     keys = np.stack(
-        (rows[:, NAME], np.where(is_first, rows[:, HERE], rows[:, NEXT]), np.where(is_first, rows[:, NEXT], rows[:, HERE])), axis=1
+        (
+            rows[:, NAME],
+            np.where(is_first, rows[:, HERE], rows[:, NEXT]),
+            np.where(is_first, rows[:, NEXT], rows[:, HERE]),
+        ),
+        axis=1,
     )
     # Sorted by key, then by read 1 or 2, then by order; equal ranks within a key's reads 1 and reads 2 go together.
     order = np.lexsort((np.arange(len(rows)), ~is_first, keys[:, 2], keys[:, 1], keys[:, 0]))
@@ -324,7 +360,9 @@ def as_fragments(waiting: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArr
         rows = waiting[j]
         side = np.where((rows[:, INFO] & READ1) != 0, 0, MATE)
         here = rows[:, HERE]
-        fragments[every, side + WHERE] = np.where(here == -1, -1, (here >> 32) << 32 | rows[:, FIVE])
+        fragments[every, side + WHERE] = np.where(
+            here == -1, -1, (here >> 32) << 32 | rows[:, FIVE]
+        )
         fragments[every, side + STATE] = rows[:, INFO]
         fragments[every, side + OVERLAP] = rows[:, SET]
         fragments[every, side + RECORD] = -2 - j

@@ -40,7 +40,9 @@ class Workers:
         self._open: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)]
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)
+        ]
         for thread in self._threads:
             thread.start()
 

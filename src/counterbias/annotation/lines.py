@@ -80,9 +80,15 @@ class LineParser:
         start = self._coordinate(start_text, "start", number) - 1
         end = self._coordinate(end_text, "end", number)
         if strand not in ("+", "-", "."):
-            raise self._error(number, f"the strand (column 7) is '{_short(strand)}', expected '+', '-' or '.'")
+            raise self._error(
+                number, f"the strand (column 7) is '{_short(strand)}', expected '+', '-' or '.'"
+            )
         if start > end:
-            raise self._error(number, f"the start ({start + 1}) lies after the end ({end})", "start and end are columns 4 and 5")
+            raise self._error(
+                number,
+                f"the start ({start + 1}) lies after the end ({end})",
+                "start and end are columns 4 and 5",
+            )
         self._number(score, float, "score (column 6)", "a number or '.'", number)
         self._number(frame, int, "frame (column 8)", "a whole number or '.'", number)
         taken, dropped = False, False
@@ -111,7 +117,9 @@ class LineParser:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
             raise self._error(
-                number, f"byte {error.start + 1} of the line is not UTF-8 text", "convert the file, as with 'iconv -t UTF-8'"
+                number,
+                f"byte {error.start + 1} of the line is not UTF-8 text",
+                "convert the file, as with 'iconv -t UTF-8'",
             ) from None
 
     def _attributes(self, text: str, number: int) -> dict[str, str]:
@@ -129,7 +137,9 @@ class LineParser:
             match = _ATTRIBUTE.match(part)
             if match is None:
                 syntax = 'key "value";' if self.wanted.gtf else "key=value;"
-                raise self._error(number, f"'{_short(part)}' is not an attribute, expected {syntax}")
+                raise self._error(
+                    number, f"'{_short(part)}' is not an attribute, expected {syntax}"
+                )
             value = match["value"]
             if self.wanted.gtf and value.startswith('"') and value.endswith('"'):
                 value = value[1:-1]
@@ -141,26 +151,36 @@ class LineParser:
         try:
             value = int(text)
         except ValueError:
-            raise self._error(number, f"the {name} (column {column}) is '{_short(text)}', expected a whole number") from None
+            raise self._error(
+                number, f"the {name} (column {column}) is '{_short(text)}', expected a whole number"
+            ) from None
         if abs(value) > _LARGEST:
             raise self._error(number, f"the {name} (column {column}) is too large: {_short(text)}")
         return value
 
-    def _number(self, text: str, kind: type[int] | type[float], name: str, expected: str, number: int) -> None:
+    def _number(
+        self, text: str, kind: type[int] | type[float], name: str, expected: str, number: int
+    ) -> None:
         if text == ".":
             return
         try:
             kind(text)
         except ValueError:
-            raise self._error(number, f"the {name} is '{_short(text)}', expected {expected}") from None
+            raise self._error(
+                number, f"the {name} is '{_short(text)}', expected {expected}"
+            ) from None
 
-    def _check_counted(self, kind: str, strand: str, attributes: dict[str, str], number: int) -> None:
+    def _check_counted(
+        self, kind: str, strand: str, attributes: dict[str, str], number: int
+    ) -> None:
         """Check what only a line of the counted type needs."""
         for key in self.wanted.ids:
             if key not in attributes:
                 there = ", ".join(attributes) or "none"
                 raise self._error(
-                    number, f"this '{kind}' line has no attribute '{key}'", f"it has: {there}; choose one with -i (--idattr)"
+                    number,
+                    f"this '{kind}' line has no attribute '{key}'",
+                    f"it has: {there}; choose one with -i (--idattr)",
                 )
         if self.wanted.stranded and strand == ".":
             raise self._error(
@@ -171,9 +191,15 @@ class LineParser:
 
     def _check_interval(self, start: int, end: int, number: int) -> None:
         if start < 0:
-            raise self._error(number, f"the start (column 4) is {start + 1}", "positions count from 1")
+            raise self._error(
+                number, f"the start (column 4) is {start + 1}", "positions count from 1"
+            )
         if start == end:
-            raise self._error(number, f"the interval from {start + 1} to {end} is empty", "start and end are both included")
+            raise self._error(
+                number,
+                f"the interval from {start + 1} to {end} is empty",
+                "start and end are both included",
+            )
 
 
 def parse_query(text: str) -> tuple[str, str]:
@@ -183,7 +209,8 @@ def parse_query(text: str) -> tuple[str, str]:
     key, equals, _ = before.partition("==")
     if not quote or not last_quote or not equals or not key.strip():
         raise InputError(
-            f"--feature-query {text}: not a query", remedy="write it as in --feature-query 'gene_name == \"ACTB\"'"
+            f"--feature-query {text}: not a query",
+            remedy="write it as in --feature-query 'gene_name == \"ACTB\"'",
         )
     return key.strip(), value
 
@@ -209,7 +236,9 @@ def _too_few_columns(text: str, found: int) -> tuple[str, str]:
     """Say what is wrong with a line that has fewer than nine columns."""
     remedy = "columns are separated by tabs" if found == 1 else ""
     if text.startswith(">"):
-        remedy = "sequences cannot stand in the annotation: remove them, as with sed '/^##FASTA/,$d'"
+        remedy = (
+            "sequences cannot stand in the annotation: remove them, as with sed '/^##FASTA/,$d'"
+        )
     column = "column" if found == 1 else "columns"
     return f"expected 9 tab-separated columns, found {found} {column}: '{_short(text)}'", remedy
 

@@ -52,7 +52,14 @@ def load_annotation(
     """
     name = os.fspath(path)
     query = None if feature_query is None else parse_query(feature_query)
-    wanted = Wanted(tuple(feature_types), tuple(id_attributes), tuple(additional_attributes), query, stranded, is_gtf(name))
+    wanted = Wanted(
+        tuple(feature_types),
+        tuple(id_attributes),
+        tuple(additional_attributes),
+        query,
+        stranded,
+        is_gtf(name),
+    )
     content = _scan_file(name, wanted)
     rows, lines = content.rows, content.lines
     if query is not None:
@@ -93,13 +100,19 @@ def _scan_file(path: str, wanted: Wanted) -> _Content:
         np.empty(1 << 16, dtype=np.uint8),
         np.full(1 << 14, -1, dtype=np.int64),
     ]
-    scratch = (np.empty(8, np.int64), np.empty(2 * len(keys), np.int64), np.full(len(keys) + 2, -1, np.int64))
+    scratch = (
+        np.empty(8, np.int64),
+        np.empty(2 * len(keys), np.int64),
+        np.full(len(keys) + 2, -1, np.int64),
+    )
     options = (wanted.gtf, wanted.stranded, text, bounds, len(wanted.types), len(set(wanted.ids)))
     parser = LineParser(path, wanted)
     odd = _OddLines(keys)
     for data, size in read_pieces(path):
         state[scanner.POSITION] = 0
-        while (outcome := scanner.scan(data, size, state, *options, *tables, *scratch)) != scanner.DONE:
+        while (
+            outcome := scanner.scan(data, size, state, *options, *tables, *scratch)
+        ) != scanner.DONE:
             if outcome == scanner.FULL:
                 tables = _larger(tables, state, size)
                 continue
@@ -113,7 +126,10 @@ def _scan_file(path: str, wanted: Wanted) -> _Content:
     rows = rows[: state[scanner.ROWS]]
     letters = arena[: state[scanner.ARENA]].tobytes().decode("ascii")
     table = strings[: state[scanner.STRINGS]]
-    starts, ends = table[:, scanner.OFFSET].tolist(), (table[:, scanner.OFFSET] + table[:, scanner.LENGTH]).tolist()
+    starts, ends = (
+        table[:, scanner.OFFSET].tolist(),
+        (table[:, scanner.OFFSET] + table[:, scanner.LENGTH]).tolist(),
+    )
     names = [letters[start:end] for start, end in zip(starts, ends, strict=True)]
     types = odd.types
     for number in np.flatnonzero(table[:, scanner.AS_TYPE]):
@@ -133,7 +149,12 @@ def _larger(tables: list[NDArray[Any]], state: NDArray[np.int64], size: int) -> 
         table = np.full(4 * len(strings), -1, dtype=np.int64)
         scanner.index_strings(strings, used, table)
         return [rows, strings, arena, table]
-    return [rows, strings, np.concatenate((arena, np.empty(max(len(arena), size), np.uint8))), table]
+    return [
+        rows,
+        strings,
+        np.concatenate((arena, np.empty(max(len(arena), size), np.uint8))),
+        table,
+    ]
 
 
 class _OddLines:
@@ -153,7 +174,12 @@ class _OddLines:
         if not line.taken:
             return
         row = rows[state[scanner.ROWS]]
-        row[: scanner.VALUES] = self._number(line.contig), line.start, line.end, _STRANDS[line.strand]
+        row[: scanner.VALUES] = (
+            self._number(line.contig),
+            line.start,
+            line.end,
+            _STRANDS[line.strand],
+        )
         for column, key in enumerate(self.keys, start=scanner.VALUES):
             row[column] = self._number(line.attributes[key]) if key in line.attributes else -1
         state[scanner.ROWS] += 1
@@ -188,17 +214,26 @@ def _make_features(
     last_row = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(last_row, numbers, np.arange(len(rows)))
     attributes = {
-        name: _texts(rows[last_row, scanner.VALUES + wanted.keys.index(name)], strings) for name in wanted.others
+        name: _texts(rows[last_row, scanner.VALUES + wanted.keys.index(name)], strings)
+        for name in wanted.others
     }
     if add_chromosome_info:
         attributes["Chromosome"] = _texts(rows[last_row, scanner.CONTIG], strings)
-    contig_strings, first, contig = np.unique(rows[:, scanner.CONTIG], return_index=True, return_inverse=True)
+    contig_strings, first, contig = np.unique(
+        rows[:, scanner.CONTIG], return_index=True, return_inverse=True
+    )
     appearance = np.argsort(first, kind="stable")
     rank = np.empty(len(first), dtype=np.int64)
     rank[appearance] = np.arange(len(first))
     contigs = _texts(contig_strings[appearance], strings)
     blocks = merge_blocks(
-        numbers, rank[contig], rows[:, scanner.STRAND], rows[:, scanner.START], rows[:, scanner.END], len(ids), len(contigs)
+        numbers,
+        rank[contig],
+        rows[:, scanner.STRAND],
+        rows[:, scanner.START],
+        rows[:, scanner.END],
+        len(ids),
+        len(contigs),
     )
     return Features(tuple(ids), attributes, contigs, *blocks)
 
@@ -212,7 +247,10 @@ def _identify(
     for column in columns:
         values, inverse = np.unique(rows[:, scanner.VALUES + column], return_inverse=True)
         codes, pair = np.unique(codes * len(values) + inverse, return_inverse=True)
-        parts = [(*parts[code // len(values)], strings[values[code % len(values)]]) for code in codes.tolist()]
+        parts = [
+            (*parts[code // len(values)], strings[values[code % len(values)]])
+            for code in codes.tolist()
+        ]
         codes = pair
     # Different combinations may be joined to the same text; then they are one feature.
     joined = [":".join(part) for part in parts]
@@ -226,7 +264,9 @@ def _texts(numbers: NDArray[np.int64], strings: list[str]) -> tuple[str, ...]:
     return tuple("" if number < 0 else strings[number] for number in numbers.tolist())
 
 
-def _nothing_to_count(path: str, wanted: Wanted, query: str | None, types: Counter[str]) -> InputError:
+def _nothing_to_count(
+    path: str, wanted: Wanted, query: str | None, types: Counter[str]
+) -> InputError:
     """Explain why no line was counted for."""
     asked = " or ".join(f"'{name}'" for name in wanted.types)
     found = sum(types[name] for name in wanted.types)
@@ -239,5 +279,11 @@ def _nothing_to_count(path: str, wanted: Wanted, query: str | None, types: Count
     if not types:
         return InputError("the annotation holds no feature lines", file=path)
     ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{name} ({count})" for name, count in ordered[:12]) + (", …" if len(ordered) > 12 else "")
-    return InputError(f"no feature of type {asked}", file=path, remedy=f"choose one with -t (--type); the file has: {listed}")
+    listed = ", ".join(f"{name} ({count})" for name, count in ordered[:12]) + (
+        ", …" if len(ordered) > 12 else ""
+    )
+    return InputError(
+        f"no feature of type {asked}",
+        file=path,
+        remedy=f"choose one with -t (--type); the file has: {listed}",
+    )

@@ -27,19 +27,27 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
         with open_input(path) as file, _text_of(file) as stream:
             yield from _whole_lines(stream, piece)
     except FileNotFoundError:
-        raise InputError("there is no such file", file=path, remedy="check the name of the annotation") from None
+        raise InputError(
+            "there is no such file", file=path, remedy="check the name of the annotation"
+        ) from None
     except IsADirectoryError:
         raise InputError("this is a folder, not an annotation file", file=path) from None
     except EOFError:
         raise InputError(
-            "the compressed file is truncated", file=path, remedy="copy or download it again, then try 'gzip -t'"
+            "the compressed file is truncated",
+            file=path,
+            remedy="copy or download it again, then try 'gzip -t'",
         ) from None
     except damage() as error:
         raise InputError(
-            f"the compressed file is damaged ({error})", file=path, remedy="copy or download it again, then try 'gzip -t'"
+            f"the compressed file is damaged ({error})",
+            file=path,
+            remedy="copy or download it again, then try 'gzip -t'",
         ) from None
     except OSError as error:
-        raise InputError(f"the file cannot be read ({error.strerror or error})", file=path) from None
+        raise InputError(
+            f"the file cannot be read ({error.strerror or error})", file=path
+        ) from None
 
 
 def _text_of(file: io.FileIO) -> Any:

@@ -90,7 +90,7 @@ def _same(data, start, end, other, other_start, other_end):
 @_inner
 def _is_among(data, start, end, wanted, bounds, types):
     """Tell whether a stretch of bytes is one of the first ``types`` words."""
-    for kind in range(types):  # noqa: SIM110 (compiles faster)
+    for kind in range(types):
         if _same(data, start, end, wanted, bounds[kind], bounds[kind + 1]):
             return True
     return False
@@ -149,7 +149,14 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
             # Whatever follows a closing quote belongs to the value, and then the quotes stay.
             value_end = position
         for key in range(keys):
-            if _same(data, key_start, key_end, wanted, bounds[first_key + key], bounds[first_key + key + 1]):
+            if _same(
+                data,
+                key_start,
+                key_end,
+                wanted,
+                bounds[first_key + key],
+                bounds[first_key + key + 1],
+            ):
                 spans[2 * key] = value_start
                 spans[2 * key + 1] = value_end
 
@@ -237,7 +244,22 @@ def _line_end(data, position):
 
 @njit(cache=True, nogil=True)
 def scan(
-    data, size, state, gtf, stranded, wanted, bounds, types, required, rows, strings, arena, table, tabs, spans, latest
+    data,
+    size,
+    state,
+    gtf,
+    stranded,
+    wanted,
+    bounds,
+    types,
+    required,
+    rows,
+    strings,
+    arena,
+    table,
+    tabs,
+    spans,
+    latest,
 ):
     """Scan ``data[state[POSITION]:size]``, which ends with a line break, up to its end or to a line that it cannot take.
 
@@ -263,14 +285,22 @@ def scan(
                 end = -1
         else:
             used = state[STRINGS]
-            if state[ROWS] == len(rows) or used + keys + 2 > len(strings) or 2 * (used + keys + 2) > len(table):
+            if (
+                state[ROWS] == len(rows)
+                or used + keys + 2 > len(strings)
+                or 2 * (used + keys + 2) > len(table)
+            ):
                 state[POSITION] = line_start
                 return FULL
             row = rows[state[ROWS]]
             position = _columns(data, position, tabs)
-            selected = position >= 0 and _is_among(data, tabs[1] + 1, tabs[2], wanted, bounds, types)
+            selected = position >= 0 and _is_among(
+                data, tabs[1] + 1, tabs[2], wanted, bounds, types
+            )
             if position >= 0:
-                end = _attributes(data, position, gtf, wanted, bounds, types, spans if selected else no_spans)
+                end = _attributes(
+                    data, position, gtf, wanted, bounds, types, spans if selected else no_spans
+                )
             if end >= 0 and not _row_is_sound(data, tabs, required, selected, stranded, spans, row):
                 end = -1
             if end >= 0:
@@ -288,7 +318,9 @@ def scan(
                         start, stop = spans[2 * item - 4], spans[2 * item - 3]
                     number = -1
                     if start >= 0:
-                        number = _intern(data, start, stop, latest[item], state, strings, arena, table)
+                        number = _intern(
+                            data, start, stop, latest[item], state, strings, arena, table
+                        )
                         latest[item] = number
                     if item == 0:
                         strings[number, AS_TYPE] += 1

@@ -21,7 +21,9 @@ def merge_blocks(
     end: NDArray[np.int64],
     n_features: int,
     n_contigs: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]
+]:
     """Merge each feature's intervals per contig and strand.
 
     All arguments are (n,). Returns the offsets, contigs, strands, starts and ends of :class:`~counterbias.records.Features`.
@@ -47,7 +49,15 @@ def make_steps(features: Features, *, stranded: bool) -> Steps:
     change = np.concatenate((owner + 1, -owner - 1)).astype(np.int32)
     order = np.lexsort((position, vector))
     n_vectors = len(features.contigs) * (2 if stranded else 1)
-    return _cut(vector[order], position[order], change[order], n_vectors, features.contigs, len(features), stranded)
+    return _cut(
+        vector[order],
+        position[order],
+        change[order],
+        n_vectors,
+        features.contigs,
+        len(features),
+        stranded,
+    )
 
 
 def _cut(
@@ -72,7 +82,18 @@ def _cut(
         codes = np.zeros(edges + 2, dtype=np.int64)
         depth, active = np.zeros(n_features, dtype=np.int32), np.zeros(n_features, dtype=np.int32)
         n_sets = _sweep(
-            vector, position, change, offsets, starts, sets, codes, member_offsets, members, table, depth, active
+            vector,
+            position,
+            change,
+            offsets,
+            starts,
+            sets,
+            codes,
+            member_offsets,
+            members,
+            table,
+            depth,
+            active,
         )
         if n_sets >= 0:
             break
@@ -148,7 +169,20 @@ def _find(code, active, n_active, codes, member_offsets, members, table):
 
 
 @njit(cache=True, nogil=True)
-def _sweep(vector, position, change, offsets, starts, sets, codes, member_offsets, members, table, depth, active):
+def _sweep(
+    vector,
+    position,
+    change,
+    offsets,
+    starts,
+    sets,
+    codes,
+    member_offsets,
+    members,
+    table,
+    depth,
+    active,
+):
     """Walk over the edges, sorted by vector and position; ``change`` is feature + 1 at a start, its negative at an end.
 
     Fills ``offsets``, ``starts``, ``sets``, ``member_offsets`` and ``members``; returns the number of sets, -1 where ``members``

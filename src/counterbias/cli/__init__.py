@@ -8,21 +8,41 @@ from collections.abc import Sequence
 
 from counterbias.cli import failures, signals, streams
 from counterbias.errors import UsageError
-from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output, write_standard_output
+from counterbias.writers.standard_output import (
+    abandon_standard_output,
+    flush_standard_output,
+    write_standard_output,
+)
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
-    "count": ("counterbias.cli.count", "count reads per feature as htseq-count does, with bias-weighted counts beside it"),
-    "compare": ("counterbias.cli.compare", "compare bias models on your own data, with each other and against a truth"),
-    "simulate": ("counterbias.cli.simulate", "simulate reads with a known bias and a known abundance, and the truth beside them"),
-    "train": ("counterbias.cli.train", "fit one bias model to many samples, and tell what it gains in each"),
+    "count": (
+        "counterbias.cli.count",
+        "count reads per feature as htseq-count does, with bias-weighted counts beside it",
+    ),
+    "compare": (
+        "counterbias.cli.compare",
+        "compare bias models on your own data, with each other and against a truth",
+    ),
+    "simulate": (
+        "counterbias.cli.simulate",
+        "simulate reads with a known bias and a known abundance, and the truth beside them",
+    ),
+    "train": (
+        "counterbias.cli.train",
+        "fit one bias model to many samples, and tell what it gains in each",
+    ),
     "models": ("counterbias.cli.models", "list the bias models that are installed"),
 }
 
 
 def _usage() -> str:
     lines = ["usage: counterbias [--version] [--help] COMMAND [ARGUMENT ...]", ""]
-    lines += ["Read counting for RNA-seq, with counts corrected for sequence-specific bias.", "", "commands:"]
+    lines += [
+        "Read counting for RNA-seq, with counts corrected for sequence-specific bias.",
+        "",
+        "commands:",
+    ]
     lines += [f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items()]
     lines += ["", "`counterbias COMMAND --help` tells a command's options.", ""]
     return "\n".join(lines)

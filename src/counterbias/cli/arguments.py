@@ -126,7 +126,13 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
         description="Count reads per feature with htseq-count's options and output. With --bias-model, a table of counts "
         "corrected for sequence-specific bias is written as well.",
     )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
+    parser.add_argument(
+        "--version",
+        action=ShowVersion,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the version and stop",
+    )
     add_files(parser)
     add_reads(parser.add_argument_group("reads"))
     add_features(parser.add_argument_group("features"))
@@ -144,7 +150,9 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="SAM, BAM or CRAM files, one sample each; '-' reads from standard input",
     )
-    parser.add_argument("featuresfilename", metavar="annotation", help="GTF or GFF3 file, plain or gzipped")
+    parser.add_argument(
+        "featuresfilename", metavar="annotation", help="GTF or GFF3 file, plain or gzipped"
+    )
 
 
 def add_reads(group: argparse._ArgumentGroup) -> None:
@@ -336,7 +344,12 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         help="a saved model of other samples (`counterbias train`) to blend the fitted one with, in shares that held-out parts of the "
         "genome tell; for samples with few reads",
     )
-    group.add_argument("--bias-genome", metavar="FASTA", default=None, help="the genome; needed by bias models and CRAM files")
+    group.add_argument(
+        "--bias-genome",
+        metavar="FASTA",
+        default=None,
+        help="the genome; needed by bias models and CRAM files",
+    )
     group.add_argument(
         "--bias-output",
         metavar="PREFIX",
@@ -377,7 +390,13 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
         default=None,
         help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless a GPU is there and pays (default: auto)",
     )
-    group.add_argument("--bias-seed", metavar="N", type=_seed, default=None, help="start of every random choice (default: 1)")
+    group.add_argument(
+        "--bias-seed",
+        metavar="N",
+        type=_seed,
+        default=None,
+        help="start of every random choice (default: 1)",
+    )
     group.add_argument(
         "--bias-sampling",
         choices=SAMPLINGS,
@@ -440,7 +459,9 @@ def check_standard_input(names: Sequence[str]) -> None:
     if names.count("-") > 1:
         raise InputError("standard input can be read only once", remedy="give '-' once")
     if "-" in names and sys.stdin is None:
-        raise InputError("standard input is closed", file="-", remedy="send the alignments there, or name a file")
+        raise InputError(
+            "standard input is closed", file="-", remedy="send the alignments there, or name a file"
+        )
 
 
 def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
@@ -461,8 +482,13 @@ def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
 
 def named_inputs(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
     """List the inputs that all commands on alignments have, each with what the user calls it, for ``check_inputs``."""
-    inputs: list[tuple[str, str | None]] = [("the alignments", name) for name in arguments.samfilenames]
-    inputs += [("the annotation", arguments.featuresfilename), ("--bias-genome", arguments.bias_genome)]
+    inputs: list[tuple[str, str | None]] = [
+        ("the alignments", name) for name in arguments.samfilenames
+    ]
+    inputs += [
+        ("the annotation", arguments.featuresfilename),
+        ("--bias-genome", arguments.bias_genome),
+    ]
     return [*inputs, ("--bias-contig-alias", arguments.bias_contig_alias)]
 
 
@@ -487,7 +513,19 @@ def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
     from counterbias.pipeline.run import BiasOptions
     from counterbias.records import AssumedLengths, Window
 
-    names = ("prior", "sampling", "cap", "ends", "context", "seed", "threads", "device", "window", "fragment_length", "option")
+    names = (
+        "prior",
+        "sampling",
+        "cap",
+        "ends",
+        "context",
+        "seed",
+        "threads",
+        "device",
+        "window",
+        "fragment_length",
+        "option",
+    )
     given = {name: getattr(arguments, f"bias_{name}", None) for name in names}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     options = tuple(chosen.pop("option", ()))

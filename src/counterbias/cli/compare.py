@@ -45,7 +45,16 @@ TABLE, DOCUMENT, GENES, BETWEEN, FIGURES, CACHE = (
     "comparison.tsv", "comparison.json", "per_gene.tsv", "between_models.tsv", "figures", "cache",
 )  # fmt: skip
 #: Options of ``count`` that make no sense here: models and windows are given with --models and --windows.
-_NOT_HERE = frozenset({"--bias-model", "--bias-output", "--bias-window", "--bias-option", "--bias-counts", "--bias-prior"})
+_NOT_HERE = frozenset(
+    {
+        "--bias-model",
+        "--bias-output",
+        "--bias-window",
+        "--bias-option",
+        "--bias-counts",
+        "--bias-prior",
+    }
+)
 _WINDOW = re.compile(r"\d+,\d+")
 
 
@@ -56,7 +65,13 @@ def build_compare_parser(prog: str = "counterbias compare") -> Parser:
         description="Fit bias models to your own data and compare them on genomic blocks that they did not learn from, with each other, "
         "between replicates and against a truth.",
     )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
+    parser.add_argument(
+        "--version",
+        action=ShowVersion,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the version and stop",
+    )
     add_files(parser)
     _add_comparison(parser.add_argument_group("comparison"))
     _add_truth(parser.add_argument_group("truth"))
@@ -69,7 +84,13 @@ def build_compare_parser(prog: str = "counterbias compare") -> Parser:
 
 def _add_comparison(group: argparse._ArgumentGroup) -> None:
     """Add the options on what is compared."""
-    group.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for tables, figures and the cache; made where needed")
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        help="folder for tables, figures and the cache; made where needed",
+    )
     group.add_argument(
         "--models",
         metavar="NAMES",
@@ -85,10 +106,16 @@ def _add_comparison(group: argparse._ArgumentGroup) -> None:
         help="windows to compare, as in --windows 10,10 20,20 (default: 10,10)",
     )
     group.add_argument(
-        "--folds", metavar="N", default="5", help="how many of the five folds to hold out in turn, or which, as in 1,2,3,4 (default: 5)"
+        "--folds",
+        metavar="N",
+        default="5",
+        help="how many of the five folds to hold out in turn, or which, as in 1,2,3,4 (default: 5)",
     )
     group.add_argument(
-        "--seeds", metavar="N", default="2", help="how many seeds, counted from --bias-seed on, or which, as in 1,7 (default: 2)"
+        "--seeds",
+        metavar="N",
+        default="2",
+        help="how many seeds, counted from --bias-seed on, or which, as in 1,7 (default: 2)",
     )
     group.add_argument(
         "--groups",
@@ -98,17 +125,34 @@ def _add_comparison(group: argparse._ArgumentGroup) -> None:
         "replicates",
     )
     group.add_argument("--no-figures", action="store_true", help="draw no figures")
-    group.add_argument("--no-cache", action="store_true", help="compute everything anew; the cache is still written")
+    group.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compute everything anew; the cache is still written",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help=QUIET)
 
 
 def _add_truth(group: argparse._ArgumentGroup) -> None:
     """Add the options on the truth table."""
-    group.add_argument("--truth", metavar="FILE", default=None, help="table of true abundances, .tsv or .csv, with a line of column names")
     group.add_argument(
-        "--truth-column", metavar="NAMES", default=None, help="the column with the true values: one for all samples, or one per file"
+        "--truth",
+        metavar="FILE",
+        default=None,
+        help="table of true abundances, .tsv or .csv, with a line of column names",
     )
-    group.add_argument("--truth-id", metavar="NAME", default=None, help="the column with the identifiers (default: the first one)")
+    group.add_argument(
+        "--truth-column",
+        metavar="NAMES",
+        default=None,
+        help="the column with the true values: one for all samples, or one per file",
+    )
+    group.add_argument(
+        "--truth-id",
+        metavar="NAME",
+        default=None,
+        help="the column with the identifiers (default: the first one)",
+    )
     group.add_argument(
         "--truth-attribute",
         metavar="NAME",
@@ -130,7 +174,14 @@ def main(argv: list[str]) -> int:
     if arguments.bias_genome is None:
         raise InputError("a comparison needs the genome", remedy="give it with --bias-genome FASTA")
     labels = [("a model of --models", label.strip()) for label in arguments.models.split(",")]
-    check_inputs([*named_inputs(arguments), *labels, ("--truth", arguments.truth), ("--groups", arguments.groups)])
+    check_inputs(
+        [
+            *named_inputs(arguments),
+            *labels,
+            ("--truth", arguments.truth),
+            ("--groups", arguments.groups),
+        ]
+    )
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
         options = _options(arguments, names)
         there = Path(arguments.output).exists()
@@ -139,7 +190,9 @@ def main(argv: list[str]) -> int:
             bar.say(f"Warning: {line}")
         try:
             result = _compare(arguments, options, names, bar)
-            document = _write(result, arguments, folder, shlex.join(["counterbias", "compare", *argv]))
+            document = _write(
+                result, arguments, folder, shlex.join(["counterbias", "compare", *argv])
+            )
         except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
@@ -177,7 +230,9 @@ def _sample_names(paths: Sequence[str]) -> list[str]:
     for position, name in enumerate(names):
         if name in names[:position]:
             remedy = "copy or link one of them to another name"
-            raise InputError(f"two alignment files are both named '{name}'", file=paths[position], remedy=remedy)
+            raise InputError(
+                f"two alignment files are both named '{name}'", file=paths[position], remedy=remedy
+            )
     return names
 
 
@@ -190,10 +245,14 @@ def _make_folder(arguments: argparse.Namespace) -> Path:
     if folder.exists() and not folder.is_dir():
         raise InputError("-o names a file, not a folder", file=str(folder), remedy="name a folder")
     with writing_errors(folder):
-        (folder / FIGURES if not arguments.no_figures else folder).mkdir(parents=True, exist_ok=True)
+        (folder / FIGURES if not arguments.no_figures else folder).mkdir(
+            parents=True, exist_ok=True
+        )
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
     inputs += [name for name in (arguments.truth, arguments.bias_contig_alias) if name]
-    check_outputs([("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN)], inputs=inputs)
+    check_outputs(
+        [("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN)], inputs=inputs
+    )
     return folder
 
 
@@ -247,7 +306,10 @@ def _groups(text: str | None, names: Sequence[str]) -> tuple[str, ...]:
         return _groups_of_table(text, names)
     groups = tuple(part.strip() for part in text.split(","))
     if len(groups) != len(names) or not all(groups):
-        raise InputError(f"--groups {text}: {len(groups)} groups for {len(names)} alignment files", remedy="name one per file, or a table")
+        raise InputError(
+            f"--groups {text}: {len(groups)} groups for {len(names)} alignment files",
+            remedy="name one per file, or a table",
+        )
     return groups
 
 
@@ -258,16 +320,27 @@ def _groups_of_table(path: str, names: Sequence[str]) -> tuple[str, ...]:
     (header_line, header), *rows = read_table(path, "table of groups")
     if any(header.count(name) != 1 for name in ("sample", "group")):
         problem = "the table of groups needs one column 'sample' and one 'group'"
-        raise InputError(problem, file=path, place=f"line {header_line}", remedy="separate columns by tabs (.tsv) or commas (.csv)")
+        raise InputError(
+            problem,
+            file=path,
+            place=f"line {header_line}",
+            remedy="separate columns by tabs (.tsv) or commas (.csv)",
+        )
     found: dict[str, str] = {}
     for number, row in rows:
         cells = dict(zip(header, row, strict=True))
         if cells["sample"] in found:
-            raise InputError(f"sample '{cells['sample']}' stands twice", file=path, place=f"line {number}")
+            raise InputError(
+                f"sample '{cells['sample']}' stands twice", file=path, place=f"line {number}"
+            )
         found[cells["sample"]] = cells["group"]
     missing = [name for name in names if not found.get(name)]
     if missing:
-        raise InputError(f"sample '{missing[0]}' has no group", file=path, remedy="samples are named after their files, without ending")
+        raise InputError(
+            f"sample '{missing[0]}' has no group",
+            file=path,
+            remedy="samples are named after their files, without ending",
+        )
     return tuple(found[name] for name in names)
 
 
@@ -275,25 +348,40 @@ def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions 
     """Gather the options on the truth table."""
     from counterbias.pipeline.comparing import TruthOptions
 
-    given = [name for name in ("truth_column", "truth_id", "truth_attribute", "truth_scale") if getattr(arguments, name) is not None]
+    given = [
+        name
+        for name in ("truth_column", "truth_id", "truth_attribute", "truth_scale")
+        if getattr(arguments, name) is not None
+    ]
     if arguments.truth is None:
         if given:
             raise InputError(f"--{given[0].replace('_', '-')} needs --truth FILE")
         return None
     if arguments.truth_column is None:
-        raise InputError("--truth needs --truth-column", remedy="name the column with the true values")
+        raise InputError(
+            "--truth needs --truth-column", remedy="name the column with the true values"
+        )
     columns = tuple(part.strip() for part in arguments.truth_column.split(","))
     if len(columns) not in (1, len(names)):
         raise InputError(
-            f"--truth-column names {len(columns)} columns for {len(names)} alignment files", remedy="name one for all, or one per file"
+            f"--truth-column names {len(columns)} columns for {len(names)} alignment files",
+            remedy="name one for all, or one per file",
         )
-    return TruthOptions(arguments.truth, columns, arguments.truth_id, arguments.truth_attribute, arguments.truth_scale or "abundance")
+    return TruthOptions(
+        arguments.truth,
+        columns,
+        arguments.truth_id,
+        arguments.truth_attribute,
+        arguments.truth_scale or "abundance",
+    )
 
 
 # -- the run and its files ---------------------------------------------------------------------------------------------
 
 
-def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar) -> Comparison:
+def _compare(
+    arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar
+) -> Comparison:
     """Hand everything to the pipeline, with a bar on a terminal."""
     from counterbias.pipeline.comparing import compare_models
 
@@ -313,20 +401,32 @@ def _compare(arguments: argparse.Namespace, options: CompareOptions, names: Sequ
         quiet=arguments.quiet,
     )
     if not arguments.quiet:
-        bar.say(f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete).")
+        bar.say(
+            f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete)."
+        )
     return result
 
 
-def _write(result: Comparison, arguments: argparse.Namespace, folder: Path, command_line: str) -> dict[str, Any]:
+def _write(
+    result: Comparison, arguments: argparse.Namespace, folder: Path, command_line: str
+) -> dict[str, Any]:
     """Write all files; give the document."""
     from counterbias import __version__, figures
     from counterbias.pipeline import comparison_report
     from counterbias.writers import comparison as writer
 
-    document = comparison_report.report(result, counting_options(arguments), version=__version__, command_line=command_line)
+    document = comparison_report.report(
+        result, counting_options(arguments), version=__version__, command_line=command_line
+    )
     groups = {sample.name: sample.group for sample in result.samples if sample.group is not None}
     features = result.features
-    writer.write_per_gene(folder / GENES, features.ids, features.lengths, features.attributes, comparison_report.per_gene(result))
+    writer.write_per_gene(
+        folder / GENES,
+        features.ids,
+        features.lengths,
+        features.attributes,
+        comparison_report.per_gene(result),
+    )
     writer.write_between(folder / BETWEEN, comparison_report.between_models(result))
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
@@ -349,9 +449,15 @@ def summary(document: Mapping[str, Any], folder: Path) -> str:
     """Say in plain words what came out."""
     lines = []
     for sample in document["samples"]:
-        lines += [f"{sample['sample']}: {sample['starts']:,} distinct read starts", *_sample_table(sample), ""]
+        lines += [
+            f"{sample['sample']}: {sample['starts']:,} distinct read starts",
+            *_sample_table(sample),
+            "",
+        ]
     chosen = document["recommendation"]
-    several = len({model["window"] for sample in document["samples"] for model in sample["models"]}) > 1
+    several = (
+        len({model["window"] for sample in document["samples"] for model in sample["models"]}) > 1
+    )
     if chosen["model"] is None:
         lines.append("Recommended: no correction.")
     else:
@@ -366,24 +472,67 @@ def summary(document: Mapping[str, Any], folder: Path) -> str:
 def _sample_table(sample: Mapping[str, Any]) -> list[str]:
     """Lay out the rows of one sample, aligned."""
     with_truth = any(model["truth"] for model in sample["models"])
-    head = ["model", "window", "gain (bits/read)", "slope", "R²", "AUC", "KL k=1", "halves", "train s", "parameters", "used"]
+    head = [
+        "model",
+        "window",
+        "gain (bits/read)",
+        "slope",
+        "R²",
+        "AUC",
+        "KL k=1",
+        "halves",
+        "train s",
+        "parameters",
+        "used",
+    ]
     rows = [[*head, *(["RMSE log2 to truth − raw"] if with_truth else [])]]
     raw = sample["raw"]
-    before = ["(raw)", "", "0", "", "0", "0.5", _number(raw["kl1_before"]["value"], 4), _number(raw["half_raw"]["value"], 3), "", "", ""]
+    before = [
+        "(raw)",
+        "",
+        "0",
+        "",
+        "0",
+        "0.5",
+        _number(raw["kl1_before"]["value"], 4),
+        _number(raw["half_raw"]["value"], 3),
+        "",
+        "",
+        "",
+    ]
     rows.append([*before, *([""] if with_truth else [])])
     for model in sample["models"]:
         if model["status"] != "ok":
             rows.append([model["model"], model["window"], f"{model['status']}: {model['reason']}"])
             continue
         measures, cost = model["measures"], model["cost"]
-        cells = [model["model"], model["window"], _with_error(measures["gain_cap5"]), _with_error(measures["reliability_slope"], 2)]
+        cells = [
+            model["model"],
+            model["window"],
+            _with_error(measures["gain_cap5"]),
+            _with_error(measures["reliability_slope"], 2),
+        ]
         cells += [_number(measures[name]["value"], 3) for name in ("r2", "auc")]
-        cells += [_number(measures["kl1_after"]["value"], 4), _number(measures["half_effective"]["value"], 3)]
-        cells += [_number(cost["train_seconds"], 2), f"{cost['parameters'] or 0:,}", "yes" if model["used"] else "no"]
+        cells += [
+            _number(measures["kl1_after"]["value"], 4),
+            _number(measures["half_effective"]["value"], 3),
+        ]
+        cells += [
+            _number(cost["train_seconds"], 2),
+            f"{cost['parameters'] or 0:,}",
+            "yes" if model["used"] else "no",
+        ]
         rows.append([*cells, *([_truth_cell(model["truth"])] if with_truth else [])])
     # What a row without numbers says in its third column sets no width.
-    widths = [max(len(row[place]) for row in rows if place < 2 or len(row) == len(rows[0])) for place in range(len(rows[0]))]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    widths = [
+        max(len(row[place]) for row in rows if place < 2 or len(row) == len(rows[0]))
+        for place in range(len(rows[0]))
+    ]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
 
 
 def _truth_lines(document: Mapping[str, Any]) -> list[str]:
@@ -392,13 +541,22 @@ def _truth_lines(document: Mapping[str, Any]) -> list[str]:
     for sample in document["samples"]:
         for model in sample["models"]:
             told = model["truth"]
-            if told is None or (model["model"], model["window"]) != (chosen["model"], chosen["window"]):
+            if told is None or (model["model"], model["window"]) != (
+                chosen["model"],
+                chosen["window"],
+            ):
                 continue
             found = told["corrected_minus_raw"]["rmse"]
             if found["value"] is None:
-                lines.append(f"{sample['sample']}: only {told['features']} features have both reads and a truth: too few to tell.")
+                lines.append(
+                    f"{sample['sample']}: only {told['features']} features have both reads and a truth: too few to tell."
+                )
                 continue
-            state = "nearer to the truth than raw ones" if found["high"] < 0 else "farther from the truth than raw ones"
+            state = (
+                "nearer to the truth than raw ones"
+                if found["high"] < 0
+                else "farther from the truth than raw ones"
+            )
             if found["low"] <= 0 <= found["high"]:
                 state = "neither shown to be nearer to the truth than raw ones nor farther from it"
             lines.append(f"{sample['sample']}: over {told['features']} features with a truth, its corrected counts are {state}: "

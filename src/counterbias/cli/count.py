@@ -71,7 +71,9 @@ def main(argv: list[str]) -> int:
     """Run the command; give its exit status."""
     arguments = build_count_parser().parse_args(argv)
     _check_bias_options(arguments)
-    prefixes = bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
+    prefixes = (
+        bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
+    )
     with _folder_of(arguments.bias_output if prefixes else None):
         table_options = _check_outputs(arguments, prefixes)
         for line in idle_in_count(arguments):
@@ -96,23 +98,39 @@ def _check_bias_options(arguments: Namespace) -> None:
     names = arguments.samfilenames
     asked = {"--bias-output": arguments.bias_output, "--bias-prior": arguments.bias_prior}
     asked["--bias-counts"] = None if arguments.bias_counts == "raw" else arguments.bias_counts
-    implied = next((f"{option} {value}" for option, value in asked.items() if value is not None), None)
+    implied = next(
+        (f"{option} {value}" for option, value in asked.items() if value is not None), None
+    )
     given = f"--bias-model {arguments.bias_model}"
     if arguments.bias_model is None and implied is not None:
         arguments.bias_model, given = "auto", implied
     if arguments.bias_model in (None, "none"):
         arguments.bias_model = None
         if arguments.bias_counts != "raw":
-            raise InputError(f"--bias-counts {arguments.bias_counts} needs a bias model", remedy="leave --bias-model none out")
+            raise InputError(
+                f"--bias-counts {arguments.bias_counts} needs a bias model",
+                remedy="leave --bias-model none out",
+            )
         if arguments.bias_prior is not None:
-            raise InputError("--bias-prior needs a bias model", file=arguments.bias_prior, remedy="leave --bias-model none out")
+            raise InputError(
+                "--bias-prior needs a bias model",
+                file=arguments.bias_prior,
+                remedy="leave --bias-model none out",
+            )
     elif arguments.bias_genome is None:
         raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
     check_standard_input(names)
-    check_inputs([*named_inputs(arguments), ("--bias-model", arguments.bias_model), ("--bias-prior", arguments.bias_prior)])
+    check_inputs(
+        [
+            *named_inputs(arguments),
+            ("--bias-model", arguments.bias_model),
+            ("--bias-prior", arguments.bias_prior),
+        ]
+    )
     if arguments.samouts and len(arguments.samouts) != len(names):
         raise InputError(
-            f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files", remedy="give -o once per file"
+            f"{len(arguments.samouts)} files to write with -o, but {len(names)} alignment files",
+            remedy="give -o once per file",
         )
 
 
@@ -133,9 +151,15 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     outputs = [("-c", name) for name in table_files(options)]
     outputs += [("-o", name) for name in arguments.samouts]
     label = "--bias-output" if arguments.bias_output else "the output of --bias-model"
-    outputs += [(label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)]
+    outputs += [
+        (label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)
+    ]
     inputs = [*arguments.samfilenames, arguments.featuresfilename]
-    inputs += [name for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias) if name]
+    inputs += [
+        name
+        for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias)
+        if name
+    ]
     if arguments.bias_model and is_input(arguments.bias_model):
         inputs.append(arguments.bias_model)
     for _, name in outputs:
@@ -177,12 +201,18 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
 
     features = run.annotation.features
     for sample, prefix in zip(run.bias, prefixes, strict=True):
-        write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
+        write_bias_table(
+            prefix + TABLE, features.ids, sample.columns, attributes=features.attributes
+        )
         save_models(prefix + MODEL, sample.model)
         write_qc(prefix + REPORT, sample.report)
         if not arguments.quiet:
-            model = "a file that says that there is no model" if sample.model.no_model else "the model"
-            say_line(f"Weighted counts are in {prefix}{TABLE}; beside them are {model} ({MODEL}) and the quality report ({REPORT}).")
+            model = (
+                "a file that says that there is no model" if sample.model.no_model else "the model"
+            )
+            say_line(
+                f"Weighted counts are in {prefix}{TABLE}; beside them are {model} ({MODEL}) and the quality report ({REPORT})."
+            )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:
@@ -194,9 +224,16 @@ def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions
     main: Any = None
     layers: dict[str, Any] = {}
     if run.bias:
-        columns = {name: np.stack([sample.columns[name] for sample in run.bias], axis=1) for name in ("weighted", "corrected")}
+        columns = {
+            name: np.stack([sample.columns[name] for sample in run.bias], axis=1)
+            for name in ("weighted", "corrected")
+        }
         columns["rounded"] = np.rint(columns["weighted"])
-        layers = {name: columns[name] for name in ("weighted", "corrected")} if options.kind == "h5ad" else {}
+        layers = (
+            {name: columns[name] for name in ("weighted", "corrected")}
+            if options.kind == "h5ad"
+            else {}
+        )
         main = columns.get(arguments.bias_counts)
     table = CountTable(
         features=run.annotation.features,

@@ -33,7 +33,10 @@ def explain(error: Exception) -> InputError | None:
         detail = f" ({error})" if str(error) else ""
         return InputError(f"there is not enough memory{detail}", remedy=_REMEDIES[errno.ENOMEM])
     if isinstance(error, RecursionError):
-        return InputError("the input is nested too deeply", remedy="look at the files given: one of them is damaged")
+        return InputError(
+            "the input is nested too deeply",
+            remedy="look at the files given: one of them is damaged",
+        )
     if isinstance(error, ImportError):
         return _broken_package(error)
     return _run_time(error)
@@ -42,15 +45,22 @@ def explain(error: Exception) -> InputError | None:
 def _of_the_system(error: OSError) -> InputError:
     """Say what the operating system refused."""
     if "temporary directory" in str(error):
-        return InputError("there is no folder for temporary files", remedy="name one that can be written to with TMPDIR=FOLDER")
+        return InputError(
+            "there is no folder for temporary files",
+            remedy="name one that can be written to with TMPDIR=FOLDER",
+        )
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    return InputError(error.strerror or str(error), file=name, remedy=_REMEDIES.get(error.errno or 0, ""))
+    return InputError(
+        error.strerror or str(error), file=name, remedy=_REMEDIES.get(error.errno or 0, "")
+    )
 
 
 def _library_without_room(error: BaseException | None) -> str:
     """Give what the loader of shared libraries says where one does not fit into memory; empty for any other failure."""
     while isinstance(error, OSError | ImportError):
-        if re.search("failed to map segment|cannot allocate memory", str(error), re.IGNORECASE) and not getattr(error, "errno", None):
+        if re.search(
+            "failed to map segment|cannot allocate memory", str(error), re.IGNORECASE
+        ) and not getattr(error, "errno", None):
             return " ".join(str(error).split())
         error = error.__cause__ or error.__context__
     return ""
@@ -59,7 +69,9 @@ def _library_without_room(error: BaseException | None) -> str:
 def _broken_package(error: ImportError) -> InputError:
     """Name the package that cannot be imported."""
     package = (error.name or _where(error)).partition(".")[0]
-    what = f"the package '{package}' cannot be imported" if package else "a package cannot be imported"
+    what = (
+        f"the package '{package}' cannot be imported" if package else "a package cannot be imported"
+    )
     reason = " ".join(str(error).split())
     if len(reason) > _LONGEST:  # numpy's is a page
         reason = f"{reason[:_LONGEST]} …"
@@ -79,7 +91,10 @@ def _where(error: ImportError) -> str:
 def _run_time(error: Exception) -> InputError | None:
     """Recognise what Python and torch have no class of exceptions for."""
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
-        return InputError("no further thread can be started", remedy="raise the limit with `ulimit -u`, or use fewer threads")
+        return InputError(
+            "no further thread can be started",
+            remedy="raise the limit with `ulimit -u`, or use fewer threads",
+        )
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
         return InputError("the GPU has not enough free memory", remedy="use --bias-device cpu")
     return None

@@ -21,12 +21,18 @@ SCHEMA = (1, 0)
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with its arguments; gives the exit status."""
-    parser = Parser(prog="counterbias models", description="List the bias models that are installed.")
+    parser = Parser(
+        prog="counterbias models", description="List the bias models that are installed."
+    )
     parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
     arguments = parser.parse_args(argv)
     require_standard_output()
     listing = describe(load_plugins())
-    text = f"{json.dumps(listing, indent=2, sort_keys=True, allow_nan=False)}\n" if arguments.json else table(listing)
+    text = (
+        f"{json.dumps(listing, indent=2, sort_keys=True, allow_nan=False)}\n"
+        if arguments.json
+        else table(listing)
+    )
     write_standard_output(text)
     return 0
 
@@ -39,7 +45,10 @@ def describe(manager: Manager) -> dict[str, Any]:
         "version": __version__,
         "backends": [_backend(found) for found in manager.backends.values()],
         "duplicates": [
-            {"name": name, "plugins": [{"name": plugin.name, "origin": plugin.origin} for plugin in plugins]}
+            {
+                "name": name,
+                "plugins": [{"name": plugin.name, "origin": plugin.origin} for plugin in plugins],
+            }
             for name, plugins in manager.duplicates.items()
         ],
         "plugins": [dataclasses.asdict(plugin) for plugin in manager.plugins],
@@ -64,7 +73,9 @@ def _backend(found: Registration) -> dict[str, Any]:
     }
     try:
         kind = backend.load()
-        entry["options"] = {field.name: _plain(field.default) for field in dataclasses.fields(kind.Options)}
+        entry["options"] = {
+            field.name: _plain(field.default) for field in dataclasses.fields(kind.Options)
+        }
         entry["strand_symmetric"] = bool(kind.strand_symmetric)
         entry["needs_tiles"] = bool(kind.needs_tiles)
     except Exception as problem:
@@ -83,23 +94,33 @@ def table(listing: dict[str, Any]) -> str:
     """Lay a listing out for reading."""
     rows = [("MODEL", "FROM", "TRAINING", "OPTIONS", "SUMMARY")]
     for entry in listing["backends"]:
-        options = " ".join(f"{name}={_shown(value)}" for name, value in (entry["options"] or {}).items()) or "-"
+        options = (
+            " ".join(f"{name}={_shown(value)}" for name, value in (entry["options"] or {}).items())
+            or "-"
+        )
         rows.append((entry["name"], _origin(entry), _readiness(entry), options, entry["summary"]))
     lines = _align(rows) if len(rows) > 1 else ["No bias model is installed."]
     for duplicate in listing["duplicates"]:
-        sides = " and ".join(f"'{side['name']}' ({side['origin']})" for side in duplicate["plugins"])
+        sides = " and ".join(
+            f"'{side['name']}' ({side['origin']})" for side in duplicate["plugins"]
+        )
         lines += ["", f"Not offered: '{duplicate['name']}', which two plug-ins bring, {sides}."]
     absent = [plugin for plugin in listing["plugins"] if plugin["status"] != LOADED]
     if absent:
         head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
         lines.append("")
-        lines += _align([head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)])
+        lines += _align(
+            [head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)]
+        )
     return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _origin(entry: dict[str, Any]) -> str:
     """Name the distribution that something comes from."""
-    return " ".join(part for part in (entry["distribution"], entry["version"]) if part) or "registered by hand"
+    return (
+        " ".join(part for part in (entry["distribution"], entry["version"]) if part)
+        or "registered by hand"
+    )
 
 
 def _readiness(entry: dict[str, Any]) -> str:
@@ -107,7 +128,11 @@ def _readiness(entry: dict[str, Any]) -> str:
     if entry["problem"]:
         return f"cannot be loaded: {entry['problem']}"
     if entry["missing"]:
-        needs = f"{entry['distribution'] or 'counterbias'}[{entry['extra']}]" if entry["extra"] else " ".join(entry["missing"])
+        needs = (
+            f"{entry['distribution'] or 'counterbias'}[{entry['extra']}]"
+            if entry["extra"]
+            else " ".join(entry["missing"])
+        )
         return f"pip install '{needs}'"
     return "ready"
 
@@ -122,4 +147,7 @@ def _shown(value: object) -> str:
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Pad all columns but the last to a common width."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    ]

@@ -39,7 +39,12 @@ class Parser(argparse.ArgumentParser):
         import difflib
 
         unknown = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
-        near = difflib.get_close_matches(unknown, [text for action in self._actions for text in action.option_strings], n=1, cutoff=0.75)
+        near = difflib.get_close_matches(
+            unknown,
+            [text for action in self._actions for text in action.option_strings],
+            n=1,
+            cutoff=0.75,
+        )
         return f" (did you mean {near[0]}?)" if near else ""
 
     def print_help(self, file: IO[str] | Any = None) -> None:

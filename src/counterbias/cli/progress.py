@@ -41,7 +41,12 @@ class TrainingBar:
     def __enter__(self) -> TrainingBar:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         with self._lock:
             self._stop()
 
@@ -56,7 +61,9 @@ class TrainingBar:
             if self._bar is None:
                 say_line(text)
             else:
-                self._bar.console.print(shown(text, LONGEST_LINE), markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(
+                    shown(text, LONGEST_LINE), markup=False, highlight=False, soft_wrap=True
+                )
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
         """Tell of one step of a stage; what it was is for those who read lines."""
@@ -83,10 +90,21 @@ class TrainingBar:
 
     def _start(self) -> Progress:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         # Without markup: a sample's name may hold brackets.
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._bar.start()
         return self._bar
@@ -120,7 +138,9 @@ class ProgressLines(TrainingBar):
         with self._lock:
             begun = self._begun.setdefault(stage, self._clock())
             if self._clock() - self._last >= FINISHED:
-                self._say(f"{stage}: {done:,} of {total:,} steps done{_remaining(self._clock() - begun, done, total)}; {text}")
+                self._say(
+                    f"{stage}: {done:,} of {total:,} steps done{_remaining(self._clock() - begun, done, total)}; {text}"
+                )
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         with self._lock:

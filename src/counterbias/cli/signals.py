@@ -25,7 +25,11 @@ from typing import Any
 #: Seconds that a run has to end by itself.
 GRACE = 1.0
 #: The signals, and what a user calls them; what stands in for a handler where nobody has set one.
-NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM", signal.SIGHUP: "ended by SIGHUP"}
+NAMES = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "ended by SIGTERM",
+    signal.SIGHUP: "ended by SIGHUP",
+}
 _NOT_SET = (signal.SIG_DFL, signal.default_int_handler)
 
 Main = Callable[..., int]
@@ -84,7 +88,9 @@ class _Ending:
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=(self._pipe[0], frozenset(heard)), daemon=True, name="signals").start()
+        threading.Thread(
+            target=self._watch, args=(self._pipe[0], frozenset(heard)), daemon=True, name="signals"
+        ).start()
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         for number in heard:
             self._before[number] = signal.signal(number, self._handle)

@@ -32,15 +32,27 @@ def compiled_loops(say: Callable[[str], None], *, quiet: bool) -> Iterator[None]
     def compiling(module: str, name: str, folder: str) -> None:
         what = _group(module, name)
         if what and folder:
-            once(what, f"First run: compiling {what}, which takes some seconds once; they are kept in {folder}.")
+            once(
+                what,
+                f"First run: compiling {what}, which takes some seconds once; they are kept in {folder}.",
+            )
         elif what:
-            once(what, f"Compiling {what}, which takes some seconds in every run: there is no folder to keep them in. {_REMEDY}.")
+            once(
+                what,
+                f"Compiling {what}, which takes some seconds in every run: there is no folder to keep them in. {_REMEDY}.",
+            )
 
     def unreadable(folder: str, reason: str) -> None:
-        once("unreadable", f"Compiled loops in {folder} cannot be read ({reason}): they are compiled and kept anew.")
+        once(
+            "unreadable",
+            f"Compiled loops in {folder} cannot be read ({reason}): they are compiled and kept anew.",
+        )
 
     def unwritable(folder: str, reason: str) -> None:
-        once("unwritable", f"Compiled loops cannot be kept in {folder} ({reason}): the next run compiles them again. {_REMEDY}.")
+        once(
+            "unwritable",
+            f"Compiled loops cannot be kept in {folder} ({reason}): the next run compiles them again. {_REMEDY}.",
+        )
 
     _import_numba()
     with listening(Listeners(compiling, unreadable, unwritable)):

@@ -61,7 +61,13 @@ def build_train_parser(prog: str = "counterbias train") -> Parser:
         description="Fit one bias model to many samples, for `counterbias count --bias-model FILE`, and tell what it gains in each of "
         "them on parts of the genome that no model saw. Reads are counted as `counterbias count` does.",
     )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and stop")
+    parser.add_argument(
+        "--version",
+        action=ShowVersion,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the version and stop",
+    )
     add_files(parser)
     add_reads(parser.add_argument_group("reads"))
     take_options(parser.add_argument_group("features"), add_features, leave=COLUMNS_ONLY)
@@ -105,7 +111,11 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
 
 def report_name(model: str) -> str:
     """Name the report after the model file."""
-    return (model[: -len(MODEL)] if model.endswith(MODEL) and os.path.basename(model) != MODEL else model) + REPORT
+    return (
+        model[: -len(MODEL)]
+        if model.endswith(MODEL) and os.path.basename(model) != MODEL
+        else model
+    ) + REPORT
 
 
 def main(argv: list[str]) -> int:
@@ -126,7 +136,10 @@ def _check(arguments: argparse.Namespace) -> None:
     check_standard_input(arguments.samfilenames)
     check_inputs(named_inputs(arguments))
     if arguments.bias_model == "none":
-        raise InputError("--bias-model none leaves nothing to train", remedy="name a backend of `counterbias models`")
+        raise InputError(
+            "--bias-model none leaves nothing to train",
+            remedy="name a backend of `counterbias models`",
+        )
     inputs = [*arguments.samfilenames, arguments.featuresfilename, arguments.bias_genome]
     inputs += [arguments.bias_contig_alias] if arguments.bias_contig_alias else []
     model = arguments.bias_output
@@ -176,6 +189,8 @@ def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
             f"{summary['own']}, by two standard errors; pooled - own is {summary['difference']:+.4f} bits per start on average."
         )
     if not quiet:
-        say_line(f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report}.")
+        say_line(
+            f"The model of {len(cohort.model.training.samples)} samples is in {model}, its report in {report}."
+        )
     if not is_closed() and 1 not in (descriptor_of(model), descriptor_of(report)):
         write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

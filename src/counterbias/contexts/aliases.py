@@ -15,7 +15,9 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     name = os.fspath(path)
     aliases: dict[str, str] = {}
-    for number, line in enumerate(read_lines(name, "contig aliases (--bias-contig-alias)"), start=1):
+    for number, line in enumerate(
+        read_lines(name, "contig aliases (--bias-contig-alias)"), start=1
+    ):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split("\t")]
@@ -28,8 +30,14 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
             )
         if aliases.setdefault(parts[0], parts[1]) != parts[1]:
             raise InputError(
-                f"'{parts[0]}' stands for both '{aliases[parts[0]]}' and '{parts[1]}'", file=name, place=f"line {number}"
+                f"'{parts[0]}' stands for both '{aliases[parts[0]]}' and '{parts[1]}'",
+                file=name,
+                place=f"line {number}",
             )
     if not aliases:
-        raise InputError("the file holds no aliases", file=name, remedy="write two names per line, separated by a tab")
+        raise InputError(
+            "the file holds no aliases",
+            file=name,
+            remedy="write two names per line, separated by a tab",
+        )
     return aliases

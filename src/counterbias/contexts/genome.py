@@ -39,7 +39,11 @@ class Genome:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], aliases: Mapping[str, str] | None = None, *, cache_bytes: int = CACHE_BYTES
+        self,
+        path: str | os.PathLike[str],
+        aliases: Mapping[str, str] | None = None,
+        *,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.path = os.fspath(path)
         self.aliases = dict(aliases or {})
@@ -86,7 +90,13 @@ class Genome:
         return pages.codes
 
     def codes_within(
-        self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0
+        self,
+        contig: str,
+        start: NDArray[np.int64],
+        end: NDArray[np.int64],
+        *,
+        before: int = 0,
+        after: int = 0,
     ) -> NDArray[np.uint8]:
         """Give a contig as :meth:`codes` does, but only with what lies in some intervals; elsewhere the array may hold anything.
 
@@ -102,7 +112,9 @@ class Genome:
             self._make_room(name)
         return pages.codes
 
-    def fetch(self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0) -> bool:
+    def fetch(
+        self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0
+    ) -> bool:
         """Read what lies in intervals and so many bases around them before it is asked for; False, and nothing done, where half is full.
 
         Arguments are those of :meth:`codes_within`.
@@ -127,17 +139,25 @@ class Genome:
         """Find out what is wrong where a contig is not what its entry says: the index, the file, or one letter."""
         if misfit.ended:
             remedy = "it was cut short after it had been opened: start anew when it is whole"
-            return InputError(f"the file ends within the contig '{name}'", file=self.path, remedy=remedy)
+            return InputError(
+                f"the file ends within the contig '{name}'", file=self.path, remedy=remedy
+            )
         try:
             fits = build_index(self._file, self.path).get(name) == self._entries[name]
         except InputError as problem:
             return problem
         if not fits and self._index_was_there:
             remedy = f"delete {self.path}.fai, so that it is made anew"
-            return InputError(f"the index beside the file does not fit it at the contig '{name}'", file=self.path, remedy=remedy)
+            return InputError(
+                f"the index beside the file does not fit it at the contig '{name}'",
+                file=self.path,
+                remedy=remedy,
+            )
         letter, line = find_strange(self._file, self._entries[name])
         if not fits or not letter:
-            return InputError("the file was changed after it had been opened", file=self.path, remedy="start anew")
+            return InputError(
+                "the file was changed after it had been opened", file=self.path, remedy="start anew"
+            )
         return InputError(
             f"the contig '{name}' holds something other than a sequence ({letter!r})",
             file=self.path,
@@ -151,7 +171,11 @@ class Genome:
             held = sum(pages.held for pages in self._cache.values())
             # The one used last goes first: contigs are gone through in turn, time and again, and whoever let go of the one used longest ago
             # would always let go of the next one wanted.
-            for other in [other for other in reversed(self._cache) if other != name] if held > self.cache_bytes else []:
+            for other in (
+                [other for other in reversed(self._cache) if other != name]
+                if held > self.cache_bytes
+                else []
+            ):
                 if held <= self.cache_bytes:
                     break
                 held -= self._cache.pop(other).held
@@ -208,9 +232,13 @@ def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
             pipe = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             plain = _plain_copy(stream, packed, path) if packed or pipe else os.dup(file.fileno())
     except FileNotFoundError:
-        raise InputError("there is no such file", file=path, remedy="check the name of the genome") from None
+        raise InputError(
+            "there is no such file", file=path, remedy="check the name of the genome"
+        ) from None
     except OSError as error:
-        raise InputError(f"the genome cannot be read ({error.strerror or error})", file=path) from None
+        raise InputError(
+            f"the genome cannot be read ({error.strerror or error})", file=path
+        ) from None
     try:
         entries = None if reads_once(path) else read_kept_index(plain, path)
         if entries is not None:
@@ -218,7 +246,9 @@ def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
         entries = build_index(plain, path)
     except OSError as error:
         os.close(plain)
-        raise InputError(f"the genome cannot be read ({error.strerror or error})", file=path) from None
+        raise InputError(
+            f"the genome cannot be read ({error.strerror or error})", file=path
+        ) from None
     except BaseException:
         os.close(plain)
         raise
@@ -236,14 +266,18 @@ def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
             return os.dup(file.fileno())
     except (EOFError, *damage()) as error:
         raise InputError(
-            f"the compressed genome is truncated or damaged ({error})", file=path, remedy="make it anew with bgzip"
+            f"the compressed genome is truncated or damaged ({error})",
+            file=path,
+            remedy="make it anew with bgzip",
         ) from None
     except OSError as error:
         verb = "unpacked" if packed else "copied"
         raise InputError(
             f"the genome cannot be {verb} to {tempfile.gettempdir()} ({error.strerror or error})",
             file=path,
-            remedy="unpack it beforehand, or set TMPDIR to a folder with more room" if packed else "set TMPDIR to a folder with more room",
+            remedy="unpack it beforehand, or set TMPDIR to a folder with more room"
+            if packed
+            else "set TMPDIR to a folder with more room",
         ) from None
 
 

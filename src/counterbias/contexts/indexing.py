@@ -40,7 +40,9 @@ _MORE, _HEADER = 0, 1
 _NO_HEADER, _SHORTER, _LONGER, _BLANK, _BINARY = 2, 3, 4, 5, 6
 # Its state: what kind of line it is in; offset and number of that line; the line before which no more lines of the contig may come; bytes
 # and letters of the line so far; and of the contig whether there is one, and the four numbers of its entry.
-_MODE, _OFFSET, _LINE, _ENDED, _BYTES, _LETTERS, _CONTIG, _LENGTH, _START, _BASES, _WIDTH = range(11)
+_MODE, _OFFSET, _LINE, _ENDED, _BYTES, _LETTERS, _CONTIG, _LENGTH, _START, _BASES, _WIDTH = range(
+    11
+)
 _AT_START, _IN_HEADER, _IN_COMMENT, _IN_LINE = 0, 1, 2, 3
 
 
@@ -68,7 +70,12 @@ def build_index(file: int, path: str) -> dict[str, Entry]:
                 entries[name] = _entry(state)
             name = _next_name(file, path, state, done + at)
             if name in entries:
-                raise InputError(f"two contigs are named '{name}'", file=path, place=f"line {state[_LINE]}", remedy="keep one of them")
+                raise InputError(
+                    f"two contigs are named '{name}'",
+                    file=path,
+                    place=f"line {state[_LINE]}",
+                    remedy="keep one of them",
+                )
             _begin_contig(state, done + at)
         if not size:
             break
@@ -99,7 +106,12 @@ def _next_name(file: int, path: str, state: NDArray[np.int64], end: int) -> str:
     begin = int(state[_OFFSET])
     words = os.pread(file, min(end - begin, 1 << 16), begin)[1:].split(maxsplit=1)
     if not words:
-        raise InputError("this contig has no name", file=path, place=f"line {state[_LINE]}", remedy="write one after the '>'")
+        raise InputError(
+            "this contig has no name",
+            file=path,
+            place=f"line {state[_LINE]}",
+            remedy="write one after the '>'",
+        )
     return _text(words[0])
 
 
@@ -116,7 +128,9 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
         head = os.pread(file, 256, int(state[_OFFSET]))
         if head.startswith(codecs.BOM_UTF8):
             remedy = r"remove it, as with: sed -i '1s/^\xEF\xBB\xBF//'"
-            return InputError("the file begins with a byte order mark", file=path, place=place, remedy=remedy)
+            return InputError(
+                "the file begins with a byte order mark", file=path, place=place, remedy=remedy
+            )
         if any(byte < 9 or byte > 126 for byte in head):
             return InputError("this is binary data, not FASTA text", file=path)
         return InputError(
@@ -126,7 +140,12 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
             remedy="a contig begins with a line of '>' and its name",
         )
     if event == _BINARY:
-        return InputError(f"the contig '{name}' holds binary data, not text", file=path, place=place, remedy="copy or download it again")
+        return InputError(
+            f"the contig '{name}' holds binary data, not text",
+            file=path,
+            place=place,
+            remedy="copy or download it again",
+        )
     if event == _BLANK:
         return InputError(
             f"the contig '{name}' holds something other than a sequence (a blank before or between bases)",
@@ -252,7 +271,10 @@ def find_strange(file: int, entry: Entry) -> tuple[str, int]:
         found = _STRANGE.search(chunk)
         if found is not None:
             at += found.start()
-            lines = sum(os.pread(file, min(_CHUNK, at - start), start).count(b"\n") for start in range(0, at, _CHUNK))
+            lines = sum(
+                os.pread(file, min(_CHUNK, at - start), start).count(b"\n")
+                for start in range(0, at, _CHUNK)
+            )
             return found[0].decode("ascii"), lines + 1
         at += len(chunk)
     return "", 0
@@ -269,7 +291,11 @@ def read_kept_index(file: int, path: str) -> dict[str, Entry] | None:
     beside = f"{path}.fai"
     try:
         genome, index = os.fstat(file), os.stat(beside)
-        if not stat.S_ISREG(index.st_mode) or index.st_mtime < genome.st_mtime or index.st_size > _MOST_INDEX * genome.st_size:
+        if (
+            not stat.S_ISREG(index.st_mode)
+            or index.st_mtime < genome.st_mtime
+            or index.st_size > _MOST_INDEX * genome.st_size
+        ):
             return None
         with open(beside, "rb") as stream:
             rows = stream.read().split(b"\n")
@@ -286,7 +312,11 @@ def keep_index(path: str, entries: dict[str, Entry]) -> None:
     beside = f"{path}.fai"
     if is_stream(beside):
         return  # a pipe or a device, which is nobody's index
-    rows = [f"{name}\t{one.length}\t{one.offset}\t{one.bases}\t{one.width}\n" for name, one in entries.items() if one.length]
+    rows = [
+        f"{name}\t{one.length}\t{one.offset}\t{one.bases}\t{one.width}\n"
+        for name, one in entries.items()
+        if one.length
+    ]
     remove_leftovers([beside])
     with suppress(InputError, OSError), whole_stream(beside) as file:
         file.write("".join(rows).encode("utf-8", "surrogateescape"))
@@ -301,7 +331,10 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
         if match is None:
             return None
         entry = Entry(*(int(field) for field in match.groups()[1:]))
-        if entry.length and not (0 < entry.bases <= min(entry.length, entry.width) and entry.width <= entry.bases + _MOST_BREAK):
+        if entry.length and not (
+            0 < entry.bases <= min(entry.length, entry.width)
+            and entry.width <= entry.bases + _MOST_BREAK
+        ):
             return None
         if not entry.length:
             entry = Entry(0, entry.offset, 0, 0)
@@ -326,7 +359,11 @@ def _fitting(rows: list[bytes], file: int, size: int) -> dict[str, Entry] | None
     named += len(headers)
     entries |= {_text(name): Entry(0, start, 0, 0) for name, start in headers}
     # Two contigs of one name would have been one; what is no header was given as one without a name.
-    whole = len(entries) == named and "" not in entries and any(entry.length for entry in entries.values())
+    whole = (
+        len(entries) == named
+        and "" not in entries
+        and any(entry.length for entry in entries.values())
+    )
     return entries if whole else None
 
 
@@ -337,7 +374,9 @@ def _headers(between: bytes, offset: int) -> list[tuple[bytes, int]]:
     """
     found = []
     begun = offset > 0
-    for number, line in enumerate(between.splitlines(keepends=True) if b"\r" not in between else _LINES.findall(between)):
+    for number, line in enumerate(
+        between.splitlines(keepends=True) if b"\r" not in between else _LINES.findall(between)
+    ):
         offset += len(line)
         if line.startswith(b">") and not (number == 0 and begun):
             found.append(((line[1:].split(maxsplit=1) or [b""])[0], offset))

@@ -50,7 +50,12 @@ class Entry:
         """Offset after the contig's last base."""
         if not self.length:
             return self.offset
-        return self.offset + (self.length - 1) // self.bases * self.width + (self.length - 1) % self.bases + 1
+        return (
+            self.offset
+            + (self.length - 1) // self.bases * self.width
+            + (self.length - 1) % self.bases
+            + 1
+        )
 
 
 class Misfit(Exception):
@@ -80,14 +85,18 @@ class Pages:
         #: Bytes of memory in use.
         self.held = 0
 
-    def ensure(self, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0) -> bool:
+    def ensure(
+        self, start: NDArray[np.int64], end: NDArray[np.int64], *, before: int = 0, after: int = 0
+    ) -> bool:
         """Decode the pages of intervals, half open and each longer by ``before`` and ``after`` bases; they may leave the contig.
 
         Tells whether any was not there yet. Raises Misfit.
         """
         with self._lock:
             wanted = np.zeros(len(self._there), dtype=np.bool_)
-            missing = bool(_mark(start, end, before, after, self._entry.length, PAGE, self._there, wanted))
+            missing = bool(
+                _mark(start, end, before, after, self._entry.length, PAGE, self._there, wanted)
+            )
             if missing:
                 self._decode(wanted)
             return missing
@@ -109,7 +118,9 @@ class Pages:
         runs = np.flatnonzero(np.concatenate(([True], np.diff(pages) > 1, [True])))
         first, last = pages[runs[:-1]], pages[runs[1:] - 1] + 1
         most = MOST_PAGES * PAGE
-        raw = np.empty((most // max(1, entry.bases) + 2) * entry.width + entry.bases, dtype=np.uint8)
+        raw = np.empty(
+            (most // max(1, entry.bases) + 2) * entry.width + entry.bases, dtype=np.uint8
+        )
         problem = _decode_runs(
             _pread(), self._file, first * PAGE, np.minimum(last * PAGE, entry.length), most, entry.length, entry.offset, entry.bases,
             entry.width, raw, self._target,
@@ -172,7 +183,13 @@ def _decode_runs(pread, file, first, last, most, length, offset, bases, width, r
                 size += width - bases
             done = 0
             while done < size:
-                got = call_pread(pread, file, raw.ctypes.data + done, size - done, offset + line * width + column + done)
+                got = call_pread(
+                    pread,
+                    file,
+                    raw.ctypes.data + done,
+                    size - done,
+                    offset + line * width + column + done,
+                )
                 if got <= 0:
                     return _ENDED
                 done += got
@@ -218,6 +235,22 @@ def _translate(letters):  # type: ignore[no-untyped-def]
     for i in range(len(letters)):
         letter = letters[i]
         upper = letter & np.uint8(0xDF)
-        code = 0 if upper == 65 else 1 if upper == 67 else 2 if upper == 71 else 3 if (upper == 84) | (upper == 85) else UNKNOWN
-        code = _BREAK if (letter == 32) | ((letter >= 9) & (letter <= 13)) else _OTHER if (letter < 42) | (letter == 62) else code
+        code = (
+            0
+            if upper == 65
+            else 1
+            if upper == 67
+            else 2
+            if upper == 71
+            else 3
+            if (upper == 84) | (upper == 85)
+            else UNKNOWN
+        )
+        code = (
+            _BREAK
+            if (letter == 32) | ((letter >= 9) & (letter <= 13))
+            else _OTHER
+            if (letter < 42) | (letter == 62)
+            else code
+        )
         letters[i] = code

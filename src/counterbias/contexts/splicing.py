@@ -67,7 +67,10 @@ class Splices:
 
 
 def make_splices(
-    transcripts: Transcripts, contig_of: NDArray[np.int64], contig: NDArray[np.int32], position: NDArray[np.int64]
+    transcripts: Transcripts,
+    contig_of: NDArray[np.int64],
+    contig: NDArray[np.int32],
+    position: NDArray[np.int64],
 ) -> Splices:
     """Choose the transcript that speaks for each position.
 
@@ -83,10 +86,15 @@ def make_splices(
     of_exon, rows = transcripts.of_exon, np.arange(len(transcripts.start))
     starts_in_exon = np.zeros(len(rows), dtype=np.int64)
     owners: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-    exons_on = {number: rows[mapped[of_exon] == number] for number in np.unique(mapped[mapped >= 0]).tolist()}
+    exons_on = {
+        number: rows[mapped[of_exon] == number]
+        for number in np.unique(mapped[mapped >= 0]).tolist()
+    }
     for number, exons in exons_on.items():
         here = np.sort(position[contig == number])
-        upto, since = (np.searchsorted(here, edge[exons]) for edge in (transcripts.end, transcripts.start))
+        upto, since = (
+            np.searchsorted(here, edge[exons]) for edge in (transcripts.end, transcripts.start)
+        )
         starts_in_exon[exons] = upto - since
     rank = _rank(transcripts, starts_in_exon)
     for number, exons in exons_on.items():
@@ -94,7 +102,12 @@ def make_splices(
         edges = np.unique(np.concatenate((first, last)))
         order = np.argsort(rank[of_exon[exons]], kind="stable")
         owner = np.full(len(edges), -1, dtype=np.int64)
-        _paint(np.searchsorted(edges, first[order]), np.searchsorted(edges, last[order]), exons[order], owner)
+        _paint(
+            np.searchsorted(edges, first[order]),
+            np.searchsorted(edges, last[order]),
+            exons[order],
+            owner,
+        )
         owners[number] = edges, owner
     same = of_exon[1:] == of_exon[:-1]
     before = np.concatenate(([-1], np.where(same, rows[:-1], -1)))[: len(rows)]
@@ -110,7 +123,12 @@ def _rank(transcripts: Transcripts, starts_in_exon: NDArray[np.int64]) -> NDArra
     length = np.bincount(of_exon, transcripts.end - transcripts.start, minlength=size)
     locus = _loci(transcripts)
     per_locus = np.bincount(locus, length, minlength=1)
-    density = np.divide(np.bincount(locus, reads, minlength=1), per_locus, out=np.zeros(len(per_locus)), where=per_locus > 0)
+    density = np.divide(
+        np.bincount(locus, reads, minlength=1),
+        per_locus,
+        out=np.zeros(len(per_locus)),
+        where=per_locus > 0,
+    )
     worth = reads - PRICE_OF_A_BASE * density[locus] * length
     rank = np.empty(size, dtype=np.int64)
     rank[np.lexsort((np.arange(size), -length, -worth))] = np.arange(size)
@@ -120,12 +138,18 @@ def _rank(transcripts: Transcripts, starts_in_exon: NDArray[np.int64]) -> NDArra
 def _loci(transcripts: Transcripts) -> NDArray[np.int64]:
     """Number sets of overlapping transcripts of one contig and strand; int64 (n,)."""
     size = len(transcripts)
-    first, last = transcripts.start[transcripts.offsets[:-1]], transcripts.end[transcripts.offsets[1:] - 1]
+    first, last = (
+        transcripts.start[transcripts.offsets[:-1]],
+        transcripts.end[transcripts.offsets[1:] - 1],
+    )
     line = transcripts.contig.astype(np.int64) * 3 + transcripts.strand
     order = np.lexsort((first, line))
     # Contigs and strands lie on one line, far apart, so that one running maximum does for all.
     stride = np.int64(last.max(initial=0) + 1)
-    begin, reach = first[order] + line[order] * stride, np.maximum.accumulate(last[order] + line[order] * stride)
+    begin, reach = (
+        first[order] + line[order] * stride,
+        np.maximum.accumulate(last[order] + line[order] * stride),
+    )
     opens = np.concatenate((np.ones(min(size, 1), bool), begin[1:] >= reach[:-1]))
     locus = np.empty(size, dtype=np.int64)
     locus[order] = np.cumsum(opens) - 1
@@ -166,7 +190,9 @@ def gather_spliced(
 
 
 @njit(cache=True, nogil=True)
-def _gather(codes, positions, strands, upstream, contexts, valid, edges, owner, start, end, before, after):  # type: ignore[no-untyped-def]
+def _gather(
+    codes, positions, strands, upstream, contexts, valid, edges, owner, start, end, before, after
+):  # type: ignore[no-untyped-def]
     """Walk from each position to the left and to the right; on the minus strand the left is downstream, and bases are complemented."""
     width = contexts.shape[1]
     for row in range(len(positions)):

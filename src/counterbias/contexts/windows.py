@@ -26,7 +26,12 @@ class CodesByContig(Protocol):
 
 
 def extract(
-    genome: CodesByContig, contigs: Sequence[str], positions: Positions, window: Window, *, splices: Splices | None = None
+    genome: CodesByContig,
+    contigs: Sequence[str],
+    positions: Positions,
+    window: Window,
+    *,
+    splices: Splices | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Cut the window around each position.
 
@@ -43,11 +48,22 @@ def extract(
     contexts = np.empty((len(positions), window.width), dtype=np.uint8)
     valid = np.empty(len(positions), dtype=np.bool_)
     for number, rows in rows_by_contig(positions.contig).items():
-        places = (genome, contigs, number, positions.position[rows], positions.strand[rows], window, splices)
+        places = (
+            genome,
+            contigs,
+            number,
+            positions.position[rows],
+            positions.strand[rows],
+            window,
+            splices,
+        )
         if isinstance(rows, slice):
             _cut(*places, contexts[rows], valid[rows])
         else:
-            part, known = np.empty((len(rows), window.width), dtype=np.uint8), np.empty(len(rows), dtype=np.bool_)
+            part, known = (
+                np.empty((len(rows), window.width), dtype=np.uint8),
+                np.empty(len(rows), dtype=np.bool_),
+            )
             _cut(*places, part, known)
             contexts[rows], valid[rows] = part, known
     return contexts, valid
@@ -67,17 +83,41 @@ def extract_stretches(
     sequence = np.empty(int(offsets[-1]), dtype=np.uint8)
     whole = True
     # Rows of one contig mostly follow each other.
-    edges = [0, *(np.flatnonzero(stretches.contig[1:] != stretches.contig[:-1]) + 1).tolist(), len(stretches)]
+    edges = [
+        0,
+        *(np.flatnonzero(stretches.contig[1:] != stretches.contig[:-1]) + 1).tolist(),
+        len(stretches),
+    ]
     for first, last in pairwise(edges if len(stretches) else []):
         number = int(stretches.contig[first])
-        start, end, strand = stretches.start[first:last], stretches.end[first:last], stretches.strand[first:last]
+        start, end, strand = (
+            stretches.start[first:last],
+            stretches.end[first:last],
+            stretches.strand[first:last],
+        )
         codes = _codes(genome, contigs, number, start, end, window.width)
-        whole &= bool(_copy(codes, start, end, strand, window.upstream, window.downstream, offsets[first:], sequence))
+        whole &= bool(
+            _copy(
+                codes,
+                start,
+                end,
+                strand,
+                window.upstream,
+                window.downstream,
+                offsets[first:],
+                sequence,
+            )
+        )
     return sequence, whole
 
 
 def extract_tiles(
-    genome: CodesByContig, contigs: Sequence[str], positions: Positions, wide: Window, window: Window, splices: Splices | None = None
+    genome: CodesByContig,
+    contigs: Sequence[str],
+    positions: Positions,
+    wide: Window,
+    window: Window,
+    splices: Splices | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Cut stretches of consecutive genome positions with the flanks that the windows of the first and the last one need.
 
@@ -88,9 +128,15 @@ def extract_tiles(
     if splices is None:
         return contexts, valid
     step = np.where(positions.strand == 0, 1, -1) * (wide.downstream - window.downstream)
-    final = Positions(positions.contig, positions.position + step, positions.strand, positions.weight)
-    before, before_valid = extract(genome, contigs, positions, Window(window.upstream, 0), splices=splices)
-    after, after_valid = extract(genome, contigs, final, Window(0, window.downstream), splices=splices)
+    final = Positions(
+        positions.contig, positions.position + step, positions.strand, positions.weight
+    )
+    before, before_valid = extract(
+        genome, contigs, positions, Window(window.upstream, 0), splices=splices
+    )
+    after, after_valid = extract(
+        genome, contigs, final, Window(0, window.downstream), splices=splices
+    )
     contexts[:, : before.shape[1]] = before
     contexts[:, contexts.shape[1] - after.shape[1] :] = after
     return contexts, valid & before_valid & after_valid
@@ -110,7 +156,11 @@ def _codes(
     """
     if number < 0:
         codes = np.empty(0, dtype=np.uint8)
-    elif start is not None and end is not None and (within := getattr(genome, "codes_within", None)) is not None:
+    elif (
+        start is not None
+        and end is not None
+        and (within := getattr(genome, "codes_within", None)) is not None
+    ):
         codes = within(contigs[number], start, end, before=margin, after=margin)
     else:
         codes = np.ascontiguousarray(genome.codes(contigs[number]))

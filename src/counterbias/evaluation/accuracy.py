@@ -69,7 +69,10 @@ class Accuracy:
 
 
 def measure_accuracy(
-    log_bias: NDArray[np.float64], units: Units, contexts: NDArray[np.uint8], valid: NDArray[np.bool_]
+    log_bias: NDArray[np.float64],
+    units: Units,
+    contexts: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
 ) -> Accuracy:
     """Take all measures of a log bias.
 
@@ -87,7 +90,10 @@ def measure_accuracy(
     divergence: dict[str, float] = {}
     for k in KMERS:
         found = _divergence(log_bias, units, contexts, valid, k)
-        divergence |= {f"kl{k}_{side}": value for side, value in zip(("before", "after", "floor"), found, strict=True)}
+        divergence |= {
+            f"kl{k}_{side}": value
+            for side, value in zip(("before", "after", "floor"), found, strict=True)
+        }
     return Accuracy(
         gain_uniq=gains["uniq"].value,
         gain_cap5=gains["cap5"].value,
@@ -115,7 +121,11 @@ def inverse_bias(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _divergence(
-    log_bias: NDArray[np.float64], units: Units, contexts: NDArray[np.uint8], valid: NDArray[np.bool_], k: int
+    log_bias: NDArray[np.float64],
+    units: Units,
+    contexts: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+    k: int,
 ) -> tuple[float, float, float]:
     """Give the mean divergence over offsets of distinct starts from the background, before and after weighting by 1/b, and its floor.
 

@@ -49,7 +49,11 @@ class Agreement:
 
 
 def compare_with_truth(
-    truth: Floats, estimates: Mapping[str, Floats], rng: np.random.Generator, *, resamples: int = RESAMPLES
+    truth: Floats,
+    estimates: Mapping[str, Floats],
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
 ) -> Agreement:
     """Compare estimates with a truth, feature by feature.
 
@@ -67,14 +71,19 @@ def compare_with_truth(
     others = [name for name in estimates if name != "raw"]
     if len(rows) < MIN_FEATURES:
         nothing = {measure: Interval(np.nan, np.nan, np.nan) for measure in MEASURES}
-        return Agreement(len(rows), dict.fromkeys(estimates, nothing), dict.fromkeys(others, nothing))
+        return Agreement(
+            len(rows), dict.fromkeys(estimates, nothing), dict.fromkeys(others, nothing)
+        )
     target = np.log2(truth[rows])
     logs = {name: np.log2(values[rows]) for name, values in estimates.items()}
     drawn, whole = _resampled(logs, target, rng, resamples)
     return Agreement(
         len(rows),
         {name: _intervals(whole[name], drawn[name]) for name in logs},
-        {name: _intervals(whole[name] - whole["raw"], drawn[name] - drawn["raw"]) for name in others},
+        {
+            name: _intervals(whole[name] - whole["raw"], drawn[name] - drawn["raw"])
+            for name in others
+        },
     )
 
 
@@ -87,12 +96,17 @@ def _resampled(
     """
     from scipy.stats import rankdata
 
-    ranks, target_ranks = {name: rankdata(values) for name, values in logs.items()}, rankdata(target)
+    ranks, target_ranks = (
+        {name: rankdata(values) for name, values in logs.items()},
+        rankdata(target),
+    )
     found: dict[str, list[Floats]] = {name: [] for name in logs}
     everything = np.arange(len(target))[None, :]
     for rows in (everything, *_draws(rng, resamples, len(target))):
         for name, values in logs.items():
-            found[name].append(_measure(values[rows], target[rows], ranks[name][rows], target_ranks[rows]))
+            found[name].append(
+                _measure(values[rows], target[rows], ranks[name][rows], target_ranks[rows])
+            )
     drawn = {name: np.concatenate(parts[1:], axis=1) for name, parts in found.items()}
     return drawn, {name: parts[0][:, 0] for name, parts in found.items()}
 
@@ -124,7 +138,10 @@ def _correlation(x: Floats, y: Floats) -> Floats:
     """Correlate row by row; NaN where one side does not vary."""
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
-    return np.asarray(np.divide((x * y).sum(axis=1), scale, out=np.full(len(x), np.nan), where=scale > 1e-12), np.float64)
+    return np.asarray(
+        np.divide((x * y).sum(axis=1), scale, out=np.full(len(x), np.nan), where=scale > 1e-12),
+        np.float64,
+    )
 
 
 def _spread(difference: Floats) -> Floats:
@@ -161,7 +178,11 @@ def change_of(raw: Floats, other: Floats) -> Change:
     before, after = raw / raw.sum(), other / other.sum()
     rows = (before > 0) & (after > 0)
     moved = np.log2(after[rows] / before[rows])
-    return Change(float(np.sqrt(((after - before) ** 2).sum())), int((moved > NO_CHANGE).sum()), int((moved < -NO_CHANGE).sum()))
+    return Change(
+        float(np.sqrt(((after - before) ** 2).sum())),
+        int((moved > NO_CHANGE).sum()),
+        int((moved < -NO_CHANGE).sum()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +248,9 @@ def replicate_agreement(
 
 
 def _errors_of_differences(
-    ratios: Sequence[tuple[NDArray[np.int64], Mapping[str, Floats]]], rng: np.random.Generator, resamples: int
+    ratios: Sequence[tuple[NDArray[np.int64], Mapping[str, Floats]]],
+    rng: np.random.Generator,
+    resamples: int,
 ) -> dict[str, float]:
     """Give the standard error of each estimate's mean RMS less that of ``raw``, by resampling of features.
 
@@ -240,7 +263,9 @@ def _errors_of_differences(
     drawn: dict[str, list[Floats]] = {name: [] for name in names}
     for rows in _draws(rng, resamples, len(every)):
         cells = rows + np.arange(len(rows))[:, None] * len(every)
-        times = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)
+        times = (
+            np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)
+        )
         parts: dict[str, list[Floats]] = {name: [] for name in names}
         for place, (_, ratio) in zip(places, ratios, strict=True):
             own = times[:, place]

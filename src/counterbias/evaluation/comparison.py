@@ -36,7 +36,9 @@ def summarise(trials: Trials, take: Callable[[Mapping[str, Any]], float | None])
     means = [float(np.mean(values)) for values in folds.values()]
     spreads = [float(np.var(values, ddof=1)) for values in folds.values() if len(values) > 1]
     error = float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
-    return Mean(float(np.mean(means)), error, math.sqrt(float(np.mean(spreads))) if spreads else math.nan)
+    return Mean(
+        float(np.mean(means)), error, math.sqrt(float(np.mean(spreads))) if spreads else math.nan
+    )
 
 
 def value_of(name: str) -> Callable[[Mapping[str, Any]], float | None]:
@@ -57,7 +59,11 @@ def by_fold(trials: Trials, name: str = "gain_cap5") -> dict[Any, float]:
 def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5") -> Mean:
     """Average over folds the difference to a reference in the same fold (mean over its seeds)."""
     own, against = by_fold(trials, name), by_fold(reference, name)
-    shared = [{"fold": fold, "values": {name: own[fold] - against[fold]}} for fold in own if fold in against]
+    shared = [
+        {"fold": fold, "values": {name: own[fold] - against[fold]}}
+        for fold in own
+        if fold in against
+    ]
     return summarise(shared, value_of(name))
 
 
@@ -79,10 +85,15 @@ def mean_points(trials: Trials) -> Points:
     most = max((len(trial["reliability"]["predicted"]) for trial in trials), default=0)
     chosen = [trial for trial in trials if len(trial["reliability"]["predicted"]) == most]
     means = {
-        name: [summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank]) for rank in range(most)]  # type: ignore[misc]
+        name: [
+            summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank])
+            for rank in range(most)
+        ]  # type: ignore[misc]
         for name in ("predicted", "observed")
     }
-    predicted, observed = (tuple(one.value for one in means[name]) for name in ("predicted", "observed"))
+    predicted, observed = (
+        tuple(one.value for one in means[name]) for name in ("predicted", "observed")
+    )
     return Points(predicted, observed, tuple(one.error for one in means["observed"]))
 
 
@@ -130,7 +141,11 @@ def recommend(contenders: Sequence[Contender]) -> Recommendation:
         return Recommendation(None, None, _why_none(contenders))
     able = [one for one in measured if one in open_ and _gain(one).value > 0]
     if not able:
-        return Recommendation(None, None, "No model could be shown to gain anything on held-out blocks: there are too few reads to tell.")
+        return Recommendation(
+            None,
+            None,
+            "No model could be shown to gain anything on held-out blocks: there are too few reads to tell.",
+        )
     best = max(able, key=lambda one: (_gain(one).value, -one.parameters))
     chosen, apart = best, Mean(0.0, 0.0, 0.0)
     for one in sorted(able, key=lambda one: one.parameters):
@@ -140,7 +155,9 @@ def recommend(contenders: Sequence[Contender]) -> Recommendation:
         if math.isfinite(behind.error) and behind.value <= behind.error:
             chosen, apart = one, behind
             break
-    return Recommendation(chosen.model, chosen.window, _why(chosen, best, apart, able, len(contenders)))
+    return Recommendation(
+        chosen.model, chosen.window, _why(chosen, best, apart, able, len(contenders))
+    )
 
 
 def _gain(one: Contender) -> Mean:
@@ -149,15 +166,27 @@ def _gain(one: Contender) -> Mean:
 
 def _named(one: Contender, every: Sequence[Contender]) -> str:
     """Name a model, with its window where there are several."""
-    return f"{one.model} (window {one.window})" if len({other.window for other in every}) > 1 else one.model
+    return (
+        f"{one.model} (window {one.window})"
+        if len({other.window for other in every}) > 1
+        else one.model
+    )
 
 
-def _why(chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contender], compared: int) -> str:
+def _why(
+    chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contender], compared: int
+) -> str:
     """Say why a model was chosen."""
     gain = _gain(chosen)
-    lines = [f"On genomic blocks that it did not learn from, {_named(chosen, able)} gains {_with_error(gain)} bits per read."]
+    lines = [
+        f"On genomic blocks that it did not learn from, {_named(chosen, able)} gains {_with_error(gain)} bits per read."
+    ]
     if chosen is not best:
-        simpler = f"has only {chosen.parameters:,.0f} parameters of {best.parameters:,.0f}" if chosen.parameters else "needs no training"
+        simpler = (
+            f"has only {chosen.parameters:,.0f} parameters of {best.parameters:,.0f}"
+            if chosen.parameters
+            else "needs no training"
+        )
         lines.append(
             f"{_named(best, able)} gains {_with_error(apart)} bits more, which is within one standard error. {_named(chosen, able)} "
             f"{simpler} and is preferred."
@@ -168,13 +197,18 @@ def _why(chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contend
         return " ".join([*lines, *(["No other model is of use."] if compared > 1 else [])])
     second = max(others, key=lambda one: _gain(one).value)
     ahead = paired_difference(chosen.trials, second.trials)
-    lines.append(f"The next best is {_named(second, able)}, {_with_error(ahead)} bits per read behind in the same blocks.")
+    lines.append(
+        f"The next best is {_named(second, able)}, {_with_error(ahead)} bits per read behind in the same blocks."
+    )
     return " ".join(lines)
 
 
 def _why_none(contenders: Sequence[Contender]) -> str:
     names = ", ".join(_named(one, contenders) for one in contenders)
-    best = max(contenders, key=lambda one: _gain(one).value if math.isfinite(_gain(one).value) else -math.inf)
+    best = max(
+        contenders,
+        key=lambda one: _gain(one).value if math.isfinite(_gain(one).value) else -math.inf,
+    )
     gain = _gain(best)
     if math.isfinite(gain.error) and gain.value > 2 * gain.error:
         # The table and a count's decision are then told of together.

@@ -30,7 +30,9 @@ class Composition:
     effective: float
 
 
-def composition(contexts: NDArray[np.uint8], weights: NDArray[np.float64] | None = None, *, k: int = 1) -> Composition:
+def composition(
+    contexts: NDArray[np.uint8], weights: NDArray[np.float64] | None = None, *, k: int = 1
+) -> Composition:
     """Count k-mers per offset of windows (uint8 (n, width), no N), weighted; frequencies of an empty set are uniform."""
     n, width = contexts.shape
     weights = np.ones(n) if weights is None else weights
@@ -39,7 +41,9 @@ def composition(contexts: NDArray[np.uint8], weights: NDArray[np.float64] | None
     if total <= 0:
         return Composition(k, np.full((offsets, kinds), 1.0 / kinds), 0.0)
     sums = np.zeros((offsets, kinds))
-    _add_windows(np.ascontiguousarray(contexts, np.uint8), np.asarray(weights, np.float64), kinds - 1, sums)
+    _add_windows(
+        np.ascontiguousarray(contexts, np.uint8), np.asarray(weights, np.float64), kinds - 1, sums
+    )
     return Composition(k, sums / total, total**2 / squares)
 
 
@@ -116,7 +120,12 @@ class Signature:
 
 
 def signature_span(
-    profile: NDArray[np.float64], noise: float, *, upstream: int, window: Window, share: float = 0.02
+    profile: NDArray[np.float64],
+    noise: float,
+    *,
+    upstream: int,
+    window: Window,
+    share: float = 0.02,
 ) -> Signature:
     """Find the signature in a wide profile of divergences.
 
@@ -160,7 +169,8 @@ def composition_report(
         "background": composition(background, background_weight),
     }
     return {
-        name: {letter: part.frequency[:, column].tolist() for column, letter in enumerate("ACGT")} for name, part in parts.items()
+        name: {letter: part.frequency[:, column].tolist() for column, letter in enumerate("ACGT")}
+        for name, part in parts.items()
     }
 
 
@@ -183,7 +193,10 @@ def divergence_report(
     entries: list[dict[str, int | float | list[float]]] = []
     for k in range(1, min(longest, foreground.shape[1]) + 1):
         reference = composition(background, background_weight, k=k)
-        first, second = composition(foreground, weight, k=k), composition(foreground, weight * inverse_bias, k=k)
+        first, second = (
+            composition(foreground, weight, k=k),
+            composition(foreground, weight * inverse_bias, k=k),
+        )
         before, after = symmetrised_kl(first, reference), symmetrised_kl(second, reference)
         entries.append(
             {

@@ -102,24 +102,38 @@ class StartTally:
         """Add the distinct starts of a sample."""
         keys = _block_keys(starts.contig, starts.position, BLOCK_SIZES[-1])
         own, counts = _summed(keys, np.ones(len(keys), np.int64))
-        enough = (size for size in BLOCK_SIZES if len(_enlarged(own, counts, size)[0]) >= ENOUGH_BLOCKS)
+        enough = (
+            size for size in BLOCK_SIZES if len(_enlarged(own, counts, size)[0]) >= ENOUGH_BLOCKS
+        )
         self._sizes.append(next(enough, BLOCK_SIZES[-1]))
-        self._keys, self._counts = _summed(np.concatenate((self._keys, own)), np.concatenate((self._counts, counts)))
+        self._keys, self._counts = _summed(
+            np.concatenate((self._keys, own)), np.concatenate((self._counts, counts))
+        )
 
     def join(self, other: StartTally) -> None:
         """Add the starts of the samples of another tally."""
         self._sizes += other._sizes
-        self._keys, self._counts = _summed(np.concatenate((self._keys, other._keys)), np.concatenate((self._counts, other._counts)))
+        self._keys, self._counts = _summed(
+            np.concatenate((self._keys, other._keys)), np.concatenate((self._counts, other._counts))
+        )
 
     def to_arrays(self) -> dict[str, NDArray[np.int64]]:
         """Give all that :meth:`from_arrays` needs."""
-        return {"sizes": np.array(self._sizes, np.int64), "keys": self._keys, "counts": self._counts}
+        return {
+            "sizes": np.array(self._sizes, np.int64),
+            "keys": self._keys,
+            "counts": self._counts,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.int64]]) -> StartTally:
         """Make a tally of what :meth:`to_arrays` gave."""
         tally = cls()
-        tally._sizes, tally._keys, tally._counts = arrays["sizes"].tolist(), arrays["keys"], arrays["counts"]
+        tally._sizes, tally._keys, tally._counts = (
+            arrays["sizes"].tolist(),
+            arrays["keys"],
+            arrays["counts"],
+        )
         return tally
 
     @property
@@ -140,16 +154,22 @@ class StartTally:
         return Folds(size, keys, fold, folds, half)
 
 
-def _enlarged(keys: NDArray[np.int64], counts: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _enlarged(
+    keys: NDArray[np.int64], counts: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Join smallest blocks into blocks of ``size`` bases."""
     return _summed(keys // _STRIDE * _STRIDE + keys % _STRIDE // (size // BLOCK_SIZES[-1]), counts)
 
 
-def _summed(keys: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _summed(
+    keys: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give distinct keys, ascending, and the sum of the counts of each."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), ordered[1:] != ordered[:-1])))
+    first = np.flatnonzero(
+        np.concatenate((np.ones(min(len(keys), 1), bool), ordered[1:] != ordered[:-1]))
+    )
     totals = np.add.reduceat(counts[order], first) if len(first) else counts[:0]
     return ordered[first], totals
 
@@ -162,7 +182,9 @@ def rotate(starts: Positions, *, block: int, held_out: int, folds: int = FOLDS) 
     keys = np.unique(_block_keys(starts.contig, starts.position, block))
     contig = keys // _STRIDE
     away = (rotation(starts, block=block, folds=folds)[contig] + keys % _STRIDE) % folds == held_out
-    return Folds(block, keys, np.where(away, HELD_OUT_FOLD, HELD_OUT_FOLD + 1).astype(np.int8), folds)
+    return Folds(
+        block, keys, np.where(away, HELD_OUT_FOLD, HELD_OUT_FOLD + 1).astype(np.int8), folds
+    )
 
 
 def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np.int64]:
@@ -177,5 +199,7 @@ def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np
     return np.asarray(np.where(last + 1 < folds, np.cumsum(short) - short, 0), np.int64)
 
 
-def _block_keys(contig: NDArray[np.int32], position: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+def _block_keys(
+    contig: NDArray[np.int32], position: NDArray[np.int64], block: int
+) -> NDArray[np.int64]:
     return np.asarray(contig.astype(np.int64) * _STRIDE + position // block, dtype=np.int64)

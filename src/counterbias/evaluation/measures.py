@@ -39,7 +39,9 @@ def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.flo
     filled = np.flatnonzero(np.diff(units.offsets) > 0)
     if len(filled):
         top[filled] = np.maximum.reduceat(np.where(known, log_bias, -np.inf), units.offsets[filled])
-    shifted = np.where(known, np.exp(np.where(known, log_bias, 0.0) - np.where(known, top[unit], 0.0)), 0.0)
+    shifted = np.where(
+        known, np.exp(np.where(known, log_bias, 0.0) - np.where(known, top[unit], 0.0)), 0.0
+    )
     n = np.bincount(unit, weights=known, minlength=len(units))
     total = np.bincount(unit, weights=shifted, minlength=len(units))
     mean = np.divide(total, n, out=np.ones(len(units)), where=(n > 0) & (total > 0))
@@ -47,7 +49,11 @@ def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.flo
 
 
 def gain(
-    log_bias: NDArray[np.float64], units: Units, *, cap: float | None = 5.0, relative: NDArray[np.float64] | None = None
+    log_bias: NDArray[np.float64],
+    units: Units,
+    *,
+    cap: float | None = 5.0,
+    relative: NDArray[np.float64] | None = None,
 ) -> Estimate:
     """Give bits gained per read: Σ y log2(b / mean of b over the unit) / Σ y, with y = min(reads, cap).
 
@@ -88,7 +94,9 @@ def gains(
 ) -> dict[str, Estimate]:
     """Give the gain with reads per position capped at 1 (``uniq``), at 5 (``cap5``, the primary measure) and not (``all``)."""
     relative = relative_bias(log_bias, units) if relative is None else relative
-    return {name: gain(log_bias, units, cap=cap, relative=relative) for name, cap in GAIN_CAPS.items()}
+    return {
+        name: gain(log_bias, units, cap=cap, relative=relative) for name, cap in GAIN_CAPS.items()
+    }
 
 
 def deviance_explained(
@@ -113,10 +121,16 @@ def deviance_explained(
     deviance = np.bincount(unit, weights=base, minlength=size)
     remaining = np.bincount(unit, weights=base - y * np.log(b), minlength=size)
     chosen = (total >= min_reads) & (deviance > 0)
-    return float(np.median(1.0 - remaining[chosen] / deviance[chosen])) if chosen.any() else float("nan")
+    return (
+        float(np.median(1.0 - remaining[chosen] / deviance[chosen]))
+        if chosen.any()
+        else float("nan")
+    )
 
 
-def likelihood_explained(log_bias: NDArray[np.float64], units: Units, *, min_reads: float = MIN_READS_DEVIANCE) -> float:
+def likelihood_explained(
+    log_bias: NDArray[np.float64], units: Units, *, min_reads: float = MIN_READS_DEVIANCE
+) -> float:
     """Give the median over units of 1 − L′/L with Poisson log likelihoods L (rate a) and L′ (rate a·b), as Jones et al. 2012 do.
 
     Both hold the factorials of the counts, and a by maximum likelihood. NaN without units of at least ``min_reads``.
@@ -136,7 +150,9 @@ def likelihood_explained(log_bias: NDArray[np.float64], units: Units, *, min_rea
     gained = y * np.log(np.where(known & (relative > 0), relative, 1.0))
     chosen = (total >= min_reads) & (flat < 0)
     with_bias = flat + np.bincount(unit, weights=gained, minlength=size)
-    return float(np.median(1.0 - with_bias[chosen] / flat[chosen])) if chosen.any() else float("nan")
+    return (
+        float(np.median(1.0 - with_bias[chosen] / flat[chosen])) if chosen.any() else float("nan")
+    )
 
 
 def discrimination(
@@ -164,7 +180,11 @@ def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
             if reads[i] > 0 and np.isfinite(relative[i]):
                 hits[hit] = relative[i]
                 hit += 1
-                foreground += max(math.log(relative[i]) - math.log1p(relative[i]), -50.0) if relative[i] > 0 else -50.0
+                foreground += (
+                    max(math.log(relative[i]) - math.log1p(relative[i]), -50.0)
+                    if relative[i] > 0
+                    else -50.0
+                )
         if hit == 0:
             continue
         # Positions per gap between starts in the order of their scores, and per start that they equal.
@@ -212,11 +232,18 @@ def effective_sample_size(weights: NDArray[np.float64]) -> tuple[float, float]:
     if not len(weights) or weights.sum() <= 0:
         return float("nan"), float("nan")
     total = float(weights.sum())
-    return total**2 / (len(weights) * float((weights**2).sum())), float(weights.max()) * len(weights) / total
+    return total**2 / (len(weights) * float((weights**2).sum())), float(weights.max()) * len(
+        weights
+    ) / total
 
 
 def half_consistency(
-    log_bias: NDArray[np.float64], units: Units, *, block: int = 50, by: str = "effective_length", cap: float | None = None
+    log_bias: NDArray[np.float64],
+    units: Units,
+    *,
+    block: int = 50,
+    by: str = "effective_length",
+    cap: float | None = None,
 ) -> float:
     """Give the root mean square log2 ratio between densities of alternating 50-base blocks of each unit.
 
@@ -230,11 +257,17 @@ def half_consistency(
     half = 2 * unit + (within // block) % 2
     y = np.where(known, units.reads, 0.0)
     b = np.where(known, relative, 0.0)
-    bottom = np.bincount(half, weights=b if by == "effective_length" else known.astype(float), minlength=2 * len(units))
+    bottom = np.bincount(
+        half,
+        weights=b if by == "effective_length" else known.astype(float),
+        minlength=2 * len(units),
+    )
     if by == "weighted":
         weight = np.divide(1.0, b, out=np.zeros(len(b)), where=b > 0)
         if cap is not None and (y > 0).any():
-            weight = np.minimum(weight, cap * np.median(np.repeat(weight[y > 0], y[y > 0].astype(int))))
+            weight = np.minimum(
+                weight, cap * np.median(np.repeat(weight[y > 0], y[y > 0].astype(int)))
+            )
         y = y * weight
     top = np.bincount(half, weights=y, minlength=2 * len(units))
     pairs_top, pairs_bottom = top.reshape(-1, 2), bottom.reshape(-1, 2)

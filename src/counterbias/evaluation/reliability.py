@@ -64,13 +64,27 @@ class Reliability:
 
     def report(self) -> dict[str, Any]:
         """Give it as reports hold it: numbers, and lists of numbers under ``bins``."""
-        names = {"predicted": "predicted", "observed": "observed", "error": "observed_error", "expected": "expected", "reads": "reads"}
+        names = {
+            "predicted": "predicted",
+            "observed": "observed",
+            "error": "observed_error",
+            "expected": "expected",
+            "reads": "reads",
+        }
         bins = {name: getattr(self, own).tolist() for name, own in names.items()}
-        return {name: getattr(self, name) for name in ("slope", "error", "low", "high", "units", "blocks")} | {"bins": bins}
+        return {
+            name: getattr(self, name)
+            for name in ("slope", "error", "low", "high", "units", "blocks")
+        } | {"bins": bins}
 
 
 def reliability(
-    log_bias: Floats, units: Units, *, dispersion: float = DISPERSION, bins: int = BINS, block: int = BLOCK
+    log_bias: Floats,
+    units: Units,
+    *,
+    dispersion: float = DISPERSION,
+    bins: int = BINS,
+    block: int = BLOCK,
 ) -> Reliability:
     """Compare the reads of held-out units with those that a log bias predicts, place by place.
 
@@ -87,7 +101,9 @@ def reliability(
         bins: most bins; places of equal bias share one.
         block: bases per block.
     """
-    group = np.unique(units.contig.astype(np.int64) * (1 << 40) + units.start // block, return_inverse=True)[1]
+    group = np.unique(
+        units.contig.astype(np.int64) * (1 << 40) + units.start // block, return_inverse=True
+    )[1]
     total, places = _totals(units.offsets, log_bias, units.reads)
     density = np.divide(total, places, out=np.zeros(len(units)), where=places > 0)
     weight = np.where((total > 0) & (places > 1), 1.0 / (1.0 + dispersion * density), 0.0)
@@ -97,7 +113,9 @@ def reliability(
     return Reliability(*found, *drawn, units=int(used.sum()), blocks=len(np.unique(group[used])))
 
 
-def _slope(log_bias: Floats, units: Units, weight: Floats, group: NDArray[np.int64]) -> tuple[float, float, float, float]:
+def _slope(
+    log_bias: Floats, units: Units, weight: Floats, group: NDArray[np.int64]
+) -> tuple[float, float, float, float]:
     """Find the slope, its standard error and its interval; ``group`` is the block of each unit."""
     from scipy.special import stdtrit
 
@@ -127,7 +145,11 @@ def _slope(log_bias: Floats, units: Units, weight: Floats, group: NDArray[np.int
 
 
 def _bins(
-    log_bias: Floats, units: Units, of_unit: tuple[Floats, Floats], group: NDArray[np.int64], most: int
+    log_bias: Floats,
+    units: Units,
+    of_unit: tuple[Floats, Floats],
+    group: NDArray[np.int64],
+    most: int,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Sort places into bins by their bias relative to their unit; see :class:`Reliability` for what comes back.
 
@@ -151,7 +173,12 @@ def _bins(
     cell = group[unit] * size + number
 
     def summed(values: Floats) -> Floats:
-        return np.asarray(np.bincount(cell, weights=weight * values, minlength=blocks * size).reshape(blocks, size), np.float64)
+        return np.asarray(
+            np.bincount(cell, weights=weight * values, minlength=blocks * size).reshape(
+                blocks, size
+            ),
+            np.float64,
+        )
 
     observed, even, predicted = summed(reads), summed(density), summed(expected)
     kept = even.sum(axis=0) > 0
@@ -159,11 +186,18 @@ def _bins(
     bottom = even.sum(axis=0)
     ratio = observed.sum(axis=0) / bottom
     present = int(np.count_nonzero(even.sum(axis=1)))
-    spread = np.sqrt(((observed - ratio * even) ** 2).sum(axis=0) * present / max(present - 1, 1)) / bottom
+    spread = (
+        np.sqrt(((observed - ratio * even) ** 2).sum(axis=0) * present / max(present - 1, 1))
+        / bottom
+    )
     known = ratio > 0
     logs = np.log2(ratio, out=np.full(len(ratio), np.nan), where=known)
-    error = np.divide(spread, ratio * math.log(2), out=np.full(len(ratio), np.nan), where=known & (present > 1))
-    plain = [np.bincount(number, weights=values, minlength=size)[kept] for values in (expected, reads)]
+    error = np.divide(
+        spread, ratio * math.log(2), out=np.full(len(ratio), np.nan), where=known & (present > 1)
+    )
+    plain = [
+        np.bincount(number, weights=values, minlength=size)[kept] for values in (expected, reads)
+    ]
     return np.log2(predicted / bottom), logs, error, plain[0], plain[1]
 
 

@@ -65,7 +65,10 @@ def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
     first = features.block_offsets[:-1]
     strand = features.block_strand[first].astype(np.int64)
     owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
-    mixed = np.bincount(owner, weights=features.block_strand != strand[owner], minlength=len(features)) > 0
+    mixed = (
+        np.bincount(owner, weights=features.block_strand != strand[owner], minlength=len(features))
+        > 0
+    )
     strand[mixed] = 2
     first_end, last_end = sites.ends[0], sites.ends[-1]
     same, against = _agreeing(sites.feature, first_end.bits, last_end.bits, strand)
@@ -92,7 +95,9 @@ def _agreeing(feature, first, last, strand):  # type: ignore[no-untyped-def]
     return same, against
 
 
-def strandedness_hint(stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0) -> str | None:
+def strandedness_hint(
+    stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0
+) -> str | None:
     """Say in one line, without a full stop, that ``--stranded`` looks wrong; None where nothing speaks against it.
 
     Args:

@@ -57,7 +57,9 @@ class Joined:
     shared: int
 
 
-def read_truth(path: str | os.PathLike[str], columns: Sequence[str], *, identifier: str | None = None) -> TruthTable:
+def read_truth(
+    path: str | os.PathLike[str], columns: Sequence[str], *, identifier: str | None = None
+) -> TruthTable:
     """Read some columns of a table; ``identifier`` names the column of identifiers, the first one by default.
 
     Raises:
@@ -75,7 +77,12 @@ def read_truth(path: str | os.PathLike[str], columns: Sequence[str], *, identifi
         row = cells[place[key]]
         if row in line_of:
             remedy = "keep one line for each, as the mean of its assays"
-            raise InputError(f"'{row}' stands in line {line_of[row]} already", file=name, place=f"line {number}", remedy=remedy)
+            raise InputError(
+                f"'{row}' stands in line {line_of[row]} already",
+                file=name,
+                place=f"line {number}",
+                remedy=remedy,
+            )
         line_of[row] = number
         for column in wanted:
             value = _value(cells[place[column]], name, number, column)
@@ -91,7 +98,12 @@ def _place(path: str, header: list[str], line: int, column: str) -> int:
     if header.count(column) != 1:
         state = "no" if column not in header else "more than one"
         listed = ", ".join(f"'{cell}'" for cell in header[:8]) + (" …" if len(header) > 8 else "")
-        raise InputError(f"there is {state} column '{column}'", file=path, place=f"line {line}", remedy=f"the table has {listed}")
+        raise InputError(
+            f"there is {state} column '{column}'",
+            file=path,
+            place=f"line {line}",
+            remedy=f"the table has {listed}",
+        )
     return header.index(column)
 
 
@@ -105,11 +117,18 @@ def _value(cell: str, path: str, line: int, column: str) -> float | None:
         value = math.nan
     if not math.isfinite(value):
         remedy = "write NA where there is no value"
-        raise InputError(f"'{cell[:40]}' in column '{column}' is not a number", file=path, place=f"line {line}", remedy=remedy)
+        raise InputError(
+            f"'{cell[:40]}' in column '{column}' is not a number",
+            file=path,
+            place=f"line {line}",
+            remedy=remedy,
+        )
     return value
 
 
-def join_truth(table: TruthTable, column: str, features: Features, *, attribute: str | None = None) -> Joined:
+def join_truth(
+    table: TruthTable, column: str, features: Features, *, attribute: str | None = None
+) -> Joined:
     """Give each feature its true value, by its identifier or by an attribute that the annotation has.
 
     A name that several features bear is left out: which of them was meant is not known.
@@ -120,10 +139,15 @@ def join_truth(table: TruthTable, column: str, features: Features, *, attribute:
     for name in names:
         seen[name] = seen.get(name, 0) + 1
     given = table.columns[column]
-    values = np.array([given.get(name, math.nan) if seen[name] == 1 else math.nan for name in names], np.float64)
+    values = np.array(
+        [given.get(name, math.nan) if seen[name] == 1 else math.nan for name in names], np.float64
+    )
     known = set(names) - {""}
     if attribute is not None and not known:
-        raise InputError(f"no feature has the attribute '{attribute}'", remedy="name another one with --truth-attribute")
+        raise InputError(
+            f"no feature has the attribute '{attribute}'",
+            remedy="name another one with --truth-attribute",
+        )
     if not known & set(table.rows):
         what = "identifier" if attribute is None else f"'{attribute}'"
         ours, theirs = next(iter(sorted(known)), ""), next(iter(table.rows), "")
@@ -133,4 +157,9 @@ def join_truth(table: TruthTable, column: str, features: Features, *, attribute:
             remedy="name another column with --truth-id, or the attribute that holds these names with --truth-attribute",
         )
     shared = sum(1 for name, number in seen.items() if number > 1 and name in given)
-    return Joined(values, int(np.isfinite(values).sum()), sum(1 for name in table.rows if name not in known), shared)
+    return Joined(
+        values,
+        int(np.isfinite(values).sum()),
+        sum(1 for name in table.rows if name not in known),
+        shared,
+    )

@@ -49,7 +49,9 @@ class Units:
         """List every position of every unit, weighted by its reads, for scoring."""
         unit = self.of_position
         within = np.arange(len(unit)) - self.offsets[unit]
-        return Positions(self.contig[unit], self.start[unit] + within, self.strand[unit], self.reads)
+        return Positions(
+            self.contig[unit], self.start[unit] + within, self.strand[unit], self.reads
+        )
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Units:
         """Give the units chosen by a mask or by indices."""
@@ -57,7 +59,14 @@ class Units:
         lengths = np.diff(self.offsets)[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         source = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Units(self.contig[chosen], self.start[chosen], self.end[chosen], self.strand[chosen], offsets, self.reads[source])
+        return Units(
+            self.contig[chosen],
+            self.start[chosen],
+            self.end[chosen],
+            self.strand[chosen],
+            offsets,
+            self.reads[source],
+        )
 
 
 def make_units(
@@ -118,7 +127,11 @@ def _bins(
 
 
 def _reads_within(
-    begin: NDArray[np.int64], end: NDArray[np.int64], position: NDArray[np.int64], weight: NDArray[np.float64], least: float
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    position: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    least: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Give the bins with at least ``least`` reads (and one), and the reads that start at each of their positions, bin after bin.
 
@@ -135,4 +148,6 @@ def _reads_within(
     first[kept] = np.cumsum(lengths) - lengths
     here = first[row] >= 0
     at = first[row[here]] + position[here] - begin[row[here]]
-    return kept, np.bincount(at, weights=weight[here], minlength=int(lengths.sum())).astype(np.float64)
+    return kept, np.bincount(at, weights=weight[here], minlength=int(lengths.sum())).astype(
+        np.float64
+    )

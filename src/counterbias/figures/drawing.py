@@ -80,9 +80,14 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
             if figure is None:
                 continue
             FigureCanvasAgg(figure)
-            for kind, about in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+            for kind, about in (
+                ("svg", {"Date": None, "Creator": None}),
+                ("png", {"Software": None}),
+            ):
                 buffer = io.BytesIO()
-                figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 100, metadata=about)
+                figure.savefig(
+                    buffer, format=kind, dpi=200 if kind == "png" else 100, metadata=about
+                )
                 path = target / f"{sample.name}.{name}.{kind}"
                 with whole_stream(path) as file:
                     file.write(buffer.getvalue())
@@ -93,4 +98,6 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
 def _harmless(sample: SampleFigures) -> SampleFigures:
     """Escape in all names what cannot be drawn, or stand in an SVG file."""
     models = [replace(model, name=harmless(model.name)) for model in sample.models]
-    return replace(sample, name=harmless(sample.name), models=models, truth_label=harmless(sample.truth_label))
+    return replace(
+        sample, name=harmless(sample.name), models=models, truth_label=harmless(sample.truth_label)
+    )

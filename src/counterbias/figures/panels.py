@@ -26,7 +26,12 @@ Floats = NDArray[np.float64]
 
 
 def _grid(
-    figure: Any, sample: SampleFigures, models: Sequence[ModelFigures], title: str, *, height: float = HEIGHT
+    figure: Any,
+    sample: SampleFigures,
+    models: Sequence[ModelFigures],
+    title: str,
+    *,
+    height: float = HEIGHT,
 ) -> tuple[Any, list[Any]]:
     """Lay out one panel per model, with a title above and room for a legend below."""
     across = min(ACROSS, len(models))
@@ -81,12 +86,23 @@ def composition(figure: Any, sample: SampleFigures) -> Any:
     models = [model for model in sample.models if model.composition]
     if not models:
         return None
-    page, panels = _grid(figure, sample, models, "bases around held-out read starts, before and after weighting")
+    page, panels = _grid(
+        figure, sample, models, "bases around held-out read starts, before and after weighting"
+    )
     for model, panel in zip(models, panels, strict=True):
         found = next(iter(model.composition.values()))
         for base, colour in BASES.items():
-            panel.plot(model.offsets, found["background"][base], color=colour, linewidth=0.8, linestyle=":")
-            panel.plot(model.offsets, found["before"][base], color=colour, linewidth=1.0, linestyle=(0, (4, 2)), alpha=0.75)
+            panel.plot(
+                model.offsets, found["background"][base], color=colour, linewidth=0.8, linestyle=":"
+            )
+            panel.plot(
+                model.offsets,
+                found["before"][base],
+                color=colour,
+                linewidth=1.0,
+                linestyle=(0, (4, 2)),
+                alpha=0.75,
+            )
             panel.plot(model.offsets, found["after"][base], color=colour, linewidth=1.6, label=base)
         panel.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
     for style, name in (((0, (4, 2)), "before"), ("-", "after"), (":", "background")):
@@ -102,9 +118,14 @@ def fold_change(figure: Any, sample: SampleFigures) -> Any:
     models = [model for model in sample.models if model.expression]
     if not models:
         return None
-    page, panels = _grid(figure, sample, models, f"log2 fold change against raw, features with ≥ {FEWEST} fragments")
+    page, panels = _grid(
+        figure, sample, models, f"log2 fold change against raw, features with ≥ {FEWEST} fragments"
+    )
     changes = [
-        {name: _log_ratio(model.expression[name], model.expression["raw"], sample.counts) for name in ("weighted", "corrected")}
+        {
+            name: _log_ratio(model.expression[name], model.expression["raw"], sample.counts)
+            for name in ("weighted", "corrected")
+        }
         for model in models
     ]
     every = np.concatenate([values for one in changes for values in one.values()])
@@ -113,7 +134,9 @@ def fold_change(figure: Any, sample: SampleFigures) -> Any:
     for one, panel in zip(changes, panels, strict=True):
         for name, colour in (("weighted", WEIGHTED), ("corrected", CORRECTED)):
             values = np.clip(one[name], -reach, reach)
-            panel.hist(values, bins=edges, histtype="stepfilled", alpha=0.30, color=colour, linewidth=0)
+            panel.hist(
+                values, bins=edges, histtype="stepfilled", alpha=0.30, color=colour, linewidth=0
+            )
             panel.hist(values, bins=edges, histtype="step", color=colour, linewidth=1.2, label=name)
         panel.axvline(0, color="#333333", linewidth=0.8)
     _name_below(panels, "log2 fold change")
@@ -129,7 +152,9 @@ def _log_ratio(after: Floats, before: Floats, counts: Floats) -> Floats:
 
 def before_after(figure: Any, sample: SampleFigures) -> Any:
     """Expression before against after, on logarithmic axes."""
-    models = [model for model in sample.models if model.expression and (model.expression["raw"] > 0).any()]
+    models = [
+        model for model in sample.models if model.expression and (model.expression["raw"] > 0).any()
+    ]
     if not models:
         return None
     page, panels = _grid(figure, sample, models, "expression before and after, FPKM", height=2.5)
@@ -149,7 +174,14 @@ def _cloud(panel: Any, x: Floats, y: Floats, colour: str, label: str) -> None:
     rows = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
     many = int(rows.sum()) > MANY
     panel.scatter(
-        x[rows], y[rows], s=5 if many else 11, color=colour, alpha=0.35 if many else 0.65, linewidths=0, label=label, rasterized=many
+        x[rows],
+        y[rows],
+        s=5 if many else 11,
+        color=colour,
+        alpha=0.35 if many else 0.65,
+        linewidths=0,
+        label=label,
+        rasterized=many,
     )
     panel.set_xscale("log")
     panel.set_yscale("log")
@@ -169,13 +201,31 @@ def gain_cost(figure: Any, sample: SampleFigures) -> Any:
     if not models:
         return None
     page = figure(figsize=(6.4, 4.2), layout="constrained")
-    page.suptitle(f"{sample.name}: what a model gains and what it costs", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    page.suptitle(
+        f"{sample.name}: what a model gains and what it costs",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        fontweight="bold",
+    )
     panel = page.subplots()
-    seconds = [max(model.seconds, 0.005) if math.isfinite(model.seconds) else 0.005 for model in models]
+    seconds = [
+        max(model.seconds, 0.005) if math.isfinite(model.seconds) else 0.005 for model in models
+    ]
     for model, x in zip(models, seconds, strict=True):
         colour = CORRECTED if model.used else RAW
         error = model.gain_error if math.isfinite(model.gain_error) else 0.0
-        panel.errorbar(x, model.gain, yerr=error, fmt="o", markersize=6, color=colour, ecolor=colour, elinewidth=1.1, capsize=2.5)
+        panel.errorbar(
+            x,
+            model.gain,
+            yerr=error,
+            fmt="o",
+            markersize=6,
+            color=colour,
+            ecolor=colour,
+            elinewidth=1.1,
+            capsize=2.5,
+        )
     panel.set_xscale("log")
     _logarithmic(panel.xaxis)
     panel.axhline(0, color="#333333", linewidth=0.8)
@@ -190,14 +240,24 @@ def _label(panel: Any, models: Sequence[ModelFigures], seconds: Sequence[float])
     """Write names to the right of the points, moved up or down where they would cover a point or another name."""
     (left, right), (low, high) = panel.get_xlim(), panel.get_ylim()
     gains = [model.gain for model in models]
-    at = [(math.log(x / left) / math.log(right / left), (y - low) / (high - low)) for x, y in zip(seconds, gains, strict=True)]
+    at = [
+        (math.log(x / left) / math.log(right / left), (y - low) / (high - low))
+        for x, y in zip(seconds, gains, strict=True)
+    ]
     taken = [(x - 0.01, x + 0.01, y) for x, y in at]
     line = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
     for number in sorted(range(len(models)), key=lambda number: -models[number].gain):
         text, (x, y) = _shown(models[number]), at[number]
         begin, end = x + 0.025, x + 0.025 + 0.0135 * len(text)
         shifts = sorted((step * 0.02 for step in range(-15, 16)), key=abs)
-        shift = next((one for one in shifts if not any(begin < b and a < end and abs(y + one - h) < 0.042 for a, b, h in taken)), 0.0)
+        shift = next(
+            (
+                one
+                for one in shifts
+                if not any(begin < b and a < end and abs(y + one - h) < 0.042 for a, b, h in taken)
+            ),
+            0.0,
+        )
         taken.append((begin, end, y + shift))
         panel.annotate(
             text,
@@ -218,12 +278,27 @@ def reliability(figure: Any, sample: SampleFigures) -> Any:
         return None
     title = "held-out reads, observed against predicted (× an even spread)"
     page, panels = _grid(figure, sample, models, title, height=2.5)
-    values = [np.array([model.points[name] for name in ("predicted", "observed")]) for model in models]
+    values = [
+        np.array([model.points[name] for name in ("predicted", "observed")]) for model in models
+    ]
     reach = math.ceil(max(float(np.nanmax(np.abs(both))) for both in values))
     for model, (predicted, observed), panel in zip(models, values, panels, strict=True):
-        panel.plot([-reach, reach], [-reach, reach], color=RAW, linewidth=0.9, linestyle=(0, (4, 2)), label="right size")
+        panel.plot(
+            [-reach, reach],
+            [-reach, reach],
+            color=RAW,
+            linewidth=0.9,
+            linestyle=(0, (4, 2)),
+            label="right size",
+        )
         error = np.nan_to_num(np.array(model.points["error"]))
-        style = {"fmt": "o-", "markersize": 3.5, "color": CORRECTED, "elinewidth": 1.0, "label": "bins of places, ± SE"}
+        style = {
+            "fmt": "o-",
+            "markersize": 3.5,
+            "color": CORRECTED,
+            "elinewidth": 1.0,
+            "label": "bins of places, ± SE",
+        }
         panel.errorbar(predicted, observed, yerr=error, **style)
         _powers_of_two(panel, reach)
     _name_below(panels, "predicted")
@@ -246,7 +321,9 @@ def truth(figure: Any, sample: SampleFigures) -> Any:
     models = [model for model in sample.models if model.truth]
     if not models or sample.truth is None:
         return None
-    page, panels = _grid(figure, sample, models, f"expression against the truth ({sample.truth_label})", height=2.5)
+    page, panels = _grid(
+        figure, sample, models, f"expression against the truth ({sample.truth_label})", height=2.5
+    )
     for model, panel in zip(models, panels, strict=True):
         target = sample.truth
         for name, colour in (("raw", RAW), ("corrected", CORRECTED)):
@@ -269,19 +346,42 @@ def _scaled(values: Floats, target: Floats) -> Floats:
 
 def truth_difference(figure: Any, sample: SampleFigures) -> Any:
     """Paired differences to raw with their intervals: what lies across zero is noise."""
-    models = [model for model in sample.models if model.difference and math.isfinite(model.difference["corrected"]["rmse"][0])]
+    models = [
+        model
+        for model in sample.models
+        if model.difference and math.isfinite(model.difference["corrected"]["rmse"][0])
+    ]
     if not models:
         return None
     page = figure(figsize=(7.2, 1.7 + 0.42 * len(models)), layout="constrained")
-    page.suptitle(f"{sample.name}: nearer to the truth than raw?", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    page.suptitle(
+        f"{sample.name}: nearer to the truth than raw?",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        fontweight="bold",
+    )
     left, right = page.subplots(1, 2, sharey=True)
     for panel, measure, text in ((left, "rmse", "RMSE log2: difference to raw\n(below 0 is better)"),
                                  (right, "pearson", "log-Pearson: difference to raw\n(above 0 is better)")):  # fmt: skip
-        for shift, (name, colour) in ((-0.13, ("weighted", WEIGHTED)), (0.13, ("corrected", CORRECTED))):
+        for shift, (name, colour) in (
+            (-0.13, ("weighted", WEIGHTED)),
+            (0.13, ("corrected", CORRECTED)),
+        ):
             found = np.array([model.difference[name][measure] for model in models])
             rows = np.arange(len(models)) + shift
             spans = np.abs(found[:, [1, 2]].T - found[:, 0])
-            panel.errorbar(found[:, 0], rows, xerr=spans, fmt="o", markersize=4.5, color=colour, elinewidth=1.2, capsize=2, label=name)
+            panel.errorbar(
+                found[:, 0],
+                rows,
+                xerr=spans,
+                fmt="o",
+                markersize=4.5,
+                color=colour,
+                elinewidth=1.2,
+                capsize=2,
+                label=name,
+            )
         panel.axvline(0, color="#333333", linewidth=0.8)
         panel.set_xlabel(text)
         panel.grid(visible=False, axis="y")

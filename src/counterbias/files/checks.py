@@ -34,10 +34,16 @@ def check_outputs(outputs: Sequence[tuple[str, str]], *, inputs: Sequence[str] =
         if real == os.path.realpath(os.devnull):
             continue
         if real in sources:
-            raise InputError(f"{label} would overwrite an input file", file=name, remedy="name another file")
+            raise InputError(
+                f"{label} would overwrite an input file", file=name, remedy="name another file"
+            )
         if real in seen:
             both = label if label == seen[real] else f"{seen[real]} and {label}"
-            raise InputError(f"{both} would write the same file twice", file=name, remedy="give each output a name of its own")
+            raise InputError(
+                f"{both} would write the same file twice",
+                file=name,
+                remedy="give each output a name of its own",
+            )
         seen[real] = label
     remove_leftovers(name for _, name in outputs)
 
@@ -53,9 +59,17 @@ def _check_output(label: str, name: str) -> None:
         return
     folder = os.path.dirname(os.path.realpath(name))
     if not os.path.isdir(folder):
-        raise InputError(f"{label}: the folder {folder} does not exist", file=name, remedy="make it first, or name another one")
+        raise InputError(
+            f"{label}: the folder {folder} does not exist",
+            file=name,
+            remedy="make it first, or name another one",
+        )
     if not can_be_made(name):
-        raise InputError(f"{label}: the folder {folder} cannot be written to", file=name, remedy="name a file in another folder")
+        raise InputError(
+            f"{label}: the folder {folder} cannot be written to",
+            file=name,
+            remedy="name a file in another folder",
+        )
     if os.path.exists(name) and not os.access(name, os.W_OK):
         raise InputError(f"{label} is write-protected", file=name, remedy="name another file")
 
@@ -65,16 +79,24 @@ def _check_stream(label: str, name: str) -> None:
     number = descriptor_of(name)
     if number is None:
         if stat.S_ISSOCK(os.stat(name).st_mode):
-            raise InputError(f"{label} is a socket, which cannot be written as a file", file=name, remedy="name a file or a pipe")
+            raise InputError(
+                f"{label} is a socket, which cannot be written as a file",
+                file=name,
+                remedy="name a file or a pipe",
+            )
         if not os.access(name, os.W_OK):
             raise InputError(f"{label} cannot be written: permission denied", file=name)
         return
-    closed = number < 3 and (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number] is None  # the number may be another file's by now
+    closed = (
+        number < 3 and (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number] is None
+    )  # the number may be another file's by now
     try:
         if closed:
             raise OSError
         access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
     except OSError:
-        raise InputError(f"{label} is not open", file=name, remedy="redirect it to a file or a pipe") from None
+        raise InputError(
+            f"{label} is not open", file=name, remedy="redirect it to a file or a pipe"
+        ) from None
     if access == os.O_RDONLY:
         raise InputError(f"{label} is open for reading only", file=name, remedy="name a file")

@@ -31,7 +31,10 @@ DAY = 86_400.0
 #: Bytes of a target's name that its temporary name repeats (of 255 that most file systems allow), and of its suffix.
 _LONGEST, _LONGEST_SUFFIX = 150, 16
 
-_NAME = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,9})-\d+\.partial(?:\.[^.]*)?", re.DOTALL)
+_NAME = re.compile(
+    r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,9})-\d+\.partial(?:\.[^.]*)?",
+    re.DOTALL,
+)
 
 _serial = count(int.from_bytes(os.urandom(2)))
 #: What this process has begun to write.
@@ -59,7 +62,9 @@ def _new_name(target: str) -> str:
     folder, name = os.path.split(target)
     suffix = os.path.splitext(name)[1]
     suffix = suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
-    return os.path.join(folder, f".{_label(name)}.{_machine()}-{os.getpid()}-{next(_serial)}.partial{suffix}")
+    return os.path.join(
+        folder, f".{_label(name)}.{_machine()}-{os.getpid()}-{next(_serial)}.partial{suffix}"
+    )
 
 
 def make_file(target: str) -> tuple[str, int]:
@@ -160,7 +165,11 @@ def remove_leftovers_in(folder: str | os.PathLike[str]) -> None:
 def _sweep(folder: str, labels: set[str] | None) -> None:
     try:
         with os.scandir(folder) as entries:
-            hidden = [entry.name for entry in entries if entry.name.startswith(".") and ".partial" in entry.name]
+            hidden = [
+                entry.name
+                for entry in entries
+                if entry.name.startswith(".") and ".partial" in entry.name
+            ]
     except OSError:
         return
     for name in hidden:

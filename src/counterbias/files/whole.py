@@ -31,7 +31,9 @@ def cannot_write(path: Name, error: OSError) -> InputError:
     elif error.errno == errno.ENOENT:
         remedy = "make its folder first, or name another one"
     elif error.errno == errno.EFBIG:
-        remedy = "raise the limit on the size of files (`ulimit -f`), or name a file on another disk"
+        remedy = (
+            "raise the limit on the size of files (`ulimit -f`), or name a file on another disk"
+        )
     else:
         remedy = "name another file"
     return InputError(f"cannot be written: {reason}", file=os.fspath(path), remedy=remedy)
@@ -79,7 +81,10 @@ def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iter
                 yield stream
             return
         # The lock lies on the open file, which both descriptors share, so that it lasts until the file has its name.
-        with _replacing(path, keep) as descriptor, os.fdopen(os.dup(descriptor), "wb", buffering) as file:
+        with (
+            _replacing(path, keep) as descriptor,
+            os.fdopen(os.dup(descriptor), "wb", buffering) as file,
+        ):
             file.seek(0, os.SEEK_END)
             yield file
 
@@ -93,7 +98,9 @@ def whole_text(path: Name, *, keep: bool = False) -> Iterator[TextIO]:
             yield text
             text.flush()
         finally:
-            with suppress(OSError, ValueError):  # told by flush; the stream is closed by who opened it
+            with suppress(
+                OSError, ValueError
+            ):  # told by flush; the stream is closed by who opened it
                 text.detach()
 
 
@@ -175,7 +182,9 @@ def whole_folder(path: Name) -> Iterator[Path]:
                     if not error.file.startswith(folder):
                         raise
                     place = os.fspath(path) + error.file[len(folder) :]
-                    raise InputError(error.problem, file=place, place=error.place, remedy=error.remedy) from error
+                    raise InputError(
+                        error.problem, file=place, place=error.place, remedy=error.remedy
+                    ) from error
                 _make_folders(real, made)
                 for name in sorted(os.listdir(folder)):
                     _move(os.path.join(folder, name), os.path.join(real, name))

@@ -9,4 +9,13 @@ from counterbias.model_file.contents import EndModel, ModelFile, Prior, Training
 from counterbias.model_file.reading import is_model_file, load_model, load_models
 from counterbias.model_file.writing import save_models
 
-__all__ = ["EndModel", "ModelFile", "Prior", "Training", "is_model_file", "load_model", "load_models", "save_models"]
+__all__ = [
+    "EndModel",
+    "ModelFile",
+    "Prior",
+    "Training",
+    "is_model_file",
+    "load_model",
+    "load_models",
+    "save_models",
+]

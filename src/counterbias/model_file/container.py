@@ -32,7 +32,9 @@ _DAMAGE = (
 #: The last record of an archive without a comment: signature, disk numbers, members here and in all, bytes and place of the directory.
 _LAST_RECORD = struct.Struct("<4s4H2LH")
 #: The header of .npy bytes as numpy writes it, and the types that are plain numbers.
-_HEADER = re.compile(r"\{'descr': ('[^']+'|\[.+\]), 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}, ?)*\d{0,18})\), \} *\n")
+_HEADER = re.compile(
+    r"\{'descr': ('[^']+'|\[.+\]), 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}, ?)*\d{0,18})\), \} *\n"
+)
 _PLAIN = re.compile(r"'[<|][biuf]\d{1,2}'")
 
 
@@ -42,7 +44,10 @@ def read_members(path: str) -> dict[str, bytes]:
         with open_input(path) as file, buffered(file) as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InputError("there is no such model file", remedy="check its name; `counterbias models` lists the backends") from None
+        raise InputError(
+            "there is no such model file",
+            remedy="check its name; `counterbias models` lists the backends",
+        ) from None
     except OSError as problem:
         raise InputError(f"cannot read the model: {problem.strerror or problem}") from None
     if len(content) > MAX_BYTES:
@@ -58,7 +63,9 @@ def read_members(path: str) -> dict[str, bytes]:
 
 def _check_directory(content: bytes) -> None:
     """Insist that the archive ends with its directory, a small one, before the library makes objects of what it lists."""
-    signature, *disks, here, total, size, start, comment = _LAST_RECORD.unpack(content[-_LAST_RECORD.size :])
+    signature, *disks, here, total, size, start, comment = _LAST_RECORD.unpack(
+        content[-_LAST_RECORD.size :]
+    )
     if signature != b"PK\5\6" or any(disks) or here != total or comment:
         raise ValueError("it does not end as an archive does")
     if size > MAX_DIRECTORY or start + size + _LAST_RECORD.size != len(content):
@@ -73,8 +80,14 @@ def _stored(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
     if sum(entry.file_size for entry in entries) > size or len(entries) > 4 * MAX_ARRAYS + 1:
         raise InputError("not a model file: its members do not fit into it")
     for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.filename in members:
-            raise InputError(f"not a model file: member '{entry.filename}' is compressed, encrypted or doubled")
+        if (
+            entry.compress_type != zipfile.ZIP_STORED
+            or entry.flag_bits & 1
+            or entry.filename in members
+        ):
+            raise InputError(
+                f"not a model file: member '{entry.filename}' is compressed, encrypted or doubled"
+            )
         members[entry.filename] = archive.read(entry)
     return members
 
@@ -99,7 +112,9 @@ def _decoded(content: bytes) -> NDArray[Any]:
     if found is None:
         raise ValueError("its header is damaged")
     if not _PLAIN.fullmatch(found[1]) or found[2] == "True":
-        raise ValueError(f"of type {found[1]}{' in the order of columns' if found[2] == 'True' else ''}")
+        raise ValueError(
+            f"of type {found[1]}{' in the order of columns' if found[2] == 'True' else ''}"
+        )
     dtype = np.dtype(found[1].strip("'"))
     shape = tuple(int(part) for part in found[3].split(",") if part.strip())
     if math.prod(shape) * dtype.itemsize != len(rest):

@@ -122,7 +122,9 @@ class ModelFile:
         for end in self.ends:
             if end.model.window != self.window or end.model.options != self.options:
                 raise ValueError("all ends must have the file's window and the same options")
-            if not isinstance(end.model, NoModel) and isinstance(end.model, Blend) != (self.prior is not None):
+            if not isinstance(end.model, NoModel) and isinstance(end.model, Blend) != (
+                self.prior is not None
+            ):
                 raise ValueError("a file with a prior has blended models, one without has none")
         if self.prior is not None and self.no_model:
             raise ValueError("a file with a prior has blended models")
@@ -140,7 +142,9 @@ class ModelFile:
 
     def weights(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn calibrated log_bias, nats, into read weights as the run that wrote the file did: float64 (n,) → float64 (n,)."""
-        return np.asarray(np.minimum(np.exp(-bounded(log_bias)), self.cap) * self.factor, dtype=np.float64)
+        return np.asarray(
+            np.minimum(np.exp(-bounded(log_bias)), self.cap) * self.factor, dtype=np.float64
+        )
 
     def end(self, read: int) -> EndModel:
         """Give the model of read 1 (``read=0``, also single reads) or read 2 (``read=1``)."""

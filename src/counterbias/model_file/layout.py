@@ -9,7 +9,13 @@ import re
 TAG, SCHEMA, BLENDED, PLAIN = "counterbias_model", (1, 2), (1, 1), (1, 0)
 #: Limits on what is read, far above what any model needs: bytes of the file, of its directory and of model.json, arrays per end (also
 #: ends, and parts of an option), and samples that a model has learnt from.
-MAX_BYTES, MAX_DIRECTORY, MAX_JSON, MAX_ARRAYS, MAX_SAMPLES = 256 << 20, 1 << 20, 4 << 20, 1000, 100_000
+MAX_BYTES, MAX_DIRECTORY, MAX_JSON, MAX_ARRAYS, MAX_SAMPLES = (
+    256 << 20,
+    1 << 20,
+    4 << 20,
+    1000,
+    100_000,
+)
 
 DESCRIPTION = "model.json"
 ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")

@@ -56,7 +56,9 @@ def is_model_file(name: str) -> bool:
     return is_input(name) or os.sep in name.partition(":")[0] or name.endswith(".model")
 
 
-def load_models(path: str | os.PathLike[str], manager: Manager, *, window: Window | None = None) -> ModelFile:
+def load_models(
+    path: str | os.PathLike[str], manager: Manager, *, window: Window | None = None
+) -> ModelFile:
     """Read a model file.
 
     Args:
@@ -73,10 +75,14 @@ def load_models(path: str | os.PathLike[str], manager: Manager, *, window: Windo
     except InputError as problem:
         if problem.file:
             raise
-        raise InputError(problem.problem, file=str(path), place=problem.place, remedy=problem.remedy) from None
+        raise InputError(
+            problem.problem, file=str(path), place=problem.place, remedy=problem.remedy
+        ) from None
 
 
-def load_model(path: str | os.PathLike[str], *, manager: Manager | None = None, window: Window | None = None) -> ModelFile:
+def load_model(
+    path: str | os.PathLike[str], *, manager: Manager | None = None, window: Window | None = None
+) -> ModelFile:
     """Read a model file with the plug-ins that are installed; for scripts. Raises InputError as :func:`load_models` does."""
     return load_models(path, load_plugins() if manager is None else manager, window=window)
 
@@ -111,20 +117,29 @@ class _Reader:
         if window is not None and found != window:
             remedy = f"use --bias-window {found} or train anew"
             raise self.refuse(f"the model has the window {found}, not {window}", remedy=remedy)
-        backend, distribution, version = (self._text(description, key) for key in ("backend", "distribution", "version"))
+        backend, distribution, version = (
+            self._text(description, key) for key in ("backend", "distribution", "version")
+        )
         kind = self._kind(backend, distribution)
         own = _Kind(kind, self._options(kind, description["options"]), found)
         prior, other = self._prior(description, found)
-        ends = [self._end(entry, members, own, other) for entry in self._list(description["ends"], "ends")]
+        ends = [
+            self._end(entry, members, own, other)
+            for entry in self._list(description["ends"], "ends")
+        ]
         if members:
-            raise self.refuse(f"the file holds '{sorted(members)[0]}', which model.json does not name")
+            raise self.refuse(
+                f"the file holds '{sorted(members)[0]}', which model.json does not name"
+            )
         try:
             training = self._training(description["training"])
             weighting = self._keys(description["weighting"], WEIGHTING_KEYS, "weighting")
             scale = (1 / MOST_SCALE, MOST_SCALE)
             cap = math.inf if weighting["cap"] is None else self._number(weighting, "cap", *scale)
             factor = self._number(weighting, "factor", *scale)
-            return ModelFile(backend, distribution, version, found, tuple(ends), training, cap, factor, prior)
+            return ModelFile(
+                backend, distribution, version, found, tuple(ends), training, cap, factor, prior
+            )
         except ValueError as problem:
             raise self.refuse(str(problem), place=DESCRIPTION) from None
 
@@ -133,29 +148,54 @@ class _Reader:
         if text is None or len(text) > MAX_JSON:
             raise self.refuse("not a model file: it has no usable model.json")
         try:
-            description = json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_no_constant)
-            json.dumps(description, ensure_ascii=False).encode()  # half a character in a text, which could not be written anywhere
+            description = json.loads(
+                text.decode(),
+                object_pairs_hook=_unique_keys,
+                parse_float=_finite,
+                parse_constant=_no_constant,
+            )
+            json.dumps(
+                description, ensure_ascii=False
+            ).encode()  # half a character in a text, which could not be written anywhere
         except (ValueError, RecursionError) as problem:
             raise self.refuse(f"not valid JSON ({problem})", place=DESCRIPTION) from None
         if not isinstance(description, dict) or description.get(TAG) is not True:
             raise self.refuse(f"not a model file: it has no tag '{TAG}'", place=DESCRIPTION)
         schema = description.get("schema")
-        if not isinstance(schema, list) or len(schema) != 2 or any(type(part) is not int for part in schema):
+        if (
+            not isinstance(schema, list)
+            or len(schema) != 2
+            or any(type(part) is not int for part in schema)
+        ):
             raise self.refuse("the schema is not [major, minor]", place=DESCRIPTION)
         if schema[0] != SCHEMA[0]:
             newer = schema[0] > SCHEMA[0]
-            age, remedy = ("newer", "install a newer counterbias") if newer else ("older", "train the model anew")
+            age, remedy = (
+                ("newer", "install a newer counterbias")
+                if newer
+                else ("older", "train the model anew")
+            )
             versions = f"schema {schema[0]}.{schema[1]} is {age} than {SCHEMA[0]}.{SCHEMA[1]}"
-            raise self.refuse(f"{versions}, which this program reads", place=DESCRIPTION, remedy=remedy)
-        self._keys(description, _with_prior(KEYS, schema[1] >= BLENDED[1] and PRIOR in description), f"schema {schema[0]}.{schema[1]}")
+            raise self.refuse(
+                f"{versions}, which this program reads", place=DESCRIPTION, remedy=remedy
+            )
+        self._keys(
+            description,
+            _with_prior(KEYS, schema[1] >= BLENDED[1] and PRIOR in description),
+            f"schema {schema[0]}.{schema[1]}",
+        )
         return description
 
-    def _prior(self, description: dict[str, Any], window: Window) -> tuple[Prior | None, _Kind | None]:
+    def _prior(
+        self, description: dict[str, Any], window: Window
+    ) -> tuple[Prior | None, _Kind | None]:
         """Read what the models were blended with; None where with nothing."""
         if PRIOR not in description:
             return None, None
         found = self._keys(description[PRIOR], PRIOR_KEYS, PRIOR)
-        backend, distribution, version = (self._text(found, key) for key in ("backend", "distribution", "version"))
+        backend, distribution, version = (
+            self._text(found, key) for key in ("backend", "distribution", "version")
+        )
         kind = self._kind(backend, distribution)
         prior = Prior(backend, distribution, version, self._training(found["training"]))
         return prior, _Kind(kind, self._options(kind, found["options"]), window)
@@ -167,7 +207,9 @@ class _Reader:
         for key in sorted(set(found) ^ expected):
             state = "unknown" if key in found else "missing"
             where = f"{DESCRIPTION}, {place}"
-            raise self.refuse(f"key '{key}' is {state}", place=where, remedy="a newer counterbias may know it")
+            raise self.refuse(
+                f"key '{key}' is {state}", place=where, remedy="a newer counterbias may know it"
+            )
         return found
 
     def _text(self, owner: dict[str, Any], key: str) -> str:
@@ -178,7 +220,9 @@ class _Reader:
     def _number(self, owner: dict[str, Any], key: str, least: float, most: float) -> float:
         value = owner[key]
         if type(value) not in (int, float) or not least <= value <= most:
-            raise self.refuse(f"'{key}' is not a number from {least:g} to {most:g}", place=DESCRIPTION)
+            raise self.refuse(
+                f"'{key}' is not a number from {least:g} to {most:g}", place=DESCRIPTION
+            )
         return float(value)
 
     def _whole(self, owner: dict[str, Any], key: str, most: float = math.inf) -> int:
@@ -192,7 +236,11 @@ class _Reader:
         return value
 
     def _window(self, value: object) -> Window:
-        if not isinstance(value, list) or len(value) != 2 or any(type(part) is not int for part in value):
+        if (
+            not isinstance(value, list)
+            or len(value) != 2
+            or any(type(part) is not int for part in value)
+        ):
             raise self.refuse("'window' is not [upstream, downstream]", place=DESCRIPTION)
         return Window(*value)
 
@@ -201,7 +249,9 @@ class _Reader:
         found = self.manager.registration(backend)
         here = found.plugin.distribution
         if distribution and here and distribution != here:
-            raise self.refuse(f"the model was made by backend '{backend}' of {distribution}, the one installed is of {here}")
+            raise self.refuse(
+                f"the model was made by backend '{backend}' of {distribution}, the one installed is of {here}"
+            )
         try:
             return found.backend.load()
         except ImportError as problem:
@@ -211,13 +261,19 @@ class _Reader:
         """Build the options; keys that a newer plug-in added keep their defaults, unknown ones are refused."""
         fields = {field.name: field.default for field in dataclasses.fields(kind.Options)}
         if not isinstance(values, dict) or not set(values) <= set(fields):
-            raise self.refuse("the model has options that the installed backend does not know", place=DESCRIPTION)
+            raise self.refuse(
+                "the model has options that the installed backend does not know", place=DESCRIPTION
+            )
         try:
-            return kind.Options(**{name: _as_type_of(fields[name], name, value) for name, value in values.items()})
+            return kind.Options(
+                **{name: _as_type_of(fields[name], name, value) for name, value in values.items()}
+            )
         except (TypeError, ValueError, OverflowError) as problem:
             raise self.refuse(f"unusable option: {problem}", place=DESCRIPTION) from None
 
-    def _end(self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None) -> EndModel:
+    def _end(
+        self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None
+    ) -> EndModel:
         """Build one end's model, taking its arrays out of the members."""
         if isinstance(entry, dict) and NO_MODEL in entry:
             return self._end_without(entry, own)
@@ -229,14 +285,20 @@ class _Reader:
         if prior is not None:
             part = self._keys(found[PRIOR], END_PRIOR_KEYS, f"ends, {PRIOR}")
             other = self._model(f"{label}.{PRIOR}", part["arrays"], members, prior)
-            model = Blend(model, other, *(self._number(part, key, 0.0, MOST_SLOPE) for key in ("own_share", "prior_share")))
+            model = Blend(
+                model,
+                other,
+                *(self._number(part, key, 0.0, MOST_SLOPE) for key in ("own_share", "prior_share")),
+            )
         end = EndModel(
             label,
             model,
             offset=self._number(found, "offset", -MOST_OFFSET, MOST_OFFSET),
             slope=self._number(found, "slope", 0.0, MOST_SLOPE),
             starts=self._whole(found, "starts", MOST_STARTS),
-            held_out_gain=None if found["held_out_gain"] is None else self._number(found, "held_out_gain", -MOST_GAIN, MOST_GAIN),
+            held_out_gain=None
+            if found["held_out_gain"] is None
+            else self._number(found, "held_out_gain", -MOST_GAIN, MOST_GAIN),
             length_slope=self._number(found, LENGTH_SLOPE, 0.0, MOST_SLOPE) if sloped else None,
         )
         self._check_scores(end)
@@ -246,26 +308,46 @@ class _Reader:
         """Have some windows scored: numbers that fit by themselves may still give no number together, or one beyond all sense."""
         width = end.model.window.width
         random = np.random.default_rng(0).integers(0, 4, (PROBES - 4, width), dtype=np.uint8)
-        contexts = np.concatenate([random, np.repeat(np.arange(4, dtype=np.uint8)[:, None], width, axis=1)])
+        contexts = np.concatenate(
+            [random, np.repeat(np.arange(4, dtype=np.uint8)[:, None], width, axis=1)]
+        )
         try:
             with np.errstate(all="ignore"):
                 scores = np.asarray(end.model.log_bias(contexts), np.float64)
                 slope = max(end.slope, end.length_slope or 0.0)
                 found = slope * scores + end.offset
         except Exception as problem:  # a plug-in that takes arrays which it cannot use
-            raise self.refuse(f"the model of end '{end.label}' cannot be used ({type(problem).__name__})") from None
-        if scores.shape != (PROBES,) or not np.isfinite(scores).all() or np.abs(found).max() > MOST_PROBED:
-            raise self.refuse(f"the model of end '{end.label}' gives windows a bias beyond all sense", remedy="train the model anew")
+            raise self.refuse(
+                f"the model of end '{end.label}' cannot be used ({type(problem).__name__})"
+            ) from None
+        if (
+            scores.shape != (PROBES,)
+            or not np.isfinite(scores).all()
+            or np.abs(found).max() > MOST_PROBED
+        ):
+            raise self.refuse(
+                f"the model of end '{end.label}' gives windows a bias beyond all sense",
+                remedy="train the model anew",
+            )
 
     def _end_without(self, entry: dict[str, Any], own: _Kind) -> EndModel:
         """Build an end that has no model: nothing may be said of one."""
         found = self._keys(entry, END_KEYS | {NO_MODEL}, "ends")
-        if [found["arrays"], found["offset"], found["slope"], found["held_out_gain"]] != [[], 0.0, 0.0, None]:
-            raise self.refuse("an end without a model has arrays, a calibration or a gain", place=DESCRIPTION)
+        if [found["arrays"], found["offset"], found["slope"], found["held_out_gain"]] != [
+            [],
+            0.0,
+            0.0,
+            None,
+        ]:
+            raise self.refuse(
+                "an end without a model has arrays, a calibration or a gain", place=DESCRIPTION
+            )
         model = NoModel(own.window, own.options, " ".join(self._text(found, NO_MODEL).split()))
         return EndModel(self._text(found, "label"), model, 0.0, 0.0, self._whole(found, "starts"))
 
-    def _model(self, folder: str, names: object, members: dict[str, bytes], kind: _Kind) -> BiasModel:
+    def _model(
+        self, folder: str, names: object, members: dict[str, bytes], kind: _Kind
+    ) -> BiasModel:
         """Build one model from the arrays of a folder."""
         arrays = {}
         for name in self._list(names, "arrays"):
@@ -280,7 +362,9 @@ class _Reader:
         except InputError:
             raise
         except Exception as problem:  # a plug-in that checks less than it should
-            raise self.refuse(f"the backend does not take the arrays of end '{folder}' ({type(problem).__name__})") from None
+            raise self.refuse(
+                f"the backend does not take the arrays of end '{folder}' ({type(problem).__name__})"
+            ) from None
         return model
 
     def _training(self, value: object) -> Training:
@@ -289,7 +373,10 @@ class _Reader:
         if not all(isinstance(name, str) for name in samples):
             raise self.refuse("'samples' are not texts", place=DESCRIPTION)
         return Training(
-            tuple(samples), self._whole(found, "seed"), self._text(found, "scheme"), self._text(found, "counterbias_version")
+            tuple(samples),
+            self._whole(found, "seed"),
+            self._text(found, "scheme"),
+            self._text(found, "counterbias_version"),
         )
 
 

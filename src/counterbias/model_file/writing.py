@@ -18,7 +18,17 @@ from counterbias.errors import InputError
 from counterbias.files import whole_stream
 from counterbias.model import BiasModel
 from counterbias.model_file.contents import EndModel, ModelFile
-from counterbias.model_file.layout import ARRAY_NAME, BLENDED, DESCRIPTION, LENGTH_SLOPE, NO_MODEL, PLAIN, PRIOR, SCHEMA, TAG
+from counterbias.model_file.layout import (
+    ARRAY_NAME,
+    BLENDED,
+    DESCRIPTION,
+    LENGTH_SLOPE,
+    NO_MODEL,
+    PLAIN,
+    PRIOR,
+    SCHEMA,
+    TAG,
+)
 from counterbias.no_model import NoModel
 
 
@@ -36,13 +46,21 @@ def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
 def _pack(models: ModelFile) -> bytes:
     """Give the bytes of a file."""
     members: dict[str, bytes] = {}
-    description = {**_describe(models), "ends": [_add_end(end, models, members) for end in models.ends]}
-    members[DESCRIPTION] = (json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    description = {
+        **_describe(models),
+        "ends": [_add_end(end, models, members) for end in models.ends],
+    }
+    members[DESCRIPTION] = (
+        json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    ).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members, key=lambda member: (member != DESCRIPTION, member)):
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = 3, 0o644 << 16  # whatever system it is written on
+            entry.create_system, entry.external_attr = (
+                3,
+                0o644 << 16,
+            )  # whatever system it is written on
             archive.writestr(entry, members[name])
     return buffer.getvalue()
 
@@ -62,7 +80,10 @@ def _describe(models: ModelFile) -> dict[str, Any]:
     }
     blends = [end.model for end in models.ends if isinstance(end.model, Blend)]
     if models.prior is not None and blends:
-        description[PRIOR] = {**dataclasses.asdict(models.prior), "options": dataclasses.asdict(blends[0].prior.options)}
+        description[PRIOR] = {
+            **dataclasses.asdict(models.prior),
+            "options": dataclasses.asdict(blends[0].prior.options),
+        }
     return description
 
 
@@ -89,23 +110,34 @@ def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dic
         told[NO_MODEL] = end.model.reason
     if models.prior is not None and isinstance(end.model, Blend):
         told[PRIOR] = {
-            "arrays": _add_arrays(f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members),
+            "arrays": _add_arrays(
+                f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members
+            ),
             "own_share": _finite(end.model.own_share),
             "prior_share": _finite(end.model.prior_share),
         }
     return told
 
 
-def _add_arrays(folder: str, backend: str, model: BiasModel, members: dict[str, bytes]) -> list[str]:
+def _add_arrays(
+    folder: str, backend: str, model: BiasModel, members: dict[str, bytes]
+) -> list[str]:
     arrays = model.to_arrays()
-    members.update({f"{folder}/{name}.npy": _array_bytes(backend, name, array) for name, array in arrays.items()})
+    members.update(
+        {
+            f"{folder}/{name}.npy": _array_bytes(backend, name, array)
+            for name, array in arrays.items()
+        }
+    )
     return sorted(arrays)
 
 
 def _array_bytes(backend: str, name: str, array: NDArray[Any]) -> bytes:
     """Give an array as .npy bytes, little-endian and C-contiguous, so that equal arrays give equal bytes."""
     if not ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
-        raise InputError(f"backend '{backend}' gave an array '{name}' of type {array.dtype}, which cannot be saved")
+        raise InputError(
+            f"backend '{backend}' gave an array '{name}' of type {array.dtype}, which cannot be saved"
+        )
     plain = np.require(array, array.dtype.newbyteorder("<"), "C")
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, plain, version=(1, 0), allow_pickle=False)

@@ -36,11 +36,19 @@ LADDER = (Rung("cnn", 2_000), Rung("pwm", 700), Rung("heptamer", 0))
 ENOUGH = max(step.fewest for step in LADDER)
 
 
-def trainable(manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None) -> tuple[Rung, ...]:
+def trainable(
+    manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None
+) -> tuple[Rung, ...]:
     """Give the rungs whose backend is installed, with all that training needs, and takes the window (None: not looked at)."""
     backends = manager.backends
-    able = (rung for rung in ladder if rung.backend in backends and not missing_modules(backends[rung.backend].backend))
-    return tuple(rung for rung in able if window is None or _takes(backends[rung.backend].backend, window))
+    able = (
+        rung
+        for rung in ladder
+        if rung.backend in backends and not missing_modules(backends[rung.backend].backend)
+    )
+    return tuple(
+        rung for rung in able if window is None or _takes(backends[rung.backend].backend, window)
+    )
 
 
 def _takes(backend: Backend, window: Window) -> bool:
@@ -51,7 +59,9 @@ def _takes(backend: Backend, window: Window) -> bool:
     return True
 
 
-def backend_for(starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None) -> str:
+def backend_for(
+    starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None
+) -> str:
     """Name the backend for a sample with so many distinct starts; with too few for any, the one that asks for the fewest.
 
     Raises:
@@ -60,7 +70,9 @@ def backend_for(starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER, 
     able = trainable(manager, ladder, window=window)
     if not able:
         names = ", ".join(rung.backend for rung in ladder)
-        raise InputError(f"--bias-model {AUTO} can train none of {names}", remedy="`counterbias models` says why")
+        raise InputError(
+            f"--bias-model {AUTO} can train none of {names}", remedy="`counterbias models` says why"
+        )
     for rung in able:
         if starts >= rung.fewest:
             return rung.backend
@@ -79,5 +91,8 @@ def distinct_starts(sites: StartSites, end: sampling.End, *, enough: int = ENOUG
 def _head(sites: StartSites, rows: int) -> StartSites:
     """Give the first rows."""
     share = None if sites.share is None else sites.share[:rows]
-    ends = tuple(replace(one, contig=one.contig[:rows], position=one.position[:rows], bits=one.bits[:rows]) for one in sites.ends)
+    ends = tuple(
+        replace(one, contig=one.contig[:rows], position=one.position[:rows], bits=one.bits[:rows])
+        for one in sites.ends
+    )
     return replace(sites, feature=sites.feature[:rows], share=share, ends=ends)

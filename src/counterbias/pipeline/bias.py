@@ -95,11 +95,29 @@ def weigh_sample(
     columns = bias_columns(context.features.lengths, result.counts, weighed.counts, weighed.lengths)
     every = (*warnings, *_warnings(context, weighed, sample), *context.manager.problems)
     context.manager.problems.clear()
-    report = _report(context, result, weighed, columns, stranded=stranded, sample=sample, about=about, evidence=evidence)
+    report = _report(
+        context,
+        result,
+        weighed,
+        columns,
+        stranded=stranded,
+        sample=sample,
+        about=about,
+        evidence=evidence,
+    )
     report["warnings"] = list(every)
-    report["run"] = _run(context, result, weighed.weighing, {"annotation": about["annotation_seconds"], **watch.seconds})
+    report["run"] = _run(
+        context,
+        result,
+        weighed.weighing,
+        {"annotation": about["annotation_seconds"], **watch.seconds},
+    )
     model = _model_file(context, weighed.ends, weighed.weights, sample)
-    single = read_weights(weighed.weights, weighed.weighing) if want_read_weights else np.ones((0, 2), np.float32)
+    single = (
+        read_weights(weighed.weights, weighed.weighing)
+        if want_read_weights
+        else np.ones((0, 2), np.float32)
+    )
     nothing = {end.reads.label: end.calibration.reason for end in weighed.ends if end.silent}
     return SampleBias(columns, model, build_qc(report), single, every, nothing)
 
@@ -140,7 +158,9 @@ def _report(
     }
 
 
-def _run(context: Context, result: SampleCounts, weighing: Weighing, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _run(
+    context: Context, result: SampleCounts, weighing: Weighing, seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Tell how long the stages took."""
     return {
         "seconds": dict(seconds),
@@ -150,12 +170,16 @@ def _run(context: Context, result: SampleCounts, weighing: Weighing, seconds: Ma
     }
 
 
-def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str) -> ModelFile:
+def _model_file(
+    context: Context, ends: tuple[FittedEnd, ...], weights: FragmentWeights, sample: str
+) -> ModelFile:
     kind, learnt = context.kind, any(not isinstance(end.model, NoModel) for end in ends)
     if kind.fitted is not None:
         training = kind.fitted.training
     else:
-        training = Training((sample,) if learnt else (), context.seed, context.sampling, _versions()["counterbias"])
+        training = Training(
+            (sample,) if learnt else (), context.seed, context.sampling, _versions()["counterbias"]
+        )
     return ModelFile(
         backend=kind.backend,
         distribution=kind.distribution,
@@ -165,13 +189,21 @@ def _model_file(context: Context, ends: tuple[FittedEnd, ...], weights: Fragment
         training=training,
         cap=weights.scale.cap,
         factor=weights.scale.factor,
-        prior=None if not learnt else kind.fitted.prior if kind.fitted is not None else _origin(context.prior),
+        prior=None
+        if not learnt
+        else kind.fitted.prior
+        if kind.fitted is not None
+        else _origin(context.prior),
     )
 
 
 def _origin(prior: ModelFile | None) -> Prior | None:
     """Tell where the models come from that the sample's own were blended with."""
-    return None if prior is None else Prior(prior.backend, prior.distribution, prior.version, prior.training)
+    return (
+        None
+        if prior is None
+        else Prior(prior.backend, prior.distribution, prior.version, prior.training)
+    )
 
 
 def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
@@ -185,16 +217,23 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
         reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in nothing))
         return [*lines, f"there is no model, all its weights are 1: {reasons}"]
     if context.prior is not None and context.prior.training.includes(sample):
-        lines.append(f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated")
+        lines.append(
+            f"the prior has learnt from '{sample}' itself: its share and the gain of the blend are overrated"
+        )
     for end in weighed.ends:
         unused = _unused(context, weighed, end)
         if unused or isinstance(end.model, NoModel):
-            lines.append(unused or f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}")
+            lines.append(
+                unused
+                or f"there is no model of {end.reads.label}, whose reads count as unbiased: {end.calibration.reason}"
+            )
             continue
         of = "" if end.reads.label == "both" else f" of {end.reads.label}"
         if end.starts < FEW_STARTS and context.kind.fitted is None:
             told = f"only {end.starts:,} distinct read starts{of} to learn from (fewer than {FEW_STARTS:,})"
-            help_ = "" if context.prior else "; one of other samples steadies it (--bias-prior FILE)"
+            help_ = (
+                "" if context.prior else "; one of other samples steadies it (--bias-prior FILE)"
+            )
             lines.append(f"{told}: expect a noisy model{help_}")
         signature = end.signature
         if signature is not None and signature.precedes_start:
@@ -203,14 +242,18 @@ def _warnings(context: Context, weighed: Weighed, sample: str) -> list[str]:
                 f"was trimmed; --bias-window {signature.window} would hold it"
             )
         elif signature is not None and signature.found and signature.outside > 0.25:
-            lines.append(f"much of the bias signature{of} lies outside the window; --bias-window {signature.window} would hold it")
+            lines.append(
+                f"much of the bias signature{of} lies outside the window; --bias-window {signature.window} would hold it"
+            )
         if end.calibration.applied and end.calibration.reason:
             lines.append(
                 f"the model{of} would not be used by itself ({end.calibration.reason}); since the other read is biased, it is used with "
                 f"the slope {end.calibration.slope:.2f} that its starts ask for"
             )
         if not end.calibration.applied:
-            lines.append(f"the model{of} is not used, all its weights are 1: {end.calibration.reason}")
+            lines.append(
+                f"the model{of} is not used, all its weights are 1: {end.calibration.reason}"
+            )
     return lines
 
 
@@ -232,7 +275,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _counting(result: SampleCounts, stranded: str, mode: str, raw: NDArray[np.float64]) -> dict[str, Any]:
+def _counting(
+    result: SampleCounts, stranded: str, mode: str, raw: NDArray[np.float64]
+) -> dict[str, Any]:
     names = ("no_feature", "ambiguous", "too_low_quality", "not_aligned", "not_unique")
     return {
         "paired": result.paired,
@@ -280,8 +325,14 @@ def _model(context: Context) -> dict[str, Any]:
 
 def _weights(weights: FragmentWeights, weighing: Weighing) -> dict[str, Any]:
     # Where no model is used, no start was asked for: clipped ends are then not among the unscored.
-    scored = [end for number, end in enumerate(weighing.sites.ends) if weighing.by_number[number].calibration.applied]
-    clipped_ends = sum(int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored)
+    scored = [
+        end
+        for number, end in enumerate(weighing.sites.ends)
+        if weighing.by_number[number].calibration.applied
+    ]
+    clipped_ends = sum(
+        int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored
+    )
     return {
         "reads": weights.reads,
         "unscored": weights.unscored,
@@ -317,7 +368,9 @@ def contig_index(features: Features, contigs: tuple[str, ...]) -> NDArray[np.int
 def open_genome(path: str, aliases: Mapping[str, str]) -> Genome:
     """Open the genome, with the aliases that it can use."""
     genome = Genome(path)
-    useful = {name: target for name, target in aliases.items() if name not in genome and target in genome}
+    useful = {
+        name: target for name, target in aliases.items() if name not in genome and target in genome
+    }
     if not useful:
         return genome
     genome.close()

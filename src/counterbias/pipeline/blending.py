@@ -26,11 +26,21 @@ def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFi
     """Read the model to blend with. Raises InputError where it cannot be, or would add nothing."""
     file = load_models(path, manager, window=window)
     if file.prior is not None:
-        raise InputError("this model is a blend already", file=path, remedy="give the model that it was blended with")
+        raise InputError(
+            "this model is a blend already",
+            file=path,
+            remedy="give the model that it was blended with",
+        )
     if file.no_model:
-        raise InputError(f"there is no model in this file: {file.no_model}", file=path, remedy="leave it out")
+        raise InputError(
+            f"there is no model in this file: {file.no_model}", file=path, remedy="leave it out"
+        )
     if all(end.slope == 0 for end in file.ends):
-        raise InputError("this model gained nothing in its own sample and gives every read the weight 1", file=path, remedy="leave it out")
+        raise InputError(
+            "this model gained nothing in its own sample and gives every read the weight 1",
+            file=path,
+            remedy="leave it out",
+        )
     return file
 
 
@@ -40,7 +50,12 @@ def prior_end(prior: ModelFile, number: int) -> EndModel:
 
 
 def blend(
-    own: BiasModel, scores: tuple[NDArray[np.float64], NDArray[np.float64]], prior: EndModel, windows: Windows, *, threads: int = 1
+    own: BiasModel,
+    scores: tuple[NDArray[np.float64], NDArray[np.float64]],
+    prior: EndModel,
+    windows: Windows,
+    *,
+    threads: int = 1,
 ) -> tuple[Blend, Calibration, dict[str, float]]:
     """Blend and judge; the calibration's constants are still to be found (:func:`~counterbias.weights.recentred`).
 
@@ -48,17 +63,29 @@ def blend(
     and for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does
     the same for this sample.
     """
-    prior_scores = [score(prior.model, part, threads=threads) for part in (windows.foreground, windows.background)]
+    prior_scores = [
+        score(prior.model, part, threads=threads)
+        for part in (windows.foreground, windows.background)
+    ]
     # Where no model of the sample's own can judge, it says nothing.
     own_scores = [np.nan_to_num(part, nan=0.0) for part in scores]
-    foreground, background = (np.stack(pair, axis=1) for pair in zip(own_scores, prior_scores, strict=True))
+    foreground, background = (
+        np.stack(pair, axis=1) for pair in zip(own_scores, prior_scores, strict=True)
+    )
     odd = gain_blocks(windows.starts) % 2 == 1
     crossed = foreground[:, 0].copy(), background[:, 0].copy()
     for judged in (odd, ~odd):
         rows, places = np.flatnonzero(~judged), np.flatnonzero(~judged[windows.origin])
         row_of = np.cumsum(~judged) - 1
-        shares = best_shares(foreground[rows], background[places], windows.foreground_weight[rows], row_of[windows.origin[places]])
-        for target, source, chosen in zip(crossed, (foreground, background), (judged, judged[windows.origin]), strict=True):
+        shares = best_shares(
+            foreground[rows],
+            background[places],
+            windows.foreground_weight[rows],
+            row_of[windows.origin[places]],
+        )
+        for target, source, chosen in zip(
+            crossed, (foreground, background), (judged, judged[windows.origin]), strict=True
+        ):
             target[chosen] = source[chosen] @ shares
     calibration = judge_scores(*crossed, windows, own=True)
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)

@@ -60,7 +60,11 @@ def parse_extra(texts: Sequence[str], *, option: str = "--option") -> dict[str, 
 
 
 def find_candidates(
-    labels: Sequence[str], windows: Sequence[Window], manager: Manager, *, extra: Mapping[str, Sequence[str]] | None = None
+    labels: Sequence[str],
+    windows: Sequence[Window],
+    manager: Manager,
+    *,
+    extra: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Candidate]:
     """Find the models of labels, in every window.
 
@@ -87,7 +91,15 @@ def find_candidates(
             if missing:
                 found.append(Candidate(label, window, None, f"training needs {', '.join(missing)}"))
             else:
-                found.append(Candidate(label, window, choose_kind(name, False, window, (*(extra or {}).get(name, ()), *own), manager)))
+                found.append(
+                    Candidate(
+                        label,
+                        window,
+                        choose_kind(
+                            name, False, window, (*(extra or {}).get(name, ()), *own), manager
+                        ),
+                    )
+                )
     return found
 
 
@@ -127,8 +139,12 @@ def guarded(kind: Kind, *, number: int = 0) -> Kind:
 def checked(found: Any, windows: int, *, what: str = "log_bias") -> NDArray[np.float64]:
     """Insist on one finite number per window of what a model's method ``what`` gave. Raises ModelFault."""
     if not isinstance(found, np.ndarray) or found.shape != (windows,):
-        shape = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
-        raise ModelFault(f"{what}() gave {shape} for {windows} windows, expected shape ({windows},)")
+        shape = (
+            f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
+        )
+        raise ModelFault(
+            f"{what}() gave {shape} for {windows} windows, expected shape ({windows},)"
+        )
     if found.dtype.kind != "f":
         raise ModelFault(f"{what}() gave numbers of type {found.dtype}, expected float64")
     wrong = int((~np.isfinite(found)).sum())

@@ -25,7 +25,14 @@ from counterbias.pipeline.cohort_intake import Intake, Member
 from counterbias.pipeline.cross_fitting import CrossFitted, blaming, cross_fit, score_unseen
 from counterbias.pipeline.fitting import FEW_STARTS, Kind, suit_starts
 from counterbias.pipeline.judging import gain_blocks, judge_scores
-from counterbias.pipeline.pooling import MOST_STARTS, MOST_TILES, even_cap, factors, pool_samples, thin
+from counterbias.pipeline.pooling import (
+    MOST_STARTS,
+    MOST_TILES,
+    even_cap,
+    factors,
+    pool_samples,
+    thin,
+)
 from counterbias.pipeline.run import BiasOptions, Say, needed_again, open_job
 from counterbias.pipeline.stash import Stash
 from counterbias.records import AnnotationOptions, CountingOptions, FitReport, FoldedSample
@@ -42,6 +49,7 @@ MOST_HELD_OUT = 200_000
 POOLED = "pooled model"
 #: A sample whose starts weigh so many times those of an average one is named in a warning.
 HEAVY = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class SampleGain:
@@ -158,9 +166,15 @@ def train_files(
 def _check_request(paths: Sequence[str], samples: Sequence[str], model: str, pool: str) -> None:
     """Refuse what cannot be done, before any file is opened."""
     if pool not in POOLS:
-        raise InputError(f"'{pool}' is no way to pool samples", remedy=f"choose one of {', '.join(POOLS)}")
+        raise InputError(
+            f"'{pool}' is no way to pool samples", remedy=f"choose one of {', '.join(POOLS)}"
+        )
     if is_model_file(model):
-        raise InputError("a model file cannot be trained", file=model, remedy="name a backend of `counterbias models`")
+        raise InputError(
+            "a model file cannot be trained",
+            file=model,
+            remedy="name a backend of `counterbias models`",
+        )
     known: dict[str, str] = {}
     for sample, path in zip(samples, paths, strict=True):
         if sample in known:
@@ -217,7 +231,9 @@ class Trainer:
         fewest = min(sum(member.starts[label] for member in members) for label in intake.labels)
         kind = suit_starts(self.plan.kind, fewest, self.plan.manager)
         if fewest < FEW_STARTS:
-            intake.warn(f"only {fewest:,} distinct read starts in all samples (fewer than {FEW_STARTS:,}): expect a noisy model")
+            intake.warn(
+                f"only {fewest:,} distinct read starts in all samples (fewer than {FEW_STARTS:,}): expect a noisy model"
+            )
         models = tuple(self._train_end(label, kind) for label in intake.labels)
         order = {label: i for i, label in enumerate(intake.labels)}
         self.gains.sort(key=lambda row: (row.sample, order[row.end]))
@@ -225,10 +241,19 @@ class Trainer:
         self.plan.manager.problems.clear()
         from importlib.metadata import version
 
-        training = Training(tuple(member.name for member in members), self.options.seed, self.options.sampling, version("counterbias"))
-        model = ModelFile(kind.backend, kind.distribution, kind.version, self.window, models, training)
+        training = Training(
+            tuple(member.name for member in members),
+            self.options.seed,
+            self.options.sampling,
+            version("counterbias"),
+        )
+        model = ModelFile(
+            kind.backend, kind.distribution, kind.version, self.window, models, training
+        )
         report = self._report(model, begin)
-        return Cohort(model, tuple(self.gains), dict(intake.skipped), report, tuple(intake.warnings))
+        return Cohort(
+            model, tuple(self.gains), dict(intake.skipped), report, tuple(intake.warnings)
+        )
 
     def _drop_untrainable(self) -> bool:
         """Deal the folds, and leave out the first sample without a window in them; tell whether there was one.
@@ -236,18 +261,25 @@ class Trainer:
         The folds are then dealt once more: the others must not depend on it.
         """
         members = self.intake.members
-        self.folds = {label: self.intake.folds(label) for label in self.intake.labels} if members else {}
+        self.folds = (
+            {label: self.intake.folds(label) for label in self.intake.labels} if members else {}
+        )
         for member in members:
             for label in self.intake.labels:
                 windows = self._folded(member, label).windows
                 if not len(windows.foreground) or not len(windows.background):
                     members.remove(member)
-                    self.intake.skip(member.name, "no read start can be learnt from: none has its window and background within a block")
+                    self.intake.skip(
+                        member.name,
+                        "no read start can be learnt from: none has its window and background within a block",
+                    )
                     return True
         return False
 
     def _folded(self, member: Member, label: str) -> Folded:
-        return self.intake.stash.get(member.number, label).fold(self.window, self.folds[label], self.plan.kind.model.judging_folds)
+        return self.intake.stash.get(member.number, label).fold(
+            self.window, self.folds[label], self.plan.kind.model.judging_folds
+        )
 
     def _each(self, label: str) -> Iterator[tuple[Member, Folded]]:
         """Give the samples with their windows, one at a time."""
@@ -257,22 +289,38 @@ class Trainer:
     def _train_end(self, label: str, kind: Kind) -> EndModel:
         """Fit and judge the pooled model of one end class."""
         members, number = self.intake.members, self.intake.numbers[label]
-        shares = [1.0 if self.pool == "samples" else float(member.reads[label]) for member in members]
-        sizes = [(len(folded.windows), len(folded.sample.tile_parts)) for _, folded in self._each(label)]
-        most, most_tiles = even_cap([size[0] for size in sizes], MOST_STARTS), even_cap([size[1] for size in sizes], MOST_TILES)
+        shares = [
+            1.0 if self.pool == "samples" else float(member.reads[label]) for member in members
+        ]
+        sizes = [
+            (len(folded.windows), len(folded.sample.tile_parts)) for _, folded in self._each(label)
+        ]
+        most, most_tiles = (
+            even_cap([size[0] for size in sizes], MOST_STARTS),
+            even_cap([size[1] for size in sizes], MOST_TILES),
+        )
         parts, owns = [], []
         for i, (member, folded) in enumerate(self._each(label)):
             owns.append(self._own(member, label, folded) if self.own else None)
             rng = np.random.default_rng([self.options.seed, 4, number, i])
             starts, tiles = sizes[i]
-            parts.append(thin(folded.sample, min(1.0, most / starts), min(1.0, most_tiles / max(tiles, 1)), rng))
+            parts.append(
+                thin(
+                    folded.sample,
+                    min(1.0, most / starts),
+                    min(1.0, most_tiles / max(tiles, 1)),
+                    rng,
+                )
+            )
         scale = factors([float(part.everything.foreground_weight.sum()) for part in parts], shares)
         self._warn_of_heavy(scale, [len(part.foreground_parts) for part in parts])
         pooled = pool_samples(parts, shares, np.random.default_rng([self.options.seed, 5, number]))
         parts.clear()
         if not self.intake.job.quiet:
             of = "" if label == "both" else f" of {label}"
-            self.intake.say(f"fitting one {kind.backend} model{of} to {len(pooled.foreground_parts):,} windows of {len(members)} samples")
+            self.intake.say(
+                f"fitting one {kind.backend} model{of} to {len(pooled.foreground_parts):,} windows of {len(members)} samples"
+            )
         fitted = self._fit(kind, pooled, number, POOLED)
         return self._judge_pooled(label, fitted, owns, scale, shares)
 
@@ -281,11 +329,21 @@ class Trainer:
         resources = Resources(
             threads=self.options.threads,
             device=self.options.device,
-            progress=None if progress is None else lambda stage, done, total: progress(f"{name}: {stage}", done, total),
+            progress=None
+            if progress is None
+            else lambda stage, done, total: progress(f"{name}: {stage}", done, total),
         )
         folds = replace(sample, folds=kind.model.judging_folds)
-        with blaming(kind.backend, "all samples together" if name == POOLED else name, "was fitted to"):
-            return cross_fit(kind, folds, number, np.random.default_rng([self.options.seed, 2, number]), resources)
+        with blaming(
+            kind.backend, "all samples together" if name == POOLED else name, "was fitted to"
+        ):
+            return cross_fit(
+                kind,
+                folds,
+                number,
+                np.random.default_rng([self.options.seed, 2, number]),
+                resources,
+            )
 
     def _own(self, member: Member, label: str, folded: Folded) -> tuple[str, Judged] | None:
         """Fit a sample's own model, and judge it; None where it cannot be fitted."""
@@ -301,9 +359,13 @@ class Trainer:
         """Score a sample's windows by models that did not see their fold, and measure the gain."""
         windows = folded.windows
         sample = replace(folded.sample, folds=fitted.sample.folds)
-        foreground, background = score_unseen(fitted.judges, sample, windows, threads=self.options.threads)
+        foreground, background = score_unseen(
+            fitted.judges, sample, windows, threads=self.options.threads
+        )
         calibration = judge_scores(foreground, background, windows)
-        return Judged(start_gains(foreground, background, windows.origin), calibration, foreground, background)
+        return Judged(
+            start_gains(foreground, background, windows.origin), calibration, foreground, background
+        )
 
     def _judge_pooled(
         self,
@@ -330,7 +392,9 @@ class Trainer:
         calibration = _calibrate_all(scored, values, shares)
         if not calibration.applied:
             of = "" if label == "both" else f" of {label}"
-            self.intake.warn(f"the pooled model{of} is not shown to gain anything in all samples together: {calibration.reason}")
+            self.intake.warn(
+                f"the pooled model{of} is not shown to gain anything in all samples together: {calibration.reason}"
+            )
         self.ends.append(self._describe_end(label, fitted, calibration, scored))
         gain = calibration.gain
         return EndModel(
@@ -364,7 +428,10 @@ class Trainer:
             "validation_starts": check,
             "tiles": len(pooled.tile_parts),
             "held_out_starts": sum(len(part.starts) for part in scored),
-            "calibration": {name: getattr(calibration, name) for name in ("applied", "reason", "slope", "constant", "gain", "gain_error")},
+            "calibration": {
+                name: getattr(calibration, name)
+                for name in ("applied", "reason", "slope", "constant", "gain", "gain_error")
+            },
             "training": {
                 "seconds": told.seconds,
                 "parameters": told.parameters,
@@ -376,13 +443,25 @@ class Trainer:
 
     def _report(self, model: ModelFile, begin: float) -> dict[str, Any]:
         job = self.intake.job
-        mine = {name: value for name, value in asdict(self.options).items() if name not in ("threads", "window", "cap", "ends")}
+        mine = {
+            name: value
+            for name, value in asdict(self.options).items()
+            if name not in ("threads", "window", "cap", "ends")
+        }
         return {
             TAG: list(VERSION),
             "version": model.training.counterbias_version,
             "command_line": job.command_line,
-            "inputs": {"alignments": dict(self.intake.paths), "annotation": job.choice.path, "genome": self.options.genome},
-            "options": {**asdict(job.options), **{f"bias_{name}": value for name, value in mine.items()}, "bias_pool": self.pool},
+            "inputs": {
+                "alignments": dict(self.intake.paths),
+                "annotation": job.choice.path,
+                "genome": self.options.genome,
+            },
+            "options": {
+                **asdict(job.options),
+                **{f"bias_{name}": value for name, value in mine.items()},
+                "bias_pool": self.pool,
+            },
             "model": {
                 "backend": model.backend,
                 "distribution": model.distribution,
@@ -393,7 +472,10 @@ class Trainer:
                 "auto": self.options.model == AUTO,
             },
             "samples": list(model.training.samples),
-            "skipped": [{"sample": sample, "reason": reason} for sample, reason in self.intake.skipped.items()],
+            "skipped": [
+                {"sample": sample, "reason": reason}
+                for sample, reason in self.intake.skipped.items()
+            ],
             "ends": self.ends,
             "gains": [{**asdict(row), "better": row.better} for row in self.gains],
             "summary": summarise(self.gains),
@@ -406,24 +488,38 @@ def summarise(gains: Sequence[SampleGain]) -> dict[str, Any]:
     """Give the mean difference pooled − own over samples and end classes, its standard error, and how many are better with which."""
     compared = [row for row in gains if row.better is not None]
     differences = np.array([row.difference for row in compared])
-    error = float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else math.nan
+    error = (
+        float(differences.std(ddof=1) / math.sqrt(len(differences)))
+        if len(differences) > 1
+        else math.nan
+    )
     return {
         "compared": len(compared),
         "difference": float(differences.mean()) if len(differences) else math.nan,
         "difference_error": error,
-        **{which: sum(row.better == which for row in compared) for which in ("pooled", "own", "neither")},
+        **{
+            which: sum(row.better == which for row in compared)
+            for which in ("pooled", "own", "neither")
+        },
     }
 
 
 def _compared(
-    member: Member, label: str, part: Windows, judged: Judged, own: tuple[str, Judged] | None, factor: float
+    member: Member,
+    label: str,
+    part: Windows,
+    judged: Judged,
+    own: tuple[str, Judged] | None,
+    factor: float,
 ) -> SampleGain:
     """Compare the pooled model with the sample's own, start by start."""
     nothing = math.nan
     difference = difference_error = own_gain = own_error = nothing
     if own is not None:
         own_gain, own_error = own[1].calibration.gain, own[1].calibration.gain_error
-        difference, difference_error = mean_over_blocks(judged.bits - own[1].bits, part.foreground_weight, gain_blocks(part.starts))
+        difference, difference_error = mean_over_blocks(
+            judged.bits - own[1].bits, part.foreground_weight, gain_blocks(part.starts)
+        )
     return SampleGain(
         sample=member.name,
         end=label,
@@ -441,7 +537,9 @@ def _compared(
     )
 
 
-def _fewer(part: Windows, most: int, rng: np.random.Generator) -> tuple[Windows, NDArray[np.int64], NDArray[np.int64]]:
+def _fewer(
+    part: Windows, most: int, rng: np.random.Generator
+) -> tuple[Windows, NDArray[np.int64], NDArray[np.int64]]:
     """Keep at most so many held-out starts, with their background; gives the kept rows of both as well."""
     rows = np.arange(len(part.foreground), dtype=np.int64)
     if len(rows) > most:
@@ -466,13 +564,19 @@ def _calibrate_all(
     """Calibrate on the held-out windows of all samples, each with its share of the weight."""
     scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
     first = np.concatenate(([0], np.cumsum([len(part.foreground_weight) for part in parts])))
-    background_weight = np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)])
+    background_weight = np.concatenate(
+        [part.background_weight * by for part, by in zip(parts, scale, strict=True)]
+    )
     calibration = calibrate(
         np.concatenate([one.foreground for one in values]),
         np.concatenate([one.background for one in values]),
-        foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
+        foreground_weight=np.concatenate(
+            [part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]
+        ),
         background_weight=background_weight,
-        origin=np.concatenate([part.origin + begin for part, begin in zip(parts, first, strict=False)]),
+        origin=np.concatenate(
+            [part.origin + begin for part, begin in zip(parts, first, strict=False)]
+        ),
         block=np.concatenate([gain_blocks(part.starts) for part in parts]),
     )
     return recentred(calibration, np.concatenate([one.again for one in values]), background_weight)

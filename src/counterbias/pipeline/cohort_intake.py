@@ -67,7 +67,11 @@ class Intake:
             self.warn(f"{sample}: {hint}")
         context = job.context(result.sites, self.plan.kind, sample)
         member = self._draw(context, sample, number, path)
-        what = "nothing to learn from" if member is None else f"{sum(member.starts.values()):,} distinct read starts"
+        what = (
+            "nothing to learn from"
+            if member is None
+            else f"{sum(member.starts.values()):,} distinct read starts"
+        )
         self._tell(f"{sample} ({number + 1} of {count}): {what}")
 
     def warn(self, text: str) -> None:
@@ -89,7 +93,9 @@ class Intake:
         found: list[tuple[EndClass, Starts, Drawn]] = []
         for reads in end_classes(context.sites, self.job.options.stranded):
             starts = sampling.find_starts(context.sites, end=reads.end)
-            drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]]))
+            drawn = draw_end(
+                context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]])
+            )
             nothing = why_nothing_drawn(context, reads, starts, drawn)
             if nothing:
                 self.skip(sample, nothing)
@@ -104,7 +110,9 @@ class Intake:
             tally.add(replace(starts.positions, contig=lookup[starts.positions.contig]))
             self.stash.put(number, reads.label, _renumbered(drawn, lookup), tally)
             member.starts[reads.label] = len(starts)
-            member.reads[reads.label] = sum(int(((context.sites.ends[i].bits & TRAINABLE) != 0).sum()) for i in reads.numbers)
+            member.reads[reads.label] = sum(
+                int(((context.sites.ends[i].bits & TRAINABLE) != 0).sum()) for i in reads.numbers
+            )
         self.members.append(member)
         return member
 
@@ -120,7 +128,9 @@ class Intake:
         if not self.members:
             self.labels = labels
         if labels != self.labels:
-            kinds = ("single-end", "paired-end") if len(labels) == 1 else ("paired-end", "single-end")
+            kinds = (
+                ("single-end", "paired-end") if len(labels) == 1 else ("paired-end", "single-end")
+            )
             raise InputError(
                 f"{sample} is {kinds[0]} but {self.members[0].name} is {kinds[1]}: with -s {self.job.options.stranded} they have no model "
                 "in common",
@@ -155,6 +165,8 @@ def _renumbered(drawn: Drawn, lookup: NDArray[np.int32]) -> Drawn:
     def renumber(positions: Positions) -> Positions:
         return replace(positions, contig=lookup[positions.contig])
 
-    sample = sampling.Sample(renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin)
+    sample = sampling.Sample(
+        renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin
+    )
     places = None if drawn.tile_positions is None else renumber(drawn.tile_positions)
     return replace(drawn, sample=sample, tile_positions=places)

@@ -29,14 +29,24 @@ _NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 def _mapped(size: int, kind: Any) -> NDArray[Any]:
     """Allocate an array whose memory goes back to the system at once when it is dropped, which the heap does not promise."""
-    memory = mmap.mmap(-1, size * np.dtype(kind).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory = mmap.mmap(
+        -1, size * np.dtype(kind).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )
     return np.frombuffer(memory, dtype=kind)
 
 
 class SiteCollector:
     """Start sites, filled chunk by chunk. Columns: feature, share, then contig, position and bits of read 1 and of read 2."""
 
-    def __init__(self, contigs: tuple[str, ...], lengths: tuple[int, ...], *, paired: bool, fraction: bool, features: int) -> None:
+    def __init__(
+        self,
+        contigs: tuple[str, ...],
+        lengths: tuple[int, ...],
+        *,
+        paired: bool,
+        fraction: bool,
+        features: int,
+    ) -> None:
         self._contigs = contigs
         self._lengths = lengths
         # A fragment's rows must fit into one chunk, and it may have one per feature.
@@ -49,7 +59,10 @@ class SiteCollector:
         self.columns = self._new_columns()
 
     def _new_columns(self) -> list[NDArray[Any]]:
-        return [_mapped(self._capacity, kind) if kept else np.empty(0, dtype=kind) for kept, kind in zip(self._kept, _DTYPES, strict=True)]
+        return [
+            _mapped(self._capacity, kind) if kept else np.empty(0, dtype=kind)
+            for kept, kind in zip(self._kept, _DTYPES, strict=True)
+        ]
 
     def next_chunk(self) -> None:
         """Put the current chunk aside and begin another."""
@@ -68,7 +81,13 @@ class SiteCollector:
             for chunk in self._full:
                 chunk[i] = chunk[i][:0].copy()
         ends = [EndSites(*joined[2:5])] + ([EndSites(*joined[5:8])] if self.paired else [])
-        return StartSites(self._contigs, self._lengths, joined[0], joined[1] if self._kept[1] else None, tuple(ends))
+        return StartSites(
+            self._contigs,
+            self._lengths,
+            joined[0],
+            joined[1] if self._kept[1] else None,
+            tuple(ends),
+        )
 
 
 #: Stands in for a collector where nobody wants start sites.
@@ -141,7 +160,9 @@ def tagged_batch(
     counts = np.where(with_members, sizes[fragment_of], 0)
     member_offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     parts = [_members(int(sets[f]), index, pool) for f in fragment_of[with_members]]
-    sizes_of_records = data[offsets[:, None] + np.arange(4)].view("<i4").ravel().astype(np.int64) + 4
+    sizes_of_records = (
+        data[offsets[:, None] + np.arange(4)].view("<i4").ravel().astype(np.int64) + 4
+    )
     return TaggedBatch(
         buffer=data,
         offsets=offsets,

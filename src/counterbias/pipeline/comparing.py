@@ -26,8 +26,24 @@ from counterbias.pipeline.comparison_cache import Cache, digest_of_genome, diges
 from counterbias.pipeline.counting import count_alignments
 from counterbias.pipeline.evaluating import fold_sample
 from counterbias.pipeline.fitting import Kind, end_classes, idle_device
-from counterbias.pipeline.run import BiasOptions, Job, Plan, Say, add_transcripts, open_job, processed, rename_contigs
-from counterbias.pipeline.trials import Design, Outcome, PreparedSample, run_models, steps_of, why_left_out
+from counterbias.pipeline.run import (
+    BiasOptions,
+    Job,
+    Plan,
+    Say,
+    add_transcripts,
+    open_job,
+    processed,
+    rename_contigs,
+)
+from counterbias.pipeline.trials import (
+    Design,
+    Outcome,
+    PreparedSample,
+    run_models,
+    steps_of,
+    why_left_out,
+)
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import AnnotationOptions, CountingOptions, Features, SampleCounts, Window
 
@@ -166,9 +182,15 @@ def compare_models(
         if not candidates:
             raise InputError("no bias model is installed", remedy="`counterbias models` says why")
         truth = options.truth
-        table = None if truth is None else read_truth(truth.path, truth.columns, identifier=truth.identifier)
+        table = (
+            None
+            if truth is None
+            else read_truth(truth.path, truth.columns, identifier=truth.identifier)
+        )
         wanted = _with_attribute(choice, truth)
-        job, edges = _open(paths, wanted, counting, bias, candidates, manager, alias_file, say, quiet)
+        job, edges = _open(
+            paths, wanted, counting, bias, candidates, manager, alias_file, say, quiet
+        )
         features = job.annotation.features
         result = Comparison(_chosen_attributes(features, choice), candidates, options, bias, table)
         truths = [_truth_of(number, table, truth, features) for number in range(len(paths))]
@@ -180,13 +202,19 @@ def compare_models(
         for number, (path, name) in enumerate(zip(paths, samples, strict=True)):
             counts = _count(job, path, say)
             prepared, starts = _prepare(job, counts, edges, genome, name)
-            _, hint = job.strandedness(counts, "-")  # with '-' for a path it does without a second pass over the file
+            _, hint = job.strandedness(
+                counts, "-"
+            )  # with '-' for a path it does without a second pass over the file
             if hint:
                 say(f"Warning: {name}: {hint}")
             progress.begin(name, steps_of(candidates, len(prepared.ends), design))
             outcomes = run_models(prepared, candidates, design, cache, progress.step)
             group = options.groups[number] if options.groups else None
-            result.samples.append(SampleResult(name, group, replace(counts, sites=None), starts, outcomes, truths[number]))
+            result.samples.append(
+                SampleResult(
+                    name, group, replace(counts, sites=None), starts, outcomes, truths[number]
+                )
+            )
         if all(why_left_out(one.outcomes) for one in result.samples):
             raise _nothing_to_compare(result.samples, say)
         result.fitted, result.cached = cache.stored, cache.found
@@ -198,7 +226,10 @@ def _nothing_to_compare(samples: Sequence[SampleResult], say: Say) -> InputError
     for one in samples:
         say(f"Warning: {one.name} is left out: {why_left_out(one.outcomes)}")
     remedy = "check -s, -t and -i, and that the alignments fit the annotation"
-    return InputError("there is nothing to compare models on: no sample has read starts that can be learnt from", remedy=remedy)
+    return InputError(
+        "there is nothing to compare models on: no sample has read starts that can be learnt from",
+        remedy=remedy,
+    )
 
 
 class _Progress:
@@ -232,7 +263,14 @@ def _with_attribute(choice: AnnotationOptions, truth: TruthOptions | None) -> An
 
 def _chosen_attributes(features: Features, choice: AnnotationOptions) -> Features:
     """Keep the attributes that the user asked for."""
-    return replace(features, attributes={name: features.attributes[name] for name in choice.columns if name in features.attributes})
+    return replace(
+        features,
+        attributes={
+            name: features.attributes[name]
+            for name in choice.columns
+            if name in features.attributes
+        },
+    )
 
 
 def _open(
@@ -254,10 +292,18 @@ def _open(
     kinds = [one.kind for one in candidates if one.kind is not None]
     if not kinds:
         first = candidates[0]
-        raise InputError(f"no model can be trained: {first.label}: {first.reason}", remedy="`counterbias models` says what is missing")
+        raise InputError(
+            f"no model can be trained: {first.label}: {first.reason}",
+            remedy="`counterbias models` says what is missing",
+        )
     if idle := idle_device(bias.device, kinds):
         say(f"Warning: {idle}")
-    plan = add_transcripts(Plan(bias, manager, kinds[0], open_genome(bias.genome, job.aliases)), choice.path, job.aliases, say=say)
+    plan = add_transcripts(
+        Plan(bias, manager, kinds[0], open_genome(bias.genome, job.aliases)),
+        choice.path,
+        job.aliases,
+        say=say,
+    )
     job = replace(job, plan=plan)
     for path in paths:
         if not is_read_once(path):
@@ -279,11 +325,15 @@ def _edges(job: Job, choice: AnnotationOptions, say: Say) -> Features:
         except InputError:
             continue
         return rename_contigs(found, job.aliases).features
-    say(f"Warning: {choice.path}: not every exon names its transcript, so that units are cut at the edges of merged exons only")
+    say(
+        f"Warning: {choice.path}: not every exon names its transcript, so that units are cut at the edges of merged exons only"
+    )
     return job.annotation.features
 
 
-def _truth_of(number: int, table: TruthTable | None, options: TruthOptions | None, features: Features) -> Joined | None:
+def _truth_of(
+    number: int, table: TruthTable | None, options: TruthOptions | None, features: Features
+) -> Joined | None:
     """Join the truth of one sample."""
     if table is None or options is None:
         return None
@@ -311,7 +361,9 @@ def _count(job: Job, path: str, say: Say) -> SampleCounts:
     return result
 
 
-def _prepare(job: Job, counts: SampleCounts, edges: Features, genome: str, name: str) -> tuple[PreparedSample, int]:
+def _prepare(
+    job: Job, counts: SampleCounts, edges: Features, genome: str, name: str
+) -> tuple[PreparedSample, int]:
     """Cut a sample into folds; its number of distinct starts comes with it."""
     plan, sites, features = job.plan, counts.sites, job.annotation.features
     assert plan is not None
@@ -328,4 +380,6 @@ def _prepare(job: Job, counts: SampleCounts, edges: Features, genome: str, name:
     settings: dict[str, Any] = {**shared, "stranded": job.options.stranded}
     numbers: NDArray[Any] = np.asarray(counts.counts)
     digest = f"{digest_of_sample(sites, features, edges, numbers)}-{genome}"
-    return PreparedSample(digest, tuple(ends), weigh, settings), sum(len(folds.starts) for _, folds in ends)
+    return PreparedSample(digest, tuple(ends), weigh, settings), sum(
+        len(folds.starts) for _, folds in ends
+    )

@@ -35,7 +35,16 @@ from counterbias.records import Features, StartSites
 #: Changes whenever the meaning of cached results does.
 FORMAT = 3
 #: What a damaged file makes the standard library and numpy raise.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError, NotImplementedError)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    RecursionError,
+    NotImplementedError,
+)
 
 
 class Cache:
@@ -53,7 +62,11 @@ class Cache:
     def path(self, key: Mapping[str, Any]) -> Path:
         """Name the file of a key."""
         # A plug-in has a version of its own, but its results depend on ours as well.
-        text = json.dumps({"format": FORMAT, "counterbias": version("counterbias"), **key}, sort_keys=True, default=str)
+        text = json.dumps(
+            {"format": FORMAT, "counterbias": version("counterbias"), **key},
+            sort_keys=True,
+            default=str,
+        )
         return self.folder / f"{hashlib.blake2b(text.encode(), digest_size=20).hexdigest()}.npz"
 
     def load(self, key: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
@@ -73,7 +86,12 @@ class Cache:
         self.found += 1
         return told, arrays
 
-    def store(self, key: Mapping[str, Any], told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+    def store(
+        self,
+        key: Mapping[str, Any],
+        told: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         """Write a result, whole or not at all. Raises InputError where the folder cannot be written."""
         text = json.dumps({"key": dict(key), "result": dict(told)}, default=str)
         buffer = io.BytesIO()
@@ -89,16 +107,28 @@ class Cache:
         self.stored += 1
 
 
-def digest_of_sample(sites: StartSites, features: Features, edges: Features, counts: NDArray[Any]) -> str:
+def digest_of_sample(
+    sites: StartSites, features: Features, edges: Features, counts: NDArray[Any]
+) -> str:
     """Digest all that a sample's results depend on, but for the genome."""
     mill = hashlib.blake2b(digest_size=20)
-    mill.update(json.dumps([sites.contigs, [int(length) for length in sites.contig_lengths], len(sites)]).encode())
+    mill.update(
+        json.dumps(
+            [sites.contigs, [int(length) for length in sites.contig_lengths], len(sites)]
+        ).encode()
+    )
     arrays = [sites.feature, sites.share, counts]
     for end in sites.ends:
         arrays += [end.contig, end.position, end.bits]
     for one in (features, edges):
         mill.update(json.dumps([one.ids, one.contigs]).encode())
-        arrays += [one.block_offsets, one.block_contig, one.block_strand, one.block_start, one.block_end]
+        arrays += [
+            one.block_offsets,
+            one.block_contig,
+            one.block_strand,
+            one.block_start,
+            one.block_end,
+        ]
     for array in arrays:
         if array is None:
             mill.update(b"none")
@@ -136,7 +166,9 @@ def describe_kind(kind: Kind) -> dict[str, Any]:
 def _classes(kind: Kind) -> list[Any]:
     """List the classes whose code a model runs: for a blend those of its parts."""
     ends = [] if kind.fitted is None else [end.model for end in kind.fitted.ends]
-    parts = [part for model in ends if isinstance(model, Blend) for part in (model.own, model.prior)]
+    parts = [
+        part for model in ends if isinstance(model, Blend) for part in (model.own, model.prior)
+    ]
     return [kind.model, *(type(part) for part in parts)]
 
 

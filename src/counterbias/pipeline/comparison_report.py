@@ -51,7 +51,9 @@ _STREAM = 7
 Arrays = Mapping[str, NDArray[np.float64]]
 
 
-def report(result: Comparison, counting: CountingOptions, *, version: str, command_line: str) -> dict[str, Any]:
+def report(
+    result: Comparison, counting: CountingOptions, *, version: str, command_line: str
+) -> dict[str, Any]:
     """Make the document: comparison.json, of which comparison.tsv and the figures are views."""
     best = recommendation(result)
     return build_document(
@@ -70,24 +72,49 @@ def recommendation(result: Comparison) -> Recommendation:
     contenders = []
     measured = sum(any(one.status == OK for one in sample.outcomes) for sample in result.samples)
     for number, candidate in enumerate(result.candidates):
-        own = [(sample, sample.outcomes[number]) for sample in result.samples if sample.outcomes[number].status == OK]
-        if not own or len(own) < measured or any(sample.outcomes[number].status == FAILED for sample in result.samples):
+        own = [
+            (sample, sample.outcomes[number])
+            for sample in result.samples
+            if sample.outcomes[number].status == OK
+        ]
+        if (
+            not own
+            or len(own) < measured
+            or any(sample.outcomes[number].status == FAILED for sample in result.samples)
+        ):
             continue
         if _learnt_from(candidate, result):
             continue
-        trials = [{**trial, "fold": (sample.name, trial["fold"])} for sample, outcome in own for trial in outcome.trials]
+        trials = [
+            {**trial, "fold": (sample.name, trial["fold"])}
+            for sample, outcome in own
+            for trial in outcome.trials
+        ]
         used = sum(bool(outcome.count["applied"]) for _, outcome in own)
         parameters = float(np.mean([outcome.count["parameters"] for _, outcome in own]))
-        reasons = [str(reason) for _, outcome in own if not outcome.count["applied"] for reason in outcome.count["reasons"]]
+        reasons = [
+            str(reason)
+            for _, outcome in own
+            if not outcome.count["applied"]
+            for reason in outcome.count["reasons"]
+        ]
         label, window = candidate.label, str(candidate.window)
-        contenders.append(Contender(label, window, parameters, used, len(own), trials, reasons[0] if reasons else ""))
+        contenders.append(
+            Contender(
+                label, window, parameters, used, len(own), trials, reasons[0] if reasons else ""
+            )
+        )
     return recommend(contenders)
 
 
 def _learnt_from(candidate: Candidate, result: Comparison) -> list[str]:
     """Name the samples that a model file has learnt from: no block of them is held out of it."""
     file = None if candidate.kind is None else candidate.kind.fitted
-    return [] if file is None else [sample.name for sample in result.samples if file.training.includes(sample.name)]
+    return (
+        []
+        if file is None
+        else [sample.name for sample in result.samples if file.training.includes(sample.name)]
+    )
 
 
 def column_name(outcome: Outcome, result: Comparison) -> str:
@@ -116,9 +143,19 @@ def between_models(result: Comparison) -> Iterator[tuple[str, str, str, str, str
         for column in ("weighted", "corrected"):
             for first, one in enumerate(able):
                 for other in able[first + 1 :]:
-                    pearson = log_pearson(one.columns[f"fpkm_{column}"], other.columns[f"fpkm_{column}"])
+                    pearson = log_pearson(
+                        one.columns[f"fpkm_{column}"], other.columns[f"fpkm_{column}"]
+                    )
                     a, b = one.candidate, other.candidate
-                    yield sample.name, column, a.label, str(a.window), b.label, str(b.window), pearson
+                    yield (
+                        sample.name,
+                        column,
+                        a.label,
+                        str(a.window),
+                        b.label,
+                        str(b.window),
+                        pearson,
+                    )
 
 
 def remarks(result: Comparison) -> list[str]:
@@ -127,7 +164,9 @@ def remarks(result: Comparison) -> list[str]:
     told = set()
     for candidate in result.candidates:
         for name in _learnt_from(candidate, result):
-            lines.append(f"{name}: {candidate.label} has learnt from this sample: its gain here is not held out, and it is not recommended")
+            lines.append(
+                f"{name}: {candidate.label} has learnt from this sample: its gain here is not held out, and it is not recommended"
+            )
     for position, sample in enumerate(result.samples):
         nothing = why_left_out(sample.outcomes)
         if nothing:
@@ -135,7 +174,9 @@ def remarks(result: Comparison) -> list[str]:
         for outcome in sample.outcomes:
             if outcome.reason and not nothing:
                 window = outcome.candidate.window
-                lines.append(f"{sample.name}: {outcome.candidate.label}, window {window}: {outcome.status}: {outcome.reason}")
+                lines.append(
+                    f"{sample.name}: {outcome.candidate.label}, window {window}: {outcome.status}: {outcome.reason}"
+                )
         lines += _warnings(result, sample)
         joined, table = sample.truth, result.truth
         missing = 0 if table is None else table.missing[_truth_column(result, position)]
@@ -144,9 +185,15 @@ def remarks(result: Comparison) -> list[str]:
                 f"{table.path}: {joined.joined} features have a true value; left out: {joined.absent} identifiers that no feature has, "
                 f"{joined.shared} names that several features share, {missing} cells without a value"
             )
-        group = [one for one in result.samples if one.group == sample.group and not why_left_out(one.outcomes)]
+        group = [
+            one
+            for one in result.samples
+            if one.group == sample.group and not why_left_out(one.outcomes)
+        ]
         if sample.group is not None and group == [sample]:
-            lines.append(f"{sample.name} is alone in group '{sample.group}': there is no replicate to agree with")
+            lines.append(
+                f"{sample.name} is alone in group '{sample.group}': there is no replicate to agree with"
+            )
     return [*lines, *sorted(told)]
 
 
@@ -159,7 +206,9 @@ def _warnings(result: Comparison, sample: SampleResult) -> list[str]:
             of.setdefault(text, []).append(column_name(outcome, result))
     hint = "--stranded "  # was told before the models were fitted
     return [
-        f"{sample.name}: {text}" if len(names) == len(counted) else f"{sample.name}: {', '.join(names)}: {text}"
+        f"{sample.name}: {text}"
+        if len(names) == len(counted)
+        else f"{sample.name}: {', '.join(names)}: {text}"
         for text, names in of.items()
         if not text.startswith(hint)
     ]
@@ -169,7 +218,11 @@ def _warnings(result: Comparison, sample: SampleResult) -> list[str]:
 
 
 def _options(result: Comparison, counting: CountingOptions) -> dict[str, Any]:
-    bias = {name: value for name, value in asdict(result.bias).items() if name not in ("model", "window", "model_options", "threads")}
+    bias = {
+        name: value
+        for name, value in asdict(result.bias).items()
+        if name not in ("model", "window", "model_options", "threads")
+    }
     truth = result.options.truth
     return {
         "models": [one.label for one in result.candidates],
@@ -186,7 +239,9 @@ def _options(result: Comparison, counting: CountingOptions) -> dict[str, Any]:
 def _sample(result: Comparison, sample: SampleResult) -> dict[str, Any]:
     """Describe one sample."""
     best = _best_trials(sample)
-    agreement = {number: _replicates(result, sample, number) for number in range(len(sample.outcomes))}
+    agreement = {
+        number: _replicates(result, sample, number) for number in range(len(sample.outcomes))
+    }
     first = next((one for one in agreement.values() if one is not None), None)
     raw: dict[str, Any] = {one.name: {"value": None, "error": None} for one in RAW_MEASURES}
     # Without a model the measures are the same in every model's trials, but for windows of different width.
@@ -196,14 +251,21 @@ def _sample(result: Comparison, sample: SampleResult) -> dict[str, Any]:
     if first is not None:
         raw["replicate_rmse_raw"] = {"value": first.rmse["raw"], "error": None}
         raw["replicate_pearson_raw"] = {"value": first.pearson["raw"], "error": None}
-    models = [_model(result, sample, outcome, best, agreement[number]) for number, outcome in enumerate(sample.outcomes)]
+    models = [
+        _model(result, sample, outcome, best, agreement[number])
+        for number, outcome in enumerate(sample.outcomes)
+    ]
     return {"sample": sample.name, "starts": sample.starts, "raw": raw, "models": models}
 
 
 def _best_trials(sample: SampleResult) -> Sequence[Mapping[str, Any]]:
     """Give the trials of the sample's best model."""
     able = [one for one in sample.outcomes if one.trials and by_fold(one.trials)]
-    return max(able, key=lambda one: summarise(one.trials, value_of("gain_cap5")).value).trials if able else []
+    return (
+        max(able, key=lambda one: summarise(one.trials, value_of("gain_cap5")).value).trials
+        if able
+        else []
+    )
 
 
 def _mean(outcome: Outcome, name: str) -> dict[str, Any]:
@@ -212,7 +274,11 @@ def _mean(outcome: Outcome, name: str) -> dict[str, Any]:
 
 
 def _model(
-    result: Comparison, sample: SampleResult, outcome: Outcome, best: Sequence[Mapping[str, Any]], replicates: Replicates | None
+    result: Comparison,
+    sample: SampleResult,
+    outcome: Outcome,
+    best: Sequence[Mapping[str, Any]],
+    replicates: Replicates | None,
 ) -> dict[str, Any]:
     """Describe one model in one sample; all keys are always there."""
     count = outcome.count
@@ -226,7 +292,9 @@ def _model(
     if replicates is not None:
         measures |= _replicate_measures(replicates)
     cost = {name: count.get(name) for name, _ in COSTS}
-    cost["windows_per_second"] = max((trial["windows_per_second"] for trial in outcome.trials), default=None)
+    cost["windows_per_second"] = max(
+        (trial["windows_per_second"] for trial in outcome.trials), default=None
+    )
     return {
         "model": outcome.candidate.label,
         "window": str(outcome.candidate.window),
@@ -251,7 +319,10 @@ def _changes(outcome: Outcome) -> dict[str, Any]:
         change = change_of(raw, other)
         values = (change.distance, change.up, change.down, log_pearson(raw, other))
         names = ("distance_{}", "genes_up_{}", "genes_down_{}", "pearson_raw_{}")
-        found |= {name.format(column): {"value": value, "error": None} for name, value in zip(names, values, strict=True)}
+        found |= {
+            name.format(column): {"value": value, "error": None}
+            for name, value in zip(names, values, strict=True)
+        }
     return found
 
 
@@ -271,8 +342,14 @@ def _truth(result: Comparison, sample: SampleResult, outcome: Outcome) -> dict[s
     options = result.options.truth
     if options is None or sample.truth is None or not outcome.columns:
         return None
-    found = compare_with_truth(sample.truth.values, _estimates(outcome, options.scale), _rng(result))
-    return {**_agreement(found), "features": found.features, "column": _truth_column(result, _position(result, sample))}
+    found = compare_with_truth(
+        sample.truth.values, _estimates(outcome, options.scale), _rng(result)
+    )
+    return {
+        **_agreement(found),
+        "features": found.features,
+        "column": _truth_column(result, _position(result, sample)),
+    }
 
 
 def _position(result: Comparison, sample: SampleResult) -> int:
@@ -287,7 +364,10 @@ def _truth_column(result: Comparison, position: int) -> str:
 
 def _agreement(found: Agreement) -> dict[str, Any]:
     def told(intervals: Mapping[str, Interval]) -> dict[str, Any]:
-        return {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in intervals.items()}
+        return {
+            name: {"value": one.value, "low": one.low, "high": one.high}
+            for name, one in intervals.items()
+        }
 
     return {
         **{name: told(found.of[name]) for name in ESTIMATES},
@@ -300,7 +380,11 @@ def _replicates(result: Comparison, sample: SampleResult, number: int) -> Replic
     outcome = sample.outcomes[number]
     if sample.group is None or not outcome.columns:
         return None
-    others = [one for one in result.samples if one is not sample and one.group == sample.group and one.outcomes[number].columns]
+    others = [
+        one
+        for one in result.samples
+        if one is not sample and one.group == sample.group and one.outcomes[number].columns
+    ]
     if not others:
         return None
     return replicate_agreement(
@@ -317,8 +401,14 @@ def _replicate_measures(found: Replicates) -> dict[str, Any]:
     for column in ("weighted", "corrected"):
         apart, error = found.minus_raw[column]
         measures[f"replicate_rmse_{column}"] = {"value": found.rmse[column], "error": None}
-        measures[f"replicate_pearson_{column}"] = {"value": plain(found.pearson[column]), "error": None}
-        measures[f"replicate_rmse_{column}_minus_raw"] = {"value": apart, "error": error if math.isfinite(error) else None}
+        measures[f"replicate_pearson_{column}"] = {
+            "value": plain(found.pearson[column]),
+            "error": None,
+        }
+        measures[f"replicate_rmse_{column}_minus_raw"] = {
+            "value": apart,
+            "error": error if math.isfinite(error) else None,
+        }
     return measures
 
 
@@ -329,11 +419,19 @@ def figures(result: Comparison) -> list[SampleFigures]:
     """Gather what the figures are drawn from."""
     found = []
     for position, sample in enumerate(result.samples):
-        models = [_model_figures(result, sample, outcome) for outcome in sample.outcomes if outcome.columns]
+        models = [
+            _model_figures(result, sample, outcome)
+            for outcome in sample.outcomes
+            if outcome.columns
+        ]
         joined = sample.truth
         label = _truth_column(result, position)
         counts = np.asarray(sample.counts.counts, np.float64)
-        found.append(SampleFigures(sample.name, counts, models, None if joined is None else joined.values, label))
+        found.append(
+            SampleFigures(
+                sample.name, counts, models, None if joined is None else joined.values, label
+            )
+        )
     return found
 
 
@@ -345,7 +443,9 @@ def _model_figures(result: Comparison, sample: SampleResult, outcome: Outcome) -
         told = _truth(result, sample, outcome) or {}
         for column in ("weighted", "corrected"):
             found = told[f"{column}_minus_raw"]
-            difference[column] = {name: (one["value"], one["low"], one["high"]) for name, one in found.items()}
+            difference[column] = {
+                name: (one["value"], one["low"], one["high"]) for name, one in found.items()
+            }
     return ModelFigures(
         name=column_name(outcome, result),
         used=bool(outcome.count["applied"]),

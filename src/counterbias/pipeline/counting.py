@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.alignments import AlignmentHeader, AlignmentStream, Batch, decode_batch, inflate, open_alignments, pairing, waiting
+from counterbias.alignments import (
+    AlignmentHeader,
+    AlignmentStream,
+    Batch,
+    decode_batch,
+    inflate,
+    open_alignments,
+    pairing,
+    waiting,
+)
 from counterbias.alignments.decoding import END, HERE, INFO, NEXT, READ1, REVERSE_FLAG, SET, TLEN
 from counterbias.alignments.workers import Job, Workers
 from counterbias.assignment import COUNT_FRACTION, Assigner
@@ -111,13 +120,23 @@ def count_alignments(
         the counts and the texts of the warnings. Raises InputError.
     """
     began = time.perf_counter()
-    primary_only = options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
-    stream = open_alignments(path, reference=reference, by_name=options.order == "name", primary_only=primary_only, library=libdeflate)
+    primary_only = (
+        options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
+    )
+    stream = open_alignments(
+        path,
+        reference=reference,
+        by_name=options.order == "name",
+        primary_only=primary_only,
+        library=libdeflate,
+    )
     workers = Workers(threads)
     try:
         if on_header:
             on_header(stream.header)
-        counter = _Counter(stream, annotation, options, want_sites, Listeners(progress, warn, record_sink, []))
+        counter = _Counter(
+            stream, annotation, options, want_sites, Listeners(progress, warn, record_sink, [])
+        )
         _run(counter, stream, workers, threads)
         return counter.finish(path, began), counter.listeners.warnings
     finally:
@@ -157,7 +176,9 @@ def _run(counter: _Counter, stream: AlignmentStream, workers: Workers, threads: 
         stream.walk(work.batch)
         work.decoded = workers.submit(counter.read, work)
         reading.append(work)
-        while len(reading) >= ahead or (reading and reading[0].decoded is not None and reading[0].decoded.done.is_set()):
+        while len(reading) >= ahead or (
+            reading and reading[0].decoded is not None and reading[0].decoded.done.is_set()
+        ):
             finish_first()
     while reading:
         finish_first()
@@ -176,15 +197,25 @@ class _Counter:
     """What is common to the batches of one file."""
 
     def __init__(
-        self, stream: AlignmentStream, annotation: Annotation, options: CountingOptions, want_sites: bool, listeners: Listeners
+        self,
+        stream: AlignmentStream,
+        annotation: Annotation,
+        options: CountingOptions,
+        want_sites: bool,
+        listeners: Listeners,
     ) -> None:
         self.stream = stream
         self.options = options
         self.listeners = listeners
-        self.assigner = Assigner(annotation.steps, len(annotation.features), stream.header.contigs, options)
+        self.assigner = Assigner(
+            annotation.steps, len(annotation.features), stream.header.contigs, options
+        )
         self.want_sites = want_sites
         self.sites: SiteCollector | None = None
-        self.primary_only = options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
+        self.primary_only = (
+            options.secondary_alignments == "ignore"
+            and options.supplementary_alignments == "ignore"
+        )
         self.done = 0
         self._missing_mates = 0
         self._known: NDArray[np.int64] = np.zeros((0, 2), dtype=np.int64)
@@ -204,12 +235,16 @@ class _Counter:
         """Do all for a batch that needs no other batch; any thread may do it."""
         batch = work.batch
         paired = bool(self.stream.paired)
-        done, problem = decode_batch(batch, len(self.stream.header.contigs), paired, self.listeners.record_sink is not None)
+        done, problem = decode_batch(
+            batch, len(self.stream.header.contigs), paired, self.listeners.record_sink is not None
+        )
         work.problem = (done, problem) if problem else None
         if problem:
             return
         work.make_room(batch.count)
-        work.pool, work.used = self.assigner.find_overlaps(batch.rows, batch.count, batch.first_block, batch.covered, paired, work.pool)
+        work.pool, work.used = self.assigner.find_overlaps(
+            batch.rows, batch.count, batch.first_block, batch.covered, paired, work.pool
+        )
         if self._by_position:
             return
         made, lost = pairing.pair_by_name(
@@ -220,7 +255,9 @@ class _Counter:
         self._classify(work)
 
     def _classify(self, work: Work) -> None:
-        work.pool, work.bad_hits = self.assigner.classify(work.fragments, work.made, work.pool, work.used, work.kinds, work.result)
+        work.pool, work.bad_hits = self.assigner.classify(
+            work.fragments, work.made, work.pool, work.used, work.kinds, work.result
+        )
 
     def take(self, work: Work) -> None:
         """Count a batch; batches must come in order."""
@@ -264,12 +301,18 @@ class _Counter:
                 break
             if why == waiting.POOL_FULL:
                 overlap = int(batch.rows[i, SET])
-                members = 1 + int(work.pool[pairing.FIRST_POOLED - overlap]) if overlap <= pairing.FIRST_POOLED else 0
+                members = (
+                    1 + int(work.pool[pairing.FIRST_POOLED - overlap])
+                    if overlap <= pairing.FIRST_POOLED
+                    else 0
+                )
                 mates.make_room(batch.size(int(i)), members)
             elif why == waiting.NOTES_FULL:
                 work.pool = np.concatenate((work.pool, np.empty(len(work.pool), dtype=np.int32)))
             else:
-                self._spill = np.concatenate((self._spill, np.empty(len(self._spill) + batch.size(int(i)), dtype=np.uint8)))
+                self._spill = np.concatenate(
+                    (self._spill, np.empty(len(self._spill) + batch.size(int(i)), dtype=np.uint8))
+                )
         work.made, work.used = int(made), int(pooled)
         if before == 0 and mates.state[waiting.AMBIGUOUS]:
             row = int(mates.state[waiting.FIRST_AMBIGUOUS]) - batch.first_record
@@ -279,14 +322,22 @@ class _Counter:
     def _mate_key(self, batch: Batch, row: int) -> tuple[Any, ...]:
         """Give the key under which htseq-count looks for a record's mate, which it prints."""
         contigs = self.stream.header.contigs
-        here, following, info, length = (int(batch.rows[row, column]) for column in (HERE, NEXT, INFO, TLEN))
+        here, following, info, length = (
+            int(batch.rows[row, column]) for column in (HERE, NEXT, INFO, TLEN)
+        )
 
         def place(packed: int) -> tuple[str | None, int | None]:
             return (contigs[packed >> 32], packed & 0xFFFFFFFF) if packed != -1 else (None, None)
 
         other = "second" if info & READ1 else "first"
         both = here != -1 and following != -1
-        return (self.stream.name(batch, row), other, *place(following), *place(here), -length if both else None)
+        return (
+            self.stream.name(batch, row),
+            other,
+            *place(following),
+            *place(here),
+            -length if both else None,
+        )
 
     def _warn_of_missing(self, work: Work) -> None:
         """Warn of the first record without its mate; raise InputError where mates turn up apart from each other."""
@@ -294,7 +345,9 @@ class _Counter:
         if not self._missing_mates:
             self._tell_progress(int(work.missing[0, 0]))
             name = self.stream.name(batch, int(work.missing[0, 1]))
-            self.listeners.say(f"Read {name} claims to have an aligned mate which could not be found in an adjacent line.")
+            self.listeners.say(
+                f"Read {name} claims to have an aligned mate which could not be found in an adjacent line."
+            )
         self._missing_mates += work.lost
         if not len(self._known):
             self._known = np.zeros((2 * REMEMBERED, 2), dtype=np.int64)
@@ -314,7 +367,11 @@ class _Counter:
         """Add a batch's fragments to the counts and start sites."""
         if work.bad_hits >= 0:
             what = "read pair" if self.stream.paired else "read"
-            raise InputError("the tag NH is not a number", file=self.stream.source.path, place=f"{what} {self.done + work.bad_hits + 1}")
+            raise InputError(
+                "the tag NH is not a number",
+                file=self.stream.source.path,
+                place=f"{what} {self.done + work.bad_hits + 1}",
+            )
         self._tell_progress(work.made)
         if self.want_sites and self.sites is None:
             self.sites = self._new_sites()
@@ -330,7 +387,11 @@ class _Counter:
         fraction = assigner.nonunique == COUNT_FRACTION
         lengths = tuple(max(length, 0) for length in header.lengths)
         return SiteCollector(
-            header.contigs, lengths, paired=bool(self.stream.paired), fraction=fraction, features=len(assigner.counts)
+            header.contigs,
+            lengths,
+            paired=bool(self.stream.paired),
+            fraction=fraction,
+            features=len(assigner.counts),
         )
 
     def _tell_progress(self, begun: int) -> None:
@@ -341,12 +402,23 @@ class _Counter:
                 self.listeners.progress(number, bool(self.stream.paired))
         self._told = begun
 
-    def _write(self, work: Work, data: NDArray[np.uint8], offsets: NDArray[np.int64], own: int) -> None:
+    def _write(
+        self, work: Work, data: NDArray[np.uint8], offsets: NDArray[np.int64], own: int
+    ) -> None:
         """Hand records to the sink."""
         assert self.listeners.record_sink is not None
         self.listeners.record_sink(
             tagged_batch(
-                work.fragments, work.made, work.kinds, work.result, work.pool, self.assigner.index, self._site_of, data, offsets, own
+                work.fragments,
+                work.made,
+                work.kinds,
+                work.result,
+                work.pool,
+                self.assigner.index,
+                self._site_of,
+                data,
+                offsets,
+                own,
             )
         )
 
@@ -369,11 +441,15 @@ class _Counter:
         if len(alone):
             keys = len(np.unique(mates.facts[alone, waiting.RANK]))
             record = self._describe(int(alone[0]))
-            self.listeners.say(f"Mate records missing for {keys} records; first such record: {record}.")
+            self.listeners.say(
+                f"Mate records missing for {keys} records; first such record: {record}."
+            )
             self._count_waiting(alone[:, None])
         if mates.state[waiting.AMBIGUOUS]:
             number = int(mates.state[waiting.AMBIGUOUS])
-            self.listeners.say(f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}.")
+            self.listeners.say(
+                f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}."
+            )
         if len(pairs):
             self.listeners.say(
                 f"{len(pairs)} pairs were put together although their mates disagree about the template length (htseq-count "

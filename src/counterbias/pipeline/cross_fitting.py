@@ -60,10 +60,15 @@ class CrossFitted:
 
     def blended(self, blend: Blend) -> CrossFitted:
         """Give the same with each judge blended as the model was."""
-        judges = (None if judge is None else Blend(judge, blend.prior, blend.own_share, blend.prior_share) for judge in self.judges)
+        judges = (
+            None if judge is None else Blend(judge, blend.prior, blend.own_share, blend.prior_share)
+            for judge in self.judges
+        )
         return replace(self, model=blend, judges=tuple(judges))
 
-    def score(self, windows: Windows, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def score(
+        self, windows: Windows, *, threads: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""
         return score_unseen(self.judges, self.sample, windows, threads=threads)
 
@@ -72,7 +77,10 @@ def score_unseen(
     judges: Sequence[BiasModel | None], sample: FoldedSample, windows: Windows, *, threads: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score windows, those of ``sample``, each by the judge of its fold: starts and background, float64, nats; NaN where there is none."""
-    sides = ((windows.foreground, sample.foreground_parts), (windows.background, sample.background_parts))
+    sides = (
+        (windows.foreground, sample.foreground_parts),
+        (windows.background, sample.background_parts),
+    )
     scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
     for out, (contexts, parts) in zip(scores, sides, strict=True):
         fold_of = sample.fold_of(parts)
@@ -83,7 +91,9 @@ def score_unseen(
     return scores[0], scores[1]
 
 
-def cross_fit(kind: Kind, sample: FoldedSample, number: int, rng: np.random.Generator, resources: Resources) -> CrossFitted:
+def cross_fit(
+    kind: Kind, sample: FoldedSample, number: int, rng: np.random.Generator, resources: Resources
+) -> CrossFitted:
     """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
 
     Raises InputError where there is nothing to learn from; whoever must not stop then asks before

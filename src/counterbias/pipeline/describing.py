@@ -35,10 +35,16 @@ MOST_POSITIONS = 2_000_000
 def _inverse(context: Context, end: FittedEnd, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give 1/b by scores, capped as reads are; 1 where there is none."""
     inverse = np.exp(-end.calibration(np.nan_to_num(scores, nan=0.0)))
-    return np.minimum(inverse, context.cap * np.median(inverse)) if len(inverse) and context.cap is not None else inverse
+    return (
+        np.minimum(inverse, context.cap * np.median(inverse))
+        if len(inverse) and context.cap is not None
+        else inverse
+    )
 
 
-def describe_nothing(context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds) -> dict[str, Any]:
+def describe_nothing(
+    context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds
+) -> dict[str, Any]:
     """Make the entry of an end that no model is used for, since nothing can be learnt from it or judged by it."""
     window = context.kind.window
     return {
@@ -60,11 +66,18 @@ def _calibration(end: FittedEnd) -> dict[str, Any]:
     return {name: getattr(end.calibration, name) for name in CALIBRATION}
 
 
-def describe_end(context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds, bins: units.Units) -> dict[str, Any]:
+def describe_end(
+    context: Context, end: FittedEnd, folded: Folded, dealt: folds.Folds, bins: units.Units
+) -> dict[str, Any]:
     """Make the end's entry in ``ends`` of the QC file; ``bins`` are its :func:`judged_units`."""
     windows, window = folded.windows, context.kind.window
     sides = (windows.background, windows.background_weight)
-    unseen = (windows.foreground, windows.foreground_weight, _inverse(context, end, end.scores[0]), *sides)
+    unseen = (
+        windows.foreground,
+        windows.foreground_weight,
+        _inverse(context, end, end.scores[0]),
+        *sides,
+    )
     again = score(end.model, windows.foreground, threads=context.threads)
     learnt = (windows.foreground, windows.foreground_weight, _inverse(context, end, again), *sides)
     check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
@@ -97,7 +110,9 @@ def _metrics(context: Context, end: FittedEnd) -> dict[str, float]:
     sample, judge = end.fitted.sample, end.fitted.judges[0]
     model = judge or end.model
     # Plug-ins know what they brought.
-    return context.manager.qc_metrics(model.own if isinstance(model, Blend) else model, sample.of_fold(0))
+    return context.manager.qc_metrics(
+        model.own if isinstance(model, Blend) else model, sample.of_fold(0)
+    )
 
 
 def _signature_report(signature: composition.Signature) -> dict[str, Any]:
@@ -130,7 +145,9 @@ def _training(end: FittedEnd) -> dict[str, Any]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+    }
 
 
 def judged_units(context: Context, starts: Positions, dealt: folds.Folds) -> units.Units:
@@ -140,7 +157,9 @@ def judged_units(context: Context, starts: Positions, dealt: folds.Folds) -> uni
     return every if step <= 1 else every.take(np.arange(0, len(every), step))
 
 
-def score_units(context: Context, end: FittedEnd, dealt: folds.Folds, bins: units.Units) -> NDArray[np.float64]:
+def score_units(
+    context: Context, end: FittedEnd, dealt: folds.Folds, bins: units.Units
+) -> NDArray[np.float64]:
     """Score all positions of exon bins, each by a model that did not see its block, float64 (positions,), nats; NaN where there is none."""
     log_bias = np.full(len(bins.reads), np.nan)
     where = Positions(bins.contig, bins.start, bins.strand, np.ones(len(bins)))
@@ -152,17 +171,23 @@ def score_units(context: Context, end: FittedEnd, dealt: folds.Folds, bins: unit
             stretches = Stretches(part.contig, part.start, part.end, part.strand)
             chosen = np.zeros(len(bins), bool)
             chosen[rows] = True
-            log_bias[np.repeat(chosen, np.diff(bins.offsets))] = context.score_stretches(judge, stretches, threads=context.threads)
+            log_bias[np.repeat(chosen, np.diff(bins.offsets))] = context.score_stretches(
+                judge, stretches, threads=context.threads
+            )
     return log_bias
 
 
-def _measure(context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units.Units) -> dict[str, Any]:
+def _measure(
+    context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units.Units
+) -> dict[str, Any]:
     """Measure gain, deviance, AUC on exon bins, with the log bias as models give it that did not see them; its size as a count uses it."""
     log_bias = score_units(context, end, dealt, chosen)
     relative = measures.relative_bias(log_bias, chosen)
     auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
     gains = measures.gains(log_bias, chosen, relative=relative)
-    found: dict[str, Any] = {name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()}
+    found: dict[str, Any] = {
+        name: {"value": gain.value, "error": gain.standard_error} for name, gain in gains.items()
+    }
     return {
         "gain": {**found, "units": len(chosen)},
         "reliability": reliability(end.calibration(log_bias), chosen).report(),
@@ -172,7 +197,9 @@ def _measure(context: Context, end: FittedEnd, dealt: folds.Folds, chosen: units
     }
 
 
-def find_signature(context: Context, reads: EndClass, starts: Starts) -> composition.Signature | None:
+def find_signature(
+    context: Context, reads: EndClass, starts: Starts
+) -> composition.Signature | None:
     """Look for the bias signature in a window wider than the model's; ``starts`` are the end class's distinct starts."""
     rng = np.random.default_rng([context.seed, 3, reads.numbers[0]])
     drawn = sampling.draw(context.sites, rng, end=reads.end, most=WIDE_STARTS, starts=starts)
@@ -182,8 +209,15 @@ def find_signature(context: Context, reads: EndClass, starts: Starts) -> composi
         return None
     # Every start counts alike: the noise floor knows nothing of places that hold many fragments.
     first = composition.composition(foreground[valid], np.ones(int(valid.sum())))
-    second = composition.composition(background[background_valid], np.ones(int(background_valid.sum())))
-    profile, noise = composition.symmetrised_kl(first, second), composition.noise_floor(first, second)
-    found = composition.signature_span(profile, noise, upstream=WIDE.upstream, window=context.kind.window)
+    second = composition.composition(
+        background[background_valid], np.ones(int(background_valid.sum()))
+    )
+    profile, noise = (
+        composition.symmetrised_kl(first, second),
+        composition.noise_floor(first, second),
+    )
+    found = composition.signature_span(
+        profile, noise, upstream=WIDE.upstream, window=context.kind.window
+    )
     offsets = tuple(range(-WIDE.upstream, WIDE.downstream + 1))
     return replace(found, offsets=offsets, profile=tuple(profile.tolist()), noise=noise)

@@ -45,7 +45,9 @@ class Drawn:
         pieces = tuple(dealt.pieces(one, margin=window.margin) for one in positions)
         tile_pieces = None
         if self.tiles is not None and self.tile_positions is not None:
-            tile_pieces = dealt.pieces(self.tile_positions, margin=window.margin + self.tiles.length - 1)
+            tile_pieces = dealt.pieces(
+                self.tile_positions, margin=window.margin + self.tiles.length - 1
+            )
         return sampling.fold(
             window,
             self.sample,
@@ -66,12 +68,20 @@ def draw_end(context: Context, reads: EndClass, starts: Starts, rng: np.random.G
     inside = None
     if context.sampling == "paper":
         both = (drawn.foreground, drawn.background)
-        masks = [sampling.inside_exons(positions, window, context.features, context.contig_of) for positions in both]
+        masks = [
+            sampling.inside_exons(positions, window, context.features, context.contig_of)
+            for positions in both
+        ]
         inside = (masks[0], masks[1])
     tiles, places = None, None
     if kind.model.needs_tiles and kind.fitted is None and sampling.tiles_fit(window):
         places, tiles = sampling.draw_tiles(
-            starts.by_fragments(), context.features, context.contig_of, window, rng, context.extract_tiles
+            starts.by_fragments(),
+            context.features,
+            context.contig_of,
+            window,
+            rng,
+            context.extract_tiles,
         )
     foreground, background = context.extract(drawn.foreground), context.extract(drawn.background)
     if context.sampling == "local" and (kind.auto or not kind.model.compares_nearby):

@@ -25,7 +25,15 @@ from counterbias.pipeline.cross_fitting import cross_fit
 from counterbias.pipeline.drawing import Drawn
 from counterbias.pipeline.fitting import Kind
 from counterbias.pipeline.judging import judge_scores
-from counterbias.records import REVERSE, TRAINABLE, Features, FitReport, Positions, StartSites, Window
+from counterbias.records import (
+    REVERSE,
+    TRAINABLE,
+    Features,
+    FitReport,
+    Positions,
+    StartSites,
+    Window,
+)
 from counterbias.scoring import score, score_positions
 from counterbias.weights import Calibration
 
@@ -62,7 +70,9 @@ class FoldSample:
         first = folds.rotation(self.starts, block=self.block)[self.units.contig]
         return self.units.take((first + self.units.start // self.block) % folds.FOLDS == fold)
 
-    def cut(self, positions: Positions, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def cut(
+        self, positions: Positions, window: Window
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut windows at positions."""
         return extract(self.genome, self.sites.contigs, positions, window)
 
@@ -137,13 +147,30 @@ def fold_sample(
     """
     starts = sampling.unique_starts(sites, end=end)
     number = {name: i for i, name in enumerate(sites.contigs)}
-    contig_of, edges_of = (np.array([number.get(name, -1) for name in one.contigs], np.int64) for one in (features, edges))
+    contig_of, edges_of = (
+        np.array([number.get(name, -1) for name in one.contigs], np.int64)
+        for one in (features, edges)
+    )
     size = folds.block_size(starts) if block is None else block
-    return FoldSample(sites, end, features, contig_of, genome, starts, make_units(starts, edges, edges_of, block=size), size)
+    return FoldSample(
+        sites,
+        end,
+        features,
+        contig_of,
+        genome,
+        starts,
+        make_units(starts, edges, edges_of, block=size),
+        size,
+    )
 
 
 def evaluate_backend(
-    kind: Kind, sample: FoldSample, trial: Trial, *, threads: int = 1, resources: Resources | None = None
+    kind: Kind,
+    sample: FoldSample,
+    trial: Trial,
+    *,
+    threads: int = 1,
+    resources: Resources | None = None,
 ) -> Evaluated:
     """Fit and calibrate a backend without one fold, as a count does, and measure it there.
 
@@ -156,11 +183,19 @@ def evaluate_backend(
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
     folded = fold_trial(kind, sample, trial)
-    fitted = cross_fit(kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), resources or Resources(threads))
+    fitted = cross_fit(
+        kind,
+        folded.sample,
+        0,
+        np.random.default_rng([trial.seed, 2]),
+        resources or Resources(threads),
+    )
     model = fitted.model
     log_bias = np.full(len(positions), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
-    calibration = judge_scores(*fitted.score(folded.windows, threads=threads), folded.windows, own=True)
+    calibration = judge_scores(
+        *fitted.score(folded.windows, threads=threads), folded.windows, own=True
+    )
     check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
     return Evaluated(
         trial=trial,
@@ -178,7 +213,10 @@ def evaluate_backend(
 
 
 def evaluate_scores(
-    score_of: Callable[[Positions], NDArray[np.float64]], sample: FoldSample, fold: int, window: Window
+    score_of: Callable[[Positions], NDArray[np.float64]],
+    sample: FoldSample,
+    fold: int,
+    window: Window,
 ) -> Accuracy:
     """Measure a log bias that comes from elsewhere: ``score_of`` gives it for positions, nats, NaN where there is none."""
     held_out = sample.held_out(fold)
@@ -199,7 +237,9 @@ def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
         starts = replace(starts, positions=_moved(starts.positions, rng))
     tiles = places = None
     if kind.model.needs_tiles and sampling.tiles_fit(window):
-        places, tiles = sampling.draw_tiles(starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut)
+        places, tiles = sampling.draw_tiles(
+            starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut
+        )
         outside = _outside(apart, places, window.margin + tiles.length - 1)
         places, tiles = places.take(outside), tiles.take(outside)
     cut = []
@@ -209,7 +249,9 @@ def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
     if trial.sampling == "local" and not kind.model.compares_nearby:
         drawn = sampling.level_background(drawn, cut[0], cut[1], window, sample.cut)
     learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
-    found = Drawn(drawn, cut[0], cut[1], None, tiles, places).fold(window, folds.make_folds(learnt), kind.model.judging_folds)
+    found = Drawn(drawn, cut[0], cut[1], None, tiles, places).fold(
+        window, folds.make_folds(learnt), kind.model.judging_folds
+    )
     if not len(found.windows.foreground) or not len(found.windows.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")
     return found
@@ -217,12 +259,26 @@ def fold_trial(kind: Kind, sample: FoldSample, trial: Trial) -> sampling.Folded:
 
 def _outside(apart: folds.Folds, positions: Positions, margin: int) -> NDArray[np.bool_]:
     """Tell which positions lie neither in the fold that is held out nor within ``margin`` bases of it."""
-    places = (positions.position, np.maximum(positions.position - margin, 0), positions.position + margin)
-    return np.asarray(~np.any([apart.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0))
+    places = (
+        positions.position,
+        np.maximum(positions.position - margin, 0),
+        positions.position + margin,
+    )
+    return np.asarray(
+        ~np.any(
+            [apart.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0
+        )
+    )
 
 
 def gene_changes(
-    model: BiasModel, calibration: Calibration, sample: FoldSample, window: Window, *, fewest: float = 100.0, threads: int = 1
+    model: BiasModel,
+    calibration: Calibration,
+    sample: FoldSample,
+    window: Window,
+    *,
+    fewest: float = 100.0,
+    threads: int = 1,
 ) -> Mapping[str, NDArray[np.float64]]:
     """Give, per feature with at least ``fewest`` reads, by what factor effective lengths change its expression.
 
@@ -239,12 +295,19 @@ def gene_changes(
         place = np.arange(features.block_start[row], features.block_end[row])
         n = len(place)
         strand = np.repeat(np.array([0, 1], np.uint8), n)
-        positions = Positions(np.full(2 * n, contig[row], np.int32), np.tile(place, 2), strand, np.ones(2 * n))
-        log_bias = score_positions(model, lambda part: sample.cut(part, window), positions, threads=threads)
+        positions = Positions(
+            np.full(2 * n, contig[row], np.int32), np.tile(place, 2), strand, np.ones(2 * n)
+        )
+        log_bias = score_positions(
+            model, lambda part: sample.cut(part, window), positions, threads=threads
+        )
         for name, found in (("used", calibration(log_bias)), ("ungated", log_bias)):
             sums[name][owner[row]] += np.exp(np.where(np.isnan(found), 0.0, found)).sum() / 2
     factors = {name: lengths[chosen] / total[chosen] for name, total in sums.items()}
-    return {name: factor * reads[chosen].sum() / (factor * reads[chosen]).sum() for name, factor in factors.items()}
+    return {
+        name: factor * reads[chosen].sum() / (factor * reads[chosen]).sum()
+        for name, factor in factors.items()
+    }
 
 
 def _thinned(sample: FoldSample, dealt: folds.Folds, trial: Trial) -> StartSites:
@@ -261,18 +324,31 @@ def _thinned(sample: FoldSample, dealt: folds.Folds, trial: Trial) -> StartSites
         own = _keys(one.contig, one.position, (one.bits & REVERSE) != 0)
         row = np.minimum(np.searchsorted(wanted, own), max(len(wanted) - 1, 0))
         stays = wanted[row] == own if len(wanted) else np.zeros(len(own), bool)
-        ends.append(replace(one, bits=np.where(stays, one.bits, one.bits & ~np.uint8(TRAINABLE)).astype(np.uint8)))
+        ends.append(
+            replace(
+                one,
+                bits=np.where(stays, one.bits, one.bits & ~np.uint8(TRAINABLE)).astype(np.uint8),
+            )
+        )
     return replace(sample.sites, ends=tuple(ends))
 
 
-def _keys(contig: NDArray[np.int32], position: NDArray[np.int64] | NDArray[np.int32], strand: NDArray[np.generic]) -> NDArray[np.int64]:
+def _keys(
+    contig: NDArray[np.int32],
+    position: NDArray[np.int64] | NDArray[np.int32],
+    strand: NDArray[np.generic],
+) -> NDArray[np.int64]:
     """Number stranded positions."""
-    return np.asarray((contig.astype(np.int64) << 40) + 2 * position.astype(np.int64) + strand.astype(np.int64))
+    return np.asarray(
+        (contig.astype(np.int64) << 40) + 2 * position.astype(np.int64) + strand.astype(np.int64)
+    )
 
 
 def _moved(positions: Positions, rng: np.random.Generator) -> Positions:
     """Move each position by 1 to 100 bases to either side, as background is drawn."""
-    step = rng.integers(1, sampling.LOCAL_REACH + 1, len(positions)) * rng.choice([-1, 1], len(positions))
+    step = rng.integers(1, sampling.LOCAL_REACH + 1, len(positions)) * rng.choice(
+        [-1, 1], len(positions)
+    )
     return replace(positions, position=positions.position + step)
 
 

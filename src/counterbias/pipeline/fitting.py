@@ -28,7 +28,12 @@ from counterbias.pipeline.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.beside import Beside
 from counterbias.pipeline.blending import blend, prior_end
 from counterbias.pipeline.cross_fitting import BackendFault, CrossFitted, blaming, cross_fit
-from counterbias.pipeline.describing import describe_end, describe_nothing, find_signature, judged_units
+from counterbias.pipeline.describing import (
+    describe_end,
+    describe_nothing,
+    find_signature,
+    judged_units,
+)
 from counterbias.pipeline.judging import judge_scores
 from counterbias.pipeline.learnable import Dealt, deal_end, why_nothing
 from counterbias.plugins import Manager
@@ -84,20 +89,36 @@ class Kind:
     auto: bool = False
 
 
-def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[str, ...], manager: Manager) -> Kind:
+def choose_kind(
+    name: str, is_file: bool, window: Window | None, pairs: tuple[str, ...], manager: Manager
+) -> Kind:
     """Find a backend, or load a model file; raises InputError before anything is counted."""
     if is_file:
         if pairs:
             raise InputError(
-                f"--bias-option {pairs[0]} cannot change a model that is already fitted", file=name, remedy="leave it out"
+                f"--bias-option {pairs[0]} cannot change a model that is already fitted",
+                file=name,
+                remedy="leave it out",
             )
         file = load_models(name, manager, window=window)
         models = [end.model for end in file.ends]
         model = next((type(one) for one in models if not isinstance(one, NoModel)), NoModel)
-        return Kind(file.backend, file.distribution, file.version, model, file.options, file.window, file, name)
+        return Kind(
+            file.backend,
+            file.distribution,
+            file.version,
+            model,
+            file.options,
+            file.window,
+            file,
+            name,
+        )
     if name == AUTO:
         if pairs:
-            raise InputError(f"--bias-option {pairs[0]} needs a model's name", remedy=f"name one instead of '{AUTO}'")
+            raise InputError(
+                f"--bias-option {pairs[0]} needs a model's name",
+                remedy=f"name one instead of '{AUTO}'",
+            )
         able = backend_for(ENOUGH, manager, window=window or _DEFAULT_WINDOW)
         return replace(choose_kind(able, False, window, (), manager), auto=True)
     found = manager.registration(name)
@@ -111,14 +132,22 @@ def choose_kind(name: str, is_file: bool, window: Window | None, pairs: tuple[st
 
 def idle_device(device: Device, kinds: Sequence[Kind]) -> str | None:
     """Say that a GPU was asked for and none of the models to be fitted is one that would be trained there; None where one is."""
-    if device != "cuda" or any(one.fitted is None and one.model.check_resources is not BiasModel.check_resources for one in kinds):
+    if device != "cuda" or any(
+        one.fitted is None and one.model.check_resources is not BiasModel.check_resources
+        for one in kinds
+    ):
         return None
     named = ", ".join(dict.fromkeys(one.backend for one in kinds if one.fitted is None))
     return f"--bias-device cuda changes nothing: {named or 'a saved model'} is not trained on a GPU"
 
 
 def suit(
-    kind: Kind, sites: StartSites, stranded: str, manager: Manager, *, teaches: Callable[[EndClass], bool] = lambda reads: True
+    kind: Kind,
+    sites: StartSites,
+    stranded: str,
+    manager: Manager,
+    *,
+    teaches: Callable[[EndClass], bool] = lambda reads: True,
 ) -> Kind:
     """Give the kind for a sample: itself, or with ``--bias-model auto`` what fits the end class with the fewest starts.
 
@@ -127,7 +156,11 @@ def suit(
     if not kind.auto:
         return kind
     found = [(distinct_starts(sites, reads.end), reads) for reads in end_classes(sites, stranded)]
-    return suit_starts(kind, min((starts for starts, reads in found if starts >= ENOUGH or teaches(reads)), default=0), manager)
+    return suit_starts(
+        kind,
+        min((starts for starts, reads in found if starts >= ENOUGH or teaches(reads)), default=0),
+        manager,
+    )
 
 
 def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
@@ -135,7 +168,11 @@ def suit_starts(kind: Kind, starts: int, manager: Manager) -> Kind:
     if not kind.auto:
         return kind
     name = backend_for(starts, manager, window=kind.window)
-    return kind if name == kind.backend else replace(choose_kind(name, False, kind.window, (), manager), auto=True)
+    return (
+        kind
+        if name == kind.backend
+        else replace(choose_kind(name, False, kind.window, (), manager), auto=True)
+    )
 
 
 @dataclass(slots=True)
@@ -193,7 +230,9 @@ class FittedEnd:
             slope=self.calibration.slope if used else 0.0,
             starts=self.starts,
             held_out_gain=float(gain) if np.isfinite(gain) else None,
-            length_slope=self.calibration.length_slope if used and self.calibration.length_slope < 1 and self.fitted.report else None,
+            length_slope=self.calibration.length_slope
+            if used and self.calibration.length_slope < 1 and self.fitted.report
+            else None,
         )
 
 
@@ -246,11 +285,21 @@ class Context:
         """Name backend and sample in what the backend's code raises."""
         return blaming(self.kind.backend, self.sample, doing)
 
-    def extract(self, positions: Positions, window: Window | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def extract(
+        self, positions: Positions, window: Window | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut windows at positions."""
-        return extract(self.genome, self.sites.contigs, positions, window or self.kind.window, splices=self.splices)
+        return extract(
+            self.genome,
+            self.sites.contigs,
+            positions,
+            window or self.kind.window,
+            splices=self.splices,
+        )
 
-    def score_stretches(self, model: BiasModel, stretches: Stretches, *, threads: int) -> NDArray[np.float64]:
+    def score_stretches(
+        self, model: BiasModel, stretches: Stretches, *, threads: int
+    ) -> NDArray[np.float64]:
         """Score all positions of stretches, row after row in genome order; NaN where there is no window."""
         window = self.kind.window
 
@@ -274,16 +323,29 @@ class Context:
         for contig in np.unique(mapped[mapped >= 0])[::-1].tolist():
             rows = mapped == contig
             if not self.genome.fetch(
-                self.sites.contigs[contig], features.block_start[rows], features.block_end[rows], around=self.kind.window.width
+                self.sites.contigs[contig],
+                features.block_start[rows],
+                features.block_end[rows],
+                around=self.kind.window.width,
             ):
                 break
 
-    def extract_tiles(self, positions: Positions, wide: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def extract_tiles(
+        self, positions: Positions, wide: Window
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Cut tiles of consecutive positions, with flanks."""
-        return extract_tiles(self.genome, self.sites.contigs, positions, wide, self.kind.window, self.splices)
+        return extract_tiles(
+            self.genome, self.sites.contigs, positions, wide, self.kind.window, self.splices
+        )
 
 
-def fit_end(context: Context, reads: EndClass, timed: Callable[[str, float], None], *, aside: Executor | None = None) -> FittedEnd:
+def fit_end(
+    context: Context,
+    reads: EndClass,
+    timed: Callable[[str, float], None],
+    *,
+    aside: Executor | None = None,
+) -> FittedEnd:
     """Sample, fit (unless the model comes from a file), and judge one end class.
 
     ``timed(stage, seconds)`` collects wall times. What weighing does not wait for, the signature and the report, is worked out by
@@ -330,7 +392,16 @@ def _end_without(context: Context, reads: EndClass, dealt: Dealt, nothing: str) 
     none = np.empty(0)
     judges = CrossFitted(model, None, (None,) * dealt.folded.sample.folds, dealt.folded.sample)
     unused = replace(UNUSED, reason=reason)
-    end = FittedEnd(reads, model, unused, judges, (none, none), len(dealt.starts), (none, none), silent=bool(nothing))
+    end = FittedEnd(
+        reads,
+        model,
+        unused,
+        judges,
+        (none, none),
+        len(dealt.starts),
+        (none, none),
+        silent=bool(nothing),
+    )
     end.report = describe_nothing(context, end, dealt.folded, dealt.folds)
     return end
 
@@ -353,7 +424,13 @@ def _fit(context: Context, reads: EndClass, folded: Folded) -> CrossFitted | str
     number = reads.numbers[0]
     try:
         with context.blaming("was fitted to"):
-            return cross_fit(context.kind, folded.sample, number, np.random.default_rng([context.seed, 2, number]), context.resources)
+            return cross_fit(
+                context.kind,
+                folded.sample,
+                number,
+                np.random.default_rng([context.seed, 2, number]),
+                context.resources,
+            )
     except BackendFault:
         raise
     except InputError as refusal:
@@ -361,7 +438,12 @@ def _fit(context: Context, reads: EndClass, folded: Folded) -> CrossFitted | str
 
 
 def _judge(
-    context: Context, reads: EndClass, fitted: CrossFitted, folded: Folded, starts: int, timed: Callable[[str, float], None]
+    context: Context,
+    reads: EndClass,
+    fitted: CrossFitted,
+    folded: Folded,
+    starts: int,
+    timed: Callable[[str, float], None],
 ) -> FittedEnd:
     """Calibrate the model of one end class, blended with the prior where there is one."""
     begin = time.perf_counter()
@@ -372,14 +454,23 @@ def _judge(
     blended: dict[str, float] = {}
     if context.prior is None:
         known = _own_calibration(context, number, starts)
-        calibration = judge_scores(*scores, windows, own=fitted.report is not None) if known is None else known
+        calibration = (
+            judge_scores(*scores, windows, own=fitted.report is not None)
+            if known is None
+            else known
+        )
     else:
-        model, calibration, blended = blend(model, scores, prior_end(context.prior, number), windows, threads=context.threads)
+        model, calibration, blended = blend(
+            model, scores, prior_end(context.prior, number), windows, threads=context.threads
+        )
         fitted = fitted.blended(model)
         scores = fitted.score(windows, threads=context.threads)
     # It is the model itself whose bias is to average 1, not those that judge it.
     with context.blaming("scored"):
-        background = (score(model, windows.background, threads=context.threads), windows.background_weight)
+        background = (
+            score(model, windows.background, threads=context.threads),
+            windows.background_weight,
+        )
     calibration = recentred(calibration, *background)
     end = FittedEnd(reads, model, calibration, fitted, scores, starts, background, blended=blended)
     timed("evaluation", time.perf_counter() - begin)
@@ -399,6 +490,14 @@ def _own_calibration(context: Context, number: int, starts: int) -> Calibration 
     end = file.end(number)
     gain = math.nan if end.held_out_gain is None else end.held_out_gain
     if end.slope == 0:
-        return Calibration(False, 0.0, 0.0, gain, math.nan, starts, "it gained nothing when it was fitted to this sample")
+        return Calibration(
+            False,
+            0.0,
+            0.0,
+            gain,
+            math.nan,
+            starts,
+            "it gained nothing when it was fitted to this sample",
+        )
     length_slope = max(end.slope, 1.0) if end.length_slope is None else end.length_slope
     return Calibration(True, end.slope, 0.0, gain, math.nan, starts, length_slope=length_slope)

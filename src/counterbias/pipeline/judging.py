@@ -14,12 +14,18 @@ from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
 
 def judge(model: BiasModel, windows: Windows, *, threads: int = 1) -> Calibration:
     """Judge and calibrate a model on held-out windows."""
-    foreground, background = (score(model, part, threads=threads) for part in (windows.foreground, windows.background))
+    foreground, background = (
+        score(model, part, threads=threads) for part in (windows.foreground, windows.background)
+    )
     return judge_scores(foreground, background, windows)
 
 
 def judge_scores(
-    foreground: NDArray[np.float64], background: NDArray[np.float64], windows: Windows, *, own: bool = False
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    windows: Windows,
+    *,
+    own: bool = False,
 ) -> Calibration:
     """Judge and calibrate by the scores, float64 (n,) each, nats, that windows got from models that did not see them; NaN: from none.
 
@@ -39,4 +45,3 @@ def judge_scores(
 def gain_blocks(places: Positions) -> NDArray[np.int64]:
     """Number the groups of starts whose gains depend on each other, int64 (n,); the same place has the same number in all samples."""
     return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)
-

@@ -34,13 +34,19 @@ def deal_end(context: Context, reads: EndClass) -> Dealt:
     """Draw the windows of an end class and deal them to folds."""
     starts = sampling.find_starts(context.sites, end=reads.end)
     dealt = folds.make_folds(starts.positions)
-    drawn = draw_end(context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]]))
-    return Dealt(starts, dealt, drawn.fold(context.kind.window, dealt, context.kind.model.judging_folds))
+    drawn = draw_end(
+        context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]])
+    )
+    return Dealt(
+        starts, dealt, drawn.fold(context.kind.window, dealt, context.kind.model.judging_folds)
+    )
 
 
 def why_nothing(context: Context, reads: EndClass, dealt: Dealt) -> str:
     """Say why no start of an end class can be learnt from, one line; empty where one can be."""
-    return "" if dealt.folded.sample.can_train() else _why(context, reads, dealt.starts, dealt.folded)
+    return (
+        "" if dealt.folded.sample.can_train() else _why(context, reads, dealt.starts, dealt.folded)
+    )
 
 
 def teaches(context: Context, reads: EndClass) -> bool:
@@ -52,7 +58,13 @@ def why_nothing_drawn(context: Context, reads: EndClass, starts: Starts, drawn: 
     """Say the same of windows that are not dealt to folds yet."""
     bare = replace(drawn, tiles=None, tile_positions=None)
     dealt = folds.make_folds(starts.positions)
-    return why_nothing(context, reads, Dealt(starts, dealt, bare.fold(context.kind.window, dealt, context.kind.model.judging_folds)))
+    return why_nothing(
+        context,
+        reads,
+        Dealt(
+            starts, dealt, bare.fold(context.kind.window, dealt, context.kind.model.judging_folds)
+        ),
+    )
 
 
 def _why(context: Context, reads: EndClass, starts: Starts, folded: Folded) -> str:

@@ -54,7 +54,13 @@ def count_reads(
     )
     reference = None if bias is None else bias.genome
     return count_files(
-        [os.fspath(path) for path in paths], choice, counting, bias=bias, reference=reference, threads=threads, quiet=True
+        [os.fspath(path) for path in paths],
+        choice,
+        counting,
+        bias=bias,
+        reference=reference,
+        threads=threads,
+        quiet=True,
     )
 
 
@@ -87,9 +93,15 @@ def fit_model(
     Raises:
         InputError: for everything that a user can mend.
     """
-    bias = BiasOptions(model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads)
+    bias = BiasOptions(
+        model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads
+    )
     options = replace(CountingOptions(), stranded=stranded, order=order)
-    fitted = count_reads(alignments, annotation, options=options, bias=bias, threads=threads).bias[0].model
+    fitted = (
+        count_reads(alignments, annotation, options=options, bias=bias, threads=threads)
+        .bias[0]
+        .model
+    )
     if fitted.no_model:
         raise InputError(fitted.no_model, file=os.fspath(alignments))
     return fitted
@@ -139,6 +151,10 @@ def train_cohort(
         stranded=counting.stranded != "no",
         quiet=True,
     )
-    bias = BiasOptions(model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads)
+    bias = BiasOptions(
+        model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads
+    )
     paths = [os.fspath(path) for path in alignments.values()]
-    return train_files(paths, choice, counting, bias, samples=list(alignments), pool=pool, own=own, quiet=True)
+    return train_files(
+        paths, choice, counting, bias, samples=list(alignments), pool=pool, own=own, quiet=True
+    )

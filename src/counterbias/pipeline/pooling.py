@@ -38,10 +38,15 @@ def factors(masses: Sequence[float], shares: Sequence[float]) -> list[float]:
     """
     there = [share if mass > 0 else 0.0 for mass, share in zip(masses, shares, strict=True)]
     total, all_shares = sum(masses), sum(there)
-    return [share / all_shares * total / mass if share > 0 else 0.0 for mass, share in zip(masses, there, strict=True)]
+    return [
+        share / all_shares * total / mass if share > 0 else 0.0
+        for mass, share in zip(masses, there, strict=True)
+    ]
 
 
-def thin(sample: FoldedSample, share: float, tile_share: float, rng: np.random.Generator) -> FoldedSample:
+def thin(
+    sample: FoldedSample, share: float, tile_share: float, rng: np.random.Generator
+) -> FoldedSample:
     """Keep a random share of the windows and of the tiles, 0 to 1."""
     whole = sample.everything
     front = _some(len(whole.foreground), share, rng)
@@ -69,7 +74,9 @@ def thin(sample: FoldedSample, share: float, tile_share: float, rng: np.random.G
     return FoldedSample(kept, *parts, sample.folds)
 
 
-def pool_samples(samples: Sequence[FoldedSample], shares: Sequence[float], rng: np.random.Generator) -> FoldedSample:
+def pool_samples(
+    samples: Sequence[FoldedSample], shares: Sequence[float], rng: np.random.Generator
+) -> FoldedSample:
     """Join samples dealt to the same folds so that the foreground weights of each sum to its share; backgrounds get the factor of theirs.
 
     The total of all weights stays what it was.
@@ -80,20 +87,31 @@ def pool_samples(samples: Sequence[FoldedSample], shares: Sequence[float], rng: 
     pooled = TrainingSet(
         window=parts[0].window,
         foreground=np.concatenate([part.foreground for part in parts]),
-        foreground_weight=np.concatenate([part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]),
+        foreground_weight=np.concatenate(
+            [part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]
+        ),
         background=np.concatenate([part.background for part in parts]),
-        background_weight=np.concatenate([part.background_weight * by for part, by in zip(parts, scale, strict=True)]),
+        background_weight=np.concatenate(
+            [part.background_weight * by for part, by in zip(parts, scale, strict=True)]
+        ),
         tiles=tiles,
         origin=_pool_origins(parts),
     )
-    sides = [np.concatenate([getattr(sample, name) for sample in samples]) for name in ("foreground_parts", "background_parts")]
+    sides = [
+        np.concatenate([getattr(sample, name) for sample in samples])
+        for name in ("foreground_parts", "background_parts")
+    ]
     return FoldedSample(pooled, sides[0], sides[1], tile_parts, samples[0].folds)
 
 
 def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
     """Number the joined foreground windows that background windows belong to; None where a part does not know."""
     before = np.cumsum([0, *(len(part.foreground) for part in parts)])
-    known = [part.origin + first for part, first in zip(parts, before, strict=False) if part.origin is not None]
+    known = [
+        part.origin + first
+        for part, first in zip(parts, before, strict=False)
+        if part.origin is not None
+    ]
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
@@ -104,20 +122,34 @@ def _pool_tiles(
 
     Nothing of a large sample is left out, unless there would be more than MOST_TILES.
     """
-    there = [(one.everything.tiles, one.tile_parts, by) for one, by in zip(samples, scale, strict=True)]
-    kept = [(tiles, parts, by) for tiles, parts, by in there if tiles is not None and len(tiles.counts) and by > 0]
+    there = [
+        (one.everything.tiles, one.tile_parts, by) for one, by in zip(samples, scale, strict=True)
+    ]
+    kept = [
+        (tiles, parts, by)
+        for tiles, parts, by in there
+        if tiles is not None and len(tiles.counts) and by > 0
+    ]
     if not kept:
         return None, np.empty((0, 2), np.int8)
     least = min(by for *_, by in kept)
     rates = [by / least for *_, by in kept]
     wanted = sum(rate * len(parts) for rate, (_, parts, _) in zip(rates, kept, strict=True))
     rates = [rate * min(1.0, MOST_TILES / wanted) for rate in rates]
-    rows = [_repeated(len(parts), rate, rng) for rate, (_, parts, _) in zip(rates, kept, strict=True)]
+    rows = [
+        _repeated(len(parts), rate, rng) for rate, (_, parts, _) in zip(rates, kept, strict=True)
+    ]
     joined = Tiles(
-        np.concatenate([tiles.sequence[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]),
-        np.concatenate([tiles.counts[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]),
+        np.concatenate(
+            [tiles.sequence[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]
+        ),
+        np.concatenate(
+            [tiles.counts[chosen] for chosen, (tiles, *_) in zip(rows, kept, strict=True)]
+        ),
     )
-    return joined, np.concatenate([parts[chosen] for chosen, (_, parts, _) in zip(rows, kept, strict=True)])
+    return joined, np.concatenate(
+        [parts[chosen] for chosen, (_, parts, _) in zip(rows, kept, strict=True)]
+    )
 
 
 def _repeated(size: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:

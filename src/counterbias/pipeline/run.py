@@ -15,7 +15,15 @@ from counterbias.errors import InputError
 from counterbias.inputs import read_again
 from counterbias.model import Device, Progress, Resources
 from counterbias.pipeline.counting import count_alignments
-from counterbias.records import Annotation, AnnotationOptions, CountingOptions, SampleCounts, StartSites, TaggedBatch, Window
+from counterbias.records import (
+    Annotation,
+    AnnotationOptions,
+    CountingOptions,
+    SampleCounts,
+    StartSites,
+    TaggedBatch,
+    Window,
+)
 from counterbias.writers.tagged import TaggedWriter
 
 if TYPE_CHECKING:
@@ -149,8 +157,16 @@ def count_files(
         outputs: list[tuple[str, str] | None] = list(tagged) or [None] * len(paths)
         work = list(zip(paths, list(samples) or list(paths), outputs, strict=True))
         say = _each_warning_once(say)
-        done = _side_by_side(job, work, processes, say) if processes > 1 else [job.run(*one, say) for one in work]
-        return CountRun(job.annotation, tuple(result for result, _ in done), tuple(one for _, one in done if one is not None))
+        done = (
+            _side_by_side(job, work, processes, say)
+            if processes > 1
+            else [job.run(*one, say) for one in work]
+        )
+        return CountRun(
+            job.annotation,
+            tuple(result for result, _ in done),
+            tuple(one for _, one in done if one is not None),
+        )
 
 
 def needed_again(choice: AnnotationOptions, bias: BiasOptions | None) -> tuple[str, ...]:
@@ -183,16 +199,33 @@ def open_job(
     """
     aliases = load_aliases(alias_file)
     plan = plan_bias(bias, aliases, say=say)
-    headers = [None if is_read_once(path) else read_header(path, reference=reference) for path in paths]
+    headers = [
+        None if is_read_once(path) else read_header(path, reference=reference) for path in paths
+    ]
     begin = time.perf_counter()
     annotation = rename_contigs(load_features(choice, say=say), aliases)
     seconds = time.perf_counter() - begin
     plan = add_transcripts(plan, choice.path, aliases, say=say)
-    job = Job(annotation, options, choice, plan, reference, threads, quiet, command_line, seconds, progress, aliases)
+    job = Job(
+        annotation,
+        options,
+        choice,
+        plan,
+        reference,
+        threads,
+        quiet,
+        command_line,
+        seconds,
+        progress,
+        aliases,
+    )
     for path, header in zip(paths, headers, strict=True):
         if header is not None:
             job.check_header(path, header)
-    job.warn_of_lacking({path: header for path, header in zip(paths, headers, strict=True) if header is not None}, say)
+    job.warn_of_lacking(
+        {path: header for path, header in zip(paths, headers, strict=True) if header is not None},
+        say,
+    )
     return job
 
 
@@ -203,7 +236,9 @@ def _side_by_side(
     told: list[list[str]] = [[] for _ in work]
     done = []
     with ThreadPoolExecutor(processes) as pool:
-        futures = [pool.submit(job.run, *one, lines.append) for one, lines in zip(work, told, strict=True)]
+        futures = [
+            pool.submit(job.run, *one, lines.append) for one, lines in zip(work, told, strict=True)
+        ]
         try:
             for future, lines in zip(futures, told, strict=True):
                 done.append(future.result())
@@ -281,7 +316,9 @@ def plan_bias(bias: BiasOptions | None, aliases: Mapping[str, str], *, say: Say)
     return Plan(bias, manager, kind, open_genome(bias.genome, aliases), prior=prior)
 
 
-def add_transcripts(plan: Plan | None, path: str, aliases: Mapping[str, str], *, say: Say) -> Plan | None:
+def add_transcripts(
+    plan: Plan | None, path: str, aliases: Mapping[str, str], *, say: Say
+) -> Plan | None:
     """Load the annotation's transcripts where windows follow them."""
     if plan is None or plan.options.context == "genome":
         return plan
@@ -289,8 +326,12 @@ def add_transcripts(plan: Plan | None, path: str, aliases: Mapping[str, str], *,
 
     transcripts = load_transcripts(path)
     if not transcripts.spliced:
-        say(f"Warning: {path}: no transcript has two exons, so that --bias-context transcript changes nothing")
-    return replace(plan, transcripts=replace(transcripts, contigs=_renamed(transcripts.contigs, aliases)))
+        say(
+            f"Warning: {path}: no transcript has two exons, so that --bias-context transcript changes nothing"
+        )
+    return replace(
+        plan, transcripts=replace(transcripts, contigs=_renamed(transcripts.contigs, aliases))
+    )
 
 
 def _blended(end: Mapping[str, Any]) -> str:
@@ -309,7 +350,9 @@ def rename_contigs(annotation: Annotation, aliases: Mapping[str, str]) -> Annota
     contigs = _renamed(annotation.steps.contigs, aliases)
     return replace(
         annotation,
-        features=replace(annotation.features, contigs=_renamed(annotation.features.contigs, aliases)),
+        features=replace(
+            annotation.features, contigs=_renamed(annotation.features.contigs, aliases)
+        ),
         steps=replace(annotation.steps, contigs=contigs),
     )
 
@@ -317,7 +360,9 @@ def rename_contigs(annotation: Annotation, aliases: Mapping[str, str]) -> Annota
 def _renamed(contigs: tuple[str, ...], aliases: Mapping[str, str]) -> tuple[str, ...]:
     back = {target: name for name, target in aliases.items()}
     have = set(contigs)
-    return tuple(back[name] if name in back and back[name] not in have else name for name in contigs)
+    return tuple(
+        back[name] if name in back and back[name] not in have else name for name in contigs
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +402,10 @@ class Job:
             from counterbias.pipeline.bias import lacking_contigs
 
             known = set(self.annotation.steps.contigs)
-            shared = {path: [name for name in header.contigs if name in known] for path, header in headers.items()}
+            shared = {
+                path: [name for name in header.contigs if name in known]
+                for path, header in headers.items()
+            }
             for line in lacking_contigs(self.plan.genome, shared):
                 say(f"Warning: {line}")
 
@@ -384,17 +432,25 @@ class Job:
                 want_sites=self.plan is not None,
                 reference=self.reference,
                 on_header=on_header,
-                progress=None if self.quiet else lambda number, paired: say(processed(number, paired)),
+                progress=None
+                if self.quiet
+                else lambda number, paired: say(processed(number, paired)),
                 warn=lambda text: say(f"Warning: {text}"),
                 record_sink=None if output is None else write,
             )
             if not self.quiet:
                 say(processed(result.fragments, result.paired))
-            weighed = self.weigh(result, path, sample, say, bool(sinks)) if self.plan is not None else None
+            weighed = (
+                self.weigh(result, path, sample, say, bool(sinks))
+                if self.plan is not None
+                else None
+            )
             for sink in sinks:
                 sink.finish(None if weighed is None else weighed.read_weights)
                 if sink.left_out:
-                    say(f"Warning: {sink.path}: {sink.left_out:,} tags hold control characters, which SAM cannot, and are left out")
+                    say(
+                        f"Warning: {sink.path}: {sink.left_out:,} tags hold control characters, which SAM cannot, and are left out"
+                    )
         # Start sites are the only thing that grows with the reads: they go as soon as their file is done.
         return replace(result, sites=None), weighed
 
@@ -407,7 +463,9 @@ class Job:
             weighted=self.plan is not None,
         )
 
-    def weigh(self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool) -> SampleBias:
+    def weigh(
+        self, result: SampleCounts, path: str, sample: str, say: Say, tagged: bool
+    ) -> SampleBias:
         """Run the bias stage for one file."""
         from counterbias.pipeline.bias import weigh_sample
         from counterbias.pipeline.fitting import suit
@@ -418,7 +476,13 @@ class Job:
         assert sites is not None
         evidence, hint = self.strandedness(result, path)
         context = self.context(sites, plan.kind, sample)
-        kind = suit(plan.kind, sites, self.options.stranded, plan.manager, teaches=lambda reads: teaches(context, reads))
+        kind = suit(
+            plan.kind,
+            sites,
+            self.options.stranded,
+            plan.manager,
+            teaches=lambda reads: teaches(context, reads),
+        )
         context = replace(context, kind=kind)
         weighed = weigh_sample(
             context,
@@ -467,19 +531,33 @@ class Job:
             assumed=plan.options.fragment_length,
         )
 
-    def strandedness(self, result: SampleCounts, path: str) -> tuple[StrandEvidence | None, str | None]:
+    def strandedness(
+        self, result: SampleCounts, path: str
+    ) -> tuple[StrandEvidence | None, str | None]:
         """See whether ``--stranded`` fits: from the start sites, or by counting a suspicious file once more for the other strand."""
-        from counterbias.evaluation.strandedness import StrandEvidence, strand_evidence, strandedness_hint
+        from counterbias.evaluation.strandedness import (
+            StrandEvidence,
+            strand_evidence,
+            strandedness_hint,
+        )
 
         assert result.sites is not None
         stranded, assigned, no_feature = self.options.stranded, len(result.sites), result.classes[0]
-        evidence = strand_evidence(result.sites, self.annotation.features) if stranded == "no" else None
+        evidence = (
+            strand_evidence(result.sites, self.annotation.features) if stranded == "no" else None
+        )
         hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
         if hint is not None and evidence is None and not is_read_once(path):
             other = replace(self.options, stranded="reverse" if stranded == "yes" else "yes")
-            opposite, _ = count_alignments(path, self.annotation, other, threads=self.threads, reference=self.reference)
+            opposite, _ = count_alignments(
+                path, self.annotation, other, threads=self.threads, reference=self.reference
+            )
             same, against = int(result.counts.sum()), int(opposite.counts.sum())
-            evidence = StrandEvidence(same, against) if stranded == "yes" else StrandEvidence(against, same)
+            evidence = (
+                StrandEvidence(same, against)
+                if stranded == "yes"
+                else StrandEvidence(against, same)
+            )
             hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
         return evidence, hint
 
@@ -487,7 +565,11 @@ class Job:
         """Gather what the QC file tells of the run's inputs."""
         assert self.plan is not None
         options = self.plan.options
-        mine = {name: value for name, value in asdict(options).items() if name not in ("threads", "window")}
+        mine = {
+            name: value
+            for name, value in asdict(options).items()
+            if name not in ("threads", "window")
+        }
         return {
             "command_line": self.command_line,
             "inputs": {
@@ -496,7 +578,10 @@ class Job:
                 "genome": options.genome,
                 "model": self.plan.kind.path,
             },
-            "options": {**asdict(self.options), **{f"bias_{name}": value for name, value in mine.items()}},
+            "options": {
+                **asdict(self.options),
+                **{f"bias_{name}": value for name, value in mine.items()},
+            },
             "mode": self.options.mode,
             "annotation_seconds": self.annotation_seconds,
         }

@@ -35,9 +35,14 @@ class GroupBias:
 
     def __post_init__(self) -> None:
         if not self.model:
-            raise InputError("--bias-model holds a bias without a name", remedy="give builtin, none or a model file for each group")
+            raise InputError(
+                "--bias-model holds a bias without a name",
+                remedy="give builtin, none or a model file for each group",
+            )
         if not 0.0 <= self.strength <= 100.0:
-            raise InputError(f"--strength is {self.strength:g}", remedy="give a number from 0 to 100")
+            raise InputError(
+                f"--strength is {self.strength:g}", remedy="give a number from 0 to 100"
+            )
 
     @property
     def name(self) -> str:
@@ -55,13 +60,23 @@ class GroupBias:
         if self.model == "builtin":
             return simulation.simulate_priming_bias(rng, strength=BUILTIN_STRENGTH * self.strength)
         if not is_input(self.model):
-            raise InputError("there is no such model file", file=self.model, remedy="give builtin, none or a PREFIX.model file")
+            raise InputError(
+                "there is no such model file",
+                file=self.model,
+                remedy="give builtin, none or a PREFIX.model file",
+            )
         models = load_models(self.model, load_plugins())
-        ends = [simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends]
+        ends = [
+            simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends
+        ]
         if models.no_model:
-            say(f"Warning: {self.model}: there is no model in this file, so that reads are unbiased: {models.no_model}")
+            say(
+                f"Warning: {self.model}: there is no model in this file, so that reads are unbiased: {models.no_model}"
+            )
         elif all(end.slope == 0.0 for end in models.ends):
-            say(f"Warning: {self.model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased")
+            say(
+                f"Warning: {self.model}: this model gained nothing on its sample, so that it has no bias: reads are unbiased"
+            )
         return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 
 
@@ -76,7 +91,9 @@ def read_biases(models: str, strengths: Sequence[float]) -> tuple[GroupBias, ...
     """
     names = [models] if is_input(models) else models.split(",")
     if len(names) > 1 and len(strengths) > 1 and len(names) != len(strengths):
-        problem = f"--bias-model holds {len(names)} biases, but --strength holds {len(strengths)} values"
+        problem = (
+            f"--bias-model holds {len(names)} biases, but --strength holds {len(strengths)} values"
+        )
         raise InputError(problem, remedy="give one for each group in both, or one alone in either")
     size = max(len(names), len(strengths))
     named = names * size if len(names) == 1 else names
@@ -91,5 +108,8 @@ def per_group(biases: tuple[GroupBias, ...], groups: int) -> tuple[GroupBias, ..
     if len(biases) != groups:
         group = "group" if groups == 1 else "groups"
         remedy = "give one bias for each group, in their order, or one alone for all"
-        raise InputError(f"--bias-model and --strength describe {len(biases)} biases for {groups} {group}", remedy=remedy)
+        raise InputError(
+            f"--bias-model and --strength describe {len(biases)} biases for {groups} {group}",
+            remedy=remedy,
+        )
     return biases

@@ -65,12 +65,22 @@ class SimulationOptions:
         if (self.genome is None) != (self.annotation is None):
             raise InputError("--genome and --annotation are given together or not at all")
         if self.genes < 1 or not 1 <= self.contigs <= 10_000 or self.seed < 0 or self.threads < 1:
-            raise InputError("genes, contigs and threads are numbers of at least 1, and the seed of at least 0")
+            raise InputError(
+                "genes, contigs and threads are numbers of at least 1, and the seed of at least 0"
+            )
         if self.bases is not None and not 100 * self.contigs <= self.bases <= 10**11:
-            raise InputError(f"a genome of {self.bases} bases cannot be simulated", remedy="give at least 100 for each contig")
+            raise InputError(
+                f"a genome of {self.bases} bases cannot be simulated",
+                remedy="give at least 100 for each contig",
+            )
         if self.order not in ORDERS:
-            raise InputError(f"reads cannot be sorted by '{self.order}'", remedy=f"choose {', '.join(ORDERS)}")
-        for name, share in (("--isoforms", self.design.second_isoform), ("--overlapping", self.design.overlapping)):
+            raise InputError(
+                f"reads cannot be sorted by '{self.order}'", remedy=f"choose {', '.join(ORDERS)}"
+            )
+        for name, share in (
+            ("--isoforms", self.design.second_isoform),
+            ("--overlapping", self.design.overlapping),
+        ):
             if not 0.0 <= share <= 1.0:
                 raise InputError(f"{name} is {share:g}", remedy="give a number from 0 to 1")
         per_group(self.biases, self.study.groups)
@@ -88,7 +98,11 @@ class SimulationOptions:
                 values["bias_model"] = _one_or_all([readable(bias.name) for bias in self.biases])
                 values["strength"] = _one_or_all([bias.strength for bias in self.biases])
             elif name not in ("folder", "threads", "force"):
-                values[name] = readable(os.path.basename(value)) if name in ("genome", "annotation") and value else value
+                values[name] = (
+                    readable(os.path.basename(value))
+                    if name in ("genome", "annotation") and value
+                    else value
+                )
         return values
 
 
@@ -124,9 +138,15 @@ def simulate(options: SimulationOptions, *, say: Say = lambda text: None) -> Sim
 def _new_folder(target: Path, force: bool) -> Iterator[Path]:
     """Give a folder that takes the name of ``target`` at the end, or goes where anything fails."""
     if target.exists() and not target.is_dir():
-        raise InputError("this is a file, not a folder", file=str(target), remedy="name another folder with -o")
+        raise InputError(
+            "this is a file, not a folder", file=str(target), remedy="name another folder with -o"
+        )
     if not force and target.is_dir() and any(target.iterdir()):
-        raise InputError("the folder is not empty", file=str(target), remedy="name another one, or use --force to replace files in it")
+        raise InputError(
+            "the folder is not empty",
+            file=str(target),
+            remedy="name another one, or use --force to replace files in it",
+        )
     remove_leftovers([target])
     with whole_folder(target) as folder:
         yield folder
@@ -146,10 +166,16 @@ class _Simulation:
     def run(self) -> SimulationRun:
         """Make everything in order."""
         options = self.options
-        biases = {bias: bias.make(self.rng(BIAS_STREAM), self.say) for bias in dict.fromkeys(options.biases)}
+        biases = {
+            bias: bias.make(self.rng(BIAS_STREAM), self.say)
+            for bias in dict.fromkeys(options.biases)
+        }
         genome, genes = self.genome()
         models = {
-            bias: simulation.FragmentModel(genome, genes, options.library, made, threads=options.threads) for bias, made in biases.items()
+            bias: simulation.FragmentModel(
+                genome, genes, options.library, made, threads=options.threads
+            )
+            for bias, made in biases.items()
         }
         of_group = [models[bias] for bias in options.group_biases]
         short = int((of_group[0].unbiased == 0).sum())
@@ -164,13 +190,21 @@ class _Simulation:
         for number, (name, group) in enumerate(zip(study.names, study.group, strict=True)):
             rng, model = self.rng(_SAMPLES, number), of_group[group]
             reads = simulation.simulate_reads(
-                rng, genome, genes, study.abundance[number], options.library, model=model, threads=options.threads
+                rng,
+                genome,
+                genes,
+                study.abundance[number],
+                options.library,
+                model=model,
+                threads=options.threads,
             )
             samples.append(self.write_sample(name, group, reads))
             columns.append(reads.truth.fpkm)
         self.write_study(genes, study, columns, samples)
         report = self.report(genome, genes, of_group, samples)
-        return SimulationRun(tuple(sorted(path.name for path in self.folder.iterdir())), dict(self.skipped), report)
+        return SimulationRun(
+            tuple(sorted(path.name for path in self.folder.iterdir())), dict(self.skipped), report
+        )
 
     def genome(self) -> tuple[simulation.Genome, simulation.GeneModels]:
         """Simulate genome and genes, or read the user's; write what others need of them."""
@@ -183,14 +217,22 @@ class _Simulation:
             self.skipped.update(skipped)
         else:
             rng = self.rng(_GENOME)
-            each = max(60_000, options.genes * 10_000 // options.contigs) if options.bases is None else options.bases // options.contigs
+            each = (
+                max(60_000, options.genes * 10_000 // options.contigs)
+                if options.bases is None
+                else options.bases // options.contigs
+            )
             lengths = {f"chr{number}": each for number in range(1, options.contigs + 1)}
             genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
-            genes = simulation.simulate_annotation(rng, lengths, options.genes, design=options.design)
+            genes = simulation.simulate_annotation(
+                rng, lengths, options.genes, design=options.design
+            )
             simulation.write_fasta(self.folder / "genome.fa", genome)
         exons = simulation.write_gtf(self.folder / "genes.gtf", genes)
         bases = sum(genome.lengths.values()) / 1e6
-        self.say(f"{bases:.1f} Mb of genome, {len(genes.gene_ids)} genes, {len(genes.transcript_ids)} transcripts, {exons} exons")
+        self.say(
+            f"{bases:.1f} Mb of genome, {len(genes.gene_ids)} genes, {len(genes.transcript_ids)} transcripts, {exons} exons"
+        )
         return genome, genes
 
     def write_sample(self, name: str, group: int, reads: simulation.Reads) -> dict[str, Any]:
@@ -199,31 +241,57 @@ class _Simulation:
         records = 0
         for order, ending in (("pos", ".bam"), ("name", ".name.bam")):
             if options.order in (order, "both"):
-                records = simulation.write_bam(folder / f"{name}{ending}", reads, order=order, threads=options.threads)
+                records = simulation.write_bam(
+                    folder / f"{name}{ending}", reads, order=order, threads=options.threads
+                )
         if options.fastq:
             ends = {1: "_1", 2: "_2"} if options.library.paired else {1: ""}
             for read, ending in ends.items():
-                simulation.write_fastq(folder / f"{name}{ending}.fastq.gz", reads, read=read, threads=options.threads)
+                simulation.write_fastq(
+                    folder / f"{name}{ending}.fastq.gz", reads, read=read, threads=options.threads
+                )
         genes = reads.genes
         gene_of = [genes.gene_ids[gene] for gene in genes.transcript_gene.tolist()]
         simulation.write_truth(folder / f"{name}.genes.tsv", reads.truth)
-        simulation.write_truth(folder / f"{name}.transcripts.tsv", reads.transcripts, gene_of=gene_of)
-        starts = simulation.write_starts(folder / f"{name}.starts.tsv.gz", reads.starts(), threads=options.threads)
-        fragments, mapped = int(reads.truth.fragments.sum()), int(reads.truth.mapped_fragments.sum())
-        self.say(f"{name}: {fragments} fragments, {mapped} of them mapped, {starts} distinct read starts")
-        entry = {"sample": name, "group": f"group{group + 1}", "fragments": fragments, "mapped_fragments": mapped}
+        simulation.write_truth(
+            folder / f"{name}.transcripts.tsv", reads.transcripts, gene_of=gene_of
+        )
+        starts = simulation.write_starts(
+            folder / f"{name}.starts.tsv.gz", reads.starts(), threads=options.threads
+        )
+        fragments, mapped = (
+            int(reads.truth.fragments.sum()),
+            int(reads.truth.mapped_fragments.sum()),
+        )
+        self.say(
+            f"{name}: {fragments} fragments, {mapped} of them mapped, {starts} distinct read starts"
+        )
+        entry = {
+            "sample": name,
+            "group": f"group{group + 1}",
+            "fragments": fragments,
+            "mapped_fragments": mapped,
+        }
         if len(options.biases) > 1:
             bias = options.group_biases[group]
             entry |= {"bias_model": bias.name, "strength": bias.strength}
         return entry | {"records": records, "starts": starts}
 
     def write_study(
-        self, genes: simulation.GeneModels, study: simulation.Study, columns: list[np.ndarray[Any, Any]], samples: list[dict[str, Any]]
+        self,
+        genes: simulation.GeneModels,
+        study: simulation.Study,
+        columns: list[np.ndarray[Any, Any]],
+        samples: list[dict[str, Any]],
     ) -> None:
         """Write samples.tsv, and truth.tsv with one column per sample and one per comparison of groups."""
         groups = range(1, self.options.study.groups)
         changes = [study.log2_fold_change[:, group] for group in groups]
-        head = ["gene_id", *study.names, *(f"log2_fold_change_group{group + 1}" for group in groups)]
+        head = [
+            "gene_id",
+            *study.names,
+            *(f"log2_fold_change_group{group + 1}" for group in groups),
+        ]
         with whole_stream(self.folder / "truth.tsv") as stream:
             stream.write(("\t".join(head) + "\n").encode())
             for row, values in enumerate(zip(*columns, *changes, strict=True)):
@@ -235,7 +303,14 @@ class _Simulation:
             stream.write(("\t".join(columns_of_samples) + "\n").encode())
             for entry in samples:
                 cells = [entry[name] for name in columns_of_samples]
-                stream.write(("\t".join(f"{one:g}" if isinstance(one, float) else str(one) for one in cells) + "\n").encode())
+                stream.write(
+                    (
+                        "\t".join(
+                            f"{one:g}" if isinstance(one, float) else str(one) for one in cells
+                        )
+                        + "\n"
+                    ).encode()
+                )
 
     def report(
         self,
@@ -258,7 +333,9 @@ class _Simulation:
             "genes": len(genes.gene_ids),
             "transcripts": len(genes.transcript_ids),
             "skipped_transcripts": dict(self.skipped),
-            "log_mean_bias": list(models[0].log_means) if len(self.options.biases) == 1 else [list(one.log_means) for one in models],
+            "log_mean_bias": list(models[0].log_means)
+            if len(self.options.biases) == 1
+            else [list(one.log_means) for one in models],
             "samples": samples,
         }
         with whole_stream(self.folder / "simulation.json") as stream:

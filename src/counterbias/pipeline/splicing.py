@@ -31,13 +31,20 @@ def load_transcripts(path: str) -> Transcripts:
     # What a name does not tell, that of a pipe above all, the attributes do.
     for names in (_GTF,) if is_gtf(path) else (_GFF3, _GTF):
         try:
-            exons = load_annotation(path, feature_types=("exon",), id_attributes=names, stranded=False)
+            exons = load_annotation(
+                path, feature_types=("exon",), id_attributes=names, stranded=False
+            )
         except InputError as error:
             problem = problem or error
         else:
             return make_transcripts(exons.features, several=names == _GFF3)
     assert problem is not None
-    raise InputError(f"--bias-context transcript needs transcripts: {problem.problem}", file=path, place=problem.place, remedy=_REMEDY)
+    raise InputError(
+        f"--bias-context transcript needs transcripts: {problem.problem}",
+        file=path,
+        place=problem.place,
+        remedy=_REMEDY,
+    )
 
 
 def make_transcripts(features: Features, *, several: bool = False) -> Transcripts:
@@ -50,11 +57,22 @@ def make_transcripts(features: Features, *, several: bool = False) -> Transcript
     name = rows
     if several and any("," in one for one in features.ids):
         lists = [one.split(",") for one in features.ids]
-        number = {one: i for i, one in enumerate(dict.fromkeys(one for names in lists for one in names))}
+        number = {
+            one: i for i, one in enumerate(dict.fromkeys(one for names in lists for one in names))
+        }
         copies = np.array([len(names) for names in lists])[rows]
         block = np.repeat(block, copies)
-        name = np.array([number[one] for row in rows.tolist() for one in lists[row]], dtype=np.int64)
-    order = np.lexsort((features.block_start[block], features.block_strand[block], features.block_contig[block], name))
+        name = np.array(
+            [number[one] for row in rows.tolist() for one in lists[row]], dtype=np.int64
+        )
+    order = np.lexsort(
+        (
+            features.block_start[block],
+            features.block_strand[block],
+            features.block_contig[block],
+            name,
+        )
+    )
     name, block = name[order], block[order]
     contig, strand = features.block_contig[block], features.block_strand[block]
     start, end = features.block_start[block], features.block_end[block]
@@ -65,7 +83,9 @@ def make_transcripts(features: Features, *, several: bool = False) -> Transcript
     inner = np.flatnonzero(same) + 1
     start[inner] = np.maximum(start[inner], end[inner - 1])
     offsets = np.concatenate((opens, [len(name)])).astype(np.int64)
-    return Transcripts(features.contigs, contig[opens], strand[opens], offsets, start, np.maximum(start, end))
+    return Transcripts(
+        features.contigs, contig[opens], strand[opens], offsets, start, np.maximum(start, end)
+    )
 
 
 def sample_splices(transcripts: Transcripts, sites: StartSites) -> Splices:

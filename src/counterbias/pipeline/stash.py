@@ -40,7 +40,12 @@ class Stash:
     def __enter__(self) -> Stash:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -97,7 +102,9 @@ class Stash:
         arrays = self._read(sample, label, lambda name: name.startswith("tally_"))
         return StartTally.from_arrays({name: arrays[f"tally_{name}"] for name in _TALLY})
 
-    def _read(self, sample: int, label: str, wanted: Callable[[str], bool]) -> dict[str, NDArray[Any]]:
+    def _read(
+        self, sample: int, label: str, wanted: Callable[[str], bool]
+    ) -> dict[str, NDArray[Any]]:
         """Read some of the arrays of a sample's end class."""
         arrays = {}
         for name, place in self._places[sample, label].items():

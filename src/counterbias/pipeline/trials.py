@@ -30,7 +30,15 @@ from counterbias.pipeline.fitting import EndClass, Kind
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 #: Columns of a count that are kept.
-COLUMNS = ("raw", "weighted", "effective_length", "corrected", "fpkm_raw", "fpkm_weighted", "fpkm_corrected")
+COLUMNS = (
+    "raw",
+    "weighted",
+    "effective_length",
+    "corrected",
+    "fpkm_raw",
+    "fpkm_weighted",
+    "fpkm_corrected",
+)
 
 #: Fits a kind on the whole sample and weighs its fragments, as a count does.
 Weigh = Callable[[Kind], SampleBias]
@@ -102,7 +110,13 @@ def steps_of(candidates: Sequence[Candidate], ends: int, design: Design) -> int:
     return able * (1 + ends * len(design.folds) * len(design.seeds))
 
 
-def run_models(sample: PreparedSample, candidates: Sequence[Candidate], design: Design, cache: Cache, step: Step) -> list[Outcome]:
+def run_models(
+    sample: PreparedSample,
+    candidates: Sequence[Candidate],
+    design: Design,
+    cache: Cache,
+    step: Step,
+) -> list[Outcome]:
     """Compute, or take from the cache, everything about every candidate in one sample."""
     outcomes = [Outcome(one) for one in candidates]
     trials = len(sample.ends) * len(design.folds) * len(design.seeds)
@@ -112,7 +126,11 @@ def run_models(sample: PreparedSample, candidates: Sequence[Candidate], design: 
             continue
         _count(sample, outcome, cache)
         label = _named(outcome.candidate)
-        left_out = trials if outcome.status != OK else len(outcome.count["nothing"]) * trials // len(sample.ends)
+        left_out = (
+            trials
+            if outcome.status != OK
+            else len(outcome.count["nothing"]) * trials // len(sample.ends)
+        )
         step(1 + left_out, f"{label}: {'counted' if outcome.status == OK else outcome.reason}")
     _run_trials(sample, [one for one in outcomes if one.status == OK], design, cache, step)
     return outcomes
@@ -151,7 +169,12 @@ def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
     described = _attempt(outcome, lambda: describe_kind(kind))
     if described is None:
         return
-    key = {"what": "count", "sample": sample.digest, "model": described, "settings": dict(sample.settings)}
+    key = {
+        "what": "count",
+        "sample": sample.digest,
+        "model": described,
+        "settings": dict(sample.settings),
+    }
     known = cache.load(key)
     if known is None:
         known = _attempt(outcome, lambda: _fresh_count(sample, kind))
@@ -166,7 +189,9 @@ def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
     outcome.count, outcome.columns = known
 
 
-def _fresh_count(sample: PreparedSample, kind: Kind) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _fresh_count(
+    sample: PreparedSample, kind: Kind
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     before = _start_of_peak()
     found = sample.weigh(guarded(kind) if kind.fitted is None else kind)
     peak = _peak(before)
@@ -179,13 +204,18 @@ def _fresh_count(sample: PreparedSample, kind: Kind) -> tuple[dict[str, Any], di
             curves[f"{end['end']}_{name}" if several else name] = values
     told = {
         "applied": any(bool(end["calibration"]["applied"]) for end in ends),
-        "reasons": [end["calibration"]["reason"] for end in ends if not end["calibration"]["applied"]],
+        "reasons": [
+            end["calibration"]["reason"] for end in ends if not end["calibration"]["applied"]
+        ],
         "starts": sum(int(end["unique_starts"] or 0) for end in ends),
         "train_seconds": report["run"]["seconds"].get("training"),
         "parameters": sum(int(end["training"]["parameters"] or 0) for end in ends),
         "memory_mb": peak,
         "curves": curves,
-        "fold_change": {"weighted": report["fold_change"]["weighted"], "corrected": report["fold_change"]["corrected"]},
+        "fold_change": {
+            "weighted": report["fold_change"]["weighted"],
+            "corrected": report["fold_change"]["corrected"],
+        },
         "offsets": ends[0]["offsets"],
         "composition": {end["end"]: end["composition"] for end in ends},
         "warnings": list(found.warnings),
@@ -212,7 +242,10 @@ def _peak(before: int | None) -> float | None:
 
 def _status(name: str) -> int | None:
     """Read a figure of this process, kB."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/status", encoding="ascii") as file:
+    with (
+        suppress(OSError, ValueError, IndexError),
+        open("/proc/self/status", encoding="ascii") as file,
+    ):
         for line in file:
             if line.startswith(name + ":"):
                 return int(line.split()[1])
@@ -235,7 +268,9 @@ class _Job:
     key: Mapping[str, Any]
 
 
-def _run_trials(sample: PreparedSample, outcomes: Sequence[Outcome], design: Design, cache: Cache, step: Step) -> None:
+def _run_trials(
+    sample: PreparedSample, outcomes: Sequence[Outcome], design: Design, cache: Cache, step: Step
+) -> None:
     """Run all trials that the cache does not hold; longest first, so that threads finish together."""
     jobs = list(_jobs(sample, outcomes, design))
     results: dict[int, dict[str, Any]] = {}
@@ -274,8 +309,22 @@ def _jobs(sample: PreparedSample, outcomes: Sequence[Outcome], design: Design) -
             for fold in design.folds:
                 for seed in design.seeds:
                     trial = Trial(fold, seed, sampling=design.sampling)
-                    key = {"what": "trial", "sample": sample.digest, "model": described, "end": end.label, **asdict(trial)}
-                    yield _Job(outcome, own, end, folds, trial, design.device, {**key, "device": design.device})
+                    key = {
+                        "what": "trial",
+                        "sample": sample.digest,
+                        "model": described,
+                        "end": end.label,
+                        **asdict(trial),
+                    }
+                    yield _Job(
+                        outcome,
+                        own,
+                        end,
+                        folds,
+                        trial,
+                        design.device,
+                        {**key, "device": design.device},
+                    )
 
 
 def _side_by_side(
@@ -298,7 +347,10 @@ def _side_by_side(
                 for future in sorted(done, key=lambda one: running[one]):
                     number = running.pop(future)
                     job, found = jobs[number], _settle(jobs[number], number, future, notes)
-                    step(1, f"{_named(job.outcome.candidate)}: fold {job.trial.fold}, seed {job.trial.seed}")
+                    step(
+                        1,
+                        f"{_named(job.outcome.candidate)}: fold {job.trial.fold}, seed {job.trial.seed}",
+                    )
                     if found is not None:
                         yield number, found
         except BaseException:
@@ -308,7 +360,9 @@ def _side_by_side(
             raise
 
 
-def _settle(job: _Job, number: int, future: Future[dict[str, Any]], notes: dict[int, str]) -> dict[str, Any] | None:
+def _settle(
+    job: _Job, number: int, future: Future[dict[str, Any]], notes: dict[int, str]
+) -> dict[str, Any] | None:
     """Take a trial's result. A lack of reads in one fold is noted; a fault of the model ends it."""
     place = f"fold {job.trial.fold}, seed {job.trial.seed}: "
     try:
@@ -333,8 +387,14 @@ def _run(job: _Job, stop: Event) -> dict[str, Any]:
         if stop.is_set():
             raise KeyboardInterrupt
 
-    found = evaluate_backend(job.kind, job.folds, job.trial, resources=Resources(1, job.device, told))
-    perplexity = {f"perplexity_{name}": value for name, value in found.report.perplexity.items() if name in ("foreground", "background")}
+    found = evaluate_backend(
+        job.kind, job.folds, job.trial, resources=Resources(1, job.device, told)
+    )
+    perplexity = {
+        f"perplexity_{name}": value
+        for name, value in found.report.perplexity.items()
+        if name in ("foreground", "background")
+    }
     values = {
         **asdict(found.accuracy),
         "gain_used": found.calibrated_cap5 if math.isfinite(found.calibrated_cap5) else 0.0,
@@ -362,4 +422,3 @@ def plain(value: Any) -> Any:
         return None
     number = float(value)
     return number if math.isfinite(number) else None
-

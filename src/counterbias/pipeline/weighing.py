@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from counterbias.model import BiasModel, Progress
 from counterbias.model_file import EndModel
 from counterbias.pipeline.beside import Beside
-from counterbias.pipeline.fitting import Context, EndClass, FittedEnd, end_classes, fit_end, settle_ends
+from counterbias.pipeline.fitting import (
+    Context,
+    EndClass,
+    FittedEnd,
+    end_classes,
+    fit_end,
+    settle_ends,
+)
 from counterbias.records import AssumedLengths, SampleCounts, StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
@@ -75,7 +82,11 @@ class Weighing:
         self.sites = sites
         self.unseen = dict(unseen or {})
         self.by_number = {number: end for end in ends for number in end.reads.numbers}
-        self.starts = {number: found for number, found in starts.items() if self.by_number[number].calibration.applied}
+        self.starts = {
+            number: found
+            for number, found in starts.items()
+            if self.by_number[number].calibration.applied
+        }
         self.windows = 0
         self.seconds = 0.0
         self._lock = Lock()
@@ -92,7 +103,9 @@ class Weighing:
             self.seconds += (time.perf_counter() - begin) / self.context.threads
         return calibrated(found)
 
-    def _scale(self, number: int) -> tuple[BiasModel, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+    def _scale(
+        self, number: int
+    ) -> tuple[BiasModel, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
         """Give the model of an end, and what turns its scores into log bias."""
         if number in self.unseen:
             return self.unseen[number].model, self.unseen[number].calibrated
@@ -103,7 +116,9 @@ class Weighing:
         begin = time.perf_counter()
         with self.context.blaming("scored"):
             for number, found in self.starts.items():
-                self.windows += found.score_rest(self.by_number[number].model, self.context.extract, threads=self.context.threads)
+                self.windows += found.score_rest(
+                    self.by_number[number].model, self.context.extract, threads=self.context.threads
+                )
         self.seconds += time.perf_counter() - begin
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
@@ -128,7 +143,9 @@ def start_sites(sites: StartSites, classes: tuple[EndClass, ...]) -> dict[int, S
     return found
 
 
-def unseen_ends(context: Context, ends: tuple[FittedEnd, ...], stranded: str) -> dict[int, EndModel]:
+def unseen_ends(
+    context: Context, ends: tuple[FittedEnd, ...], stranded: str
+) -> dict[int, EndModel]:
     """Give the models of ends that the reads do not show, where a model file or a prior has one: number of the read → model.
 
     They are read 2 of single reads, which was not sequenced, and of pairs the read of which none can be learnt from. Nothing for models
@@ -137,7 +154,11 @@ def unseen_ends(context: Context, ends: tuple[FittedEnd, ...], stranded: str) ->
     file = context.kind.fitted or context.prior
     if stranded == "no" or file is None or len(file.ends) == 1:
         return {}
-    numbers = [1] if len(context.sites.ends) == 1 else [number for end in ends if end.silent for number in end.reads.numbers]
+    numbers = (
+        [1]
+        if len(context.sites.ends) == 1
+        else [number for end in ends if end.silent for number in end.reads.numbers]
+    )
     return {number: file.end(number) for number in numbers if file.end(number).slope > 0}
 
 
@@ -162,7 +183,9 @@ class Weighed:
     fragments: FragmentLengths
 
 
-def fit_and_weigh(context: Context, result: SampleCounts, *, stranded: str, ends: str, watch: Stopwatch) -> Weighed:
+def fit_and_weigh(
+    context: Context, result: SampleCounts, *, stranded: str, ends: str, watch: Stopwatch
+) -> Weighed:
     """Fit (or take) the models of one sample and weigh it with them; for arguments see :func:`~counterbias.pipeline.bias.weigh_sample`.
 
     What waits for no model is done while one is fitted, and the report on it is written while reads are weighed with it.
@@ -178,7 +201,12 @@ def fit_and_weigh(context: Context, result: SampleCounts, *, stranded: str, ends
 
 
 def _fit_and_weigh(
-    context: Context, result: SampleCounts, stranded: str, ends: str, watch: Stopwatch, aside: Executor | None
+    context: Context,
+    result: SampleCounts,
+    stranded: str,
+    ends: str,
+    watch: Stopwatch,
+    aside: Executor | None,
 ) -> Weighed:
     sites = context.sites if ends == "both" else replace(context.sites, ends=context.sites.ends[:1])
     with_reads, classes = np.asarray(result.counts) > 0, end_classes(context.sites, stranded)
@@ -192,13 +220,22 @@ def _fit_and_weigh(
     for end in fitted:
         end.begin_report(aside)
     weighing = Weighing(context, fitted, sites, starts(), unseen_ends(context, fitted, stranded))
-    lengths = watch.run("effective lengths", lambda: _lengths(weighing, with_reads, fragments(), stranded, ends))
+    lengths = watch.run(
+        "effective lengths", lambda: _lengths(weighing, with_reads, fragments(), stranded, ends)
+    )
     watch.run("scoring", weighing.score_rest)
     weights: FragmentWeights = watch.run(
-        "weighting", lambda: fragment_weights(sites, weighing.of_reads, cap=context.cap, threads=context.threads)
+        "weighting",
+        lambda: fragment_weights(
+            sites, weighing.of_reads, cap=context.cap, threads=context.threads
+        ),
     )
     # Shares of fragments are held in single precision: where nothing is weighed, the counts stay exactly what they are.
-    counts = weighted_counts(sites, weights, len(context.features)) if weighing.applied else np.asarray(result.counts, np.float64)
+    counts = (
+        weighted_counts(sites, weights, len(context.features))
+        if weighing.applied
+        else np.asarray(result.counts, np.float64)
+    )
     for end in fitted:
         end.finish()
     return Weighed(fitted, weighing, weights, counts, lengths, fragments())
@@ -211,7 +248,11 @@ def known_lengths(context: Context) -> FragmentLengths:
 
 
 def _lengths(
-    weighing: Weighing, only: NDArray[np.bool_], fragments: FragmentLengths, stranded: str, ends: str
+    weighing: Weighing,
+    only: NDArray[np.bool_],
+    fragments: FragmentLengths,
+    stranded: str,
+    ends: str,
 ) -> NDArray[np.float64]:
     """Measure effective lengths of some features; the others, and all without a model in use, keep their length."""
     context = weighing.context

@@ -42,7 +42,9 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """Bases per feature, int64 (n,): the length of the union of its intervals."""
         total = np.concatenate(([0], np.cumsum(self.block_end - self.block_start)))
-        return np.asarray(total[self.block_offsets[1:]] - total[self.block_offsets[:-1]], dtype=np.int64)
+        return np.asarray(
+            total[self.block_offsets[1:]] - total[self.block_offsets[:-1]], dtype=np.int64
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +115,8 @@ class AnnotationOptions:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns between a feature's name and its counts."""
-        return (*self.additional_attributes, "Chromosome") if self.chromosome else self.additional_attributes
+        return (
+            (*self.additional_attributes, "Chromosome")
+            if self.chromosome
+            else self.additional_attributes
+        )

@@ -12,7 +12,13 @@ from counterbias.errors import InputError
 #: Bits of :attr:`EndSites.bits`.
 PRESENT, REVERSE, CLIPPED, TRAINABLE = 1, 2, 4, 8
 #: htseq-count's classes of fragments that are not counted for a feature, in its order.
-CLASSES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
+CLASSES = (
+    "__no_feature",
+    "__ambiguous",
+    "__too_low_aQual",
+    "__not_aligned",
+    "__alignment_not_unique",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,14 +80,20 @@ class Positions:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Positions:
         """Give the rows chosen by a mask, by indices or by a slice."""
-        return Positions(self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows])
+        return Positions(
+            self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows]
+        )
 
 
 def rows_by_contig(contig: NDArray[Any]) -> dict[int, slice | NDArray[np.int64]]:
     """Give the rows of each contig that occurs, contigs and rows ascending; slices where the rows come contig by contig already."""
     if (contig[1:] >= contig[:-1]).all():
         edges = [0, *(np.flatnonzero(contig[1:] != contig[:-1]) + 1).tolist(), len(contig)]
-        return {int(contig[first]): slice(first, last) for first, last in pairwise(edges) if first < last}
+        return {
+            int(contig[first]): slice(first, last)
+            for first, last in pairwise(edges)
+            if first < last
+        }
     order = np.argsort(contig, kind="stable")
     return {number: order[rows] for number, rows in rows_by_contig(contig[order]).items()}
 
@@ -124,4 +130,6 @@ class Stretches:
         sizes = self.sizes
         row = np.repeat(np.arange(len(self)), sizes)
         within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return Positions(self.contig[row], self.start[row] + within, self.strand[row], np.ones(len(row)))
+        return Positions(
+            self.contig[row], self.start[row] + within, self.strand[row], np.ones(len(row))
+        )

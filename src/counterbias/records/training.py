@@ -84,22 +84,30 @@ class FoldedSample:
     def without(self, fold: int | None) -> TrainingSet:
         """Give what a model may learn from that is not to see a fold (None: from all of them); one of the other parts is for validation."""
         check = self._check(fold)
-        training = self._take(*(self._unseen(parts, fold) & (parts != check).all(axis=1) for parts in self._every()))
-        validation = self._take(*(self._unseen(parts, fold) & (parts == check).all(axis=1) for parts in self._every()))
+        training = self._take(
+            *(self._unseen(parts, fold) & (parts != check).all(axis=1) for parts in self._every())
+        )
+        validation = self._take(
+            *(self._unseen(parts, fold) & (parts == check).all(axis=1) for parts in self._every())
+        )
         usable = len(validation.foreground) > 0 and len(validation.background) > 0
         return replace(training, validation=validation if usable else None)
 
     def can_train(self) -> bool:
         """Tell whether :meth:`without` has starts and background to learn from, for a model that may see all folds."""
         check, origin = self._check(None), self.everything.origin
-        front, back = ((parts != check).all(axis=1) for parts in (self.foreground_parts, self.background_parts))
+        front, back = (
+            (parts != check).all(axis=1) for parts in (self.foreground_parts, self.background_parts)
+        )
         return bool(front.any() and (back if origin is None else back & front[origin]).any())
 
     def of_fold(self, fold: int) -> TrainingSet:
         """Give the windows and tiles of one fold."""
         return self._take(*(self._fold(parts[:, 0]) == fold for parts in self._every()))
 
-    def learnable(self, fold: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    def learnable(
+        self, fold: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
         """Tell which starts, background windows and tiles a model may learn from that is not to see a fold."""
         front, back, tiles = (self._unseen(parts, fold) for parts in self._every())
         return front, back, tiles
@@ -122,7 +130,9 @@ class FoldedSample:
             return np.ones(len(parts), bool)
         return np.asarray((self._fold(parts) != fold).all(axis=1))
 
-    def _take(self, front: NDArray[np.bool_], back: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> TrainingSet:
+    def _take(
+        self, front: NDArray[np.bool_], back: NDArray[np.bool_], chosen: NDArray[np.bool_]
+    ) -> TrainingSet:
         """Choose windows and tiles by masks; background goes with its start."""
         whole, tiles = self.everything, None
         origin = whole.origin

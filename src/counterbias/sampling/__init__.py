@@ -13,7 +13,16 @@ from __future__ import annotations
 from counterbias.sampling.folding import Folded, Windows, fold
 from counterbias.sampling.fragments import LOCAL_REACH, Starts
 from counterbias.sampling.levelling import level_background
-from counterbias.sampling.starts import SCHEMES, End, Sample, draw, find_starts, last_positions, read_starts, unique_starts
+from counterbias.sampling.starts import (
+    SCHEMES,
+    End,
+    Sample,
+    draw,
+    find_starts,
+    last_positions,
+    read_starts,
+    unique_starts,
+)
 from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, merged_exons, tiles_fit
 
 __all__ = [

@@ -92,7 +92,14 @@ def fold(
         kept = tile_pieces[:, 0] >= 0
         own, tile_parts = tiles.take(kept).tiles(), tile_pieces[kept]
     everything = TrainingSet(
-        window, windows.foreground, windows.foreground_weight, windows.background, windows.background_weight, own, None, windows.origin
+        window,
+        windows.foreground,
+        windows.foreground_weight,
+        windows.background,
+        windows.background_weight,
+        own,
+        None,
+        windows.origin,
     )
     folded = FoldedSample(everything, pieces[0][rows_f], pieces[1][rows_b], tile_parts, folds)
     return Folded(folded, windows, skipped)

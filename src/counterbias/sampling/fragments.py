@@ -59,7 +59,9 @@ class Starts:
     def densities(self) -> NDArray[np.float64]:
         """Give fragments per place within :data:`LOCAL_REACH` bases on the same strand, float64 (n,)."""
         places = self.positions
-        return np.asarray(_densities(places.contig, places.position, places.strand, self.fragments, LOCAL_REACH))
+        return np.asarray(
+            _densities(places.contig, places.position, places.strand, self.fragments, LOCAL_REACH)
+        )
 
     def by_fragments(self) -> Positions:
         """Give the places with the number of fragments as their weight."""
@@ -102,7 +104,11 @@ def possible_lengths(apart: NDArray[np.float64]) -> float:
     low = smooth <= smooth[top] / 2
     left = np.flatnonzero(low[:top])
     right = np.flatnonzero(low[top:])
-    width = (top + int(right[0]) if len(right) else len(apart)) - (int(left[-1]) if len(left) else -1) - 1
+    width = (
+        (top + int(right[0]) if len(right) else len(apart))
+        - (int(left[-1]) if len(left) else -1)
+        - 1
+    )
     return 2.0 * math.sqrt(math.pi) * max(width, 1) / 2.355
 
 
@@ -116,7 +122,9 @@ def _densities(contig, position, strand, fragments, reach):  # type: ignore[no-u
             if strand[i] != own:
                 continue
             while last < len(position):
-                if contig[last] > contig[i] or (contig[last] == contig[i] and position[last] > position[i] + reach):
+                if contig[last] > contig[i] or (
+                    contig[last] == contig[i] and position[last] > position[i] + reach
+                ):
                     break
                 if strand[last] == own:
                     total += fragments[last]

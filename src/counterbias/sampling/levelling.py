@@ -66,13 +66,17 @@ def level_background(
     return replace(sample, background=replace(sample.background, weight=weight))
 
 
-def local_mean(log_bias: NDArray[np.float64], positions: Positions, window: Window, cut: Cut) -> NDArray[np.float64]:
+def local_mean(
+    log_bias: NDArray[np.float64], positions: Positions, window: Window, cut: Cut
+) -> NDArray[np.float64]:
     """Average the bias over every tenth place within 100 bases of each position, on its strand, float64 (n,).
 
     ``log_bias``, float64 (width, 4), is added up over a window. Windows as wide as can be cut reach less far. 1 where an N is within reach,
     or the end of the contig.
     """
-    wide = Window(min(window.upstream + LOCAL_REACH, WIDEST), min(window.downstream + LOCAL_REACH, WIDEST))
+    wide = Window(
+        min(window.upstream + LOCAL_REACH, WIDEST), min(window.downstream + LOCAL_REACH, WIDEST)
+    )
     out = np.ones(len(positions))
     for first in range(0, len(positions), ROWS):
         contexts, valid = cut(positions.take(slice(first, first + ROWS)), wide)
@@ -80,7 +84,9 @@ def local_mean(log_bias: NDArray[np.float64], positions: Positions, window: Wind
     return out
 
 
-def _log_composition(contexts: NDArray[np.uint8], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_composition(
+    contexts: NDArray[np.uint8], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Give ln P(base) per column, float64 (width, 4), one window added per base."""
     counts = np.stack([np.bincount(column, weight, minlength=4)[:4] for column in contexts.T]) + 1.0
     return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)))

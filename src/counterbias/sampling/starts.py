@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
-from counterbias.sampling.fragments import LOCAL_REACH, MOST_APART, Starts, mate_bits, with_coincidences
+from counterbias.sampling.fragments import (
+    LOCAL_REACH,
+    MOST_APART,
+    Starts,
+    mate_bits,
+    with_coincidences,
+)
 
 End = Literal["both", 0, 1]
 
@@ -113,7 +119,9 @@ def draw(
     Raises InputError for an unknown scheme.
     """
     if scheme not in SCHEMES:
-        raise InputError(f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}")
+        raise InputError(
+            f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}"
+        )
     if scheme == "paper":
         places = read_starts(sites, end=end)
         weight = places.weight
@@ -121,17 +129,29 @@ def draw(
         known = find_starts(sites, end=end) if starts is None else starts
         places = known.positions
         weight = known.learning_weights() if scheme == "local" else np.ones(len(places))
-    rows = np.arange(len(places)) if len(places) <= most else np.sort(rng.choice(len(places), size=most, replace=False))
+    rows = (
+        np.arange(len(places))
+        if len(places) <= most
+        else np.sort(rng.choice(len(places), size=most, replace=False))
+    )
     copies = 1 if scheme == "paper" else 2
-    foreground = Positions(places.contig[rows], places.position[rows], places.strand[rows], weight[rows])
+    foreground = Positions(
+        places.contig[rows], places.position[rows], places.strand[rows], weight[rows]
+    )
     origin = np.repeat(np.arange(len(rows), dtype=np.int64), copies)
     near = foreground.take(origin)
-    offsets = _gaussian_offsets(rng, len(origin)) if scheme == "seqbias" else _local_offsets(rng, len(origin))
+    offsets = (
+        _gaussian_offsets(rng, len(origin))
+        if scheme == "seqbias"
+        else _local_offsets(rng, len(origin))
+    )
     background = Positions(near.contig, near.position + offsets, near.strand, near.weight)
     return Sample(foreground, background, origin)
 
 
-def _keys(sites: StartSites, end: End, mate_bits: int = 0, apart: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+def _keys(
+    sites: StartSites, end: End, mate_bits: int = 0, apart: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
     """Number the trainable starts so that they sort by contig, position and strand; int64 (reads,).
 
     With ``mate_bits`` the mate's number, reduced to so many bits, follows in the lowest ones, and distances to the mate are added to
@@ -199,7 +219,19 @@ def _mix_all(numbers):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _list_trainable(  # type: ignore[no-untyped-def]
-    contig, position, bits, mate_contig, mate_position, mate_bits, line, block, chosen, bits_of_mate, apart, keys, used
+    contig,
+    position,
+    bits,
+    mate_contig,
+    mate_position,
+    mate_bits,
+    line,
+    block,
+    chosen,
+    bits_of_mate,
+    apart,
+    keys,
+    used,
 ):
     """List the keys of trainable reads in the chosen blocks."""
     for i in range(len(bits)):
@@ -215,7 +247,10 @@ def _list_trainable(  # type: ignore[no-untyped-def]
             mate = np.int64(0)
             if mate_bits[i] & PRESENT:
                 there = line[mate_contig[i]] + mate_position[i]
-                mate = np.int64(_mixed(2 * there + (3 if mate_bits[i] & REVERSE else 2)) >> np.uint64(64 - bits_of_mate))
+                mate = np.int64(
+                    _mixed(2 * there + (3 if mate_bits[i] & REVERSE else 2))
+                    >> np.uint64(64 - bits_of_mate)
+                )
                 distance = abs(there - place)
                 if distance < len(apart):
                     apart[distance] += 1.0

@@ -51,7 +51,9 @@ class DrawnTiles:
         return Tiles(self.sequence, self.counts())
 
 
-def inside_exons(positions: Positions, window: Window, features: Features, contig_of: NDArray[np.int64]) -> NDArray[np.bool_]:
+def inside_exons(
+    positions: Positions, window: Window, features: Features, contig_of: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """Tell which windows lie wholly within the merged exons of the annotation, on either strand; bool (n,).
 
     ``contig_of`` gives, per contig of ``features``, its index in the positions' contig names, or -1.
@@ -68,7 +70,9 @@ def inside_exons(positions: Positions, window: Window, features: Features, conti
     return inside
 
 
-def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def merged_exons(
+    features: Features, contig_of: NDArray[np.int64]
+) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Merge the blocks of all features, whatever the strand: contig index → starts and ends, ascending and disjoint."""
     mapped = np.asarray(contig_of)[features.block_contig]
     merged = {}
@@ -76,7 +80,10 @@ def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> dict[int, 
         if contig < 0:
             continue
         order = np.argsort(features.block_start[own], kind="stable")
-        starts, reach = features.block_start[own][order], np.maximum.accumulate(features.block_end[own][order])
+        starts, reach = (
+            features.block_start[own][order],
+            np.maximum.accumulate(features.block_end[own][order]),
+        )
         opens = np.concatenate(([True], starts[1:] > reach[:-1]))
         closes = np.concatenate((opens[1:], [True]))
         merged[contig] = (starts[opens], reach[closes])
@@ -126,7 +133,11 @@ def draw_tiles(
         here = starts.take(rows_of.get(contig, nothing))
         grids.append(_Grid(contig, begins[block] + number * length, here, length, fewest_reads))
     every = _join([grid.tiles(strand) for grid in grids for strand in (0, 1)])
-    chosen = np.arange(len(every)) if len(every) <= most else np.sort(rng.choice(len(every), size=most, replace=False))
+    chosen = (
+        np.arange(len(every))
+        if len(every) <= most
+        else np.sort(rng.choice(len(every), size=most, replace=False))
+    )
     positions = every.take(chosen)
     sequence, valid = cut(positions, Window(window.upstream, window.downstream + length - 1))
     tiles = DrawnTiles(sequence, length, *_reads_of(grids, chosen, len(every)))
@@ -144,7 +155,9 @@ class _Grid:
         fewest: reads that a tile of one strand needs to be kept.
     """
 
-    def __init__(self, contig: int, start: NDArray[np.int64], starts: Positions, length: int, fewest: float) -> None:
+    def __init__(
+        self, contig: int, start: NDArray[np.int64], starts: Positions, length: int, fewest: float
+    ) -> None:
         self.contig, self.start, self.starts, self.length = contig, start, starts, length
         reads = np.zeros((2, len(start)))
         _count(starts.position, starts.strand, starts.weight, start, length, reads)
@@ -154,7 +167,9 @@ class _Grid:
         """Give the 5' ends of the tiles of a strand that are kept."""
         n = len(self.kept[strand])
         first = self.start[self.kept[strand]] + (self.length - 1 if strand else 0)
-        return Positions(np.full(n, self.contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n))
+        return Positions(
+            np.full(n, self.contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)
+        )
 
 
 def _reads_of(
@@ -171,7 +186,9 @@ def _reads_of(
             own[strand, kept] = row_of[before : before + len(kept)]
             before += len(kept)
         starts = grid.starts
-        parts.append(_list(starts.position, starts.strand, starts.weight, grid.start, grid.length, own))
+        parts.append(
+            _list(starts.position, starts.strand, starts.weight, grid.start, grid.length, own)
+        )
     rows, columns, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     return rows, columns, weights
 
@@ -223,6 +240,13 @@ def _list(position, strand, weight, start, length, row_of):  # type: ignore[no-u
 
 
 def _join(parts: Sequence[Positions]) -> Positions:
-    nothing = Positions(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0))
+    nothing = Positions(
+        np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0)
+    )
     columns = ("contig", "position", "strand", "weight")
-    return Positions(*(np.concatenate([getattr(part, column) for part in (nothing, *parts)]) for column in columns))
+    return Positions(
+        *(
+            np.concatenate([getattr(part, column) for part in (nothing, *parts)])
+            for column in columns
+        )
+    )

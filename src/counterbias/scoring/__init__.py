@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 from counterbias.scoring.sites import SiteScores
-from counterbias.scoring.windows import STRETCH, AlongScorer, Extract, ExtractStretches, Scorer, score, score_positions, score_stretches
+from counterbias.scoring.windows import (
+    STRETCH,
+    AlongScorer,
+    Extract,
+    ExtractStretches,
+    Scorer,
+    score,
+    score_positions,
+    score_stretches,
+)
 
-__all__ = ["STRETCH", "AlongScorer", "Extract", "ExtractStretches", "Scorer", "SiteScores", "score", "score_positions", "score_stretches"]
+__all__ = [
+    "STRETCH",
+    "AlongScorer",
+    "Extract",
+    "ExtractStretches",
+    "Scorer",
+    "SiteScores",
+    "score",
+    "score_positions",
+    "score_stretches",
+]

@@ -37,7 +37,12 @@ class SiteScores:
     """
 
     def __init__(
-        self, sites: StartSites, *, ends: tuple[int, ...] | None = None, skip_clipped: bool = True, group: int = GROUP
+        self,
+        sites: StartSites,
+        *,
+        ends: tuple[int, ...] | None = None,
+        skip_clipped: bool = True,
+        group: int = GROUP,
     ) -> None:
         numbers = tuple(range(len(sites.ends))) if ends is None else ends
         mask = PRESENT | (CLIPPED if skip_clipped else 0)
@@ -47,7 +52,11 @@ class SiteScores:
         self._site_of = {number: np.full(len(sites), -1, np.int32) for number in numbers}
         for end in chosen:
             _count_bins(end.contig, end.position, end.bits, mask, line, histogram)
-        keys, per_contig, before = [np.empty(0, np.uint32)], np.zeros(len(sites.contigs), np.int64), 0
+        keys, per_contig, before = (
+            [np.empty(0, np.uint32)],
+            np.zeros(len(sites.contigs), np.int64),
+            0,
+        )
         ranges = list(_ranges(histogram, group))
         words = max((2 * (high - low) >> 6 for low, high in ranges), default=0)
         every_mark, ranks = np.empty(words, np.uint64), np.empty(words, np.int32)
@@ -92,7 +101,12 @@ class SiteScores:
             keys = self._keys[rest]
             contig = np.searchsorted(self._offsets, rest, side="right") - 1
             weight = np.broadcast_to(np.float64(1.0), len(rest))
-            places = Positions(contig.astype(np.int32), (keys >> 1).astype(np.int64), (keys & 1).astype(np.uint8), weight)
+            places = Positions(
+                contig.astype(np.int32),
+                (keys >> 1).astype(np.int64),
+                (keys & 1).astype(np.uint8),
+                weight,
+            )
             self._log_bias[rest] = score_positions(model, extract, places, threads=threads)
         return len(every)
 
@@ -142,7 +156,9 @@ def _mark(contig, position, bits, mask, line, low, high, marks):  # type: ignore
 def _ones(word):  # type: ignore[no-untyped-def]
     """Count the bits of a word that are set."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word & np.uint64(0x3333333333333333)) + (
+        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 

@@ -49,7 +49,9 @@ class AlongScorer(Protocol):
         ...
 
 
-def in_order(work: Callable[[Item], Result], items: Iterator[Item], threads: int) -> Iterator[Result]:
+def in_order(
+    work: Callable[[Item], Result], items: Iterator[Item], threads: int
+) -> Iterator[Result]:
     """Apply ``work`` to items on several threads and give the results in the order of the items, few of them at a time."""
     if threads <= 1:
         yield from map(work, items)
@@ -61,7 +63,9 @@ def in_order(work: Callable[[Item], Result], items: Iterator[Item], threads: int
             waiting.extend(pool.submit(work, item) for item in islice(items, 1))
 
 
-def score(model: Scorer, contexts: NDArray[np.uint8], *, threads: int = 1, batch: int = BATCH) -> NDArray[np.float64]:
+def score(
+    model: Scorer, contexts: NDArray[np.uint8], *, threads: int = 1, batch: int = BATCH
+) -> NDArray[np.float64]:
     """Score windows, uint8 (n, width) → float64 (n,), nats, as the model gives them."""
     out = np.empty(len(contexts))
 
@@ -85,7 +89,12 @@ def score_positions(
 
     def one(first: int) -> None:
         rows = slice(first, min(first + chunk, len(positions)))
-        part = Positions(positions.contig[rows], positions.position[rows], positions.strand[rows], positions.weight[rows])
+        part = Positions(
+            positions.contig[rows],
+            positions.position[rows],
+            positions.strand[rows],
+            positions.weight[rows],
+        )
         contexts, valid = extract(part)
         out[rows][valid] = score(model, contexts if valid.all() else contexts[valid])
 
@@ -95,7 +104,13 @@ def score_positions(
 
 
 def score_stretches(
-    model: AlongScorer, width: int, extract: ExtractStretches, stretches: Stretches, *, threads: int = 1, chunk: int = STRETCH
+    model: AlongScorer,
+    width: int,
+    extract: ExtractStretches,
+    stretches: Stretches,
+    *,
+    threads: int = 1,
+    chunk: int = STRETCH,
 ) -> NDArray[np.float64]:
     """Score all positions of stretches, float64 (positions,), nats, row after row, each row in genome order.
 
@@ -118,7 +133,9 @@ def score_stretches(
         scores = np.asarray(model.along(known) if windows else np.empty(0))
         if scores.shape != (windows,):
             # Compiled code reads them next, unchecked.
-            raise ValueError(f"{type(model).__name__}.along gave scores of shape {scores.shape}, not ({windows},)")
+            raise ValueError(
+                f"{type(model).__name__}.along gave scores of shape {scores.shape}, not ({windows},)"
+            )
         offsets = upto[rows.start : rows.stop + 1]
         _put_in_order(scores, sequence, whole, width, offsets, part.strand, out)
 

@@ -20,7 +20,13 @@ from counterbias.simulation.bias import PrimingBias, ScoredBias, SequenceBias, s
 from counterbias.simulation.design import Study, StudyDesign, simulate_study
 from counterbias.simulation.fastq import write_fastq, write_transcripts
 from counterbias.simulation.fragments import FragmentModel
-from counterbias.simulation.genes import AnnotationDesign, GeneModels, simulate_abundance, simulate_annotation, write_gtf
+from counterbias.simulation.genes import (
+    AnnotationDesign,
+    GeneModels,
+    simulate_abundance,
+    simulate_annotation,
+    write_gtf,
+)
 from counterbias.simulation.genome import Genome, simulate_genome, write_fasta
 from counterbias.simulation.library import Library
 from counterbias.simulation.reads import Reads, simulate_reads

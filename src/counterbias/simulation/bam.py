@@ -23,7 +23,14 @@ _CHUNK = 40_000
 NAME_START = np.frombuffer(b"SIM:1:FC:1:", dtype=np.uint8)
 
 
-def write_bam(path: str | os.PathLike[str], reads: Reads, *, order: str = "name", level: int = 6, threads: int = 1) -> int:
+def write_bam(
+    path: str | os.PathLike[str],
+    reads: Reads,
+    *,
+    order: str = "name",
+    level: int = 6,
+    threads: int = 1,
+) -> int:
     """Write reads as a BAM file sorted by ``name`` or ``pos``; give the number of records.
 
     The bytes do not depend on ``threads``. Raises InputError for another order.
@@ -33,7 +40,9 @@ def write_bam(path: str | os.PathLike[str], reads: Reads, *, order: str = "name"
     layout = Layout(reads)
     records = layout.order(order)
     with whole_stream(path) as stream:
-        write_blocks(stream, _blocks(layout, records, _header(reads, order)), level=level, threads=threads)
+        write_blocks(
+            stream, _blocks(layout, records, _header(reads, order)), level=level, threads=threads
+        )
     return len(records)
 
 
@@ -46,7 +55,9 @@ def _header(reads: Reads, order: str) -> bytes:
     text = ("\n".join([*lines, "@PG\tID:counterbias-simulate\tPN:counterbias"]) + "\n").encode()
     parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(lengths))]
     for name, length in lengths.items():
-        parts.append(struct.pack("<i", len(name) + 1) + name.encode() + b"\0" + struct.pack("<i", length))
+        parts.append(
+            struct.pack("<i", len(name) + 1) + name.encode() + b"\0" + struct.pack("<i", length)
+        )
     return b"".join(parts)
 
 
@@ -84,13 +95,28 @@ class Layout:
         exon_lengths = genes.exon_end - genes.exon_start
         before = np.cumsum(exon_lengths) - exon_lengths
         self.exon_offsets, self.exon_start = genes.exon_offsets, genes.exon_start
-        self.exon_left = before - np.repeat(before[genes.exon_offsets[:-1]], np.diff(genes.exon_offsets))
+        self.exon_left = before - np.repeat(
+            before[genes.exon_offsets[:-1]], np.diff(genes.exon_offsets)
+        )
         self.exon_length = exon_lengths
         self.contig = genes.gene_contig[genes.transcript_gene]
         self.bases, self.contig_offsets = reads.genome.bases, reads.genome.offsets
-        self.rows = (reads.name, reads.transcript, reads.start, reads.length, reads.bits, reads.hits)
+        self.rows = (
+            reads.name,
+            reads.transcript,
+            reads.start,
+            reads.length,
+            reads.bits,
+            reads.hits,
+        )
         # Fixed part, name, read, tags; and 4 bytes for each of at most 2 × bases + 1 CIGAR operations.
-        longest = 36 + 40 + 2 * self.read_length + 32 + 8 * min(self.read_length, int(np.diff(self.exon_offsets).max(initial=1)))
+        longest = (
+            36
+            + 40
+            + 2 * self.read_length
+            + 32
+            + 8 * min(self.read_length, int(np.diff(self.exon_offsets).max(initial=1)))
+        )
         self.buffer = np.empty(chunk * longest, dtype=np.uint8)
 
     def order(self, order: str) -> NDArray[np.int64]:

@@ -14,7 +14,13 @@ from counterbias.simulation.kernels import bias_along
 
 #: Standard deviation of the log bias per offset from the read's first base, before scaling: strongest on the first six bases,
 #: as in libraries primed with random hexamers.
-_PROFILE = dict(zip(range(-4, 9), (0.10, 0.15, 0.25, 0.35, 0.70, 0.75, 0.60, 0.50, 0.55, 0.45, 0.30, 0.20, 0.12), strict=True))
+_PROFILE = dict(
+    zip(
+        range(-4, 9),
+        (0.10, 0.15, 0.25, 0.35, 0.70, 0.75, 0.60, 0.50, 0.55, 0.45, 0.30, 0.20, 0.12),
+        strict=True,
+    )
+)
 _NEIGHBOURS = ((-1, 0), (0, 1), (1, 2), (2, 3), (4, 5), (1, 4))
 
 
@@ -50,13 +56,17 @@ class ScoredBias:
         strands = []
         opposite = np.where(sequence < 4, 3 - sequence, 4).astype(np.uint8)[::-1]
         for bases in (sequence, opposite):
-            padded = np.pad(bases, (self.window.upstream, self.window.downstream), constant_values=4)
+            padded = np.pad(
+                bases, (self.window.upstream, self.window.downstream), constant_values=4
+            )
             strands.append(np.lib.stride_tricks.sliding_window_view(padded, self.window.width))
         contexts = np.concatenate(strands)
         valid = (contexts < 4).all(axis=1)
         log_bias = np.zeros(len(contexts))
         if valid.any():
-            log_bias[valid] = self.strength * np.asarray(self.score(np.ascontiguousarray(contexts[valid])), dtype=np.float64)
+            log_bias[valid] = self.strength * np.asarray(
+                self.score(np.ascontiguousarray(contexts[valid])), dtype=np.float64
+            )
         bias = np.exp(log_bias)
         return bias[: len(sequence)].copy(), bias[len(sequence) :][::-1].copy()
 
@@ -95,11 +105,22 @@ class PrimingBias:
         flank = self.window.width
         padded = np.pad(sequence, flank, constant_values=4)
         forward, reverse = np.empty(len(sequence)), np.empty(len(sequence))
-        bias_along(padded, flank, self.weights, self.pair_columns, self.pair_weights, self.window.upstream, forward, reverse)
+        bias_along(
+            padded,
+            flank,
+            self.weights,
+            self.pair_columns,
+            self.pair_weights,
+            self.window.upstream,
+            forward,
+            reverse,
+        )
         return forward, reverse
 
 
-def simulate_priming_bias(rng: np.random.Generator, *, strength: float = 0.9, interactions: float = 0.35) -> PrimingBias:
+def simulate_priming_bias(
+    rng: np.random.Generator, *, strength: float = 0.9, interactions: float = 0.35
+) -> PrimingBias:
     """Draw a priming bias.
 
     ``strength`` is the standard deviation of the log bias (nats) over random sequence: at 0.9, weighting by the inverse
@@ -115,5 +136,7 @@ def simulate_priming_bias(rng: np.random.Generator, *, strength: float = 0.9, in
     pairs = rng.normal(size=(len(columns), 4, 4)) * interactions
     pairs -= pairs.mean(axis=1, keepdims=True)
     pairs -= pairs.mean(axis=2, keepdims=True)
-    scale = strength / np.sqrt(np.mean(weights**2, axis=1).sum() + np.mean(pairs**2, axis=(1, 2)).sum())
+    scale = strength / np.sqrt(
+        np.mean(weights**2, axis=1).sum() + np.mean(pairs**2, axis=(1, 2)).sum()
+    )
     return PrimingBias(window, weights * scale, columns, pairs * scale)

@@ -18,7 +18,9 @@ BLOCK = 0xFF00
 _EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
-def write_blocks(stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, threads: int = 1) -> None:
+def write_blocks(
+    stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, threads: int = 1
+) -> None:
     """Compress blocks, each of at most :data:`BLOCK` bytes, and write them with the end marker; bytes do not depend on ``threads``."""
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[bytes]] = deque()
@@ -31,7 +33,9 @@ def write_blocks(stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, t
         stream.write(_EOF)
 
 
-def write_compressed(path: str | os.PathLike[str], pieces: Iterable[bytes], *, level: int = 6, threads: int = 1) -> None:
+def write_compressed(
+    path: str | os.PathLike[str], pieces: Iterable[bytes], *, level: int = 6, threads: int = 1
+) -> None:
     """Write a compressed file from pieces of any size."""
     with whole_stream(path) as stream:
         write_blocks(stream, _cut(pieces), level=level, threads=threads)

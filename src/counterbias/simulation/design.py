@@ -33,10 +33,19 @@ class StudyDesign:
 
     def __post_init__(self) -> None:
         if not 1 <= self.groups <= self.samples:
-            raise InputError(f"{self.samples} samples cannot be dealt out to {self.groups} groups", remedy="give a sample to each group")
+            raise InputError(
+                f"{self.samples} samples cannot be dealt out to {self.groups} groups",
+                remedy="give a sample to each group",
+            )
         if not 0.0 <= self.changed <= 1.0:
-            raise InputError(f"the part of changed genes is {self.changed:g}", remedy="give a number from 0 to 1")
-        for name, value in (("spread", self.spread), ("variation", self.variation), ("fold change", self.fold_change)):
+            raise InputError(
+                f"the part of changed genes is {self.changed:g}", remedy="give a number from 0 to 1"
+            )
+        for name, value in (
+            ("spread", self.spread),
+            ("variation", self.variation),
+            ("fold change", self.fold_change),
+        ):
             if not 0.0 <= value <= 10.0:
                 raise InputError(f"the {name} is {value:g}", remedy="give a number from 0 to 10")
 

@@ -30,7 +30,20 @@ def _exon_of(exon_left, first, last, offset):
 
 
 @njit(cache=True, nogil=True)
-def sort_keys(records, transcript, start, length, bits, read_length, paired, contig, exon_offsets, exon_start, exon_left, keys):
+def sort_keys(
+    records,
+    transcript,
+    start,
+    length,
+    bits,
+    read_length,
+    paired,
+    contig,
+    exon_offsets,
+    exon_start,
+    exon_left,
+    keys,
+):
     """Give contig, position and strand of records as one number; unmapped fragments come last."""
     for number in range(len(records)):
         row, side = records[number] >> 1, records[number] & 1
@@ -125,7 +138,9 @@ def _put_qualities(buffer, at, length, seed):
 @njit(cache=True, nogil=True, inline="always")
 def _seed_of(seed, name, secondary, side):
     """Give the seed of one read's qualities and errors."""
-    return mix(seed, np.uint64(4 * np.int64(name) + 2 * secondary + side) + np.uint64(1) << np.uint64(20))
+    return mix(
+        seed, np.uint64(4 * np.int64(name) + 2 * secondary + side) + np.uint64(1) << np.uint64(20)
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -163,7 +178,10 @@ def encode_fastq(
 ):  # fmt: skip
     """Write read 1 (``read`` 0) or read 2 of primary rows as FASTQ, as sequenced, into ``buffer``; give the number of bytes."""
     letters = np.array([65, 67, 71, 84, 78], dtype=np.uint8)
-    sequence, qualities = np.empty(read_length, dtype=np.uint8), np.empty(read_length, dtype=np.uint8)
+    sequence, qualities = (
+        np.empty(read_length, dtype=np.uint8),
+        np.empty(read_length, dtype=np.uint8),
+    )
     at = 0
     for number in range(len(rows)):
         row = rows[number]
@@ -174,7 +192,9 @@ def encode_fastq(
         read_start = contig_offsets[contig[transcript[row]]]
         read_seed = _seed_of(seed, name[row], False, side)
         if unmapped:
-            _put_unmapped(sequence, bases, read_start + exon_start[first_exon], name[row], side, read_length)
+            _put_unmapped(
+                sequence, bases, read_start + exon_start[first_exon], name[row], side, read_length
+            )
         else:
             offset = np.int64(start[row]) + (length[row] - read_length if side else 0)
             exon = _exon_of(exon_left, first_exon, last_exon, offset)
@@ -190,13 +210,17 @@ def encode_fastq(
         buffer[at - 1] = 10
         reverse = side == 1 and not unmapped
         for base in range(read_length):
-            code = np.int64(sequence[read_length - 1 - base]) if reverse else np.int64(sequence[base])
+            code = (
+                np.int64(sequence[read_length - 1 - base]) if reverse else np.int64(sequence[base])
+            )
             buffer[at + base] = letters[3 - code] if reverse and code < 4 else letters[code]
         at += read_length
         buffer[at], buffer[at + 1], buffer[at + 2] = 10, 43, 10
         at += 3
         for base in range(read_length):
-            buffer[at + base] = 33 + (qualities[read_length - 1 - base] if reverse else qualities[base])
+            buffer[at + base] = 33 + (
+                qualities[read_length - 1 - base] if reverse else qualities[base]
+            )
         at += read_length
         buffer[at] = 10
         at += 1
@@ -207,7 +231,9 @@ def encode_fastq(
 def start_positions(transcript, offset, exon_offsets, exon_start, exon_left, positions):
     """Give the position on the contig of each offset along a transcript."""
     for row in range(len(offset)):
-        exon = _exon_of(exon_left, exon_offsets[transcript[row]], exon_offsets[transcript[row] + 1], offset[row])
+        exon = _exon_of(
+            exon_left, exon_offsets[transcript[row]], exon_offsets[transcript[row] + 1], offset[row]
+        )
         positions[row] = exon_start[exon] + offset[row] - exon_left[exon]
 
 
@@ -231,7 +257,10 @@ def encode_records(
         chromosome = np.int64(contig[transcript[row]])
 
         # Where both reads begin and where the right one ends.
-        left_offset, right_offset = np.int64(start[row]), np.int64(start[row]) + length[row] - read_length
+        left_offset, right_offset = (
+            np.int64(start[row]),
+            np.int64(start[row]) + length[row] - read_length,
+        )
         offset = right_offset if side else left_offset
         exon = _exon_of(exon_left, first_exon, last_exon, offset)
         own = exon_start[exon] + offset - exon_left[exon]
@@ -276,7 +305,14 @@ def encode_records(
         operations, position, left, taken = 0, own, read_length, 0
         read_start = contig_offsets[max(0, chromosome)]
         if unmapped:
-            _put_unmapped(sequence, bases, contig_offsets[contig[transcript[row]]] + exon_start[first_exon], name[row], side, read_length)
+            _put_unmapped(
+                sequence,
+                bases,
+                contig_offsets[contig[transcript[row]]] + exon_start[first_exon],
+                name[row],
+                side,
+                read_length,
+            )
         else:
             while left > 0:
                 inside = offset - exon_left[exon]
@@ -298,7 +334,9 @@ def encode_records(
         read_seed = _seed_of(seed, name[row], secondary, side)
         mismatches = 0 if unmapped else _substitute(sequence, read_length, error_rate, read_seed)
 
-        shown = 0 if secondary else read_length  # secondary alignments have no sequence of their own: '*'
+        shown = (
+            0 if secondary else read_length
+        )  # secondary alignments have no sequence of their own: '*'
         if not secondary:
             sequence[read_length] = 0
             for base in range(0, read_length, 2):

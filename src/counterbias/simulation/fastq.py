@@ -20,7 +20,9 @@ from counterbias.simulation.reads import Reads
 _CHUNK = 20_000
 
 
-def write_fastq(path: str | os.PathLike[str], reads: Reads, *, read: int = 1, level: int = 6, threads: int = 1) -> int:
+def write_fastq(
+    path: str | os.PathLike[str], reads: Reads, *, read: int = 1, level: int = 6, threads: int = 1
+) -> int:
     """Write reads 1 or reads 2 of all fragments, unmapped ones included, compressed; give their number.
 
     Bases, errors and qualities are those of the BAM file's primary records, in the order of names.

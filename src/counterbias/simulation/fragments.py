@@ -61,7 +61,15 @@ class FragmentModel:
         log_means: log of the mean bias over all positions of all transcripts, per read; log biases are relative to it.
     """
 
-    def __init__(self, genome: Genome, genes: GeneModels, library: Library, bias: Biases = None, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        genome: Genome,
+        genes: GeneModels,
+        library: Library,
+        bias: Biases = None,
+        *,
+        threads: int = 1,
+    ) -> None:
         self.genome, self.genes, self.library, self.threads = genome, genes, library, threads
         self.biases = bias if isinstance(bias, tuple) or bias is None else (bias, bias)
         self.lengths = genes.transcript_lengths
@@ -83,7 +91,8 @@ class FragmentModel:
         """Refuse what would have no meaning."""
         if biases[0] is not biases[1] and self.library.stranded == "no":
             raise InputError(
-                "reads 1 and 2 cannot have a bias each in an unstranded library", remedy="simulate a stranded library, or one bias for both"
+                "reads 1 and 2 cannot have a bias each in an unstranded library",
+                remedy="simulate a stranded library, or one bias for both",
             )
         width = max(bias.window.width for bias in biases)
         if width > self.lengths.max(initial=0):
@@ -138,7 +147,14 @@ class FragmentModel:
         self._share_out(one, np.flatnonzero(counts).tolist())
         return Drawn(start, length, left, right)
 
-    def _sample(self, transcript: int, seed: np.uint64, first: int, start: NDArray[np.int32], length: NDArray[np.int32]) -> float:
+    def _sample(
+        self,
+        transcript: int,
+        seed: np.uint64,
+        first: int,
+        start: NDArray[np.int32],
+        length: NDArray[np.int32],
+    ) -> float:
         """Fill ``start`` and ``length`` with fragments of a transcript; give its summed weight."""
         left, right = self._ends(transcript)
         biased = self.biases is not None or len(self.gc_factors) > 0
@@ -170,12 +186,16 @@ class FragmentModel:
 
     def _along(self, transcript: int, biases: tuple[SequenceBias, SequenceBias]) -> Ends:
         """Score both strands of a transcript."""
-        first_is_left = self.library.stranded == "no" or bool(first_is_left_read(self.genes, self.library)[transcript])
+        first_is_left = self.library.stranded == "no" or bool(
+            first_is_left_read(self.genes, self.library)[transcript]
+        )
         of_left, of_right = biases if first_is_left else biases[::-1]
         left, right = self._score(transcript, of_left)
         if of_right is not of_left:
             right = self._score(transcript, of_right)[1]
-        self._sums[transcript] = (left.sum(), right.sum()) if first_is_left else (right.sum(), left.sum())
+        self._sums[transcript] = (
+            (left.sum(), right.sum()) if first_is_left else (right.sum(), left.sum())
+        )
         if self.library.biased_ends == "read1":
             ones = self._ones[: len(left)]
             left, right = (left, ones) if first_is_left else (ones, right)
@@ -211,7 +231,9 @@ class FragmentModel:
         first, second = self.log_means
         if self.library.biased_ends == "read1":
             second = 0.0
-        first_is_left = self.library.stranded == "no" or bool(first_is_left_read(self.genes, self.library)[transcript])
+        first_is_left = self.library.stranded == "no" or bool(
+            first_is_left_read(self.genes, self.library)[transcript]
+        )
         return (first, second) if first_is_left else (second, first)
 
 

@@ -82,7 +82,11 @@ class GeneModels:
 
 
 def simulate_annotation(
-    rng: np.random.Generator, lengths: Mapping[str, int], genes: int, *, design: AnnotationDesign | None = None
+    rng: np.random.Generator,
+    lengths: Mapping[str, int],
+    genes: int,
+    *,
+    design: AnnotationDesign | None = None,
 ) -> GeneModels:
     """Place genes on contigs, as many on each as its length allows for.
 
@@ -98,25 +102,41 @@ def simulate_annotation(
     first = np.concatenate(([0], np.cumsum(per_contig)))
     starts = np.concatenate(
         [
-            _place(rng, name, length, spans[first[c] : first[c + 1]], overlapping[first[c] : first[c + 1]])
+            _place(
+                rng,
+                name,
+                length,
+                spans[first[c] : first[c + 1]],
+                overlapping[first[c] : first[c + 1]],
+            )
             for c, (name, length) in enumerate(lengths.items())
         ]
     )
     return _assemble(rng, tuple(lengths), gene_contig, shapes, starts, design)
 
 
-def _shape(rng: np.random.Generator, design: AnnotationDesign) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shape(
+    rng: np.random.Generator, design: AnnotationDesign
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw the exons of one gene, relative to its start; the last exon (3') stands last."""
     count = 1 + int(rng.poisson(rng.gamma(2.0, (design.mean_exons - 1) / 2.0)))
     exons = np.rint(design.exon_length * rng.lognormal(0.0, 0.45, size=count)).astype(np.int64) + 10
     exons[-1] = int(design.last_exon_length * rng.lognormal(0.0, 0.5)) + 100
-    introns = np.rint(design.intron_length * rng.lognormal(0.0, 0.9, size=count)).astype(np.int64) + 40
+    introns = (
+        np.rint(design.intron_length * rng.lognormal(0.0, 0.9, size=count)).astype(np.int64) + 40
+    )
     introns[0] = 0
     ends = np.cumsum(exons + introns)
     return ends - exons, ends
 
 
-def _place(rng: np.random.Generator, name: str, length: int, spans: NDArray[np.int64], overlapping: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _place(
+    rng: np.random.Generator,
+    name: str,
+    length: int,
+    spans: NDArray[np.int64],
+    overlapping: NDArray[np.bool_],
+) -> NDArray[np.int64]:
     """Give the starts of genes on one contig, ascending, with random gaps between those that do not overlap."""
     starts = np.zeros(len(spans), dtype=np.int64)
     reached, previous = 0, -1
@@ -189,14 +209,18 @@ def _second_isoform(
     return left, right
 
 
-def simulate_abundance(rng: np.random.Generator, genes: GeneModels, *, spread: float = 1.5) -> NDArray[np.float64]:
+def simulate_abundance(
+    rng: np.random.Generator, genes: GeneModels, *, spread: float = 1.5
+) -> NDArray[np.float64]:
     """Draw the abundance of each transcript, float64 (transcripts,), molecules per million.
 
     Genes are log-normal (standard deviation ``spread``, in nats); the transcripts of a gene share its abundance.
     """
     abundance = rng.lognormal(0.0, spread, size=len(genes.gene_ids))
     shares = rng.gamma(2.0, size=len(genes.transcript_ids))
-    shares /= np.bincount(genes.transcript_gene, shares, minlength=len(genes.gene_ids))[genes.transcript_gene]
+    shares /= np.bincount(genes.transcript_gene, shares, minlength=len(genes.gene_ids))[
+        genes.transcript_gene
+    ]
     per_transcript = abundance[genes.transcript_gene] * shares
     return np.asarray(1e6 * per_transcript / per_transcript.sum(), dtype=np.float64)
 

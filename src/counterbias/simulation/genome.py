@@ -45,7 +45,9 @@ class Genome:
         return self.bases[self.offsets[index] : self.offsets[index + 1]]
 
 
-def simulate_genome(rng: np.random.Generator, lengths: Mapping[str, int], *, isochore: int = 30_000) -> Genome:
+def simulate_genome(
+    rng: np.random.Generator, lengths: Mapping[str, int], *, isochore: int = 30_000
+) -> Genome:
     """Simulate contigs with an uneven composition, as real ones have it.
 
     Isochores (exponential lengths around ``isochore`` bases) differ in GC content (34 to 62 %); within one, a second-order Markov
@@ -53,7 +55,9 @@ def simulate_genome(rng: np.random.Generator, lengths: Mapping[str, int], *, iso
     """
     for name, length in lengths.items():
         if length < 100:
-            raise InputError(f"contig {name} has {length} bases", remedy="simulate contigs of at least 100 bases")
+            raise InputError(
+                f"contig {name} has {length} bases", remedy="simulate contigs of at least 100 bases"
+            )
     offsets = np.concatenate(([0], np.cumsum(list(lengths.values())))).astype(np.int64)
     total = int(offsets[-1])
     pieces = rng.exponential(isochore, size=int(total / isochore * 1.5) + 20) + 500
@@ -61,7 +65,9 @@ def simulate_genome(rng: np.random.Generator, lengths: Mapping[str, int], *, iso
     ends = np.append(ends[ends < total], total)
     middle = rng.beta(2.0, 2.5, size=len(ends)) * (len(_GC_LEVELS) - 1)
     bases = np.empty(total, dtype=np.uint8)
-    fill_bases(bases, _transition_tables(rng), ends, np.rint(middle).astype(np.int64), draw_seed(rng))
+    fill_bases(
+        bases, _transition_tables(rng), ends, np.rint(middle).astype(np.int64), draw_seed(rng)
+    )
     return Genome(tuple(lengths), offsets, bases)
 
 

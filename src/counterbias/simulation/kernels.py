@@ -86,7 +86,20 @@ def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
 
 
 @njit(cache=True, nogil=True)
-def sample_fragments(left, right, probabilities, cumulative, shortest, biased, gc_before, gc_factors, seed, first, start, length):
+def sample_fragments(
+    left,
+    right,
+    probabilities,
+    cumulative,
+    shortest,
+    biased,
+    gc_before,
+    gc_factors,
+    seed,
+    first,
+    start,
+    length,
+):
     """Draw ``len(start)`` fragments of one transcript and give the sum of the weights of all its fragments.
 
     A fragment at ``i`` of length ``size`` weighs left[i] × probabilities[size] × right[i + size - 1] × the factor of its GC
@@ -120,11 +133,16 @@ def sample_fragments(left, right, probabilities, cumulative, shortest, biased, g
             for size in range(shortest, room + 1):
                 if probabilities[size] > 0.0:
                     chosen = size
-                    reached += _weight(i, size, probabilities, right, gc_before, gc_factors, per_base)
+                    reached += _weight(
+                        i, size, probabilities, right, gc_before, gc_factors, per_base
+                    )
                     if reached > wanted:
                         break
         else:
-            chosen = min(room, np.searchsorted(cumulative[: room + 1], number * cumulative[room], side="right"))
+            chosen = min(
+                room,
+                np.searchsorted(cumulative[: room + 1], number * cumulative[room], side="right"),
+            )
         start[k] = i
         length[k] = chosen
     return total

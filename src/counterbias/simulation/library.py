@@ -56,21 +56,33 @@ class Library:
 
     def __post_init__(self) -> None:
         if self.stranded not in _STRANDED or self.biased_ends not in ("both", "read1"):
-            raise InputError("a library is stranded 'yes', 'no' or 'reverse', and its biased ends are 'both' or 'read1'")
+            raise InputError(
+                "a library is stranded 'yes', 'no' or 'reverse', and its biased ends are 'both' or 'read1'"
+            )
         if self.biased_ends == "read1" and self.stranded == "no":
             raise InputError("only a stranded library can have a bias of read 1 alone")
         if not 20 <= self.read_length <= 1000 or not 0 <= self.fragments < 2**31:
-            raise InputError("reads of 20 to 1000 bases can be simulated, and from no fragment to 2,147,483,647 of them")
+            raise InputError(
+                "reads of 20 to 1000 bases can be simulated, and from no fragment to 2,147,483,647 of them"
+            )
         if not 0 <= self.trimmed <= self.read_length - SHORTEST:
             problem = f"{self.trimmed} bases cannot be cut off reads of {self.read_length}"
             raise InputError(problem, remedy=f"leave at least {SHORTEST} bases of each read")
         self._check_rates()
         if not (abs(self.gc_bias) <= 10.0):
-            raise InputError(f"a GC bias of {self.gc_bias} cannot be simulated", remedy="give a number from -10 to 10")
+            raise InputError(
+                f"a GC bias of {self.gc_bias} cannot be simulated",
+                remedy="give a number from -10 to 10",
+            )
         if not (0.0 < self.fragment_sd <= 1e5 and abs(self.fragment_mean) <= 1e5):
             problem = f"fragments of {self.fragment_mean:g} ± {self.fragment_sd:g} bases cannot be simulated"
-            raise InputError(problem, remedy="give a mean of at most 100000 and a standard deviation above 0")
-        if self.fragment_mean + 4 * self.fragment_sd < self.shortest or not self._density().sum() > 0.0:
+            raise InputError(
+                problem, remedy="give a mean of at most 100000 and a standard deviation above 0"
+            )
+        if (
+            self.fragment_mean + 4 * self.fragment_sd < self.shortest
+            or not self._density().sum() > 0.0
+        ):
             problem = f"fragments of {self.fragment_mean:g} ± {self.fragment_sd:g} bases are shorter than reads of {self.read_length}"
             raise InputError(problem, remedy="simulate longer fragments or shorter reads")
 
@@ -82,11 +94,18 @@ class Library:
         }  # fmt: skip
         for name, rate in rates.items():
             if not 0.0 <= rate <= 1.0:
-                raise InputError(f"the rate of {name} is {rate:g}", remedy="give a number from 0 to 1")
+                raise InputError(
+                    f"the rate of {name} is {rate:g}", remedy="give a number from 0 to 1"
+                )
         if not 0.0 <= self.duplicates <= MOST_DUPLICATES:
-            raise InputError(f"the rate of duplicates is {self.duplicates:g}", remedy=f"give a number from 0 to {MOST_DUPLICATES:g}")
+            raise InputError(
+                f"the rate of duplicates is {self.duplicates:g}",
+                remedy=f"give a number from 0 to {MOST_DUPLICATES:g}",
+            )
         if self.multi_mapped + self.unmapped + self.unmapped_mate > 1.0:
-            raise InputError("the rates of multi-mapped and of unmapped fragments exceed 1 together")
+            raise InputError(
+                "the rates of multi-mapped and of unmapped fragments exceed 1 together"
+            )
 
     @property
     def aligned_length(self) -> int:
@@ -118,4 +137,7 @@ class Library:
         """Give the factor on a fragment's chance for each GC content, float64 (GC_STEPS + 1,); empty without a GC bias."""
         if self.gc_bias == 0.0:
             return np.empty(0)
-        return np.asarray(np.exp(self.gc_bias * (np.linspace(0.0, 1.0, GC_STEPS + 1) - 0.5) / 0.1), dtype=np.float64)
+        return np.asarray(
+            np.exp(self.gc_bias * (np.linspace(0.0, 1.0, GC_STEPS + 1) - 0.5) / 0.1),
+            dtype=np.float64,
+        )

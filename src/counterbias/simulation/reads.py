@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.simulation.encoding import DUPLICATE, LEFT_IS_FIRST, LEFT_UNMAPPED, RIGHT_UNMAPPED, SECONDARY, start_positions
+from counterbias.simulation.encoding import (
+    DUPLICATE,
+    LEFT_IS_FIRST,
+    LEFT_UNMAPPED,
+    RIGHT_UNMAPPED,
+    SECONDARY,
+    start_positions,
+)
 from counterbias.simulation.fragments import Biases, Drawn, FragmentModel, first_is_left_read
 from counterbias.simulation.genes import GeneModels
 from counterbias.simulation.genome import Genome
@@ -66,11 +73,20 @@ class Reads:
             rows = np.flatnonzero(wanted)
             offset = self.start[rows].astype(np.int64) + (self.length[rows] - 1 if side else 0)
             position = np.empty(len(rows), np.int64)
-            start_positions(self.transcript[rows], offset, genes.exon_offsets, genes.exon_start, exon_left, position)
+            start_positions(
+                self.transcript[rows],
+                offset,
+                genes.exon_offsets,
+                genes.exon_start,
+                exon_left,
+                position,
+            )
             contig = genes.gene_contig[genes.transcript_gene[self.transcript[rows]]]
             bias = (self.right_bias if side else self.left_bias)[rows]
             parts.append((contig, position, np.full(len(rows), side, np.uint8), bias))
-        contig, position, strand, bias = (np.concatenate(column) for column in zip(*parts, strict=True))
+        contig, position, strand, bias = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
         return Starts.collect(self.genome.names, contig, position, strand, bias)
 
 
@@ -92,7 +108,10 @@ def simulate_reads(
     """
     model = model or FragmentModel(genome, genes, library, bias, threads=threads)
     if not np.any(model.unbiased * abundance > 0):
-        raise InputError("no expressed transcript is as long as a fragment", remedy="simulate longer exons or shorter fragments")
+        raise InputError(
+            "no expressed transcript is as long as a fragment",
+            remedy="simulate longer exons or shorter fragments",
+        )
     expected = abundance * model.weights
     counts = rng.multinomial(library.fragments, expected / expected.sum())
     drawn = model.draw(counts, draw_seed(rng))
@@ -105,7 +124,9 @@ def simulate_reads(
 class _Finish:
     """Decide which read is which and which fragments are copies, unmapped or have secondary alignments."""
 
-    def __init__(self, rng: np.random.Generator, model: FragmentModel, abundance: NDArray[np.float64]) -> None:
+    def __init__(
+        self, rng: np.random.Generator, model: FragmentModel, abundance: NDArray[np.float64]
+    ) -> None:
         self.rng, self.model, self.abundance = rng, model, abundance
         self.genome, self.genes, self.library = model.genome, model.genes, model.library
 
@@ -120,7 +141,9 @@ class _Finish:
         bits[source != np.arange(count)] |= DUPLICATE
         number = rng.random(count, dtype=np.float32)
         self._lose(bits, number)
-        many = (number >= 1.0 - library.multi_mapped) & (bits & (LEFT_UNMAPPED | RIGHT_UNMAPPED) == 0)
+        many = (number >= 1.0 - library.multi_mapped) & (
+            bits & (LEFT_UNMAPPED | RIGHT_UNMAPPED) == 0
+        )
         hits = np.ones(count, dtype=np.uint8)
         hits[many] = rng.integers(2, 5, size=int(many.sum()), dtype=np.uint8)
         # Secondary alignments lie where some other fragment lies; row ``other`` lends its place.
@@ -131,7 +154,10 @@ class _Finish:
         origin = source[place]
         row_bits = bits[name]
         row_bits[secondary] |= SECONDARY
-        start, length = drawn.start[origin] + np.int32(library.trimmed), drawn.length[origin] - np.int32(2 * library.trimmed)
+        start, length = (
+            drawn.start[origin] + np.int32(library.trimmed),
+            drawn.length[origin] - np.int32(2 * library.trimmed),
+        )
         return Reads(
             self.genome, self.genes, library, name, transcript[origin], start, length, row_bits, hits[name], drawn.left[origin],
             drawn.right[origin], draw_seed(rng), *self._truths(transcript[source], bits),
@@ -154,11 +180,15 @@ class _Finish:
         bits[both] |= LEFT_UNMAPPED | RIGHT_UNMAPPED
         if library.paired:
             lost = mate & ~both
-            bits[lost] |= np.where(self.rng.random(int(lost.sum())) < 0.5, LEFT_UNMAPPED, RIGHT_UNMAPPED).astype(np.uint8)
+            bits[lost] |= np.where(
+                self.rng.random(int(lost.sum())) < 0.5, LEFT_UNMAPPED, RIGHT_UNMAPPED
+            ).astype(np.uint8)
         else:
             bits[mate] |= LEFT_UNMAPPED | RIGHT_UNMAPPED
 
-    def _truths(self, transcript: NDArray[np.int32], bits: NDArray[np.uint8]) -> tuple[Truth, Truth]:
+    def _truths(
+        self, transcript: NDArray[np.int32], bits: NDArray[np.uint8]
+    ) -> tuple[Truth, Truth]:
         """Give what is known of genes, and of transcripts."""
         model, size = self.model, len(self.genes.transcript_ids)
         nowhere = LEFT_UNMAPPED | RIGHT_UNMAPPED

@@ -14,7 +14,16 @@ from counterbias.simulation.compression import write_compressed
 from counterbias.simulation.genes import GeneModels
 
 #: Columns of the tables of genes and of transcripts, after the identifiers.
-COLUMNS = ("length", "abundance", "expected_fragments", "unbiased_fragments", "mean_bias", "fragments", "mapped_fragments", "fpkm")
+COLUMNS = (
+    "length",
+    "abundance",
+    "expected_fragments",
+    "unbiased_fragments",
+    "mean_bias",
+    "fragments",
+    "mapped_fragments",
+    "fpkm",
+)
 START_COLUMNS = ("contig", "position", "strand", "reads", "log_bias")
 _ROWS = 100_000
 
@@ -86,13 +95,24 @@ class Starts:
         keys = contig.astype(np.int64) << 40 | position << 1 | strand
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.zeros(0, np.int64)
+        first = (
+            np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+            if len(keys)
+            else np.zeros(0, np.int64)
+        )
         reads = np.diff(np.append(first, len(keys)))
         bias = np.exp(log_bias[order].astype(np.float64))
         mean = np.add.reduceat(bias, first) / reads if len(first) else np.zeros(0)
         keys = keys[first]
         place = (keys >> 1) & ((1 << 39) - 1)
-        return cls(contigs, (keys >> 40).astype(np.int32), place, (keys & 1).astype(np.uint8), reads.astype(np.int64), np.log(mean))
+        return cls(
+            contigs,
+            (keys >> 40).astype(np.int32),
+            place,
+            (keys & 1).astype(np.uint8),
+            reads.astype(np.int64),
+            np.log(mean),
+        )
 
 
 def transcript_truth(
@@ -107,7 +127,16 @@ def transcript_truth(
     biased, plain, drawn = abundance * weights, abundance * unbiased, fragments.sum()
     expected, without = biased * drawn / biased.sum(), plain * drawn / plain.sum()
     lengths = genes.transcript_lengths
-    return Truth(genes.transcript_ids, lengths, abundance, expected, without, _ratio(biased, plain), fragments, mapped)
+    return Truth(
+        genes.transcript_ids,
+        lengths,
+        abundance,
+        expected,
+        without,
+        _ratio(biased, plain),
+        fragments,
+        mapped,
+    )
 
 
 def gene_truth(
@@ -121,24 +150,37 @@ def gene_truth(
     """Sum transcripts to genes and scale to the number of fragments drawn."""
 
     def per_gene(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(genes.transcript_gene, values, minlength=len(genes.gene_ids)).astype(np.float64)
+        return np.bincount(genes.transcript_gene, values, minlength=len(genes.gene_ids)).astype(
+            np.float64
+        )
 
     drawn, placed = per_gene(fragments.astype(np.float64)), per_gene(mapped.astype(np.float64))
     biased, plain = per_gene(abundance * weights), per_gene(abundance * unbiased)
     expected, without = biased * drawn.sum() / biased.sum(), plain * drawn.sum() / plain.sum()
     bias = np.divide(expected, without, out=np.ones(len(plain)), where=without > 0)
     return Truth(
-        genes.gene_ids, genes.gene_lengths, per_gene(abundance), expected, without, bias, drawn.astype(np.int64), placed.astype(np.int64)
+        genes.gene_ids,
+        genes.gene_lengths,
+        per_gene(abundance),
+        expected,
+        without,
+        bias,
+        drawn.astype(np.int64),
+        placed.astype(np.int64),
     )
 
 
 def _ratio(biased: NDArray[np.float64], plain: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the mean bias: 1 where there is nothing to tell it from."""
     scale = plain.sum() / biased.sum()
-    return np.asarray(np.divide(biased * scale, plain, out=np.ones(len(plain)), where=plain > 0), dtype=np.float64)
+    return np.asarray(
+        np.divide(biased * scale, plain, out=np.ones(len(plain)), where=plain > 0), dtype=np.float64
+    )
 
 
-def write_truth(path: str | os.PathLike[str], truth: Truth, *, gene_of: Sequence[str] | None = None) -> None:
+def write_truth(
+    path: str | os.PathLike[str], truth: Truth, *, gene_of: Sequence[str] | None = None
+) -> None:
     """Write the truth as TSV: one row per gene, the fields of :class:`Truth` and ``fpkm`` as columns.
 
     With ``gene_of``, the gene of each row, the rows are transcripts and have both identifiers.
@@ -166,5 +208,17 @@ def _start_lines(starts: Starts) -> Iterator[bytes]:
         rows = slice(first, first + _ROWS)
         names = [starts.contigs[contig] for contig in starts.contig[rows].tolist()]
         places, strands = (starts.position[rows] + 1).tolist(), starts.strand[rows].tolist()
-        values = zip(names, places, strands, starts.reads[rows].tolist(), starts.log_bias[rows].tolist(), strict=True)
-        yield "".join([f"{name}\t{place}\t{'+-'[strand]}\t{reads}\t{bias:.4f}\n" for name, place, strand, reads, bias in values]).encode()
+        values = zip(
+            names,
+            places,
+            strands,
+            starts.reads[rows].tolist(),
+            starts.log_bias[rows].tolist(),
+            strict=True,
+        )
+        yield "".join(
+            [
+                f"{name}\t{place}\t{'+-'[strand]}\t{reads}\t{bias:.4f}\n"
+                for name, place, strand, reads, bias in values
+            ]
+        ).encode()

@@ -102,7 +102,9 @@ def calibrate(
 
     paired = np.bincount(origin, minlength=len(foreground)) > 0
     starts = int(paired.sum())
-    gain, error = mean_over_blocks(start_gains(foreground, background, origin), foreground_weight, block)
+    gain, error = mean_over_blocks(
+        start_gains(foreground, background, origin), foreground_weight, block
+    )
     groups = len(np.unique(block[paired]))
     slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
     if gate and groups < MIN_GROUPS:
@@ -111,7 +113,16 @@ def calibrate(
     if gate and not gain - GATE_ERRORS * error > 0:
         reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by {GATE_ERRORS:g} standard errors"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
-    calibration = Calibration(True, slope, 0.0, gain, error, starts, length_slope=max(slope, 1.0) if own else slope, asked=slope)
+    calibration = Calibration(
+        True,
+        slope,
+        0.0,
+        gain,
+        error,
+        starts,
+        length_slope=max(slope, 1.0) if own else slope,
+        asked=slope,
+    )
     return recentred(calibration, background, background_weight)
 
 
@@ -120,7 +131,12 @@ def as_asked(calibration: Calibration) -> Calibration:
 
     It is 0 where nothing asks for a correction. Constants are still to be found (:func:`recentred`).
     """
-    return replace(calibration, applied=calibration.asked > 0, slope=calibration.asked, length_slope=calibration.asked)
+    return replace(
+        calibration,
+        applied=calibration.asked > 0,
+        slope=calibration.asked,
+        length_slope=calibration.asked,
+    )
 
 
 def best_slope(
@@ -140,7 +156,9 @@ def best_slope(
     def derivative(slope: float) -> float:
         own, other = np.exp(slope * (foreground - top)), np.exp(slope * (background - top[origin]))
         total = own + np.bincount(origin, weights=other, minlength=size)
-        mean = (own * foreground + np.bincount(origin, weights=other * background, minlength=size)) / total
+        mean = (
+            own * foreground + np.bincount(origin, weights=other * background, minlength=size)
+        ) / total
         return float((weight * (foreground - mean)).sum())
 
     low, high = 0.0, MOST_SLOPE
@@ -155,7 +173,10 @@ def best_slope(
 
 
 def best_shares(
-    foreground: NDArray[np.float64], background: NDArray[np.float64], weight: NDArray[np.float64], origin: NDArray[np.int64]
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    origin: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Find the shares, 0 to :data:`MOST_SLOPE`, of several models' log biases that make starts most likely among their own background
     windows.
@@ -177,19 +198,32 @@ def best_shares(
         np.maximum.at(top, origin, others)
         own, rival = np.exp(one - top), np.exp(others - top[origin])
         total = own + np.bincount(origin, weights=rival, minlength=size)
-        mean = np.stack([own * foreground[:, k] + np.bincount(origin, rival * background[:, k], size) for k in range(models)], axis=1)
+        mean = np.stack(
+            [
+                own * foreground[:, k] + np.bincount(origin, rival * background[:, k], size)
+                for k in range(models)
+            ],
+            axis=1,
+        )
         gradient = (weight[:, None] * (mean / total[:, None] - foreground)).sum(axis=0)
         return float((weight * (top + np.log(total) - one)).sum()) / whole, gradient / whole
 
-    found = minimize(loss, np.full(models, 0.5), jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_SLOPE)] * models)
+    found = minimize(
+        loss, np.full(models, 0.5), jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_SLOPE)] * models
+    )
     return np.asarray(found.x, np.float64)
 
 
-def recentred(calibration: Calibration, background: NDArray[np.float64], weight: NDArray[np.float64]) -> Calibration:
+def recentred(
+    calibration: Calibration, background: NDArray[np.float64], weight: NDArray[np.float64]
+) -> Calibration:
     """Give a calibration whose bias averages 1 over this background, as the model scores it."""
     if not calibration.applied:
         return calibration
-    constants = [_log_mean_exp(slope * background, weight) for slope in (calibration.slope, calibration.length_slope)]
+    constants = [
+        _log_mean_exp(slope * background, weight)
+        for slope in (calibration.slope, calibration.length_slope)
+    ]
     return replace(calibration, constant=constants[0], length_constant=constants[1])
 
 
@@ -205,11 +239,15 @@ def start_gains(
     top = foreground.copy()
     np.maximum.at(top, origin, background)
     others = np.bincount(origin, weights=np.exp(background - top[origin]), minlength=size)
-    bits = (foreground - top - np.log((np.exp(foreground - top) + others) / (1 + rivals))) / math.log(2)
+    bits = (
+        foreground - top - np.log((np.exp(foreground - top) + others) / (1 + rivals))
+    ) / math.log(2)
     return np.asarray(np.where(rivals > 0, bits, np.nan))
 
 
-def mean_over_blocks(bits: NDArray[np.float64], weight: NDArray[np.float64], block: NDArray[np.int64]) -> tuple[float, float]:
+def mean_over_blocks(
+    bits: NDArray[np.float64], weight: NDArray[np.float64], block: NDArray[np.int64]
+) -> tuple[float, float]:
     """Give the weighted mean of what is not NaN, and its standard error over blocks (ratio of sums, linearised)."""
     rows = np.flatnonzero(~np.isnan(bits))
     if not len(rows):

@@ -72,7 +72,9 @@ class FragmentWeights:
 HISTOGRAM_EDGES = tuple(float(x) for x in np.arange(-6.0, 6.01, 0.25))
 
 
-def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP, threads: int = 1) -> FragmentWeights:
+def fragment_weights(
+    sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP, threads: int = 1
+) -> FragmentWeights:
     """Weigh fragments: the mean over a fragment's reads of exp(−log_bias), capped at ``cap`` times the median, scaled.
 
     A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature is then Zhang et al.'s
@@ -86,7 +88,9 @@ def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | Non
         return float((share * known / reads).sum()), float((share * unknown / reads).sum())
 
     sums = _each_chunk(len(sites), add_up, threads)
-    valid_sum, invalid_share = (sum(part) for part in zip(*sums, strict=True)) if sums else (0.0, 0.0)
+    valid_sum, invalid_share = (
+        (sum(part) for part in zip(*sums, strict=True)) if sums else (0.0, 0.0)
+    )
     total = float(len(sites)) if sites.share is None else float(sites.share.sum(dtype=np.float64))
     factor = (total - invalid_share) / valid_sum if valid_sum > 0 else 1.0
     weight = np.zeros(len(sites), np.float32)
@@ -99,11 +103,17 @@ def fragment_weights(sites: StartSites, log_bias: LogBiasOf, *, cap: float | Non
     return _summary(sites, log_bias, weight, Scale(limit, factor), threads)
 
 
-def weighted_counts(sites: StartSites, weights: FragmentWeights, features: int) -> NDArray[np.float64]:
+def weighted_counts(
+    sites: StartSites, weights: FragmentWeights, features: int
+) -> NDArray[np.float64]:
     """Sum share × fragment weight per feature; float64 (features,), in fragments."""
     total = np.zeros(features)
     for rows in _chunks(len(sites)):
-        total += np.bincount(sites.feature[rows], weights=_share(sites, rows) * weights.weight[rows], minlength=features)
+        total += np.bincount(
+            sites.feature[rows],
+            weights=_share(sites, rows) * weights.weight[rows],
+            minlength=features,
+        )
     return total
 
 
@@ -137,7 +147,9 @@ def _per_fragment(
     size = len(sites.feature[rows])
     known, unknown, reads = np.zeros(size), np.zeros(size), np.zeros(size)
     for number, end in enumerate(sites.ends):
-        _add_reads(end.bits[rows], np.exp(-log_bias(number, rows)), PRESENT, limit, known, unknown, reads)
+        _add_reads(
+            end.bits[rows], np.exp(-log_bias(number, rows)), PRESENT, limit, known, unknown, reads
+        )
     # A fragment without any read cannot be weighed; it stays at 1.
     unknown[reads == 0] = 1.0
     return known, unknown, np.maximum(reads, 1.0)
@@ -163,15 +175,24 @@ def _summary(
     edges = np.array(HISTOGRAM_EDGES)
     histogram = np.zeros(len(edges) - 1, np.int64)
 
-    def tally(rows: slice) -> list[tuple[tuple[int, int, int], tuple[float, float, float], NDArray[np.int64]]]:
+    def tally(
+        rows: slice,
+    ) -> list[tuple[tuple[int, int, int], tuple[float, float, float], NDArray[np.int64]]]:
         found = []
         for number, end in enumerate(sites.ends):
             bins = np.zeros_like(histogram)
             inverse = np.exp(-log_bias(number, rows))
-            found.append((*_tally(end.bits[rows], inverse, PRESENT, scale.cap, scale.factor, edges, bins), bins))
+            found.append(
+                (
+                    *_tally(end.bits[rows], inverse, PRESENT, scale.cap, scale.factor, edges, bins),
+                    bins,
+                )
+            )
         return found
 
-    for counted, sums, bins in [one for part in _each_chunk(len(sites), tally, threads) for one in part]:
+    for counted, sums, bins in [
+        one for part in _each_chunk(len(sites), tally, threads) for one in part
+    ]:
         reads, unscored, clipped = reads + counted[0], unscored + counted[1], clipped + counted[2]
         total, squares, largest = total + sums[0], squares + sums[1], max(largest, sums[2])
         histogram += bins

@@ -65,10 +65,16 @@ class FragmentLengths:
         """Give the first and last length of each class, and its probability."""
         if self.classes is None:
             return self.length, self.length, self.probability
-        return self.classes[:, 0].copy(), self.classes[:, 1].copy(), np.full(len(self.classes), 1 / len(self.classes))
+        return (
+            self.classes[:, 0].copy(),
+            self.classes[:, 1].copy(),
+            np.full(len(self.classes), 1 / len(self.classes)),
+        )
 
 
-def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[np.int64]) -> FragmentLengths | None:
+def fragment_lengths(
+    sites: StartSites, features: Features, contig_of: NDArray[np.int64]
+) -> FragmentLengths | None:
     """Measure fragment lengths in spliced coordinates of the feature's merged blocks.
 
     From pairs whose 5' ends face each other, both within blocks of their feature. The outer 0.5 % on either side are
@@ -92,7 +98,9 @@ def fragment_lengths(sites: StartSites, features: Features, contig_of: NDArray[n
     edges = np.linspace(0, len(kept), MOST_LENGTHS + 1).astype(np.int64)
     classes = np.stack((kept[edges[:-1]], kept[edges[1:] - 1]), axis=1).astype(np.int64)
     mean, sd = float(kept.mean()), float(kept.std())
-    return FragmentLengths(values.astype(np.int64), counts / MOST_LENGTHS, len(length), mean, classes, sd)
+    return FragmentLengths(
+        values.astype(np.int64), counts / MOST_LENGTHS, len(length), mean, classes, sd
+    )
 
 
 def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
@@ -102,7 +110,9 @@ def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
     are dropped, the rest stands for 16 equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
     """
     lengths = np.arange(SHORTEST, int(np.ceil(assumed.mean + 4 * assumed.sd)) + 1)
-    edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (max(assumed.sd, 1e-3) * np.sqrt(2))
+    edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (
+        max(assumed.sd, 1e-3) * np.sqrt(2)
+    )
     share = np.diff([erf(edge) for edge in edges.tolist()])
     upto = np.cumsum(share) / share.sum()
     # Length at each quantile: edges of the classes at even numbers, their middles at odd ones.
@@ -125,7 +135,9 @@ def _joined_blocks(
     before = np.cumsum(length) - length
     before = before - before[offsets[:-1]][owner]
     first = offsets[:-1][owner]
-    alone = (features.block_contig == features.block_contig[first]) & (features.block_strand == features.block_strand[first])
+    alone = (features.block_contig == features.block_contig[first]) & (
+        features.block_strand == features.block_strand[first]
+    )
     contig = np.full(len(features), -2, np.int64)
     contig[owner] = np.asarray(contig_of)[features.block_contig]
     contig[owner[~alone]] = -2
@@ -142,7 +154,12 @@ def _observed(  # type: ignore[no-untyped-def]
     for row in range(0, len(feature), step):
         one, two = bits_1[row], bits_2[row]
         f = feature[row]
-        if one & two & PRESENT == 0 or one & REVERSE == two & REVERSE or contig_1[row] != contig_2[row] or contig_1[row] != contig[f]:
+        if (
+            one & two & PRESENT == 0
+            or one & REVERSE == two & REVERSE
+            or contig_1[row] != contig_2[row]
+            or contig_1[row] != contig[f]
+        ):
             continue
         left, right = np.int64(position_1[row]), np.int64(position_2[row])
         if one & REVERSE:
@@ -203,7 +220,9 @@ def effective_lengths(
 
     def measure(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         blocks, per_feature = _blocks_of(features, chosen), lengths[chosen]
-        forward, backward = _two_strands(features, mapped, blocks, bias_of, stranded, "" if fragments is None else ends)
+        forward, backward = _two_strands(
+            features, mapped, blocks, bias_of, stranded, "" if fragments is None else ends
+        )
         offsets = np.concatenate(([0], np.cumsum(per_feature))).astype(np.int64)
         if fragments is None:
             return np.asarray(np.add.reduceat((forward + backward) / 2, offsets[:-1]))
@@ -211,7 +230,9 @@ def effective_lengths(
         if ends == "first":
             nothing = np.ones(len(forward))
             sides = [(forward, nothing), (nothing, backward)] if stranded == "no" else sides
-        shares = [_pair_means(offsets, *side, *fragments.spans(), PRIOR_PLACEMENTS) for side in sides]
+        shares = [
+            _pair_means(offsets, *side, *fragments.spans(), PRIOR_PLACEMENTS) for side in sides
+        ]
         return np.asarray(np.mean(shares, axis=0) * per_feature)
 
     batches = list(_batches(features, lengths, only))
@@ -225,7 +246,9 @@ def effective_lengths(
     return result
 
 
-def _batches(features: Features, lengths: NDArray[np.int64], only: NDArray[np.bool_] | None) -> Iterator[NDArray[np.int64]]:
+def _batches(
+    features: Features, lengths: NDArray[np.int64], only: NDArray[np.bool_] | None
+) -> Iterator[NDArray[np.int64]]:
     """Group wanted features, in genome order, so that each contig is read once, into batches of about :data:`BATCH` positions."""
     wanted = np.flatnonzero(lengths > 0 if only is None else (lengths > 0) & only)
     first = features.block_offsets[wanted]
@@ -256,7 +279,11 @@ def _two_strands(
     the opposite; otherwise read 1 (single-end) or either (pooled, end 0) may lie on both. ``paired``: nothing for read 1 alone,
     ``both``, or ``first``, where the fragment's other end has no bias.
     """
-    contig, start, end = mapped[blocks].astype(np.int32), features.block_start[blocks], features.block_end[blocks]
+    contig, start, end = (
+        mapped[blocks].astype(np.int32),
+        features.block_start[blocks],
+        features.block_end[blocks],
+    )
 
     def bias(strand: NDArray[np.uint8], number: int) -> NDArray[np.float64]:
         return _bias(bias_of, Stretches(contig, start, end, strand), number)
@@ -313,7 +340,9 @@ def _pair_means(offsets, left, right, shortest, longest, probability, prior):  #
                 break
             each = probability[k] / (far - near)
             _add_differences(upto[near:n], upto[far : far + n - near], each, ending)
-            whole = max(n - far + 1, 0)  # starts for which all lengths of the class fit; for those after them one less each
+            whole = max(
+                n - far + 1, 0
+            )  # starts for which all lengths of the class fit; for those after them one less each
             rest = n - near - whole
             places += each * (whole * (far - near) + rest * (rest + 1) / 2)
         # Four sums, since each addition waits for the one before it.

@@ -35,9 +35,13 @@ def write_bias_table(
     """
     texts = [ids, *(attributes or {}).values()]
     numbers = [np.asarray(values) for values in columns.values()]
-    form = ["%s"] * len(texts) + ["%.9g" if values.dtype.kind == "f" else "%s" for values in numbers]
+    form = ["%s"] * len(texts) + [
+        "%.9g" if values.dtype.kind == "f" else "%s" for values in numbers
+    ]
     row = "\t".join(form) + "\n"
     header = ["feature", *(attributes or {}), *columns]
     with whole_text(path) as file:
         file.write("\t".join(header) + "\n")
-        file.writelines(map(row.__mod__, zip(*texts, *(values.tolist() for values in numbers), strict=True)))
+        file.writelines(
+            map(row.__mod__, zip(*texts, *(values.tolist() for values in numbers), strict=True))
+        )

@@ -56,7 +56,9 @@ def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) ->
     _write(path, [text])
 
 
-def write_comparison(path: str | os.PathLike[str], document: Mapping[str, Any], groups: Mapping[str, str]) -> None:
+def write_comparison(
+    path: str | os.PathLike[str], document: Mapping[str, Any], groups: Mapping[str, str]
+) -> None:
     """Write comparison.tsv: one row per sample, model and window. Raises InputError."""
     names = [name for name, _ in columns()]
     lines = ["\t".join(names)]
@@ -82,7 +84,9 @@ def _row(sample: Mapping[str, Any], model: Mapping[str, Any], group: str | None)
             for name, _ in TRUTH_MEASURES:
                 found = truth[estimate][name]
                 cells[f"truth_{estimate}_{name}"] = found["value"]
-                cells |= {f"truth_{estimate}_{name}_{side}": found[side] for side in ("low", "high")}
+                cells |= {
+                    f"truth_{estimate}_{name}_{side}": found[side] for side in ("low", "high")
+                }
     return cells
 
 
@@ -110,9 +114,13 @@ def write_per_gene(
     _write(path, lines)
 
 
-def write_between(path: str | os.PathLike[str], rows: Iterable[tuple[str, str, str, str, str, str, float]]) -> None:
+def write_between(
+    path: str | os.PathLike[str], rows: Iterable[tuple[str, str, str, str, str, str, float]]
+) -> None:
     """Write between_models.tsv: sample, column, two models with their windows, and the correlation of log2 FPKM."""
-    lines = ["\t".join(("sample", "column", "model", "window", "other_model", "other_window", "pearson"))]
+    lines = [
+        "\t".join(("sample", "column", "model", "window", "other_model", "other_window", "pearson"))
+    ]
     lines += ["\t".join(_cell(cell) for cell in row) for row in rows]
     _write(path, lines)
 

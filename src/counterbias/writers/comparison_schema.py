@@ -56,13 +56,35 @@ _RAW = (
 )
 
 _TRIALS = (
-    Measure("gain_uniq", "Gain (distinct starts)", "bits/read", HIGHER, "held-out gain with reads per position capped at 1"),
     Measure(
-        "gain_cap5", "Gain (≤5 reads)", "bits/read", HIGHER, "held-out gain with reads per position capped at 5: the measure to compare by"
+        "gain_uniq",
+        "Gain (distinct starts)",
+        "bits/read",
+        HIGHER,
+        "held-out gain with reads per position capped at 1",
+    ),
+    Measure(
+        "gain_cap5",
+        "Gain (≤5 reads)",
+        "bits/read",
+        HIGHER,
+        "held-out gain with reads per position capped at 5: the measure to compare by",
     ),
     Measure("gain_all", "Gain (all reads)", "bits/read", HIGHER, "held-out gain with all reads"),
-    Measure("gain_used", "Gain as used", "bits/read", HIGHER, "gain_cap5 after slope and gate; 0 where a count would not use the model"),
-    Measure("gate_open", "Gate open", "share", HIGHER, "share of the trials in which a count would use the model"),
+    Measure(
+        "gain_used",
+        "Gain as used",
+        "bits/read",
+        HIGHER,
+        "gain_cap5 after slope and gate; 0 where a count would not use the model",
+    ),
+    Measure(
+        "gate_open",
+        "Gate open",
+        "share",
+        HIGHER,
+        "share of the trials in which a count would use the model",
+    ),
     Measure(
         "reliability_slope",
         "Reliability slope",
@@ -70,15 +92,49 @@ _TRIALS = (
         None,
         "what the log bias, as a count would use it, must be multiplied by to fit held-out reads best: 1 where its size is right",
     ),
-    Measure("behind_best", "Behind the best", "bits/read", LOWER, "gain_cap5 of the sample's best model minus this one's, paired by fold"),
-    Measure("r2", "Likelihood explained", "", HIGHER, "1 − L′/L of Poisson log likelihoods, median over units with at least 30 reads"),
-    Measure("deviance", "Deviance explained", "", HIGHER, "the same of Poisson deviances"),
-    Measure("auc", "AUC", "", HIGHER, "chance that a distinct start scores above a uniform position of its unit"),
     Measure(
-        "log_loss", "Log loss", "nats", LOWER, "of telling a distinct start from a uniform position of its unit; 0.693 without a model"
+        "behind_best",
+        "Behind the best",
+        "bits/read",
+        LOWER,
+        "gain_cap5 of the sample's best model minus this one's, paired by fold",
     ),
-    Measure("ess", "Effective sample size", "share", HIGHER, "(Σw)²/(n Σw²) of weights 1/b of distinct starts, without a cap"),
-    Measure("max_over_mean", "Largest weight", "× mean", LOWER, "largest weight 1/b over the mean, without a cap"),
+    Measure(
+        "r2",
+        "Likelihood explained",
+        "",
+        HIGHER,
+        "1 − L′/L of Poisson log likelihoods, median over units with at least 30 reads",
+    ),
+    Measure("deviance", "Deviance explained", "", HIGHER, "the same of Poisson deviances"),
+    Measure(
+        "auc",
+        "AUC",
+        "",
+        HIGHER,
+        "chance that a distinct start scores above a uniform position of its unit",
+    ),
+    Measure(
+        "log_loss",
+        "Log loss",
+        "nats",
+        LOWER,
+        "of telling a distinct start from a uniform position of its unit; 0.693 without a model",
+    ),
+    Measure(
+        "ess",
+        "Effective sample size",
+        "share",
+        HIGHER,
+        "(Σw)²/(n Σw²) of weights 1/b of distinct starts, without a cap",
+    ),
+    Measure(
+        "max_over_mean",
+        "Largest weight",
+        "× mean",
+        LOWER,
+        "largest weight 1/b over the mean, without a cap",
+    ),
     *(
         Measure(
             f"kl{k}_after",
@@ -90,16 +146,42 @@ _TRIALS = (
         for k in (1, 2, 3, 4)
     ),
     *(
-        Measure(f"kl{k}_floor", f"KL floor, k={k}", "bits", None, f"what kl{k}_after would be without any bias: noise")
+        Measure(
+            f"kl{k}_floor",
+            f"KL floor, k={k}",
+            "bits",
+            None,
+            f"what kl{k}_after would be without any bias: noise",
+        )
         for k in (1, 2, 3, 4)
     ),
-    Measure("half_weighted", "Halves, weighted", "log2", LOWER, "half consistency of reads weighted by 1/b, capped at ten medians"),
-    Measure("half_effective", "Halves, effective length", "log2", LOWER, "half consistency of reads over effective length"),
     Measure(
-        "perplexity_foreground", "Perplexity, foreground", "per base", LOWER, "of the foreground's sequence model on its validation windows"
+        "half_weighted",
+        "Halves, weighted",
+        "log2",
+        LOWER,
+        "half consistency of reads weighted by 1/b, capped at ten medians",
     ),
     Measure(
-        "perplexity_background", "Perplexity, background", "per base", LOWER, "of the background's sequence model on its validation windows"
+        "half_effective",
+        "Halves, effective length",
+        "log2",
+        LOWER,
+        "half consistency of reads over effective length",
+    ),
+    Measure(
+        "perplexity_foreground",
+        "Perplexity, foreground",
+        "per base",
+        LOWER,
+        "of the foreground's sequence model on its validation windows",
+    ),
+    Measure(
+        "perplexity_background",
+        "Perplexity, background",
+        "per base",
+        LOWER,
+        "of the background's sequence model on its validation windows",
     ),
 )
 
@@ -129,15 +211,33 @@ _COUNTS = (
                 None,
                 f"features whose share of the FPKM falls, {column} against raw",
             ),
-            Measure(f"pearson_raw_{column}", f"Correlation with raw, {column}", "", None, f"correlation of log2 FPKM, {column} with raw"),
+            Measure(
+                f"pearson_raw_{column}",
+                f"Correlation with raw, {column}",
+                "",
+                None,
+                f"correlation of log2 FPKM, {column} with raw",
+            ),
         )
     ),
     *(
         measure
         for column in ("weighted", "corrected")
         for measure in (
-            Measure(f"replicate_rmse_{column}", f"Replicates, {column}", "log2", LOWER, f"as replicate_rmse_raw, {column}"),
-            Measure(f"replicate_pearson_{column}", f"Replicate correlation, {column}", "", HIGHER, f"as replicate_pearson_raw, {column}"),
+            Measure(
+                f"replicate_rmse_{column}",
+                f"Replicates, {column}",
+                "log2",
+                LOWER,
+                f"as replicate_rmse_raw, {column}",
+            ),
+            Measure(
+                f"replicate_pearson_{column}",
+                f"Replicate correlation, {column}",
+                "",
+                HIGHER,
+                f"as replicate_pearson_raw, {column}",
+            ),
             Measure(
                 f"replicate_rmse_{column}_minus_raw",
                 f"Replicates, {column} − raw",
@@ -158,10 +258,16 @@ RAW_TRIAL_MEASURES = tuple(one.name for one in _RAW if not one.name.startswith("
 
 #: What a model costs.
 COSTS: tuple[tuple[str, str], ...] = (
-    ("train_seconds", "wall time of the fit on the whole sample, alone and with all threads, seconds"),
+    (
+        "train_seconds",
+        "wall time of the fit on the whole sample, alone and with all threads, seconds",
+    ),
     ("parameters", "number of free parameters"),
     ("windows_per_second", "windows that one thread scores in a second, the best of the trials"),
-    ("memory_mb", "growth of the process's resident memory at its peak while the model was fitted and the sample weighed, MB; Linux only"),
+    (
+        "memory_mb",
+        "growth of the process's resident memory at its peak while the model was fitted and the sample weighed, MB; Linux only",
+    ),
 )
 
 #: Measures against a truth table, and the estimates they are taken of.
@@ -180,7 +286,10 @@ HEAD: tuple[tuple[str, str], ...] = (
     ("group", "its group (--groups), NA without"),
     ("model", "the model, as written in --models"),
     ("window", "bases before and after the read start"),
-    ("status", "ok; failed: the model did something wrong; skipped: it cannot be trained here, or there was too little to learn from"),
+    (
+        "status",
+        "ok; failed: the model did something wrong; skipped: it cannot be trained here, or there was too little to learn from",
+    ),
     ("reason", "why, or what went wrong in single folds; NA where nothing did"),
     ("used", "whether a count would use the model (the gate); no without a fit"),
     ("starts", "distinct read starts of the sample that models learn from"),
@@ -189,12 +298,22 @@ HEAD: tuple[tuple[str, str], ...] = (
 
 def truth_columns() -> list[tuple[str, str]]:
     """List the columns on agreement with a truth table."""
-    columns = [("truth_column", "the column of the truth table"), ("truth_features", "features compared")]
+    columns = [
+        ("truth_column", "the column of the truth table"),
+        ("truth_features", "features compared"),
+    ]
     for estimate in (*ESTIMATES, *DIFFERENCES):
         for name, meaning in TRUTH_MEASURES:
-            said = f"{estimate}: {meaning}" if estimate in ESTIMATES else f"{name}, {estimate.replace('_', ' ')}, paired"
+            said = (
+                f"{estimate}: {meaning}"
+                if estimate in ESTIMATES
+                else f"{name}, {estimate.replace('_', ' ')}, paired"
+            )
             columns.append((f"truth_{estimate}_{name}", said))
-            columns += [(f"truth_{estimate}_{name}_{side}", f"{side} end of its 95 % bootstrap interval") for side in ("low", "high")]
+            columns += [
+                (f"truth_{estimate}_{name}_{side}", f"{side} end of its 95 % bootstrap interval")
+                for side in ("low", "high")
+            ]
     return columns
 
 
@@ -203,7 +322,10 @@ def columns() -> list[tuple[str, str]]:
     listed = list(HEAD)
     for measure in (*RAW_MEASURES, *MODEL_MEASURES):
         unit = f" ({measure.unit})" if measure.unit else ""
-        listed += [(measure.name, measure.description + unit), (f"{measure.name}_se", "its standard error")]
+        listed += [
+            (measure.name, measure.description + unit),
+            (f"{measure.name}_se", "its standard error"),
+        ]
     return [*listed, *COSTS, *truth_columns()]
 
 
@@ -214,5 +336,7 @@ def markdown_tables() -> str:
         lines.append(f"| `{name}` | {text} |")
     lines += ["", "| measure | title | unit | better | is |", "|---|---|---|---|---|"]
     for one in (*RAW_MEASURES, *MODEL_MEASURES):
-        lines.append(f"| `{one.name}` | {one.title} | {one.unit} | {one.better or ''} | {one.description} |")
+        lines.append(
+            f"| `{one.name}` | {one.title} | {one.unit} | {one.better or ''} | {one.description} |"
+        )
     return "\n".join(lines) + "\n"

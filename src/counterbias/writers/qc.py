@@ -20,15 +20,26 @@ from counterbias.writers.qc_schema import KEYS, TAG, VERSION
 #: A tree of keys: name → kind (text), subtree (dict) or subtree of each object of a list ([dict]).
 Tree = dict[str, Any]
 
-_INTEGERS: Callable[[Any], bool] = lambda value: isinstance(value, int) and not isinstance(value, bool)  # noqa: E731
-_NUMBERS: Callable[[Any], bool] = lambda value: isinstance(value, int | float) and not isinstance(value, bool)  # noqa: E731
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 _FITS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": _INTEGERS,
-    "number": _NUMBERS,
-    "integers": lambda value: isinstance(value, list) and all(v is None or _INTEGERS(v) for v in value),
-    "numbers": lambda value: isinstance(value, list) and all(v is None or _NUMBERS(v) for v in value),
+    "integer": _is_integer,
+    "number": _is_number,
+    "integers": lambda value: (
+        isinstance(value, list) and all(v is None or _is_integer(v) for v in value)
+    ),
+    "numbers": lambda value: (
+        isinstance(value, list) and all(v is None or _is_number(v) for v in value)
+    ),
     "texts": lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
     "object": lambda value: isinstance(value, dict),
 }
@@ -60,7 +71,10 @@ def check_qc(document: Mapping[str, Any]) -> None:
 
 def write_qc(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write a document of :func:`build_qc`, one line per top-level key, whole or not at all. Raises InputError."""
-    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+        for key, value in document.items()
+    ]
     with whole_text(path) as file:
         file.write("{" + ",\n ".join(lines) + "}\n")
 
@@ -83,7 +97,9 @@ def schema_tree() -> Tree:
 def _fill(tree: Tree, given: Any, path: str) -> dict[str, Any]:
     given = {} if given is None else given
     if not isinstance(given, Mapping):
-        raise ValueError(f"{path or 'the document'}: an object is needed, not {type(given).__name__}")
+        raise ValueError(
+            f"{path or 'the document'}: an object is needed, not {type(given).__name__}"
+        )
     unknown = sorted(set(given) - set(tree))
     if unknown:
         raise ValueError(f"{path}{unknown[0]}: no such key in the schema")
@@ -102,7 +118,9 @@ def _fill(tree: Tree, given: Any, path: str) -> dict[str, Any]:
 def _check(tree: Tree, value: Any, path: str) -> None:
     if not isinstance(value, Mapping) or list(value) != list(tree):
         have = sorted(set(value) ^ set(tree)) if isinstance(value, Mapping) else []
-        raise ValueError(f"{path or 'the document'}: keys or their order differ from the schema {have}")
+        raise ValueError(
+            f"{path or 'the document'}: keys or their order differ from the schema {have}"
+        )
     for name, kind in tree.items():
         entry, place = value[name], f"{path}{name}"
         if isinstance(kind, dict):

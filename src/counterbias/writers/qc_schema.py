@@ -34,7 +34,11 @@ _GENERAL = (
     Key("inputs.genome", "text", "FASTA file"),
     Key("inputs.model", "text", "model file; null where the model was trained on this sample"),
     Key("options", "object", "option → value, counting and bias options with their defaults"),
-    Key("counting.paired", "boolean", "whether the file holds pairs; then all numbers of fragments are pairs"),
+    Key(
+        "counting.paired",
+        "boolean",
+        "whether the file holds pairs; then all numbers of fragments are pairs",
+    ),
     Key("counting.stranded", "text", "`yes`, `no` or `reverse`"),
     Key("counting.mode", "text", "overlap mode"),
     Key("counting.fragments", "integer", "reads or pairs processed"),
@@ -47,11 +51,25 @@ _GENERAL = (
     Key("counting.features", "integer", "features in the annotation"),
     Key("counting.features_with_reads", "integer", "features with a count above zero"),
     Key("contigs.annotation", "integer", "contigs that have features"),
-    Key("contigs.unmatched", "texts", "of these, contigs that the alignments' header lacks; the first 20 names"),
-    Key("contigs.unmatched_features", "integer", "features on such contigs only; no read can be assigned to them"),
-    Key("strandedness.sense", "integer", "fragments with read 1 on the feature's strand; null where it was not looked at"),
+    Key(
+        "contigs.unmatched",
+        "texts",
+        "of these, contigs that the alignments' header lacks; the first 20 names",
+    ),
+    Key(
+        "contigs.unmatched_features",
+        "integer",
+        "features on such contigs only; no read can be assigned to them",
+    ),
+    Key(
+        "strandedness.sense",
+        "integer",
+        "fragments with read 1 on the feature's strand; null where it was not looked at",
+    ),
     Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
-    Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"),
+    Key(
+        "strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"
+    ),
     Key("model.backend", "text", "name of the bias model"),
     Key("model.distribution", "text", "package that brought it"),
     Key("model.version", "text", "that package's version"),
@@ -64,19 +82,49 @@ _GENERAL = (
 
 _END = (
     Key("ends[].end", "text", "`both` (read 1 and 2 pooled, or single reads), `read1` or `read2`"),
-    Key("ends[].no_model", "text", "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it has one"),
+    Key(
+        "ends[].no_model",
+        "text",
+        "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it has one",
+    ),
     Key("ends[].block", "integer", "bases per genomic block of the folds"),
     Key("ends[].blocks", "integer", "blocks with reads"),
     Key("ends[].unique_starts", "integer", "distinct trainable read starts"),
-    Key("ends[].training_starts", "integer", "of these, those that the model in use has learnt from"),
-    Key("ends[].validation_starts", "integer", "those by which it was validated, or which it learnt from as well"),
-    Key("ends[].held_out_starts", "integer", "starts with background, each scored by a model that did not see it"),
-    Key("ends[].skipped.invalid", "integer", "starts left out of training: N in the window, or window off the contig"),
+    Key(
+        "ends[].training_starts", "integer", "of these, those that the model in use has learnt from"
+    ),
+    Key(
+        "ends[].validation_starts",
+        "integer",
+        "those by which it was validated, or which it learnt from as well",
+    ),
+    Key(
+        "ends[].held_out_starts",
+        "integer",
+        "starts with background, each scored by a model that did not see it",
+    ),
+    Key(
+        "ends[].skipped.invalid",
+        "integer",
+        "starts left out of training: N in the window, or window off the contig",
+    ),
     Key("ends[].skipped.edge", "integer", "starts left out because their block belongs to no fold"),
-    Key("ends[].skipped.outside_exon", "integer", "starts left out because their window leaves the exon (scheme `paper`)"),
-    Key("ends[].offsets", "integers", "offsets of the composition from the read's first base, negative before it"),
+    Key(
+        "ends[].skipped.outside_exon",
+        "integer",
+        "starts left out because their window leaves the exon (scheme `paper`)",
+    ),
+    Key(
+        "ends[].offsets",
+        "integers",
+        "offsets of the composition from the read's first base, negative before it",
+    ),
     *(
-        Key(f"ends[].composition.{which}.{letter}", "numbers", f"share of {letter} per offset, {what}")
+        Key(
+            f"ends[].composition.{which}.{letter}",
+            "numbers",
+            f"share of {letter} per offset, {what}",
+        )
         for which, what in (
             ("before", "starts (weighted as in learning)"),
             ("after", "starts weighted by 1/b"),
@@ -100,12 +148,18 @@ _END = (
             ("sum_before", "number", "sum over offsets of `before`"),
             ("sum_after", "number", "sum over offsets of `after`"),
             ("fall", "number", "1 − mean_after / mean_before"),
-            ("noise_before", "number", "what two samples of one distribution show per offset at these numbers, before"),
+            (
+                "noise_before",
+                "number",
+                "what two samples of one distribution show per offset at these numbers, before",
+            ),
             ("noise_after", "number", "the same for the weighted sample"),
         )
     ),
     Key(
-        "ends[].signature.found", "boolean", "whether composition around the start differs clearly from the background (−40…+40)"
+        "ends[].signature.found",
+        "boolean",
+        "whether composition around the start differs clearly from the background (−40…+40)",
     ),
     Key("ends[].signature.first", "integer", "first offset of the signature"),
     Key("ends[].signature.last", "integer", "last offset"),
@@ -113,16 +167,40 @@ _END = (
     Key("ends[].signature.before_start", "number", "share of it that lies before the read start"),
     Key("ends[].signature.outside", "number", "share of it that lies outside the window"),
     Key("ends[].signature.upstream", "integer", "upstream bases of the window that would hold it"),
-    Key("ends[].signature.downstream", "integer", "downstream bases of the window that would hold it"),
+    Key(
+        "ends[].signature.downstream",
+        "integer",
+        "downstream bases of the window that would hold it",
+    ),
     Key("ends[].signature.offsets", "integers", "offsets that were looked at, −40 to +40"),
-    Key("ends[].signature.profile", "numbers", "symmetrised KL between starts and background at these offsets, bits, not held out"),
-    Key("ends[].signature.noise", "number", "what two samples of one distribution show per offset at these numbers"),
-    Key("ends[].calibration.applied", "boolean", "whether the model is used; with false all weights are 1"),
+    Key(
+        "ends[].signature.profile",
+        "numbers",
+        "symmetrised KL between starts and background at these offsets, bits, not held out",
+    ),
+    Key(
+        "ends[].signature.noise",
+        "number",
+        "what two samples of one distribution show per offset at these numbers",
+    ),
+    Key(
+        "ends[].calibration.applied",
+        "boolean",
+        "whether the model is used; with false all weights are 1",
+    ),
     Key("ends[].calibration.reason", "text", "why it is not used"),
     Key("ends[].calibration.slope", "number", "what the log bias of reads was multiplied by"),
-    Key("ends[].calibration.length_slope", "number", "what that of a feature's positions was multiplied by, for effective lengths"),
+    Key(
+        "ends[].calibration.length_slope",
+        "number",
+        "what that of a feature's positions was multiplied by, for effective lengths",
+    ),
     Key("ends[].calibration.constant", "number", "what was subtracted after that, nats"),
-    Key("ends[].calibration.gain", "number", "bits per start that models which did not see it gain; decides `applied`"),
+    Key(
+        "ends[].calibration.gain",
+        "number",
+        "bits per start that models which did not see it gain; decides `applied`",
+    ),
     Key("ends[].calibration.gain_error", "number", "its standard error"),
     *(
         Key(f"ends[].gain.{name}.{key}", kind, meaning)
@@ -132,7 +210,11 @@ _END = (
             ("all", "all reads"),
         )
         for key, kind, meaning in (
-            ("value", "number", f"bits per read gained in units by models that did not see them, {what}"),
+            (
+                "value",
+                "number",
+                f"bits per read gained in units by models that did not see them, {what}",
+            ),
             ("error", "number", "its standard error over units"),
         )
     ),
@@ -157,33 +239,65 @@ _END = (
     Key("ends[].reliability.bins.expected", "numbers", "reads predicted per bin"),
     Key("ends[].reliability.bins.reads", "numbers", "reads observed per bin"),
     Key(
-        "ends[].deviance_explained", "number", "median share of Poisson deviance explained, held-out units with at least 30 reads"
+        "ends[].deviance_explained",
+        "number",
+        "median share of Poisson deviance explained, held-out units with at least 30 reads",
     ),
     Key("ends[].auc", "number", "held-out starts against uniform positions of their unit"),
     Key("ends[].log_loss", "number", "the same, nats; ln 2 without a model"),
     Key("ends[].training.parameters", "integer", "free parameters of the model"),
     Key("ends[].training.curves", "object", "name → values per epoch"),
-    Key("ends[].training.perplexity", "object", "name → perplexity per base on the validation part"),
+    Key(
+        "ends[].training.perplexity", "object", "name → perplexity per base on the validation part"
+    ),
     Key("ends[].training.details", "object", "what else the model has to say of its training"),
     Key("ends[].metrics", "object", "figures that plug-ins added (`counterbias_qc_metrics`)"),
 )
 
 _RESULT = (
     Key("weights.reads", "integer", "reads weighed"),
-    Key("weights.unscored", "integer", "of these, reads of weight 1 because their start could not be scored"),
-    Key("weights.skipped.window", "integer", "of the unscored: N in the window, or window off the contig"),
+    Key(
+        "weights.unscored",
+        "integer",
+        "of these, reads of weight 1 because their start could not be scored",
+    ),
+    Key(
+        "weights.skipped.window",
+        "integer",
+        "of the unscored: N in the window, or window off the contig",
+    ),
     Key("weights.skipped.clipped_end", "integer", "of the unscored: 5' end clipped"),
     Key("weights.capped", "integer", "reads whose weight was cut to the cap"),
     Key("weights.capped_share", "number", "capped / reads"),
     Key("weights.cap", "number", "largest 1/b before scaling"),
-    Key("weights.factor", "number", "what 1/b was multiplied by, so that weights sum to the assigned fragments"),
+    Key(
+        "weights.factor",
+        "number",
+        "what 1/b was multiplied by, so that weights sum to the assigned fragments",
+    ),
     Key("weights.effective_sample_size", "number", "(Σw)²/(n Σw²), 1 for equal weights"),
     Key("weights.max_over_mean", "number", "largest weight over mean weight"),
-    Key("weights.histogram.edges", "numbers", "edges of the bins, log2 of the weight; outer bins take what lies beyond"),
+    Key(
+        "weights.histogram.edges",
+        "numbers",
+        "edges of the bins, log2 of the weight; outer bins take what lies beyond",
+    ),
     Key("weights.histogram.counts", "integers", "reads per bin"),
-    Key("lengths.measured", "integer", "features whose effective length was measured; the others have their length"),
-    Key("lengths.fragments", "integer", "pairs that the fragment lengths come from; null where they are assumed"),
-    Key("lengths.assumed", "boolean", "whether fragment lengths are assumed, as in single-end data (`--bias-fragment-length`)"),
+    Key(
+        "lengths.measured",
+        "integer",
+        "features whose effective length was measured; the others have their length",
+    ),
+    Key(
+        "lengths.fragments",
+        "integer",
+        "pairs that the fragment lengths come from; null where they are assumed",
+    ),
+    Key(
+        "lengths.assumed",
+        "boolean",
+        "whether fragment lengths are assumed, as in single-end data (`--bias-fragment-length`)",
+    ),
     Key("lengths.fragment_mean", "number", "mean fragment length in spliced coordinates, bases"),
     Key("lengths.fragment_sd", "number", "standard deviation of fragment lengths, bases"),
     Key("lengths.fragment_lengths", "integers", "representative fragment lengths, bases"),
@@ -212,7 +326,12 @@ _RESULT = (
 )
 
 #: Every key, in the order of the file.
-KEYS: tuple[Key, ...] = (Key(TAG, "integers", "major and minor version of these keys"), *_GENERAL, *_END, *_RESULT)
+KEYS: tuple[Key, ...] = (
+    Key(TAG, "integers", "major and minor version of these keys"),
+    *_GENERAL,
+    *_END,
+    *_RESULT,
+)
 
 
 def markdown_table() -> str:

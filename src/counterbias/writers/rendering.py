@@ -35,7 +35,12 @@ DAMAGED, LONG_NAME, CONTROL_IN_NAME = 1, 2, 3
 @njit(cache=True, nogil=True)
 def _signed(data: Any, at: Any) -> Any:
     """Read a little-endian int32."""
-    value = np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
+    value = (
+        np.int64(data[at])
+        | np.int64(data[at + 1]) << 8
+        | np.int64(data[at + 2]) << 16
+        | np.int64(data[at + 3]) << 24
+    )
     return value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value
 
 
@@ -182,7 +187,9 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _put_assignment(out: Any, at: Any, code: Any, first: Any, last: Any, members: Any, names: Any, name_offsets: Any) -> Any:
+def _put_assignment(
+    out: Any, at: Any, code: Any, first: Any, last: Any, members: Any, names: Any, name_offsets: Any
+) -> Any:
     """Write ``XF:Z`` with a feature, a class, or the class and the features of an ambiguous fragment."""
     out[at] = 88
     out[at + 1] = 70
@@ -217,7 +224,9 @@ def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _find_cigar_tag(data: Any, start: Any, cigar: Any, operations: Any, bases: Any, tag: Any, end: Any) -> Any:
+def _find_cigar_tag(
+    data: Any, start: Any, cigar: Any, operations: Any, bases: Any, tag: Any, end: Any
+) -> Any:
     """Give where the tag starts that holds the CIGAR, by htslib's rule, -1 where the field itself does.
 
     The field then is a placeholder, whose first operation clips all bases. Tags that are malformed are none.
@@ -271,7 +280,15 @@ def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: A
 
 
 @njit(cache=True, nogil=True)
-def bound(lengths: Any, record: Any, member_offsets: Any, members: Any, code: Any, names: Any, name_offsets: Any) -> Any:
+def bound(
+    lengths: Any,
+    record: Any,
+    member_offsets: Any,
+    members: Any,
+    code: Any,
+    names: Any,
+    name_offsets: Any,
+) -> Any:
     """Give a number of bytes that the entries cannot exceed."""
     total = np.int64(0)
     for entry in range(len(record)):
@@ -371,7 +388,16 @@ def render(
             at = _put(out, at + 3, 2 * site[entry] + np.int64(second[entry]), 4)
         if repeated[entry]:
             at = _put_assignment(out, at, -5, 0, 0, members, names, name_offsets)
-        at = _put_assignment(out, at, code[entry], member_offsets[entry], member_offsets[entry + 1], members, names, name_offsets)
+        at = _put_assignment(
+            out,
+            at,
+            code[entry],
+            member_offsets[entry],
+            member_offsets[entry + 1],
+            members,
+            names,
+            name_offsets,
+        )
         if flag & 4 == 0 and held >= 0 and kept_end - kept > 4 * MOST_OPERATIONS:
             at = _copy(out, at, data, held, kept_end)
             out[at - (kept_end - held) + 3] = 73  # I

@@ -20,7 +20,9 @@ def is_closed() -> bool:
     return sys.stdout is None
 
 
-def require_standard_output(name: str = "", *, remedy: str = "leave it open, or send it to a file") -> None:
+def require_standard_output(
+    name: str = "", *, remedy: str = "leave it open, or send it to a file"
+) -> None:
     """Refuse to work for a standard output that is not there.
 
     Args:
@@ -31,7 +33,9 @@ def require_standard_output(name: str = "", *, remedy: str = "leave it open, or 
         InputError: it is closed.
     """
     if is_closed() and (not name or descriptor_of(name) == 1):
-        raise InputError("standard output is closed, and the result would go there", file=name, remedy=remedy)
+        raise InputError(
+            "standard output is closed, and the result would go there", file=name, remedy=remedy
+        )
 
 
 def write_standard_output(text: str) -> None:
@@ -46,7 +50,9 @@ def write_standard_output(text: str) -> None:
         sys.stdout.flush()
         descriptor = sys.stdout.fileno()
     except OSError as error:
-        if not isinstance(error, ValueError):  # io.UnsupportedOperation is both: no file, but a text stream in memory
+        if not isinstance(
+            error, ValueError
+        ):  # io.UnsupportedOperation is both: no file, but a text stream in memory
             raise _cannot_write(error) from error
         sys.stdout.write(text)
         return
@@ -85,5 +91,11 @@ def abandon_standard_output() -> None:
 
 def _cannot_write(error: OSError) -> InputError:
     """Turn a failure to write into the line that a user sees."""
-    remedy = "free some space, or send it to another disk" if error.errno == errno.ENOSPC else "send it to a file"
-    return InputError(f"standard output cannot be written: {error.strerror or error}", remedy=remedy)
+    remedy = (
+        "free some space, or send it to another disk"
+        if error.errno == errno.ENOSPC
+        else "send it to a file"
+    )
+    return InputError(
+        f"standard output cannot be written: {error.strerror or error}", remedy=remedy
+    )

@@ -22,7 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import is_stream, readable, scratch_folder, whole_stream, whole_text, writing_errors
+from counterbias.files import (
+    is_stream,
+    readable,
+    scratch_folder,
+    whole_stream,
+    whole_text,
+    writing_errors,
+)
 from counterbias.records import CLASSES, Features, SampleCounts
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
@@ -106,16 +113,23 @@ def check_table(options: TableOptions) -> None:
             remedy="let it end in .tsv, .csv, .mtx, .h5ad or .loom, or leave -c out and redirect the output",
         )
     if options.kind == "mtx" and not options.filename.endswith(".mtx"):
-        raise InputError("a Matrix Market file's name has to end in .mtx in lower case", file=options.filename)
+        raise InputError(
+            "a Matrix Market file's name has to end in .mtx in lower case", file=options.filename
+        )
     if options.append:
         raise InputError(
-            f"--append-output cannot add to a .{options.kind} file", file=options.filename, remedy="append to a .tsv or .csv file"
+            f"--append-output cannot add to a .{options.kind} file",
+            file=options.filename,
+            remedy="append to a .tsv or .csv file",
         )
     from importlib.util import find_spec
 
     module = {"mtx": "scipy", "h5ad": "anndata", "loom": "loompy"}[options.kind]
     if find_spec(module) is None:
-        raise InputError(f"writing .{options.kind} files needs {module}", remedy="run: pip install 'counterbias[h5ad]'")
+        raise InputError(
+            f"writing .{options.kind} files needs {module}",
+            remedy="run: pip install 'counterbias[h5ad]'",
+        )
 
 
 def write_table(table: CountTable, options: TableOptions) -> None:
@@ -146,7 +160,12 @@ def _lines(table: CountTable, options: TableOptions) -> Iterator[str]:
     for row in zip(table.features.ids, *beside, *cells, strict=True):
         yield join(row) + "\n"
     for position, name in enumerate(CLASSES):
-        yield join([name, *padding, *(str(int(result.classes[position])) for result in table.results)]) + "\n"
+        yield (
+            join(
+                [name, *padding, *(str(int(result.classes[position])) for result in table.results)]
+            )
+            + "\n"
+        )
 
 
 def _cells(table: CountTable) -> list[list[str]]:
@@ -158,7 +177,10 @@ def _cells(table: CountTable) -> list[list[str]]:
         texts = [str(value) for value in result.counts.tolist()]
         if result.touched is not None and result.counts.dtype.kind == "f":
             # htseq-count starts from the integer 0, which stays one until a share is added.
-            texts = [text if touched else "0" for text, touched in zip(texts, result.touched.tolist(), strict=True)]
+            texts = [
+                text if touched else "0"
+                for text, touched in zip(texts, result.touched.tolist(), strict=True)
+            ]
         columns.append(texts)
     return columns
 
@@ -170,8 +192,14 @@ def _decimal(value: float) -> str:
 
 def _matrix(table: CountTable) -> NDArray[Any]:
     """Give samples × (features and classes), in float32 as htseq-count has it unless that would round an integer."""
-    counts = table.main.T if table.main is not None else np.stack([result.counts for result in table.results])
-    classes = np.array([result.classes for result in table.results], dtype=np.int64).reshape(len(table.results), len(CLASSES))
+    counts = (
+        table.main.T
+        if table.main is not None
+        else np.stack([result.counts for result in table.results])
+    )
+    classes = np.array([result.classes for result in table.results], dtype=np.int64).reshape(
+        len(table.results), len(CLASSES)
+    )
     counted = np.asarray(counts, dtype=np.float64)
     matrix = np.concatenate([counted, classes.astype(np.float64)], axis=1)
     whole = matrix == np.floor(matrix)
@@ -228,17 +256,23 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
     import pandas
 
     matrix = _matrix(table)
-    metadata = pandas.DataFrame({name: pandas.Series(values) for name, values in _row_metadata(table).items()})
+    metadata = pandas.DataFrame(
+        {name: pandas.Series(values) for name, values in _row_metadata(table).items()}
+    )
     metadata = metadata.set_index("id")
     with warnings.catch_warnings():
         # A file may be given twice; anndata would say so in lines of Python.
         warnings.filterwarnings("ignore", message="(Observation|Variable) names are not unique")
         data = anndata.AnnData(
-            X=_sparse(matrix) if options.sparse else matrix, obs=pandas.DataFrame([], index=_sample_names(table)), var=metadata
+            X=_sparse(matrix) if options.sparse else matrix,
+            obs=pandas.DataFrame([], index=_sample_names(table)),
+            var=metadata,
         )
     for name, values in table.layers.items():
         # Classes have no weighted counterpart: they stand in every layer as they were counted.
-        layer = np.concatenate([np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1)
+        layer = np.concatenate(
+            [np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1
+        )
         data.layers[name] = _sparse(layer) if options.sparse else layer
     with _made_where_there_is_room(table, options.filename) as name:
         data.write_h5ad(name)
@@ -250,7 +284,10 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
 
     matrix = _matrix(table)
     total = len(table.features) + len(CLASSES)
-    rows = {name: [*values, *[""] * (total - len(values))] for name, values in _row_metadata(table).items()}
+    rows = {
+        name: [*values, *[""] * (total - len(values))]
+        for name, values in _row_metadata(table).items()
+    }
     with _made_where_there_is_room(table, options.filename) as name:
         loompy.create(
             name,
@@ -269,7 +306,9 @@ def _made_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]
     """
     cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
     texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
-    room = 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)  # a sparse cell takes a number and its column
+    room = (
+        24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
+    )  # a sparse cell takes a number and its column
     with writing_errors(filename), scratch_folder(_roomy(room, filename)) as folder:
         name = os.path.join(folder, "table")
         yield name

@@ -24,7 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import is_stream, nameless_file, scratch_folder, temporary_errors, whole_stream, writing_errors
+from counterbias.files import (
+    is_stream,
+    nameless_file,
+    scratch_folder,
+    temporary_errors,
+    whole_stream,
+    writing_errors,
+)
 from counterbias.records import CLASSES, TaggedBatch
 from counterbias.writers import rendering
 
@@ -55,21 +62,27 @@ class TaggedWriter:
         InputError: the file cannot be written.
     """
 
-    def __init__(self, path: str, *, kind: str, header: bytes, names: Sequence[str], weighted: bool = False) -> None:
+    def __init__(
+        self, path: str, *, kind: str, header: bytes, names: Sequence[str], weighted: bool = False
+    ) -> None:
         self.path = path
         self.left_out = 0
         self._weighted = weighted
         self._text = kind.upper() != "BAM"
         encoded = [name.encode("utf-8", "surrogateescape") for name in (*names, *CLASSES)]
         self._names = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        self._name_offsets = np.concatenate(([0], np.cumsum([len(name) for name in encoded]))).astype(np.int64)
+        self._name_offsets = np.concatenate(
+            ([0], np.cumsum([len(name) for name in encoded]))
+        ).astype(np.int64)
         self._room = np.empty(1 << 20, dtype=np.uint8)
         self._stack = ExitStack()
         self._finished = False
         try:
             with writing_errors(path):
                 bam = kind.upper() == "BAM"
-                stream = self._stack.enter_context(whole_stream(path, buffering=1 << 18 if bam else 0))
+                stream = self._stack.enter_context(
+                    whole_stream(path, buffering=1 << 18 if bam else 0)
+                )
                 self._sink: _Sink = _Bam(stream, header) if bam else _Sam(stream, header)
                 self._stack.callback(self._sink.abandon)
                 self._spool = _Spool(path) if weighted else None
@@ -77,7 +90,9 @@ class TaggedWriter:
                     self._stack.callback(self._spool.close)
         except InputError as error:
             self.abort()
-            raise InputError(error.problem, file=error.file or path, place=error.place, remedy=error.remedy) from None
+            raise InputError(
+                error.problem, file=error.file or path, place=error.place, remedy=error.remedy
+            ) from None
         except BaseException:
             self.abort()
             raise
@@ -85,7 +100,12 @@ class TaggedWriter:
     def __enter__(self) -> TaggedWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.abort()
 
     def abort(self) -> None:
@@ -113,7 +133,13 @@ class TaggedWriter:
     def _render(self, batch: TaggedBatch) -> NDArray[np.uint8]:
         """Give the bytes of the records, valid until the next call."""
         needed = rendering.bound(
-            batch.lengths, batch.record, batch.member_offsets, batch.members, batch.code, self._names, self._name_offsets
+            batch.lengths,
+            batch.record,
+            batch.member_offsets,
+            batch.members,
+            batch.code,
+            self._names,
+            self._name_offsets,
         )
         if needed > len(self._room):
             self._room = np.empty(needed + needed // 4, dtype=np.uint8)
@@ -152,7 +178,9 @@ class TaggedWriter:
         if self._finished:
             return
         if (weights is not None) != self._weighted:
-            raise ValueError("weights are given at the end if, and only if, they were announced at the start")
+            raise ValueError(
+                "weights are given at the end if, and only if, they were announced at the start"
+            )
         try:
             with writing_errors(self.path):
                 if self._spool and weights is not None:
@@ -183,14 +211,24 @@ class TaggedWriter:
 def _cannot_write(batch: TaggedBatch, entry: int, problem: int, path: str) -> InputError:
     """Say why a record cannot be written."""
     if problem == rendering.DAMAGED:
-        return InputError("an alignment record's lengths do not fit together: the alignment file is damaged", file=path)
+        return InputError(
+            "an alignment record's lengths do not fit together: the alignment file is damaged",
+            file=path,
+        )
     start = int(batch.offsets[batch.record[entry]])
-    field = batch.buffer[start + rendering.FIXED : start + rendering.FIXED + int(batch.buffer[start + 12])]
+    field = batch.buffer[
+        start + rendering.FIXED : start + rendering.FIXED + int(batch.buffer[start + 12])
+    ]
     name = field.tobytes().partition(b"\0")[0].decode("utf-8", "replace")
     if problem == rendering.LONG_NAME:
-        return InputError(f"the read '{name[:40]}…' cannot be written: its name is longer than 254 bytes", file=path)
+        return InputError(
+            f"the read '{name[:40]}…' cannot be written: its name is longer than 254 bytes",
+            file=path,
+        )
     return InputError(
-        f"the name of the read '{name}' holds a control character, which SAM cannot", file=path, remedy="write BAM, with -p BAM"
+        f"the name of the read '{name}' holds a control character, which SAM cannot",
+        file=path,
+        remedy="write BAM, with -p BAM",
     )
 
 
@@ -245,7 +283,9 @@ class _Sam:
         self._target = target
         reading, writing = os.pipe()
         self._stream: BinaryIO = os.fdopen(writing, "wb", buffering=0)
-        self._thread = threading.Thread(target=self._run, args=(os.fdopen(reading, "rb", buffering=0),), daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(os.fdopen(reading, "rb", buffering=0),), daemon=True
+        )
         self._thread.start()
         try:
             text = memoryview(_written_header(header, "w"))
@@ -264,7 +304,9 @@ class _Sam:
             with (
                 stream,
                 pysam.AlignmentFile(stream, "rb", check_sq=False) as source,
-                pysam.AlignmentFile(self._target, "w", template=source, add_sam_header=False) as target,
+                pysam.AlignmentFile(
+                    self._target, "w", template=source, add_sam_header=False
+                ) as target,
             ):
                 write = target.write
                 for record in source:
@@ -353,7 +395,11 @@ class _Spool:
             self._stream = nameless_file(path, buffering=1 << 18)
 
     def _errors(self) -> AbstractContextManager[None]:
-        return temporary_errors("the alignments") if is_stream(self._path) else writing_errors(self._path)
+        return (
+            temporary_errors("the alignments")
+            if is_stream(self._path)
+            else writing_errors(self._path)
+        )
 
     def add(self, records: NDArray[np.uint8]) -> None:
         packed = self._compress(records.tobytes(), 1)
@@ -366,7 +412,9 @@ class _Spool:
             self._stream.seek(0)  # what waits in the buffer is written
         while head := self._stream.read(16):
             packed, size = struct.unpack("<QQ", head)
-            yield np.frombuffer(bytearray(self._decompress(self._stream.read(packed), size)), dtype=np.uint8)
+            yield np.frombuffer(
+                bytearray(self._decompress(self._stream.read(packed), size)), dtype=np.uint8
+            )
 
     def close(self) -> None:
         with suppress(OSError):

@@ -16,7 +16,17 @@ class Target(Protocol):
     def check(self, case: Case) -> str: ...
 
 
-NAMES = ("bam_counts", "bam_loops", "bgzf", "annotation", "models", "fasta", "multiqc", "tables", "processes")
+NAMES = (
+    "bam_counts",
+    "bam_loops",
+    "bgzf",
+    "annotation",
+    "models",
+    "fasta",
+    "multiqc",
+    "tables",
+    "processes",
+)
 
 
 #: Seconds after which an input counts as one that hangs, where a target says nothing else with ``HANG``.

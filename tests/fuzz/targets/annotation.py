@@ -21,15 +21,65 @@ from fuzz import scratch
 from fuzz.case import Case
 from fuzz.judging import reason, words
 
-CONTIGS = ("chr1", "chr1", "chr2", "X", "contig with spaces", "é", "", "#1", ">", "a;b", '"q"', "\x0b", "\u2028")
+CONTIGS = (
+    "chr1",
+    "chr1",
+    "chr2",
+    "X",
+    "contig with spaces",
+    "é",
+    "",
+    "#1",
+    ">",
+    "a;b",
+    '"q"',
+    "\x0b",
+    "\u2028",
+)
 TYPES = ("exon", "exon", "exon", "exon", "CDS", "gene", "", "Exon", "exon ", "é")
-NAMES = ("A", "B", "C", "gene one", "é", "x;y", "=", "", " ", 'a"b', "\t", "#", "A" * 300, "\xa0", "\U0001f9ec")
+NAMES = (
+    "A",
+    "B",
+    "C",
+    "gene one",
+    "é",
+    "x;y",
+    "=",
+    "",
+    " ",
+    'a"b',
+    "\t",
+    "#",
+    "A" * 300,
+    "\xa0",
+    "\U0001f9ec",
+)
 NUMBERS = (
     "1", "2", "10", "100", "101", "200", "999999", "0", "-1", "+5", " 7", "7 ", "1_0", "1.0", "1e3", "", ".", "x", "٣", "00012",
     "999999999999999999", "9999999999999999999", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "2147483648",
     "1" * 5000,
 )  # fmt: skip
-SCORES = (".", ".", ".", "0", "1.5", ".5", "5.", "1e3", "-1", "nan", "inf", "1.2.3", "", "..", "x", " 1", "1_0", "0x10", "٣")
+SCORES = (
+    ".",
+    ".",
+    ".",
+    "0",
+    "1.5",
+    ".5",
+    "5.",
+    "1e3",
+    "-1",
+    "nan",
+    "inf",
+    "1.2.3",
+    "",
+    "..",
+    "x",
+    " 1",
+    "1_0",
+    "0x10",
+    "٣",
+)
 FRAMES = (".", ".", "0", "1", "2", "", "x", "-1", "3.0", "..", "+1", "1_0", " 0")
 STRANDS = ("+", "+", "-", "-", ".", "", "?", "+-", " +", "1")
 BREAKS = ("\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", "\r\r\n")
@@ -69,7 +119,16 @@ def _line(rng: random.Random, gtf: bool, sound: float) -> str:
     attributes = f'gene_id "{rng.choice("ABCD")}";' if gtf else f"gene_id={rng.choice('ABCD')}"
     if rng.random() > sound:
         attributes = _attributes(rng, gtf)
-    columns = [pick(CONTIGS, 4), "src", kind, *ends, pick(SCORES, 3), pick(STRANDS, 4), pick(FRAMES, 4), attributes]
+    columns = [
+        pick(CONTIGS, 4),
+        "src",
+        kind,
+        *ends,
+        pick(SCORES, 3),
+        pick(STRANDS, 4),
+        pick(FRAMES, 4),
+        attributes,
+    ]
     return "\t".join(columns)
 
 
@@ -81,7 +140,20 @@ def _change(rng: random.Random, line: bytes) -> bytes:
         item[min(at, len(item) - 1)] = rng.choice(b'\t\t\n\r\0\x1f\x7f\x80\xff""\'=;; #.+-09aZ')
     elif chance < 0.75:
         item[at:at] = rng.choice(
-            (b"\t", b'"', b";", b"=", b"\r", b"\xef\xbb\xbf", b"\xc3", b"\xe2\x80\xa8", b"\x0c", b"\x1c", b"\x85", b" ")
+            (
+                b"\t",
+                b'"',
+                b";",
+                b"=",
+                b"\r",
+                b"\xef\xbb\xbf",
+                b"\xc3",
+                b"\xe2\x80\xa8",
+                b"\x0c",
+                b"\x1c",
+                b"\x85",
+                b" ",
+            )
         )
     else:
         del item[at : at + rng.choice((1, 1, 3, 20))]
@@ -96,7 +168,20 @@ def mutate(rng: random.Random) -> Case:
     for _ in range(rng.choice((1, 2, 3, 6, 12))):
         chance = rng.random()
         if chance < 0.08:
-            line = rng.choice(("#", "##gff-version 3", "# é", "#\t", "", " ", "\t", "##FASTA", ">x", "track name=x"))
+            line = rng.choice(
+                (
+                    "#",
+                    "##gff-version 3",
+                    "# é",
+                    "#\t",
+                    "",
+                    " ",
+                    "\t",
+                    "##FASTA",
+                    ">x",
+                    "track name=x",
+                )
+            )
         else:
             line = _line(rng, gtf, sound)
         raw = line.encode("utf-8", "surrogatepass")
@@ -147,7 +232,9 @@ def _slow_scan(data: Any, size: int, state: Any, *rest: Any) -> int:
 def _load(case: Case, path: str, content: bytes) -> Annotation | str:
     """Read the file from memory; gives the words of a refusal."""
     piece = case.options["piece"]
-    with mock.patch.object(loading, "read_pieces", return_value=_whole_lines(io.BytesIO(content), piece)):
+    with mock.patch.object(
+        loading, "read_pieces", return_value=_whole_lines(io.BytesIO(content), piece)
+    ):
         try:
             return load_annotation(path, **_options(case))
         except InputError as error:
@@ -190,12 +277,17 @@ def _theirs(case: Case, path: str) -> tuple[Any, Any] | None:
     return scan["features"], scan["attributes"]
 
 
-def _our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[int, frozenset[str]]]:
+def _our_steps(
+    annotation: Annotation, contig: int, strand: int
+) -> list[tuple[int, frozenset[str]]]:
     steps = annotation.steps
     vector = steps.vector(contig, strand)
     rows = slice(int(steps.offsets[vector]), int(steps.offsets[vector + 1]))
     sets = [
-        frozenset(annotation.features.ids[m] for m in steps.members[steps.member_offsets[s] : steps.member_offsets[s + 1]])
+        frozenset(
+            annotation.features.ids[m]
+            for m in steps.members[steps.member_offsets[s] : steps.member_offsets[s + 1]]
+        )
         for s in steps.sets[rows]
     ]
     return list(zip(steps.starts[rows].tolist(), sets, strict=True))
@@ -210,7 +302,9 @@ def _their_steps(array: Any, contig: str, strand: str) -> list[tuple[int, frozen
 
 
 def _compare(case: Case, ours: Annotation, array: Any, attributes: Any) -> None:
-    assert list(ours.features.ids) == sorted(attributes), f"identifiers: {ours.features.ids} instead of {sorted(attributes)}"
+    assert list(ours.features.ids) == sorted(attributes), (
+        f"identifiers: {ours.features.ids} instead of {sorted(attributes)}"
+    )
     names = [*case.options["others"], *(["Chromosome"] if case.options["chromosome"] else [])]
     for row, name in enumerate(ours.features.ids):
         found = [ours.features.attributes[key][row] for key in names]
@@ -229,7 +323,9 @@ def _check_index(annotation: Annotation) -> None:
     """Check that what counting searches has the same steps, in order."""
     index = index_steps(annotation.steps, len(annotation.features), annotation.steps.contigs)
     starts = index.steps >> 32
-    assert (starts == np.minimum(annotation.steps.starts, 2**31 - 1)).all(), "the steps that counting searches are others"
+    assert (starts == np.minimum(annotation.steps.starts, 2**31 - 1)).all(), (
+        "the steps that counting searches are others"
+    )
 
 
 def check(case: Case) -> str:

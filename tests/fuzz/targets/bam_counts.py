@@ -47,7 +47,10 @@ def mutate(rng: random.Random) -> Case:
         "blocks": rng.choice((0, 0, 0, 40, 500)),
         "tagged": rng.choice(("", "", "", "", "", "", "bam", "sam", "weighted")),
     }
-    return Case([bam_records.random_header(rng), *bam_records.random_stream(rng)], {"counting": options, **how})
+    return Case(
+        [bam_records.random_header(rng), *bam_records.random_stream(rng)],
+        {"counting": options, **how},
+    )
 
 
 def _folder() -> Path:
@@ -65,28 +68,48 @@ def _features(stranded: bool) -> Any:
 
     _genes(stranded)
     scan = HTSeq.make_feature_genomicarrayofsets(
-        HTSeq.GFF_Reader(str(_folder() / "genes.gtf")), ["gene_id"], feature_type=["exon"], stranded=stranded, verbose=False
+        HTSeq.GFF_Reader(str(_folder() / "genes.gtf")),
+        ["gene_id"],
+        feature_type=["exon"],
+        stranded=stranded,
+        verbose=False,
     )
     return scan["features"], sorted(scan["attributes"])
 
 
-def _count(case: Case, content: bytes, sink: Any, on_header: Any = None) -> tuple[SampleCounts, list[str]]:
+def _count(
+    case: Case, content: bytes, sink: Any, on_header: Any = None
+) -> tuple[SampleCounts, list[str]]:
     options = CountingOptions(**case.options["counting"])
-    small = {"batch": case.options["batch"], "headroom": case.options["headroom"]} if case.options["batch"] else {}
+    small = (
+        {"batch": case.options["batch"], "headroom": case.options["headroom"]}
+        if case.options["batch"]
+        else {}
+    )
     with memory_source.reading(content, **small) as name:
         genes = _genes(options.stranded != "no")
-        return count_alignments(name, genes, options, want_sites=True, record_sink=sink, on_header=on_header)
+        return count_alignments(
+            name, genes, options, want_sites=True, record_sink=sink, on_header=on_header
+        )
 
 
 def _counted(result: SampleCounts) -> tuple[Any, ...]:
     assert result.sites is not None
-    assert len(result.sites) == int(np.sum(result.touched if result.touched is not None else result.counts)) or result.touched is not None
+    assert (
+        len(result.sites)
+        == int(np.sum(result.touched if result.touched is not None else result.counts))
+        or result.touched is not None
+    )
     assert result.fragments >= 0
     return counts_as_htseq(result), result.classes
 
 
 def _unknown_files() -> list[str]:
-    return [name for name in os.listdir(_folder()) if name not in ("genes.gtf", "reads.bam", "theirs.sam", "theirs.bam")]
+    return [
+        name
+        for name in os.listdir(_folder())
+        if name not in ("genes.gtf", "reads.bam", "theirs.sam", "theirs.bam")
+    ]
 
 
 def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
@@ -101,12 +124,24 @@ def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
 
     def start(header: Any) -> None:
         form = "SAM" if kind == "sam" else "BAM"
-        writers.append(TaggedWriter(str(path), kind=form, header=header.as_bam(), names=genes.features.ids, weighted=kind == "weighted"))
+        writers.append(
+            TaggedWriter(
+                str(path),
+                kind=form,
+                header=header.as_bam(),
+                names=genes.features.ids,
+                weighted=kind == "weighted",
+            )
+        )
 
     try:
         result, told = _count(case, content, lambda batch: writers[0].write(batch), start)
         rows = len(result.sites) if result.sites is not None else 0
-        writers[0].finish(np.linspace(0.5, 2, 2 * rows).astype("<f4").reshape(-1, 2) if kind == "weighted" else None)
+        writers[0].finish(
+            np.linspace(0.5, 2, 2 * rows).astype("<f4").reshape(-1, 2)
+            if kind == "weighted"
+            else None
+        )
         written = path.read_bytes()
     finally:
         for writer in writers:
@@ -143,7 +178,9 @@ def _theirs(case: Case, content: bytes) -> tuple[Any, ...] | None:
                 )  # fmt: skip
             except Exception:
                 return None
-    classes = tuple(result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique"))
+    classes = tuple(
+        result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")
+    )
     written = None
     if out:
         written = Path(out).read_bytes()
@@ -172,8 +209,19 @@ def _safe_for_pysam(parts: list[bytes]) -> bool:
         if len(item) < bam_records.NAME or struct.unpack_from("<i", item)[0] != len(item) - 4:
             return False
         bases = struct.unpack_from("<i", item, bam_records.BASES)[0]
-        start = bam_records.NAME + item[12] + 4 * struct.unpack_from("<H", item, 16)[0] + ((bases + 1) >> 1) + bases
-        if bases < 0 or bases == 1 or start > len(item) or bam_records.tag_places(item, start) is None:
+        start = (
+            bam_records.NAME
+            + item[12]
+            + 4 * struct.unpack_from("<H", item, 16)[0]
+            + ((bases + 1) >> 1)
+            + bases
+        )
+        if (
+            bases < 0
+            or bases == 1
+            or start > len(item)
+            or bam_records.tag_places(item, start) is None
+        ):
             return False
     return True
 
@@ -210,7 +258,13 @@ def _unsound(parts: list[bytes]) -> str:
         if item[bam_records.NAME] == 0:
             return "an empty name"
         bases = struct.unpack_from("<i", item, bam_records.BASES)[0]
-        start = bam_records.NAME + item[12] + 4 * struct.unpack_from("<H", item, 16)[0] + ((bases + 1) >> 1) + bases
+        start = (
+            bam_records.NAME
+            + item[12]
+            + 4 * struct.unpack_from("<H", item, 16)[0]
+            + ((bases + 1) >> 1)
+            + bases
+        )
         for place in bam_records.tag_places(item, start) or ():
             if b"\0" in item[place : place + 2]:
                 return "a tag whose name holds a NUL"
@@ -247,13 +301,17 @@ def _fields(item: bytes, kind: str) -> list[tuple[str, Any]]:
 
 def _difference(theirs: bytes, ours: bytes, kind: str) -> str:
     """Describe the first record that differs."""
-    one, two = (written.splitlines() if kind == "sam" else _split(written) for written in (theirs, ours))
+    one, two = (
+        written.splitlines() if kind == "sam" else _split(written) for written in (theirs, ours)
+    )
     for number, (first, second) in enumerate(zip(one, two, strict=False)):
         if first != second:
             where = "header"
             if number and not first.startswith(b"@"):
                 pairs = zip(_fields(first, kind), _fields(second, kind), strict=True)
-                where = next((name for (name, mine), (_, other) in pairs if mine != other), "length")
+                where = next(
+                    (name for (name, mine), (_, other) in pairs if mine != other), "length"
+                )
             return f"records differ in their {where}: at {number}\n  htseq-count {first!r}\n  counterbias {second!r}"
     return f"records differ in number: htseq-count writes {len(one)}, counterbias {len(two)}"
 
@@ -286,7 +344,9 @@ def check(case: Case) -> str:
         return f"counted, {'htseq-count stops' if sound else 'pysam reads' if readable else 'pysam refuses'}"
     if any("disagree about the template length" in line for line in ours[2]):
         return "counted, mates disagree about the template length"
-    assert ours[:2] == theirs[:2], f"counts differ: htseq-count {theirs[:2]}, counterbias {ours[:2]}"
+    assert ours[:2] == theirs[:2], (
+        f"counts differ: htseq-count {theirs[:2]}, counterbias {ours[:2]}"
+    )
     assert ours[2] == theirs[2], f"warnings differ: htseq-count {theirs[2]}, counterbias {ours[2]}"
     if case.options["tagged"] in ("bam", "sam"):
         if ours[4]:

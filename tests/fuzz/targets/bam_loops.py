@@ -34,7 +34,12 @@ CAPACITY = 8
 def mutate(rng: random.Random) -> Case:
     """Draw a stream without a header, and what the loops are told."""
     bits = rng.getrandbits(5)
-    options = {"by_name": bool(bits & 1), "primary_only": bool(bits & 2), "tagged": bits & 12 == 12, "front": bool(bits & 16)}
+    options = {
+        "by_name": bool(bits & 1),
+        "primary_only": bool(bits & 2),
+        "tagged": bits & 12 == 12,
+        "front": bool(bits & 16),
+    }
     return Case(bam_records.random_stream(rng), options)
 
 
@@ -58,7 +63,9 @@ class Room:
         self.spill_offsets = Guarded(LONGEST // 36 + 1, np.int64)
         pool = waiting.MatePool(keep=True, capacity=CAPACITY)
         names = ("waiting", "facts", "table", "arena", "notes")
-        self.mates = {name: Guarded(getattr(pool, name).size, getattr(pool, name).dtype) for name in names}
+        self.mates = {
+            name: Guarded(getattr(pool, name).size, getattr(pool, name).dtype) for name in names
+        }
 
 
 @lru_cache(maxsize=1)
@@ -73,15 +80,29 @@ def _genes() -> Annotation:
 
 @lru_cache(maxsize=1)
 def _names() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    encoded = [name.encode() for name in (*_genes().features.ids, "__no_feature", "__ambiguous", "__too_low", "__not_aligned", "__more")]
-    return np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+    encoded = [
+        name.encode()
+        for name in (
+            *_genes().features.ids,
+            "__no_feature",
+            "__ambiguous",
+            "__too_low",
+            "__not_aligned",
+            "__more",
+        )
+    ]
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(
+        [0, *map(len, encoded)]
+    ).astype(np.int64)
 
 
 @lru_cache(maxsize=2)
 def _assigner(primary_only: bool) -> Assigner:
     genes = _genes()
     ignored = "ignore" if primary_only else "score"
-    options = CountingOptions(nonunique="all", secondary_alignments=ignored, supplementary_alignments=ignored)
+    options = CountingOptions(
+        nonunique="all", secondary_alignments=ignored, supplementary_alignments=ignored
+    )
     return Assigner(genes.steps, len(genes.features), tuple(name for name, _ in CONTIGS), options)
 
 
@@ -102,7 +123,11 @@ class _Stream:
     def __init__(self, content: bytes, options: dict[str, Any]) -> None:
         room = _room()
         self.size = len(content)
-        self.data = room.data.beginning(self.size + SLACK) if options["front"] else room.data.ending(self.size + SLACK)
+        self.data = (
+            room.data.beginning(self.size + SLACK)
+            if options["front"]
+            else room.data.ending(self.size + SLACK)
+        )
         self.data[: self.size] = np.frombuffer(content, dtype=np.uint8)
         self.data[self.size :] = 0
         self.paired = bool(self.size >= 36 and content[18] & 1)
@@ -117,7 +142,9 @@ class _Stream:
         """Let the loops work on what begins at ``start``; gives where the next batch begins, and a problem or ``""``."""
         offsets = _room().offsets.ending((self.size - start) // 36 + 1)
         keep = self.paired and self.by_name and not last
-        count, stop, problem = decoding.walk(self.data, start, self.size, offsets, keep, self.primary_only)
+        count, stop, problem = decoding.walk(
+            self.data, start, self.size, offsets, keep, self.primary_only
+        )
         assert start <= stop <= self.size
         assert count == 0 or (offsets[0] == start and offsets[count - 1] < self.size)
         if problem:
@@ -130,8 +157,21 @@ class _Stream:
         """Decode, pair, judge and render a batch."""
         room = _room()
         rows = room.rows.ending(count * decoding.COLUMNS).reshape(count, decoding.COLUMNS)
-        first_block, covered = room.first_block.ending(count + 1), room.covered.ending(size // 4 + 1)
-        done, problem = decoding.decode(self.data, offsets, count, len(CONTIGS), self.paired, self.tagged, rows, first_block, covered)
+        first_block, covered = (
+            room.first_block.ending(count + 1),
+            room.covered.ending(size // 4 + 1),
+        )
+        done, problem = decoding.decode(
+            self.data,
+            offsets,
+            count,
+            len(CONTIGS),
+            self.paired,
+            self.tagged,
+            rows,
+            first_block,
+            covered,
+        )
         if problem:
             assert 0 <= done < count
             return f"decode: {decoding.PROBLEMS[problem]}"
@@ -140,28 +180,55 @@ class _Stream:
         blocks = covered[: first_block[count]]
         assert ((blocks >> 32) < (blocks & 0xFFFFFFFF)).all()
         pool = np.empty(64, dtype=np.int32)
-        pool, used = self.assigner.find_overlaps(rows, count, first_block, covered, self.paired, pool)
-        fragments = room.fragments.ending(count * pairing.FRAGMENT_COLUMNS).reshape(count, pairing.FRAGMENT_COLUMNS)
+        pool, used = self.assigner.find_overlaps(
+            rows, count, first_block, covered, self.paired, pool
+        )
+        fragments = room.fragments.ending(count * pairing.FRAGMENT_COLUMNS).reshape(
+            count, pairing.FRAGMENT_COLUMNS
+        )
         data, starts, own = self.data[: self.size], offsets[:count], count
         if self.by_name:
-            missing, group, mate = room.missing.ending(2 * count).reshape(count, 2), room.group.ending(count), room.mate.ending(count)
+            missing, group, mate = (
+                room.missing.ending(2 * count).reshape(count, 2),
+                room.group.ending(count),
+                room.mate.ending(count),
+            )
             made, lost = pairing.pair_by_name(
                 self.data, offsets, rows, count, self.paired, self.primary_only, fragments, missing, group, mate
             )  # fmt: skip
             assert lost <= made <= count
         else:
-            made, pool, used, spilled = self.by_position(offsets, rows, count, pool, used, fragments)
+            made, pool, used, spilled = self.by_position(
+                offsets, rows, count, pool, used, fragments
+            )
             if self.tagged:
                 spill_offsets = room.spill_offsets.ending(LONGEST // 36 + 1)[: spilled + 1]
                 starts = np.concatenate((starts, spill_offsets[:spilled] + self.size))
-                data = np.concatenate((data, room.spill.ending(2 * LONGEST)[: spill_offsets[spilled]]))
+                data = np.concatenate(
+                    (data, room.spill.ending(2 * LONGEST)[: spill_offsets[spilled]])
+                )
         kinds, result = room.kinds.ending(made), room.result.ending(made)
         pool, bad = self.assigner.classify(fragments, made, pool, used, kinds, result)
         if bad >= 0:
             return "classify: the tag NH is not a number"
-        site_of = count_fragments(self.assigner, fragments, made, kinds, result, pool, 0, None, self.tagged)
+        site_of = count_fragments(
+            self.assigner, fragments, made, kinds, result, pool, 0, None, self.tagged
+        )
         if self.tagged and made:
-            self.render(tagged_batch(fragments, made, kinds, result, pool, self.assigner.index, site_of, data, starts, own))
+            self.render(
+                tagged_batch(
+                    fragments,
+                    made,
+                    kinds,
+                    result,
+                    pool,
+                    self.assigner.index,
+                    site_of,
+                    data,
+                    starts,
+                    own,
+                )
+            )
         return ""
 
     def by_position(
@@ -170,7 +237,10 @@ class _Stream:
     ) -> tuple[int, NDArray[np.int32], int, int]:  # fmt: skip
         """Pair by position; gives (fragments, pool, ints used in it, records spilled)."""
         room, mates = _room(), self.mates
-        spill, spill_offsets = room.spill.ending(2 * LONGEST), room.spill_offsets.ending(LONGEST // 36 + 1)
+        spill, spill_offsets = (
+            room.spill.ending(2 * LONGEST),
+            room.spill_offsets.ending(LONGEST // 36 + 1),
+        )
         spill_offsets[0] = 0
         i = made = spilled = 0
         while True:
@@ -184,8 +254,14 @@ class _Stream:
             assert why in (waiting.POOL_FULL, waiting.NOTES_FULL), why
             if why == waiting.POOL_FULL:
                 overlap = int(rows[i, decoding.SET])
-                members = 1 + int(pool[pairing.FIRST_POOLED - overlap]) if overlap <= pairing.FIRST_POOLED else 0
-                size = 4 + int.from_bytes(self.data[offsets[i] : offsets[i] + 4].tobytes(), "little")
+                members = (
+                    1 + int(pool[pairing.FIRST_POOLED - overlap])
+                    if overlap <= pairing.FIRST_POOLED
+                    else 0
+                )
+                size = 4 + int.from_bytes(
+                    self.data[offsets[i] : offsets[i] + 4].tobytes(), "little"
+                )
                 mates.make_room(size, members)
             else:
                 pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))
@@ -193,7 +269,17 @@ class _Stream:
     def render(self, batch: Any) -> None:
         """Render what ``-o`` gets, with weights."""
         names, name_offsets = _names()
-        needed = int(rendering.bound(batch.lengths, batch.record, batch.member_offsets, batch.members, batch.code, names, name_offsets))
+        needed = int(
+            rendering.bound(
+                batch.lengths,
+                batch.record,
+                batch.member_offsets,
+                batch.members,
+                batch.code,
+                names,
+                name_offsets,
+            )
+        )
         out = _room().out.ending(needed)
         site = np.arange(len(batch), dtype=np.int64)
         as_text = bool(self.size & 1)
@@ -214,7 +300,10 @@ class _Stream:
         weighted = _room().spill.ending(int(length)) if length <= 2 * LONGEST else written
         weighted[:] = written
         counted = int(((batch.code >= 0) | (batch.code == -2)).sum())
-        assert rendering.put_weights(weighted, np.full((2 * len(batch), 4), 7, dtype=np.uint8)) == counted
+        assert (
+            rendering.put_weights(weighted, np.full((2 * len(batch), 4), 7, dtype=np.uint8))
+            == counted
+        )
 
 
 def check(case: Case) -> str:

@@ -28,7 +28,9 @@ _SOURCE, _TARGET = Guarded(1 << 18, np.uint8), Guarded(1 << 20, np.uint8)
 
 def mutate(rng: random.Random) -> Case:
     """Draw blocks that hold a BAM stream, some of them changed."""
-    content = header() + b"".join(bam_records.sound_records(rng, bool(rng.getrandbits(1)), rng.choice((1, 2, 4))))
+    content = header() + b"".join(
+        bam_records.sound_records(rng, bool(rng.getrandbits(1)), rng.choice((1, 2, 4)))
+    )
     parts, start = [], 0
     most = rng.choice((50, 300, 5000, 65280))
     while start < len(content):
@@ -68,16 +70,26 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
     elif which == 2:
         item[rng.randrange(len(item))] = rng.randrange(256)
     elif which == 3 and len(item) > 18:
-        struct.pack_into("<H", item, 16, rng.choice((0, 1, 17, 25, 26, 27, 65535, len(item), len(item) - 2)))
+        struct.pack_into(
+            "<H", item, 16, rng.choice((0, 1, 17, 25, 26, 27, 65535, len(item), len(item) - 2))
+        )
     elif which == 4 and len(item) > 12:
         struct.pack_into("<H", item, 10, rng.choice((0, 1, 4, 5, 7, 100, 65535)))
     elif which == 5 and len(item) > 26:
-        struct.pack_into("<I", item, len(item) - 4, rng.choice((0, 1, 65536, 65537, (1 << 31) - 1, (1 << 32) - 1)))
+        struct.pack_into(
+            "<I",
+            item,
+            len(item) - 4,
+            rng.choice((0, 1, 65536, 65537, (1 << 31) - 1, (1 << 32) - 1)),
+        )
     elif which == 6:
         del item[rng.randrange(len(item)) :]
     elif which == 7:
         parts.insert(
-            rng.randint(0, len(parts)), rng.choice((EOF_BLOCK, bytes(parts[at]), b"", b"\0" * 20, b"x", block(b""), EOF_BLOCK[:-1]))
+            rng.randint(0, len(parts)),
+            rng.choice(
+                (EOF_BLOCK, bytes(parts[at]), b"", b"\0" * 20, b"x", block(b""), EOF_BLOCK[:-1])
+            ),
         )
         return
     elif which == 8:
@@ -89,7 +101,9 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
         # The right checks of something else: longer or shorter than what is told.
         content = bytes(rng.randrange(4) for _ in range(rng.choice((0, 1, 300))))
         other = bytearray(block(content))
-        struct.pack_into("<I", other, len(other) - 4, len(content) + rng.choice((-1, 1, 65536)) & 0xFFFFFFFF)
+        struct.pack_into(
+            "<I", other, len(other) - 4, len(content) + rng.choice((-1, 1, 65536)) & 0xFFFFFFFF
+        )
         item = other
     parts[at] = bytes(item)
 
@@ -126,7 +140,10 @@ def _scan_guarded(content: bytes) -> None:
         bad = bgzf.Inflater(library).inflate(source, target, 0, blocks, int(count))
         assert -1 <= bad < count
         if bad < 0:
-            whole = b"".join(zlib.decompress(content[a : a + n], wbits=-15) for a, n, *_ in blocks[:count].tolist())
+            whole = b"".join(
+                zlib.decompress(content[a : a + n], wbits=-15)
+                for a, n, *_ in blocks[:count].tolist()
+            )
             assert whole == target.tobytes()
 
 
@@ -136,7 +153,9 @@ def check(case: Case) -> str:
     _scan_guarded(content)
     try:
         # Padding of zeros, which gzip skips, is no BGZF.
-        expected: bytes | None = gzip.decompress(content) if not content.endswith(b"\0" * 20) else None
+        expected: bytes | None = (
+            gzip.decompress(content) if not content.endswith(b"\0" * 20) else None
+        )
     except (OSError, EOFError, zlib.error):
         expected = None
     try:

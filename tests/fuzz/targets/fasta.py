@@ -40,7 +40,21 @@ NAMES = (
     " chr3",
     "\0",
 )
-NUMBERS = ("0", "1", "-1", "2", "x", "", "1.5", "99999999999", "9223372036854775807", "9223372036854775808", "1" * 5000, " 5", "٣")
+NUMBERS = (
+    "0",
+    "1",
+    "-1",
+    "2",
+    "x",
+    "",
+    "1.5",
+    "99999999999",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1" * 5000,
+    " 5",
+    "٣",
+)
 
 
 def mutate(rng: random.Random) -> Case:
@@ -51,11 +65,22 @@ def mutate(rng: random.Random) -> Case:
     if rng.random() < 0.05:
         parts.append(rng.choice((b"\n", b";comment\n", b"ACGT\n", b"#x\n", b" ", b"\xef\xbb\xbf")))
     rows: list[list[str]] = []
-    names = rng.sample(NAMES[:6], k=rng.choice((1, 1, 2, 3))) if not odd else [rng.choice(NAMES) for _ in range(rng.choice((1, 2, 3)))]
+    names = (
+        rng.sample(NAMES[:6], k=rng.choice((1, 1, 2, 3)))
+        if not odd
+        else [rng.choice(NAMES) for _ in range(rng.choice((1, 2, 3)))]
+    )
     for name in names:
         width = rng.choice((1, 4, 10, 60))
-        length = rng.choice((0, 1, width, width + 1, 3 * width, rng.randint(1, 100))) if odd else rng.randint(1, 100)
-        letters = bytes(rng.choice(b"ACGTACGTACGTacgtNnUuRYKMX*-. " if odd else b"ACGTacgtNRu") for _ in range(length))
+        length = (
+            rng.choice((0, 1, width, width + 1, 3 * width, rng.randint(1, 100)))
+            if odd
+            else rng.randint(1, 100)
+        )
+        letters = bytes(
+            rng.choice(b"ACGTACGTACGTacgtNnUuRYKMX*-. " if odd else b"ACGTacgtNRu")
+            for _ in range(length)
+        )
         head = b">" + name.encode() + newline
         rows.append(
             [
@@ -86,7 +111,23 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
     item = bytearray(parts[at])
     which = rng.randrange(7)
     if which == 0:
-        parts.insert(at, rng.choice((b"\n", b"\r\n", b"\n\n", b" \n", b"ACGT\n", b">\n", b"> \n", b";x\n", b"\0\n", b"\t\n")))
+        parts.insert(
+            at,
+            rng.choice(
+                (
+                    b"\n",
+                    b"\r\n",
+                    b"\n\n",
+                    b" \n",
+                    b"ACGT\n",
+                    b">\n",
+                    b"> \n",
+                    b";x\n",
+                    b"\0\n",
+                    b"\t\n",
+                )
+            ),
+        )
         return
     if which == 1:
         del parts[at]
@@ -95,7 +136,9 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
     if which == 2 and item:
         item[rng.randrange(len(item))] = rng.choice(b"\n\r >\0\x80\xffACGT\t;")
     elif which == 3:
-        item[rng.randrange(len(item) + 1) : 0] = rng.choice((b"A", b"ACGT", b" ", b">", b"\r", b"\n", b"\n\n"))
+        item[rng.randrange(len(item) + 1) : 0] = rng.choice(
+            (b"A", b"ACGT", b" ", b">", b"\r", b"\n", b"\n\n")
+        )
     elif which == 4 and item:
         del item[rng.randrange(len(item)) :]
     elif which == 5:
@@ -114,7 +157,9 @@ def _changed_index(rng: random.Random, rows: list[list[str]]) -> str:
         column = rng.randrange(5)
         if which <= 1 and column:
             number = re.fullmatch(r"-?\d{1,30}", rows[at][column], re.ASCII)
-            rows[at][column] = "7" if number is None else str(int(number[0]) + rng.choice((-2, -1, 1, 2, 10)))
+            rows[at][column] = (
+                "7" if number is None else str(int(number[0]) + rng.choice((-2, -1, 1, 2, 10)))
+            )
         elif which == 2:
             rows[at][column] = rng.choice(NUMBERS)
         elif which == 3:

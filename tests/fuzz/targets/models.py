@@ -26,7 +26,24 @@ from fuzz.case import Case
 from fuzz.json_changes import Marks, random_place
 from fuzz.judging import reason
 
-NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -0.0, -1.0, 1.0, 1e308, -1e308, 1e38, -1e38, 5e-324, 1e-30, 0.5, 709.0, 1e5)
+NUMBERS = (
+    np.nan,
+    np.inf,
+    -np.inf,
+    0.0,
+    -0.0,
+    -1.0,
+    1.0,
+    1e308,
+    -1e308,
+    1e38,
+    -1e38,
+    5e-324,
+    1e-30,
+    0.5,
+    709.0,
+    1e5,
+)
 
 
 def _folder() -> Path:
@@ -93,7 +110,11 @@ def _changed_bytes(rng: random.Random, content: bytes) -> bytes:
         return bytes(item)
     # Half of the changes hit the directory at the end.
     for _ in range(rng.choice((1, 1, 2, 5))):
-        item[rng.randrange(len(item)) if rng.random() < 0.5 else -1 - rng.randrange(min(len(item), 400))] = rng.randrange(256)
+        item[
+            rng.randrange(len(item))
+            if rng.random() < 0.5
+            else -1 - rng.randrange(min(len(item), 400))
+        ] = rng.randrange(256)
     return bytes(item)
 
 
@@ -137,7 +158,11 @@ def _changed_json(rng: random.Random, content: bytes) -> bytes:
         owner[rng.choice(("x", "prior", "length_slope", "schema", ""))] = value
     elif chance < 0.5 and isinstance(old, int | float) and not isinstance(old, bool):
         try:
-            owner[last] = old + rng.choice((-1, 1)) if rng.random() < 0.5 else old * rng.choice((-1, 2, 1e6, 1e300, 1e-300))
+            owner[last] = (
+                old + rng.choice((-1, 1))
+                if rng.random() < 0.5
+                else old * rng.choice((-1, 2, 1e6, 1e300, 1e-300))
+            )
         except OverflowError:
             owner[last] = value
     else:
@@ -169,7 +194,9 @@ def _changed_array(rng: random.Random, content: bytes) -> bytes:
         # An array that became texts before may not be numbers any more.
         with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.suppress(ValueError):
             warnings.simplefilter("ignore")
-            array = array.astype(rng.choice(("<f4", "<f8", "<f2", "<i8", "u1", "?", ">f8", "<c16", "<U4")))
+            array = array.astype(
+                rng.choice(("<f4", "<f8", "<f2", "<i8", "u1", "?", ">f8", "<c16", "<U4"))
+            )
     elif chance < 0.85:
         sizes = list(array.shape)
         which = rng.randrange(4)
@@ -225,5 +252,7 @@ def check(case: Case) -> str:
         assert scores.shape == (16,)
         assert np.isfinite(scores).all(), f"scores of {models.backend} are not finite"
         assert (weights >= 0).all(), f"weights of {models.backend} below 0"
-        assert np.isfinite(weights).all() or not np.isfinite(models.cap), f"weights of {models.backend} are not finite"
+        assert np.isfinite(weights).all() or not np.isfinite(models.cap), (
+            f"weights of {models.backend} are not finite"
+        )
     return "loaded"

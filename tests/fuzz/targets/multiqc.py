@@ -56,7 +56,9 @@ def _change(rng: random.Random, tree: dict[str, Any], marks: Marks) -> None:
     elif chance < 0.15 and isinstance(owner, dict):
         del owner[last]
     elif chance < 0.25 and isinstance(owner, list):
-        owner[last:last] = [value] * (rng.choice((1, 3)) if isinstance(value, str) else rng.choice((1, 3, 3, 2100)))
+        owner[last:last] = [value] * (
+            rng.choice((1, 3)) if isinstance(value, str) else rng.choice((1, 3, 3, 2100))
+        )
     elif chance < 0.4 and isinstance(owner, dict):
         # What stands elsewhere in the document.
         owner[last] = copy.deepcopy(rng.choice(list(owner.values())))
@@ -79,7 +81,9 @@ def _finite(value: Any) -> bool:
 
 def check(case: Case) -> str:
     """Parse and judge."""
-    text = b"".join(case.parts).decode("utf-8", "replace" if case.options.get("replace", True) else "surrogateescape")
+    text = b"".join(case.parts).decode(
+        "utf-8", "replace" if case.options.get("replace", True) else "surrogateescape"
+    )
     try:
         parsed: Any = parse_report(text) if case.options["report"] else parse_comparison(text)
     except UnusableFile as problem:
@@ -101,7 +105,9 @@ def _judged(parsed: Any, report: bool) -> str:
         checks.bias_removed(parsed)
         checks.has_bias(parsed, checks.thresholds(None))
     else:
-        collection.add_comparison(parsed, {sample.sample: sample.sample for sample in parsed.samples})
+        collection.add_comparison(
+            parsed, {sample.sample: sample.sample for sample in parsed.samples}
+        )
     for results in collection.models().values():
         assert all(_finite(result) for result in results)
     return "read"

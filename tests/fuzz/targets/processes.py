@@ -52,7 +52,17 @@ def mutate(rng: random.Random) -> Case:
     # Half of the signals come soon after the first file has appeared.
     seen = rng.random() < 0.5
     moment = 0.1 * rng.random() if seen and event in SIGNALS else rng.random() ** 0.7
-    return Case([], {"command": command, "event": event, "seen": seen, "moment": moment, "file": file, "keep": rng.random()})
+    return Case(
+        [],
+        {
+            "command": command,
+            "event": event,
+            "seen": seen,
+            "moment": moment,
+            "file": file,
+            "keep": rng.random(),
+        },
+    )
 
 
 def _run(
@@ -105,19 +115,40 @@ def _plain(path: Path) -> bytes:
 
 def _timeless(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {key: _timeless(value) for key, value in tree.items() if "second" not in key and key not in ("memory_mb", "command")}
+        return {
+            key: _timeless(value)
+            for key, value in tree.items()
+            if "second" not in key and key not in ("memory_mb", "command")
+        }
     return [_timeless(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 @lru_cache(maxsize=1)
 def _inputs() -> Path:
     """Make the inputs, once."""
     folder = scratch.folder("processes") / "inputs"
-    words = ["simulate", "-q", "-o", str(folder), "--genes", "30", "--pairs", "3000", "--samples", "2", "--order", "name", "--seed", "3"]
+    words = [
+        "simulate",
+        "-q",
+        "-o",
+        str(folder),
+        "--genes",
+        "30",
+        "--pairs",
+        "3000",
+        "--samples",
+        "2",
+        "--order",
+        "name",
+        "--seed",
+        "3",
+    ]
     subprocess.run([sys.executable, "-m", "counterbias", *words], check=True)
     return folder
 
@@ -131,7 +162,11 @@ def _reference(command: str) -> tuple[dict[str, bytes], float, int]:
     seconds = time.monotonic() - began
     assert status == 0, stderr
     files = _files(out)
-    return {name: _plain(path) for name, path in files.items()}, seconds, max(path.stat().st_size for path in files.values())
+    return (
+        {name: _plain(path) for name, path in files.items()},
+        seconds,
+        max(path.stat().st_size for path in files.values()),
+    )
 
 
 def _folders() -> tuple[Path, Path]:
@@ -150,7 +185,9 @@ def _check_files(out: Path, expected: dict[str, bytes], *, whole: bool) -> None:
     found = _files(out)
     unknown = sorted(set(found) - set(expected))
     assert not unknown, f"left behind: {unknown}"
-    assert not whole or set(found) == set(expected), f"missing: {sorted(set(expected) - set(found))}"
+    assert not whole or set(found) == set(expected), (
+        f"missing: {sorted(set(expected) - set(found))}"
+    )
     for name, path in found.items():
         assert _plain(path) == expected[name], f"other bytes: {name}"
 
@@ -188,7 +225,9 @@ def check(case: Case) -> str:
     return f"{command}: {event}: refused"
 
 
-def _ended(case: Case, seconds: float, expected: dict[str, bytes], folders: tuple[Path, Path]) -> str:
+def _ended(
+    case: Case, seconds: float, expected: dict[str, bytes], folders: tuple[Path, Path]
+) -> str:
     """Send a signal, and run again after SIGKILL."""
     command, event, moment = case.options["command"], case.options["event"], case.options["moment"]
     out, temporary = folders
@@ -216,7 +255,9 @@ def _ended(case: Case, seconds: float, expected: dict[str, bytes], folders: tupl
     if time.monotonic() - began > 0.7:
         # Before that, the interpreter itself may still be starting.
         assert "Traceback" not in stderr, f"traceback: {stderr[-600:]}"
-    assert status in (130, 143, -signal.SIGTERM, -signal.SIGINT), f"status {status}: {stderr[-600:]}"
+    assert status in (130, 143, -signal.SIGTERM, -signal.SIGINT), (
+        f"status {status}: {stderr[-600:]}"
+    )
     _check_files(out, expected, whole=False)
     assert not _files(temporary), f"left behind in TMPDIR: {sorted(_files(temporary))}"
     return f"{command}: {event}: ended"

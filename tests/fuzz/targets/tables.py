@@ -49,7 +49,9 @@ def mutate(rng: random.Random) -> Case:
     if parts and rng.random() < 0.2:
         parts[-1] = parts[-1].rstrip(b"\r\n")
     if rng.random() < 0.03:
-        parts.insert(0, rng.choice((b"\xef\xbb\xbf", b"\n", b"\xff\xfe", b"PK\x03\x04", b"\x1f\x8b")))
+        parts.insert(
+            0, rng.choice((b"\xef\xbb\xbf", b"\n", b"\xff\xfe", b"PK\x03\x04", b"\x1f\x8b"))
+        )
     return Case(parts, {"kind": kind})
 
 
