@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from counterbias.evaluation.comparison import Mean, paired_difference, summarise, value_of
 from counterbias.evaluation.reliability import reliability
-from counterbias.pipeline.candidates import find_candidates, parse_extra
-from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import (
+from counterbias.genome import Genome
+from counterbias.pipeline.bias.fitting import ModelChoice
+from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
+from counterbias.pipeline.compare.evaluation import (
     FoldSample,
     Trial,
     evaluate_backend,
@@ -36,7 +36,7 @@ from counterbias.pipeline.evaluating import (
     fold_sample,
     gene_changes,
 )
-from counterbias.pipeline.fitting import Kind
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import (
     CLIPPED,
@@ -88,7 +88,7 @@ class Row:
     """A line of the table: a label and, unless it is one of the references, a model."""
 
     label: str
-    kind: Kind | None = None
+    kind: ModelChoice | None = None
 
 
 @dataclass

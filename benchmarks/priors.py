@@ -30,13 +30,13 @@ from counterbias.blend import Blend
 from counterbias.evaluation import folds, measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
-from counterbias.pipeline.auto import AUTO
-from counterbias.pipeline.blending import blend
-from counterbias.pipeline.candidates import find_candidates
-from counterbias.pipeline.cross_fitting import CrossFitted, cross_fit
-from counterbias.pipeline.evaluating import FoldSample, Trial, fold_trial
-from counterbias.pipeline.fitting import Kind, choose_kind, suit_starts
-from counterbias.pipeline.judging import judge, judge_scores
+from counterbias.pipeline.bias.auto import AUTO
+from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit
+from counterbias.pipeline.bias.fitting import ModelChoice, choice_for_starts, choose_model
+from counterbias.pipeline.bias.held_out import calibrate_on_held_out, calibrate_scores
+from counterbias.pipeline.bias.prior import blend
+from counterbias.pipeline.compare.candidates import find_candidates
+from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_trial
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Window
 from counterbias.sampling import Windows
@@ -52,7 +52,9 @@ LEARNT = 1 - 1 / folds.FOLDS
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def fit(kind: Kind, sample: FoldSample, trial: Trial, threads: int) -> tuple[CrossFitted, Windows]:
+def fit(
+    kind: ModelChoice, sample: FoldSample, trial: Trial, threads: int
+) -> tuple[CrossFitted, Windows]:
     """Fit a model without the held-out fold; give it, and those that judge it, with the windows that it learnt from."""
     folded = fold_trial(kind, sample, trial)
     return cross_fit(
@@ -66,31 +68,31 @@ def mix(
     """Blend two models of the same starts, by the scores of models like them that did not see these windows."""
     foreground, background = (np.stack(pair, axis=1) for pair in zip(*scores, strict=True))
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
-    return Blend(*models, *shares.tolist()), judge_scores(
+    return Blend(*models, *shares.tolist()), calibrate_scores(
         foreground @ shares, background @ shares, windows, own=True
     )
 
 
 def run_trial(
-    kind: Kind, sample: FoldSample, trial: Trial, other: EndModel | Kind, threads: int
+    kind: ModelChoice, sample: FoldSample, trial: Trial, other: EndModel | ModelChoice, threads: int
 ) -> dict[str, float]:
     """Measure own model, prior and blend in one fold; what ``other`` is the kind of is fitted to the same starts."""
     own, windows = fit(kind, sample, trial, threads)
     scores = own.score(windows, threads=threads)
     used: dict[str, tuple[BiasModel, Calibration]] = {
-        "own": (own.model, judge_scores(*scores, windows, own=True))
+        "own": (own.model, calibrate_scores(*scores, windows, own=True))
     }
-    if isinstance(other, Kind):
+    if isinstance(other, ModelChoice):
         partner, same = fit(other, sample, trial, threads)
         if not np.array_equal(same.starts.position, windows.starts.position):
             raise RuntimeError("the two models were fitted to different starts")
         partner_scores = partner.score(windows, threads=threads)
-        used["other"] = partner.model, judge_scores(*partner_scores, windows, own=True)
+        used["other"] = partner.model, calibrate_scores(*partner_scores, windows, own=True)
         used["blend"] = mix((own.model, partner.model), (scores, partner_scores), windows)
     else:
         mixed, calibration, _ = blend(own.model, scores, other, windows, threads=threads)
         used |= {
-            "other": (other.model, judge(other.model, windows, threads=threads)),
+            "other": (other.model, calibrate_on_held_out(other.model, windows, threads=threads)),
             "blend": (mixed, calibration),
         }
     return measure(sample, trial.fold, used, threads)
@@ -149,16 +151,18 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
     sizes = [None if size == "all" else int(size) for size in arguments.starts.split(",")]
     trials = []
     for name in arguments.models.split(","):
-        chosen = choose_kind(name, False, WINDOW, (), manager)
-        other: EndModel | Kind | None = partner
+        chosen = choose_model(name, False, WINDOW, (), manager)
+        other: EndModel | ModelChoice | None = partner
         if source is not None:
-            suited = suit_starts(chosen, round(LEARNT * len(source.starts)), manager)
+            suited = choice_for_starts(chosen, round(LEARNT * len(source.starts)), manager)
             other = EndModel("both", fit(suited, source, Trial(0), arguments.threads)[0].model)
         assert other is not None
         for data in arguments.data.split(","):
             sample = load_sample(data, "unique")
             for starts in sizes:
-                kind = suit_starts(chosen, starts or round(LEARNT * len(sample.starts)), manager)
+                kind = choice_for_starts(
+                    chosen, starts or round(LEARNT * len(sample.starts)), manager
+                )
                 for fold in whole_numbers(arguments.folds):
                     for seed in whole_numbers(arguments.seeds):
                         told = run_trial(

@@ -2,7 +2,7 @@
 
     python benchmarks/training.py --windows 100000 --threads 2
 
-What is timed is what a count does: fitting the model and those that judge it, each without a fold (``BiasModel.cross_fit``). Beside it
+What is timed is what a count does: fitting the model and those that judge it, each without a fold (``BiasModel.cross_fit``). Deferred it
 stands the time of the model alone (``BiasModel.fit``). Each model is trained in a process of its own. See benchmarks/README.md.
 """
 

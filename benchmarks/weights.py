@@ -21,18 +21,18 @@ import numpy as np
 
 from counterbias import simulation
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome, Splices, extract, extract_tiles, make_splices
-from counterbias.counts import bias_columns
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
+from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
-from counterbias.pipeline.bias import contig_index, weigh_sample
-from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.cross_fitting import cross_fit
-from counterbias.pipeline.evaluating import FoldSample, Trial, fold_sample, fold_trial
-from counterbias.pipeline.fitting import Context, choose_kind, suit
-from counterbias.pipeline.judging import judge_scores
-from counterbias.pipeline.splicing import load_transcripts, sample_splices
+from counterbias.pipeline.bias.columns import bias_columns
+from counterbias.pipeline.bias.cross_fitting import cross_fit
+from counterbias.pipeline.bias.fitting import SampleContext, choice_for_sample, choose_model
+from counterbias.pipeline.bias.held_out import calibrate_scores
+from counterbias.pipeline.bias.sample import contig_index, weigh_sample
+from counterbias.pipeline.bias.transcripts import load_transcripts, sample_splices
+from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample, fold_trial
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import (
     CLIPPED,
@@ -159,13 +159,13 @@ def weigh(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Weigh a simulated library as ``counterbias count`` does."""
     stranded = sample.library.stranded
-    kind = suit(
-        choose_kind(arguments.model, False, WINDOW, (), manager),
+    kind = choice_for_sample(
+        choose_model(arguments.model, False, WINDOW, (), manager),
         sample.counted.sites,
         stranded,
         manager,
     )
-    context = Context(
+    context = SampleContext(
         sites=sample.counted.sites,
         features=sample.features,
         contig_of=contig_index(sample.features, sample.counted.sites.contigs),
@@ -437,7 +437,7 @@ def measure_fold(
 ) -> dict[str, float]:
     """Learn from one choice of reads and measure on the held-out units, by each kind of start."""
     sample = real.samples["defaults" if learnt == PAPER else learnt]
-    kind = choose_kind(
+    kind = choose_model(
         arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager
     )
     folded = fold_trial(kind, sample, trial)
@@ -448,7 +448,7 @@ def measure_fold(
     held = (first + sample.units.start // sample.block) % folds.FOLDS == trial.fold
     units = sample.units.take(held)
     rows = held[sample.units.of_position]
-    calibration = judge_scores(
+    calibration = calibrate_scores(
         *fitted.score(folded.windows, threads=arguments.threads), folded.windows, own=True
     )
     scores = score_positions(

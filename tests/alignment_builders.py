@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from counterbias.annotation import load_annotation
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import Annotation, CountingOptions, SampleCounts
 
 CONTIGS = (("chr1", 5000), ("chr2", 5000), ("chrX", 5000), ("chr3", 5000))

@@ -8,7 +8,7 @@ import numpy as np
 
 from counterbias import sampling
 from counterbias.evaluation import folds
-from counterbias.pipeline.drawing import Drawn
+from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import (
     PRESENT,
     REVERSE,
@@ -108,4 +108,8 @@ def folded(
             sequence, TILE, np.arange(count), np.zeros(count, np.int64), np.ones(count)
         )
     cut = written.cut(drawn.foreground, window), written.cut(drawn.background, window)
-    return written, Drawn(drawn, *cut, None, tiles, places).fold(window, dealt, number), dealt
+    return (
+        written,
+        DrawnWindows(drawn, *cut, None, tiles, places).fold(window, dealt, number),
+        dealt,
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from counterbias import simulation
-from counterbias.contexts import Genome, extract
+from counterbias.genome import Genome, extract
 from counterbias.records import Positions
 from scripts import load as load_script
 

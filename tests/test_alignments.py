@@ -32,7 +32,7 @@ from alignment_builders import (
 )  # fmt: skip
 from counterbias.alignments import read_header, stream
 from counterbias.errors import InputError
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import CountingOptions
 
 OPTIONS = CountingOptions()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alignment_builders import annotation, bgzf, header, random_records
 from counterbias.errors import InputError
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import Annotation, CountingOptions
 
 

@@ -21,7 +21,7 @@ from alignment_builders import (
     record,
 )
 from counterbias.errors import InputError
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import CountingOptions
 
 SOUND = record("sound")

@@ -18,10 +18,9 @@ from alignment_builders import (
     random_gtf,
     record,
 )  # fmt: skip
-from counterbias.alignments import pairing, waiting
 from counterbias.errors import InputError
-from counterbias.pipeline import counting
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting import counter, pairing, pairing_by_position
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import CLASSES, CountingOptions, TaggedBatch
 
 MODES = ("union", "intersection-strict", "intersection-nonempty")
@@ -68,7 +67,7 @@ def test_progress_and_warnings_interleave_as_in_htseq(
     path = tmp_path / "reads.bam"
     path.write_bytes(bam(records))
     genes = annotation(tmp_path)
-    monkeypatch.setattr(counting, "PROGRESS", 1)
+    monkeypatch.setattr(counter, "PROGRESS", 1)
     lines = ours(path, genes, CountingOptions())[2].splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("Warning: Read "))
     name = lines[first].split()[2]
@@ -177,14 +176,14 @@ def test_names_alike_in_part_are_kept_apart(tmp_path: Path) -> None:
 
 def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many waiting mates, some of them with sets of several features, in a pool that must grow many times."""
-    made: list[waiting.MatePool] = []
+    made: list[pairing_by_position.MatePool] = []
 
-    class Small(waiting.MatePool):
+    class Small(pairing_by_position.MatePool):
         def __init__(self, keep: bool) -> None:
             super().__init__(keep, capacity=8)
             made.append(self)
 
-    monkeypatch.setattr(waiting, "MatePool", Small)
+    monkeypatch.setattr(pairing_by_position, "MatePool", Small)
     text = "".join(
         f'chr1\tt\texon\t{100 + 7 * i}\t{180 + 7 * i}\t.\t+\t.\tgene_id "g{i:02}";\n'
         for i in range(40)
@@ -304,5 +303,5 @@ def test_matching_without_length_is_first_come_first_served() -> None:
     rows[:, pairing.INFO] = np.where(first, 0x40, 0x80)
     rows[:, pairing.HERE] = np.where(first, 5, 9)
     rows[:, pairing.NEXT] = np.where(first, 9, 5)
-    one, two = waiting.match_without_length(rows)
+    one, two = pairing_by_position.match_without_length(rows)
     assert list(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 3), (4, 1), (2, 5)]

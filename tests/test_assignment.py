@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from alignment_builders import annotation, bam, cigar_words, oracle, ours, pair, record
-from counterbias.assignment import Assigner, index_steps
-from counterbias.pipeline import collecting
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting import starts
+from counterbias.pipeline.counting.assignment import Assigner, index_steps
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -318,7 +318,7 @@ def test_chunks_of_start_sites_change_nothing(
 
     whole = columns()
     assert len(whole[0]) > 1000
-    monkeypatch.setattr(collecting, "CHUNK", 1)
+    monkeypatch.setattr(starts, "CHUNK", 1)
     assert columns(threads=2) == whole
 
 

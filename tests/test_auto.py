@@ -9,9 +9,16 @@ import pytest
 
 from counterbias import Backend
 from counterbias.errors import InputError
-from counterbias.pipeline import auto
-from counterbias.pipeline.auto import AUTO, LADDER, Rung, backend_for, distinct_starts, trainable
-from counterbias.pipeline.fitting import choose_kind, suit
+from counterbias.pipeline.bias import auto
+from counterbias.pipeline.bias.auto import (
+    AUTO,
+    LADDER,
+    Rung,
+    backend_for,
+    distinct_starts,
+    trainable,
+)
+from counterbias.pipeline.bias.fitting import choice_for_sample, choose_model
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import PRESENT, TRAINABLE, EndSites, StartSites, Window
 
@@ -90,23 +97,23 @@ def test_distinct_starts_are_counted_as_far_as_needed(monkeypatch: pytest.Monkey
 
 def test_options_need_a_name() -> None:
     with pytest.raises(InputError, match="--bias-option pseudocount=2 needs a model's name"):
-        choose_kind(AUTO, False, None, ("pseudocount=2",), load_plugins())
+        choose_model(AUTO, False, None, ("pseudocount=2",), load_plugins())
 
 
 def test_each_sample_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "counterbias.pipeline.fitting.backend_for",
+        "counterbias.pipeline.bias.fitting.backend_for",
         lambda starts, manager, window: "vlmm" if starts >= 500 else "pwm",
     )
     manager = load_plugins()
-    kind = choose_kind(AUTO, False, Window(8, 9), (), manager)
+    kind = choose_model(AUTO, False, Window(8, 9), (), manager)
     assert (kind.auto, kind.backend, kind.window) == (True, "vlmm", Window(8, 9))
     sites = sites_with(700, 300)
-    assert suit(kind, sites, "no", manager) is kind
-    smaller = suit(
+    assert choice_for_sample(kind, sites, "no", manager) is kind
+    smaller = choice_for_sample(
         kind, sites, "yes", manager
     )  # one model per end: the smaller end decides for both
     assert (smaller.auto, smaller.backend, smaller.window) == (True, "pwm", Window(8, 9))
-    assert suit(smaller, sites, "no", manager).backend == "vlmm"
-    named = choose_kind("pwm", False, None, (), manager)
-    assert suit(named, sites, "no", manager) is named
+    assert choice_for_sample(smaller, sites, "no", manager).backend == "vlmm"
+    named = choose_model("pwm", False, None, (), manager)
+    assert choice_for_sample(named, sites, "no", manager) is named

@@ -61,7 +61,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         return manager
 
     monkeypatch.setattr("counterbias.plugins.load_plugins", load)
-    monkeypatch.setattr("counterbias.pipeline.comparing.load_plugins", load)
+    monkeypatch.setattr("counterbias.pipeline.compare.comparison.load_plugins", load)
     return lambda fault: monkeypatch.setattr(Broken, "fault", fault)
 
 

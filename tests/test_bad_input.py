@@ -454,7 +454,7 @@ def test_folder_that_does_not_exist(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("counted before the outputs were checked")
 
-    monkeypatch.setattr("counterbias.pipeline.run.count_alignments", refuse)
+    monkeypatch.setattr("counterbias.pipeline.count.count_alignments", refuse)
     more: list[object] = (
         ["--bias-model", "pwm", "--bias-genome", files.genome] if option == "--bias-output" else []
     )

@@ -198,13 +198,13 @@ def test_samples_that_cannot_be_learnt_from_are_refused() -> None:
 
 def test_agrees_with_seqbias(data_dir: Path) -> None:
     """Trained as seqbias is, on seqbias's sample, it gives seqbias's bias: on a fold that neither has seen."""
-    from counterbias.pipeline.evaluating import Trial, evaluate_scores, fold_trial
-    from counterbias.pipeline.fitting import choose_kind
+    from counterbias.pipeline.bias.fitting import choose_model
+    from counterbias.pipeline.compare.evaluation import Trial, evaluate_scores, fold_trial
     from counterbias.scoring import score_positions
 
     accuracy = load_script("accuracy")
     sample, window, fold = accuracy.load_sample("fly", "unique"), Window(10, 10), 1
-    kind = choose_kind("bayesnet", False, window, ("penalty=1",), load_plugins())
+    kind = choose_model("bayesnet", False, window, ("penalty=1",), load_plugins())
     assert kind.options == Options(penalty=1.0)
     model = kind.model(window, kind.options)
     report = model.fit(

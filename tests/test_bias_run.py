@@ -312,7 +312,7 @@ def test_windows_can_follow_the_transcript(sample: Path, tmp_path: Path) -> None
 
 
 def test_python_interface(sample: Path) -> None:
-    from counterbias.pipeline.run import BiasOptions
+    from counterbias.pipeline.count import BiasOptions
     from counterbias.records import CountingOptions
 
     options = CountingOptions(stranded="no", order="pos")

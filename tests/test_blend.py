@@ -21,11 +21,11 @@ from counterbias import (
     save_models,
     simulation,
 )
+from counterbias.api import count_reads
 from counterbias.cli import main
 from counterbias.model_file import Prior
-from counterbias.pipeline.blending import prior_end
-from counterbias.pipeline.library import count_reads
-from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.pipeline.bias.prior import prior_end
+from counterbias.pipeline.count import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from counterbias.testing import planted_sample
 from counterbias.weights import best_shares, best_slope

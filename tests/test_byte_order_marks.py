@@ -13,8 +13,8 @@ import pytest
 
 from counterbias import InputError
 from counterbias.cli import compare, main
-from counterbias.contexts import read_aliases
 from counterbias.evaluation.truth import read_truth
+from counterbias.genome import read_aliases
 
 SAM = (
     "@SQ\tSN:chr1\tLN:2000\n"

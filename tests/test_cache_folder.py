@@ -144,7 +144,7 @@ def test_quiet_says_nothing_of_compilation(capsys: pytest.CaptureFixture[str]) -
             for _ in range(3):
                 for one in compiled_code._listeners:
                     one.compiling("counterbias.alignments.decoding", "decode", "/somewhere")
-                    one.compiling("counterbias.alignments.pairing", "recall", "/somewhere")
+                    one.compiling("counterbias.pipeline.counting.pairing", "recall", "/somewhere")
                     one.compiling("someone_else.loops", "fit", "")
         assert len(said) == lines
     assert not compiled_code._listeners

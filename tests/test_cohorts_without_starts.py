@@ -256,7 +256,7 @@ def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
     """Two samples whose lack shows only once the folds of the cohort are known: both would make its blocks smaller."""
     done("train", singles, tmp_path / "without.model", "good", "other")
     assert trained(tmp_path / "without.model")["ends"][0]["block"] == 2000
-    monkeypatch.setattr("counterbias.pipeline.cohort_intake.why_nothing_drawn", lambda *_: "")
+    monkeypatch.setattr("counterbias.pipeline.train.reader.why_nothing_drawn", lambda *_: "")
     capsys.readouterr()
     done("train", singles, tmp_path / "with.model", "clipped", "good", "multi", "other")
     told = capsys.readouterr().err

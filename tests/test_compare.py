@@ -21,8 +21,10 @@ from counterbias.cli import COMMANDS, main
 from counterbias.cli.compare import build_compare_parser
 from counterbias.evaluation.truth import Joined, TruthTable
 from counterbias.model import Backend
-from counterbias.pipeline import comparing, comparison_cache, comparison_report, trials
-from counterbias.pipeline.candidates import Candidate
+from counterbias.pipeline.compare import cache as comparison_cache
+from counterbias.pipeline.compare import comparison, trials
+from counterbias.pipeline.compare import report as comparison_report
+from counterbias.pipeline.compare.candidates import Candidate
 from counterbias.plugins import Manager, load_plugins
 from counterbias.writers import comparison_schema
 
@@ -145,11 +147,11 @@ def test_measures_make_sense(done: Path) -> None:
 
 def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
-    from counterbias.contexts import Genome
     from counterbias.evaluation.comparison import mean_points, summarise
-    from counterbias.pipeline.candidates import find_candidates
-    from counterbias.pipeline.counting import count_alignments
-    from counterbias.pipeline.evaluating import Trial, evaluate_backend, fold_sample
+    from counterbias.genome import Genome
+    from counterbias.pipeline.compare.candidates import find_candidates
+    from counterbias.pipeline.compare.evaluation import Trial, evaluate_backend, fold_sample
+    from counterbias.pipeline.counting.counter import count_alignments
     from counterbias.records import CountingOptions, Window
 
     gtf = str(folder / "genes.gtf")
@@ -615,7 +617,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.B
             manager.register(Plugin(), name="mine")
             return manager
 
-        monkeypatch.setattr(comparing, "load_plugins", load)
+        monkeypatch.setattr(comparison, "load_plugins", load)
 
     return install
 
@@ -779,7 +781,7 @@ def test_reasons_of_folds_do_not_depend_on_which_ended_first() -> None:
 def test_missing_packages_are_a_reason_and_no_failure(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from counterbias.pipeline import candidates
+    from counterbias.pipeline.compare import candidates
 
     monkeypatch.setattr(
         candidates, "missing_modules", lambda backend: ("torch",) if backend.name == "vlmm" else ()

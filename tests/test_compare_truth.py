@@ -26,7 +26,7 @@ from counterbias.evaluation.comparison import (
     value_of,
 )
 from counterbias.evaluation.truth import join_truth, read_truth
-from counterbias.pipeline.candidates import (
+from counterbias.pipeline.compare.candidates import (
     ModelFault,
     checked,
     find_candidates,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterbias.contexts import Genome, extract, read_aliases
 from counterbias.errors import InputError
+from counterbias.genome import Genome, extract, read_aliases
 from counterbias.records import Positions, Window
 
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
@@ -173,8 +173,8 @@ def test_line_layouts(tmp_path: Path, ending: str, final: bool, width: int) -> N
 
 
 def test_pieces_smaller_than_a_contig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterbias.contexts.pages.PAGE", 8)
-    monkeypatch.setattr("counterbias.contexts.pages.MOST_PAGES", 3)
+    monkeypatch.setattr("counterbias.genome.pages.PAGE", 8)
+    monkeypatch.setattr("counterbias.genome.pages.MOST_PAGES", 3)
     text = "ACGTTGCATG" * 11 + "ACG"
     lines = "\n".join(text[start : start + 10] for start in range(0, len(text), 10))
     for content in (f">x\n{lines}", f">x\n{lines[:-4]}\n", f">x\n{lines[:-4]}"):
@@ -199,8 +199,8 @@ def test_only_what_is_asked_for_is_decoded(
     start = np.array([first for first, _ in wanted], np.int64)
     end = start + np.array([size for _, size in wanted], np.int64)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("counterbias.contexts.pages.PAGE", 16)
-        patch.setattr("counterbias.contexts.pages.MOST_PAGES", 2)
+        patch.setattr("counterbias.genome.pages.PAGE", 16)
+        patch.setattr("counterbias.genome.pages.MOST_PAGES", 2)
         with Genome(
             write(Path(folder, "g.fa"), f">x{ending}{lines}{ending}>y{ending}AC{ending}")
         ) as genome:
@@ -290,8 +290,8 @@ def test_a_system_that_takes_no_hints_about_memory(
         def madvise(self, *_: int) -> None:
             raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr("counterbias.contexts.pages.mmap.mmap", Stubborn)
-    monkeypatch.setattr("counterbias.contexts.pages._SPARSE", 1)
+    monkeypatch.setattr("counterbias.genome.pages.mmap.mmap", Stubborn)
+    monkeypatch.setattr("counterbias.genome.pages._SPARSE", 1)
     with Genome(write(tmp_path / "g.fa", ">x\nACGT\nAC\n>y\nGG\n")) as genome:
         assert genome.codes("x").tolist() == [0, 1, 2, 3, 0, 1]
         assert genome.codes("y").tolist() == [2, 2]
@@ -303,7 +303,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("counterbias.contexts.genome.os.replace", refuse)
+    monkeypatch.setattr("counterbias.genome.fasta.os.replace", refuse)
     with Genome(path) as genome:
         assert genome.codes("x").tolist() == [0, 1, 2, 3]
     assert os.listdir(tmp_path) == ["g.fa"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterbias.counts import COLUMNS, bias_columns, bias_frame, fold_changes
 from counterbias.errors import InputError
+from counterbias.pipeline.bias.columns import COLUMNS, bias_columns, bias_frame, fold_changes
 from counterbias.records import Features
 from counterbias.writers.bias_tables import write_bias_table
 

@@ -23,8 +23,8 @@ from counterbias import (
     simulation,
 )
 from counterbias.cli import main
-from counterbias.pipeline.cross_fitting import CrossFitted, score_unseen
-from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.pipeline.bias.cross_fitting import CrossFitted, score_unseen
+from counterbias.pipeline.count import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from counterbias.sampling import Folded
 from folded_samples import Written, folded, make_sites

@@ -16,7 +16,8 @@ from counterbias.errors import InputError
 from counterbias.evaluation import folds, measures
 from counterbias.evaluation.accuracy import Accuracy, inverse_bias, measure_accuracy
 from counterbias.evaluation.units import Units
-from counterbias.pipeline.evaluating import (
+from counterbias.pipeline.bias.fitting import ModelChoice, choose_model
+from counterbias.pipeline.compare.evaluation import (
     FoldSample,
     Trial,
     evaluate_backend,
@@ -25,7 +26,6 @@ from counterbias.pipeline.evaluating import (
     fold_trial,
     gene_changes,
 )
-from counterbias.pipeline.fitting import Kind, choose_kind
 from counterbias.plugins import load_plugins
 from counterbias.records import (
     PRESENT,
@@ -256,11 +256,11 @@ def sample() -> FoldSample:
 
 
 @pytest.fixture(scope="module")
-def pwm() -> Kind:
-    return choose_kind("pwm", False, Window(5, 5), (), load_plugins())
+def pwm() -> ModelChoice:
+    return choose_model("pwm", False, Window(5, 5), (), load_plugins())
 
 
-def test_a_planted_bias_is_measured(sample: FoldSample, pwm: Kind) -> None:
+def test_a_planted_bias_is_measured(sample: FoldSample, pwm: ModelChoice) -> None:
     found = evaluate_backend(pwm, sample, Trial(2))
     truth = evaluate_scores(
         lambda positions: true_log_bias(sample, positions), sample, 2, pwm.window
@@ -285,7 +285,9 @@ def true_log_bias(sample: FoldSample, positions: Positions) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fold", range(5))
-def test_nothing_of_the_held_out_fold_is_learnt(sample: FoldSample, pwm: Kind, fold: int) -> None:
+def test_nothing_of_the_held_out_fold_is_learnt(
+    sample: FoldSample, pwm: ModelChoice, fold: int
+) -> None:
     folded = fold_trial(pwm, sample, Trial(fold))
     place = folded.windows.starts.position
     # Neither the start itself nor any base of its window.
@@ -309,7 +311,7 @@ def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(
         if model == "cnn"
         else ()
     )
-    kind = choose_kind(model, False, Window(5, 5), quick, load_plugins())
+    kind = choose_model(model, False, Window(5, 5), quick, load_plugins())
     codes = sample.genome.codes("one").copy()
     away = np.arange(len(codes)) // sample.block % 5 == 2
     codes[away] = np.random.default_rng(8).integers(0, 4, int(away.sum()))
@@ -323,7 +325,7 @@ def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(
         assert np.array_equal(array, second.model.to_arrays()[name]), name
 
 
-def test_fewer_starts_are_drawn_outside_the_fold(sample: FoldSample, pwm: Kind) -> None:
+def test_fewer_starts_are_drawn_outside_the_fold(sample: FoldSample, pwm: ModelChoice) -> None:
     thinned = fold_trial(pwm, sample, Trial(1, starts=500)).windows
     assert 450 < len(thinned) <= 500
     assert not (thinned.starts.position // sample.block % 5 == 1).any()
@@ -331,7 +333,7 @@ def test_fewer_starts_are_drawn_outside_the_fold(sample: FoldSample, pwm: Kind) 
     assert not np.array_equal(other.foreground[:100], thinned.foreground[:100])
 
 
-def test_with_nothing_to_be_learnt_nothing_is_used(sample: FoldSample, pwm: Kind) -> None:
+def test_with_nothing_to_be_learnt_nothing_is_used(sample: FoldSample, pwm: ModelChoice) -> None:
     found = evaluate_backend(pwm, sample, Trial(0, null=True))
     assert not found.calibration.applied
     assert found.calibrated_cap5 == 0
@@ -342,7 +344,7 @@ def test_with_nothing_to_be_learnt_nothing_is_used(sample: FoldSample, pwm: Kind
     assert 0 < np.abs(changes["ungated"] - 1).max() < 0.1
 
 
-def test_a_model_that_is_used_changes_genes(sample: FoldSample, pwm: Kind) -> None:
+def test_a_model_that_is_used_changes_genes(sample: FoldSample, pwm: ModelChoice) -> None:
     found = evaluate_backend(pwm, sample, Trial(0))
     changes = gene_changes(found.model, found.calibration, sample, pwm.window, fewest=100)
     owner = np.searchsorted(sample.features.block_end, sample.starts.position, side="right")
@@ -351,7 +353,7 @@ def test_a_model_that_is_used_changes_genes(sample: FoldSample, pwm: Kind) -> No
     assert np.abs(changes["used"] - 1).max() > 0.03
 
 
-def test_a_fold_without_reads_is_refused(sample: FoldSample, pwm: Kind) -> None:
+def test_a_fold_without_reads_is_refused(sample: FoldSample, pwm: ModelChoice) -> None:
     bare = sample.units.take(np.zeros(len(sample.units), bool))
     empty = FoldSample(
         sample.sites,

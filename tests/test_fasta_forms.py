@@ -15,8 +15,8 @@ import pysam
 import pytest
 
 from counterbias.cli import main
-from counterbias.contexts import Genome
 from counterbias.errors import InputError
+from counterbias.genome import Genome
 
 CHR1 = "".join(random.Random(1).choices("ACGT", k=2000))
 CHR2 = "".join(random.Random(2).choices("ACGT", k=150))
@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("counterbias.contexts.indexing.whole_stream", refuse)
+    monkeypatch.setattr("counterbias.genome.indexing.whole_stream", refuse)
     assert count("fixed/g.fa", capfd) == expected
     assert os.listdir("fixed") == ["g.fa"]
 
@@ -465,7 +465,7 @@ def test_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         path.write_bytes(content)
         entries = []
         for size in (1 << 22, 1, 7, 61, 62, 64):
-            monkeypatch.setattr("counterbias.contexts.indexing._CHUNK", size)
+            monkeypatch.setattr("counterbias.genome.indexing._CHUNK", size)
             (tmp_path / "g.fa.fai").unlink(missing_ok=True)
             with Genome(path) as genome:
                 entries.append((genome.names, genome._entries))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from counterbias import sampling
 from counterbias.evaluation import folds
-from counterbias.pipeline.drawing import Drawn
+from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import PARTS, FoldedSample, Positions, StartSites, TrainingSet, Window
 from counterbias.sampling import DrawnTiles
 from folded_samples import folded, make_sites
@@ -222,7 +222,7 @@ def test_windows_in_blocks_without_starts_are_left_out_and_told_of() -> None:
     contexts = [np.zeros((len(one), 1), np.uint8) for one in (drawn.foreground, drawn.background)]
     cut = [(one, np.ones(len(one), bool)) for one in contexts]
     dealt = folds.Folds(1000, np.array([0, 2]), np.array([0, 1], np.int8), 5)
-    made = Drawn(drawn, cut[0], cut[1]).fold(window, dealt, 5)
+    made = DrawnWindows(drawn, cut[0], cut[1]).fold(window, dealt, 5)
     assert made.skipped == {"invalid": 0, "outside_exon": 0, "edge": 1}
     assert made.windows.starts.position.tolist() == [100, 2500]
     assert made.windows.origin.tolist() == [0, 0, 1], (

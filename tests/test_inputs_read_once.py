@@ -18,8 +18,8 @@ import pytest
 
 from counterbias import load_model
 from counterbias.cli import main
-from counterbias.contexts import Genome
 from counterbias.errors import InputError
+from counterbias.genome import Genome
 from counterbias.inputs import check_inputs, file_of, open_input, read_again, reads_once
 
 # A pipe that is opened once too often would wait for ever.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias.records import Positions, Window
-from counterbias.sampling import LOCAL_REACH, Sample, level_background, levelling
+from counterbias.sampling import LOCAL_REACH, Sample, levelling, reweight_background
 from counterbias.sampling.levelling import POWER, STEP, WIDEST, local_mean
 
 Contexts = tuple[np.ndarray, np.ndarray]
@@ -188,7 +188,7 @@ def test_weights_by_hand() -> None:
     background_bases = np.repeat(np.array([0, 1], np.uint8), 200)[:, None]
     sample = Sample(starts, background, np.zeros(400, np.int64))
     every = np.ones(1000, bool), np.ones(400, bool)
-    level = level_background(
+    level = reweight_background(
         sample,
         (foreground_bases, every[0]),
         (background_bases, every[1]),
@@ -202,7 +202,7 @@ def test_weights_by_hand() -> None:
 def test_background_where_the_bias_is_high_loses_weight_to_where_it_is_low() -> None:
     """How much bias there is, is itself told relative to the background near by, so not all of it is seen at once."""
     sample, foreground, background, cut = drawn(1, biased=True)
-    level = level_background(sample, foreground, background, Window(2, 2), cut)
+    level = reweight_background(sample, foreground, background, Window(2, 2), cut)
     assert level.background.weight.sum() == pytest.approx(sample.background.weight.sum())
     factor = changes(sample, level)
     # The mean over a neighbourhood of b, 3 at A and 1 elsewhere.
@@ -214,7 +214,7 @@ def test_background_where_the_bias_is_high_loses_weight_to_where_it_is_low() -> 
 
 def test_starts_positions_and_their_bond_are_left_alone() -> None:
     sample, foreground, background, cut = drawn(2, biased=True)
-    level = level_background(sample, foreground, background, Window(2, 2), cut)
+    level = reweight_background(sample, foreground, background, Window(2, 2), cut)
     assert level.foreground is sample.foreground
     assert level.origin is sample.origin
     for name in ("contig", "position", "strand"):
@@ -226,7 +226,7 @@ def test_without_bias_weights_change_by_noise_only() -> None:
     for seed in (3, 4):
         sample, foreground, background, cut = drawn(seed, biased=False)
         factor = changes(
-            sample, level_background(sample, foreground, background, Window(2, 2), cut)
+            sample, reweight_background(sample, foreground, background, Window(2, 2), cut)
         )
         assert np.abs(factor - 1).max() < 0.1
         assert np.log(factor).std() < 0.04
@@ -235,7 +235,7 @@ def test_without_bias_weights_change_by_noise_only() -> None:
 def test_windows_that_are_not_valid_keep_their_weight() -> None:
     sample, foreground, background, cut = drawn(5, biased=True, starts=500)
     valid = np.arange(1000) % 3 != 0
-    level = level_background(sample, foreground, (background[0], valid), Window(2, 2), cut)
+    level = reweight_background(sample, foreground, (background[0], valid), Window(2, 2), cut)
     assert np.array_equal(level.background.weight[~valid], sample.background.weight[~valid])
     assert (level.background.weight[valid] != sample.background.weight[valid]).all()
     assert level.background.weight[valid].sum() == pytest.approx(
@@ -250,7 +250,7 @@ def test_no_weight_runs_away() -> None:
     foreground, background = at(*range(1000, 11_000, 10)), at(*range(1000, 19_800, 10))
     sample = Sample(foreground, background, np.zeros(len(background), np.int64))
     sides = cut(foreground, Window(0, 0)), cut(background, Window(0, 0))
-    factor = changes(sample, level_background(sample, *sides, Window(0, 0), cut))
+    factor = changes(sample, reweight_background(sample, *sides, Window(0, 0), cut))
     assert factor.max() / factor.min() <= levelling.LEAST_MEAN**-POWER * 1.05
 
 
@@ -258,14 +258,16 @@ def test_nothing_to_go_by_changes_nothing() -> None:
     nothing = np.zeros((0, 5), np.uint8), np.zeros(0, bool)
     empty = Sample(at(), at(), np.zeros(0, np.int64))
     assert (
-        level_background(empty, nothing, nothing, Window(2, 2), genome_of(np.zeros(100, np.uint8)))
+        reweight_background(
+            empty, nothing, nothing, Window(2, 2), genome_of(np.zeros(100, np.uint8))
+        )
         is empty
     )
     sample, foreground, background, cut = drawn(6, biased=True, starts=50)
     unusable = foreground[0], np.zeros(50, bool)
-    assert level_background(sample, unusable, background, Window(2, 2), cut) is sample
+    assert reweight_background(sample, unusable, background, Window(2, 2), cut) is sample
     assert (
-        level_background(
+        reweight_background(
             sample, foreground, (background[0], np.zeros(100, bool)), Window(2, 2), cut
         )
         is sample

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from counterbias import TrainingSet, Window, load_plugins
 from counterbias.evaluation.folds import StartTally, make_folds
-from counterbias.pipeline.pooling import _repeated, even_cap, factors, pool_samples, thin
+from counterbias.pipeline.train.pooling import _repeated, even_cap, factors, pool_samples, thin
 from counterbias.records import FoldedSample, Positions, Tiles
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from counterbias import simulation
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome
+from counterbias.genome import Genome
 from counterbias.model_file import EndModel
-from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.evaluating import FoldSample, Trial, fold_sample
-from counterbias.pipeline.fitting import choose_kind
+from counterbias.pipeline.bias.fitting import choose_model
+from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import load_plugins
 from counterbias.records import CountingOptions, Window
 from scripts import load as load_script
@@ -108,7 +108,7 @@ def test_what_is_blended_and_how_is_found_without_the_held_out_fold(
         script, "measure", lambda sample, fold, models, threads: used.append(models) or {}
     )
     kind, partner = (
-        choose_kind(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm")
+        choose_model(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm")
     )
     prior = EndModel("both", script.fit(kind, samples["fly"], Trial(0), 1)[0].model)
     sample = samples["rlp5"]

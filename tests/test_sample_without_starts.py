@@ -13,7 +13,7 @@ import pytest
 import counterbias
 from counterbias import Window
 from counterbias.cli import main
-from counterbias.counts import bias_columns
+from counterbias.pipeline.bias.columns import bias_columns
 from samples_without_starts import (
     NO_READ_1,
     NO_READ_2,

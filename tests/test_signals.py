@@ -452,7 +452,7 @@ def test_in_another_thread_no_handler_is_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_library_sets_no_handler() -> None:
-    code = "import signal, counterbias, counterbias.cli, counterbias.pipeline.library as l; l.count_reads; "
+    code = "import signal, counterbias, counterbias.cli, counterbias.api as l; l.count_reads; "
     code += "print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     done = subprocess.run(
         [sys.executable, "-c", code],

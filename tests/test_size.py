@@ -20,7 +20,7 @@ from counterbias import (
     save_models,
     simulation,
 )
-from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.pipeline.count import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from isochores import WINDOW, gc
 
@@ -188,7 +188,7 @@ def test_level_background_is_what_brings_tables_to_size(
 ) -> None:
     """Against background in proportion to starts, a table keeps of each gene's mean bias what its neighbourhood has as well."""
     level = error_and_share(count(world, "pairs", "pwm"), world.truth["pairs"])
-    monkeypatch.setattr(sampling, "level_background", lambda sample, *rest: sample)
+    monkeypatch.setattr(sampling, "reweight_background", lambda sample, *rest: sample)
     uneven = error_and_share(count(world, "pairs", "pwm"), world.truth["pairs"])
     assert uneven[1] < 0.9 < level[1]
     assert level[0] < 0.9 * uneven[0]

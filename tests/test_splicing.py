@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterbias.contexts import Splices, Transcripts, extract, extract_tiles, make_splices
 from counterbias.errors import InputError
-from counterbias.pipeline.splicing import load_transcripts, sample_splices
+from counterbias.genome import Splices, Transcripts, extract, extract_tiles, make_splices
+from counterbias.pipeline.bias.transcripts import load_transcripts, sample_splices
 from counterbias.records import PRESENT, EndSites, Positions, StartSites, Window
 
 CODE = {"A": 0, "C": 1, "G": 2, "T": 3, "N": 4}

@@ -11,8 +11,8 @@ import pytest
 
 import isochores
 from counterbias import count_reads, simulation
-from counterbias.pipeline.fitting import settle_ends
-from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.pipeline.bias.fitting import settle_ends
+from counterbias.pipeline.count import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from counterbias.weights import Calibration, as_asked
 from isochores import WINDOW, gc
@@ -87,7 +87,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[CountRun, 
         simulation.write_bam(folder / f"{name}.bam", reads, order="pos")
         found[name] = count(folder, name), reads.truth
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("counterbias.pipeline.weighing.settle_ends", lambda ends: None)
+        patch.setattr("counterbias.pipeline.bias.weighing.settle_ends", lambda ends: None)
         found["read 1 alone"] = count(folder, "weaker"), found["weaker"][1]
     return found
 

@@ -21,9 +21,9 @@ import counterbias
 from counterbias import TrainingSet, Window, simulation
 from counterbias.cli import main
 from counterbias.cli.train import POOLS, build_train_parser, report_name
-from counterbias.pipeline import cohort as cohort_module
-from counterbias.pipeline import cross_fitting
-from counterbias.pipeline.auto import backend_for
+from counterbias.pipeline.bias import cross_fitting
+from counterbias.pipeline.bias.auto import backend_for
+from counterbias.pipeline.train import trainer
 from counterbias.writers.training import COLUMNS
 from scripts import load as load_script
 
@@ -591,7 +591,7 @@ def test_every_option_stands_in_the_reference(root: Path) -> None:
     assert len(options) > 20
     assert [option for option in options if f"`{option}`" not in page] == []
     assert [column for column in COLUMNS if f"`{column}`" not in page] == []
-    assert POOLS == cohort_module.POOLS
+    assert POOLS == trainer.POOLS
 
 
 def test_report_stands_beside_the_model() -> None:

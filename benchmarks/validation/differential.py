@@ -27,8 +27,8 @@ import reporting as rep
 from numpy.typing import NDArray
 
 from counterbias import InputError, count_reads, simulation
-from counterbias.pipeline.simulated_biases import BIAS_STREAM, GroupBias
-from counterbias.pipeline.simulating import SimulationOptions, simulate
+from counterbias.pipeline.simulate.biases import BIAS_STREAM, GroupBias
+from counterbias.pipeline.simulate.simulation import SimulationOptions, simulate
 
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome, extract
-from counterbias.counts import bias_columns
-from counterbias.pipeline.bias import contig_index
-from counterbias.pipeline.counting import count_alignments
-from counterbias.pipeline.run import BiasOptions, CountRun
+from counterbias.genome import Genome, extract
+from counterbias.pipeline.bias.columns import bias_columns
+from counterbias.pipeline.bias.sample import contig_index
+from counterbias.pipeline.count import BiasOptions, CountRun
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import (
     REVERSE,
     AssumedLengths,

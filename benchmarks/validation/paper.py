@@ -27,8 +27,8 @@ import estimates as est
 import reporting as rep
 
 from counterbias.evaluation.agreement import change_of, log_pearson
-from counterbias.pipeline.evaluating import FoldSample, Trial, evaluate_backend
-from counterbias.pipeline.fitting import choose_kind
+from counterbias.pipeline.bias.fitting import choose_model
+from counterbias.pipeline.compare.evaluation import FoldSample, Trial, evaluate_backend
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions, Window
 
@@ -58,7 +58,7 @@ def train(
     cell: str, hidden: int, bases: int, sample: FoldSample, arguments: argparse.Namespace, seed: int
 ) -> dict[str, Any]:
     """Train both networks as the paper does and measure them on the held-out fold."""
-    kind = choose_kind(
+    kind = choose_model(
         cell, False, WINDOWS[bases], (f"hidden={hidden}", *as_in_paper(arguments)), load_plugins()
     )
     found = evaluate_backend(

@@ -25,9 +25,9 @@ import reporting as rep
 
 from counterbias import count_reads
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome, extract
 from counterbias.evaluation.agreement import Replicates, replicate_agreement
-from counterbias.pipeline.run import BiasOptions
+from counterbias.genome import Genome, extract
+from counterbias.pipeline.count import BiasOptions
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions
 

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
-from counterbias.contexts import Genome, extract
-from counterbias.pipeline.bias import contig_index
-from counterbias.pipeline.run import BiasOptions
+from counterbias.genome import Genome, extract
+from counterbias.pipeline.bias.sample import contig_index
+from counterbias.pipeline.count import BiasOptions
 from counterbias.records import AssumedLengths, CountingOptions, Features, Stretches
 from counterbias.weights import assumed_lengths, effective_lengths
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from counterbias.compiled_code import go_on_without_cache
 
 if TYPE_CHECKING:
+    from counterbias.api import count_reads, fit_model, train_cohort
     from counterbias.blend import Blend
     from counterbias.errors import InputError
     from counterbias.hookspecs import hookimpl
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         load_models,
         save_models,
     )
-    from counterbias.pipeline.library import count_reads, fit_model, train_cohort
     from counterbias.plugins import load_plugins
     from counterbias.records import FitReport, FoldedSample, Tiles, TrainingSet, Window
     from counterbias.weigher import Weigher
@@ -57,8 +57,8 @@ _HOMES = {
     "TrainingSet": "counterbias.records",
     "Weigher": "counterbias.weigher",
     "Window": "counterbias.records",
-    "count_reads": "counterbias.pipeline.library",
-    "fit_model": "counterbias.pipeline.library",
+    "count_reads": "counterbias.api",
+    "fit_model": "counterbias.api",
     "hookimpl": "counterbias.hookspecs",
     "load_model": "counterbias.model_file",
     "load_models": "counterbias.model_file",
@@ -66,7 +66,7 @@ _HOMES = {
     "parse_options": "counterbias.model",
     "save_models": "counterbias.model_file",
     "take_arrays": "counterbias.model",
-    "train_cohort": "counterbias.pipeline.library",
+    "train_cohort": "counterbias.api",
 }
 
 __all__ = [

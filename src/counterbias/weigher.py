@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from counterbias.contexts import Genome, extract
 from counterbias.errors import InputError
+from counterbias.genome import Genome, extract
 from counterbias.model_file import ModelFile, load_model
 from counterbias.records import Positions
 

@@ -190,10 +190,10 @@ def _order(tried: Mapping[str, Sequence[ModelResult]], measure: Measure) -> list
     return sorted(
         values,
         key=lambda label: (
-            -(mean(values[label]) if mean(values[label]) is not None else float("-inf")),
+            -(mean(values[label]) if mean(values[label]) is not None else float("-inf")),  # type: ignore[operator]
             label,
         ),
-    )  # type: ignore[operator]
+    )
 
 
 def _title(measure: Measure) -> str:

@@ -18,7 +18,7 @@ from counterbias.cli.parser import QUIET, Parser
 from counterbias.errors import InputError
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.run import BiasOptions
+    from counterbias.pipeline.count import BiasOptions
     from counterbias.records import AnnotationOptions, CountingOptions
 
 #: What ``--bias-counts`` may put into the main table.
@@ -329,7 +329,7 @@ def add_output(group: argparse._ArgumentGroup) -> None:
 
 
 def add_bias(group: argparse._ArgumentGroup) -> None:
-    """Add the options on the bias model. None stands for the default of :class:`~counterbias.pipeline.run.BiasOptions`."""
+    """Add the options on the bias model. None stands for the default of :class:`~counterbias.pipeline.count.BiasOptions`."""
     group.add_argument(
         "--bias-model",
         metavar="NAME|FILE",
@@ -510,7 +510,7 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
 
 def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
     """Gather what concerns the bias model; what was not given, or is no option of the command, has its default."""
-    from counterbias.pipeline.run import BiasOptions
+    from counterbias.pipeline.count import BiasOptions
     from counterbias.records import AssumedLengths, Window
 
     names = (

@@ -36,7 +36,7 @@ from counterbias.inputs import check_inputs, is_input
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.comparing import CompareOptions, Comparison, TruthOptions
+    from counterbias.pipeline.compare.comparison import CompareOptions, Comparison, TruthOptions
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
@@ -266,7 +266,7 @@ def _remove_if_empty(folder: Path) -> None:
 def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOptions:
     """Gather what is compared."""
     from counterbias.evaluation.folds import FOLDS
-    from counterbias.pipeline.comparing import CompareOptions
+    from counterbias.pipeline.compare.comparison import CompareOptions
     from counterbias.records import Window
 
     folds = _numbers("--folds", arguments.folds, first=0)
@@ -346,7 +346,7 @@ def _groups_of_table(path: str, names: Sequence[str]) -> tuple[str, ...]:
 
 def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions | None:
     """Gather the options on the truth table."""
-    from counterbias.pipeline.comparing import TruthOptions
+    from counterbias.pipeline.compare.comparison import TruthOptions
 
     given = [
         name
@@ -383,7 +383,7 @@ def _compare(
     arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar
 ) -> Comparison:
     """Hand everything to the pipeline, with a bar on a terminal."""
-    from counterbias.pipeline.comparing import compare_models
+    from counterbias.pipeline.compare.comparison import compare_models
 
     def told(done: int, total: int, text: str) -> None:
         bar.step("comparing models", done, total, text)
@@ -412,7 +412,7 @@ def _write(
 ) -> dict[str, Any]:
     """Write all files; give the document."""
     from counterbias import __version__, figures
-    from counterbias.pipeline import comparison_report
+    from counterbias.pipeline.compare import report as comparison_report
     from counterbias.writers import comparison as writer
 
     document = comparison_report.report(

@@ -25,7 +25,7 @@ from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.run import CountRun
+    from counterbias.pipeline.count import CountRun
     from counterbias.writers.tables import TableOptions
 
 #: Ends that are taken off an alignment file's name to make the sample's.
@@ -171,7 +171,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        from counterbias.pipeline.run import count_files
+        from counterbias.pipeline.count import count_files
 
         return count_files(
             arguments.samfilenames,

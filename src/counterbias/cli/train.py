@@ -33,9 +33,9 @@ from counterbias.inputs import check_inputs
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.cohort import Cohort
+    from counterbias.pipeline.train.trainer import Cohort
 
-#: How samples may be weighed, as :data:`counterbias.pipeline.cohort.POOLS` (which is not imported for ``--help``).
+#: How samples may be weighed, as :data:`counterbias.pipeline.train.trainer.POOLS` (which is not imported for ``--help``).
 POOLS, POOL = ("samples", "reads"), "reads"
 #: The options of `counterbias count` on bias that mean the same here. The others are about weights, which are made at counting.
 SHARED = (
@@ -155,7 +155,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     """Hand everything to the pipeline."""
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        from counterbias.pipeline.cohort import train_files
+        from counterbias.pipeline.train.trainer import train_files
 
         bias = bias_options(arguments, arguments.bias_model)
         return train_files(

@@ -86,9 +86,9 @@ def mean_points(trials: Trials) -> Points:
     chosen = [trial for trial in trials if len(trial["reliability"]["predicted"]) == most]
     means = {
         name: [
-            summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank])
+            summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank])  # type: ignore[misc]
             for rank in range(most)
-        ]  # type: ignore[misc]
+        ]
         for name in ("predicted", "observed")
     }
     predicted, observed = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from counterbias.sampling.folding import Folded, Windows, fold
 from counterbias.sampling.fragments import LOCAL_REACH, Starts
-from counterbias.sampling.levelling import level_background
+from counterbias.sampling.levelling import reweight_background
 from counterbias.sampling.starts import (
     SCHEMES,
     End,
@@ -40,9 +40,9 @@ __all__ = [
     "fold",
     "inside_exons",
     "last_positions",
-    "level_background",
     "merged_exons",
     "read_starts",
+    "reweight_background",
     "tiles_fit",
     "unique_starts",
 ]

@@ -39,7 +39,7 @@ ROWS = 8192
 Cut = Callable[[Positions, Window], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
 
-def level_background(
+def reweight_background(
     sample: Sample,
     foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     background: tuple[NDArray[np.uint8], NDArray[np.bool_]],

@@ -14,8 +14,8 @@ import numpy as np
 
 from counterbias.annotation import load_annotation, loading, scanner
 from counterbias.annotation.reading import _whole_lines
-from counterbias.assignment import index_steps
 from counterbias.errors import InputError
+from counterbias.pipeline.counting.assignment import index_steps
 from counterbias.records import Annotation
 from fuzz import scratch
 from fuzz.case import Case

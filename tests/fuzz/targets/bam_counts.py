@@ -22,7 +22,7 @@ import pysam
 
 from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 from counterbias.errors import InputError
-from counterbias.pipeline.counting import count_alignments
+from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.records import Annotation, CountingOptions, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
 from fuzz import bam_records, memory_source, scratch

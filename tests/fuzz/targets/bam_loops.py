@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignment_builders import CONTIGS, annotation, random_gtf
-from counterbias.alignments import decoding, pairing, waiting
-from counterbias.assignment import Assigner
+from counterbias.alignments import decoding
 from counterbias.native import SLACK
-from counterbias.pipeline.collecting import count_fragments, tagged_batch
+from counterbias.pipeline.counting import pairing, pairing_by_position
+from counterbias.pipeline.counting.assignment import Assigner
+from counterbias.pipeline.counting.starts import count_fragments, tagged_batch
 from counterbias.records import Annotation, CountingOptions
 from counterbias.writers import rendering
 from fuzz import bam_records, scratch
@@ -61,7 +62,7 @@ class Room:
         self.out = Guarded(1 << 20, np.uint8)
         self.spill = Guarded(2 * LONGEST, np.uint8)
         self.spill_offsets = Guarded(LONGEST // 36 + 1, np.int64)
-        pool = waiting.MatePool(keep=True, capacity=CAPACITY)
+        pool = pairing_by_position.MatePool(keep=True, capacity=CAPACITY)
         names = ("waiting", "facts", "table", "arena", "notes")
         self.mates = {
             name: Guarded(getattr(pool, name).size, getattr(pool, name).dtype) for name in names
@@ -106,9 +107,9 @@ def _assigner(primary_only: bool) -> Assigner:
     return Assigner(genes.steps, len(genes.features), tuple(name for name, _ in CONTIGS), options)
 
 
-def _mates(keep: bool) -> waiting.MatePool:
+def _mates(keep: bool) -> pairing_by_position.MatePool:
     """Give a pool of waiting mates that soon has to grow, its first buffers guarded too."""
-    mates = waiting.MatePool(keep=keep, capacity=CAPACITY)
+    mates = pairing_by_position.MatePool(keep=keep, capacity=CAPACITY)
     for name, room in _room().mates.items():
         plain = getattr(mates, name)
         guarded = room.ending(plain.size).reshape(plain.shape)
@@ -244,15 +245,15 @@ class _Stream:
         spill_offsets[0] = 0
         i = made = spilled = 0
         while True:
-            i, made, used, spilled, why = waiting.pair_by_position(
+            i, made, used, spilled, why = pairing_by_position.pair_by_position(
                 self.data, offsets, rows, i, count, self.records, self.primary_only, mates.keep,
                 mates.waiting, mates.facts, mates.table, mates.arena, mates.notes, mates.state,
                 pool, used, fragments, made, spill, spill_offsets, spilled,
             )  # fmt: skip
-            if why == waiting.DONE:
+            if why == pairing_by_position.DONE:
                 return made, pool, used, spilled
-            assert why in (waiting.POOL_FULL, waiting.NOTES_FULL), why
-            if why == waiting.POOL_FULL:
+            assert why in (pairing_by_position.POOL_FULL, pairing_by_position.NOTES_FULL), why
+            if why == pairing_by_position.POOL_FULL:
                 overlap = int(rows[i, decoding.SET])
                 members = (
                     1 + int(pool[pairing.FIRST_POOLED - overlap])

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from counterbias.contexts import Genome
 from counterbias.errors import InputError
+from counterbias.genome import Genome
 from fuzz import scratch
 from fuzz.case import Case
 from fuzz.judging import reason

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from counterbias.cli.compare import _groups_of_table
-from counterbias.contexts import read_aliases
 from counterbias.errors import InputError
 from counterbias.evaluation.truth import MISSING, read_truth
+from counterbias.genome import read_aliases
 from fuzz import scratch
 from fuzz.case import Case
 from fuzz.judging import reason

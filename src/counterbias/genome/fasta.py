@@ -1,0 +1,286 @@
+"""FASTA files, plain or compressed, and the names that alignments have for their contigs."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.errors import InputError
+from counterbias.genome.indexing import build_index, find_strange, keep_index, read_kept_index
+from counterbias.genome.pages import Entry, Misfit, Pages
+from counterbias.inputs import buffered, damage, is_packed, open_input, reads_once, unpacked
+
+#: Bytes of decoded pages that a genome keeps; those of the latest contig stay, however many.
+CACHE_BYTES = 1 << 28
+
+
+class Genome:
+    """Open a FASTA file, plain or compressed with bgzip or gzip.
+
+    An index (.fai) that is missing, damaged or older than the file is made; a plain file's is kept beside it where the folder can
+    be written. Compressed files are unpacked, and pipes copied, to a temporary file (TMPDIR), which is gone when the genome is closed.
+
+    Args:
+        path: the FASTA file.
+        aliases: name used by the alignments → name in the FASTA file.
+        cache_bytes: how many bytes of decoded pages to keep; those of the contig used last are kept in any case.
+
+    Raises InputError for a file that is missing, not FASTA, damaged, or has two contigs of one name. Threads may share one.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        aliases: Mapping[str, str] | None = None,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.path = os.fspath(path)
+        self.aliases = dict(aliases or {})
+        self.cache_bytes = cache_bytes
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[str, Pages] = OrderedDict()
+        self._file, self._entries, self._index_was_there = _open(self.path)
+        self._close = weakref.finalize(self, os.close, self._file)
+        for name, target in self.aliases.items():
+            if target not in self._entries:
+                self.close()
+                raise InputError(
+                    f"the alias '{name}' stands for the contig '{target}', which the genome lacks",
+                    file=self.path,
+                    remedy=f"the genome has {_listed(list(self._entries))}",
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Contig names as the file has them, in its order."""
+        return tuple(self._entries)
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Contig name → bases."""
+        return {name: entry.length for name, entry in self._entries.items()}
+
+    def __contains__(self, contig: str) -> bool:
+        """Tell whether the genome has a contig of this name or alias."""
+        return self.aliases.get(contig, contig) in self._entries
+
+    def length(self, contig: str) -> int:
+        """Give the bases of a contig, by name or alias. Raises InputError where there is none."""
+        return self._entries[self._resolve(contig)].length
+
+    def codes(self, contig: str) -> NDArray[np.uint8]:
+        """Give a contig as uint8 (length,), read-only: 0-3 = A, C, G, T in either case (U is T), 4 = anything else."""
+        name, pages = self._take(contig)
+        try:
+            pages.ensure_all()
+        except Misfit as misfit:
+            raise self._explained(name, misfit) from None
+        self._make_room(name)
+        return pages.codes
+
+    def codes_within(
+        self,
+        contig: str,
+        start: NDArray[np.int64],
+        end: NDArray[np.int64],
+        *,
+        before: int = 0,
+        after: int = 0,
+    ) -> NDArray[np.uint8]:
+        """Give a contig as :meth:`codes` does, but only with what lies in some intervals; elsewhere the array may hold anything.
+
+        Intervals are int64 (n,), 0-based and half open, each longer by ``before`` and ``after`` bases; they may leave the contig. Nothing
+        else is read or takes memory.
+        """
+        name, pages = self._take(contig)
+        try:
+            missing = pages.ensure(start, end, before=before, after=after)
+        except Misfit as misfit:
+            raise self._explained(name, misfit) from None
+        if missing:
+            self._make_room(name)
+        return pages.codes
+
+    def fetch(
+        self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0
+    ) -> bool:
+        """Read what lies in intervals and so many bases around them before it is asked for; False, and nothing done, where half is full.
+
+        Arguments are those of :meth:`codes_within`.
+        """
+        with self._lock:
+            held = sum(pages.held for pages in self._cache.values())
+        if held > self.cache_bytes // 2:
+            return False
+        self.codes_within(contig, start, end, before=around, after=around)
+        return True
+
+    def _take(self, contig: str) -> tuple[str, Pages]:
+        """Find a contig's pages, none of them decoded where it was not asked for lately."""
+        name = self._resolve(contig)
+        with self._lock:
+            if name not in self._cache:
+                self._cache[name] = Pages(self._file, self._entries[name])
+            self._cache.move_to_end(name)
+            return name, self._cache[name]
+
+    def _explained(self, name: str, misfit: Misfit) -> InputError:
+        """Find out what is wrong where a contig is not what its entry says: the index, the file, or one letter."""
+        if misfit.ended:
+            remedy = "it was cut short after it had been opened: start anew when it is whole"
+            return InputError(
+                f"the file ends within the contig '{name}'", file=self.path, remedy=remedy
+            )
+        try:
+            fits = build_index(self._file, self.path).get(name) == self._entries[name]
+        except InputError as problem:
+            return problem
+        if not fits and self._index_was_there:
+            remedy = f"delete {self.path}.fai, so that it is made anew"
+            return InputError(
+                f"the index beside the file does not fit it at the contig '{name}'",
+                file=self.path,
+                remedy=remedy,
+            )
+        letter, line = find_strange(self._file, self._entries[name])
+        if not fits or not letter:
+            return InputError(
+                "the file was changed after it had been opened", file=self.path, remedy="start anew"
+            )
+        return InputError(
+            f"the contig '{name}' holds something other than a sequence ({letter!r})",
+            file=self.path,
+            place=f"line {line}",
+            remedy="give a FASTA file of nucleotides",
+        )
+
+    def _make_room(self, name: str) -> None:
+        """Let go of other contigs than this one until what is held is not too much."""
+        with self._lock:
+            held = sum(pages.held for pages in self._cache.values())
+            # The one used last goes first: contigs are gone through in turn, time and again, and whoever let go of the one used longest ago
+            # would always let go of the next one wanted.
+            for other in (
+                [other for other in reversed(self._cache) if other != name]
+                if held > self.cache_bytes
+                else []
+            ):
+                if held <= self.cache_bytes:
+                    break
+                held -= self._cache.pop(other).held
+
+    def check(self, contigs: Sequence[str], lengths: Sequence[int]) -> None:
+        """Check that every contig named is there and has at least the length given.
+
+        Pass the contigs that are needed, with the alignment header's lengths or the last positions used + 1. Raises InputError.
+        """
+        for contig, length in zip(contigs, lengths, strict=True):
+            name = self._resolve(contig, contigs)
+            if self._entries[name].length < length:
+                raise InputError(
+                    f"the contig '{name}' has {self._entries[name].length} bases, but the alignments use {length} of '{contig}'",
+                    file=self.path,
+                    remedy="give the genome that the reads were aligned to",
+                )
+
+    def close(self) -> None:
+        """Close the file; the genome cannot be used any more."""
+        self._cache.clear()
+        self._close()
+
+    def __enter__(self) -> Genome:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _resolve(self, contig: str, asked: Sequence[str] = ()) -> str:
+        """Give the file's name of a contig. Raises InputError, naming both styles."""
+        name = self.aliases.get(contig, contig)
+        if name in self._entries:
+            return name
+        other = contig[3:] if contig.startswith("chr") else f"chr{contig}"
+        if other in self._entries:
+            both = f"the alignments say '{contig}' where the genome says '{other}'"
+        else:
+            both = f"the alignments have {_listed(list(asked) or [contig])}, the genome has {_listed(list(self._entries))}"
+        raise InputError(
+            f"the genome has no contig '{contig}': {both}",
+            file=self.path,
+            remedy="give the genome that the reads were aligned to, or pair the names with --bias-contig-alias FILE",
+        )
+
+
+def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
+    """Open a FASTA file and its index; give a file descriptor of the plain text, the contigs, and whether the index was there already."""
+    try:
+        with open_input(path) as file, buffered(file) as stream:
+            if not stream.peek(1):
+                raise InputError("the genome is empty", file=path)
+            packed = is_packed(stream)
+            pipe = not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            plain = _plain_copy(stream, packed, path) if packed or pipe else os.dup(file.fileno())
+    except FileNotFoundError:
+        raise InputError(
+            "there is no such file", file=path, remedy="check the name of the genome"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"the genome cannot be read ({error.strerror or error})", file=path
+        ) from None
+    try:
+        entries = None if reads_once(path) else read_kept_index(plain, path)
+        if entries is not None:
+            return plain, entries, True
+        entries = build_index(plain, path)
+    except OSError as error:
+        os.close(plain)
+        raise InputError(
+            f"the genome cannot be read ({error.strerror or error})", file=path
+        ) from None
+    except BaseException:
+        os.close(plain)
+        raise
+    if not packed and not reads_once(path):
+        keep_index(path, entries)
+    return plain, entries, False
+
+
+def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
+    """Write the text to a temporary file that has no name, and give its descriptor."""
+    try:
+        with tempfile.TemporaryFile(prefix="counterbias-") as file:
+            shutil.copyfileobj(unpacked(stream) if packed else stream, file, 1 << 22)
+            file.flush()
+            return os.dup(file.fileno())
+    except (EOFError, *damage()) as error:
+        raise InputError(
+            f"the compressed genome is truncated or damaged ({error})",
+            file=path,
+            remedy="make it anew with bgzip",
+        ) from None
+    except OSError as error:
+        verb = "unpacked" if packed else "copied"
+        raise InputError(
+            f"the genome cannot be {verb} to {tempfile.gettempdir()} ({error.strerror or error})",
+            file=path,
+            remedy="unpack it beforehand, or set TMPDIR to a folder with more room"
+            if packed
+            else "set TMPDIR to a folder with more room",
+        ) from None
+
+
+def _listed(names: list[str]) -> str:
+    """Give the first few names for a message."""
+    return ", ".join(f"'{name}'" for name in names[:3]) + (" …" if len(names) > 3 else "")

@@ -1,0 +1,1 @@
+"""One sample's bias: start sites → calibrated models → weights, corrected counts and the QC document."""

@@ -1,0 +1,115 @@
+"""A sample dealt to folds → its model, and models that judge it: for every fold one that did not see it.
+
+So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its
+block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.blend import Blend
+from counterbias.errors import InputError
+from counterbias.model import BiasModel, Resources
+from counterbias.records import FitReport, FoldedSample
+from counterbias.sampling import Windows
+from counterbias.scoring import score
+
+if TYPE_CHECKING:
+    from counterbias.pipeline.bias.fitting import ModelChoice
+
+
+class BackendFault(InputError):
+    """A backend did not fail on the user's input but by itself: what it raised, on one line with its name and the sample's."""
+
+
+@contextmanager
+def blaming(backend: str, sample: str, doing: str) -> Iterator[None]:
+    """Turn whatever a backend's code raises while it is called into a :class:`BackendFault`; InputError passes through."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as problem:  # a plug-in may raise anything
+        what = f"backend '{backend}' failed while it {doing} {sample}: {type(problem).__name__}: {problem}"
+        remedy = "take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)"
+        raise BackendFault(what, remedy=remedy) from problem
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFitted:
+    """A model of a sample and those that judge it.
+
+    Args:
+        model: what reads are weighed with.
+        report: what the backend told; None for a model that comes from a file.
+        judges: for each fold a model that did not see it; None where there is none. A model from a file judges itself.
+        sample: what they learnt from, with the fold of every window.
+    """
+
+    model: BiasModel
+    report: FitReport | None
+    judges: tuple[BiasModel | None, ...]
+    sample: FoldedSample
+
+    def blended(self, blend: Blend) -> CrossFitted:
+        """Give the same with each judge blended as the model was."""
+        judges = (
+            None if judge is None else Blend(judge, blend.prior, blend.own_share, blend.prior_share)
+            for judge in self.judges
+        )
+        return replace(self, model=blend, judges=tuple(judges))
+
+    def score(
+        self, windows: Windows, *, threads: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""
+        return score_unseen(self.judges, self.sample, windows, threads=threads)
+
+
+def score_unseen(
+    judges: Sequence[BiasModel | None], sample: FoldedSample, windows: Windows, *, threads: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score windows, those of ``sample``, each by the judge of its fold: starts and background, float64, nats; NaN where there is none."""
+    sides = (
+        (windows.foreground, sample.foreground_parts),
+        (windows.background, sample.background_parts),
+    )
+    scores = [np.full(len(contexts), np.nan) for contexts, _ in sides]
+    for out, (contexts, parts) in zip(scores, sides, strict=True):
+        fold_of = sample.fold_of(parts)
+        for fold, judge in enumerate(judges):
+            rows = np.flatnonzero(fold_of == fold)
+            if judge is not None and len(rows):
+                out[rows] = score(judge, contexts[rows], threads=threads)
+    return scores[0], scores[1]
+
+
+def cross_fit(
+    kind: ModelChoice,
+    sample: FoldedSample,
+    number: int,
+    rng: np.random.Generator,
+    resources: Resources,
+) -> CrossFitted:
+    """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
+
+    Raises InputError where there is nothing to learn from; whoever must not stop then asks before
+    (:mod:`~counterbias.pipeline.bias.learnable`).
+    """
+    if kind.fitted is not None:
+        model = kind.fitted.end(number).model
+        return CrossFitted(model, None, (model,) * sample.folds, sample)
+    if not sample.can_train():
+        what = "start of read 2" if number else "read start"
+        raise InputError(f"no {what} can be learnt from: there are too few")
+    model = kind.model(kind.window, kind.options)
+    model.resources = resources
+    found = model.cross_fit(sample, rng)
+    return CrossFitted(model, found.report, found.judges, sample)

@@ -1,0 +1,47 @@
+"""Windows that a model did not see → a calibration, the same way for a count, a cohort and a comparison of models."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.model import BiasModel
+from counterbias.records import Positions
+from counterbias.sampling import Windows
+from counterbias.scoring import score
+from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
+
+
+def calibrate_on_held_out(model: BiasModel, windows: Windows, *, threads: int = 1) -> Calibration:
+    """Judge and calibrate a model on held-out windows."""
+    foreground, background = (
+        score(model, part, threads=threads) for part in (windows.foreground, windows.background)
+    )
+    return calibrate_scores(foreground, background, windows)
+
+
+def calibrate_scores(
+    foreground: NDArray[np.float64],
+    background: NDArray[np.float64],
+    windows: Windows,
+    *,
+    own: bool = False,
+) -> Calibration:
+    """Judge and calibrate by the scores, float64 (n,) each, nats, that windows got from models that did not see them; NaN: from none.
+
+    ``own``: whether these models have learnt from other parts of the same sample.
+    """
+    return calibrate(
+        foreground,
+        background,
+        foreground_weight=windows.foreground_weight,
+        background_weight=windows.background_weight,
+        origin=windows.origin,
+        block=gain_blocks(windows.starts),
+        own=own,
+    )
+
+
+def gain_blocks(places: Positions) -> NDArray[np.int64]:
+    """Number the groups of starts whose gains depend on each other, int64 (n,); the same place has the same number in all samples."""
+    return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)

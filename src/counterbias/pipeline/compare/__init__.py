@@ -1,0 +1,1 @@
+"""``counterbias compare``: bias models side by side on one or several samples."""

@@ -1,0 +1,1 @@
+"""One alignment file's counts: records → mates paired → fragments → features."""

@@ -1,0 +1,1 @@
+"""``counterbias simulate``: reads with a known bias and a known abundance."""

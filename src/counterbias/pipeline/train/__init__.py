@@ -1,0 +1,1 @@
+"""``counterbias train``: many samples → one pooled bias model."""
