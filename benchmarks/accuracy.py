@@ -26,6 +26,7 @@ from counterbias.errors import InputError
 from counterbias.evaluation.comparison import Mean, paired_difference, summarise, value_of
 from counterbias.evaluation.reliability import reliability
 from counterbias.genome import Genome
+from counterbias.options import CountingOptions
 from counterbias.pipeline.bias.fitting import ModelChoice
 from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
 from counterbias.pipeline.compare.evaluation import (
@@ -43,7 +44,6 @@ from counterbias.records import (
     PRESENT,
     REVERSE,
     TRAINABLE,
-    CountingOptions,
     EndSites,
     Positions,
     StartSites,

@@ -25,6 +25,7 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
 from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
+from counterbias.options import AssumedLengths, CountingOptions
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.cross_fitting import cross_fit
 from counterbias.pipeline.bias.fitting import SampleContext, choice_for_sample, choose_model
@@ -34,17 +35,7 @@ from counterbias.pipeline.bias.transcripts import load_transcripts, sample_splic
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample, fold_trial
 from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import (
-    CLIPPED,
-    PRESENT,
-    REVERSE,
-    TRAINABLE,
-    AssumedLengths,
-    CountingOptions,
-    Positions,
-    StartSites,
-    Window,
-)
+from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, Positions, StartSites, Window
 from counterbias.scoring import score_positions
 from counterbias.simulation import Library, PrimingBias
 from counterbias.weights import (

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from counterbias.annotation import load_annotation
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import Annotation, CountingOptions, SampleCounts
+from counterbias.records import Annotation, SampleCounts
 
 CONTIGS = (("chr1", 5000), ("chr2", 5000), ("chrX", 5000), ("chr3", 5000))
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

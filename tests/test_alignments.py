@@ -32,8 +32,8 @@ from alignment_builders import (
 )  # fmt: skip
 from counterbias.alignments import read_header, stream
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import CountingOptions
 
 OPTIONS = CountingOptions()
 

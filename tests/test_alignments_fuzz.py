@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from alignment_builders import annotation, bgzf, header, random_records
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import Annotation, CountingOptions
+from counterbias.records import Annotation
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from alignment_builders import (
     record,
 )
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import CountingOptions
 
 SOUND = record("sound")
 PAIR = pair("pair", 100, 200)

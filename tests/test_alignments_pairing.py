@@ -19,9 +19,10 @@ from alignment_builders import (
     record,
 )  # fmt: skip
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import counter, pairing, pairing_by_position
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import CLASSES, CountingOptions, TaggedBatch
+from counterbias.records import CLASSES, TaggedBatch
 
 MODES = ("union", "intersection-strict", "intersection-nonempty")
 

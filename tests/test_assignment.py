@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alignment_builders import annotation, bam, cigar_words, oracle, ours, pair, record
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import starts
 from counterbias.pipeline.counting.assignment import Assigner, index_steps
 from counterbias.pipeline.counting.counter import count_alignments
@@ -19,7 +20,6 @@ from counterbias.records import (
     REVERSE,
     TRAINABLE,
     Annotation,
-    CountingOptions,
     Features,
     SampleCounts,
     Steps,

@@ -312,8 +312,7 @@ def test_windows_can_follow_the_transcript(sample: Path, tmp_path: Path) -> None
 
 
 def test_python_interface(sample: Path) -> None:
-    from counterbias.pipeline.count import BiasOptions
-    from counterbias.records import CountingOptions
+    from counterbias.options import BiasOptions, CountingOptions
 
     options = CountingOptions(stranded="no", order="pos")
     bias = BiasOptions("pwm", str(sample / "genome.fa"))

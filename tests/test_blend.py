@@ -24,9 +24,9 @@ from counterbias import (
 from counterbias.api import count_reads
 from counterbias.cli import main
 from counterbias.model_file import Prior
+from counterbias.options import BiasOptions, CountingOptions
 from counterbias.pipeline.bias.prior import prior_end
-from counterbias.pipeline.count import BiasOptions, CountRun
-from counterbias.records import CountingOptions
+from counterbias.pipeline.count import CountRun
 from counterbias.testing import planted_sample
 from counterbias.weights import best_shares, best_slope
 from counterbias_backends import pwm, vlmm

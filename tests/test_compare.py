@@ -149,10 +149,11 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
     from counterbias.evaluation.comparison import mean_points, summarise
     from counterbias.genome import Genome
+    from counterbias.options import CountingOptions
     from counterbias.pipeline.compare.candidates import find_candidates
     from counterbias.pipeline.compare.evaluation import Trial, evaluate_backend, fold_sample
     from counterbias.pipeline.counting.counter import count_alignments
-    from counterbias.records import CountingOptions, Window
+    from counterbias.records import Window
 
     gtf = str(folder / "genes.gtf")
     genes = load_annotation(gtf, stranded=False)

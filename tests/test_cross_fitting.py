@@ -23,9 +23,9 @@ from counterbias import (
     simulation,
 )
 from counterbias.cli import main
+from counterbias.options import BiasOptions, CountingOptions
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, score_unseen
-from counterbias.pipeline.count import BiasOptions, CountRun
-from counterbias.records import CountingOptions
+from counterbias.pipeline.count import CountRun
 from counterbias.sampling import Folded
 from folded_samples import Written, folded, make_sites
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from counterbias import sampling
 from counterbias.evaluation import folds
+from counterbias.options import SAMPLING_SCHEMES
 from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import PARTS, FoldedSample, Positions, StartSites, TrainingSet, Window
 from counterbias.sampling import DrawnTiles
@@ -21,7 +22,7 @@ from folded_samples import folded, make_sites
     reads=st.sampled_from([40, 600, 2500]),
     crowded=st.booleans(),
     window=st.sampled_from([Window(5, 5), Window(10, 10), Window(75, 75), Window(127, 127)]),
-    scheme=st.sampled_from(sampling.SCHEMES),
+    scheme=st.sampled_from(SAMPLING_SCHEMES),
     number=st.integers(1, PARTS // 2),
 )
 def test_what_a_model_may_see_shares_no_base_with_the_windows_that_it_judges(
@@ -56,7 +57,7 @@ def check_that_no_base_is_shared(
 @given(
     seed=st.integers(0, 2**31),
     reads=st.sampled_from([40, 2500]),
-    scheme=st.sampled_from(sampling.SCHEMES),
+    scheme=st.sampled_from(SAMPLING_SCHEMES),
     number=st.integers(1, 5),
 )
 def test_every_window_and_tile_lies_in_one_fold(

@@ -14,11 +14,12 @@ from counterbias import simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome
 from counterbias.model_file import EndModel
+from counterbias.options import CountingOptions
 from counterbias.pipeline.bias.fitting import choose_model
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample
 from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import load_plugins
-from counterbias.records import CountingOptions, Window
+from counterbias.records import Window
 from scripts import load as load_script
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,6 +8,7 @@ import pytest
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation import folds
+from counterbias.options import SAMPLING_SCHEMES
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -94,13 +95,13 @@ def test_unique_starts_by_hand() -> None:
 def test_no_starts_at_all() -> None:
     empty = EndSites(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8))
     sites = StartSites(CONTIGS, LENGTHS, np.zeros(0, np.int32), None, (empty,))
-    for scheme in sampling.SCHEMES:
+    for scheme in SAMPLING_SCHEMES:
         sample = sampling.draw(sites, np.random.default_rng(1), scheme=scheme)
         assert len(sample.foreground) == len(sample.background) == 0
     assert len(folds.make_folds(sampling.unique_starts(sites)).keys) == 0
 
 
-@pytest.mark.parametrize("scheme", sampling.SCHEMES)
+@pytest.mark.parametrize("scheme", SAMPLING_SCHEMES)
 def test_a_sample_depends_on_the_sites_and_the_seed_only(scheme: str) -> None:
     sites = make_sites()
     shuffled = reorder(sites, np.random.default_rng(9).permutation(len(sites)))

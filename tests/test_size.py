@@ -20,8 +20,8 @@ from counterbias import (
     save_models,
     simulation,
 )
-from counterbias.pipeline.count import BiasOptions, CountRun
-from counterbias.records import CountingOptions
+from counterbias.options import BiasOptions, CountingOptions
+from counterbias.pipeline.count import CountRun
 from isochores import WINDOW, gc
 
 #: A `cnn` whose networks are half as large as usual and are trained half as long; the default ones do as well.

@@ -11,9 +11,9 @@ import pytest
 
 import isochores
 from counterbias import count_reads, simulation
+from counterbias.options import BiasOptions, CountingOptions
 from counterbias.pipeline.bias.fitting import settle_ends
-from counterbias.pipeline.count import BiasOptions, CountRun
-from counterbias.records import CountingOptions
+from counterbias.pipeline.count import CountRun
 from counterbias.weights import Calibration, as_asked
 from isochores import WINDOW, gc
 

@@ -15,8 +15,7 @@ from counterbias import ModelFile, Window, count_reads, load_model, save_models,
 from counterbias.cli import main
 from counterbias.cli.arguments import bias_options
 from counterbias.cli.compare import build_compare_parser
-from counterbias.pipeline.count import BiasOptions
-from counterbias.records import AssumedLengths, CountingOptions
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 
 WINDOW = Window(5, 9)
 

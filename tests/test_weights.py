@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias.errors import InputError
+from counterbias.options import AssumedLengths
 from counterbias.records import (
     PRESENT,
     REVERSE,
     TRAINABLE,
-    AssumedLengths,
     EndSites,
     Features,
     StartSites,

@@ -17,18 +17,12 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.sample import contig_index
-from counterbias.pipeline.count import BiasOptions, CountRun
+from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import (
-    REVERSE,
-    AssumedLengths,
-    CountingOptions,
-    Positions,
-    StartSites,
-    Stretches,
-)
+from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.weights import (
     FragmentLengths,
     assumed_lengths,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from counterbias import count_reads
 from counterbias.evaluation.agreement import Interval, compare_with_truth
-from counterbias.pipeline.count import BiasOptions
+from counterbias.options import BiasOptions
 
 SCRIPT = "maqc.py"
 FOLDER, TRUTH = "human_maqc_chr22", "seqc_ILM_COH_counts_A_B.tsv"

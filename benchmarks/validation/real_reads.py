@@ -27,7 +27,7 @@ from counterbias import count_reads
 from counterbias.annotation import load_annotation
 from counterbias.evaluation.agreement import Replicates, replicate_agreement
 from counterbias.genome import Genome, extract
-from counterbias.pipeline.count import BiasOptions
+from counterbias.options import BiasOptions
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions
 

@@ -23,7 +23,7 @@ import simulated as sim
 from numpy.typing import NDArray
 
 from counterbias import ModelFile, count_reads, simulation
-from counterbias.pipeline.count import BiasOptions
+from counterbias.options import BiasOptions
 
 SCRIPT = "stranded_ends.py"
 NONE, FIRST, BOTH, COUNT = "none", "read 1 alone", "both", "as a count does"

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.sample import contig_index
-from counterbias.pipeline.count import BiasOptions
-from counterbias.records import AssumedLengths, CountingOptions, Features, Stretches
+from counterbias.records import Features, Stretches
 from counterbias.weights import assumed_lengths, effective_lengths
 
 SCRIPT = "unseen_end.py"

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from counterbias.errors import InputError
 from counterbias.model_file import ModelFile
-from counterbias.pipeline.count import BiasOptions, CountRun, count_files
+from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
+from counterbias.pipeline.count import CountRun, count_files
 from counterbias.pipeline.train.trainer import Cohort, train_files
-from counterbias.records import AnnotationOptions, CountingOptions, Window
+from counterbias.records import Window
 
 Path = str | os.PathLike[str]
 

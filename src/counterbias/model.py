@@ -11,19 +11,17 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.messages import ProgressCallback
+from counterbias.options import DEVICES, Device
 from counterbias.records import FitReport, FoldedSample, TrainingSet, Window
 
-#: Takes a stage of fitting, the steps done and the steps there are (0: not known). It may be called from any thread.
-Progress = Callable[[str, int, int], None]
-#: What a model may be fitted on.
-Device = Literal["cpu", "cuda", "auto"]
 #: Windows that :meth:`BiasModel.along` cuts at a time.
 ALONG = 8192
 
@@ -46,15 +44,13 @@ class Resources:
 
     threads: int = 1
     device: Device = "cpu"
-    progress: Progress | None = None
+    progress: ProgressCallback | None = None
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")
-        if self.device not in get_args(Device):
-            raise ValueError(
-                f"device must be one of {', '.join(get_args(Device))}, not '{self.device}'"
-            )
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, not '{self.device}'")
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.cli.parser import QUIET, Parser
 from counterbias.errors import InputError
+from counterbias.options import CONTEXTS, DEVICES, SAMPLING_SCHEMES, WEIGHED_ENDS
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.count import BiasOptions
-    from counterbias.records import AnnotationOptions, CountingOptions
+    from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
 
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
-
-#: The ways to draw foreground and background windows.
-SAMPLINGS = ("local", "paper", "seqbias")
-
-#: Which reads of a pair are taken as biased, and what windows follow over the edge of an exon.
-BIASED_ENDS, CONTEXTS = ("both", "first"), ("genome", "transcript")
 
 
 class CollectUnique(argparse.Action):
@@ -386,7 +380,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--bias-device",
-        choices=("cpu", "cuda", "auto"),
+        choices=DEVICES,
         default=None,
         help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless a GPU is there and pays (default: auto)",
     )
@@ -399,7 +393,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--bias-sampling",
-        choices=SAMPLINGS,
+        choices=SAMPLING_SCHEMES,
         default=None,
         help="how windows are drawn for learning: the default scheme, that of the paper, or seqbias's (default: local)",
     )
@@ -412,7 +406,7 @@ def add_bias(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--bias-ends",
-        choices=BIASED_ENDS,
+        choices=WEIGHED_ENDS,
         default=None,
         help="whether both reads of a pair give its weight and its feature's effective length, or the first alone (default: both)",
     )
@@ -466,7 +460,7 @@ def check_standard_input(names: Sequence[str]) -> None:
 
 def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
     """Gather what concerns the annotation."""
-    from counterbias.records import AnnotationOptions
+    from counterbias.options import AnnotationOptions
 
     return AnnotationOptions(
         path=arguments.featuresfilename,
@@ -494,7 +488,7 @@ def named_inputs(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
 
 def counting_options(arguments: argparse.Namespace) -> CountingOptions:
     """Gather what decides the feature of a fragment."""
-    from counterbias.records import CountingOptions
+    from counterbias.options import CountingOptions
 
     return CountingOptions(
         order=arguments.order,
@@ -510,8 +504,8 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
 
 def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
     """Gather what concerns the bias model; what was not given, or is no option of the command, has its default."""
-    from counterbias.pipeline.count import BiasOptions
-    from counterbias.records import AssumedLengths, Window
+    from counterbias.options import AssumedLengths, BiasOptions
+    from counterbias.records import Window
 
     names = (
         "prior",

@@ -36,7 +36,8 @@ from counterbias.inputs import check_inputs, is_input
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.compare.comparison import CompareOptions, Comparison, TruthOptions
+    from counterbias.options import CompareOptions, TruthOptions
+    from counterbias.pipeline.compare.comparison import Comparison
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
@@ -266,7 +267,7 @@ def _remove_if_empty(folder: Path) -> None:
 def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOptions:
     """Gather what is compared."""
     from counterbias.evaluation.folds import FOLDS
-    from counterbias.pipeline.compare.comparison import CompareOptions
+    from counterbias.options import CompareOptions
     from counterbias.records import Window
 
     folds = _numbers("--folds", arguments.folds, first=0)
@@ -346,7 +347,7 @@ def _groups_of_table(path: str, names: Sequence[str]) -> tuple[str, ...]:
 
 def _truth(arguments: argparse.Namespace, names: Sequence[str]) -> TruthOptions | None:
     """Gather the options on the truth table."""
-    from counterbias.pipeline.compare.comparison import TruthOptions
+    from counterbias.options import TruthOptions
 
     given = [
         name

@@ -13,17 +13,11 @@ from counterbias.alignments import AlignmentHeader, is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.inputs import read_again
-from counterbias.model import Device, Progress, Resources
+from counterbias.messages import ProgressCallback
+from counterbias.model import Resources
+from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import (
-    Annotation,
-    AnnotationOptions,
-    CountingOptions,
-    SampleCounts,
-    StartSites,
-    TaggedBatch,
-    Window,
-)
+from counterbias.records import Annotation, SampleCounts, StartSites, TaggedBatch
 from counterbias.writers.tagged import TaggedWriter
 
 if TYPE_CHECKING:
@@ -33,44 +27,8 @@ if TYPE_CHECKING:
     from counterbias.pipeline.bias.fitting import ModelChoice, SampleContext
     from counterbias.pipeline.bias.sample import SampleBias
     from counterbias.plugins import Manager
-    from counterbias.records import AssumedLengths
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class BiasOptions:
-    """What ``--bias-…`` says of the model.
-
-    Args:
-        model: name of a backend, or a model file.
-        genome: FASTA file.
-        window: the window; None takes the default, or the model file's.
-        model_options: ``key=value`` texts for the backend.
-        sampling: scheme of drawing windows.
-        cap: a weight is at most this many times the median weight; None for no limit.
-        ends: ``both`` reads of a pair give its weight and its feature's effective length, or the ``first`` alone.
-        context: windows follow the ``genome`` over exon edges, or the ``transcript``.
-        seed: start of every random choice.
-        threads: threads for fitting and scoring.
-        device: what networks are fitted on: ``cpu``, ``cuda`` or ``auto``.
-        prior: model file of other samples to blend the fitted model with, or None.
-        fragment_length: lengths to assume where pairs do not show them, as in single-end data; None for the default.
-    """
-
-    model: str
-    genome: str
-    window: Window | None = None
-    model_options: tuple[str, ...] = ()
-    sampling: str = "local"
-    cap: float | None = 10.0
-    ends: str = "both"
-    context: str = "genome"
-    seed: int = 1
-    threads: int = 1
-    device: Device = "auto"
-    prior: str | None = None
-    fragment_length: AssumedLengths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +75,7 @@ def count_files(
     say: Say = lambda text: None,
     tagged: Sequence[tuple[str, str]] = (),
     command_line: str = "",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> CountRun:
     """Count alignment files and, with ``bias``, weigh them.
 
@@ -191,7 +149,7 @@ def open_job(
     quiet: bool,
     say: Say,
     command_line: str,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> Job:
     """Do what comes before the first read: find the model, open the genome, load the annotation, check all headers.
 
@@ -378,7 +336,7 @@ class Job:
     quiet: bool
     command_line: str
     annotation_seconds: float
-    progress: Progress | None = None
+    progress: ProgressCallback | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def check_header(self, path: str, header: AlignmentHeader) -> None:
@@ -587,7 +545,7 @@ class Job:
         }
 
 
-def _labelled(progress: Progress | None, sample: str) -> Progress | None:
+def _labelled(progress: ProgressCallback | None, sample: str) -> ProgressCallback | None:
     """Put the sample's name before each stage."""
     if progress is None:
         return None

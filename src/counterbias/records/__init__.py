@@ -5,22 +5,21 @@ Coordinates are 0-based, half open. A *contig* index counts within the tuple of 
 stands in the same record. A *strand* is 0 for ``+`` and 1 for ``-``.
 """
 
-from counterbias.records.annotation import Annotation, AnnotationOptions, Features, Steps
+from counterbias.records.annotation import Annotation, Features, Steps
 from counterbias.records.counts import (
     CLASSES,
     CLIPPED,
     PRESENT,
     REVERSE,
     TRAINABLE,
-    AssumedLengths,
-    CountingOptions,
     EndSites,
     SampleCounts,
     StartSites,
     TaggedBatch,
 )
-from counterbias.records.positions import WIDEST, Positions, Stretches, Window, rows_by_contig
+from counterbias.records.positions import Positions, Stretches, rows_by_contig
 from counterbias.records.training import PARTS, FitReport, FoldedSample, Tiles, TrainingSet
+from counterbias.window import WIDEST, Window
 
 __all__ = [
     "CLASSES",
@@ -31,9 +30,6 @@ __all__ = [
     "TRAINABLE",
     "WIDEST",
     "Annotation",
-    "AnnotationOptions",
-    "AssumedLengths",
-    "CountingOptions",
     "EndSites",
     "Features",
     "FitReport",

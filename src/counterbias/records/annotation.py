@@ -86,37 +86,3 @@ class Annotation:
     features: Features
     steps: Steps
     lines: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationOptions:
-    """htseq-count's options that decide which lines of the annotation are features (its defaults).
-
-    Args:
-        path: the GTF or GFF3 file.
-        feature_types: types (third column) that are counted.
-        id_attributes: attributes whose values, joined by ``:``, name a feature.
-        additional_attributes: attributes written beside the name, in this order; a name may stand twice.
-        chromosome: whether a column ``Chromosome`` follows them.
-        query: htseq-count's ``--feature-query``, or None.
-        stranded: whether the strands of a contig are counted apart.
-        quiet: whether to say nothing about progress.
-    """
-
-    path: str
-    feature_types: tuple[str, ...] = ("exon",)
-    id_attributes: tuple[str, ...] = ("gene_id",)
-    additional_attributes: tuple[str, ...] = ()
-    chromosome: bool = False
-    query: str | None = None
-    stranded: bool = True
-    quiet: bool = False
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns between a feature's name and its counts."""
-        return (
-            (*self.additional_attributes, "Chromosome")
-            if self.chromosome
-            else self.additional_attributes
-        )

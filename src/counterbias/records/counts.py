@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.errors import InputError
-
 #: Bits of :attr:`EndSites.bits`.
 PRESENT, REVERSE, CLIPPED, TRAINABLE = 1, 2, 4, 8
 #: htseq-count's classes of fragments that are not counted for a feature, in its order.
@@ -19,46 +17,6 @@ CLASSES = (
     "__not_aligned",
     "__alignment_not_unique",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AssumedLengths:
-    """A normal distribution of fragment lengths, for libraries that do not show their own, as single-end ones.
-
-    Args:
-        mean: bases, 20 to 10,000.
-        sd: standard deviation, bases, above 0 and at most ``mean``.
-
-    Raises:
-        InputError: numbers that are not finite, or beyond these limits.
-    """
-
-    mean: float = 200.0
-    sd: float = 80.0
-
-    def __post_init__(self) -> None:
-        if not (20 <= self.mean <= 10_000 and 0 < self.sd <= self.mean):  # NaN is refused as well
-            raise InputError(
-                f"fragments of {self.mean:g} ± {self.sd:g} bases cannot be assumed",
-                remedy="give a mean from 20 to 10000 and a standard deviation above 0 and at most the mean, as in 200,80",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class CountingOptions:
-    """htseq-count's options that decide which feature a fragment is counted for (its names and defaults).
-
-    ``seed`` drives ``nonunique="random"`` only.
-    """
-
-    order: str = "name"
-    stranded: str = "yes"
-    mode: str = "union"
-    nonunique: str = "none"
-    minaqual: int = 10
-    secondary_alignments: str = "ignore"
-    supplementary_alignments: str = "ignore"
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)

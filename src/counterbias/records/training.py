@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.records.positions import Window
+from counterbias.window import Window
 
 #: Parts that blocks of the genome are dealt to, see :class:`FoldedSample`.
 PARTS = 10

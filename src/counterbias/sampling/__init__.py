@@ -14,7 +14,6 @@ from counterbias.sampling.folding import Folded, Windows, fold
 from counterbias.sampling.fragments import LOCAL_REACH, Starts
 from counterbias.sampling.levelling import reweight_background
 from counterbias.sampling.starts import (
-    SCHEMES,
     End,
     Sample,
     draw,
@@ -27,7 +26,6 @@ from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, mer
 
 __all__ = [
     "LOCAL_REACH",
-    "SCHEMES",
     "DrawnTiles",
     "End",
     "Folded",

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
+from counterbias.options import SAMPLING_SCHEMES
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
 from counterbias.sampling.fragments import (
     LOCAL_REACH,
@@ -21,8 +22,6 @@ from counterbias.sampling.fragments import (
 
 End = Literal["both", 0, 1]
 
-#: Schemes of :func:`draw`, as ``--bias-sampling`` names them.
-SCHEMES = ("local", "paper", "seqbias")
 #: Trainable reads beyond which only part of the genome is sampled, and bases per block of which it is made up.
 MOST_READS, BLOCK = 1_000_000, 50_000
 #: Standard deviation of the offset in the scheme ``seqbias``.
@@ -118,9 +117,10 @@ def draw(
     already. Positions may lie off the contig: such windows come back as invalid from the genome and are left out by :func:`assemble`.
     Raises InputError for an unknown scheme.
     """
-    if scheme not in SCHEMES:
+    if scheme not in SAMPLING_SCHEMES:
         raise InputError(
-            f"'{scheme}' is not a sampling scheme", remedy=f"choose one of {', '.join(SCHEMES)}"
+            f"'{scheme}' is not a sampling scheme",
+            remedy=f"choose one of {', '.join(SAMPLING_SCHEMES)}",
         )
     if scheme == "paper":
         places = read_starts(sites, end=end)

@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import PRESENT, REVERSE, AssumedLengths, Features, StartSites, Stretches
+from counterbias.options import AssumedLengths
+from counterbias.records import PRESENT, REVERSE, Features, StartSites, Stretches
 
 #: Positions that a thread measures at a time: what it holds of them stays in a fast cache.
 BATCH = 1 << 17

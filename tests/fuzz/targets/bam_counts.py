@@ -22,8 +22,9 @@ import pysam
 
 from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.counter import count_alignments
-from counterbias.records import Annotation, CountingOptions, SampleCounts
+from counterbias.records import Annotation, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
 from fuzz import bam_records, memory_source, scratch
 from fuzz.case import Case

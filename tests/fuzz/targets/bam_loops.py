@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from alignment_builders import CONTIGS, annotation, random_gtf
 from counterbias.alignments import decoding
 from counterbias.native import SLACK
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import Assigner
 from counterbias.pipeline.counting.starts import count_fragments, tagged_batch
-from counterbias.records import Annotation, CountingOptions
+from counterbias.records import Annotation
 from counterbias.writers import rendering
 from fuzz import bam_records, scratch
 from fuzz.case import Case

@@ -21,9 +21,11 @@ from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.evaluation import composition
 from counterbias.genome import Genome, Splices, extract, extract_stretches, extract_tiles
-from counterbias.model import BiasModel, Device, Progress, Resources, parse_options
+from counterbias.messages import ProgressCallback
+from counterbias.model import BiasModel, Resources, parse_options
 from counterbias.model_file import EndModel, ModelFile, load_models
 from counterbias.no_model import NoModel
+from counterbias.options import AssumedLengths, Device
 from counterbias.pipeline.bias.auto import AUTO, ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.bias.cross_fitting import BackendFault, CrossFitted, blaming, cross_fit
 from counterbias.pipeline.bias.deferred import Deferred
@@ -37,7 +39,7 @@ from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.pipeline.bias.learnable import SplitEnd, split_end, why_nothing
 from counterbias.pipeline.bias.prior import blend, prior_end
 from counterbias.plugins import Manager
-from counterbias.records import AssumedLengths, Features, Positions, StartSites, Stretches, Window
+from counterbias.records import Features, Positions, StartSites, Stretches, Window
 from counterbias.sampling import End, Folded
 from counterbias.scoring import score, score_positions, score_stretches
 from counterbias.weights import UNUSED, Calibration, as_asked, recentred
@@ -273,7 +275,7 @@ class SampleContext:
     manager: Manager
     splices: Splices | None = None
     device: Device = "cpu"
-    progress: Progress | None = None
+    progress: ProgressCallback | None = None
     prior: ModelFile | None = None
     sample: str = ""
     assumed: AssumedLengths | None = None

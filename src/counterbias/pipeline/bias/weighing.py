@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.model import BiasModel, Progress
+from counterbias.messages import ProgressCallback
+from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
+from counterbias.options import AssumedLengths
 from counterbias.pipeline.bias.deferred import Deferred
 from counterbias.pipeline.bias.fitting import (
     FittedEnd,
@@ -23,7 +25,7 @@ from counterbias.pipeline.bias.fitting import (
     read_ends,
     settle_ends,
 )
-from counterbias.records import AssumedLengths, SampleCounts, StartSites, Stretches
+from counterbias.records import SampleCounts, StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
     FragmentLengths,
@@ -43,7 +45,7 @@ class Stopwatch:
         progress: told of each stage that ends, or None.
     """
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: ProgressCallback | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self._progress = progress
         self._lock = Lock()

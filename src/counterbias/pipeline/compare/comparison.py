@@ -20,6 +20,13 @@ from counterbias.errors import InputError
 from counterbias.evaluation.truth import Joined, TruthTable, join_truth, read_truth
 from counterbias.inputs import read_again
 from counterbias.model_file import is_model_file
+from counterbias.options import (
+    AnnotationOptions,
+    BiasOptions,
+    CompareOptions,
+    CountingOptions,
+    TruthOptions,
+)
 from counterbias.pipeline.bias.fitting import ModelChoice, idle_device, read_ends
 from counterbias.pipeline.bias.sample import SampleBias, open_genome
 from counterbias.pipeline.compare.cache import Cache, digest_of_genome, digest_of_sample
@@ -34,7 +41,6 @@ from counterbias.pipeline.compare.trials import (
     why_left_out,
 )
 from counterbias.pipeline.count import (
-    BiasOptions,
     Job,
     Plan,
     Say,
@@ -45,7 +51,7 @@ from counterbias.pipeline.count import (
 )
 from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.plugins import Manager, load_plugins
-from counterbias.records import AnnotationOptions, CountingOptions, Features, SampleCounts, Window
+from counterbias.records import Features, SampleCounts
 
 #: What transcripts are named by, in GTF and in GFF3.
 TRANSCRIPT_ATTRIBUTES = ("transcript_id", "Parent")
@@ -54,49 +60,6 @@ _NOT_SETTINGS = frozenset({"model", "genome", "window", "model_options", "thread
 
 #: Called with the steps done, the steps there are, and what was done.
 Told = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TruthOptions:
-    """Which truth table, and how it is joined.
-
-    Args:
-        path: the table.
-        columns: its column for each sample, or one for all.
-        identifier: its column of identifiers; the first one by default.
-        attribute: the attribute of features that these are; their identifier by default.
-        scale: ``abundance``: compared with FPKM; ``counts``: compared with counts.
-    """
-
-    path: str
-    columns: tuple[str, ...]
-    identifier: str | None = None
-    attribute: str | None = None
-    scale: str = "abundance"
-
-
-@dataclass(frozen=True, slots=True)
-class CompareOptions:
-    """What is compared, and how.
-
-    Args:
-        models: labels; empty for every installed backend.
-        windows: windows.
-        folds, seeds: the trials.
-        groups: group of each sample; empty for none.
-        truth: see :class:`TruthOptions`.
-        cache: folder of results.
-        fresh: whether results that lie there are left aside and computed anew.
-    """
-
-    models: tuple[str, ...] = ()
-    windows: tuple[Window, ...] = (Window(),)
-    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    seeds: tuple[int, ...] = (1, 2)
-    groups: tuple[str, ...] = ()
-    truth: TruthOptions | None = None
-    cache: str = "cache"
-    fresh: bool = False
 
 
 @dataclass(slots=True)

@@ -30,10 +30,10 @@ from counterbias.evaluation.comparison import (
     value_of,
 )
 from counterbias.figures.data import ModelFigures, SampleFigures
+from counterbias.options import CountingOptions
 from counterbias.pipeline.compare.candidates import Candidate
 from counterbias.pipeline.compare.comparison import Comparison, SampleResult
 from counterbias.pipeline.compare.trials import FAILED, OK, Outcome, plain, why_left_out
-from counterbias.records import CountingOptions
 from counterbias.writers.comparison import build_document
 from counterbias.writers.comparison_schema import (
     COSTS,

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.model import Device, Resources
+from counterbias.model import Resources
+from counterbias.options import Device
 from counterbias.pipeline.bias.cross_fitting import BackendFault
 from counterbias.pipeline.bias.fitting import ModelChoice, ReadEnd
 from counterbias.pipeline.bias.sample import SampleBias

@@ -15,7 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.native import helper, load_i32, load_i64, prefetch, store_i32
-from counterbias.records import CLASSES, CountingOptions, Steps
+from counterbias.options import CountingOptions
+from counterbias.records import CLASSES, Steps
 
 NONE, UNKNOWN, FIRST_POOLED = -1, -2, -3
 

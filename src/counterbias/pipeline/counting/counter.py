@@ -26,10 +26,11 @@ from counterbias.alignments import (
 from counterbias.alignments.decoding import END, HERE, INFO, NEXT, READ1, REVERSE_FLAG, SET, TLEN
 from counterbias.alignments.workers import Job, Workers
 from counterbias.errors import InputError
+from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
 from counterbias.pipeline.counting.starts import SiteCollector, count_fragments, tagged_batch
-from counterbias.records import Annotation, CountingOptions, SampleCounts, TaggedBatch
+from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 #: htseq-count tells its progress at each multiple of this.
 PROGRESS = 100_000

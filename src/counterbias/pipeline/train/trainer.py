@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds
 from counterbias.inputs import read_again
-from counterbias.model import Progress, Resources
+from counterbias.messages import ProgressCallback
+from counterbias.model import Resources
 from counterbias.model_file import EndModel, ModelFile, Training, is_model_file
+from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.auto import AUTO
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, blaming, cross_fit, score_unseen
 from counterbias.pipeline.bias.fitting import FEW_STARTS, ModelChoice, choice_for_starts
 from counterbias.pipeline.bias.held_out import calibrate_scores, gain_blocks
-from counterbias.pipeline.count import BiasOptions, Say, needed_again, open_job
+from counterbias.pipeline.count import Say, needed_again, open_job
 from counterbias.pipeline.train.pooling import (
     MOST_STARTS,
     MOST_TILES,
@@ -35,7 +37,7 @@ from counterbias.pipeline.train.pooling import (
 )
 from counterbias.pipeline.train.reader import CohortReader, CohortSample
 from counterbias.pipeline.train.window_store import WindowStore
-from counterbias.records import AnnotationOptions, CountingOptions, FitReport, FoldedSample
+from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Folded, Windows
 from counterbias.scoring import score
 from counterbias.weights import Calibration, calibrate, mean_over_blocks, recentred, start_gains
@@ -124,7 +126,7 @@ def train_files(
     quiet: bool = False,
     say: Say = lambda text: None,
     command_line: str = "",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Cohort:
     """Fit one model to several alignment files.
 

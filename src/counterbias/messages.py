@@ -1,0 +1,76 @@
+"""What a run says while it works: one object that every stage is handed.
+
+The command line makes one that writes to standard error; from Python a run is silent by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+#: Called with a stage, the steps done, and the steps in all (0: not known). Any thread may call it.
+ProgressCallback = Callable[[str, int, int], None]
+#: Called with the same and, last, what was done in the step.
+StepCallback = Callable[[str, int, int, str], None]
+
+_WARNING = "Warning: "
+
+
+def _ignore(text: str) -> None:
+    """Write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Where messages, warnings and progress go.
+
+    Args:
+        write: takes one line for standard error.
+        progress: called as long stages proceed; None where nobody watches.
+        step: called for each step of a stage whose steps are worth a line; None where nobody watches.
+        quiet: whether to write warnings only.
+    """
+
+    write: Callable[[str], None] = _ignore
+    progress: ProgressCallback | None = None
+    step: StepCallback | None = None
+    quiet: bool = False
+
+    def info(self, text: str) -> None:
+        """Write a line of progress, unless quiet."""
+        if not self.quiet:
+            self.write(text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning, quiet or not."""
+        self.write(_WARNING + text)
+
+    def to(self, write: Callable[[str], None]) -> Messages:
+        """Return the same with another destination for lines."""
+        return replace(self, write=write)
+
+    def each_warning_once(self) -> Messages:
+        """Return messages that drop a warning already given in the same words.
+
+        htseq-count does so when it counts several files.
+        """
+        given: set[str] = set()
+
+        def once(text: str) -> None:
+            if text not in given:
+                self.write(text)
+            if text.startswith(_WARNING):
+                given.add(text)
+
+        return self.to(once)
+
+    def progress_of(self, name: str) -> ProgressCallback | None:
+        """Return the callback for stages of one sample or model, whose name precedes theirs."""
+        progress = self.progress
+        if progress is None:
+            return None
+        return lambda stage, done, total: progress(f"{name}: {stage}", done, total)
+
+
+#: Says nothing at all.
+SILENT = Messages(quiet=True)

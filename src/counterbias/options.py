@@ -1,0 +1,230 @@
+"""The options of all commands that read alignments: names, defaults, choices and limits.
+
+Each stands here once, for the command line and for Python alike. Nothing heavy is imported, so that
+``counterbias count --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from counterbias.errors import InputError
+from counterbias.window import Window
+
+#: What models are fitted on.
+Device = Literal["cpu", "cuda", "auto"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+
+#: htseq-count's choices, in its order.
+ORDERS = ("pos", "name")
+STRANDEDNESS = ("yes", "no", "reverse")
+MODES = ("union", "intersection-strict", "intersection-nonempty")
+NONUNIQUE = ("none", "all", "fraction", "random")
+#: What to do with secondary or supplementary alignments.
+NOT_PRIMARY = ("score", "ignore")
+
+#: How foreground and background windows are drawn: our own scheme, the paper's, seqbias's.
+SAMPLING_SCHEMES = ("local", "paper", "seqbias")
+#: Which reads of a pair determine its weight and its feature's effective length.
+WEIGHED_ENDS = ("both", "first")
+#: What a window follows beyond an exon's edge.
+CONTEXTS = ("genome", "transcript")
+#: How samples are weighted in a pooled model: all alike, or by their reads.
+POOLS = ("samples", "reads")
+#: What true values are: abundances, compared with FPKM, or counts.
+TRUTH_SCALES = ("abundance", "counts")
+#: Folds of a sample of which each is held out in turn when models are compared.
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationOptions:
+    """htseq-count's options that decide which lines of the annotation are features.
+
+    Args:
+        path: GTF or GFF3 file.
+        feature_types: types (third column) that are counted.
+        id_attributes: attributes whose values, joined by ``:``, name a feature.
+        additional_attributes: attributes written next to the name, in this order; one may be
+            repeated.
+        chromosome: whether a column ``Chromosome`` follows them.
+        query: htseq-count's ``--feature-query``, or None.
+        stranded: TEMP
+        quiet: TEMP
+    """
+
+    path: str
+    feature_types: tuple[str, ...] = ("exon",)
+    id_attributes: tuple[str, ...] = ("gene_id",)
+    additional_attributes: tuple[str, ...] = ()
+    chromosome: bool = False
+    query: str | None = None
+    stranded: bool = True
+    quiet: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns between a feature's name and its counts."""
+        extra = ("Chromosome",) if self.chromosome else ()
+        return (*self.additional_attributes, *extra)
+
+
+@dataclass(frozen=True, slots=True)
+class CountingOptions:
+    """htseq-count's options that decide which feature a fragment is counted for.
+
+    Names and defaults are htseq-count's. ``seed`` matters to ``nonunique="random"`` only.
+    """
+
+    order: str = "name"
+    stranded: str = "yes"
+    mode: str = "union"
+    nonunique: str = "none"
+    minaqual: int = 10
+    secondary_alignments: str = "ignore"
+    supplementary_alignments: str = "ignore"
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedLengths:
+    """A normal distribution of fragment lengths, assumed where pairs do not show them.
+
+    Args:
+        mean: bases, 20 to 10,000.
+        sd: standard deviation, bases, above 0 and at most ``mean``.
+
+    Raises:
+        InputError: the numbers are not finite, or lie beyond these limits.
+    """
+
+    mean: float = 200.0
+    sd: float = 80.0
+
+    def __post_init__(self) -> None:
+        if not (20 <= self.mean <= 10_000 and 0 < self.sd <= self.mean):  # NaN is refused as well
+            raise InputError(
+                f"fragments of {self.mean:g} ± {self.sd:g} bases cannot be assumed",
+                remedy="give a mean from 20 to 10000 and a standard deviation above 0 and at most "
+                "the mean, as in 200,80",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class BiasOptions:
+    """The options ``--bias-…``: the model, how it is fitted, and how reads are weighted with it.
+
+    Args:
+        model: name of a backend, ``auto``, or a model file.
+        genome: FASTA file.
+        window: the window; None for the default, or that of a model file.
+        model_options: ``key=value`` texts for the backend.
+        sampling: one of :data:`SAMPLING_SCHEMES`.
+        cap: a weight is at most this many times the median weight; None for no limit.
+        ends: one of :data:`WEIGHED_ENDS`.
+        context: one of :data:`CONTEXTS`.
+        seed: seed of every random choice.
+        threads: threads for fitting and scoring.
+        device: what networks are fitted on, one of :data:`DEVICES`.
+        prior: model file of other samples to blend the fitted model with, or None.
+        fragment_length: fragment lengths assumed where pairs do not show them; None for the
+            default.
+    """
+
+    model: str
+    genome: str
+    window: Window | None = None
+    model_options: tuple[str, ...] = ()
+    sampling: str = "local"
+    cap: float | None = 10.0
+    ends: str = "both"
+    context: str = "genome"
+    seed: int = 1
+    threads: int = 1
+    device: Device = "auto"
+    prior: str | None = None
+    fragment_length: AssumedLengths | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What any command that reads alignments is asked to do.
+
+    Args:
+        alignments: BAM, SAM or CRAM files, one sample each; ``-`` is standard input.
+        samples: the samples' names, one per file.
+        annotation: which features are counted.
+        counting: how reads are counted for them.
+        bias: the bias model; None to count only.
+        reference: FASTA file for CRAM, or None.
+        alias_file: table of contig names in the alignments and in annotation and genome, or None.
+        threads: threads within one file. No result depends on them.
+        command_line: recorded in reports.
+    """
+
+    alignments: tuple[str, ...]
+    samples: tuple[str, ...]
+    annotation: AnnotationOptions
+    counting: CountingOptions = field(default_factory=CountingOptions)
+    bias: BiasOptions | None = None
+    reference: str | None = None
+    alias_file: str | None = None
+    threads: int = 1
+    command_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How ``train`` pools samples.
+
+    Args:
+        pool: one of :data:`POOLS`.
+        own: whether each sample's own model is fitted too, for comparison.
+    """
+
+    pool: str = "reads"
+    own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TruthOptions:
+    """A table of true values, and how it is joined with the features.
+
+    Args:
+        path: the table.
+        columns: its column for each sample, or one for all.
+        identifier: its column of identifiers; None for the first one.
+        attribute: the features' attribute that the identifiers are; None for the features' names.
+        scale: one of :data:`TRUTH_SCALES`.
+    """
+
+    path: str
+    columns: tuple[str, ...]
+    identifier: str | None = None
+    attribute: str | None = None
+    scale: str = "abundance"
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """What ``compare`` compares, and how.
+
+    Args:
+        models: labels; empty for every installed backend.
+        windows: windows.
+        folds, seeds: the trials: folds held out in turn, and seeds of each.
+        groups: group of each sample; empty for none.
+        truth: true values, or None.
+        cache: folder of results.
+        fresh: whether to ignore results found there and compute everything anew.
+    """
+
+    models: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = (Window(),)
+    folds: tuple[int, ...] = tuple(range(FOLDS))
+    seeds: tuple[int, ...] = (1, 2)
+    groups: tuple[str, ...] = ()
+    truth: TruthOptions | None = None
+    cache: str = "cache"
+    fresh: bool = False
