@@ -1,4 +1,4 @@
-"""A sample dealt to folds → its model, and models that judge it: for every fold one that did not see it.
+"""A sample split into folds → its model, and models that judge it: for every fold one that did not see it.
 
 So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its
 block.

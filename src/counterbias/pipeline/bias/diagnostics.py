@@ -18,7 +18,7 @@ from counterbias.evaluation import composition, folds, measures, units
 from counterbias.evaluation.reliability import reliability
 from counterbias.no_model import NoModel
 from counterbias.records import Positions, Stretches, Window
-from counterbias.sampling import Folded, Starts
+from counterbias.sampling import FoldedWindows, Starts
 from counterbias.scoring import score
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def _inverse(
 
 
 def describe_nothing(
-    context: SampleContext, end: FittedEnd, folded: Folded, dealt: folds.Folds
+    context: SampleContext, end: FittedEnd, folded: FoldedWindows, split: folds.Folds
 ) -> dict[str, Any]:
     """Make the entry of an end that no model is used for, since nothing can be learnt from it or judged by it."""
     window = context.kind.window
     return {
         "end": end.reads.label,
         "no_model": end.model.reason if isinstance(end.model, NoModel) else None,
-        "block": dealt.block,
-        "blocks": len(dealt.keys),
+        "block": split.block,
+        "blocks": len(split.keys),
         "unique_starts": end.starts,
         "training_starts": 0,
         "validation_starts": 0,
@@ -69,7 +69,11 @@ def _calibration(end: FittedEnd) -> dict[str, Any]:
 
 
 def describe_end(
-    context: SampleContext, end: FittedEnd, folded: Folded, dealt: folds.Folds, bins: units.Units
+    context: SampleContext,
+    end: FittedEnd,
+    folded: FoldedWindows,
+    split: folds.Folds,
+    bins: units.Units,
 ) -> dict[str, Any]:
     """Make the end's entry in ``ends`` of the QC file; ``bins`` are its :func:`judged_units`."""
     windows, window = folded.windows, context.kind.window
@@ -85,8 +89,8 @@ def describe_end(
     check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
     report = {
         "end": end.reads.label,
-        "block": dealt.block,
-        "blocks": len(dealt.keys),
+        "block": split.block,
+        "blocks": len(split.keys),
         "unique_starts": end.starts,
         "training_starts": len(windows) - check,
         "validation_starts": check,
@@ -104,7 +108,7 @@ def describe_end(
     }
     if end.signature is not None:
         report["signature"] = _signature_report(end.signature)
-    return {**report, **_measure(context, end, dealt, bins)}
+    return {**report, **_measure(context, end, split, bins)}
 
 
 def _metrics(context: SampleContext, end: FittedEnd) -> dict[str, float]:
@@ -152,20 +156,20 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def judged_units(context: SampleContext, starts: Positions, dealt: folds.Folds) -> units.Units:
+def judged_units(context: SampleContext, starts: Positions, split: folds.Folds) -> units.Units:
     """Give the exon bins by which an end class is measured: all of them, or every so-manieth where they hold many positions."""
-    every = units.make_units(starts, context.features, context.contig_of, block=dealt.block)
+    every = units.make_units(starts, context.features, context.contig_of, block=split.block)
     step = -(-int(every.offsets[-1]) // MOST_POSITIONS)
     return every if step <= 1 else every.take(np.arange(0, len(every), step))
 
 
 def score_units(
-    context: SampleContext, end: FittedEnd, dealt: folds.Folds, bins: units.Units
+    context: SampleContext, end: FittedEnd, split: folds.Folds, bins: units.Units
 ) -> NDArray[np.float64]:
     """Score all positions of exon bins, each by a model that did not see its block, float64 (positions,), nats; NaN where there is none."""
     log_bias = np.full(len(bins.reads), np.nan)
     where = Positions(bins.contig, bins.start, bins.strand, np.ones(len(bins)))
-    fold_of = end.fitted.sample.fold_of(dealt.pieces(where, margin=0))
+    fold_of = end.fitted.sample.fold_of(split.parts(where, margin=0))
     for fold, judge in enumerate(end.fitted.judges):
         rows = np.flatnonzero(fold_of == fold)
         if judge is not None and len(rows):
@@ -180,10 +184,10 @@ def score_units(
 
 
 def _measure(
-    context: SampleContext, end: FittedEnd, dealt: folds.Folds, chosen: units.Units
+    context: SampleContext, end: FittedEnd, split: folds.Folds, chosen: units.Units
 ) -> dict[str, Any]:
     """Measure gain, deviance, AUC on exon bins, with the log bias as models give it that did not see them; its size as a count uses it."""
-    log_bias = score_units(context, end, dealt, chosen)
+    log_bias = score_units(context, end, split, chosen)
     relative = measures.relative_bias(log_bias, chosen)
     auc, log_loss = measures.discrimination(log_bias, chosen, relative=relative)
     gains = measures.gains(log_bias, chosen, relative=relative)

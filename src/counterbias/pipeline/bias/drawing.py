@@ -1,4 +1,4 @@
-"""Start sites of one end class → windows and tiles to learn from, and how they are dealt to parts of the genome."""
+"""Start sites of one end class → windows and tiles to learn from, and how they are split into parts of the genome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.records import Positions, Window
-from counterbias.sampling import Folded, Starts
+from counterbias.sampling import FoldedWindows, Starts
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.fitting import ReadEnd, SampleContext
@@ -22,7 +22,7 @@ Contexts = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class DrawnWindows:
-    """Windows of one end class, not yet dealt to parts.
+    """Windows of one end class, not yet split into parts.
 
     Args:
         sample: positions of starts and background.
@@ -32,20 +32,20 @@ class DrawnWindows:
         tile_positions: where the tiles begin.
     """
 
-    sample: sampling.Sample
+    sample: sampling.DrawnPositions
     foreground: Contexts
     background: Contexts
     inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
     tiles: sampling.DrawnTiles | None = None
     tile_positions: Positions | None = None
 
-    def fold(self, window: Window, dealt: folds.Folds, number: int) -> Folded:
-        """Deal the windows to so many folds."""
+    def fold(self, window: Window, split: folds.Folds, number: int) -> FoldedWindows:
+        """Split the windows into so many folds."""
         positions = (self.sample.foreground, self.sample.background)
-        pieces = tuple(dealt.pieces(one, margin=window.margin) for one in positions)
+        pieces = tuple(split.parts(one, margin=window.margin) for one in positions)
         tile_pieces = None
         if self.tiles is not None and self.tile_positions is not None:
-            tile_pieces = dealt.pieces(
+            tile_pieces = split.parts(
                 self.tile_positions, margin=window.margin + self.tiles.length - 1
             )
         return sampling.fold(

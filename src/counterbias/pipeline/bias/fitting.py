@@ -40,7 +40,7 @@ from counterbias.pipeline.bias.learnable import SplitEnd, split_end, why_nothing
 from counterbias.pipeline.bias.prior import blend, prior_end
 from counterbias.plugins import Manager
 from counterbias.records import Features, Positions, StartSites, Stretches, Window
-from counterbias.sampling import End, Folded
+from counterbias.sampling import End, FoldedWindows
 from counterbias.scoring import score, score_positions, score_stretches
 from counterbias.weights import UNUSED, Calibration, as_asked, recentred
 
@@ -356,26 +356,26 @@ def fit_end(
     ``aside`` where it is given, as far as possible while the model is fitted; :meth:`FittedEnd.finish` waits for it.
     """
     begin = time.perf_counter()
-    dealt = split_end(context, reads)
-    starts, folded = dealt.starts, dealt.folded
-    nothing = why_nothing(context, reads, dealt)
+    split = split_end(context, reads)
+    starts, folded = split.starts, split.folded
+    nothing = why_nothing(context, reads, split)
     timed("sampling", time.perf_counter() - begin)
     file = None if context.kind.fitted is None else context.kind.fitted.end(reads.numbers[0]).model
     if nothing or isinstance(file, NoModel):
-        return _end_without(context, reads, dealt, nothing)
+        return _end_without(context, reads, split, nothing)
     signature = Deferred(aside, lambda: find_signature(context, reads, starts))
-    units = Deferred(aside, lambda: judged_units(context, starts.positions, dealt.folds))
+    units = Deferred(aside, lambda: judged_units(context, starts.positions, split.folds))
     begin = time.perf_counter()
     fitted = _fit(context, reads, folded)
     timed("training", time.perf_counter() - begin)
     if isinstance(fitted, str):
-        return _end_without(context, reads, dealt, fitted)
+        return _end_without(context, reads, split, fitted)
     end = _judge(context, reads, fitted, folded, len(starts), timed)
 
     def describe() -> None:
         begin = time.perf_counter()
         end.signature = signature()
-        end.report = describe_end(context, end, folded, dealt.folds, units())
+        end.report = describe_end(context, end, folded, split.folds, units())
         timed("evaluation", time.perf_counter() - begin)
 
     end.describe = describe
@@ -383,7 +383,7 @@ def fit_end(
 
 
 def _end_without(
-    context: SampleContext, reads: ReadEnd, dealt: SplitEnd, nothing: str
+    context: SampleContext, reads: ReadEnd, split: SplitEnd, nothing: str
 ) -> FittedEnd:
     """Give an end that no model is used for: there is ``nothing`` to learn from, or to judge the model of a file by, or no model there."""
     kind = context.kind
@@ -396,7 +396,7 @@ def _end_without(
         if isinstance(model, NoModel):
             reason = f"there is none in {kind.path}: {model.reason}"
     none = np.empty(0)
-    judges = CrossFitted(model, None, (None,) * dealt.folded.sample.folds, dealt.folded.sample)
+    judges = CrossFitted(model, None, (None,) * split.folded.sample.folds, split.folded.sample)
     unused = replace(UNUSED, reason=reason)
     end = FittedEnd(
         reads,
@@ -404,11 +404,11 @@ def _end_without(
         unused,
         judges,
         (none, none),
-        len(dealt.starts),
+        len(split.starts),
         (none, none),
         silent=bool(nothing),
     )
-    end.report = describe_nothing(context, end, dealt.folded, dealt.folds)
+    end.report = describe_nothing(context, end, split.folded, split.folds)
     return end
 
 
@@ -425,7 +425,7 @@ def settle_ends(ends: tuple[FittedEnd, ...]) -> None:
             end.calibration = recentred(as_asked(end.calibration), *end.background)
 
 
-def _fit(context: SampleContext, reads: ReadEnd, folded: Folded) -> CrossFitted | str:
+def _fit(context: SampleContext, reads: ReadEnd, folded: FoldedWindows) -> CrossFitted | str:
     """Fit one end class, or take its model from the file; where the backend refuses so few starts, its reason."""
     number = reads.numbers[0]
     try:
@@ -447,7 +447,7 @@ def _judge(
     context: SampleContext,
     reads: ReadEnd,
     fitted: CrossFitted,
-    folded: Folded,
+    folded: FoldedWindows,
     starts: int,
     timed: Callable[[str, float], None],
 ) -> FittedEnd:

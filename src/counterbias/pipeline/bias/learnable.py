@@ -15,7 +15,7 @@ from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
 from counterbias.records import PRESENT
-from counterbias.sampling import Folded, Starts
+from counterbias.sampling import FoldedWindows, Starts
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.fitting import ReadEnd, SampleContext
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SplitEnd:
-    """The starts of an end class, and their windows dealt to folds of the genome."""
+    """The starts of an end class, and their windows split into folds of the genome."""
 
     starts: Starts
     folds: folds.Folds
-    folded: Folded
+    folded: FoldedWindows
 
 
 def split_end(context: SampleContext, reads: ReadEnd) -> SplitEnd:
-    """Draw the windows of an end class and deal them to folds."""
+    """Draw the windows of an end class and split them into folds."""
     starts = sampling.find_starts(context.sites, end=reads.end)
-    dealt = folds.make_folds(starts.positions)
+    split = folds.make_folds(starts.positions)
     drawn = draw_end(
         context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]])
     )
     return SplitEnd(
-        starts, dealt, drawn.fold(context.kind.window, dealt, context.kind.model.judging_folds)
+        starts, split, drawn.fold(context.kind.window, split, context.kind.model.judging_folds)
     )
 
 
-def why_nothing(context: SampleContext, reads: ReadEnd, dealt: SplitEnd) -> str:
+def why_nothing(context: SampleContext, reads: ReadEnd, split: SplitEnd) -> str:
     """Say why no start of an end class can be learnt from, one line; empty where one can be."""
     return (
-        "" if dealt.folded.sample.can_train() else _why(context, reads, dealt.starts, dealt.folded)
+        "" if split.folded.sample.can_train() else _why(context, reads, split.starts, split.folded)
     )
 
 
@@ -57,19 +57,19 @@ def teaches(context: SampleContext, reads: ReadEnd) -> bool:
 def why_nothing_drawn(
     context: SampleContext, reads: ReadEnd, starts: Starts, drawn: DrawnWindows
 ) -> str:
-    """Say the same of windows that are not dealt to folds yet."""
+    """Say the same of windows that are not split into folds yet."""
     bare = replace(drawn, tiles=None, tile_positions=None)
-    dealt = folds.make_folds(starts.positions)
+    split = folds.make_folds(starts.positions)
     return why_nothing(
         context,
         reads,
         SplitEnd(
-            starts, dealt, bare.fold(context.kind.window, dealt, context.kind.model.judging_folds)
+            starts, split, bare.fold(context.kind.window, split, context.kind.model.judging_folds)
         ),
     )
 
 
-def _why(context: SampleContext, reads: ReadEnd, starts: Starts, folded: Folded) -> str:
+def _why(context: SampleContext, reads: ReadEnd, starts: Starts, folded: FoldedWindows) -> str:
     second = reads.label == "read2"
     what = "no start of read 2 can be learnt from" if second else "no read start can be learnt from"
     of = {"both": "", "read1": " 1", "read2": " 2"}[reads.label]

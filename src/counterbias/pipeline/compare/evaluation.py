@@ -224,7 +224,7 @@ def evaluate_scores(
     return measure_accuracy(score_of(positions), held_out, *sample.cut(positions, window))
 
 
-def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.Folded:
+def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.FoldedWindows:
     """Draw the windows of a trial, none of the fold that is held out; raises InputError where none are left to learn from."""
     window = kind.window
     rng = np.random.default_rng([trial.seed, 1])
@@ -310,11 +310,11 @@ def gene_changes(
     }
 
 
-def _thinned(sample: FoldSample, dealt: folds.Folds, trial: Trial) -> StartSites:
+def _thinned(sample: FoldSample, split: folds.Folds, trial: Trial) -> StartSites:
     """Take the right to be learnt from away from all but some distinct starts outside the held-out fold."""
     starts = sample.starts
     keys = _keys(starts.contig, starts.position, starts.strand)
-    fold = dealt.of(starts.contig, starts.position)
+    fold = split.of(starts.contig, starts.position)
     usable = np.flatnonzero(fold != folds.HELD_OUT_FOLD)
     rng = np.random.default_rng([trial.seed, 3, trial.starts or 0])
     kept = rng.choice(usable, size=min(trial.starts or 0, len(usable)), replace=False)

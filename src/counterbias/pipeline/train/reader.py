@@ -119,7 +119,7 @@ class CohortReader:
         return member
 
     def folds(self, label: str) -> Folds:
-        """Deal the blocks with starts of any member to folds."""
+        """Split the blocks with starts of any member into folds."""
         every = StartTally()
         for member in self.members:
             every.join(self.stash.tally(member.number, label))
@@ -167,7 +167,7 @@ def _renumbered(drawn: DrawnWindows, lookup: NDArray[np.int32]) -> DrawnWindows:
     def renumber(positions: Positions) -> Positions:
         return replace(positions, contig=lookup[positions.contig])
 
-    sample = sampling.Sample(
+    sample = sampling.DrawnPositions(
         renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin
     )
     places = None if drawn.tile_positions is None else renumber(drawn.tile_positions)

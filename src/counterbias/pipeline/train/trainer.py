@@ -1,6 +1,6 @@
 """Many samples → one pooled bias model, and for each sample what such a model gains on genome that it did not see.
 
-The folds are dealt once, over the starts of all samples, so that a fold that a model does not see is kept from it in every sample. Each
+The folds are made once, over the starts of all samples, so that a fold that a model does not see is kept from it in every sample. Each
 file is read once; the windows drawn from it wait on disk (:mod:`counterbias.pipeline.train.window_store`) until the folds are known.
 """
 
@@ -38,7 +38,7 @@ from counterbias.pipeline.train.pooling import (
 from counterbias.pipeline.train.reader import CohortReader, CohortSample
 from counterbias.pipeline.train.window_store import WindowStore
 from counterbias.records import FitReport, FoldedSample
-from counterbias.sampling import Folded, Windows
+from counterbias.sampling import FoldedWindows, Windows
 from counterbias.scoring import score
 from counterbias.weights import Calibration, calibrate, mean_over_blocks, recentred, start_gains
 from counterbias.writers.training import TAG, VERSION
@@ -258,9 +258,9 @@ class Trainer:
         )
 
     def _drop_untrainable(self) -> bool:
-        """Deal the folds, and leave out the first sample without a window in them; tell whether there was one.
+        """Make the folds, and leave out the first sample without a window in them; tell whether there was one.
 
-        The folds are then dealt once more: the others must not depend on it.
+        The folds are then made once more: the others must not depend on it.
         """
         members = self.intake.members
         self.folds = (
@@ -278,12 +278,12 @@ class Trainer:
                     return True
         return False
 
-    def _folded(self, member: CohortSample, label: str) -> Folded:
+    def _folded(self, member: CohortSample, label: str) -> FoldedWindows:
         return self.intake.stash.get(member.number, label).fold(
             self.window, self.folds[label], self.plan.kind.model.judging_folds
         )
 
-    def _each(self, label: str) -> Iterator[tuple[CohortSample, Folded]]:
+    def _each(self, label: str) -> Iterator[tuple[CohortSample, FoldedWindows]]:
         """Give the samples with their windows, one at a time."""
         for member in self.intake.members:
             yield member, self._folded(member, label)
@@ -347,7 +347,9 @@ class Trainer:
                 resources,
             )
 
-    def _own(self, member: CohortSample, label: str, folded: Folded) -> tuple[str, Judged] | None:
+    def _own(
+        self, member: CohortSample, label: str, folded: FoldedWindows
+    ) -> tuple[str, Judged] | None:
         """Fit a sample's own model, and judge it; None where it cannot be fitted."""
         kind = choice_for_starts(self.plan.kind, min(member.starts.values()), self.plan.manager)
         try:
@@ -357,7 +359,7 @@ class Trainer:
             return None
         return kind.backend, self._judge(fitted, folded)
 
-    def _judge(self, fitted: CrossFitted, folded: Folded) -> Judged:
+    def _judge(self, fitted: CrossFitted, folded: FoldedWindows) -> Judged:
         """Score a sample's windows by models that did not see their fold, and measure the gain."""
         windows = folded.windows
         sample = replace(folded.sample, folds=fitted.sample.folds)
@@ -419,13 +421,13 @@ class Trainer:
     def _describe_end(
         self, label: str, fitted: CrossFitted, calibration: Calibration, scored: Sequence[Windows]
     ) -> dict[str, Any]:
-        dealt, pooled = self.folds[label], fitted.sample
+        split, pooled = self.folds[label], fitted.sample
         told = fitted.report or FitReport(0.0, 0)
         check = int((pooled.foreground_parts[:, 0] == 1).sum())
         return {
             "end": label,
-            "block": dealt.block,
-            "blocks": len(dealt.keys),
+            "block": split.block,
+            "blocks": len(split.keys),
             "training_starts": len(pooled.foreground_parts) - check,
             "validation_starts": check,
             "tiles": len(pooled.tile_parts),
