@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import pysam
 
-from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 from counterbias.errors import InputError
 from counterbias.pipeline.counting import count_alignments
 from counterbias.records import Annotation, CountingOptions, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
-from fuzz import bam_records, memory_source, scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import bam_records, memory_source, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import reason
+from tests.helpers.alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 
 
 def mutate(rng: random.Random) -> Case:

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alignment_builders import CONTIGS, annotation, random_gtf
 from counterbias.alignments import decoding, pairing, waiting
 from counterbias.assignment import Assigner
 from counterbias.native import SLACK
 from counterbias.pipeline.collecting import count_fragments, tagged_batch
 from counterbias.records import Annotation, CountingOptions
 from counterbias.writers import rendering
-from fuzz import bam_records, scratch
-from fuzz.case import Case
-from fuzz.guarded import Guarded
+from tests.fuzz import bam_records, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.guarded import Guarded
+from tests.helpers.alignment_builders import CONTIGS, annotation, random_gtf
 
 #: No stream is longer, in bytes; one that would be is cut.
 LONGEST = 1 << 15

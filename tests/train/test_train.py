@@ -1,0 +1,639 @@
+"""``counterbias train``: one model of many samples, equal weights, blocks that no model saw, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pysam
+import pytest
+
+import counterbias
+from counterbias import TrainingSet, Window, simulation
+from counterbias.cli import main
+from counterbias.cli.train import POOLS, build_train_parser, report_name
+from counterbias.pipeline import cohort as cohort_module
+from counterbias.pipeline import cross_fitting
+from counterbias.pipeline.auto import backend_for
+from counterbias.writers.training import COLUMNS
+from tests.helpers.scripts import load as load_script
+
+SAMPLES = {"a": 4000, "b": 3000, "small": 800}
+CNN = (
+    "members=1",
+    "units=16",
+    "channels=4",
+    "min_steps=20",
+    "max_steps=20",
+    "batch_tiles=8",
+    "batch_windows=64",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulate single-end samples of one bias, one paired-end sample, and one in which nothing was counted."""
+    folder = tmp_path_factory.mktemp("cohort")
+    rng = np.random.default_rng(5)
+    genome = simulation.simulate_genome(rng, {"chr1": 150_000, "chr2": 100_000})
+    genes = simulation.simulate_annotation(
+        rng, genome.lengths, 26, design=simulation.AnnotationDesign(overlapping=0.0)
+    )
+    bias = simulation.simulate_priming_bias(rng, strength=1.2)
+    abundance = simulation.simulate_abundance(rng, genes)
+    simulation.write_fasta(folder / "genome.fa", genome)
+    simulation.write_gtf(folder / "genes.gtf", genes)
+    for sample, fragments in SAMPLES.items():
+        reads = simulation.simulate_reads(
+            rng, genome, genes, abundance, simulation.Library(fragments, paired=False), bias
+        )
+        simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
+    for sample, stranded in (("pairs", "no"), ("stranded", "yes")):
+        library = simulation.Library(2000, stranded=stranded)
+        reads = simulation.simulate_reads(rng, genome, genes, abundance, library, bias)
+        simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
+    with (
+        pysam.AlignmentFile(folder / "a.bam") as source,
+        pysam.AlignmentFile(folder / "empty.bam", "wb", header=source.header),
+    ):
+        pass
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train pwm on three samples once; give the model file. The table lies beside it."""
+    out = tmp_path_factory.mktemp("ran") / "cohort.model"
+    table = train(folder, out, *SAMPLES, model="pwm")
+    out.with_suffix(".tsv").write_text(table)
+    return out
+
+
+def command(
+    folder: Path,
+    out: object,
+    *samples: str,
+    model: str | None = None,
+    more: tuple[object, ...] = (),
+    stranded: str = "no",
+) -> list[str]:
+    options: list[object] = [
+        "train",
+        "-q",
+        "-s",
+        stranded,
+        "-r",
+        "pos",
+        "-o",
+        out,
+        "--bias-genome",
+        folder / "genome.fa",
+    ]
+    options += ["--bias-model", model] if model else []
+    files = [sample if "/" in sample else folder / f"{sample}.bam" for sample in samples]
+    return [str(word) for word in (*options, *more, *files, folder / "genes.gtf")]
+
+
+def train(folder: Path, out: object, *samples: str, **options: Any) -> str:
+    """Run the command; give what stood on standard output."""
+    with pytest.MonkeyPatch.context() as patch:
+        told = io.StringIO()
+        patch.setattr(sys, "stdout", told)
+        assert main(command(folder, out, *samples, **options)) == 0
+    return told.getvalue()
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table), delimiter="\t"))
+
+
+def report(model: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(report_name(str(model))).read_text())
+    return found
+
+
+def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """Run a command that fails; give its one line."""
+    capsys.readouterr()
+    assert main(argv) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1 + told.err.count("Warning: ")
+    return told.err
+
+
+# -- the result ------------------------------------------------------------------------------------------------------
+
+
+def test_each_sample_is_told_of_on_standard_output(ran: Path) -> None:
+    table = rows(ran.with_suffix(".tsv").read_text())
+    assert tuple(table[0]) == COLUMNS
+    assert [row["sample"] for row in table] == ["a", "b", "small"]
+    for row, reads in zip(table, SAMPLES.values(), strict=True):
+        assert 0.8 * reads < int(row["reads"]) <= reads
+        assert int(row["starts"]) <= int(row["reads"])
+        assert float(row["difference"]) == pytest.approx(
+            float(row["pooled"]) - float(row["own"]), abs=2e-4
+        )
+        assert row["own_model"] == "pwm"
+    assert float(table[2]["difference"]) > 0, "a small sample gains by pooling"
+
+
+def test_model_names_its_samples_and_is_calibrated(ran: Path) -> None:
+    model = counterbias.load_model(ran)
+    assert model.training.samples == ("a", "b", "small")
+    (end,) = model.ends
+    assert 0 < end.slope <= 1
+    assert end.held_out_gain is not None
+    assert end.held_out_gain > 0.1
+    assert (model.cap, model.factor) == (math.inf, 1.0)
+    told = report(ran)
+    assert next(iter(told)) == "counterbias_train"
+    assert end.starts == sum(gain["starts"] for gain in told["gains"])
+    assert told["ends"][0]["calibration"]["gain"] == pytest.approx(end.held_out_gain)
+    assert told["inputs"]["alignments"].keys() == SAMPLES.keys()
+    assert told["summary"]["compared"] == 3
+    assert sum(told["summary"][which] for which in ("pooled", "own", "neither")) == 3
+
+
+def test_order_and_threads_change_no_byte(folder: Path, ran: Path, tmp_path: Path) -> None:
+    table = train(
+        folder, tmp_path / "x.model", "small", "b", "a", model="pwm", more=("--bias-threads", 2)
+    )
+    assert (tmp_path / "x.model").read_bytes() == ran.read_bytes()
+    assert table == ran.with_suffix(".tsv").read_text()
+
+
+def test_networks_train_on_pooled_tiles_alike_with_any_order_and_threads(
+    folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("numba")
+    more = tuple(word for setting in CNN for word in ("--bias-option", setting))
+    one = train(folder, tmp_path / "1.model", "a", "small", model="cnn", more=more)
+    two = train(
+        folder, tmp_path / "2.model", "small", "a", model="cnn", more=(*more, "--bias-threads", 2)
+    )
+    assert one == two
+    assert (tmp_path / "1.model").read_bytes() == (tmp_path / "2.model").read_bytes()
+    assert report(tmp_path / "1.model")["ends"][0]["tiles"] > 100
+
+
+@pytest.mark.parametrize("model", ["vlmm", "cnn"])
+def test_one_sample_gives_the_model_that_counting_gives(
+    folder: Path, tmp_path: Path, model: str
+) -> None:
+    """To the last bit: windows, folds, model, judges, gains and calibration."""
+    more = tuple(
+        word
+        for setting in (*CNN, "distil_steps=40")
+        if model == "cnn"
+        for word in ("--bias-option", setting)
+    )
+    table = rows(train(folder, tmp_path / "one.model", "a", model=model, more=more))
+    files = (folder / "a.bam", folder / "genes.gtf")
+    options = (
+        "-q",
+        "-s",
+        "no",
+        "-r",
+        "pos",
+        "--bias-model",
+        model,
+        "--bias-genome",
+        folder / "genome.fa",
+        *more,
+    )
+    outputs = ("--bias-output", tmp_path / "c", "-c", tmp_path / "c.tsv")
+    assert main(["count", *map(str, (*options, *outputs, *files))]) == 0
+    ours, counted = (
+        counterbias.load_model(tmp_path / "one.model"),
+        counterbias.load_model(tmp_path / "c.model"),
+    )
+    for name, array in counted.ends[0].model.to_arrays().items():
+        assert np.array_equal(ours.ends[0].model.to_arrays()[name], array)
+    assert (ours.ends[0].slope, ours.ends[0].offset) == (
+        counted.ends[0].slope,
+        counted.ends[0].offset,
+    )
+    (gain,) = report(tmp_path / "one.model")["gains"]
+    found = json.loads((tmp_path / "c.counterbias.json").read_text())["ends"][0]["calibration"]
+    assert (
+        (gain["pooled"], gain["pooled_error"])
+        == (gain["own"], gain["own_error"])
+        == (found["gain"], found["gain_error"])
+    )
+    assert (gain["difference"], gain["difference_error"]) == (0, 0)
+    assert float(table[0]["difference"]) == 0.0
+
+
+def test_a_sample_twice_teaches_what_it_teaches_once(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "a.bam", tmp_path / "copy.bam")
+    genes, genome = folder / "genes.gtf", folder / "genome.fa"
+    once = counterbias.train_cohort({"a": folder / "a.bam"}, genes, genome, model="pwm", own=False)
+    twice = counterbias.train_cohort(
+        {"a": folder / "a.bam", "copy": tmp_path / "copy.bam"},
+        genes,
+        genome,
+        model="pwm",
+        own=False,
+    )
+    windows = np.random.default_rng(1).integers(0, 4, (500, 21)).astype(np.uint8)
+    first, second = once.model.ends[0].log_bias(windows), twice.model.ends[0].log_bias(windows)
+    assert np.corrcoef(first, second)[0, 1] > 0.999
+    assert np.abs(first - second).max() < 0.1
+    assert twice.gains[0].factor == 1.0
+    assert twice.gains[0].pooled == pytest.approx(once.gains[0].pooled, abs=0.02)
+
+
+def test_equal_samples_or_by_reads(folder: Path, ran: Path, tmp_path: Path) -> None:
+    equal = rows(
+        train(
+            folder,
+            tmp_path / "r.model",
+            *SAMPLES,
+            model="pwm",
+            more=("--bias-pool", "samples", "--bias-no-own"),
+        )
+    )
+    by_reads = rows(ran.with_suffix(".tsv").read_text())
+    assert float(equal[2]["factor"]) > 2 > 1 > float(equal[0]["factor"])
+    assert all(0.7 < float(row["factor"]) < 1.4 for row in by_reads), (
+        "one read of any sample counts about the same"
+    )
+    assert all(
+        row["own"] == row["difference"] == row["better"] == row["own_model"] == "NA"
+        for row in equal
+    )
+    assert report(tmp_path / "r.model")["summary"]["compared"] == 0
+    assert (tmp_path / "r.model").read_bytes() != ran.read_bytes()
+
+
+def test_no_base_that_is_judged_was_seen_by_its_judge(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of 41 random bases are unique: in no sample may one be judged by a model that saw a stretch of 21 of it in any sample."""
+    reorder(folder / "b.bam", tmp_path / "reordered.bam")
+    learnt: dict[int, set[bytes]] = {}
+    judged = []
+    model = counterbias.load_plugins().backends["pwm"].backend.load()
+    fit, score = model.fit, cross_fitting.score
+
+    def remembered(self: Any, sample: TrainingSet, rng: np.random.Generator) -> Any:
+        sets = [sample, *([] if sample.validation is None else [sample.validation])]
+        learnt[id(self)] = {
+            piece for one in sets for piece in pieces(one.foreground, one.background)
+        }
+        kept.append(self)
+        return fit(self, sample, rng)
+
+    def looked_at(judge: Any, contexts: np.ndarray, *, threads: int) -> np.ndarray:
+        judged.append(len(contexts))
+        assert not learnt[id(judge)] & pieces(contexts)
+        return np.asarray(score(judge, contexts, threads=threads))
+
+    kept: list[Any] = []  # so that no number is given twice
+    monkeypatch.setattr(model, "fit", remembered)
+    monkeypatch.setattr(cross_fitting, "score", looked_at)
+    samples = {
+        "a": folder / "a.bam",
+        "b": tmp_path / "reordered.bam",
+        "small": folder / "small.bam",
+    }
+    counterbias.train_cohort(
+        samples, folder / "genes.gtf", folder / "genome.fa", model="pwm", window=Window(20, 20)
+    )
+    # Three samples' own models and the pooled one, each with five judges; every sample is judged by its own judges and the pooled ones.
+    assert (len(kept), len(judged)) == (4 * 6, 6 * 5 * 2)
+    assert min(len(seen) for seen in learnt.values()) > 5_000
+    assert sum(judged) > 20_000
+
+
+def pieces(*contexts: np.ndarray) -> set[bytes]:
+    """Give all stretches of 21 bases, of both strands alike."""
+    forward = np.concatenate(
+        [one[:, first : first + 21] for one in contexts for first in range(0, 21, 2)]
+    )
+    return {row.tobytes() for row in forward} | {row.tobytes() for row in 3 - forward[:, ::-1]}
+
+
+def reorder(source: Path, target: Path) -> None:
+    """Write an alignment file whose header names the contigs the other way round."""
+    with pysam.AlignmentFile(source) as file:
+        header = file.header.to_dict()
+        header["SQ"] = header["SQ"][::-1]
+        records = [record.to_dict() for record in file]
+    with pysam.AlignmentFile(target, "wb", header=header) as out:
+        for record in records:
+            out.write(pysam.AlignedSegment.from_dict(record, out.header))
+
+
+def test_stranded_pairs_have_a_model_per_read(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "stranded.bam", tmp_path / "again.bam")
+    table = rows(
+        train(
+            folder,
+            tmp_path / "s.model",
+            "stranded",
+            str(tmp_path / "again.bam"),
+            model="heptamer",
+            stranded="yes",
+        )
+    )
+    assert [(row["sample"], row["end"]) for row in table] == [
+        (s, e) for s in ("again", "stranded") for e in ("read1", "read2")
+    ]
+    assert [end.label for end in counterbias.load_model(tmp_path / "s.model").ends] == [
+        "read1",
+        "read2",
+    ]
+
+
+def test_single_reads_and_unstranded_pairs_pool(folder: Path, tmp_path: Path) -> None:
+    table = rows(
+        train(folder, tmp_path / "m.model", "a", "pairs", more=("--bias-no-own",), model="pwm")
+    )
+    assert [row["end"] for row in table] == ["both", "both"]
+
+
+def test_fitting_from_python_chooses_the_model_by_itself(folder: Path) -> None:
+    fitted = counterbias.fit_model(folder / "small.bam", folder / "genes.gtf", folder / "genome.fa")
+    starts = fitted.ends[0].starts
+    assert starts is not None
+    assert 700 <= starts < 2000
+    assert fitted.backend == backend_for(starts, counterbias.load_plugins()) == "pwm"
+
+
+# -- counting with it ------------------------------------------------------------------------------------------------
+
+
+def test_counting_with_a_cohort_model(
+    folder: Path, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = [
+        str(word)
+        for word in (
+            "count",
+            "-q",
+            "-s",
+            "no",
+            "-r",
+            "pos",
+            folder / "small.bam",
+            folder / "genes.gtf",
+        )
+    ]
+    capsys.readouterr()
+    assert main(plain) == 0
+    wanted = capsys.readouterr().out
+    bias = (
+        "--bias-model",
+        ran,
+        "--bias-genome",
+        folder / "genome.fa",
+        "--bias-output",
+        tmp_path / "small",
+    )
+    assert main([*plain, *map(str, bias)]) == 0
+    assert capsys.readouterr().out == wanted, "standard output stays htseq-count's"
+    told = json.loads((tmp_path / "small.counterbias.json").read_text())
+    assert told["inputs"]["model"] == str(ran)
+    assert told["ends"][0]["calibration"]["applied"] is True
+    used = counterbias.load_model(tmp_path / "small.model")
+    assert used.training.samples == ("a", "b", "small")
+    assert used.ends[0].slope != counterbias.load_model(ran).ends[0].slope, (
+        "it is calibrated on each sample"
+    )
+    with open(tmp_path / "small.counts.tsv") as file:
+        table = list(csv.DictReader(file, delimiter="\t"))
+    assert sum(float(row["weighted"]) for row in table) == pytest.approx(
+        sum(float(row["raw"]) for row in table), rel=1e-6
+    )
+    assert any(row["weighted"] != row["raw"] for row in table)
+
+
+# -- samples that teach nothing --------------------------------------------------------------------------------------
+
+
+def test_a_sample_with_nothing_to_learn_from_is_named_and_left_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            command(
+                folder,
+                tmp_path / "c.model",
+                "empty",
+                "a",
+                "b",
+                model="pwm",
+                more=("--bias-no-own",),
+            )
+        )
+        == 0
+    )
+    told = capsys.readouterr()
+    assert "empty is left out: no read start can be learnt from" in told.err
+    last = rows(told.out)[-1]
+    assert last["sample"] == "empty"
+    assert {value for name, value in last.items() if name != "sample"} == {"NA"}
+    assert counterbias.load_model(tmp_path / "c.model").training.samples == ("a", "b")
+    assert [one["sample"] for one in report(tmp_path / "c.model")["skipped"]] == ["empty"]
+
+
+def test_no_sample_left_is_an_error_and_writes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(capsys, command(folder, tmp_path / "c.model", "empty", model="pwm"))
+    assert "no read start can be learnt from in any of 1 samples" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tiny_sample_that_would_weigh_much_is_named(folder: Path, tmp_path: Path) -> None:
+    with (
+        pysam.AlignmentFile(folder / "b.bam") as source,
+        pysam.AlignmentFile(tmp_path / "tiny.bam", "wb", header=source.header) as out,
+    ):
+        for number, record in enumerate(source):
+            if number % 100 == 0:
+                out.write(record)
+    samples = {"a": folder / "a.bam", "tiny": tmp_path / "tiny.bam"}
+    found = counterbias.train_cohort(
+        samples, folder / "genes.gtf", folder / "genome.fa", model="pwm", pool="samples", own=False
+    )
+    (warning,) = (text for text in found.warnings if text.startswith("tiny: its "))
+    assert "--bias-pool reads" in warning
+
+
+# -- bad input -------------------------------------------------------------------------------------------------------
+
+
+def test_two_samples_of_one_name(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(folder / "b.bam", tmp_path / "a.bam")
+    for again in (str(tmp_path / "a.bam"), "a"):
+        told = refused(capsys, command(folder, tmp_path / "c.model", "a", again, model="pwm"))
+        assert "two alignment files are both named 'a'" in told
+
+
+def test_single_and_paired_samples_of_a_stranded_library(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(
+        capsys, command(folder, tmp_path / "c.model", "a", "stranded", model="pwm", stranded="yes")
+    )
+    assert (
+        "stranded is paired-end but a is single-end: with -s yes they have no model in common"
+        in told
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def with_contigs(source: Path, target: Path, contigs: list[dict[str, Any]]) -> Path:
+    with pysam.AlignmentFile(source) as file:
+        header = {**file.header.to_dict(), "SQ": contigs}
+        records = [record.to_dict() for record in file if record.reference_name == contigs[0]["SN"]]
+    with pysam.AlignmentFile(target, "wb", header=header) as out:
+        for record in records:
+            out.write(pysam.AlignedSegment.from_dict(record, out.header))
+    return target
+
+
+def test_samples_of_different_genomes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = with_contigs(
+        folder / "b.bam", tmp_path / "longer.bam", [{"SN": "chr1", "LN": 150_001}]
+    )
+    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(longer), model="pwm"))
+    assert "contig 'chr1' has 150,001 bases here but 150,000 in another sample" in told
+    first = with_contigs(folder / "b.bam", tmp_path / "first.bam", [{"SN": "chr1", "LN": 150_000}])
+    second = with_contigs(
+        folder / "b.bam", tmp_path / "second.bam", [{"SN": "chr2", "LN": 100_000}]
+    )
+    told = refused(
+        capsys, command(folder, tmp_path / "c.model", str(first), str(second), model="pwm")
+    )
+    assert "no contig in common with the samples before it" in told
+    foreign = with_contigs(folder / "b.bam", tmp_path / "foreign.bam", [{"SN": "chrX", "LN": 1000}])
+    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(foreign), model="pwm"))
+    assert "no contig of the alignments is in the annotation" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("-o", "no/such/folder/c.model"), "does not exist"),
+        (("--bias-model", "none"), "leaves nothing to train"),
+        (("--bias-model", "no_such_model"), "no_such_model"),
+        (("--bias-model", "old.model"), "a model file cannot be trained"),
+        (("--bias-option", "pseudocount=2"), "needs a model's name"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_any_work(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: tuple[str, ...],
+    message: str,
+) -> None:
+    assert message in refused(capsys, command(folder, tmp_path / "c.model", "a", more=change))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inputs_are_not_overwritten(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "would overwrite an input" in refused(
+        capsys, command(folder, folder / "a.bam", "a", model="pwm")
+    )
+    assert "is a folder" in refused(capsys, command(folder, tmp_path, "a", model="pwm"))
+
+
+@pytest.mark.parametrize("missing", ["-o", "--bias-genome"])
+def test_usage(folder: Path, tmp_path: Path, missing: str) -> None:
+    argv = command(folder, tmp_path / "c.model", "a")
+    place = argv.index(missing)
+    with pytest.raises(SystemExit) as stopped:
+        main(argv[:place] + argv[place + 2 :])
+    assert stopped.value.code == 2
+
+
+def test_samples_weigh_the_same_from_python_as_from_the_command_line() -> None:
+    default = inspect.signature(counterbias.train_cohort).parameters["pool"].default
+    assert default == build_train_parser().get_default("bias_pool")
+
+
+def test_library_callers_are_told_of_a_wrong_pool(folder: Path) -> None:
+    with pytest.raises(counterbias.InputError, match="'pairs' is no way to pool samples"):
+        counterbias.train_cohort(
+            {"a": folder / "a.bam"}, folder / "genes.gtf", folder / "genome.fa", pool="pairs"
+        )
+
+
+# -- documentation and benchmark -------------------------------------------------------------------------------------
+
+
+def test_every_option_stands_in_the_reference(root: Path) -> None:
+    page = (root / "docs" / "reference" / "train.md").read_text(encoding="utf-8")
+    options = [
+        option for action in build_train_parser()._actions for option in action.option_strings
+    ]
+    assert len(options) > 20
+    assert [option for option in options if f"`{option}`" not in page] == []
+    assert [column for column in COLUMNS if f"`{column}`" not in page] == []
+    assert POOLS == cohort_module.POOLS
+
+
+def test_report_stands_beside_the_model() -> None:
+    assert report_name("x/cohort.model") == "x/cohort.counterbias-train.json"
+    assert report_name("cohort") == "cohort.counterbias-train.json"
+    assert report_name("x/.model") == "x/.model.counterbias-train.json"
+
+
+@pytest.fixture(scope="module")
+def pooling() -> ModuleType:
+    return load_script("pooling")
+
+
+def test_benchmark_runs(
+    pooling: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [
+        "--models",
+        "pwm",
+        "--sets",
+        "one,unequal",
+        "--reads",
+        "600",
+        "--samples",
+        "2",
+        "--seeds",
+        "1",
+    ]
+    assert pooling.main([*argv, "--json", str(tmp_path / "p.json")]) == 0
+    found = rows(capsys.readouterr().out)
+    assert [row["set"] for row in found] == ["one", "unequal, large", "unequal, small"]
+    told = json.loads((tmp_path / "p.json").read_text())
+    assert float(found[0]["pooled"]) == pytest.approx(
+        np.mean([row["pooled"] for row in told[:2]]), abs=1e-3
+    )
+
+
+def test_yeast_lanes(data_dir: Path, tmp_path: Path) -> None:
+    folder = data_dir / "yeast"
+    samples = {name: folder / f"{name}.bam" for name in ("isowt5", "isowt6")}
+    found = counterbias.train_cohort(
+        samples, folder / "genes.gtf", folder / "genome.fa", model="vlmm"
+    )
+    assert all(gain.pooled > gain.own - 2 * gain.difference_error for gain in found.gains)
+    assert all(gain.pooled > 3 * gain.pooled_error for gain in found.gains)
