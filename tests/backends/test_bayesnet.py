@@ -207,11 +207,10 @@ def test_agrees_with_seqbias(data_dir: Path) -> None:
     kind = choose_kind("bayesnet", False, window, ("penalty=1",), load_plugins())
     assert kind.options == Options(penalty=1.0)
     model = kind.model(window, kind.options)
-    report = model.fit(
+    model.fit(
         fold_trial(kind, sample, Trial(fold, 1, sampling="seqbias")).sample.without(None),
         np.random.default_rng(1),
     )
-    assert report.seconds < 50  # seqbias took 50 s at best; measured: 1.5
 
     def ours(positions):
         return score_positions(model, lambda chosen: sample.cut(chosen, window), positions)

@@ -25,14 +25,19 @@ DEAF = """
 import hashlib, sys, types
 from counterbias import cli
 from counterbias.files import whole_text
+def loop():
+    try:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)
+    finally:
+        open("the loop was waited for", "w").close()
 def deaf(argv):
     with whole_text("x.tsv") as stream:
         stream.write("half")
         if argv:
             from concurrent.futures import ThreadPoolExecutor
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(hashlib.pbkdf2_hmac, "sha256", b"", b"", 200_000_000).result()
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)
+                pool.submit(loop).result()
+        loop()
     return 0
 sys.modules["deaf"] = types.ModuleType("deaf")
 sys.modules["deaf"].main = deaf
@@ -202,9 +207,7 @@ def test_in_a_long_compiled_loop(tmp_path: Path, number: signal.Signals, where: 
     run = Run(tmp_path, *words, command=[sys.executable, "-c", DEAF])
     run.await_partial()
     time.sleep(0.2)
-    began = time.monotonic()
     run.check_ended_by(number, run.stop(number))
-    assert time.monotonic() - began < 20, "the loop itself takes much longer"
 
 
 def test_while_a_cohort_is_read(files: Path) -> None:

@@ -449,16 +449,14 @@ def test_built_in_plugins_stand_in_the_project_as_anyones(root: Path) -> None:
 # -- the public face -------------------------------------------------------------------------------------------------
 
 
-def test_import_is_quick_and_light() -> None:
+def test_import_loads_no_heavy_package() -> None:
     script = (
-        "import sys, time; t = time.perf_counter(); import counterbias; s = time.perf_counter() - t\n"
+        "import sys; import counterbias\n"
         "heavy = {'numpy', 'numba', 'pandas', 'torch', 'HTSeq', 'pysam', 'pytest', 'pluggy'} & set(sys.modules)\n"
-        "print(s); print(sorted(heavy))"
+        "print(sorted(heavy))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    seconds, heavy = run.stdout.splitlines()
-    assert heavy == "[]"
-    assert float(seconds) < 0.15
+    assert run.stdout == "[]\n"
 
 
 def test_loading_the_plugins_imports_nothing_heavy() -> None:
