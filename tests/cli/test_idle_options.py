@@ -141,6 +141,7 @@ def test_gpu_for_what_is_not_trained_there(
     assert warnings(capfd, argv) == [says.format("pwm, heptamer")]
 
 
+@pytest.mark.usefixtures("counting_loops")
 def test_compare(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bias = ["--bias-genome", str(files / "genome.fa"), *inputs(files)]
     argv = [

@@ -167,6 +167,7 @@ def test_every_finished_stage_is_told_of(
     assert [part for part in expected[name] if part not in told] == []
 
 
+@pytest.mark.usefixtures("counting_loops")
 def test_plain_counting_has_the_lines_of_htseq_count_only(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -259,6 +259,7 @@ def test_everything_closed(files: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in files.iterdir()} == before
 
 
+@pytest.mark.usefixtures("counting_loops")
 def test_messages_in_any_character_set(files: Path, tmp_path: Path) -> None:
     done = run(
         "count", files / "gén-β.sam", files / "genes.gtf", PYTHONIOENCODING="ascii", PYTHONUTF8="1"

@@ -66,6 +66,7 @@ def test_annotations_count_the_same(
     assert shown.out.startswith("a\t1\nb\t2\n__no_feature\t0\n")
 
 
+@pytest.mark.usefixtures("counting_loops")
 @pytest.mark.parametrize("encoding", UNICODE.values(), ids=UNICODE)
 def test_other_encodings_of_an_annotation_are_one_line(
     encoding: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
