@@ -21,8 +21,8 @@ from counterbias import (
 )
 from counterbias.pipeline.run import BiasOptions, CountRun
 from counterbias.records import CountingOptions
-from tests.helpers import isochores
-from tests.helpers.isochores import WINDOW, gc
+from tests.bias import isochores
+from tests.bias.isochores import WINDOW, gc
 
 #: A `cnn` whose networks are half as large as usual and are trained half as long; the default ones do as well.
 QUICK = (

@@ -14,8 +14,8 @@ from counterbias.pipeline.fitting import settle_ends
 from counterbias.pipeline.run import BiasOptions, CountRun
 from counterbias.records import CountingOptions
 from counterbias.weights import Calibration, as_asked
-from tests.helpers import isochores
-from tests.helpers.isochores import WINDOW, gc
+from tests.bias import isochores
+from tests.bias.isochores import WINDOW, gc
 
 # -- by hand -----------------------------------------------------------------------------------------------------------
 

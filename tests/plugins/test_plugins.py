@@ -1,22 +1,15 @@
-"""Plug-ins: hooks, loading whatever some of them do, duplicates, switching off, missing extras, ``counterbias models``."""
+"""Plug-ins: hooks, loading whatever some of them do, duplicates, switching off, missing extras."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import re
-import subprocess
-import sys
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import counterbias
 from counterbias import Backend, BiasModel, InputError, TrainingSet, Window, hookspecs
-from counterbias.cli import models as models_command
 from counterbias.hookspecs import hookimpl
 from counterbias.plugins import (
     DISABLE,
@@ -29,42 +22,11 @@ from counterbias.plugins import (
     missing_modules,
     require,
 )
-from counterbias.testing import Subject, check_backend, planted_sample
+from counterbias.testing import planted_sample
 from counterbias_backends import pwm
+from tests.plugins.installed import GOOD, Install
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("counterbias_")]
-
-#: A plug-in's module: one backend, which borrows the class of pwm.
-GOOD = """
-from counterbias import Backend, hookimpl
-def load():
-    from counterbias_backends.pwm import PositionWeightMatrix
-    return PositionWeightMatrix
-@hookimpl
-def counterbias_backends():
-    return [Backend("{backend}", "from {backend}", load)]
-"""
-
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Install made-up distributions: their metadata and one module each, in a folder on the path of their own."""
-
-    def make(distribution: str, entry: str, source: str, version: str = "1.0") -> None:
-        folder = tmp_path / distribution
-        module = f"made_up_{distribution.replace('-', '_')}_{tmp_path.name.replace('-', '_')}"
-        info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        )
-        (info / "entry_points.txt").write_text(f"[counterbias]\n{entry} = {module}\n")
-        (folder / f"{module}.py").write_text(source)
-        monkeypatch.syspath_prepend(str(folder))
-
-    return make
 
 
 class Offering:
@@ -89,7 +51,7 @@ def fitted() -> tuple[BiasModel, TrainingSet]:
     return model, sample.validation
 
 
-# -- the hooks -------------------------------------------------------------------------------------------------------
+# -- the hooks ---------------------------------------------------------------------------------
 
 
 def test_every_hook_has_a_heading_in_the_docs_and_a_test(root: Path) -> None:
@@ -201,7 +163,7 @@ def test_failing_qc_hook_is_reported_and_not_fatal(answer, why) -> None:
     assert why in manager.problems[0]
 
 
-# -- loading ---------------------------------------------------------------------------------------------------------
+# -- loading -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -294,7 +256,7 @@ def test_two_managers_share_nothing() -> None:
     assert list(two.backends) == []
 
 
-# -- choosing a backend ----------------------------------------------------------------------------------------------
+# -- choosing a backend ------------------------------------------------------------------------
 
 
 def test_unknown_backend_names_the_nearest() -> None:
@@ -344,159 +306,3 @@ def test_missing_extra_is_refused_only_when_training() -> None:
         require(Backend("x", "s", backend.load, requires=("nope",)))
     require(Backend("x", "s", backend.load, requires=("numpy",)))
     assert "torch" not in backend.requires
-
-
-# -- counterbias models ----------------------------------------------------------------------------------------------
-
-
-def test_models_json_lists_everything(
-    install: Install, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
-    needy = GOOD.format(backend="needy").replace(
-        "load)]", "load, extra='deep', requires=('no_such_module',))]"
-    )
-    install("needy-dist", "needy", needy)
-    install(
-        "unloadable-dist",
-        "unloadable",
-        GOOD.format(backend="unloadable").replace("    from", "    import nonexistent_x; from"),
-    )
-    install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
-    install("off-dist", "off", GOOD.format(backend="off"))
-    install("clash-dist", "clash", GOOD.format(backend="clash"))
-    install("crash-dist", "crash", GOOD.format(backend="clash"))
-    monkeypatch.setenv(DISABLE, "off")
-    assert models_command.main(["--json"]) == 0
-    listing = json.loads(capsys.readouterr().out)
-    assert listing["counterbias_models"] is True
-    assert listing["schema"] == [1, 0]
-    assert listing["version"] == counterbias.__version__
-    backends = {entry["name"]: entry for entry in listing["backends"]}
-    assert backends["good"] == {
-        "name": "good",
-        "summary": "from good",
-        "plugin": "good",
-        "distribution": "good-dist",
-        "version": "1.2",
-        "extra": None,
-        "missing": [],
-        "options": {"pseudocount": 1.0},
-        "strand_symmetric": True,
-        "needs_tiles": False,
-        "problem": None,
-    }
-    assert backends["needy"]["missing"] == ["no_such_module"]
-    assert (
-        backends["unloadable"]["problem"] == "ModuleNotFoundError: No module named 'nonexistent_x'"
-    )
-    assert not {"off", "clash"} & set(backends)
-    statuses = {plugin["name"]: plugin["status"] for plugin in listing["plugins"]}
-    assert statuses["broken"] == FAILED
-    assert statuses["off"] == DISABLED
-    clash = next(entry for entry in listing["duplicates"] if entry["name"] == "clash")
-    assert [side["origin"] for side in clash["plugins"]] == ["clash-dist 1.0", "crash-dist 1.0"]
-
-
-def test_models_table(install: Install, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    install("good-dist", "good", GOOD.format(backend="good"), version="1.2")
-    needy = GOOD.format(backend="needy").replace(
-        "load)]", "load, extra='deep', requires=('no_such_module',))]"
-    )
-    install("needy-dist", "needy", needy)
-    install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
-    assert models_command.main([]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    head = lines[0]
-    good = next(line for line in lines if line.startswith("good"))
-    for title, cell in (
-        ("FROM", "good-dist 1.2"),
-        ("TRAINING", "ready"),
-        ("OPTIONS", "pseudocount=1.0"),
-        ("SUMMARY", "from good"),
-    ):
-        assert good[head.index(title) :].startswith(cell)
-    needy_line = next(line for line in lines if line.startswith("needy"))
-    assert "pip install 'needy-dist[deep]'" in needy_line
-    broken = next(line for line in lines if line.startswith("broken"))
-    assert "broken-dist 1.0" in broken
-    assert "No module named 'nonexistent_module_of_no_one'" in broken
-
-
-def test_models_table_without_any_backend() -> None:
-    text = models_command.table(models_command.describe(Manager()))
-    assert text == "No bias model is installed.\n"
-
-
-def test_models_table_writes_defaults_as_the_option_takes_them() -> None:
-    assert [models_command._shown(value) for value in (True, 1.5, [4, 10], "x")] == [
-        "true",
-        "1.5",
-        "4,10",
-        "x",
-    ]
-
-
-def test_built_in_plugins_stand_in_the_project_as_anyones(root: Path) -> None:
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["counterbias"]["pwm"] == "counterbias_backends.pwm"
-    assert project["version"] == counterbias.__version__
-    manager = Manager()
-    assert manager.register(pwm, name="pwm").status == LOADED
-    assert list(manager.backends) == ["pwm"]
-
-
-# -- the public face -------------------------------------------------------------------------------------------------
-
-
-def test_import_loads_no_heavy_package() -> None:
-    script = (
-        "import sys; import counterbias\n"
-        "heavy = {'numpy', 'numba', 'pandas', 'torch', 'HTSeq', 'pysam', 'pytest', 'pluggy'} & set(sys.modules)\n"
-        "print(sorted(heavy))"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"
-
-
-def test_loading_the_plugins_imports_nothing_heavy() -> None:
-    script = (
-        "import sys\nfrom counterbias.plugins import Manager, load_plugins\nload_plugins()\n"
-        "import counterbias_backends.pwm as pwm\nManager().register(pwm, name='pwm')\n"
-        "print(sorted({'numba', 'pandas', 'torch', 'HTSeq', 'pysam', 'pytest'} & set(sys.modules)))"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"
-
-
-def test_public_names_are_all_there() -> None:
-    assert set(counterbias._HOMES) | {"__version__"} == set(counterbias.__all__)
-    assert set(counterbias.__all__) <= set(dir(counterbias))
-    for name, home in counterbias._HOMES.items():
-        assert getattr(counterbias, name) is getattr(sys.modules[home], name)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = counterbias.nothing
-
-
-# -- the docs --------------------------------------------------------------------------------------------------------
-
-
-def test_model_in_the_docs_conforms(root: Path) -> None:
-    page = (root / "docs" / "plugins.md").read_text()
-    code = re.search(r"```python\n(\"\"\"counterbias_firstbase.*?)```", page, re.DOTALL)
-    assert code is not None
-    namespace: dict[str, object] = {"__name__": "counterbias_firstbase"}
-    exec(compile(code.group(1), "docs/plugins.md", "exec"), namespace)
-    (backend,) = namespace["counterbias_backends"]()
-    check_backend(backend, learns=0.2)
-
-
-def test_settings_in_the_docs_are_those_of_the_suite(root: Path) -> None:
-    section = (
-        (root / "docs" / "plugins.md")
-        .read_text()
-        .partition("## Test it")[2]
-        .partition("### Strand symmetry")[0]
-    )
-    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert listed == [name for name in inspect.signature(Subject).parameters if name != "backend"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from counterbias.simulation import simulate_priming_bias
-from tests.helpers.simulated_folders import column, inside, run, save_model, table, windows
+from tests.simulate.simulated_folders import column, inside, run, save_model, table, windows
 
 
 def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> None:

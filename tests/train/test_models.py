@@ -1,16 +1,12 @@
-"""``counterbias train``: one model of many samples, equal weights, blocks that no model saw, and what goes wrong."""
+"""``counterbias train``: one model of many samples, equal weights, and blocks that no judge saw."""
 
 from __future__ import annotations
 
 import csv
-import inspect
-import io
 import json
 import math
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,120 +14,16 @@ import pysam
 import pytest
 
 import counterbias
-from counterbias import TrainingSet, Window, simulation
+from counterbias import TrainingSet, Window
 from counterbias.cli import main
 from counterbias.cli.train import POOLS, build_train_parser, report_name
 from counterbias.pipeline import cohort as cohort_module
 from counterbias.pipeline import cross_fitting
 from counterbias.pipeline.auto import backend_for
 from counterbias.writers.training import COLUMNS
-from tests.helpers.scripts import load as load_script
+from tests.train.cohorts import CNN, SAMPLES, report, rows, train
 
-SAMPLES = {"a": 4000, "b": 3000, "small": 800}
-CNN = (
-    "members=1",
-    "units=16",
-    "channels=4",
-    "min_steps=20",
-    "max_steps=20",
-    "batch_tiles=8",
-    "batch_windows=64",
-)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate single-end samples of one bias, one paired-end sample, and one in which nothing was counted."""
-    folder = tmp_path_factory.mktemp("cohort")
-    rng = np.random.default_rng(5)
-    genome = simulation.simulate_genome(rng, {"chr1": 150_000, "chr2": 100_000})
-    genes = simulation.simulate_annotation(
-        rng, genome.lengths, 26, design=simulation.AnnotationDesign(overlapping=0.0)
-    )
-    bias = simulation.simulate_priming_bias(rng, strength=1.2)
-    abundance = simulation.simulate_abundance(rng, genes)
-    simulation.write_fasta(folder / "genome.fa", genome)
-    simulation.write_gtf(folder / "genes.gtf", genes)
-    for sample, fragments in SAMPLES.items():
-        reads = simulation.simulate_reads(
-            rng, genome, genes, abundance, simulation.Library(fragments, paired=False), bias
-        )
-        simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
-    for sample, stranded in (("pairs", "no"), ("stranded", "yes")):
-        library = simulation.Library(2000, stranded=stranded)
-        reads = simulation.simulate_reads(rng, genome, genes, abundance, library, bias)
-        simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
-    with (
-        pysam.AlignmentFile(folder / "a.bam") as source,
-        pysam.AlignmentFile(folder / "empty.bam", "wb", header=source.header),
-    ):
-        pass
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ran(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train pwm on three samples once; give the model file. The table lies beside it."""
-    out = tmp_path_factory.mktemp("ran") / "cohort.model"
-    table = train(folder, out, *SAMPLES, model="pwm")
-    out.with_suffix(".tsv").write_text(table)
-    return out
-
-
-def command(
-    folder: Path,
-    out: object,
-    *samples: str,
-    model: str | None = None,
-    more: tuple[object, ...] = (),
-    stranded: str = "no",
-) -> list[str]:
-    options: list[object] = [
-        "train",
-        "-q",
-        "-s",
-        stranded,
-        "-r",
-        "pos",
-        "-o",
-        out,
-        "--bias-genome",
-        folder / "genome.fa",
-    ]
-    options += ["--bias-model", model] if model else []
-    files = [sample if "/" in sample else folder / f"{sample}.bam" for sample in samples]
-    return [str(word) for word in (*options, *more, *files, folder / "genes.gtf")]
-
-
-def train(folder: Path, out: object, *samples: str, **options: Any) -> str:
-    """Run the command; give what stood on standard output."""
-    with pytest.MonkeyPatch.context() as patch:
-        told = io.StringIO()
-        patch.setattr(sys, "stdout", told)
-        assert main(command(folder, out, *samples, **options)) == 0
-    return told.getvalue()
-
-
-def rows(table: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(table), delimiter="\t"))
-
-
-def report(model: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(report_name(str(model))).read_text())
-    return found
-
-
-def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
-    """Run a command that fails; give its one line."""
-    capsys.readouterr()
-    assert main(argv) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1 + told.err.count("Warning: ")
-    return told.err
-
-
-# -- the result ------------------------------------------------------------------------------------------------------
+# -- the result --------------------------------------------------------------------------------
 
 
 def test_each_sample_is_told_of_on_standard_output(ran: Path) -> None:
@@ -372,7 +264,7 @@ def test_fitting_from_python_chooses_the_model_by_itself(folder: Path) -> None:
     assert fitted.backend == backend_for(starts, counterbias.load_plugins()) == "pwm"
 
 
-# -- counting with it ------------------------------------------------------------------------------------------------
+# -- counting with it --------------------------------------------------------------------------
 
 
 def test_counting_with_a_cohort_model(
@@ -420,167 +312,7 @@ def test_counting_with_a_cohort_model(
     assert any(row["weighted"] != row["raw"] for row in table)
 
 
-# -- samples that teach nothing --------------------------------------------------------------------------------------
-
-
-def test_a_sample_with_nothing_to_learn_from_is_named_and_left_out(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert (
-        main(
-            command(
-                folder,
-                tmp_path / "c.model",
-                "empty",
-                "a",
-                "b",
-                model="pwm",
-                more=("--bias-no-own",),
-            )
-        )
-        == 0
-    )
-    told = capsys.readouterr()
-    assert "empty is left out: no read start can be learnt from" in told.err
-    last = rows(told.out)[-1]
-    assert last["sample"] == "empty"
-    assert {value for name, value in last.items() if name != "sample"} == {"NA"}
-    assert counterbias.load_model(tmp_path / "c.model").training.samples == ("a", "b")
-    assert [one["sample"] for one in report(tmp_path / "c.model")["skipped"]] == ["empty"]
-
-
-def test_no_sample_left_is_an_error_and_writes_nothing(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = refused(capsys, command(folder, tmp_path / "c.model", "empty", model="pwm"))
-    assert "no read start can be learnt from in any of 1 samples" in told
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_tiny_sample_that_would_weigh_much_is_named(folder: Path, tmp_path: Path) -> None:
-    with (
-        pysam.AlignmentFile(folder / "b.bam") as source,
-        pysam.AlignmentFile(tmp_path / "tiny.bam", "wb", header=source.header) as out,
-    ):
-        for number, record in enumerate(source):
-            if number % 100 == 0:
-                out.write(record)
-    samples = {"a": folder / "a.bam", "tiny": tmp_path / "tiny.bam"}
-    found = counterbias.train_cohort(
-        samples, folder / "genes.gtf", folder / "genome.fa", model="pwm", pool="samples", own=False
-    )
-    (warning,) = (text for text in found.warnings if text.startswith("tiny: its "))
-    assert "--bias-pool reads" in warning
-
-
-# -- bad input -------------------------------------------------------------------------------------------------------
-
-
-def test_two_samples_of_one_name(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copy(folder / "b.bam", tmp_path / "a.bam")
-    for again in (str(tmp_path / "a.bam"), "a"):
-        told = refused(capsys, command(folder, tmp_path / "c.model", "a", again, model="pwm"))
-        assert "two alignment files are both named 'a'" in told
-
-
-def test_single_and_paired_samples_of_a_stranded_library(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = refused(
-        capsys, command(folder, tmp_path / "c.model", "a", "stranded", model="pwm", stranded="yes")
-    )
-    assert (
-        "stranded is paired-end but a is single-end: with -s yes they have no model in common"
-        in told
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
-def with_contigs(source: Path, target: Path, contigs: list[dict[str, Any]]) -> Path:
-    with pysam.AlignmentFile(source) as file:
-        header = {**file.header.to_dict(), "SQ": contigs}
-        records = [record.to_dict() for record in file if record.reference_name == contigs[0]["SN"]]
-    with pysam.AlignmentFile(target, "wb", header=header) as out:
-        for record in records:
-            out.write(pysam.AlignedSegment.from_dict(record, out.header))
-    return target
-
-
-def test_samples_of_different_genomes(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    longer = with_contigs(
-        folder / "b.bam", tmp_path / "longer.bam", [{"SN": "chr1", "LN": 150_001}]
-    )
-    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(longer), model="pwm"))
-    assert "contig 'chr1' has 150,001 bases here but 150,000 in another sample" in told
-    first = with_contigs(folder / "b.bam", tmp_path / "first.bam", [{"SN": "chr1", "LN": 150_000}])
-    second = with_contigs(
-        folder / "b.bam", tmp_path / "second.bam", [{"SN": "chr2", "LN": 100_000}]
-    )
-    told = refused(
-        capsys, command(folder, tmp_path / "c.model", str(first), str(second), model="pwm")
-    )
-    assert "no contig in common with the samples before it" in told
-    foreign = with_contigs(folder / "b.bam", tmp_path / "foreign.bam", [{"SN": "chrX", "LN": 1000}])
-    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(foreign), model="pwm"))
-    assert "no contig of the alignments is in the annotation" in told
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("-o", "no/such/folder/c.model"), "does not exist"),
-        (("--bias-model", "none"), "leaves nothing to train"),
-        (("--bias-model", "no_such_model"), "no_such_model"),
-        (("--bias-model", "old.model"), "a model file cannot be trained"),
-        (("--bias-option", "pseudocount=2"), "needs a model's name"),
-    ],
-)
-def test_what_cannot_be_done_is_said_before_any_work(
-    folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    change: tuple[str, ...],
-    message: str,
-) -> None:
-    assert message in refused(capsys, command(folder, tmp_path / "c.model", "a", more=change))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_inputs_are_not_overwritten(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "would overwrite an input" in refused(
-        capsys, command(folder, folder / "a.bam", "a", model="pwm")
-    )
-    assert "is a folder" in refused(capsys, command(folder, tmp_path, "a", model="pwm"))
-
-
-@pytest.mark.parametrize("missing", ["-o", "--bias-genome"])
-def test_usage(folder: Path, tmp_path: Path, missing: str) -> None:
-    argv = command(folder, tmp_path / "c.model", "a")
-    place = argv.index(missing)
-    with pytest.raises(SystemExit) as stopped:
-        main(argv[:place] + argv[place + 2 :])
-    assert stopped.value.code == 2
-
-
-def test_samples_weigh_the_same_from_python_as_from_the_command_line() -> None:
-    default = inspect.signature(counterbias.train_cohort).parameters["pool"].default
-    assert default == build_train_parser().get_default("bias_pool")
-
-
-def test_library_callers_are_told_of_a_wrong_pool(folder: Path) -> None:
-    with pytest.raises(counterbias.InputError, match="'pairs' is no way to pool samples"):
-        counterbias.train_cohort(
-            {"a": folder / "a.bam"}, folder / "genes.gtf", folder / "genome.fa", pool="pairs"
-        )
-
-
-# -- documentation and benchmark -------------------------------------------------------------------------------------
+# -- documentation and benchmark ---------------------------------------------------------------
 
 
 def test_every_option_stands_in_the_reference(root: Path) -> None:
@@ -598,35 +330,6 @@ def test_report_stands_beside_the_model() -> None:
     assert report_name("x/cohort.model") == "x/cohort.counterbias-train.json"
     assert report_name("cohort") == "cohort.counterbias-train.json"
     assert report_name("x/.model") == "x/.model.counterbias-train.json"
-
-
-@pytest.fixture(scope="module")
-def pooling() -> ModuleType:
-    return load_script("pooling")
-
-
-def test_benchmark_runs(
-    pooling: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = [
-        "--models",
-        "pwm",
-        "--sets",
-        "one,unequal",
-        "--reads",
-        "600",
-        "--samples",
-        "2",
-        "--seeds",
-        "1",
-    ]
-    assert pooling.main([*argv, "--json", str(tmp_path / "p.json")]) == 0
-    found = rows(capsys.readouterr().out)
-    assert [row["set"] for row in found] == ["one", "unequal, large", "unequal, small"]
-    told = json.loads((tmp_path / "p.json").read_text())
-    assert float(found[0]["pooled"]) == pytest.approx(
-        np.mean([row["pooled"] for row in told[:2]]), abs=1e-3
-    )
 
 
 def test_yeast_lanes(data_dir: Path, tmp_path: Path) -> None:
