@@ -27,7 +27,7 @@ from counterbias.evaluation.comparison import Mean, paired_difference, summarise
 from counterbias.evaluation.reliability import reliability
 from counterbias.genome import Genome
 from counterbias.options import CountingOptions
-from counterbias.pipeline.bias.fitting import ModelChoice
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
 from counterbias.pipeline.compare.evaluation import (
     FoldSample,
@@ -37,7 +37,7 @@ from counterbias.pipeline.compare.evaluation import (
     fold_sample,
     gene_changes,
 )
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import (
     CLIPPED,
@@ -88,7 +88,7 @@ class Row:
     """A line of the table: a label and, unless it is one of the references, a model."""
 
     label: str
-    kind: ModelChoice | None = None
+    choice: ModelChoice | None = None
 
 
 @dataclass
@@ -150,7 +150,7 @@ def load_sample(name: str, reads: str) -> FoldSample:
     if reads == "assigned":
         sites = count_alignments(
             str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True
-        )[0].sites
+        ).sites
         assert sites is not None
     else:
         sites = uniquely_aligned(root / file)
@@ -186,8 +186,8 @@ def choose_rows(
         labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option)
     )
     rows = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else [])
-    rows += [Row(one.label, one.kind) for one in found if one.kind is not None]
-    return rows, {one.label: one.reason for one in found if one.kind is None}
+    rows += [Row(one.label, one.choice) for one in found if one.choice is not None]
+    return rows, {one.label: one.reason for one in found if one.choice is None}
 
 
 def run_trial(
@@ -201,7 +201,7 @@ def run_trial(
         "starts": trial.starts,
         "null": trial.null,
     }
-    if row.kind is None:
+    if row.choice is None:
         scores = (
             seqbias_scores(sample)
             if row.label == SEQBIAS
@@ -211,7 +211,7 @@ def run_trial(
         held_out = sample.held_out(trial.fold)
         slope = reliability(scores(held_out.positions()), held_out).slope
         return {**told, "values": plain({**measured, "reliability_slope": slope})}
-    found = evaluate_backend(row.kind, sample, trial, threads=threads)
+    found = evaluate_backend(row.choice, sample, trial, threads=threads)
     # The size of what a count would use: gate and slope applied.
     told["values"] = plain({**asdict(found.accuracy), "reliability_slope": found.reliability.slope})
     told["perplexity"] = plain(dict(found.report.perplexity))
@@ -247,7 +247,7 @@ def trials_of(arguments: argparse.Namespace, row: Row) -> Iterator[Trial]:
     """List what is to be fitted for a row."""
     folds, seeds = whole_numbers(arguments.folds), whole_numbers(arguments.seeds)
     for fold in folds:
-        if row.kind is None:
+        if row.choice is None:
             yield Trial(fold)
             continue
         for seed in seeds:

@@ -115,12 +115,10 @@ def train(
     cohort = counterbias.train_cohort(
         samples,
         annotation,
-        genome,
-        model=model,
-        model_options=options,
-        pool=pool,
-        seed=seed,
-        threads=arguments.threads,
+        counterbias.BiasOptions(
+            model, str(genome), model_options=options, seed=seed, threads=arguments.threads
+        ),
+        train=counterbias.TrainOptions(pool=pool),
     )
     for sample, reason in cohort.skipped.items():
         print(f"{name} {size} {model} seed {seed}: {sample} left out: {reason}", file=sys.stderr)

@@ -31,8 +31,8 @@ from counterbias.evaluation import folds, measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
 from counterbias.pipeline.bias.auto import AUTO
+from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit
-from counterbias.pipeline.bias.fitting import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.held_out import calibrate_on_held_out, calibrate_scores
 from counterbias.pipeline.bias.prior import blend
 from counterbias.pipeline.compare.candidates import find_candidates
@@ -145,13 +145,13 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
     partner = (
         None
         if arguments.partner is None
-        else find_candidates([arguments.partner], [WINDOW], manager)[0].kind
+        else find_candidates([arguments.partner], [WINDOW], manager)[0].choice
     )
     source = None if partner is not None else load_sample(arguments.prior, "unique")
     sizes = [None if size == "all" else int(size) for size in arguments.starts.split(",")]
     trials = []
     for name in arguments.models.split(","):
-        chosen = choose_model(name, False, WINDOW, (), manager)
+        chosen = choose_model(name, manager, window=WINDOW)
         other: EndModel | ModelChoice | None = partner
         if source is not None:
             suited = choice_for_starts(chosen, round(LEARNT * len(source.starts)), manager)

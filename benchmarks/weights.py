@@ -25,15 +25,17 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
 from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
-from counterbias.options import AssumedLengths, CountingOptions
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
+from counterbias.pipeline.bias.choice import choice_for_sample, choose_model
 from counterbias.pipeline.bias.columns import bias_columns
+from counterbias.pipeline.bias.context import SampleContext, contig_index
 from counterbias.pipeline.bias.cross_fitting import cross_fit
-from counterbias.pipeline.bias.fitting import SampleContext, choice_for_sample, choose_model
 from counterbias.pipeline.bias.held_out import calibrate_scores
-from counterbias.pipeline.bias.sample import contig_index, weigh_sample
+from counterbias.pipeline.bias.report import Provenance
+from counterbias.pipeline.bias.sample import weigh_sample
 from counterbias.pipeline.bias.transcripts import load_transcripts, sample_splices
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample, fold_trial
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, Positions, StartSites, Window
 from counterbias.scoring import score_positions
@@ -132,7 +134,7 @@ def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) 
     simulation.write_bam(folder / "reads.bam", reads, order="pos", level=1)
     annotation = load_annotation(folder / "genes.gtf", stranded=library.stranded != "no")
     options = CountingOptions(order="pos", stranded=library.stranded)
-    counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)[0]
+    counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)
     splices = sample_splices(load_transcripts(str(folder / "genes.gtf")), counted.sites)
     return Simulated(
         counted,
@@ -150,42 +152,36 @@ def weigh(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Weigh a simulated library as ``counterbias count`` does."""
     stranded = sample.library.stranded
-    kind = choice_for_sample(
-        choose_model(arguments.model, False, WINDOW, (), manager),
+    choice = choice_for_sample(
+        choose_model(arguments.model, manager, window=WINDOW),
         sample.counted.sites,
         stranded,
         manager,
     )
+    options = BiasOptions(
+        arguments.model,
+        sample.genome.path,
+        sampling=setting.sampling,
+        cap=setting.cap,
+        ends=setting.ends,
+        context=setting.context,
+        seed=seed,
+        threads=arguments.threads,
+        device="cpu",
+    )
     context = SampleContext(
-        sites=sample.counted.sites,
+        sample="s",
+        counts=sample.counted,
         features=sample.features,
         contig_of=contig_index(sample.features, sample.counted.sites.contigs),
         genome=sample.genome,
-        kind=kind,
-        sampling=setting.sampling,
-        seed=seed,
-        threads=arguments.threads,
-        cap=setting.cap,
+        choice=choice,
+        options=options,
+        stranded=stranded,
         manager=manager,
         splices=sample.splices if setting.context == "transcript" else None,
     )
-    about = {
-        "command_line": "",
-        "inputs": {},
-        "options": {},
-        "mode": "union",
-        "annotation_seconds": 0.0,
-    }
-    weighed = weigh_sample(
-        context,
-        sample.counted,
-        stranded=stranded,
-        sample="s",
-        about=about,
-        evidence=None,
-        warnings=(),
-        ends=setting.ends,
-    )
+    weighed = weigh_sample(context, Provenance("", {}, {}, "union", 0.0))
     gain = weighed.report["ends"][0]["gain"]["cap5"]["value"]
     return weighed.columns, {
         "gain": math.nan if gain is None else gain,
@@ -337,7 +333,7 @@ def load_real(name: str, folder: Path) -> Real:
     options = CountingOptions(
         order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore"
     )
-    sites = count_alignments(bam, genes, options, want_sites=True)[0].sites
+    sites = count_alignments(bam, genes, options, want_sites=True).sites
     assert sites is not None
     plain = fold_sample(sites, genes.features, edges, genome)
 
@@ -429,7 +425,7 @@ def measure_fold(
     """Learn from one choice of reads and measure on the held-out units, by each kind of start."""
     sample = real.samples["defaults" if learnt == PAPER else learnt]
     kind = choose_model(
-        arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager
+        arguments.model if arguments.model != "auto" else "cnn", manager, window=WINDOW
     )
     folded = fold_trial(kind, sample, trial)
     fitted = cross_fit(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from counterbias import InputError, count_reads, simulation
 from counterbias.pipeline.simulate.biases import BIAS_STREAM, GroupBias
-from counterbias.pipeline.simulate.simulation import SimulationOptions, simulate
+from counterbias.pipeline.simulate.run import SimulationOptions, simulate
 
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")

@@ -19,9 +19,9 @@ from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
 from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.columns import bias_columns
-from counterbias.pipeline.bias.sample import contig_index
+from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.weights import (
     FragmentLengths,
@@ -229,8 +229,12 @@ def count_with_scores(
     """
     began = time.perf_counter()
     annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
-    result, _ = count_alignments(
-        str(sample.alignments), annotation, sample.options, threads=threads, want_sites=True
+    result = count_alignments(
+        str(sample.alignments),
+        annotation,
+        sample.options,
+        want_sites=True,
+        reading=ReadingOptions(threads=threads),
     )
     sites, features = result.sites, annotation.features
     assert sites is not None

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from counterbias import count_reads
 from counterbias.evaluation.agreement import Interval, compare_with_truth
-from counterbias.options import BiasOptions
+from counterbias.options import AnnotationOptions, BiasOptions
 
 SCRIPT = "maqc.py"
 FOLDER, TRUTH = "human_maqc_chr22", "seqc_ILM_COH_counts_A_B.tsv"
@@ -60,9 +60,8 @@ def count_cohort(model: str, arguments: argparse.Namespace, *, gate: bool = True
     bias = BiasOptions(model, str(sample.genome), seed=arguments.seed, threads=arguments.threads)
     run = count_reads(
         paths,
-        sample.annotation,
+        AnnotationOptions(str(sample.annotation), additional_attributes=("gene_name",)),
         options=sample.options,
-        additional_attributes=["gene_name"],
         bias=bias,
     )
     told = [est.counted(run, number, 0.0) for number in range(len(paths))]

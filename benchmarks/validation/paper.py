@@ -27,7 +27,7 @@ import estimates as est
 import reporting as rep
 
 from counterbias.evaluation.agreement import change_of, log_pearson
-from counterbias.pipeline.bias.fitting import choose_model
+from counterbias.pipeline.bias.choice import choose_model
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, evaluate_backend
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions, Window
@@ -59,7 +59,10 @@ def train(
 ) -> dict[str, Any]:
     """Train both networks as the paper does and measure them on the held-out fold."""
     kind = choose_model(
-        cell, False, WINDOWS[bases], (f"hidden={hidden}", *as_in_paper(arguments)), load_plugins()
+        cell,
+        load_plugins(),
+        window=WINDOWS[bases],
+        model_options=(f"hidden={hidden}", *as_in_paper(arguments)),
     )
     found = evaluate_backend(
         kind, sample, Trial(arguments.fold, seed, sampling="paper"), threads=arguments.threads

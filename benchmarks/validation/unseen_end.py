@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
-from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
-from counterbias.pipeline.bias.sample import contig_index
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions, TrainOptions
+from counterbias.pipeline.bias.context import contig_index
 from counterbias.records import Features, Stretches
 from counterbias.weights import assumed_lengths, effective_lengths
 
@@ -262,10 +262,7 @@ def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for model in arguments.stranded_models:
             for seed in arguments.seeds:
                 rep.say(f"MAQC, seed {seed}: {model}")
-                cohort = train_cohort(
-                    alignments, root / "genes.gtf", root / "genome.fa", model=model, options=options, own=False, seed=seed,
-                    threads=arguments.threads,
-                )  # fmt: skip
+                cohort = train_cohort(alignments, root / "genes.gtf", BiasOptions(model, str(root / "genome.fa"), seed=seed, threads=arguments.threads), options=options, train=TrainOptions(own=False))  # fmt: skip
                 first, second = (end.model for end in cohort.model.ends)
                 guesses: dict[str, tuple[str, WindowScores]] = {
                     "unbiased": ("first", lambda x, end, own=first: own.log_bias(x)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from differential.harness import (
+from tests.differential.harness import (
     Outcome,
     counterbias_count,
     differences,

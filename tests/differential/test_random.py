@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from differential.harness import OUT, run_ours, run_theirs
+from tests.differential.harness import OUT, run_ours, run_theirs
 
 READS = 3000
 #: The 99.9 % point of chi-square with two degrees of freedom.

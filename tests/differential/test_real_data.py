@@ -13,7 +13,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from differential.harness import compare, require_oracle
+from tests.differential.harness import compare, require_oracle
 
 #: Alignment file (annotation beside it) → one fragment in so many is taken.
 SETS = {

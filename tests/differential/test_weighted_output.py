@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from differential.harness import Outcome, require_oracle, run_ours, run_theirs
+from tests.differential.harness import Outcome, require_oracle, run_ours, run_theirs
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-TESTS = str(Path(__file__).resolve().parent.parent)
-if TESTS not in sys.path:
-    # Where the tests' helpers are; the processes that are started need to find them too.
-    sys.path.insert(0, TESTS)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (TESTS, os.environ.get("PYTHONPATH"))))
+from tests.fuzz import targets
+from tests.fuzz.case import Case
+from tests.fuzz.runner import Run, draw
 
 
 def main() -> int:
     """Run and report; 1 where anything failed."""
-    from fuzz import targets
-    from fuzz.case import Case
-    from fuzz.runner import Run, draw
-
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz", description="Fuzz the readers of files."
     )

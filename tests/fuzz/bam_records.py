@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-from alignment_builders import CONTIGS, header, random_cigar, record
+from tests.helpers.alignment_builders import CONTIGS, header, random_cigar, record
 
 #: Numbers at which something may begin or end.
 EDGES = (

@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fuzz import scratch, targets
-from fuzz.case import Case
-from fuzz.shrinking import failure_kind, flush, outcome_in_child, shrink
+from tests.fuzz import scratch, targets
+from tests.fuzz.case import Case
+from tests.fuzz.shrinking import failure_kind, flush, outcome_in_child, shrink
 
 #: Seconds between two reports of a process, and for making one failing input small.
 REPORT, SHRINK = 2.0, 20.0

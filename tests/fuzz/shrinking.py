@@ -13,8 +13,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
-from fuzz import scratch
-from fuzz.case import Case
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
 
 
 def failure_kind(error: BaseException) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import targets
-from fuzz.case import Case
-from fuzz.shrinking import outcome_in_child
+from tests.fuzz import targets
+from tests.fuzz.case import Case
+from tests.fuzz.shrinking import outcome_in_child
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*/*.json"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fuzz.case import Case
-from fuzz.targets import processes
+from tests.fuzz.case import Case
+from tests.fuzz.targets import processes
 
 #: Command, what befalls it, and when: a share of its time (for signals: after it has begun to write) or of its largest file.
 MOMENTS = [

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import runner, shrinking
-from fuzz.case import Case
-from fuzz.runner import Run, draw
+from tests.fuzz import runner, shrinking
+from tests.fuzz.case import Case
+from tests.fuzz.runner import Run, draw
 
 
 def mutate(rng: random.Random) -> Case:
@@ -57,7 +57,7 @@ def test_a_run_keeps_small_inputs_and_goes_on(
     """Processes start from a module of the name of a target; here one that is put on their path."""
     module = tmp_path / "path" / "fuzz_trouble.py"
     module.parent.mkdir()
-    module.write_text("from fuzz.test_runner import check, trouble as mutate\n")
+    module.write_text("from tests.fuzz.test_runner import check, trouble as mutate\n")
     monkeypatch.syspath_prepend(str(module.parent))
     monkeypatch.setattr(runner, "SHRINK", 5.0)
     result = Run("fuzz_trouble", 3, tmp_path / "failures", inputs=12, workers=2).run()

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.runner import Run, run_here
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+from tests.fuzz.runner import Run, run_here
 
 #: Target → inputs, one to three seconds of them.
 INPUTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol
 
-from fuzz.case import Case
+from tests.fuzz.case import Case
 
 
 class Target(Protocol):
@@ -40,4 +40,4 @@ def hang(target: Target) -> float:
 
 def load(name: str) -> Target:
     """Import a target, one of :data:`NAMES` or any other module that can be imported."""
-    return importlib.import_module(f"fuzz.targets.{name}" if name in NAMES else name)  # type: ignore[return-value]
+    return importlib.import_module(f"tests.fuzz.targets.{name}" if name in NAMES else name)  # type: ignore[return-value]

@@ -17,9 +17,9 @@ from counterbias.annotation.reading import _whole_lines
 from counterbias.errors import InputError
 from counterbias.pipeline.counting.assignment import index_steps
 from counterbias.records import Annotation
-from fuzz import scratch
-from fuzz.case import Case
-from fuzz.judging import reason, words
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import reason, words
 
 CONTIGS = (
     "chr1",

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import pysam
 
-from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 from counterbias.errors import InputError
 from counterbias.options import CountingOptions
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import Listeners, count_alignments
 from counterbias.records import Annotation, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
-from fuzz import bam_records, memory_source, scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import bam_records, memory_source, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import reason
+from tests.helpers.alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 
 
 def mutate(rng: random.Random) -> Case:
@@ -90,7 +90,11 @@ def _count(
     with memory_source.reading(content, **small) as name:
         genes = _genes(options.stranded != "no")
         return count_alignments(
-            name, genes, options, want_sites=True, record_sink=sink, on_header=on_header
+            name,
+            genes,
+            options,
+            want_sites=True,
+            listeners=Listeners(record_sink=sink, on_header=on_header),
         )
 
 

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alignment_builders import CONTIGS, annotation, random_gtf
 from counterbias.alignments import decoding
 from counterbias.native import SLACK
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import Assigner
-from counterbias.pipeline.counting.starts import count_fragments, tagged_batch
+from counterbias.pipeline.counting.starts import count_fragments
+from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.records import Annotation
 from counterbias.writers import rendering
-from fuzz import bam_records, scratch
-from fuzz.case import Case
-from fuzz.guarded import Guarded
+from tests.fuzz import bam_records, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.guarded import Guarded
+from tests.helpers.alignment_builders import CONTIGS, annotation, random_gtf
 
 #: No stream is longer, in bytes; one that would be is cut.
 LONGEST = 1 << 15

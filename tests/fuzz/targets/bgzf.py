@@ -13,15 +13,15 @@ import zlib
 
 import numpy as np
 
-from alignment_builders import EOF_BLOCK, block, header
 from counterbias.alignments import AlignmentStream, bgzf, inflate
 from counterbias.alignments import stream as reader
 from counterbias.errors import InputError
 from counterbias.native import SLACK
-from fuzz import bam_records, memory_source
-from fuzz.case import Case
-from fuzz.guarded import Guarded
-from fuzz.judging import reason
+from tests.fuzz import bam_records, memory_source
+from tests.fuzz.case import Case
+from tests.fuzz.guarded import Guarded
+from tests.fuzz.judging import reason
+from tests.helpers.alignment_builders import EOF_BLOCK, block, header
 
 _SOURCE, _TARGET = Guarded(1 << 18, np.uint8), Guarded(1 << 20, np.uint8)
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from counterbias.errors import InputError
 from counterbias.genome import Genome
-from fuzz import scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import reason
 
 NAMES = (
     "chr1",

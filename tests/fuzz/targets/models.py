@@ -21,10 +21,10 @@ import numpy as np
 from counterbias.errors import InputError
 from counterbias.model_file import load_models
 from counterbias.plugins import Manager, load_plugins
-from fuzz import make_models, scratch
-from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import reason
+from tests.fuzz import make_models, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.json_changes import Marks, random_place
+from tests.fuzz.judging import reason
 
 NUMBERS = (
     np.nan,

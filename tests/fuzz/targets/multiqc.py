@@ -12,10 +12,10 @@ from typing import Any
 from counterbias_multiqc import checks
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
-from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import words
-from multiqc_builders import comparison, document
+from tests.fuzz.case import Case
+from tests.fuzz.json_changes import Marks, random_place
+from tests.fuzz.judging import words
+from tests.helpers.multiqc_builders import comparison, document
 
 
 @lru_cache(maxsize=1)

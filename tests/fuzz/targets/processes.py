@@ -22,8 +22,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fuzz import scratch
-from fuzz.case import Case
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
 
 #: Seconds that an input may take: several runs of a command.
 HANG = 240

@@ -11,9 +11,9 @@ from counterbias.cli.compare import _groups_of_table
 from counterbias.errors import InputError
 from counterbias.evaluation.truth import MISSING, read_truth
 from counterbias.genome import read_aliases
-from fuzz import scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import reason
 
 CELLS = (
     "a", "b", "gene one", "é", "", " ", "1", "2.5", "-3", "1e3", "nan", "inf", "-inf", "NA", "1e999", "0x1", "1_0", "٣", '"', '""', '"x"',
