@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
-from counterbias_backends.taking import take_logs
+from counterbias_backends.arrays import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window, take_arrays
-from counterbias_backends.taking import take_logs
+from counterbias_backends.arrays import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
