@@ -9,8 +9,9 @@ import pytest
 
 from counterbias import InputError, Resources, TrainingSet, Window, load_plugins, parse_options
 from counterbias.testing import conformance, planted_sample
-from counterbias_backends.bayesnet.model import BayesianNetwork, Options
-from counterbias_backends.bayesnet.search import Samples, climb
+from counterbias_backends.bayesnet.model import BayesianNetwork
+from counterbias_backends.bayesnet.options import Options
+from counterbias_backends.bayesnet.search import LabelledWindows, climb
 from scripts import load as load_script
 
 TestBayesnet = conformance("bayesnet", learns=0.85)
@@ -98,10 +99,10 @@ def test_planted_dependence_is_found_and_noise_left_out() -> None:
 @pytest.mark.parametrize("penalty", [0.3, 0.05])
 def test_climbs_to_a_top(penalty: float) -> None:
     sample = dependent_sample(800, seed=2)
-    samples = Samples.of(
+    windows = LabelledWindows.of(
         sample.foreground, sample.foreground_weight, sample.background, sample.background_weight
     )
-    found = climb(samples, 3, 8, penalty, 1.0)
+    found = climb(windows, Options(3, 8, penalty, 1.0))
     assert (np.diff(found.scores) > 0).all()
     assert sum(found.moves.values()) == len(found.scores) - 1 >= 3
     top = score(found.graph, sample, penalty)
