@@ -13,7 +13,7 @@ from counterbias import Resources, Window
 from counterbias.testing import planted_sample
 from counterbias_backends.rnn import ratio, training
 from counterbias_backends.rnn.device import TorchLoss
-from counterbias_backends.rnn.loss import CompiledLoss, loss_maker
+from counterbias_backends.rnn.loss import CompiledLoss
 from counterbias_backends.rnn.model import GRUModel, LSTMModel
 from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import parameter_count
@@ -89,4 +89,4 @@ def test_training_on_another_device_gives_the_same_model(
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_compiled_code_unless_a_gpu_is_asked_for(device: str) -> None:
-    assert loss_maker(device) is CompiledLoss
+    assert training.loss_maker(device) is CompiledLoss

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias_backends.gpu import require_gpu
 from counterbias_backends.rnn.gradients import loss_and_gradient
 from counterbias_backends.rnn.position import position_loss_and_gradient
 from counterbias_backends.rnn.windows import Batch
@@ -57,17 +56,3 @@ class CompiledLoss:
         else:
             loss = loss_and_gradient(windows.contexts, *common, gradient)
         return float(loss)
-
-
-def loss_maker(device: str) -> LossMaker:
-    """Return what makes losses on a device. Raises InputError where ``cuda`` is missing.
-
-    ``auto`` is the processor: a step takes the positions of 64 windows in turn, so that a GPU would
-    wait for its next small operation nearly all the time.
-    """
-    if device != "cuda":
-        return CompiledLoss
-    name = require_gpu()
-    from counterbias_backends.rnn.device import TorchLoss
-
-    return lambda cell, hidden, places, mode: TorchLoss(cell, hidden, places, mode, name)

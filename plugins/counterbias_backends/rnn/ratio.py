@@ -21,11 +21,11 @@ from counterbias import InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import Adam
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
-from counterbias_backends.rnn.loss import loss_maker
 from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters
 from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
+from counterbias_backends.rnn.training import loss_maker
 from counterbias_backends.rnn.windows import Batch, Windows
 
 #: A tile with μ fragments per position weighs 1 / (1 + DISPERSION · μ).

@@ -19,8 +19,9 @@ import torch
 
 from counterbias import InputError, Resources, TrainingSet
 from counterbias_backends.adam import Adam
+from counterbias_backends.gpu import require_gpu
 from counterbias_backends.progress import Steps
-from counterbias_backends.rnn.loss import CompiledLoss, LossMaker, loss_maker
+from counterbias_backends.rnn.loss import CompiledLoss, LossMaker
 from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters
@@ -136,6 +137,20 @@ def train_pair(
         "background_validation_windows": len(parts[1].validation),
     }
     return TrainedPair((foreground, background), details)
+
+
+def loss_maker(device: str) -> LossMaker:
+    """Return what makes losses on a device. Raises InputError where ``cuda`` is missing.
+
+    ``auto`` is the processor: a step takes the positions of 64 windows in turn, so that a GPU would
+    wait for its next small operation nearly all the time.
+    """
+    if device != "cuda":
+        return CompiledLoss
+    name = require_gpu()
+    from counterbias_backends.rnn.device import TorchLoss
+
+    return lambda cell, hidden, places, mode: TorchLoss(cell, hidden, places, mode, name)
 
 
 def _split(
