@@ -1,4 +1,4 @@
-"""``gru`` and ``lstm`` with an output layer per position: ``head=position``, ``objective=ratio``."""
+"""``gru`` and ``lstm`` with an output layer per position, as ``head`` or ``objective`` asks for."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)]
+    ("model_class", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)]
 )
-def test_learns_planted_bias(kind: type, options: Options) -> None:
-    model = kind(WINDOW, options)
+def test_learns_planted_bias(model_class: type, options: Options) -> None:
+    model = model_class(WINDOW, options)
     report = model.fit(planted_sample(WINDOW, starts=8000, seed=1), np.random.default_rng(1))
     contexts = random_contexts(4000, WINDOW.width)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
@@ -168,7 +168,7 @@ def test_learns_planted_bias(kind: type, options: Options) -> None:
 
 
 def test_position_head_needs_no_memory_for_composition() -> None:
-    """With one unit a shared output layer cannot tell positions apart; a layer per position can."""
+    """With one unit, a shared output layer cannot distinguish positions; one per position can."""
     sample = planted_sample(WINDOW, starts=6000, seed=1)
     contexts = random_contexts(4000, WINDOW.width)
     found = []

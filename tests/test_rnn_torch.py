@@ -56,7 +56,7 @@ def test_loss_and_gradient_are_the_same(cell: str, places: int, mode: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
+    ("model_class", "options"),
     [
         (GRUModel, Options(hidden=6, epochs=3, min_steps=0)),
         (LSTMModel, Options(hidden=6, epochs=3, min_steps=0)),
@@ -65,7 +65,7 @@ def test_loss_and_gradient_are_the_same(cell: str, places: int, mode: int) -> No
     ],
 )
 def test_training_on_another_device_gives_the_same_model(
-    kind: type, options: Options, monkeypatch: pytest.MonkeyPatch
+    model_class: type, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ratio, "LEAST_STEPS", 120)
     monkeypatch.setattr(ratio, "MOST_STEPS", 120)
@@ -79,7 +79,7 @@ def test_training_on_another_device_gives_the_same_model(
                 "loss_maker",
                 functools.partial(lambda device, maker: maker, maker=maker),
             )
-        model = kind(WINDOW, options)
+        model = model_class(WINDOW, options)
         model.resources = Resources(2)
         model.fit(sample, np.random.default_rng(1))
         scores.append(model.log_bias(contexts))

@@ -88,9 +88,9 @@ def test_loss_without_gradient_is_the_same() -> None:
     assert gradient.any()
 
 
-@pytest.mark.parametrize("kind", [GRUModel, LSTMModel])
-def test_learns_planted_bias(kind: type) -> None:
-    model = kind(WINDOW, dataclasses.replace(QUICK, hidden=10))
+@pytest.mark.parametrize("model_class", [GRUModel, LSTMModel])
+def test_learns_planted_bias(model_class: type) -> None:
+    model = model_class(WINDOW, dataclasses.replace(QUICK, hidden=10))
     report = model.fit(planted_sample(WINDOW, starts=8000, seed=1), np.random.default_rng(1))
     contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
     truth = planted_log_bias(WINDOW, contexts)
@@ -117,7 +117,7 @@ def test_report() -> None:
         )
     assert report.details["hidden"] == 6
     assert report.details["validation"] == "separate genomic blocks"
-    # What is reported is what the kept parameters give.
+    # The reported perplexity is that of the kept parameters.
     validation = planted_sample(WINDOW, starts=1000, seed=1).validation
     assert validation is not None
     arrays = model.to_arrays()

@@ -68,9 +68,9 @@ class Ensemble(BiasModel):
         manager = load_plugins()
         self._members: list[tuple[str, BiasModel]] = []
         for member in self.options.members:
-            name, _, given = member.partition(":")
+            name, _, settings = member.partition(":")
             model = manager.backend(name).load()
-            pairs = [pair.replace("/", ",") for pair in given.split(";") if pair]
+            pairs = [pair.replace("/", ",") for pair in settings.split(";") if pair]
             self._members.append((name, model(window, parse_options(model, pairs))))
         self._fitted = False
 
@@ -152,8 +152,8 @@ class Ensemble(BiasModel):
         left = dict(arrays)
         for number, (name, model) in enumerate(self._members):
             prefix = f"{_label(number, name)}_"
-            own = {key: left.pop(key) for key in sorted(left) if key.startswith(prefix)}
-            model.from_arrays({key.removeprefix(prefix): array for key, array in own.items()})
+            keys = [key for key in sorted(left) if key.startswith(prefix)]
+            model.from_arrays({key.removeprefix(prefix): left.pop(key) for key in keys})
         if left:
             raise InputError(f"array '{min(left)}' of the model is unknown")
         self._fitted = True

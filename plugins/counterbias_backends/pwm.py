@@ -104,7 +104,7 @@ class PositionWeightMatrix(BiasModel):
         from counterbias_backends.tables import TableSum, Term
 
         return TableSum(
-            [Term((offset,), own) for offset, own in enumerate(logs)], self.window.width
+            [Term((offset,), row) for offset, row in enumerate(logs)], self.window.width
         )
 
     def _log_composition(

@@ -51,8 +51,8 @@ class TableSum:
         self._low = max(min(low, self._high - min(AT_ONCE, width)), 0)
         self._width = width
         runs = [_runs([column - self._low for column in columns]) for columns, _ in groups]
-        self._runs = np.array([run for own in runs for run in own], np.uint64).reshape(-1, 4)
-        self._groups = np.cumsum([0, *(len(own) for own in runs)]).astype(np.int64)
+        self._runs = np.array([run for table in runs for run in table], np.uint64).reshape(-1, 4)
+        self._groups = np.cumsum([0, *(len(table) for table in runs)]).astype(np.int64)
         tables = [
             sum((_spread(term, columns) for term in members), np.zeros(4 ** len(columns)))
             for columns, members in groups

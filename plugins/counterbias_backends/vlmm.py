@@ -73,18 +73,18 @@ def orders(layout: str, window: Window) -> dict[int, int]:
     of orders is not as long as the window.
     """
     if layout in LAYOUTS:
-        first, given = LAYOUTS[layout]
+        first, listed = LAYOUTS[layout]
         first += window.upstream
     else:
-        first, given = 0, tuple(int(part) for part in layout.split(","))
-        if len(given) == 1:
-            given *= window.width
-        if len(given) != window.width:
+        first, listed = 0, tuple(int(part) for part in layout.split(","))
+        if len(listed) == 1:
+            listed *= window.width
+        if len(listed) != window.width:
             raise InputError(
-                f"--bias-option layout={layout}: {len(given)} orders "
+                f"--bias-option layout={layout}: {len(listed)} orders "
                 f"for a window of {window.width} bases"
             )
-    placed = {first + number: order for number, order in enumerate(given)}
+    placed = {first + number: order for number, order in enumerate(listed)}
     return {
         column: min(order, column) for column, order in placed.items() if 0 <= column < window.width
     }

@@ -157,7 +157,7 @@ def _read_graph(columns: NDArray[np.float64]) -> Graph:
         if not whole or not within or (used and used[0] != column):
             raise InputError(
                 f"array 'columns' of the model has a row {column} "
-                "that is no column with its parents"
+                "that is not a column with its parents"
             )
         if used:
             graph[column] = tuple(used)

@@ -310,8 +310,8 @@ def _chosen_tiles(
 ) -> tuple[Tiles | None, NDArray[np.int64]]:
     """Return the tiles to learn from, and their indices.
 
-    Tiles without reads are left out; of more than ``max_tiles``, so many are drawn. There are none
-    where the objective is windows only, or tiles have a single position.
+    Tiles without reads are left out; where there are more than ``max_tiles``, that many are drawn.
+    There are none where the objective is windows only, or tiles have a single position.
     """
     if options.objective == "windows" or (
         tiles is None or tiles.counts.ndim != 2 or tiles.counts.shape[1] < 2

@@ -23,8 +23,8 @@ def shapes(cell: str, hidden: int, places: int = 0) -> dict[str, tuple[int, ...]
     """Return the shape of each array, in their order in the flat vector.
 
     ``places`` is 0 where all steps share one output layer. Otherwise it is the number of bases of a
-    window, each with an output layer of its own, and ``skip_weight`` is what the previous base adds
-    to each letter.
+    window, each with its own output layer, and ``skip_weight`` is what the previous base adds to
+    each letter.
     """
     rows = gate_count(cell) * hidden
     gates = {

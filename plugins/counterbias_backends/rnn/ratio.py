@@ -241,7 +241,7 @@ def _at_most(
     weights: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> Side:
-    """Return windows and weights, or so many drawn from them."""
+    """Return windows and weights; where there are more than ``most``, that many are drawn."""
     if len(windows) > most:
         rows = np.sort(rng.choice(len(windows), most, replace=False))
         return windows[rows], weights[rows]
