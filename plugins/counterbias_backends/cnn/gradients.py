@@ -26,10 +26,8 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from counterbias_backends.adam import adam_step
+from counterbias_backends.cnn.parameters import LANES
 from counterbias_backends.lanes import vector_functions
-
-#: Units that are calculated side by side; a second layer has a multiple of these.
-LANES = 16
 
 _VECTORS = vector_functions(types.float64, LANES)
 _load, _store, _splat, _total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total

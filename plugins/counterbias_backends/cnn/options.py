@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterbias import InputError
+from counterbias_backends.cnn.parameters import LANES
 
 OBJECTIVES = ("both", "tiles", "windows")
 #: Option → its highest value; the lowest is 1.
@@ -16,7 +17,7 @@ LIMITS = {
     "distil_channels": 256,
     "distil_units": 256,
 }
-#: Options with values that are multiples of 16, the units that are calculated side by side.
+#: Options that must be multiples of the units that are calculated side by side.
 MULTIPLES = ("units", "distil_units")
 #: Options that must be at least 1.
 NUMBERS = (
@@ -85,8 +86,8 @@ class Options:
             if not 1 <= getattr(self, name) <= most:
                 self._refuse(name, f"must be from 1 to {most}")
         for name in MULTIPLES:
-            if getattr(self, name) % 16:
-                self._refuse(name, "must be a multiple of 16")
+            if getattr(self, name) % LANES:
+                self._refuse(name, f"must be a multiple of {LANES}")
         for name in NUMBERS:
             if getattr(self, name) < 1:
                 self._refuse(name, "must be at least 1")

@@ -10,6 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+#: Units that are calculated side by side; a second layer has a multiple of these.
+LANES = 16
+
 Float = TypeVar("Float", np.float32, np.float64)
 
 

@@ -13,12 +13,10 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from counterbias_backends.cnn.parameters import Shape
+from counterbias_backends.cnn.parameters import LANES, Shape
 from counterbias_backends.lanes import aligned, vector_functions
 from counterbias_backends.packing import MOST, pack
 
-#: Units that are calculated side by side.
-LANES = 16
 #: Bases per looked-up word. With 5, the tables of a network of 16 units take 0.5 MB; longer words
 #: need fewer look-ups, but may miss the cache.
 WORD = 5
