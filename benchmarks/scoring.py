@@ -67,7 +67,6 @@ def make_model(
 
 
 def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
-    from counterbias_backends.rnn.network import log_ratio, ratio_scores
     from counterbias_backends.rnn.parameters import Parameters, parameter_count
 
     rng, hidden = np.random.default_rng(1), model.options.hidden
@@ -85,13 +84,38 @@ def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
     for role, network in zip(model.roles, networks, strict=True):
         arrays.update({f"{role}_{name}": values for name, values in network.arrays().items()})
     model.from_arrays(arrays)
-    if len(networks) == 1:
-        return lambda double: lambda contexts: ratio_scores(networks[0], contexts, double=double)
-    return lambda double: lambda contexts: log_ratio(networks, contexts, double=double)
+    return lambda double: _torch_scoring(networks, double)
+
+
+def _torch_scoring(parameters: Sequence[Any], double: bool) -> Scoring:
+    """Return the score of one network, or the difference between those of two, by torch."""
+    import torch
+
+    from counterbias_backends.rnn.network import CharacterNetwork, PositionNetwork
+
+    ratio = len(parameters) == 1
+    networks = [
+        PositionNetwork.from_parameters(one, ratio=ratio)
+        if one.places
+        else CharacterNetwork.from_parameters(one)
+        for one in parameters
+    ]
+    networks = [one.to(torch.float64 if double else torch.float32) for one in networks]
+
+    def scoring(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        letters = torch.from_numpy(np.ascontiguousarray(contexts))
+        with torch.no_grad():
+            scores = [network(letters) for network in networks]
+            total = scores[0] if len(scores) == 1 else scores[0] - scores[1]
+            return np.asarray(total.double().numpy())
+
+    return scoring
 
 
 def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
-    from counterbias_backends.cnn.network import log_bias
+    import torch
+
+    from counterbias_backends.cnn.network import scores
 
     flat = (
         np.random.default_rng(1)
@@ -99,7 +123,15 @@ def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
         .astype(np.float32)
     )
     model.from_arrays(model.shape.split(flat))
-    return lambda double: lambda contexts: log_bias(flat, model.shape, contexts, double=double)
+
+    def scoring(double: bool, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        parameters = torch.from_numpy(flat).to(torch.float64 if double else torch.float32)
+        letters = torch.from_numpy(np.ascontiguousarray(contexts))
+        with torch.no_grad():
+            found = scores(parameters, model.shape, letters)
+            return np.asarray(found[:, :, 0].mean(dim=1).double().numpy())
+
+    return lambda double: lambda contexts: scoring(double, contexts)
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:

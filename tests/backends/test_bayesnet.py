@@ -1,4 +1,4 @@
-"""``bayesnet``: finds what was planted, climbs to a top, keeps its rules, and agrees with seqbias."""
+"""``bayesnet``: planted dependence, climbing to a top, limits, agreement with seqbias."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import pytest
 
 from counterbias import InputError, Resources, TrainingSet, Window, load_plugins, parse_options
 from counterbias.testing import conformance, planted_sample
-from counterbias_backends.bayesnet.model import BayesianNetwork, Options
-from counterbias_backends.bayesnet.search import Samples, climb
+from counterbias_backends.bayesnet.model import BayesianNetwork
+from counterbias_backends.bayesnet.options import Options
+from counterbias_backends.bayesnet.search import LabelledWindows, climb
 from tests.helpers.scripts import load as load_script
 
 TestBayesnet = conformance("bayesnet", learns=0.85)
 
 
 def dependent_sample(starts: int = 3000, seed: int = 1) -> TrainingSet:
-    """Draw windows of nine columns: at starts column 2 prefers A, and column 7 is what column 4 is; the rest is noise."""
+    """Draw windows of nine columns.
+
+    At read starts, column 2 prefers A, and column 7 often is what column 4 is; the rest is noise.
+    """
     rng = np.random.default_rng(seed)
     foreground = rng.integers(0, 4, (starts, 9), dtype=np.uint8)
     foreground[rng.random(starts) < 0.3, 2] = 0
@@ -34,7 +38,7 @@ def fit(sample: TrainingSet, *options: str):
 
 
 def score(graph: dict[int, tuple[int, ...]], sample: TrainingSet, penalty: float) -> float:
-    """Work a graph's score out anew, window by window."""
+    """Calculate a graph's score from scratch, window by window."""
     both = np.concatenate((sample.foreground, sample.background))
     n, starts = len(both), len(sample.foreground)
     odds = np.full(n, np.log(starts / (n - starts)))
@@ -64,7 +68,7 @@ def is_acyclic(graph: dict[int, tuple[int, ...]]) -> bool:
 
 
 def neighbours(graph: dict[int, tuple[int, ...]], width: int, most: int):
-    """Give every graph that one move leads to."""
+    """Yield every graph that one move leads to."""
     for column in range(width):
         own = graph.get(column, ())
         rest = {other: parents for other, parents in graph.items() if other != column}
@@ -87,21 +91,18 @@ def test_planted_dependence_is_found_and_noise_left_out() -> None:
     _, report = fit(dependent_sample(), "penalty=0.5")
     edges = [sorted(edge) for edge in report.details["edges"]]
     assert edges == [[0, 3]]
-    assert {*report.details["offsets"], *edges[0]} == {
-        -2,
-        0,
-        3,
-    }  # a parent need not be a column of its own
+    # A parent need not be a column that is used itself.
+    assert {*report.details["offsets"], *edges[0]} == {-2, 0, 3}
     assert report.parameters in (2 * (3 + 12), 2 * (3 + 3 + 12))
 
 
 @pytest.mark.parametrize("penalty", [0.3, 0.05])
 def test_climbs_to_a_top(penalty: float) -> None:
     sample = dependent_sample(800, seed=2)
-    samples = Samples.of(
+    windows = LabelledWindows.of(
         sample.foreground, sample.foreground_weight, sample.background, sample.background_weight
     )
-    found = climb(samples, 3, 8, penalty, 1.0)
+    found = climb(windows, Options(3, 8, penalty, 1.0))
     assert (np.diff(found.scores) > 0).all()
     assert sum(found.moves.values()) == len(found.scores) - 1 >= 3
     top = score(found.graph, sample, penalty)
@@ -126,9 +127,8 @@ def test_weights_count_as_windows_do() -> None:
     )
     one, two = fit(sample)[0].to_arrays(), fit(twice)[0].to_arrays()
     for name in one:
-        np.testing.assert_allclose(
-            one[name], two[name], rtol=1e-9
-        )  # the scale of the weights means nothing
+        # The scale of the weights does not matter.
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-9)
 
 
 def test_limits_are_kept() -> None:
@@ -159,12 +159,12 @@ def test_threads_change_nothing() -> None:
     ("row", "change"),
     [(2, [2, 2]), (2, [3]), (2, [2, 9]), (2, [2, -3]), (2, [2, -1, 4]), (2, [2, 4.5]), (0, [1])],
 )
-def test_graph_that_is_none_is_refused(row: int, change: list[float]) -> None:
+def test_anything_but_a_graph_is_refused(row: int, change: list[float]) -> None:
     model, _ = fit(dependent_sample(500))
     arrays = model.to_arrays()
     columns = arrays["columns"].astype(np.float64)
     columns[row] = [*change, *[-1] * (columns.shape[1] - len(change))]
-    with pytest.raises(InputError, match=f"row {row} that is no column with its parents"):
+    with pytest.raises(InputError, match=f"row {row} that is not a column with its parents"):
         BayesianNetwork(model.window).from_arrays({**arrays, "columns": columns})
 
 
@@ -179,7 +179,7 @@ def test_graph_that_is_none_is_refused(row: int, change: list[float]) -> None:
         "pseudocount=0",
     ],
 )
-def test_options_that_make_no_sense_are_refused(pair: str) -> None:
+def test_options_out_of_range_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
         parse_options(BayesianNetwork, [pair])
 
@@ -197,18 +197,18 @@ def test_samples_that_cannot_be_learnt_from_are_refused() -> None:
 
 
 def test_agrees_with_seqbias(data_dir: Path) -> None:
-    """Trained as seqbias is, on seqbias's sample, it gives seqbias's bias: on a fold that neither has seen."""
+    """Trained like seqbias, on its data, it finds the same bias on a fold that neither has seen."""
     from counterbias.pipeline.bias.choice import choose_model
     from counterbias.pipeline.compare.evaluation import Trial, evaluate_scores, fold_trial
     from counterbias.scoring import score_positions
 
     accuracy = load_script("accuracy")
     sample, window, fold = accuracy.load_sample("fly", "unique"), Window(10, 10), 1
-    kind = choose_model("bayesnet", load_plugins(), window=window, model_options=("penalty=1",))
-    assert kind.options == Options(penalty=1.0)
-    model = kind.model(window, kind.options)
+    choice = choose_model("bayesnet", load_plugins(), window=window, model_options=("penalty=1",))
+    assert choice.options == Options(penalty=1.0)
+    model = choice.model(window, choice.options)
     model.fit(
-        fold_trial(kind, sample, Trial(fold, 1, sampling="seqbias")).sample.without(None),
+        fold_trial(choice, sample, Trial(fold, 1, sampling="seqbias")).sample.without(None),
         np.random.default_rng(1),
     )
 

@@ -13,8 +13,10 @@ import pytest
 
 from counterbias import InputError, Resources, Tiles, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
-from counterbias_backends.cnn import counterbias_backends, rows
-from counterbias_backends.cnn.model import ConvolutionalModel, Options
+from counterbias_backends.cnn import counterbias_backends, rows, training
+from counterbias_backends.cnn.loss import CompiledLoss
+from counterbias_backends.cnn.model import ConvolutionalModel
+from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
 
 (CNN,) = counterbias_backends()
@@ -47,7 +49,7 @@ def fitted(
 def test_backend() -> None:
     assert (CNN.name, CNN.requires) == ("cnn", ())
     assert CNN.load() is ConvolutionalModel
-    # The network of the prototype: convolution of 5 to 16 channels, of 17 to 16 units, one output.
+    # Layers: a convolution over 5 bases to 16 channels, one over 17 places to 16 units, one output.
     assert Shape(21, 5, 16, 16).size == 4721
 
 
@@ -82,17 +84,17 @@ def test_word_codes_put_the_first_base_highest() -> None:
 @pytest.mark.parametrize("objective", ["both", "tiles", "windows"])
 def test_learns_planted_bias(objective: str) -> None:
     options = dataclasses.replace(QUICK, objective=objective, max_steps=300, min_steps=300)
-    model, told = fitted(planted_sample(WINDOW, starts=8000, seed=1), options)
+    model, details = fitted(planted_sample(WINDOW, starts=8000, seed=1), options)
     contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
     truth = planted_log_bias(WINDOW, contexts)
     scores = model.log_bias(contexts)
     assert np.corrcoef(scores, truth)[0, 1] > 0.95
     # Not only the order: the scale is that of log odds.
     assert np.polyfit(scores, truth, 1)[0] == pytest.approx(1, abs=0.25)
-    assert (told["tiles"] == 0) == (objective == "windows")
+    assert (details["tiles"] == 0) == (objective == "windows")
 
 
-def test_counts_beyond_the_cap_change_nothing() -> None:
+def test_counts_above_the_cap_change_nothing() -> None:
     sample = planted_sample(WINDOW, starts=2000, seed=1)
     assert sample.tiles is not None
     high = dataclasses.replace(
@@ -128,17 +130,17 @@ def test_same_seed_same_model_whatever_the_threads() -> None:
 def test_distilled_network_scores_as_the_mean_of_several() -> None:
     sample = planted_sample(WINDOW, starts=4000, seed=1)
     options = dataclasses.replace(DISTILLED, members=3, distil_steps=1500, distil_channels=16)
-    one, told = fitted(sample, options)
+    one, details = fitted(sample, options)
     several, mean = fitted(sample, dataclasses.replace(options, distil=False))
     assert (one.networks, several.networks) == (1, 3)
-    assert (told["distilled"], mean["distilled"]) == (True, False)
-    assert told["parameters"] == one.shape.size < mean["parameters"]
-    # The several are those that are trained without being distilled.
-    assert told["curves"] == mean["curves"]
+    assert (details["distilled"], mean["distilled"]) == (True, False)
+    assert details["parameters"] == one.shape.size < mean["parameters"]
+    # The networks are those that are trained without distillation.
+    assert details["curves"] == mean["curves"]
     contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
     wanted, found = several.log_bias(contexts), one.log_bias(contexts)
     assert np.sqrt(((wanted - found) ** 2).mean()) < 0.1 * wanted.std()
-    assert told["distilled_difference"] < 0.1 * told["distilled_spread"]
+    assert details["distilled_difference"] < 0.1 * details["distilled_spread"]
 
 
 def test_distilled_network_is_the_same_whatever_the_threads() -> None:
@@ -152,7 +154,7 @@ def test_distilled_network_is_the_same_whatever_the_threads() -> None:
     assert not np.array_equal(one["second_weight"], other["second_weight"])
 
 
-def test_model_from_before_distilling_still_scores() -> None:
+def test_model_from_before_distillation_still_scores() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(DISTILLED, members=3, min_steps=20, max_steps=20, distil=False)
     old, _ = fitted(sample, options)
@@ -165,7 +167,7 @@ def test_model_from_before_distilling_still_scores() -> None:
     )
 
 
-def test_one_network_needs_no_distilling() -> None:
+def test_one_network_needs_no_distillation() -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     options = dataclasses.replace(DISTILLED, members=1, min_steps=20, max_steps=20)
     one, two = (
@@ -175,22 +177,22 @@ def test_one_network_needs_no_distilling() -> None:
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def test_distilling_does_without_tiles() -> None:
-    model, told = fitted(planted_sample(WINDOW, starts=4000, seed=1, tiles=False), DISTILLED)
+def test_distillation_works_without_tiles() -> None:
+    model, details = fitted(planted_sample(WINDOW, starts=4000, seed=1, tiles=False), DISTILLED)
     contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
-    assert 0 < told["distilled_difference"] < told["distilled_spread"]
+    assert 0 < details["distilled_difference"] < details["distilled_spread"]
 
 
 def test_validation_is_learnt_or_reported() -> None:
     sample = planted_sample(WINDOW, starts=2000, seed=1)
-    _, told = fitted(sample)
-    assert told["validation_learnt"]
-    assert (told["starts"], told["background"]) == (2500, 5000)
-    assert set(told["curves"]) == {"training_gain", "training_start_gain"}
-    model, told = fitted(sample, dataclasses.replace(QUICK, learn_validation=False))
-    assert (told["validation_learnt"], told["starts"]) == (False, 2000)
-    curves = told["curves"]
+    _, details = fitted(sample)
+    assert details["validation_learnt"]
+    assert (details["starts"], details["background"]) == (2500, 5000)
+    assert set(details["curves"]) == {"training_gain", "training_start_gain"}
+    model, details = fitted(sample, dataclasses.replace(QUICK, learn_validation=False))
+    assert (details["validation_learnt"], details["starts"]) == (False, 2000)
+    curves = details["curves"]
     assert set(curves) == {
         "training_gain",
         "training_start_gain",
@@ -201,16 +203,16 @@ def test_validation_is_learnt_or_reported() -> None:
     assert curves["validation_gain"][-1] > max(curves["validation_gain"][0], 0.1)
     assert curves["validation_start_gain"][-1] > 0.1
     assert (
-        told["parameters"]
+        details["parameters"]
         == 2 * model.shape.size
         == sum(array.size for array in model.to_arrays().values())
     )
 
 
 def test_reported_gain_is_that_of_the_model() -> None:
-    """The last point of the curve, worked out from the model's scores."""
+    """The last point of the curve, calculated from the model's scores."""
     sample = planted_sample(WINDOW, starts=2000, seed=1)
-    model, told = fitted(sample, dataclasses.replace(QUICK, members=1, learn_validation=False))
+    model, details = fitted(sample, dataclasses.replace(QUICK, members=1, learn_validation=False))
     assert sample.validation is not None
     assert sample.validation.tiles is not None
     tiles = sample.validation.tiles
@@ -221,10 +223,10 @@ def test_reported_gain_is_that_of_the_model() -> None:
     reads = tiles.counts / (1 + tiles.counts.mean(axis=1, keepdims=True))
     relative = np.exp(scores) / np.exp(scores).mean(axis=1, keepdims=True)
     expected = (reads * np.log2(relative)).sum() / reads.sum()
-    assert told["curves"]["validation_gain"][-1] == pytest.approx(expected, abs=1e-4)
+    assert details["curves"]["validation_gain"][-1] == pytest.approx(expected, abs=1e-4)
 
 
-def test_small_samples_are_held_back() -> None:
+def test_small_samples_are_regularised_more() -> None:
     decays = [
         fitted(planted_sample(WINDOW, starts=starts, seed=1))[1]["weight_decay"]
         for starts in (200,)
@@ -248,14 +250,14 @@ def test_without_tiles_windows_are_enough(known: bool, curve: str) -> None:
         sample = dataclasses.replace(
             sample, origin=None, validation=dataclasses.replace(sample.validation, origin=None)
         )
-    model, told = fitted(sample)
+    model, details = fitted(sample)
     contexts = np.random.default_rng(2).integers(0, 4, (2000, WINDOW.width), dtype=np.uint8)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
-    assert set(told["curves"]) == {curve}
+    assert set(details["curves"]) == {curve}
 
 
 def test_sets_need_not_be_of_one_size() -> None:
-    """One start with more background than the others does not push them out."""
+    """One start with more background than the others does not exclude these."""
     shape, rng = Shape(5, 3, 4, 16), np.random.default_rng(1)
     origin = np.concatenate([np.repeat(np.arange(200), 2), [7, 7, 9]])
     windows = [rng.integers(0, 4, (number, 5), dtype=np.uint8) for number in (200, len(origin))]
@@ -273,18 +275,18 @@ def test_sets_need_not_be_of_one_size() -> None:
             rows.window_rows(dataclasses.replace(sample, origin=wrong), shape)
 
 
-def test_narrow_window_keeps_its_curves_apart() -> None:
-    _, told = fitted(
+def test_narrow_window_has_both_curves() -> None:
+    _, details = fitted(
         planted_sample(Window(1, 1), starts=500, seed=1), dataclasses.replace(QUICK, kmer=3)
     )
-    assert {name: len(values) for name, values in told["curves"].items()} == {
+    assert {name: len(values) for name, values in details["curves"].items()} == {
         "training_gain": 20,
         "training_start_gain": 20,
     }
 
 
 def test_sets_by_hand() -> None:
-    """Three starts, of which the second has one background window only, and is left out."""
+    """Three starts; the second has only one background window and is left out."""
     window, shape = Window(0, 2), Shape(3, 2, 4, 16)
     foreground = np.array([[0, 1, 2], [3, 3, 3], [2, 2, 1]], np.uint8)
     background = np.array([[1, 1, 1], [0, 0, 0], [3, 2, 1], [2, 3, 2], [0, 3, 0]], np.uint8)
@@ -320,24 +322,22 @@ def test_empty_sample_is_refused() -> None:
         fitted(empty)
 
 
-def test_what_is_no_base_is_refused() -> None:
+def test_anything_but_bases_is_refused() -> None:
     sample = planted_sample(WINDOW, starts=200, seed=1)
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
         fitted(dataclasses.replace(sample, foreground=sample.foreground + np.uint8(1)))
 
 
-def test_training_that_nobody_wants_ends() -> None:
-    from counterbias_backends.cnn import training
-
+def test_training_stops_when_told_to() -> None:
     stop = threading.Event()
     stop.set()
     shape = Shape(8, 3, 8, 16)
     data = rows.Data(rows.window_rows(planted_sample(WINDOW, starts=50, seed=1), shape), None)
-    network = training.Network(
-        training.CompiledGradient(shape), shape, data, None, QUICK, training.Plan(5, 0.1), 1
+    trainer = training.Trainer(
+        CompiledLoss(shape), shape, data, training.Plan(QUICK, 5, 0.1), seed=1
     )
     with pytest.raises(RuntimeError, match="stopped"):
-        training.train_networks([network], 1, stop)
+        training.train_all([trainer], 1, stop)
 
 
 def run_python(code: str, folder: Path) -> str:
@@ -371,7 +371,8 @@ sys.modules["torch"] = None  # importing it raises ImportError
 import numpy as np
 from counterbias import InputError, Resources, Window
 from counterbias.testing import planted_sample
-from counterbias_backends.cnn.model import ConvolutionalModel, Options
+from counterbias_backends.cnn.model import ConvolutionalModel
+from counterbias_backends.cnn.options import Options
 window = Window(3, 4)
 options = dict(members=1, units=16, channels=8, min_steps=5, max_steps=5)
 model = ConvolutionalModel(window, Options(**options))

@@ -1,4 +1,4 @@
-"""``ensemble``: the mean of its members, found by name, each with options and randomness of its own."""
+"""``ensemble``: the mean of its members, each found by name and fitted with its own options."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Guess(BiasModel):
         self.effects = take_arrays(arrays, {"effects": (4,)})["effects"]
 
 
-def test_members_have_randomness_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_members_have_independent_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = Manager()
     manager.register(_Only(Backend("guess", "random numbers", lambda: Guess)), name="guess")
     manager.register(
@@ -104,7 +104,7 @@ def test_members_have_randomness_of_their_own(monkeypatch: pytest.MonkeyPatch) -
         ("vlmm:layout=0/1", "2 orders for a window of 11"),
     ],
 )
-def test_members_that_make_no_sense_are_refused_before_anything_is_counted(
+def test_impossible_members_are_refused_before_anything_is_counted(
     members: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

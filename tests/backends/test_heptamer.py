@@ -1,4 +1,4 @@
-"""``heptamer``: values worked out by hand for both forms, its window, its options."""
+"""``heptamer``: values calculated by hand for both schemes, its window, its options."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def fitted(
 
 def test_robust_worked_out_by_hand() -> None:
     model = fitted(Window(0, 6), bases("AAAAAAA"), bases("CCCCCCC"), [1.0], "pseudocount=0.5")
-    # Composition with one window per base: 2/5 for the base seen, 1/5 for each other. Pseudocounts: 0.5 · 4^7 · composition.
-    # Both sides have the same total, so the ratio is that of weights.
+    # Composition with one window per base: 2/5 for the base seen, 1/5 for each other. Pseudocounts:
+    # 0.5 · 4^7 · composition. Both sides have the same total, so the ratio is that of weights.
     expected = {
         "AAAAAAA": (1 + 0.5 * 1.6**7) / (0.5 * 0.8**7),
         "CCCCCCC": (0.5 * 0.8**7) / (1 + 0.5 * 1.6**7),
@@ -59,8 +59,8 @@ def test_robust_worked_out_by_hand() -> None:
 def test_published_worked_out_by_hand_from_background() -> None:
     foreground, background = bases("AAAAAAAA", "CCCCCCCT"), bases("AAAAAAAA", "GGGGGGGG")
     model = fitted(Window(0, 7), foreground, background, [1.0, 3.0], "scheme=published")
-    # Positions 1 and 2: A7 twice, C7 and CCCCCCT once each, of four; nearby A7 a quarter, G7 three quarters.
-    # What either side lacks has no bias; only the first heptamer of a read decides.
+    # Positions 1 and 2: A7 twice, C7 and CCCCCCT once each, of four; nearby A7 a quarter, G7 three
+    # quarters. What either side lacks has no bias; only the first heptamer of a read decides.
     scores = model.log_bias(bases("AAAAAAAC", "CCCCCCCC", "CCCCCCTA", "GGGGGGGG", "TTTTTTTT"))
     np.testing.assert_allclose(np.exp(scores), [2, 1, 1, 1, 1], rtol=1e-12)
 
@@ -85,7 +85,7 @@ def test_window_that_is_too_small_is_refused(window: Window, scheme: str) -> Non
 @pytest.mark.parametrize(
     "pair", ["pseudocount=0", "pseudocount=inf", "pseudocount=nan", "scheme=none"]
 )
-def test_options_that_make_no_sense_are_refused(pair: str) -> None:
+def test_options_out_of_range_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
         parse_options(heptamer.Heptamer, [pair])
 

@@ -50,7 +50,8 @@ def test_known_answer_worked_out_by_hand(sample: TrainingSet) -> None:
         model.log_bias(bases(*map(list, expected))), np.log(list(expected.values())), rtol=1e-14
     )
     assert report.parameters == 3 * 2 * 2
-    # Perplexity per base: P(AA) = 4/7 · 3/7 at starts; P(CG) = 2/6 · 2/6 nearby (the other window has weight 0).
+    # Perplexity per base: P(AA) = 4/7 · 3/7 at starts; P(CG) = 2/6 · 2/6 nearby (the other window
+    # has weight 0).
     assert report.perplexity == pytest.approx({"foreground": np.sqrt(49 / 12), "background": 3.0})
 
 
@@ -70,7 +71,7 @@ def test_pseudocount_must_be_above_0(value: str) -> None:
         parse_options(pwm.PositionWeightMatrix, [f"pseudocount={value}"])
 
 
-def test_base_that_is_none_is_refused(sample: TrainingSet) -> None:
+def test_anything_but_bases_is_refused(sample: TrainingSet) -> None:
     model, _ = fitted(sample)
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
         model.log_bias(bases([A, 4]))

@@ -12,7 +12,8 @@ import pytest
 from counterbias import InputError, Window, parse_options
 from counterbias.testing import conformance
 from counterbias_backends.rnn import counterbias_backends
-from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
+from counterbias_backends.rnn.model import GRUModel, LSTMModel
+from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import parameter_count, shapes
 
 GRU, LSTM = counterbias_backends()

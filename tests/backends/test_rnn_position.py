@@ -1,4 +1,4 @@
-"""The forms of ``gru`` and ``lstm`` with an output layer per position: ``head=position`` and ``objective=ratio``."""
+"""``gru`` and ``lstm`` with an output layer per position, as ``head`` or ``objective`` asks for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import torch
 from counterbias import InputError, Resources, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.rnn import counterbias_backends, ratio
-from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
-from counterbias_backends.rnn.network import PositionNetwork, log_ratio, ratio_scores
+from counterbias_backends.rnn.model import GRUModel, LSTMModel
+from counterbias_backends.rnn.network import PositionNetwork
+from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters, parameter_count
 from counterbias_backends.rnn.position import (
     LOGISTIC,
@@ -23,7 +24,8 @@ from counterbias_backends.rnn.position import (
     SOFTMAX,
     position_loss_and_gradient,
 )
-from counterbias_backends.rnn.position_scoring import LANES, PREFIX, PositionScorer
+from counterbias_backends.rnn.position_scoring import LANES, PositionScorer
+from counterbias_backends.rnn.scoring import PREFIX
 
 GRU, LSTM = counterbias_backends()
 WINDOW = Window(3, 4)
@@ -57,18 +59,23 @@ def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 4, (n, width), dtype=np.uint8)
 
 
+def torch_scores(parameters: Parameters, contexts: np.ndarray, *, ratio: bool) -> np.ndarray:
+    """Score windows by torch, in double precision."""
+    with torch.no_grad():
+        network = PositionNetwork.from_parameters(parameters, ratio=ratio).double()
+        return network(torch.from_numpy(contexts)).numpy()
+
+
 @pytest.mark.parametrize("hidden", [1, 10, 20])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_scores_equal_torch(cell: str, hidden: int) -> None:
     networks = (random_parameters(cell, hidden, 21, 1), random_parameters(cell, hidden, 21, 2))
     contexts = random_contexts(1000, 21)
+    foreground, background = (torch_scores(one, contexts, ratio=False) for one in networks)
     np.testing.assert_allclose(
-        PositionScorer(networks).log_bias(contexts),
-        log_ratio(networks, contexts),
-        rtol=0,
-        atol=1e-5,
+        PositionScorer(networks).log_bias(contexts), foreground - background, rtol=0, atol=1e-5
     )
-    expected = ratio_scores(networks[0], contexts)
+    expected = torch_scores(networks[0], contexts, ratio=True)
     assert expected.std() > 0.5
     np.testing.assert_allclose(
         PositionScorer(networks[:1]).log_bias(contexts), expected, rtol=0, atol=1e-5
@@ -81,7 +88,7 @@ def test_every_width(width: int) -> None:
     contexts = random_contexts(2 * LANES + 5, width)
     np.testing.assert_allclose(
         PositionScorer((network,)).log_bias(contexts),
-        ratio_scores(network, contexts),
+        torch_scores(network, contexts, ratio=True),
         rtol=0,
         atol=1e-5,
     )
@@ -94,7 +101,7 @@ def test_every_number_of_windows(n: int) -> None:
     np.testing.assert_array_equal(scorer.log_bias(contexts[:n]), scorer.log_bias(contexts)[:n])
 
 
-def test_what_is_no_window_is_refused() -> None:
+def test_anything_but_windows_is_refused() -> None:
     scorer = PositionScorer((random_parameters("gru", 2, 5),))
     with pytest.raises(ValueError, match="values other than"):
         scorer.log_bias(np.array([[0, 1, 2, 3, 4]], dtype=np.uint8))
@@ -117,8 +124,8 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
     order = rng.permutation(len(contexts))
     gradient = np.ones_like(parameters.flat)  # it is added to
     loss = position_loss_and_gradient(
-        contexts, targets.astype(np.float32), weights.astype(np.float32), order, LANES, 3 * LANES, np.float32(0.5), parameters.flat, 7,
-        None if cell == "gru" else 0, mode, gradient,
+        contexts, targets.astype(np.float32), weights.astype(np.float32), order, LANES, 3 * LANES,
+        np.float32(0.5), parameters.flat, 7, None if cell == "gru" else 0, mode, gradient,
     )  # fmt: skip
     network = PositionNetwork.from_parameters(parameters, ratio=mode != PROBABILITY).double()
     rows = order[LANES:]
@@ -143,10 +150,10 @@ def test_gradient_equals_autograd(cell: str, mode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)]
+    ("model_class", "options"), [(GRUModel, POSITION), (GRUModel, RATIO), (LSTMModel, RATIO)]
 )
-def test_learns_planted_bias(kind: type, options: Options) -> None:
-    model = kind(WINDOW, options)
+def test_learns_planted_bias(model_class: type, options: Options) -> None:
+    model = model_class(WINDOW, options)
     report = model.fit(planted_sample(WINDOW, starts=8000, seed=1), np.random.default_rng(1))
     contexts = random_contexts(4000, WINDOW.width)
     assert np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1] > 0.9
@@ -161,7 +168,7 @@ def test_learns_planted_bias(kind: type, options: Options) -> None:
 
 
 def test_position_head_needs_no_memory_for_composition() -> None:
-    """With one unit a shared output layer cannot tell positions apart; a layer per position can."""
+    """With one unit, a shared output layer cannot distinguish positions; one per position can."""
     sample = planted_sample(WINDOW, starts=6000, seed=1)
     contexts = random_contexts(4000, WINDOW.width)
     found = []

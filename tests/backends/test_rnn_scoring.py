@@ -1,4 +1,4 @@
-"""Scores of the character networks: against torch, against a calculation by hand, and at the edges of the compiled code."""
+"""Scores of the character networks: against torch, by hand, and at the limits of compiled code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("torch", reason="the reference is torch (extra rnn)")
 
-from counterbias_backends.rnn.network import log_ratio
+import torch
+
+from counterbias_backends.rnn.network import CharacterNetwork
 from counterbias_backends.rnn.parameters import Parameters, parameter_count
 from counterbias_backends.rnn.scoring import LANES, PREFIX, Scorer
 
@@ -28,6 +30,16 @@ def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 4, (n, width), dtype=np.uint8)
 
 
+def log_ratio(networks: tuple[Parameters, Parameters], contexts: np.ndarray) -> np.ndarray:
+    """Return ln p_f − ln p_b by torch, in double precision."""
+    with torch.no_grad():
+        foreground, background = (
+            CharacterNetwork.from_parameters(one).double()(torch.from_numpy(contexts))
+            for one in networks
+        )
+    return (foreground - background).numpy()
+
+
 @pytest.mark.parametrize("size", [1.0, 3.0])
 @pytest.mark.parametrize("hidden", [1, 10, 20])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -41,7 +53,7 @@ def test_equals_torch(cell: str, hidden: int, size: float) -> None:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_saturated_gates_and_impossible_letters(cell: str) -> None:
-    """Gates at their limits, hidden values at ± 1, and letters with a probability of 1e-15, do no harm."""
+    """Gates at their limits, states at ± 1 and probabilities of 1e-15 do no harm."""
     networks = random_networks(cell, 10, size=1.0, seed=3)
     for network in networks:
         arrays = network.arrays()
@@ -50,7 +62,7 @@ def test_saturated_gates_and_impossible_letters(cell: str) -> None:
     contexts = random_contexts(500, 21)
     expected = log_ratio(networks, contexts)
     assert abs(expected).max() > 90
-    # Sums of hundreds of nats of which float32 states leave seven digits.
+    # Sums of hundreds of nats, of which float32 states preserve seven digits.
     np.testing.assert_allclose(
         Scorer(networks, 21).log_bias(contexts), expected, rtol=1e-6, atol=1e-4
     )
@@ -76,7 +88,7 @@ def test_every_number_of_windows(n: int) -> None:
 
 
 def test_gru_by_hand() -> None:
-    """One unit, two bases: worked out with the equations of the documentation."""
+    """One unit, two bases: calculated with the equations of the documentation."""
     foreground = Parameters("gru", 1, np.zeros(parameter_count("gru", 1), dtype=np.float32))
     arrays = foreground.arrays()
     arrays["weight_ih"][:] = [
@@ -132,7 +144,7 @@ def test_probabilities_sum_to_one() -> None:
     assert np.exp(Scorer(networks, 8).log_bias(words)).mean() == pytest.approx(1, abs=1e-5)
 
 
-def test_what_is_no_window_is_refused() -> None:
+def test_anything_but_windows_is_refused() -> None:
     scorer = Scorer(random_networks("gru", 2, size=1.0), 5)
     with pytest.raises(ValueError, match="values other than"):
         scorer.log_bias(np.array([[0, 1, 2, 3, 4]], dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Training of the character networks: gradient, convergence, early stopping, choice of size, determinism."""
+"""Training of the character networks: gradient, convergence, early stopping, determinism."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import torch
 from counterbias import FitReport, InputError, Resources, TrainingSet, Window
 from counterbias.testing import planted_log_bias, planted_sample
 from counterbias_backends.rnn.gradients import loss_and_gradient
-from counterbias_backends.rnn.model import GRUModel, LSTMModel, Options
+from counterbias_backends.rnn.model import GRUModel, LSTMModel
 from counterbias_backends.rnn.network import CharacterNetwork, initial_parameters
+from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters, parameter_count
-from counterbias_backends.rnn.training import Windows, train_network
+from counterbias_backends.rnn.training import Job, Part, train_network
+from counterbias_backends.rnn.windows import Windows
 
 WINDOW = Window(3, 4)
 QUICK = Options(hidden=6, epochs=10, min_steps=0, batch=32, learning_rate=2e-2)
@@ -86,9 +88,9 @@ def test_loss_without_gradient_is_the_same() -> None:
     assert gradient.any()
 
 
-@pytest.mark.parametrize("kind", [GRUModel, LSTMModel])
-def test_learns_planted_bias(kind: type) -> None:
-    model = kind(WINDOW, dataclasses.replace(QUICK, hidden=10))
+@pytest.mark.parametrize("model_class", [GRUModel, LSTMModel])
+def test_learns_planted_bias(model_class: type) -> None:
+    model = model_class(WINDOW, dataclasses.replace(QUICK, hidden=10))
     report = model.fit(planted_sample(WINDOW, starts=8000, seed=1), np.random.default_rng(1))
     contexts = np.random.default_rng(2).integers(0, 4, (5000, WINDOW.width), dtype=np.uint8)
     truth = planted_log_bias(WINDOW, contexts)
@@ -114,8 +116,8 @@ def test_report() -> None:
             report.perplexity[role] == min(curve) == curve[report.details[f"{role}_best_epoch"] - 1]
         )
     assert report.details["hidden"] == 6
-    assert report.details["validation"] == "genomic blocks apart"
-    # What is reported is what the kept parameters give.
+    assert report.details["validation"] == "separate genomic blocks"
+    # The reported perplexity is that of the kept parameters.
     validation = planted_sample(WINDOW, starts=1000, seed=1).validation
     assert validation is not None
     arrays = model.to_arrays()
@@ -133,7 +135,7 @@ def test_report() -> None:
 
 
 def test_weights_matter_as_copies_do() -> None:
-    """A window of weight 3 draws the network as three copies do: perplexity of a skewed sample falls as its weight grows."""
+    """A heavy window attracts the network as copies do: the skewed windows' perplexity falls."""
     rng = np.random.default_rng(1)
     common = np.zeros((400, 6), dtype=np.uint8)
     rare = rng.integers(0, 4, (400, 6), dtype=np.uint8)
@@ -142,7 +144,9 @@ def test_weights_matter_as_copies_do() -> None:
     validation = Windows.of(common, np.ones(400))
     losses = [
         train_network(
-            "gru", 3, Windows.of(contexts, weights), validation, QUICK, 1, threading.Event()
+            Job("gru", 3, Part(Windows.of(contexts, weights), validation), seed=1),
+            QUICK,
+            threading.Event(),
         ).best_perplexity
         for weights in (light, heavy)
     ]
@@ -152,7 +156,7 @@ def test_weights_matter_as_copies_do() -> None:
 
 
 def test_early_stopping_keeps_the_best() -> None:
-    """200 windows are learnt by heart, so that validation gets worse and training ends."""
+    """200 windows are learnt by heart, so that validation gets worse and training stops."""
     options = Options(hidden=20, epochs=60, min_steps=0, patience=4, batch=16, learning_rate=2e-2)
     _, report = fitted(planted_sample(Window(10, 10), starts=200, seed=1), options)
     details, curve = report.details, report.curves["background_validation_perplexity"]
@@ -197,7 +201,7 @@ def test_no_global_state_is_touched() -> None:
 
 
 @pytest.mark.parametrize("kept", ["none", "few"])
-def test_a_tenth_is_put_aside_without_validation_part(kept: str) -> None:
+def test_a_tenth_is_held_out_without_validation_part(kept: str) -> None:
     sample = planted_sample(WINDOW, starts=600, seed=1)
     if kept == "none":
         sample = dataclasses.replace(sample, validation=None)
@@ -210,7 +214,7 @@ def test_a_tenth_is_put_aside_without_validation_part(kept: str) -> None:
     assert (details["background_windows"], details["background_validation_windows"]) == (1080, 120)
 
 
-def test_small_samples_are_passed_over_more_often() -> None:
+def test_small_samples_have_more_passes_per_epoch() -> None:
     _, report = fitted(
         planted_sample(WINDOW, starts=1280, seed=1),
         dataclasses.replace(QUICK, epochs=2, batch=128, min_steps=79),
@@ -242,9 +246,9 @@ def test_empty_sample_is_refused() -> None:
         fitted(empty)
 
 
-def test_training_that_nobody_wants_ends() -> None:
+def test_training_stops_when_told_to() -> None:
     stop = threading.Event()
     stop.set()
     windows = Windows.of(np.zeros((100, 5), dtype=np.uint8), np.ones(100))
     with pytest.raises(RuntimeError, match="stopped"):
-        train_network("gru", 2, windows, windows, QUICK, 1, stop)
+        train_network(Job("gru", 2, Part(windows, windows), seed=1), QUICK, stop)

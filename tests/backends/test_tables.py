@@ -1,4 +1,4 @@
-"""The look-up of windows in sums of tables, which pwm, heptamer, vlmm and bayesnet share: against looking each term up by hand."""
+"""Sums of tables, shared by pwm, heptamer, vlmm and bayesnet: against looking up each term."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from counterbias_backends import packing, table_lookup, tables
 
 
 @njit
-def pack_compiled(bases, start, step, size, packs):  # type: ignore[no-untyped-def]
+def pack_compiled(
+    bases: NDArray[np.uint8], start: int, step: int, size: int, packs: NDArray[np.uint64]
+) -> np.uint64:
     return packing.pack(bases, start, step, size, packs)
 
 
@@ -41,11 +43,10 @@ def terms_of(rng: np.random.Generator, width: int, number: int, most: int) -> li
 @pytest.mark.parametrize("number", [0, 1, 12])
 def test_sum_of_tables_equals_looking_up_each(width: int, number: int) -> None:
     rng = np.random.default_rng(width)
-    windows = rng.integers(
-        0, 4, (3 * table_lookup.BLOCK + 5, width), dtype=np.uint8
-    )  # more than whole blocks
+    # Not a whole number of blocks.
+    windows = rng.integers(0, 4, (3 * table_lookup.BLOCK + 5, width), dtype=np.uint8)
     sequence = rng.integers(0, 4, 2 * table_lookup.BLOCK + width, dtype=np.uint8)
-    for most in (8, 3, 1):  # also tables that are wider than groups
+    for most in (8, 3, 1):  # 8: wider than a group
         terms = terms_of(rng, width, number, most)
         summed = tables.TableSum(terms, width)
         np.testing.assert_allclose(summed(windows), by_hand(terms, windows), atol=1e-12)
@@ -53,7 +54,7 @@ def test_sum_of_tables_equals_looking_up_each(width: int, number: int) -> None:
         assert np.array_equal(summed.along(sequence), summed(np.ascontiguousarray(views)))
 
 
-def test_what_is_no_base_is_refused_wherever_it_stands() -> None:
+def test_anything_but_bases_is_refused_in_every_column() -> None:
     terms = [tables.Term((column,), np.arange(4.0)) for column in range(40)]
     summed = tables.TableSum(terms, 40)
     for column in range(40):

@@ -1,4 +1,4 @@
-"""``vlmm``: values worked out by hand, layouts."""
+"""``vlmm``: values calculated by hand, layouts, speed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def fitted(sample: TrainingSet, *options: str) -> tuple[vlmm.MarkovModel, object
 
 def test_known_answer_worked_out_by_hand(sample: TrainingSet) -> None:
     # First base, order 0: starts (3+1, 1, 1, 1)/7, nearby (1+1, 1+1, 1, 1)/6.
-    # Second base, order 1: after A at starts (2+1, 1+1, 1, 1)/7 and nearby (1, 1, 1, 1+1)/5; after C nearby (1, 1, 1+1, 1)/5;
-    # after any other base 1/4.
+    # Second base, order 1: after A at starts (2+1, 1+1, 1, 1)/7 and nearby (1, 1, 1, 1+1)/5; after
+    # C nearby (1, 1, 1+1, 1)/5; after any other base 1/4.
     model, report = fitted(sample, "layout=0,1", "backoff=0")
     expected = {
         (A, A): (4 / 7) / (2 / 6) * (3 / 7) / (1 / 5),  # 180 / 49
@@ -61,7 +61,8 @@ def test_known_answer_worked_out_by_hand(sample: TrainingSet) -> None:
 
 
 def test_backoff_worked_out_by_hand(sample: TrainingSet) -> None:
-    # Second base at order 0: starts (2+1, 1+1, 1, 1)/7, nearby (1, 1, 1+1, 1+1)/6; four windows are shared out like that after each base.
+    # Second base at order 0: starts (2+1, 1+1, 1, 1)/7, nearby (1, 1, 1+1, 1+1)/6; four windows
+    # with these frequencies are added after each base.
     model, _ = fitted(sample, "layout=1", "backoff=4")
     first = (4 / 7) / (2 / 6)
     expected = {
@@ -76,9 +77,8 @@ def test_backoff_worked_out_by_hand(sample: TrainingSet) -> None:
 def test_layouts_are_placed_at_the_read_start() -> None:
     window = Window(10, 10)
     cufflinks = vlmm.orders("cufflinks", window)
-    assert list(cufflinks) == list(
-        range(2, 21)
-    )  # offsets -8 … 10: -10 and -9 are left out, 11 and 12 lie outside
+    # Offsets -8 … 10: -10 and -9 are left out, 11 and 12 lie outside the window.
+    assert list(cufflinks) == list(range(2, 21))
     assert list(cufflinks.values()) == [0] * 5 + [1] * 3 + [2] * 8 + [1] * 3
     assert (
         list(vlmm.orders("cufflinks", Window(8, 12)).values())
@@ -89,12 +89,8 @@ def test_layouts_are_placed_at_the_read_start() -> None:
         == [0] * 5 + [1] * 3 + [2] * 7 + [1] * 3 + [0] * 3
     )
     assert vlmm.orders("salmon", window) == dict(zip(range(7, 16), [0, 1, *[2] * 7], strict=True))
-    assert list(vlmm.orders("salmon", Window(0, 3)).values()) == [
-        0,
-        1,
-        2,
-        2,
-    ]  # no order reaches beyond the window
+    # No order reaches beyond the window.
+    assert list(vlmm.orders("salmon", Window(0, 3)).values()) == [0, 1, 2, 2]
     assert list(vlmm.orders("3", Window(1, 4)).values()) == [0, 1, 2, 3, 3, 3]
     assert list(vlmm.orders("0, 1,0", Window(1, 1)).values()) == [0, 1, 0]
 
@@ -116,12 +112,12 @@ def test_list_that_does_not_fit_the_window_is_refused() -> None:
         "backoff=-1",
     ],
 )
-def test_options_that_make_no_sense_are_refused(pair: str) -> None:
+def test_options_out_of_range_are_refused(pair: str) -> None:
     with pytest.raises(InputError, match=pair):
         parse_options(vlmm.MarkovModel, [pair])
 
 
-def test_base_that_is_none_is_refused(sample: TrainingSet) -> None:
+def test_anything_but_bases_is_refused(sample: TrainingSet) -> None:
     model, _ = fitted(sample, "layout=1")
     with pytest.raises(ValueError, match="not 0, 1, 2 or 3"):
         model.log_bias(bases([A, 4]))

@@ -1,4 +1,4 @@
-"""What backends take from a model file: arrays in the ranges that a fitted model can have. This module is no backend."""
+"""Arrays read from a model file, checked for values that a fitted model can have. Not a backend."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from numpy.typing import NDArray
 
 from counterbias import take_arrays
 
-#: ln of the smallest positive number is −745: no logarithm of a probability, or of a ratio of two that are sensible, lies farther from 0.
+#: ln of the smallest positive number is −745: no logarithm of a probability, nor of a sensible
+#: ratio of two, lies farther from 0.
 LARGEST_LOG = 750.0
-#: No weight of a trained network comes near; of larger ones, sums in single precision need not be finite.
+#: Weights of trained networks are far smaller; with larger ones, sums in single precision may
+#: overflow.
 LARGEST_WEIGHT = 1e4
 
 
 def take_logs(
     arrays: Mapping[str, NDArray[Any]], **shapes: tuple[int, ...]
 ) -> dict[str, NDArray[np.float64]]:
-    """Take logarithms of probabilities; raises InputError where they are too large to be any, or of another shape."""
+    """Take log probabilities. Raises InputError where one is impossibly large or misshapen."""
     return take_arrays(arrays, shapes, largest=LARGEST_LOG)
 
 
 def take_weights(
     arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Take a network's weights; raises InputError where they are too large to be any, or of another shape."""
+    """Take a network's weights. Raises InputError where one is impossibly large or misshapen."""
     return take_arrays(arrays, shapes, largest=LARGEST_WEIGHT)
