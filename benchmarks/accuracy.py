@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --models pwm,cnn --folds 1,2,3,4 --seeds 1,2 --json accuracy.json
 
-What is measured stands in docs/accuracy.md, and so does what came out. The data are those of COUNTERBIAS_DATA.
+What is measured stands in docs/explanation/accuracy.md, and so does what came out. The data are those of COUNTERBIAS_DATA.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Per sample or pooled? Fit one model to several samples and one to each, and compare them on blocks held out of all.
 
 Real samples are the yeast set (two lanes of one library, and another strain); simulated ones are small, of one priming bias or of two.
-``docs/how-to/per-sample-or-pooled.md`` holds the results with the commands.
+``docs/explanation/pooling.md`` holds the results with the commands.
 """
 
 from __future__ import annotations

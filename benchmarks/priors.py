@@ -7,7 +7,7 @@ The prior is fitted to four fifths of another library, of another organism, so t
 slope and gate are found as `counterbias count --bias-prior` finds them, on the starts outside the held-out fold, each scored by a model of
 the sample's own that did not see it; the held-out fold has a say in nothing. With ``--partner`` the other model is no prior, but another
 backend fitted to the same starts, which is judged in the same way: an ensemble of two whose shares are learnt. The data are those of
-COUNTERBIAS_DATA; docs/accuracy.md has the figures.
+COUNTERBIAS_DATA; docs/explanation/accuracy.md has the figures.
 """
 
 from __future__ import annotations

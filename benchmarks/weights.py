@@ -1,7 +1,7 @@
 """Measure what each option of weights and effective lengths does.
 
 In simulation every estimate is compared with the abundance that the reads were drawn from; on real reads with blocks of the genome that the
-model did not see. docs/weights.md holds the tables and says what they mean.
+model did not see. docs/explanation/weights.md holds the tables and says what they mean.
 """
 
 from __future__ import annotations

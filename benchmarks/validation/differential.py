@@ -5,7 +5,7 @@
 Each scenario is a study of `counterbias simulate`: two groups of samples, whose bias differs or does not, and whose truly changed genes are
 known. The same reads are tested as raw counts, as raw counts with offsets (from effective lengths, as
 docs/how-to/differential-expression.md has it), and as corrected counts; with bias models that learn from each sample alone, and
-with the true bias as the limit. R runs the tests (differential.R). docs/when-it-matters.md holds the results.
+with the true bias as the limit. R runs the tests (differential.R). docs/explanation/when-it-matters.md holds the results.
 """
 
 from __future__ import annotations

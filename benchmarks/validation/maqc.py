@@ -5,7 +5,7 @@
 Six samples of 600 to 1,200 pairs on 3 Mb of chromosome 22 hold a handful of genes with reads, so the result is an interval. Fold
 changes of raw, weighted and corrected counts are compared with those of the SEQC counts; intervals come from resampling replicates
 and from resampling genes. Each model is also used without its gate, to see what a correction would have done.
-docs/does-it-work.md holds the results.
+docs/explanation/validation.md holds the results.
 """
 
 from __future__ import annotations

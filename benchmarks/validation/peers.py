@@ -4,7 +4,7 @@
 
 salmon runs with and without --seqBias, kallisto with and without --bias; a program that is not installed is left out and named. Two
 truths, since the tools do not estimate the same thing: the fragments that each gene would have given without bias (what a count
-estimates), and its molecules (what a transcript quantifier estimates). docs/does-it-work.md holds the results.
+estimates), and its molecules (what a transcript quantifier estimates). docs/explanation/validation.md holds the results.
 """
 
 from __future__ import annotations

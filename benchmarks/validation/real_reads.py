@@ -3,7 +3,7 @@
     COUNTERBIAS_DATA=DIR python benchmarks/validation/real_reads.py --json real.json --figures docs/images/validation
 
 The measures are those of benchmarks/accuracy.py, run here by the same code. Lanes: a model is fitted to each lane alone, both score
-the same exonic positions, and counts of the lanes are compared before and after correction. docs/does-it-work.md holds the results.
+the same exonic positions, and counts of the lanes are compared before and after correction. docs/explanation/validation.md holds the results.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Each seed draws a genome, genes, abundances and a priming bias of its own; samples of several depths are drawn from them, and one
 without bias. Every model learns from the reads alone. Two limits stand beside them: the true bias, put through the same formulas,
-and chance, the error of drawing fragments at all. docs/does-it-work.md holds the results.
+and chance, the error of drawing fragments at all. docs/explanation/validation.md holds the results.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Each seed draws a genome, genes and a bias; read 1 has it, read 2 has it at a fraction of its strength, 0 for none. A model is fitted to
 either read, and effective lengths are measured with both models whatever the gate says, with read 1's alone, and as a count does, which
-takes what passes the gate. What is left of the genes' bias is compared. docs/method.md holds the results.
+takes what passes the gate. What is left of the genes' bias is compared. docs/explanation/method.md holds the results.
 """
 
 from __future__ import annotations

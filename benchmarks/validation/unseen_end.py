@@ -4,7 +4,7 @@
 
 What is compared is a gene's log2(effective length / length). In simulated single-end libraries the truth is its true mean bias; in real
 pairs it is what both reads give, of which single-end reads are told read 1 alone. The stranded pairs tell what to take for an end whose
-model nobody has. docs/weights.md holds the results.
+model nobody has. docs/explanation/weights.md holds the results.
 """
 
 from __future__ import annotations
