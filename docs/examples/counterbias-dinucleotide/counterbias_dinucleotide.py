@@ -20,9 +20,8 @@ class Dinucleotide(BiasModel):
 
     def fit(self, sample, rng):
         began = time.perf_counter()
-        foreground = self.log_conditional(sample.foreground, sample.foreground_weight)
-        background = self.log_conditional(sample.background, sample.background_weight)
-        self.table = foreground - background
+        self.table = self.log_conditional(sample.foreground, sample.foreground_weight)
+        self.table -= self.log_conditional(sample.background, sample.background_weight)
         parameters = 2 * (3 + 12 * (self.window.width - 1))
         return FitReport(seconds=time.perf_counter() - began, parameters=parameters)
 
