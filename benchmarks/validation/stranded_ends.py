@@ -28,7 +28,7 @@ from counterbias import ModelFile, count_reads, simulation
 from counterbias.pipeline.run import BiasOptions
 
 SCRIPT = "stranded_ends.py"
-NONE, FIRST, BOTH, COUNT = "none", "read 1 alone", "both", "counterbias count"
+NONE, FIRST, BOTH, COUNT = "none", "read 1 alone", "both", "as a count does"
 WAYS = (NONE, FIRST, BOTH, COUNT)
 
 
@@ -109,7 +109,8 @@ def measure(
 
 def report(rows: list[dict[str, Any]]) -> str:
     """Format the remaining bias, SD of log2, by the number of pairs and the bias of read 2."""
-    laid = [["read pairs", "read 2's bias", "read 1 passes", "read 2 passes", *WAYS]]
+    ways = ["counterbias count" if way == COUNT else way for way in WAYS]
+    laid = [["read pairs", "read 2's bias", "read 1 passes", "read 2 passes", *ways]]
     for pairs, weaker in sorted({(row["pairs"], row["weaker"]) for row in rows}):
         own = [row for row in rows if (row["pairs"], row["weaker"]) == (pairs, weaker)]
         passed = [f"{sum(row['passed'][end] for row in own)} of {len(own)}" for end in (0, 1)]
