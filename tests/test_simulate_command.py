@@ -626,7 +626,7 @@ def test_benchmark_prints_time_and_memory(
 ) -> None:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     simulating = importlib.import_module("simulating")
-    monkeypatch.setattr(simulating, "KINDS", {"BAM": []})
+    monkeypatch.setattr(simulating, "FILES", {"BAM": []})
     rows = simulating.main(
         [
             "--pairs",
