@@ -1,6 +1,7 @@
 """The hooks that plug-ins may implement: the markers and the specifications, nothing else.
 
-A plug-in is a module that an entry point of group ``counterbias`` names. It marks its functions with :data:`hookimpl`.
+A plug-in is a module that an entry point of group ``counterbias`` names. It marks its functions
+with :data:`hookimpl`.
 """
 
 from __future__ import annotations
@@ -21,28 +22,32 @@ hookimpl = pluggy.HookimplMarker("counterbias")
 
 @hookspec
 def counterbias_backends() -> list[Backend]:  # type: ignore[empty-body]
-    """Offer kinds of bias model.
+    """Offer bias models.
 
-    Called once per plug-in, right after it was imported, whenever a command needs a bias model or lists them. It must be quick
-    and import nothing heavy: ``Backend.load`` does that when the model is wanted.
+    Called once per plug-in, right after it was imported, whenever a command needs a bias model or
+    lists them. It must be quick and import nothing heavy: ``Backend.load`` does that when the model
+    is needed.
 
     Returns:
-        the plug-in's backends; their names must be unique among all plug-ins installed.
+        the plug-in's backends; their names must be unique among all installed plug-ins.
     """
 
 
 @hookspec
-def counterbias_qc_metrics(model: BiasModel, held_out: TrainingSet) -> dict[str, float]:  # type: ignore[empty-body]
-    """Measure a fitted model with a diagnostic of your own.
+def counterbias_qc_metrics(  # type: ignore[empty-body]
+    model: BiasModel, held_out: TrainingSet
+) -> dict[str, float]:
+    """Measure a fitted model with a diagnostic of the plug-in's own.
 
-    Called once per end class after a model was fitted and calibrated, before the QC file is written. A plug-in is asked about
-    every model, so it first looks at the class of ``model`` and returns ``{}`` where it has nothing to say.
+    Called once per read end after a model was fitted and calibrated, before the quality report is
+    written. Every plug-in is asked about every model, so it first checks the class of ``model`` and
+    returns ``{}`` for the models of others.
 
     Args:
-        model: the fitted model of one end class (read 1, read 2 or both pooled).
+        model: a fitted model of one read end (read 1, read 2, or both pooled).
         held_out: windows of genomic blocks that the model did not learn from, with their weights.
 
     Returns:
-        name → finite value, written to ``plugin_metrics`` of the QC file. Names must be unique among all plug-ins: begin them
-        with the backend's name.
+        name → finite value, written to ``ends[].metrics`` of the quality report. Names must be
+        unique among all plug-ins: begin them with the backend's name.
     """

@@ -106,7 +106,7 @@ def test_what_is_blended_and_how_is_found_without_the_held_out_fold(
         script, "measure", lambda sample, fold, models, threads: used.append(models) or {}
     )
     kind, partner = (
-        choose_model(name, False, Window(10, 10), (), load_plugins()) for name in ("vlmm", "pwm")
+        choose_model(name, load_plugins(), window=Window(10, 10)) for name in ("vlmm", "pwm")
     )
     prior = EndModel("both", script.fit(kind, samples["fly"], Trial(0), 1)[0].model)
     sample = samples["rlp5"]

@@ -53,7 +53,7 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "400 read starts of 8 bases, twice as many background windows, 120 tiles for models that learn from them"
         in text
     )
-    assert "Slower than wanted" not in text  # the limits are those of a sample of another size
+    assert "Slower than the target" not in text  # the targets hold for a sample of another size
 
 
 def test_what_is_trained_on_has_the_planted_bias_in_windows_and_tiles() -> None:

@@ -183,7 +183,7 @@ def test_the_page_tells_how_much_the_bias_differs(
 def test_the_benchmark_tests_as_the_page_does(
     root: Path, study: Path, results: dict[str, tuple[str, Result]], tmp_path: Path
 ) -> None:
-    """differential.R, which makes the figures of docs/when-it-matters.md, gives the p-values of the page."""
+    """differential.R, which makes the figures of docs/explanation/when-it-matters.md, gives the p-values of the page."""
     (tmp_path / "samples.tsv").write_text((study / "samples.tsv").read_text())
     tables = [read_rows(study / "counted" / f"sample{number}.counts.tsv") for number in range(1, 7)]
     genes = set(results["DESeq2"][1])  # those that the page keeps

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -166,3 +168,25 @@ def test_its_own_tests_pass(environment: Path, example: Path, tmp_path: Path) ->
     out = run(environment, "-m", "pytest", *options, tests, cwd=tmp_path)
     assert " passed" in out
     assert "failed" not in out
+
+
+def test_the_commands_of_the_tutorial_run(environment: Path, root: Path, tmp_path: Path) -> None:
+    page = (root / "docs" / "tutorial" / "your-own-model.md").read_text(encoding="utf-8")
+    text = re.sub(r" *\\\n *", " ", page)
+    commands = [
+        shlex.split(line.split(" > ")[0])
+        for line in re.findall(r"^\$ counterbias (.*)$", text, re.MULTILINE)
+    ]
+    assert [words[0] for words in commands] == ["models", "simulate", "compare", "count"]
+    for words in commands:
+        if words[0] == "compare":  # fewer trials than on the page, and only its own model
+            models = words.index("--models") + 1
+            words[models : models + 1] = ["dinucleotide", "--folds", "1", "--seeds", "1"]
+        run(environment, "-m", "counterbias", *words, cwd=tmp_path)
+    table = (tmp_path / "comparison" / "comparison.tsv").read_text().splitlines()
+    found = dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))
+    assert found["model"] == "dinucleotide"
+    assert float(found["gain_cap5"]) > 0.3
+    report = json.loads((tmp_path / "made" / "counted.counterbias.json").read_text())
+    assert report["ends"][0]["calibration"]["applied"]
+    assert "dinucleotide.largest_effect" in report["ends"][0]["metrics"]

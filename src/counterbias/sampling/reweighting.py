@@ -7,7 +7,7 @@ background window's weight is divided by a power of the mean bias around it, as 
 afterwards.
 
 The power is one half. Models of two densities take what overlaps of neighbouring windows tell for independent, and so overstate what varies
-slowly along the genome; with the whole mean the correction of genes would be a tenth too large (``docs/method.md``).
+slowly along the genome; with the whole mean the correction of genes would be a tenth too large (``docs/explanation/method.md``).
 """
 
 from __future__ import annotations
