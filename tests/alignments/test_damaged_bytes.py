@@ -89,7 +89,7 @@ def test_damaged_records(
 def test_damaged_file(
     tmp_path: Path, genes: Annotation, seed: int, flips: list[tuple[float, int]], cut: float
 ) -> None:
-    """Change or cut bytes of the compressed file, past its first bytes, by which formats are told apart."""
+    """Change or cut bytes of the compressed file, but not its first ones, which tell its format."""
     content = bytearray(
         bgzf(
             header()

@@ -1,4 +1,4 @@
-"""What htslib warns of while it reads SAM or CRAM reaches the user once per kind; pipes are read once."""
+"""htslib's warnings while it reads SAM or CRAM reach the user once each; pipes are read once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_reads_on_contigs_without_a_header_line_are_told_of(
     warnings = done.stderr.splitlines()
     assert len(warnings) == 1, done.stderr
     assert warnings[0].startswith(
-        f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped (said 1,200 times'
+        f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped '
+        "(said 1,200 times"
     )
     assert "chr4" in warnings[0]
 
@@ -80,7 +81,7 @@ def test_a_sound_file_is_read_in_silence(tmp_path: Path, gtf: Path) -> None:
     assert run(path, gtf, "-q").stderr == ""
 
 
-# -- pipes -------------------------------------------------------------------------------------------------------------
+# -- pipes ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["sam", "sam.gz", "bam", "raw bam"])

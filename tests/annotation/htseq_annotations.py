@@ -35,7 +35,7 @@ def htseq(path: str, capture: Any = None, **options: Any) -> tuple[Any, dict[str
 
 
 def our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[int, frozenset[str]]]:
-    """Give the steps of a vector by name, as (start, set)."""
+    """Return the steps of a vector by name, as (start, set)."""
     steps = annotation.steps
     vector = steps.vector(contig, strand)
     rows = slice(int(steps.offsets[vector]), int(steps.offsets[vector + 1]))
@@ -50,7 +50,7 @@ def our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[in
 
 
 def their_steps(array: Any, contig: str, strand: str) -> list[tuple[int, frozenset[str]]]:
-    """Give HTSeq's steps, equal neighbours merged."""
+    """Return HTSeq's steps, equal neighbours merged."""
     merged: list[tuple[int, frozenset[str]]] = []
     for interval, value in array.chrom_vectors[contig][strand].steps():
         if not merged or merged[-1][1] != frozenset(value):

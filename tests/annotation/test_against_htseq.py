@@ -24,7 +24,8 @@ _ODD_NAME = st.sampled_from(["A", "B", "C", "G one", "é", "x;y", "=", " "])
 _NAME = st.sampled_from(["A", "B", "C", "D.1", "é", "E=f"])
 
 
-# Each names gene_id and transcript_id in a way that HTSeq takes, under GTF's rules or, without quotes, under both.
+# Each names gene_id and transcript_id in a form that HTSeq accepts: under GTF's rules or, without
+# quotes, under those of both formats.
 _GTF = [
     'gene_id "{a}"; transcript_id "{b}";',
     'gene_id "{a}"; transcript_id "{b}"; gene_name "{b}"',
@@ -159,7 +160,8 @@ def test_steps_of_crowded_genomes(
     stranded: bool,
 ) -> None:
     text = "".join(
-        f"{contig}\ts\texon\t{start}\t{start + size}\t.\t{strand.replace('.', '+') if stranded else strand}\t.\tgene_id g{gene}\n"
+        f"{contig}\ts\texon\t{start}\t{start + size}\t.\t"
+        f"{strand.replace('.', '+') if stranded else strand}\t.\tgene_id g{gene}\n"
         for start, size, strand, gene, contig in intervals
     )
     compare(write(tmp_path_factory.mktemp("crowded") / "a.gtf", text), stranded=stranded)

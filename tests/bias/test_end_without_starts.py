@@ -1,4 +1,4 @@
-"""Pairs of which one read, or both, teach a model nothing: the other is corrected as if it were alone."""
+"""Pairs of which one read teaches a model nothing: the other is corrected as if it were alone."""
 
 from __future__ import annotations
 
@@ -148,8 +148,8 @@ def test_a_model_of_one_end_is_read_again(
     ).read_bytes()
     count(pairs, tmp_path / "used", "good", model=path)
     assert (
-        f"there is no model of read2, whose reads count as unbiased: there is none in {path}: {NO_READ_2}"
-        in capsys.readouterr().err
+        f"there is no model of read2, whose reads count as unbiased: "
+        f"there is none in {path}: {NO_READ_2}" in capsys.readouterr().err
     )
     count(pairs, tmp_path / "prior", "good", more=("--bias-prior", path))
     assert (
@@ -161,7 +161,7 @@ def test_a_model_of_one_end_is_read_again(
 def test_a_model_of_other_samples_serves_effective_lengths_of_the_silent_end(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
-    """As it serves the end of single reads that was not sequenced; reads themselves weigh as they do without it."""
+    """It serves the unsequenced end, as with single reads; the reads' own weights stay the same."""
     both = pairs / "alone" / "good.model"
     assert all(end.slope > 0 for end in counterbias.load_model(both).ends)
     given = {"model": both} if how == "file" else {"more": ("--bias-prior", both)}

@@ -1,4 +1,4 @@
-"""``counterbias count`` where a sample teaches a model nothing: reported, and counted as it is; others as ever."""
+"""``counterbias count`` where a sample teaches a model nothing: reported, and counted as it is."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_a_wrong_strandedness_is_no_error_either(
     told = capsys.readouterr().err
     assert "--stranded reverse looks wrong" in told
     assert (
-        "no read start can be learnt from: no read 1 was assigned to a feature; no start of read 2 can be learnt from: no read 2"
-        in told
+        "no read start can be learnt from: no read 1 was assigned to a feature; "
+        "no start of read 2 can be learnt from: no read 2" in told
     )
     assert_as_it_is(tmp_path / "b" / "good")

@@ -1,4 +1,4 @@
-"""What commands say on stderr where that is no terminal: lines after a silence, nothing but warnings with ``-q``."""
+"""Messages of commands whose stderr is no terminal: lines after a silence, warnings with ``-q``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from counterbias.cli import main, progress
 from counterbias.cli.progress import ProgressLines, TrainingBar, training_bar
+from tests.helpers.messages import lines_of
 
 
 class Clock:
@@ -167,7 +168,6 @@ def test_every_finished_stage_is_told_of(
     assert [part for part in expected[name] if part not in told] == []
 
 
-@pytest.mark.usefixtures("counting_loops")
 def test_plain_counting_has_the_lines_of_htseq_count_only(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,5 +178,5 @@ def test_plain_counting_has_the_lines_of_htseq_count_only(
         )
         == 0
     )
-    told = capfd.readouterr().err.splitlines()
+    told = lines_of(capfd.readouterr().err)
     assert all(line.endswith(" processed.") for line in told)

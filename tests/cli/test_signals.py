@@ -1,4 +1,4 @@
-"""What ends a run from outside: Ctrl-C, SIGTERM from a batch system, SIGHUP when the terminal is gone. Nothing stays behind."""
+"""Signals that end a run: Ctrl-C, SIGTERM of a batch system, SIGHUP of a lost terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.helpers.output_inputs import COMMAND, MANY, bias, make_inputs, names,
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Seconds that anything may take on a machine that has other things to do.
 PATIENCE = 120.0
-#: A command that spends a minute where no exception is seen and the interpreter's lock is free, as in a compiled loop.
+#: A command that spends a minute where no exception is seen and the interpreter's lock is free, as
+#: in a compiled loop.
 DEAF = """
 import hashlib, sys, types
 from counterbias import cli
@@ -48,7 +49,7 @@ sys.exit(cli.main())
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Give a folder with inputs; temporary files go to its folder ``t``."""
+    """Return a folder with inputs; temporary files go to its folder ``t``."""
     make_inputs(tmp_path, MANY)
     (tmp_path / "t").mkdir()
     return tmp_path
@@ -174,7 +175,7 @@ def test_a_second_signal_is_no_trouble(files: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.6])
 def test_at_any_moment(files: Path, delay: float) -> None:
-    """From the start of the interpreter to its end: before the command has begun the system ends it, and at the end it is done."""
+    """From the interpreter's start, when the system ends it, until the command is done."""
     run = Run(
         files,
         "count",
@@ -368,7 +369,7 @@ def test_the_child_that_reads_sam_does_not_live_on(
     assert not any(map(is_running, found))
 
 
-# -- who decides -----------------------------------------------------------------------------------------------------------
+# -- who decides ------------------------------------------------------------------------------
 
 
 def ignore_hangups() -> None:
@@ -455,8 +456,12 @@ def test_in_another_thread_no_handler_is_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_library_sets_no_handler() -> None:
-    code = "import signal, counterbias, counterbias.cli, counterbias.pipeline.library as l; l.count_reads; "
-    code += "print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    code = (
+        "import signal, counterbias, counterbias.cli, counterbias.pipeline.library as l\n"
+        "l.count_reads\n"
+        "interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "print(signal.getsignal(signal.SIGTERM), interrupts)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -135,7 +135,7 @@ def test_device_is_nothing_to_tables(sample: Path) -> None:
 
 
 def test_bars_of_several_threads(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stages come and go in any order; a stage that was never begun, or ends twice, does no harm."""
+    """Stages come and go in any order; one that never began, or ends twice, does no harm."""
     with TrainingBar(True) as bar:
         assert bar.progress is not None
         bar.progress("never begun", 5, 5)

@@ -60,7 +60,7 @@ def test_random_files_as_htseq_counts_them(
 def test_progress_and_warnings_interleave_as_in_htseq(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Progress is told when the next fragment begins; the warning of a missing mate comes before that."""
+    """Progress is reported when the next fragment begins, after the warning of a missing mate."""
     rng = random.Random(3)
     records = [item for i in range(30) for item in pair(f"r{i:02}", 100 + i, 150 + i)]
     for lost in (rng.randrange(20, 60) for _ in range(3)):
@@ -176,7 +176,7 @@ def test_names_alike_in_part_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many waiting mates, some of them with sets of several features, in a pool that must grow many times."""
+    """Many waiting mates, some with several features, in a pool that must grow many times."""
     made: list[waiting.MatePool] = []
 
     class Small(waiting.MatePool):
@@ -278,8 +278,10 @@ def test_records_for_output_as_htseq_writes_them(tmp_path: Path, order: str, see
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         count_reads_single_file(
-            0, str(path), scan["features"], sorted(scan["attributes"]), order, 10**9, options.stranded, options.mode, options.nonunique,
-            options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], True, options.minaqual, "SAM",
+            0, str(path), scan["features"], sorted(scan["attributes"]), order, 10**9,
+            options.stranded, options.mode, options.nonunique,
+            options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"],
+            [], True, options.minaqual, "SAM",
             str(out),
         )  # fmt: skip
     expected = []

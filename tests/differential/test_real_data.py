@@ -1,6 +1,7 @@
 """Every set of real reads with many combinations of options: byte for byte what htseq-count writes.
 
-htseq-count is slow, so most combinations run on a fixed part of each file's fragments (whole fragments, by a checksum of their
+htseq-count is slow, so most combinations run on a fixed part of each file's fragments (whole
+fragments, by a checksum of their
 name) and on the annotation of the contigs that these touch; a few run on whole files.
 """
 
@@ -38,12 +39,20 @@ COMBINATIONS = {
     "reverse, strict": "pos -s reverse -m intersection-strict -a 0",
     "nonempty, all": "name -s no -m intersection-nonempty --nonunique all",
     "fraction": "pos -s no --nonunique fraction -m union --with-header",
-    "fraction, nonempty, secondary": "name -m intersection-nonempty --nonunique fraction --secondary-alignments score",
-    "secondary, supplementary": "pos -s no --secondary-alignments score --supplementary-alignments score --nonunique all -a 3",
+    "fraction, nonempty, secondary": (
+        "name -m intersection-nonempty --nonunique fraction --secondary-alignments score"
+    ),
+    "secondary, supplementary": (
+        "pos -s no --secondary-alignments score --supplementary-alignments score "
+        "--nonunique all -a 3"
+    ),
     "sam": "name -s no -o {out}/x.sam --nonunique all --secondary-alignments score",
     "sam by position": "pos -s reverse -o {out}/x.sam -m intersection-nonempty",
     "bam": "pos -s no -o {out}/x.bam -p BAM --nonunique fraction -m intersection-strict",
-    "exons": "name -s no -i gene_id -i exon_number -t exon -t CDS --additional-attr gene_id --add-chromosome-info",
+    "exons": (
+        "name -s no -i gene_id -i exon_number -t exon -t CDS --additional-attr gene_id "
+        "--add-chromosome-info"
+    ),
     "tsv": "pos -s no -c {out}/x.tsv --with-header --additional-attr transcript_id",
     "csv": "name -s reverse -c {out}/x.csv -d , -a 60 -q",
     "mtx": "pos -s no -c {out}/x.mtx --nonunique fraction --additional-attr gene_id",

@@ -1,4 +1,4 @@
-"""With a bias model everything that htseq-count writes stays as it was; ``-o`` gains a weight before the assignment."""
+"""With a bias model htseq-count's outputs stay the same; ``-o`` gains a weight."""
 
 from __future__ import annotations
 

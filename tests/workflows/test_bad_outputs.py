@@ -1,4 +1,4 @@
-"""Outputs that cannot be written, runs that are interrupted, and bad usage: nothing half-written is left."""
+"""Outputs that cannot be written, interrupted runs and bad usage: nothing half-written is left."""
 
 from __future__ import annotations
 

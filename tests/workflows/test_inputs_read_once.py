@@ -1,4 +1,4 @@
-"""Inputs that can be read only once: given twice they are refused before anything is opened; how copies are kept."""
+"""Inputs that can be read only once: refused where they are given twice; how copies are kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def test_the_same_pipe_twice(inputs: Inputs, command: str) -> None:
     )
     line = inputs.fails(*words, "a.bam", "pipe")
     assert line == (
-        "counterbias: link: this can be read only once, but it is given as both the annotation and --bias-genome. "
+        "counterbias: link: this can be read only once, "
+        "but it is given as both the annotation and --bias-genome. "
         "Give a file for one of them"
     )
     line = inputs.fails(*words[:-2], "--bias-genome", "g.fa", "a.bam", "pipe", "pipe")
@@ -53,7 +54,10 @@ def test_standard_input_twice(inputs: Inputs, pipe: bool) -> None:
         reading, writing = os.pipe()
         for name in ("/dev/stdin", "/dev/fd/0"):
             done = program("count", "-q", "-", name, stdin=reading if pipe else file.fileno())
-            message = "standard input can be read only once, but it is given as both the alignments and the annotation"
+            message = (
+                "standard input can be read only once, "
+                "but it is given as both the alignments and the annotation"
+            )
             assert (done.returncode, done.stdout, done.stderr) == (
                 1,
                 "",

@@ -1,4 +1,4 @@
-"""File names whose bytes are not UTF-8, as a Latin-1 ``ø`` is not: tables keep the bytes, JSON and HDF5 get an escape."""
+"""File names that are not UTF-8, as a Latin-1 ``ø``: tables keep the bytes, JSON escapes them."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_share_removed_by_hand() -> None:
 
     raw = np.array([10.0, 5.0, 4.0, 3.0, 1.0])
     found = {"raw": raw, "corrected": raw / np.sqrt(Truth.mean_bias) * 3}
-    # Half of the bias is removed, and half of its standard deviation over four genes, √(5/4), is left.
+    # Half of the bias is removed; half of its standard deviation over four genes, √(5/4), remains.
     assert script("simulated").share_removed(found, Truth, 50) == (
         pytest.approx(0.5),
         pytest.approx(0.5 * np.sqrt(5 / 4)),
