@@ -80,22 +80,29 @@ def annotation_files(draw: st.DrawFn, gtf: bool) -> list[str]:
     return lines
 
 
+_OPTIONS = st.fixed_dictionaries(
+    {
+        "id_attributes": st.sampled_from(
+            [("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]
+        ),
+        "feature_types": st.sampled_from([("exon",), ("exon", "CDS"), ("gene", "nothing")]),
+        "additional_attributes": st.sampled_from([(), ("gene_name",), ("gene_id", "absent")]),
+        "feature_query": st.sampled_from(
+            [None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']
+        ),
+        "stranded": st.booleans(),
+        "add_chromosome_info": st.booleans(),
+    }
+)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     data=st.data(),
     ending=st.sampled_from(["\n", "\n", "\r\n", "\r"]),
     final=st.booleans(),
     name=st.sampled_from(["a.gtf", "a.gff3", "A.GTF"]),
-    ids=st.sampled_from(
-        [("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]
-    ),
-    types=st.sampled_from([("exon",), ("exon", "CDS"), ("gene", "nothing")]),
-    extra=st.sampled_from([(), ("gene_name",), ("gene_id", "absent")]),
-    query=st.sampled_from(
-        [None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']
-    ),
-    stranded=st.booleans(),
-    chromosome=st.booleans(),
+    options=_OPTIONS,
 )
 def test_any_annotation_means_the_same(
     tmp_path_factory: pytest.TempPathFactory,
@@ -103,25 +110,12 @@ def test_any_annotation_means_the_same(
     ending: str,
     final: bool,
     name: str,
-    ids: tuple[str, ...],
-    types: tuple[str, ...],
-    extra: tuple[str, ...],
-    query: str | None,
-    stranded: bool,
-    chromosome: bool,
+    options: dict[str, Any],
 ) -> None:
     lines = data.draw(annotation_files(name.lower().endswith("gtf")))
     path = write(
         tmp_path_factory.mktemp("drawn") / name, ending.join(lines) + (ending if final else "")
     )
-    options: dict[str, Any] = {
-        "id_attributes": ids,
-        "feature_types": types,
-        "additional_attributes": extra,
-        "feature_query": query,
-        "stranded": stranded,
-        "add_chromosome_info": chromosome,
-    }
     try:
         _, attributes = htseq(path, **options)
     except ValueError:

@@ -21,18 +21,17 @@ from tests.helpers.samples_without_starts import (
 
 
 @pytest.mark.parametrize(
-    ("sample", "end", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)]
+    "case", [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)], ids=["no1", "no2"]
 )
 @pytest.mark.parametrize("model", ["pwm", "auto"])
 def test_the_other_end_is_corrected_as_if_alone(
     pairs: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    sample: str,
-    end: str,
-    reason: str,
+    case: tuple[str, str, str],
     model: str,
 ) -> None:
+    sample, end, reason = case
     count(pairs, tmp_path / "b", sample, model=model)
     told = warnings_of(
         capsys.readouterr().err,

@@ -29,24 +29,29 @@ def make_units(reads: list[list[float]], *, apart: int = 100_000) -> Units:
     )
 
 
+#: Places of a simulated unit, and the standard deviation of their log bias.
+LENGTH, SPREAD = 300, 0.6
+
+
 def simulated(
     seed: int,
     *,
     units: int = 120,
-    length: int = 300,
     depth: float = 0.2,
-    spread: float = 0.6,
     copies: float = 0.0,
     patchy: float = 0.0,
 ) -> tuple[np.ndarray, Units]:
     """Units with abundances of their own, and the true log bias.
 
-    ``copies``: amplified ones per fragment, on average (exponentially spread over fragments);
-    ``patchy``: variance of what else differs
-    between places.
+    Args:
+        seed: of the random numbers.
+        units: how many there are, of :data:`LENGTH` places each.
+        depth: mean number of fragments per place, before abundance and bias.
+        copies: amplified ones per fragment, on average (exponentially spread over fragments).
+        patchy: variance of what else differs between places.
     """
     rng = np.random.default_rng(seed)
-    log_bias = rng.normal(0, spread, (units, length))
+    log_bias = rng.normal(0, SPREAD, (units, LENGTH))
     rate = depth * rng.lognormal(0, 1.5, (units, 1)) * np.exp(log_bias)
     if patchy:
         rate = rate * rng.gamma(1 / patchy, patchy, rate.shape)
@@ -56,11 +61,11 @@ def simulated(
             reads > 0, rng.negative_binomial(np.maximum(reads, 1), 1 / (1 + copies)), 0
         )
     start = np.arange(units, dtype=np.int64) * 2000
-    offsets = np.arange(units + 1, dtype=np.int64) * length
+    offsets = np.arange(units + 1, dtype=np.int64) * LENGTH
     made = Units(
         np.zeros(units, np.int32),
         start,
-        start + length,
+        start + LENGTH,
         np.zeros(units, np.uint8),
         offsets,
         reads.ravel().astype(np.float64),

@@ -64,7 +64,7 @@ class Written:
 
 
 def make_sites(seed: int, reads: int, crowded: bool) -> StartSites:
-    """Return reads on two contigs; crowded ones lie in a tenth of each, so that blocks are small."""
+    """Return reads on two contigs; crowded ones lie in a tenth of each: blocks are small."""
     rng = np.random.default_rng(seed)
     contig = rng.integers(0, 2, reads).astype(np.int32)
     position = (rng.random(reads) * np.array(LENGTHS)[contig] * (0.1 if crowded else 1.0)).astype(

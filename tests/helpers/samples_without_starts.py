@@ -96,8 +96,7 @@ class Builder:
                     line(
                         f"r{len(reads)}",
                         16 if reverse else 0,
-                        contig,
-                        position,
+                        (contig, position),
                         cigar=cigar,
                         hits=hits,
                     )
@@ -128,8 +127,7 @@ class Builder:
                     line(
                         f"p{len(reads) // 2}",
                         flag,
-                        contig,
-                        position,
+                        (contig, position),
                         cigar=cigar,
                         mate=(mate, length),
                     )
@@ -140,14 +138,23 @@ class Builder:
 def line(
     name: str,
     flag: int,
-    contig: str,
-    position: int,
+    place: tuple[str, int],
     *,
     cigar: str = "50M",
     hits: int = 1,
     mate: tuple[int, int] | None = None,
 ) -> str:
-    """Return one line of SAM."""
+    """Return one line of SAM.
+
+    Args:
+        name: of the read.
+        flag: as the SAM specification defines it.
+        place: contig, and position from 1.
+        cigar: of M and S.
+        hits: how many alignments the read has.
+        mate: its position, and the template length.
+    """
+    contig, position = place
     size = sum(int(part) for part in cigar.replace("S", "M").split("M") if part)
     beyond = "*\t0\t0" if mate is None else f"=\t{mate[0]}\t{mate[1]}"
     return (
@@ -164,8 +171,8 @@ def write_singles(folder: Path) -> None:
     build.write("empty", [])
     build.single("clipped", 300, 5, cigar="5S40M5S")
     build.single("multi", 300, 6, hits=2)
-    build.write("short", [line(f"r{i}", 0, "short", 1 + i % 3, cigar="10M") for i in range(30)])
-    build.write("unknown", [line(f"r{i}", 0, "unknown", 100 + 7 * i) for i in range(100)])
+    build.write("short", [line(f"r{i}", 0, ("short", 1 + i % 3), cigar="10M") for i in range(30)])
+    build.write("unknown", [line(f"r{i}", 0, ("unknown", 100 + 7 * i)) for i in range(100)])
 
 
 def write_pairs(folder: Path) -> None:

@@ -184,7 +184,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, path: tuple[Any, ...], value: object) -> bytes:
-    """Return the JSON with one value replaced; infinity is written as a number that is too large."""
+    """Return the JSON with one value replaced; infinity becomes a number that is too large."""
     tree = copy.deepcopy(tree)
     at = tree
     for key in path[:-1]:
