@@ -132,7 +132,7 @@ def test_a_file_name_that_starts_with_a_dash(tmp_path: Path, gtf: Path) -> None:
 def test_modules_in_the_current_folder_are_not_run(
     tmp_path: Path, gtf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child process that reads SAM must not import what lies beside the data."""
+    """The child process that reads SAM must not import what lies next to the data."""
     path = tmp_path / "reads.sam"
     path.write_text(HEADER + line("r", "chr1"))
     (tmp_path / "pysam.py").write_text("raise SystemExit('run')\n")
@@ -147,7 +147,7 @@ def test_modules_in_the_current_folder_are_not_run(
 
 
 def test_train_and_compare_read_alignments_from_a_pipe(tmp_path: Path) -> None:
-    """What they find in a named pipe is what they find in the file."""
+    """A named pipe reads as the file does."""
     bases = random.Random(1)
     (tmp_path / "genome.fa").write_text(
         "".join(f">{name}\n{''.join(bases.choices('ACGT', k=5000))}\n" for name in ("chr1", "chr2"))

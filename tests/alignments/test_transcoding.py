@@ -30,7 +30,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("words", [["reads.sam"], ["reads.cram", "--bias-genome", "genome.fa"]])
 def test_nothing_is_left_in_the_folder_for_temporary_files(files: Path, words: list[str]) -> None:
-    # The header is read first, by a child that is ended then.
+    # The header is read first, by a child that is then ended.
     assert main(["count", "-q", "-c", "counts.tsv", words[0], GTF, *words[1:]]) == 0
     assert os.listdir("tmp") == []
     (files / GTF).write_text("no annotation\n")
@@ -67,7 +67,7 @@ def test_a_genome_that_gzip_has_compressed(files: Path, capsys: pytest.CaptureFi
 def test_cram_that_ends_too_early(
     files: Path, genome: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """htslib says nothing of it."""
+    """htslib does not report it."""
     content = Path("reads.cram").read_bytes()
     Path("reads.cram").write_bytes(content[: len(content) - 500])
     assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF, *genome]) == 1

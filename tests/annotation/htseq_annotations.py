@@ -20,7 +20,7 @@ def write(path: Path, text: str | bytes) -> str:
 
 
 def htseq(path: str, capture: Any = None, **options: Any) -> tuple[Any, dict[str, list[str]]]:
-    """Read a file as htseq-count does; give the array and the attributes."""
+    """Read a file as htseq-count does; return the array and the attributes."""
     scan = HTSeq.make_feature_genomicarrayofsets(
         HTSeq.GFF_Reader(path),
         list(options.get("id_attributes", ["gene_id"])),
@@ -83,7 +83,7 @@ def compare(path: str, **options: Any) -> Annotation:
 
 
 def check_blocks(annotation: Annotation) -> None:
-    """Check that the merged intervals are sorted, apart, and cover what the steps say."""
+    """Check that the merged intervals are sorted, disjoint, and cover what the steps do."""
     features = annotation.features
     covered: dict[tuple[int, int, str], int] = {}
     for row, name in enumerate(features.ids):

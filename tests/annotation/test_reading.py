@@ -23,7 +23,7 @@ from tests.annotation.htseq_annotations import (
 def test_ordinary_lines_need_no_second_reading(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exact parser is slow: real files must pass it by, whatever their type of line."""
+    """The exact parser is slow: no line of a real file may need it."""
 
     def refuse(self: object, raw: bytes, number: int) -> None:
         raise AssertionError(f"line {number}: {raw!r}")

@@ -1,4 +1,4 @@
-"""The benchmark of weights and effective lengths, at a tiny size; and what it takes as known."""
+"""The benchmark of weights and effective lengths, at a tiny size; and what it relies on."""
 
 from __future__ import annotations
 

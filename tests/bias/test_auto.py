@@ -29,7 +29,7 @@ def manager_with(**requires: tuple[str, ...]) -> Manager:
 
 
 def sites_with(*numbers: int) -> StartSites:
-    """Return start sites with so many distinct starts per end, each twice."""
+    """Return start sites with this many distinct starts per end, each twice."""
     rows = 2 * max(numbers)
     ends = []
     for number in numbers:

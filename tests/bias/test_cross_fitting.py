@@ -117,7 +117,7 @@ def test_each_network_leaves_out_the_fold_that_it_judges(
         assert not seen & (
             Written(WINDOW).bases(judged.foreground) | Written(WINDOW).bases(judged.background)
         )
-        # Nearly all of the other folds is learnt from, what would be for validation as well.
+        # Nearly all of the other folds is learnt from, including what would be validation.
         front, *_ = made.sample.learnable(fold)
         learnt = made.sample.everything.foreground[front]
         assert len(Written(WINDOW).bases(learnt) & seen) > 0.9 * len(Written(WINDOW).bases(learnt))
@@ -204,7 +204,7 @@ def test_of_several_folds_those_are_judged_that_can_be() -> None:
 
 
 class Ones(Spy):
-    """A judge that looks at nothing."""
+    """A judge that ignores its input."""
 
     def log_bias(self, contexts: np.ndarray) -> np.ndarray:
         return np.ones(len(contexts))

@@ -80,7 +80,6 @@ def pieces(*contexts: np.ndarray) -> set[bytes]:
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulate a library half of whose reads lie within 10 kb, biased (``half``) and ``unbiased``.
 
-
     ``plain`` and ``other`` are two biased samples of usual abundances; in ``tiny`` all reads lie
     within 800 bases.
     """
@@ -139,7 +138,7 @@ def calibration(run: CountRun) -> dict[str, Any]:
 def test_half_of_the_reads_in_one_stretch_does_not_close_the_gate(
     half: Path, model: str, options: tuple[str, ...]
 ) -> None:
-    """Fold 0 once held so few 1 kb blocks that yeast xrn1, gain 10 SE, was not corrected."""
+    """Fold 0 once held so few 1 kb blocks that yeast xrn1 (gain: 10 SE) was not corrected."""
     run = count(half, "half", model, *options)
     end = run.bias[0].report["ends"][0]
     assert end["block"] >= 10_000, "so one or two of the blocks hold half of the reads"
@@ -291,7 +290,7 @@ def test_a_model_file_is_judged_on_all_of_another_sample(half: Path, tmp_path: P
     assert other["held_out_starts"] + sum(other["skipped"].values()) > 0.97 * other["unique_starts"]
     assert other["calibration"]["applied"]
     assert other["calibration"]["slope"] != first["calibration"]["slope"]
-    # A slope is about the library, not about noise: features have that of the reads.
+    # A slope is that of the library, not of noise: features share that of the reads.
     assert other["calibration"]["length_slope"] == other["calibration"]["slope"]
     assert first["calibration"]["length_slope"] == max(1.0, first["calibration"]["slope"])
 

@@ -56,7 +56,7 @@ def test_the_other_end_is_corrected_as_if_alone(
 def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(
     pairs: Path, tmp_path: Path
 ) -> None:
-    """Reads 1 are the same in both: so is what is learnt from them."""
+    """Both have the same reads 1, so the same is learnt from them."""
     count(pairs, tmp_path / "b", "no2")
     whole = (
         (pairs / "no2.sam")
@@ -71,7 +71,7 @@ def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(
     one, two = (
         counterbias.load_model(tmp_path / folder / "no2.model").ends[0] for folder in ("b", "whole")
     )
-    # Clipping moves where the mates start, and with them which pairs are copies; the starts stay.
+    # Clipping moves the mates' starts, and so which pairs are copies; the starts stay.
     assert one.starts == two.starts
     windows = np.random.default_rng(1).integers(0, 4, (200, 21), dtype=np.uint8)
     assert np.corrcoef(one.log_bias(windows), two.log_bias(windows))[0, 1] > 0.99

@@ -107,7 +107,7 @@ def test_the_whole_bias_of_genes_is_removed(
     run = count(world, sample, model, *options)
     error, removed = error_and_share(run, world.truth[sample])
     assert bounds[0] < removed < bounds[1]
-    # Little more is left than what the true bias leaves, which is the chance of drawing reads.
+    # Little more is left than with the true bias, which leaves the noise of drawing reads.
     left = error_and_share(count(world, sample, str(true_model(world))), world.truth[sample])[0]
     assert error < left + 0.03
     end = run.bias[0].report["ends"][0]
@@ -139,7 +139,7 @@ def test_the_true_bias_from_a_file_removes_all_of_it(world: World, sample: str) 
 
 
 def test_a_stronger_bias_of_a_file_is_brought_down_to_size(world: World) -> None:
-    """A file of another library gives the shape; how strong the bias is here, these reads tell."""
+    """A file of another library gives the bias's shape, the sample's own reads its strength."""
     twice = load_model(true_model(world)).ends[0].model
     arrays = {name: 2 * array for name, array in twice.to_arrays().items()}
     for factor in (2.0, 0.6):

@@ -22,7 +22,7 @@ WINDOW = Window(5, 9)
 
 
 def simulate(folder: Path, fragments: int = 50_000, **how: Any) -> pd.DataFrame:
-    """Write a small library; give its truth. Both ends of its fragments have the same bias."""
+    """Write a small library; return its truth. Both ends of its fragments have the same bias."""
     rng = np.random.default_rng(23)
     genome = simulation.simulate_genome(rng, {"chr1": 400_000, "chr2": 300_000})
     genes = simulation.simulate_annotation(
@@ -69,7 +69,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def count(
     folder: Path, out: str, *more: object, stranded: str = "no", model: object = "pwm"
 ) -> pd.DataFrame:
-    """Count; give the table of the bias run."""
+    """Count; return the table of the bias run."""
     words = (
         "-q", "-s", stranded, "-r", "pos", "--bias-genome", folder / "genome.fa",
         "--bias-window", "5,9", "--bias-model", model,

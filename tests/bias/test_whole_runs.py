@@ -229,7 +229,7 @@ def test_the_loop_in_the_documentation(sample: Path, root: Path) -> None:
     beside = table(sample / "pwm")
     counts = pd.Series(found["counts"]).reindex(beside.index).fillna(0)
     weighted = pd.Series(found["weighted"]).reindex(beside.index).fillna(0)
-    # The loop of the page counts multiply aligned and low-quality pairs as well.
+    # The loop of the page also counts multi-mapped and low-quality pairs.
     assert (counts >= beside.raw).all()
     assert counts.sum() < 1.2 * beside.raw.sum()
     assert np.corrcoef(weighted, beside.weighted)[0, 1] > 0.99

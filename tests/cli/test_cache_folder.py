@@ -16,7 +16,7 @@ from counterbias.cli.startup import compiled_loops
 LOOP = "from numba import njit\n\n@njit(cache=True)\ndef triple(number):\n    return 3 * number\n"
 FIRST = "import counterbias, loop; print(loop.triple(14))"
 NUMBA_FIRST = "import numba.core.caching, counterbias, loop; print(loop.triple(14))"
-#: The same, saying what is told of the cache.
+#: The same, with the messages about the cache.
 TELLING = (
     "import counterbias, sys\n"
     "from counterbias.cli.startup import compiled_loops\n"
@@ -40,7 +40,7 @@ def no_home(tmp_path: Path) -> dict[str, str]:
 
 
 def forbid_caches(folder: Path) -> None:
-    """Make it impossible, even for root, to keep anything beside the modules of a folder."""
+    """Make it impossible, even for root, to keep anything next to the modules of a folder."""
     for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         (place / "__pycache__").touch()
 
@@ -58,7 +58,7 @@ def python(
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
-    """Write the plug-in; give its folder."""
+    """Write the plug-in; return its folder."""
     folder = tmp_path / "plugin"
     folder.mkdir()
     (folder / "loop.py").write_text(LOOP)

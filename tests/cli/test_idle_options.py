@@ -11,7 +11,7 @@ from counterbias.cli import main
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a few hundred single reads; give the folder."""
+    """Simulate a few hundred single reads; return the folder."""
     folder = tmp_path_factory.mktemp("idle") / "study"
     small = ["--genes", "8", "--contigs", "1", "--pairs", "1500", "--library", "single"]
     assert main(["simulate", "-q", "-o", str(folder), *small]) == 0
@@ -20,7 +20,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fit a model; give its file."""
+    """Fit a model; return its file."""
     prefix = tmp_path_factory.mktemp("model") / "fitted"
     assert (
         main(
@@ -49,7 +49,7 @@ def inputs(files: Path) -> list[str]:
 
 
 def warnings(capfd: pytest.CaptureFixture[str], argv: list[str], status: int = 0) -> list[str]:
-    """Run a command; give its warnings that speak of an option without effect."""
+    """Run a command; return its warnings about options without effect."""
     capfd.readouterr()
     assert main(argv) == status
     told = [line for line in capfd.readouterr().err.splitlines() if " nothing" in line]
@@ -64,7 +64,7 @@ def count(files: Path, options: str, *, model: Path | None = None) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let bias files that have no name of their own be written to a folder of the test's."""
+    """Have bias files without a given name written to a folder of the test's."""
     monkeypatch.chdir(tmp_path)
 
 

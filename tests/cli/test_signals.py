@@ -18,7 +18,7 @@ from counterbias.cli import main
 from tests.helpers.output_inputs import COMMAND, MANY, bias, make_inputs, names, partials
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Seconds that anything may take on a machine that has other things to do.
+#: Seconds that anything may take on a busy machine.
 PATIENCE = 120.0
 #: A command that spends a minute where no exception is seen and the interpreter's lock is free, as
 #: in a compiled loop.
@@ -56,7 +56,7 @@ def files(tmp_path: Path) -> Path:
 
 
 def heed_all() -> None:
-    """Undo what the tests' own parents ignore."""
+    """Restore the signals that the tests' own parents ignore."""
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
 
@@ -88,7 +88,7 @@ class Run:
         self.process.stdin.flush()
 
     def await_that(self, condition: Callable[[], Any]) -> None:
-        """Wait until something is so, or the run has ended by itself."""
+        """Wait until the condition holds, or the run has ended by itself."""
         deadline = time.monotonic() + PATIENCE
         while not condition() and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -100,7 +100,7 @@ class Run:
         )
 
     def stop(self, *numbers: int) -> str:
-        """Send signals; give what the run has said by its end."""
+        """Send signals; return what the run has written to stderr by its end."""
         for number in numbers:
             self.process.send_signal(number)
         return self.end()
@@ -110,7 +110,7 @@ class Run:
         return error.decode()
 
     def check_ended_by(self, number: int, error: str) -> None:
-        """Check status, words and that nothing is left."""
+        """Check the status, the message and that nothing is left."""
         assert self.process.returncode == 128 + number, error
         words = {
             signal.SIGINT: "interrupted",
@@ -152,7 +152,7 @@ def test_while_alignments_are_written(files: Path, number: signal.Signals, proce
     run = Run(files, *words)
     run.feed(reads(files))
     run.await_that(lambda: [name for name in partials(names(files)) if name.startswith(".o.sam")])
-    # What is whole stays: the genome's index, and what another process has finished.
+    # Complete files stay: the genome's index, and what another process has finished.
     (files / "genome.fa.fai").unlink()
     error = run.stop(number)
     (files / "o2.sam").unlink(missing_ok=True)
@@ -475,7 +475,7 @@ def test_the_library_sets_no_handler() -> None:
 def test_a_signal_during_an_import_is_not_the_packages_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some packages turn whatever ends their import into an ImportError of their own."""
+    """Some packages turn whatever ends their import into their own ImportError."""
 
     def command(argv: Sequence[str]) -> int:
         try:

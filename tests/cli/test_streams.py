@@ -69,7 +69,7 @@ def run(
 
 
 def one_line(text: bytes) -> str:
-    """Check that an error is one line and no traceback; give it."""
+    """Check that an error is one line and no traceback; return it."""
     lines = lines_of(text.decode())
     assert len(lines) == 1, text
     assert lines[0].startswith("counterbias: ")
@@ -92,7 +92,7 @@ def test_table_on_standard_output_has_the_bytes_of_the_file(
 
 
 def test_name_that_is_not_even_utf_8(files: Path, tmp_path: Path) -> None:
-    """The bytes of a file's name stand in the table as they are."""
+    """The table holds the bytes of a file's name as they are."""
     reads = tmp_path / "byte-\udce9.sam"
     reads.write_bytes((files / "reads.sam").read_bytes())
     shown = run("count", "-q", "--with-header", reads, files / "genes.gtf")
@@ -428,7 +428,7 @@ def test_errors_of_the_machine_are_one_line(
 
 
 def test_broken_package_is_named(files: Path, tmp_path: Path) -> None:
-    """As after an upgrade that went wrong: what a package says of it may be a page."""
+    """As after a failed upgrade, when a package's message may fill a page."""
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "__init__.py").write_text(
         "raise ImportError('Please\\n\\nread ' + 'this ' * 900)"

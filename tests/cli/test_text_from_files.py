@@ -39,7 +39,7 @@ def reads(tmp_path: Path) -> Path:
 
 
 def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    """Run the command, which must fail; give its one line."""
+    """Run the command, which must fail; return its one line."""
     try:
         status = main(arguments)
     except SystemExit as stop:
@@ -112,7 +112,7 @@ def test_options_are_shown_harmlessly(
 ) -> None:
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(GTF)
-    # The option first would take the file names where it is unknown.
+    # Placed first, an unknown option would take the file names.
     assert r"\x1b[31m\x9b2J\x07\u202e" in said(
         ["count", str(reads), str(gtf), *options], capfd
     ).replace("\\\\", "\\")

@@ -1,4 +1,4 @@
-"""What ``counterbias compare`` recommends, and what it remarks on samples, truths and folds."""
+"""What ``counterbias compare`` recommends, and its remarks on samples, truths and folds."""
 
 from __future__ import annotations
 

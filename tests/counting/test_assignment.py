@@ -123,7 +123,7 @@ def test_index_finds_every_position() -> None:
     index = index_steps(steps, 3, ("c", "unknown", "a"))
     assert index.contig_of.tolist() == [2, -1, 0]
     assert len(index.buckets) <= (1 << 20) + 3
-    # A feature that nowhere stands alone still has a set of its own.
+    # A feature that is nowhere alone still has its own set.
     assert index.members[index.member_offsets[index.single[2]]] == 2
     for v in range(3):
         own = starts[steps.offsets[v] : steps.offsets[v + 1]]
@@ -198,7 +198,7 @@ def test_hits_of_mates_as_htseq_asks(
 
 
 def test_long_cigar_in_a_tag(tmp_path: Path) -> None:
-    """More than 65,535 operations stand in the tag CG, behind a placeholder."""
+    """A CIGAR of more than 65,535 operations is in the tag CG, behind a placeholder."""
     words = cigar_words("20M30N20M")
     tag = b"CGBI" + np.array([len(words), *words], dtype="<u4").tobytes()
     path = tmp_path / "reads.bam"

@@ -114,7 +114,7 @@ def test_leftovers_are_told_of_as_htseq_tells(tmp_path: Path) -> None:
 
 
 def test_mates_that_disagree_about_the_length_are_found(tmp_path: Path) -> None:
-    """htseq-count counts such mates one by one, so twice; we pair them and say so."""
+    """htseq-count counts such mates singly, so twice; we pair them and say so."""
     one = [record("r", 0x63, 0, 110, "20M", next_contig=0, next_position=120, length=60)]
     two = [record("r", 0x93, 0, 120, "20M", next_contig=0, next_position=110, length=-61)]
     path = tmp_path / "reads.bam"

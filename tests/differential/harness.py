@@ -20,7 +20,7 @@ import pytest
 
 from tests.helpers.messages import FIRST_RUN
 
-#: Stands in a command line for the folder where a program writes.
+#: Placeholder in a command line for the folder where a program writes.
 OUT = "{out}"
 #: How lines on stderr begin that only counterbias writes.
 OWN = ("counterbias", FIRST_RUN)

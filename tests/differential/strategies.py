@@ -166,7 +166,7 @@ def read_pairs(draw: st.DrawFn) -> list[Read]:
 
 
 def _link(pair: list[Read], length: int) -> None:
-    """Let both mates tell of each other."""
+    """Set each mate's fields on the other."""
     for index, read in enumerate(pair):
         mate = pair[1 - index]
         read.flag |= (mate.flag & 16) << 1

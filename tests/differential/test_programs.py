@@ -82,7 +82,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(
     files: Path, line: str, tmp_path: Path, stdin: Path | None = None
 ) -> tuple[Outcome, Outcome]:
-    """Run both programs in processes of their own."""
+    """Run both programs, each in its own process."""
     argv = line.replace("{in}", str(files)).split()
     folders = [tmp_path / "theirs", tmp_path / "ours"]
     for folder in folders:

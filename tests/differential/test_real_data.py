@@ -1,8 +1,8 @@
 """Every set of real reads with many combinations of options: byte for byte what htseq-count writes.
 
 htseq-count is slow, so most combinations run on a fixed part of each file's fragments (whole
-fragments, by a checksum of their
-name) and on the annotation of the contigs that these touch; a few run on whole files.
+fragments, by a checksum of their name) and on the annotation of the contigs that these touch; a few
+run on whole files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from tests.differential.harness import compare, require_oracle
 
-#: Alignment file (annotation beside it) → one fragment in so many is taken.
+#: Alignment file (its annotation is in the same folder) → one fragment in this many is taken.
 SETS = {
     "fly_pasilla_chr4/reads.bam": 120,
     "human_maqc_chr22/HBR_Rep1.bam": 1,
@@ -87,7 +87,7 @@ def _oracle() -> None:
 
 @pytest.fixture(scope="module")
 def parts(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Part]:
-    """Lend a place for the parts, each made when it is first needed."""
+    """A folder for the parts, each of which is made when it is first needed."""
     return {}
 
 

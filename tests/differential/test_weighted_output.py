@@ -14,7 +14,7 @@ from tests.differential.harness import Outcome, require_oracle, run_ours, run_th
 def outcomes(
     data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Outcome, Outcome, Path]:
-    """Count with htseq-count, and with a model by us."""
+    """Count with htseq-count, and with a model by ours."""
     require_oracle()
     source = data_dir / "human_trimmed"
     line = [

@@ -67,7 +67,7 @@ def test_code_lines_are_counted_right(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a virtual environment, install the example into it, and give its Python.
+    """Make a virtual environment, install the example into it, and return its Python.
 
     Dependencies are not downloaded again: a .pth file lends it those of this environment,
     counterbias among them.
@@ -103,7 +103,7 @@ def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> str:
-    """Run Python away from the source tree, with warnings as errors; gives its stdout."""
+    """Run Python away from the source tree, with warnings as errors; return its stdout."""
     settings = {
         name: value
         for name, value in os.environ.items()

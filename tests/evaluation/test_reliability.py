@@ -14,7 +14,7 @@ from counterbias.evaluation.units import Units
 
 
 def make_units(reads: list[list[float]], *, apart: int = 100_000) -> Units:
-    """Units of these reads per place, each in a block of its own."""
+    """Units of these reads per place, each in its own block."""
     lengths = np.array([len(one) for one in reads])
     start = np.arange(len(reads), dtype=np.int64) * apart
     offsets = np.concatenate(([0], np.cumsum(lengths)))

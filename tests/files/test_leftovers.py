@@ -35,7 +35,7 @@ def gone() -> int:
 def leftover(
     target: Path, *, machine: str | None = None, process: int | None = None, folder: bool = False
 ) -> Path:
-    """Make what a killed run leaves of a target."""
+    """Make what a killed run leaves behind for a target."""
     machine = machine or partial._machine()
     name = target.with_name(
         f".{target.name}.{machine}-{gone() if process is None else process}-7"
@@ -189,7 +189,7 @@ def test_whose_process_lives_stays(tmp_path: Path) -> None:
 
 
 def test_what_is_locked_stays_whatever_its_process_is_called(tmp_path: Path) -> None:
-    """A container cannot see the processes of another one that shares a folder with it."""
+    """A container cannot see the processes of another with which it shares a folder."""
     target = tmp_path / "x.tsv"
     with whole_text(target) as stream:
         (held,) = tmp_path.iterdir()

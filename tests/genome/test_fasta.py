@@ -116,7 +116,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def count(genome: str | Path, capfd: pytest.CaptureFixture[str]) -> bytes:
-    """Count with a bias model; give the table of weighted counts."""
+    """Count with a bias model; return the table of weighted counts."""
     capfd.readouterr()
     status = main(
         [
@@ -138,7 +138,7 @@ def count(genome: str | Path, capfd: pytest.CaptureFixture[str]) -> bytes:
 
 
 def put_index(genome: Path, rows: str) -> None:
-    """Put an index beside a genome that is newer than it."""
+    """Put an index next to a genome that is older than it."""
     index = genome.with_name(genome.name + ".fai")
     index.write_text(rows)
     later = time.time() + 60
@@ -216,7 +216,7 @@ def random_file(rng: random.Random) -> bytes:
 
 @form
 def test_pyfaidx_reads_the_same_bases(tmp_path: Path, form: str) -> None:
-    """Where another reader takes the file, it finds what we find."""
+    """Where another reader accepts the file, it finds what we find."""
     pyfaidx = pytest.importorskip("pyfaidx", reason="pyfaidx is an oracle of these tests")
     path = tmp_path / "g.fa"
     path.write_bytes(FORMS[form][0])

@@ -59,9 +59,9 @@ class RareFields:
         next_contig: contig of the mate.
         next_position: position of the mate.
         length: template length.
-        tags: as they stand in the record.
+        tags: their bytes.
         sequence: number of bases; that of the CIGAR where it is None.
-        raw_cigar: words that stand in the place of the CIGAR's.
+        raw_cigar: words that replace those of the CIGAR.
     """
 
     mapq: int = 60
@@ -305,7 +305,7 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
 
 
 def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -> Outcome:
-    """Count with Counterbias and give the same as :func:`oracle`."""
+    """Count with Counterbias; return the same as :func:`oracle`."""
     lines: list[str] = []
 
     def processed(number: int, paired: bool) -> None:

@@ -81,7 +81,7 @@ def make_sites(seed: int, reads: int, crowded: bool) -> StartSites:
 
 
 def every_tile(starts: Positions) -> Positions:
-    """Tile the stretches where reads start, on both strands; give the tiles' 5' ends."""
+    """Tile the stretches where reads start, on both strands; return the tiles' 5' ends."""
     contig = np.repeat(np.arange(2, dtype=np.int32), [length // TILE * 2 for length in LENGTHS])
     first = np.concatenate([np.repeat(np.arange(length // TILE) * TILE, 2) for length in LENGTHS])
     strand = np.tile(np.array([0, 1], np.uint8), len(first) // 2)

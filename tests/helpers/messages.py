@@ -1,4 +1,4 @@
-"""Messages of commands as they are when their loops have been compiled before."""
+"""Messages of commands, as they are once their loops have been compiled."""
 
 from __future__ import annotations
 

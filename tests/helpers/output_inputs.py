@@ -1,4 +1,4 @@
-"""Small inputs for tests of outputs, and a way to run the command as a program of its own."""
+"""Small inputs for tests of outputs, and a way to run the command in its own process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(folder: Path, *words: str, **how: Any) -> subprocess.CompletedProcess[by
 
 
 def fails(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Check that a run has failed with one line; give it."""
+    """Check that a run has failed with one line; return it."""
     lines = done.stderr.decode("utf-8", "surrogateescape").splitlines()
     assert done.returncode == 1, done.stderr
     assert len(lines) == 1, done.stderr

@@ -14,7 +14,7 @@ COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 #: How likely a read is to be kept by the base that it starts with: a bias that any model learns.
 KEPT = {"A": 0.9, "C": 0.2, "G": 0.6, "T": 0.3}
 
-#: Single-end samples (-s yes, --nonunique all) that teach nothing → what the user is told.
+#: Single-end samples (-s yes, --nonunique all) that teach nothing → the reason that is reported.
 SINGLE = {
     "empty": "no read start can be learnt from: no read was assigned to a feature",
     "clipped": (

@@ -100,7 +100,7 @@ def scores(models: ModelFile) -> np.ndarray:
 
 
 def read(path: Path, content: bytes) -> np.ndarray | str:
-    """Read doctored bytes: give what the model scores, or the one line that refuses it."""
+    """Read doctored bytes; return the model's scores, or the one line that refuses it."""
     doctored = path.with_name("doctored.model")
     doctored.write_bytes(content)
     try:

@@ -246,7 +246,7 @@ def test_flipped_bytes_never_raise_anything_but_input_error(path: Path, manager:
             load_models(path, manager)
         except InputError:
             refusals += 1
-    assert refusals > 300  # the rest hit bytes that mean nothing, such as the members' time
+    assert refusals > 300  # the rest hit bytes without a meaning, such as the members' time
 
 
 CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [

@@ -17,7 +17,7 @@ from tests.helpers.samples_without_starts import write_singles
 
 
 class Broken(BiasModel):
-    """Fails where its ``fault`` says."""
+    """Fails in the method that its ``fault`` names."""
 
     fault = ""
 

@@ -1,4 +1,4 @@
-"""What ``import counterbias`` offers and loads, and what the pages on plug-ins say of it."""
+"""What ``import counterbias`` offers and loads, and the pages about it on plug-ins."""
 
 from __future__ import annotations
 

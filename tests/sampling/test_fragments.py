@@ -52,7 +52,7 @@ def told(starts: Starts) -> list[tuple[int, int, int, float, float]]:
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count distinct fragments without what coincides by chance."""
+    """Count distinct fragments without chance coincidences."""
     monkeypatch.setattr(starts_module, "with_coincidences", lambda starts, apart: starts)
 
 
@@ -170,7 +170,7 @@ def test_distinct_fragments_are_those_of_a_naive_count(
     assert told(found) == [(*place, reads[place], len(ways[place])) for place in sorted(ways)]
     assert np.array_equal(found.positions.position, unique_starts(sites).position)
     assert np.array_equal(found.positions.weight, unique_starts(sites).weight)
-    # What coincides by chance only adds.
+    # Chance coincidences only add.
     assert (find_starts(sites).fragments >= found.fragments).all()
 
 
@@ -276,8 +276,8 @@ def simulated(
 ) -> tuple[Starts, np.ndarray, Starts]:
     """Draw pairs without copies on one strand of a gene whose places differ in bias.
 
-    Returns the starts with what coincides added again, how many pairs begin at each, and the
-    starts as counted.
+    Returns the starts corrected for coincidences, how many pairs begin at each, and the starts
+    as counted.
     """
     rng = np.random.default_rng(seed)
     bias = [rng.lognormal(0, spread, length) for _ in range(2)]

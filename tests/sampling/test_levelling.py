@@ -1,4 +1,4 @@
-"""Background is rid of its neighbourhood's bias: the mean bias around a place, and weights."""
+"""Background is corrected for its neighbourhood's bias: the mean around a place, and weights."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_local_mean_by_hand() -> None:
     np.testing.assert_allclose(
         found, [3, 1, (10 * 3 + 11) / 21, (10 * 3 + 11) / 21, (1 * 3 + 20) / 21]
     )
-    # On the other strand bases are their complements: neither A nor C stands there.
+    # On the other strand bases are their complements: there is neither A nor C.
     np.testing.assert_allclose(
         local_mean(log_bias, at(500, 5000, strand=1), Window(0, 0), genome_of(codes)), 1
     )
@@ -182,8 +182,7 @@ def changes(sample: Sample, level: Sample) -> np.ndarray:
 def test_weights_by_hand() -> None:
     """Three of four starts have an A, every other background window: b is 1.5 at A and 0.5 at C.
 
-    So it is around each window, too.
-
+    The same holds around each window.
     A window among As is divided by √1.5, one among Cs by √0.5; then all are scaled to keep their
     total.
     """

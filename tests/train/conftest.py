@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ran(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train pwm on three samples once; give the model file. The table lies beside it."""
+    """Train pwm on three samples once; return the model file. The table is next to it."""
     out = tmp_path_factory.mktemp("ran") / "cohort.model"
     table = train(folder, out, *SAMPLES, model="pwm")
     out.with_suffix(".tsv").write_text(table)

@@ -61,7 +61,7 @@ def command(
 
 
 def done(name: str, folder: Path, out: Path, *samples: str, more: tuple[object, ...] = ()) -> str:
-    """Run a command; give what stood on standard output."""
+    """Run a command; return its standard output."""
     with pytest.MonkeyPatch.context() as patch:
         told = io.StringIO()
         patch.setattr(sys, "stdout", told)

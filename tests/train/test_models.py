@@ -192,7 +192,7 @@ def test_no_base_that_is_judged_was_seen_by_its_judge(
         assert not learnt[id(judge)] & pieces(contexts)
         return np.asarray(score(judge, contexts, threads=threads))
 
-    kept: list[Any] = []  # so that no number is given twice
+    kept: list[Any] = []  # so that no number occurs twice
     monkeypatch.setattr(model, "fit", remembered)
     monkeypatch.setattr(cross_fitting, "score", looked_at)
     samples = {

@@ -34,7 +34,7 @@ GOOD = PRESENT | TRAINABLE
 
 
 def race(n: int, truth: float, seed: int = 1) -> dict[str, np.ndarray]:
-    """Starts that win against two rivals each with the odds exp(truth × log bias)."""
+    """Starts that beat two rivals each with odds of exp(truth × log bias)."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(0, 1, (n, 3))
     chance = np.exp(truth * scores)
@@ -353,7 +353,7 @@ def test_lengths_that_cannot_be_assumed(mean: float, sd: float) -> None:
 
 
 def test_single_reads_by_hand() -> None:
-    """A gene of 21 bases, fragments of 20: they fit at two places, beside 100 of the means."""
+    """A gene of 21 bases, fragments of 20: they fit at two places, next to 100 of the means."""
     gene, bias = make_features([(0, [(0, 21)])]), np.zeros((2, 21))
     bias[0, 0], bias[1, 19] = np.log(3), np.log(5)
     fragments = assumed_lengths(AssumedLengths(20, 0.1))
@@ -376,7 +376,7 @@ def test_features_shorter_than_any_assumed_fragment() -> None:
     found = effective_lengths(
         FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths())
     )
-    for gene in (1, 2):  # 20 and 3 bases: nothing fits, and the means of both ends are all there is
+    for gene in (1, 2):  # 20 and 3 bases: nothing fits, which leaves the means of both ends
         left, right = np.exp(FIELD[0][:, places(gene)]).mean(axis=1)
         assert found[gene] == pytest.approx(len(places(gene)) * left * right, rel=1e-12)
     plain = effective_lengths(

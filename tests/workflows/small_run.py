@@ -1,4 +1,4 @@
-"""A small sound run, of whose inputs tests then spoil one."""
+"""A small sound run, one of whose inputs a test then spoils."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read(
 
 
 class Files:
-    """Small valid inputs in a folder, and what the command says of them."""
+    """Small valid inputs in a folder, and how the command fails when they are spoilt."""
 
     def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.folder, self.capfd = folder, capfd
@@ -79,7 +79,7 @@ class Files:
         return lines[0]
 
     def snapshot(self) -> dict[str, bytes]:
-        """Remember every file but the genome's index, which may appear."""
+        """Return the bytes of every file but the genome's index, which may appear."""
         found = sorted(
             path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".fai"
         )

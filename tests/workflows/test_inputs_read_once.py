@@ -13,7 +13,7 @@ from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, file_of, open_input, read_again, reads_once
 from tests.workflows.piped_inputs import Inputs, program
 
-# A pipe that is opened once too often would wait for ever.
+# A pipe that is opened once too often would block for ever.
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -156,7 +156,7 @@ def test_a_copy_lasts_as_long_as_any_block_wants_it(inputs: Inputs) -> None:
 
 
 def test_scripts_may_give_pipes(inputs: Inputs) -> None:
-    """A genome and a model that are opened once need no block of ``read_again``."""
+    """A genome and a model that are opened once need no ``read_again``."""
     inputs.count("g.fa", "genes.gtf")
     with Genome("g.fa") as genome, Genome(inputs.fifo("g.fa")) as piped:
         assert (piped.codes("chr1") == genome.codes("chr1")).all()

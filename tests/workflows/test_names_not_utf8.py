@@ -75,7 +75,7 @@ def test_bias_files(files: Path) -> None:
     report = json.loads(text)
     json.dumps(report, ensure_ascii=False).encode(
         "utf-8"
-    )  # every text is one that UTF-8 can hold, as reports on it need
+    )  # every text can be encoded as UTF-8, as reports need
     assert report["sample"] == ESCAPED
     assert report["inputs"]["alignments"] == ESCAPED + ".bam"
     assert ESCAPED in report["command_line"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.workflows.piped_inputs import Inputs, gtf
 
-# A pipe that is opened once too often would wait for ever.
+# A pipe that is opened once too often would block for ever.
 pytestmark = pytest.mark.timeout(60)
 
 

@@ -44,7 +44,7 @@ RECORDS = [
 
 
 def raw_alignments(folder: Path, lines: list[str] = RECORDS) -> tuple[bytes, list[bytes]]:
-    """Return the header and the records as they stand in a BAM file, uncompressed."""
+    """Return the header and the records of a BAM file, uncompressed."""
     text, packed = folder / "in.sam", folder / "in.bam"
     text.write_text(HEADER + "".join(line + "\n" for line in lines))
     with (

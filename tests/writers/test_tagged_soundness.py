@@ -26,7 +26,7 @@ TAGS = {
 
 
 def count(folder: Path, records: list[bytes], kind: str, *more: str) -> Path:
-    """Count records with ``-o``; give the file."""
+    """Count records with ``-o``; return the file."""
     reads, genes, out = folder / "reads.bam", folder / "genes.gtf", folder / f"out.{kind}"
     reads.write_bytes(bam(records))
     genes.write_text(GTF)

@@ -50,7 +50,7 @@ def test_the_true_bias_removes_what_differs_between_groups(
 ) -> None:
     """Where groups differ in bias, raw counts give false calls, which the true bias removes.
 
-    So it does in a single-end library.
+    It does so in a single-end library, too.
     """
     import contextlib
     import io

@@ -188,7 +188,7 @@ def test_maqc_gives_intervals(
     found = json.loads((tmp_path / "m.json").read_text())["models"]
     value, low, high = found["pwm"]["of"]["raw"]["pearson"]
     assert low < value < high
-    # Judged on all of its starts, the bias is seen in each of these small samples; eight genes are
+    # On all of its starts, the bias is seen in each of these small samples; eight genes are
     # too few to show whether correction helps.
     assert found["pwm"]["applied"] == 6
     assert all(0.2 < gain < 0.4 for gain in found["pwm"]["gain"])

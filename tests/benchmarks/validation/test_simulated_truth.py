@@ -42,7 +42,7 @@ def test_json_holds_no_nan(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """Run the script on two tiny samples; give its file, what it printed, and its folder."""
+    """Run the script on two tiny samples; return its file, its output and its folder."""
     import contextlib
     import io
 
