@@ -1,4 +1,4 @@
-"""Tests, laid out as the sources: a folder per package, and ``helpers`` for what several of them use."""
+"""Tests, laid out as the sources are; ``helpers`` holds what several folders use."""
 
 from pathlib import Path
 

@@ -5,8 +5,6 @@ None is used automatically, so that a single test starts within seconds.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shutil
 import subprocess
@@ -15,18 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-
-
-@pytest.fixture(scope="session")
-def counting_loops(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compile the counting loops before a test compares all of stderr: a first run says so there."""
-    from counterbias.cli import main
-
-    folder = tmp_path_factory.mktemp("first")
-    (folder / "genes.gtf").write_text('c\tt\texon\t1\t90\t.\t+\t.\tgene_id "g";\n')
-    (folder / "reads.sam").write_text("@SQ\tSN:c\tLN:99\nr\t0\tc\t5\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(["count", str(folder / "reads.sam"), str(folder / "genes.gtf")]) == 0
 
 
 @pytest.fixture(scope="session")

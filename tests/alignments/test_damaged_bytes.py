@@ -44,32 +44,34 @@ def check(folder: Path, content: bytes, genes: Annotation, order: str) -> None:
             assert len(result.sites) == int(np.sum(result.counts))
 
 
+def records_of(seed: int, paired: bool) -> bytes:
+    """Return eight groups of records, single or paired."""
+    drawn = random_records(random.Random(seed), 8, paired=paired)
+    return b"".join(content for _, content in drawn)
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    seed=st.integers(0, 20),
+    records=st.builds(records_of, seed=st.integers(0, 20), paired=st.booleans()),
     flips=st.lists(
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5
     ),
     order=st.sampled_from(["name", "pos"]),
-    paired=st.booleans(),
     headers=st.booleans(),
 )
 def test_damaged_records(
     tmp_path: Path,
     genes: Annotation,
-    seed: int,
+    records: bytes,
     flips: list[tuple[float, int]],
     order: str,
-    paired: bool,
     headers: bool,
 ) -> None:
     """Change bytes of the inflated stream and compress it again, so that checksums do not help."""
     head = header()
-    content = bytearray(
-        head + b"".join(item for _, item in random_records(random.Random(seed), 8, paired=paired))
-    )
+    content = bytearray(head + records)
     start = 0 if headers else len(head)
     for where, value in flips:
         if len(content) > start:
@@ -90,13 +92,8 @@ def test_damaged_records(
 def test_damaged_file(
     tmp_path: Path, genes: Annotation, seed: int, flips: list[tuple[float, int]], cut: float
 ) -> None:
-    """Change or cut bytes of the compressed file, past its first bytes, by which formats are told apart."""
-    content = bytearray(
-        bgzf(
-            header()
-            + b"".join(item for _, item in random_records(random.Random(seed), 8, paired=True))
-        )
-    )
+    """Change or cut bytes of the compressed file, but not its first ones, which tell its format."""
+    content = bytearray(bgzf(header() + records_of(seed, paired=True)))
     for where, value in flips:
         content[18 + int(where * (len(content) - 18))] = value
     check(tmp_path, bytes(content[: max(40, int(cut * len(content)))]), genes, "name")

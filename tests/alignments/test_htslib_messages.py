@@ -1,4 +1,4 @@
-"""What htslib warns of while it reads SAM or CRAM reaches the user once per kind; pipes are read once."""
+"""htslib's warnings while it reads SAM or CRAM reach the user once each; pipes are read once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_reads_on_contigs_without_a_header_line_are_told_of(
     warnings = done.stderr.splitlines()
     assert len(warnings) == 1, done.stderr
     assert warnings[0].startswith(
-        f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped (said 1,200 times'
+        f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped '
+        "(said 1,200 times"
     )
     assert "chr4" in warnings[0]
 
@@ -80,7 +81,7 @@ def test_a_sound_file_is_read_in_silence(tmp_path: Path, gtf: Path) -> None:
     assert run(path, gtf, "-q").stderr == ""
 
 
-# -- pipes -------------------------------------------------------------------------------------------------------------
+# -- pipes ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["sam", "sam.gz", "bam", "raw bam"])
@@ -131,7 +132,7 @@ def test_a_file_name_that_starts_with_a_dash(tmp_path: Path, gtf: Path) -> None:
 def test_modules_in_the_current_folder_are_not_run(
     tmp_path: Path, gtf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child process that reads SAM must not import what lies beside the data."""
+    """The child process that reads SAM must not import what lies next to the data."""
     path = tmp_path / "reads.sam"
     path.write_text(HEADER + line("r", "chr1"))
     (tmp_path / "pysam.py").write_text("raise SystemExit('run')\n")
@@ -146,7 +147,7 @@ def test_modules_in_the_current_folder_are_not_run(
 
 
 def test_train_and_compare_read_alignments_from_a_pipe(tmp_path: Path) -> None:
-    """What they find in a named pipe is what they find in the file."""
+    """A named pipe reads as the file does."""
     bases = random.Random(1)
     (tmp_path / "genome.fa").write_text(
         "".join(f">{name}\n{''.join(bases.choices('ACGT', k=5000))}\n" for name in ("chr1", "chr2"))

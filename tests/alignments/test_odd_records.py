@@ -1,4 +1,7 @@
-"""Records that are odd, judged as htseq-count judges them: what it counts is counted alike, what it stops at is one clear line."""
+"""Odd records are treated as htseq-count treats them.
+
+What it counts is counted in the same way; what it stops at is reported in one line.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ PAIR = pair("pair", 100, 200)
 
 
 def with_name(name: bytes) -> bytes:
-    """Give a record whose name field holds these bytes."""
+    """Return a record whose name field holds these bytes."""
     content = bytearray(record("n" * (len(name) - 1)))
     content[36 : 36 + len(name)] = name
     return bytes(content)
@@ -147,7 +150,7 @@ def test_a_contig_of_negative_length_is_no_reason_not_to_count(tmp_path: Path) -
     )
 
 
-# -- many records of one name ------------------------------------------------------------------------------------------
+# -- many records of one name -----------------------------------------------------------------
 
 
 def crowd(rng: random.Random, size: int) -> list[bytes]:
@@ -189,7 +192,8 @@ def test_a_crowd_of_one_name_is_paired_as_htseq_pairs_it(
     if order == "name":
         assert ours(path, genes, options) == oracle(path, tmp_path / "genes.gtf", options)
         return
-    # htseq-count loses mates in position order that disagree about the template length; all others are as it pairs them.
+    # In position order htseq-count loses mates that disagree about the template length; all others
+    # it pairs as we do.
     found = ours(path, genes, options)
     if "disagree about the template length" not in found[2]:
         assert found == oracle(path, tmp_path / "genes.gtf", options)
@@ -202,7 +206,7 @@ def test_a_crowd_of_one_name_is_paired_as_htseq_pairs_it(
     "kind", ["mates apart", "no mates", "no mates, other lengths", "unaligned"]
 )
 def test_crowds_take_linear_time(tmp_path: Path, order: str, kind: str) -> None:
-    """200,000 records of one name and place took many minutes while each was compared with each."""
+    """200,000 records of one name and place must not be compared each with each."""
     size = 100_000
     first, second = pair("crowd", 100, 200)
     lengths = [
@@ -247,7 +251,10 @@ def test_a_contig_name_without_its_nul_keeps_its_last_letter(tmp_path: Path) -> 
 )
 def test_exons_beyond_31_bits(tmp_path: Path, start: int, end: int) -> None:
     """Coordinates that no alignment can reach lose no reads of what it can."""
-    gtf = f'chr1\tt\texon\t{start}\t{end}\t.\t+\t.\tgene_id "long";\nchr1\tt\texon\t2000\t2100\t.\t-\t.\tgene_id "b";\n'
+    gtf = (
+        f'chr1\tt\texon\t{start}\t{end}\t.\t+\t.\tgene_id "long";\n'
+        'chr1\tt\texon\t2000\t2100\t.\t-\t.\tgene_id "b";\n'
+    )
     path = tmp_path / "reads.bam"
     path.write_bytes(bam([record("r", position=204, cigar="4M"), record("s", 16, position=2000)]))
     genes = annotation(tmp_path, gtf)
@@ -262,7 +269,7 @@ def test_exons_beyond_31_bits(tmp_path: Path, start: int, end: int) -> None:
 def test_start_sites_know_both_reads_whatever_comes_first(
     tmp_path: Path, order: str, kind: str
 ) -> None:
-    """A first batch that gives no record yet, or much of which came with the header, tells nothing of the library."""
+    """A first batch that has no record, or mostly header, says nothing about the library."""
     many = b"".join(b"".join(pair(f"r{i}", 100 + i % 50, 200)) for i in range(20_000))
     crowd_of_one = b"".join(pair("crowd", 100, 200)) * 20_000
     path = tmp_path / "reads.bam"

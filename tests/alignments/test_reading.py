@@ -41,7 +41,7 @@ OPTIONS = CountingOptions()
 
 @pytest.fixture
 def reads(tmp_path: Path) -> Path:
-    """Give a small sound BAM file of single reads."""
+    """Return a small sound BAM file of single reads."""
     path = tmp_path / "reads.bam"
     path.write_bytes(bam([record(f"r{i}", position=100 + i) for i in range(50)]))
     return path
@@ -323,8 +323,20 @@ def test_impossible_numbers_in_a_record(tmp_path: Path, field: str, value: int) 
 
 
 @pytest.mark.parametrize(
-    "tags", [b"X", b"XA", b"XAZ", b"XAZabc", b"XAi\0\0", b"XA?\0", b"XAB", b"XABc\xff\xff\xff\xff", b"XABI\x05\0\0\0\0", b"XAB?\0\0\0\0\0"]
-)  # fmt: skip
+    "tags",
+    [
+        b"X",
+        b"XA",
+        b"XAZ",
+        b"XAZabc",
+        b"XAi\0\0",
+        b"XA?\0",
+        b"XAB",
+        b"XABc\xff\xff\xff\xff",
+        b"XABI\x05\0\0\0\0",
+        b"XAB?\0\0\0\0\0",
+    ],
+)
 def test_impossible_tags(tmp_path: Path, tags: bytes) -> None:
     error = broken(tmp_path, bam([record(tags=tags)]))
     assert "tag" in error.problem

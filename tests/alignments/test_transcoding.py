@@ -1,4 +1,4 @@
-"""The child process that reads SAM and CRAM: what it needs of the disk, and what it says when it fails."""
+"""The child process that reads SAM and CRAM: the disk space it needs, and how its failures read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("words", [["reads.sam"], ["reads.cram", "--bias-genome", "genome.fa"]])
 def test_nothing_is_left_in_the_folder_for_temporary_files(files: Path, words: list[str]) -> None:
-    # The header is read first, by a child that is ended then.
+    # The header is read first, by a child that is then ended.
     assert main(["count", "-q", "-c", "counts.tsv", words[0], GTF, *words[1:]]) == 0
     assert os.listdir("tmp") == []
     (files / GTF).write_text("no annotation\n")
@@ -44,7 +44,8 @@ def test_no_room_for_temporary_files(
     monkeypatch.setattr(tempfile, "tempdir", str(files / "gone"))
     assert main(["count", "-q", "-c", "counts.tsv", "reads.sam", GTF]) == 1
     assert capsys.readouterr().err == (
-        f"counterbias: {files}/gone: what htslib says cannot be kept in a temporary file: No such file or directory. "
+        f"counterbias: {files}/gone: what htslib says cannot be kept in a temporary file: "
+        "No such file or directory. "
         "Set TMPDIR to a folder with room\n"
     )
 
@@ -54,7 +55,8 @@ def test_a_genome_that_gzip_has_compressed(files: Path, capsys: pytest.CaptureFi
     count = ["count", "-q", "-c", "counts.tsv", "reads.cram", GTF, "--bias-genome"]
     assert main([*count, "genome.fa.gz"]) == 1
     assert capsys.readouterr().err == (
-        "counterbias: genome.fa.gz: CRAM files cannot be read with a genome that gzip has compressed. "
+        "counterbias: genome.fa.gz: CRAM files cannot be read with a genome "
+        "that gzip has compressed. "
         "Unpack it, or compress it with bgzip instead\n"
     )
     pysam.tabix_compress("genome.fa", "packed.fa.gz")
@@ -65,12 +67,13 @@ def test_a_genome_that_gzip_has_compressed(files: Path, capsys: pytest.CaptureFi
 def test_cram_that_ends_too_early(
     files: Path, genome: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """htslib says nothing of it."""
+    """htslib does not report it."""
     content = Path("reads.cram").read_bytes()
     Path("reads.cram").write_bytes(content[: len(content) - 500])
     assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF, *genome]) == 1
     assert capsys.readouterr().err == (
-        "counterbias: reads.cram: htslib cannot read it to its end. It is probably truncated: copy or make it again\n"
+        "counterbias: reads.cram: htslib cannot read it to its end. "
+        "It is probably truncated: copy or make it again\n"
     )
 
 

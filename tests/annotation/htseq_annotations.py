@@ -20,7 +20,7 @@ def write(path: Path, text: str | bytes) -> str:
 
 
 def htseq(path: str, capture: Any = None, **options: Any) -> tuple[Any, dict[str, list[str]]]:
-    """Read a file as htseq-count does; give the array and the attributes."""
+    """Read a file as htseq-count does; return the array and the attributes."""
     scan = HTSeq.make_feature_genomicarrayofsets(
         HTSeq.GFF_Reader(path),
         list(options.get("id_attributes", ["gene_id"])),
@@ -35,7 +35,7 @@ def htseq(path: str, capture: Any = None, **options: Any) -> tuple[Any, dict[str
 
 
 def our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[int, frozenset[str]]]:
-    """Give the steps of a vector by name, as (start, set)."""
+    """Return the steps of a vector by name, as (start, set)."""
     steps = annotation.steps
     vector = steps.vector(contig, strand)
     rows = slice(int(steps.offsets[vector]), int(steps.offsets[vector + 1]))
@@ -50,7 +50,7 @@ def our_steps(annotation: Annotation, contig: int, strand: int) -> list[tuple[in
 
 
 def their_steps(array: Any, contig: str, strand: str) -> list[tuple[int, frozenset[str]]]:
-    """Give HTSeq's steps, equal neighbours merged."""
+    """Return HTSeq's steps, equal neighbours merged."""
     merged: list[tuple[int, frozenset[str]]] = []
     for interval, value in array.chrom_vectors[contig][strand].steps():
         if not merged or merged[-1][1] != frozenset(value):
@@ -83,7 +83,7 @@ def compare(path: str, **options: Any) -> Annotation:
 
 
 def check_blocks(annotation: Annotation) -> None:
-    """Check that the merged intervals are sorted, apart, and cover what the steps say."""
+    """Check that the merged intervals are sorted, disjoint, and cover what the steps do."""
     features = annotation.features
     covered: dict[tuple[int, int, str], int] = {}
     for row, name in enumerate(features.ids):

@@ -24,7 +24,8 @@ _ODD_NAME = st.sampled_from(["A", "B", "C", "G one", "é", "x;y", "=", " "])
 _NAME = st.sampled_from(["A", "B", "C", "D.1", "é", "E=f"])
 
 
-# Each names gene_id and transcript_id in a way that HTSeq takes, under GTF's rules or, without quotes, under both.
+# Each names gene_id and transcript_id in a form that HTSeq accepts: under GTF's rules or, without
+# quotes, under those of both formats.
 _GTF = [
     'gene_id "{a}"; transcript_id "{b}";',
     'gene_id "{a}"; transcript_id "{b}"; gene_name "{b}"',
@@ -79,22 +80,29 @@ def annotation_files(draw: st.DrawFn, gtf: bool) -> list[str]:
     return lines
 
 
+_OPTIONS = st.fixed_dictionaries(
+    {
+        "id_attributes": st.sampled_from(
+            [("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]
+        ),
+        "feature_types": st.sampled_from([("exon",), ("exon", "CDS"), ("gene", "nothing")]),
+        "additional_attributes": st.sampled_from([(), ("gene_name",), ("gene_id", "absent")]),
+        "feature_query": st.sampled_from(
+            [None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']
+        ),
+        "stranded": st.booleans(),
+        "add_chromosome_info": st.booleans(),
+    }
+)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     data=st.data(),
     ending=st.sampled_from(["\n", "\n", "\r\n", "\r"]),
     final=st.booleans(),
     name=st.sampled_from(["a.gtf", "a.gff3", "A.GTF"]),
-    ids=st.sampled_from(
-        [("gene_id",), ("gene_id",), ("gene_id", "transcript_id"), ("transcript_id",)]
-    ),
-    types=st.sampled_from([("exon",), ("exon", "CDS"), ("gene", "nothing")]),
-    extra=st.sampled_from([(), ("gene_name",), ("gene_id", "absent")]),
-    query=st.sampled_from(
-        [None, None, None, 'gene_name == "A"', 'gene_id=="A"', 'transcript_id == ""']
-    ),
-    stranded=st.booleans(),
-    chromosome=st.booleans(),
+    options=_OPTIONS,
 )
 def test_any_annotation_means_the_same(
     tmp_path_factory: pytest.TempPathFactory,
@@ -102,25 +110,12 @@ def test_any_annotation_means_the_same(
     ending: str,
     final: bool,
     name: str,
-    ids: tuple[str, ...],
-    types: tuple[str, ...],
-    extra: tuple[str, ...],
-    query: str | None,
-    stranded: bool,
-    chromosome: bool,
+    options: dict[str, Any],
 ) -> None:
     lines = data.draw(annotation_files(name.lower().endswith("gtf")))
     path = write(
         tmp_path_factory.mktemp("drawn") / name, ending.join(lines) + (ending if final else "")
     )
-    options: dict[str, Any] = {
-        "id_attributes": ids,
-        "feature_types": types,
-        "additional_attributes": extra,
-        "feature_query": query,
-        "stranded": stranded,
-        "add_chromosome_info": chromosome,
-    }
     try:
         _, attributes = htseq(path, **options)
     except ValueError:
@@ -159,7 +154,8 @@ def test_steps_of_crowded_genomes(
     stranded: bool,
 ) -> None:
     text = "".join(
-        f"{contig}\ts\texon\t{start}\t{start + size}\t.\t{strand.replace('.', '+') if stranded else strand}\t.\tgene_id g{gene}\n"
+        f"{contig}\ts\texon\t{start}\t{start + size}\t.\t"
+        f"{strand.replace('.', '+') if stranded else strand}\t.\tgene_id g{gene}\n"
         for start, size, strand, gene, contig in intervals
     )
     compare(write(tmp_path_factory.mktemp("crowded") / "a.gtf", text), stranded=stranded)

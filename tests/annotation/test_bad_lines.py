@@ -86,7 +86,7 @@ def test_bad_lines_are_named(
 
 @pytest.mark.parametrize("line", [line for line, *_ in BAD_LINES])
 def test_bad_lines_of_other_types(tmp_path: Path, line: str) -> None:
-    """What is wrong with a line that is not counted for matters just as far as it does to HTSeq."""
+    """Faults of lines of other types matter only where they do to HTSeq."""
     path = write(tmp_path / "a.gtf", LINE + line.replace("\texon\t", "\tCDS\t"))
     try:
         htseq(path)

@@ -23,7 +23,7 @@ from tests.annotation.htseq_annotations import (
 def test_ordinary_lines_need_no_second_reading(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exact parser is slow: real files must pass it by, whatever their type of line."""
+    """The exact parser is slow: no line of a real file may need it."""
 
     def refuse(self: object, raw: bytes, number: int) -> None:
         raise AssertionError(f"line {number}: {raw!r}")
@@ -47,7 +47,8 @@ def test_pieces_hold_whole_lines(tmp_path: Path, piece: int, ending: str) -> Non
 
 def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
-        f'c{i % 3}\ts\texon\t{i + 1}\t{i + 40}\t.\t{"+-"[i % 2]}\t.\tgene_id "g{i // 4}"; n "é{i}";\n'
+        f"c{i % 3}\ts\texon\t{i + 1}\t{i + 40}\t.\t{'+-'[i % 2]}\t.\t"
+        f'gene_id "g{i // 4}"; n "é{i}";\n'
         for i in range(200)
     ]
     lines += [line.replace("é", "e") for line in lines]
@@ -66,7 +67,8 @@ def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_tables_grow(tmp_path: Path) -> None:
     count = 20_000
     text = "".join(
-        f'c{i % 7}\ts\texon\t{i + 1}\t{i + 10}\t.\t+\t.\tgene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n'
+        f"c{i % 7}\ts\texon\t{i + 1}\t{i + 10}\t.\t+\t.\t"
+        f'gene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n'
         for i in range(count)
     )
     ours = load_annotation(write(tmp_path / "a.gtf", text), additional_attributes=["gene_name"])

@@ -1,4 +1,4 @@
-"""The accuracy benchmark: on a small simulated set in the place of the real one, and on the real one where it is at hand."""
+"""The accuracy benchmark: on a small simulated set, and on the real one where it is available."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def accuracy() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a set with the names of the real one; what stands for seqbias is the true log bias."""
+    """Simulate a set named as the real one; the true log bias takes the place of seqbias."""
     root = tmp_path_factory.mktemp("data")
     own = root / "fly_pasilla_chr4"
     own.mkdir()
@@ -71,7 +71,7 @@ def cells(printed: str, label: str) -> list[str]:
 
 
 def named(printed: str, label: str) -> dict[str, str]:
-    """Give a row of both tables, heading → cell."""
+    """Return a row of both tables, heading → cell."""
     found: dict[str, str] = {}
     for part in printed.split("| model |")[1:]:
         found |= zip(cells("| model |" + part, "model"), cells(part, label), strict=True)
@@ -226,8 +226,18 @@ def test_the_stored_seqbias_is_as_good_as_it_was(
 ) -> None:
     monkeypatch.setenv("COUNTERBIAS_DATA", str(data_dir))
     sample = accuracy.load_sample("fly", "unique")
-    found = [accuracy.run_trial(accuracy.Row("seqbias"), sample, accuracy.Trial(fold), window=accuracy.Window(), threads=1, null=False)
-             for fold in (1, 2, 3, 4)]  # fmt: skip
+    window = accuracy.Window()
+    found = [
+        accuracy.run_trial(
+            accuracy.Row("seqbias"),
+            sample,
+            accuracy.Trial(fold),
+            window=window,
+            threads=1,
+            null=False,
+        )
+        for fold in (1, 2, 3, 4)
+    ]
     mean = {
         name: np.mean([one["values"][name] for one in found])
         for name in ("gain_uniq", "gain_cap5", "gain_all", "r2", "auc", "ess")

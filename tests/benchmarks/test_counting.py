@@ -1,4 +1,4 @@
-"""The benchmark script and the demo run on small samples and report what they measured."""
+"""The benchmark script and the demo run on small samples and report their measurements."""
 
 from __future__ import annotations
 

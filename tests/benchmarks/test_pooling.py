@@ -1,4 +1,4 @@
-"""The benchmark of pooled models runs on tiny samples and reports what it measured."""
+"""The benchmark of pooled models runs on tiny samples and reports its measurements."""
 
 from __future__ import annotations
 

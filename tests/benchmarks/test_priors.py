@@ -1,4 +1,4 @@
-"""The benchmark of blending with a prior, on two small simulated samples in the place of the real ones."""
+"""The benchmark of blending with a prior, on two small simulated samples instead of real ones."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FoldSample]:
             order="pos",
         )
         annotation = load_annotation(str(folder / "genes.gtf"), stranded=False)
-        sites = count_alignments(
-            str(folder / "reads.bam"), annotation, CountingOptions(order="pos", stranded="no"), want_sites=True
-        ).sites  # fmt: skip
+        options = CountingOptions(order="pos", stranded="no")
+        counts = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)
+        sites = counts.sites
         assert sites is not None
         found[name] = fold_sample(
             sites,
@@ -100,7 +100,7 @@ def test_partner_is_fitted_to_the_same_starts(
 def test_what_is_blended_and_how_is_found_without_the_held_out_fold(
     script: ModuleType, samples: dict[str, FoldSample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a genome with other bases within the held-out fold, models, shares and calibrations stay to the bit."""
+    """Other bases in the held-out fold change no bit of models, shares and calibrations."""
     used: list[dict[str, Any]] = []
     monkeypatch.setattr(
         script, "measure", lambda sample, fold, models, threads: used.append(models) or {}

@@ -1,4 +1,4 @@
-"""The benchmark of scoring runs on few windows and reports what it measured."""
+"""The benchmark of scoring runs on few windows and reports its measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks of training and of whole runs work on tiny samples and report what they measured."""
+"""The benchmarks of training and of whole runs work on tiny samples and print their results."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert one["peak"] > 5e7
     text = capsys.readouterr().out
     assert (
-        "400 read starts of 8 bases, twice as many background windows, 120 tiles for models that learn from them"
-        in text
+        "400 read starts of 8 bases, twice as many background windows, "
+        "120 tiles for models that learn from them" in text
     )
     assert "Slower than the target" not in text  # the targets hold for a sample of another size
 

@@ -1,4 +1,4 @@
-"""The benchmark of weights and effective lengths, at a tiny size; and what it takes as known."""
+"""The benchmark of weights and effective lengths, at a tiny size; and what it relies on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_setting_has_its_row(script: ModuleType, rows: list[dict[str, obje
 def test_paired_effective_lengths_agree_with_the_simulated_truth(
     rows: list[dict[str, float]],
 ) -> None:
-    """Given the true bias, effective lengths are the mean bias of each gene's fragments: known without any counting noise."""
+    """With the true bias, effective lengths are the mean bias of genes' fragments, noiseless."""
     known = rows[-1]
     assert known["effective"] < 0.3 * known["effective_raw"]
     assert abs(known["effective_length"]) < 0.02, "short genes and long genes alike"

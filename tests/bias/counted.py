@@ -48,7 +48,7 @@ def count(
 
 
 def raw(folder: Path, out: Path, *samples: str) -> str:
-    """Count without a model; give the table."""
+    """Count without a model; return the table."""
     files = [str(folder / f"{sample}.sam") for sample in samples]
     assert (
         main(
@@ -71,7 +71,7 @@ def raw(folder: Path, out: Path, *samples: str) -> str:
 
 
 def assert_as_it_is(prefix: Path) -> None:
-    """Insist that nothing was corrected."""
+    """Check that nothing was corrected."""
     found = table(prefix)
     assert found
     for row in found:
@@ -80,7 +80,7 @@ def assert_as_it_is(prefix: Path) -> None:
 
 
 def assert_same(one: Path, two: Path) -> None:
-    """Insist on the same files of a sample in two folders."""
+    """Check that a sample's files are the same in two folders."""
     for ending in ENDINGS:
         assert (
             one.with_name(one.name + ending).read_bytes()

@@ -18,7 +18,7 @@ from tests.helpers.folded_samples import Written, folded, make_sites
 WINDOW = Window(10, 10)
 
 
-#: A `cnn` that is trained in a moment.
+#: A `cnn` that trains in a moment.
 QUICK = (
     "units=16",
     "channels=4",
@@ -30,12 +30,12 @@ QUICK = (
 )
 
 
-#: One that can tell a strong bias.
+#: One that can learn a strong bias.
 ABLE = ("units=16", "channels=8", "min_steps=250", "max_steps=250", "distil_steps=300")
 
 
 class Spy(BiasModel):
-    """Remember the bases of all windows, validation included, and give 1 for each."""
+    """Record the bases of all windows, validation included; score each as 1."""
 
     written = Written(WINDOW)
     needs_tiles = True

@@ -1,4 +1,4 @@
-"""A small genome of isochores with genes, and a bias that differs between them, for tests of the size of a correction."""
+"""A small genome of isochores with genes whose bias differs, for tests of how much is corrected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW = Window(3, 6)
 
 
 def gc(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Give a bias towards G and C at three places, so that genes in isochores differ in their mean bias."""
+    """Return a bias towards G and C at three places: the mean bias of genes differs by isochore."""
     some = contexts[:, [1, 4, 8]]
     return np.asarray(1.0 * (((some == 1) | (some == 2)).sum(axis=1) - 1.5))
 
@@ -23,7 +23,7 @@ def gc(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
 def simulated(
     folder: Path, rng: np.random.Generator, *, spread: float
 ) -> tuple[simulation.Genome, simulation.GeneModels, NDArray[np.float64]]:
-    """Write ``genome.fa`` and ``genes.gtf`` with 80 genes; give both, and abundances of so large a spread."""
+    """Write ``genome.fa`` and ``genes.gtf`` with 80 genes; return both, and such abundances."""
     genome = simulation.simulate_genome(rng, {"chr1": 250_000, "chr2": 250_000}, isochore=10_000)
     genes = simulation.simulate_annotation(
         rng, genome.lengths, 80, design=simulation.AnnotationDesign(overlapping=0.0)

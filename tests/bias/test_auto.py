@@ -26,7 +26,7 @@ STEPS = (Rung("best", 1000), Rung("plain", 5000), Rung("least", 10))
 
 
 def manager_with(**requires: tuple[str, ...]) -> Manager:
-    """Give a manager with backends of these names, each needing some modules to be trained."""
+    """Return a manager with backends of these names, each needing some modules to be trained."""
     backends = {}
     for name, modules in requires.items():
         backends[name] = SimpleNamespace(
@@ -36,7 +36,7 @@ def manager_with(**requires: tuple[str, ...]) -> Manager:
 
 
 def sites_with(*numbers: int) -> StartSites:
-    """Give start sites with so many distinct starts per end, each twice."""
+    """Return start sites with this many distinct starts per end, each twice."""
     rows = 2 * max(numbers)
     ends = []
     for number in numbers:

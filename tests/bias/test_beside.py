@@ -1,4 +1,4 @@
-"""Work done beside a fit: when it begins, what it raises, and that nothing of it is kept."""
+"""Work done alongside a fit: when it begins, what it raises, and that none of it is kept."""
 
 from __future__ import annotations
 

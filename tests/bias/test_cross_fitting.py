@@ -1,4 +1,4 @@
-"""Each start is judged by a model that did not see it: what judges learn from, and samples that cannot be judged."""
+"""Each start is judged by a model that did not see it: what judges learn from, and what fails."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_model_itself_is_the_one_that_fit_gives() -> None:
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the networks that `cnn` trains, with the data of each as ``seen``."""
+    """Return the networks that `cnn` trains, with the data of each as ``seen``."""
     from counterbias_backends.cnn import training
 
     made: list[Any] = []
@@ -90,7 +90,7 @@ def cnn(*options: str) -> BiasModel:
 
 
 def bases_of(data: Any) -> set[tuple[int, int]]:
-    """Give the bases of all rows that a network learns from."""
+    """Return the bases of all rows that a network learns from."""
     written = Written(WINDOW)
     windows = data.windows.sequence[data.windows.chosen].reshape(-1, WINDOW.width)
     found = written.bases(windows)
@@ -117,7 +117,7 @@ def test_each_network_leaves_out_the_fold_that_it_judges(
         assert not seen & (
             Written(WINDOW).bases(judged.foreground) | Written(WINDOW).bases(judged.background)
         )
-        # Nearly all of the other folds is learnt from, what would be for validation as well.
+        # Nearly all of the other folds is learnt from, including what would be validation.
         front, *_ = made.sample.learnable(fold)
         learnt = made.sample.everything.foreground[front]
         assert len(Written(WINDOW).bases(learnt) & seen) > 0.9 * len(Written(WINDOW).bases(learnt))
@@ -156,7 +156,7 @@ def test_networks_that_cannot_be_shared_out_are_trained_anew_for_each_fold(
 
 
 def alone_in_a_part(reads: int) -> tuple[FoldedSample, FoldedWindows]:
-    """Give a sample all of whose windows lie in one part, as where all reads start within a kilobase."""
+    """Return a sample all of whose windows lie in one part: its reads start within 1 kb."""
     made = sample_of(5, reads=reads)
     parts = [
         np.full_like(one, 4)
@@ -204,7 +204,7 @@ def test_of_several_folds_those_are_judged_that_can_be() -> None:
 
 
 class Ones(Spy):
-    """A judge that looks at nothing."""
+    """A judge that ignores its input."""
 
     def log_bias(self, contexts: np.ndarray) -> np.ndarray:
         return np.ones(len(contexts))

@@ -1,4 +1,4 @@
-"""Counts whose model is judged by cross-fitting: the gate, samples that cannot be judged, and models from files."""
+"""Counts judged by cross-fitting: the gate, samples that cannot be judged, model files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from tests.bias.cross_fitted import ABLE, QUICK
 def test_through_a_count_no_judge_scores_what_it_has_seen(
     half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows of 41 random bases, and the stretches of exon bins, share no 21 of them with what their judge learnt from."""
+    """No judge has learnt any 21 bases of the windows and stretches that it scores.
+
+    Windows are of 41 random bases; the stretches are those of exon bins.
+    """
     kind = counterbias.load_plugins().backends["pwm"].backend.load()
     fit, log_bias, along = kind.fit, kind.log_bias, kind.along
     models: list[Any] = []
@@ -63,7 +66,7 @@ def test_through_a_count_no_judge_scores_what_it_has_seen(
 
 
 def pieces(*contexts: np.ndarray) -> set[bytes]:
-    """Give all stretches of 21 bases, of both strands alike."""
+    """Return all stretches of 21 bases, of both strands alike."""
     forward = np.concatenate(
         [one[:, first : first + 21] for one in contexts for first in range(one.shape[1] - 20)]
     )
@@ -75,9 +78,10 @@ def pieces(*contexts: np.ndarray) -> set[bytes]:
 
 @pytest.fixture(scope="module")
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a library whose reads lie by half in one stretch of 10 kb, biased (``half``) and not (``unbiased``); and more.
+    """Simulate a library half of whose reads lie within 10 kb, biased (``half``) and ``unbiased``.
 
-    ``plain`` and ``other`` are two biased samples of usual abundances, ``tiny`` has all of its reads within 800 bases.
+    ``plain`` and ``other`` are two biased samples of usual abundances; in ``tiny`` all reads lie
+    within 800 bases.
     """
     rng = np.random.default_rng(12)
     folder = tmp_path_factory.mktemp("half")
@@ -134,7 +138,7 @@ def calibration(run: CountRun) -> dict[str, Any]:
 def test_half_of_the_reads_in_one_stretch_does_not_close_the_gate(
     half: Path, model: str, options: tuple[str, ...]
 ) -> None:
-    """Fold 0 held so few groups of a kilobase that yeast xrn1, with a gain of ten standard errors, was left uncorrected."""
+    """Fold 0 once held so few 1 kb blocks that yeast xrn1 (gain: 10 SE) was not corrected."""
     run = count(half, "half", model, *options)
     end = run.bias[0].report["ends"][0]
     assert end["block"] >= 10_000, "so one or two of the blocks hold half of the reads"
@@ -171,14 +175,21 @@ def test_without_bias_all_weights_are_exactly_one(
 
 
 def reads_at(folder: Path, sample: str, places: np.ndarray, *, span: int = 800) -> None:
-    """Write single reads of 50 bases that start at these places of chr1, on either strand, and a gene around them: ``SAMPLE.gtf``."""
+    """Write single reads of 50 bases that start at these places of chr1, and a gene around them.
+
+    Args:
+        folder: where ``SAMPLE.sam`` and ``SAMPLE.gtf`` are written.
+        sample: SAMPLE.
+        places: places of read starts, on either strand.
+    """
     rng = np.random.default_rng(2)
     lines = ["@HD\tVN:1.6\tSO:coordinate", "@SQ\tSN:chr1\tLN:300000", "@SQ\tSN:chr2\tLN:300000"]
     for number, place in enumerate(np.sort(places).tolist()):
         reverse = rng.random() < 0.5
         left = place - 49 if reverse else place
         lines.append(
-            f"r{number}\t{16 if reverse else 0}\tchr1\t{left + 1}\t60\t50M\t*\t0\t0\t{'A' * 50}\t{'I' * 50}"
+            f"r{number}\t{16 if reverse else 0}\tchr1\t{left + 1}\t60\t50M\t*\t0\t0\t"
+            f"{'A' * 50}\t{'I' * 50}"
         )
     lines[3:] = sorted(lines[3:], key=lambda line: int(line.split("\t")[3]))
     (folder / f"{sample}.sam").write_text("\n".join(lines) + "\n")
@@ -203,7 +214,7 @@ UNJUDGED += [
 def test_a_sample_that_cannot_be_judged_keeps_weights_of_one_and_says_why(
     half: Path, tmp_path: Path, model: str, reads: int, scheme: str
 ) -> None:
-    """All reads lie within one block of a kilobase, which is in one fold: nobody can judge, and that is no error."""
+    """All reads lie within one 1 kb block, so in one fold: no judge, and that is no error."""
     reads_at(tmp_path, "tiny", np.random.default_rng(1).integers(50_100, 50_900, reads))
     bias = BiasOptions(
         model,
@@ -257,7 +268,7 @@ def told(prefix: Path) -> dict[str, Any]:
 
 
 def test_a_model_file_gives_its_own_sample_the_same_bytes_again(half: Path, tmp_path: Path) -> None:
-    """Judged on what it has seen, it would be flattered: its own sample keeps the calibration found without that."""
+    """A model's own sample keeps its calibration: judged on itself it would look better."""
     command(half, "plain", tmp_path / "first", "vlmm")
     command(half, "plain", tmp_path / "again", tmp_path / "first.model")
     for ending in (".tsv", ".counts.tsv"):
@@ -279,7 +290,7 @@ def test_a_model_file_is_judged_on_all_of_another_sample(half: Path, tmp_path: P
     assert other["held_out_starts"] + sum(other["skipped"].values()) > 0.97 * other["unique_starts"]
     assert other["calibration"]["applied"]
     assert other["calibration"]["slope"] != first["calibration"]["slope"]
-    # A slope is about the library, not about noise: features have that of the reads.
+    # A slope is that of the library, not of noise: features share that of the reads.
     assert other["calibration"]["length_slope"] == other["calibration"]["slope"]
     assert first["calibration"]["length_slope"] == max(1.0, first["calibration"]["slope"])
 

@@ -1,4 +1,4 @@
-"""Pairs of which one read, or both, teach a model nothing: the other is corrected as if it were alone."""
+"""Pairs of which one read teaches a model nothing: the other is corrected as if it were alone."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from tests.helpers.samples_without_starts import (
 
 
 @pytest.mark.parametrize(
-    ("sample", "end", "reason"), [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)]
+    "case", [("no1", "read1", NO_READ_1), ("no2", "read2", NO_READ_2)], ids=["no1", "no2"]
 )
 @pytest.mark.parametrize("model", ["pwm", "auto"])
 def test_the_other_end_is_corrected_as_if_alone(
     pairs: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    sample: str,
-    end: str,
-    reason: str,
+    case: tuple[str, str, str],
     model: str,
 ) -> None:
+    sample, end, reason = case
     count(pairs, tmp_path / "b", sample, model=model)
     told = warnings_of(
         capsys.readouterr().err,
@@ -57,7 +56,7 @@ def test_the_other_end_is_corrected_as_if_alone(
 def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(
     pairs: Path, tmp_path: Path
 ) -> None:
-    """Reads 1 are the same in both: so is what is learnt from them."""
+    """Both have the same reads 1, so the same is learnt from them."""
     count(pairs, tmp_path / "b", "no2")
     whole = (
         (pairs / "no2.sam")
@@ -72,7 +71,7 @@ def test_the_other_ends_model_is_that_of_a_sample_in_which_nothing_is_clipped(
     one, two = (
         counterbias.load_model(tmp_path / folder / "no2.model").ends[0] for folder in ("b", "whole")
     )
-    # Clipping moves where the mates start, and with them which pairs are copies; the starts stay.
+    # Clipping moves the mates' starts, and so which pairs are copies; the starts stay.
     assert one.starts == two.starts
     windows = np.random.default_rng(1).integers(0, 4, (200, 21), dtype=np.uint8)
     assert np.corrcoef(one.log_bias(windows), two.log_bias(windows))[0, 1] > 0.99
@@ -148,8 +147,8 @@ def test_a_model_of_one_end_is_read_again(
     ).read_bytes()
     count(pairs, tmp_path / "used", "good", model=path)
     assert (
-        f"there is no model of read2, whose reads count as unbiased: there is none in {path}: {NO_READ_2}"
-        in capsys.readouterr().err
+        f"there is no model of read2, whose reads count as unbiased: "
+        f"there is none in {path}: {NO_READ_2}" in capsys.readouterr().err
     )
     count(pairs, tmp_path / "prior", "good", more=("--bias-prior", path))
     assert (
@@ -161,7 +160,7 @@ def test_a_model_of_one_end_is_read_again(
 def test_a_model_of_other_samples_serves_effective_lengths_of_the_silent_end(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
-    """As it serves the end of single reads that was not sequenced; reads themselves weigh as they do without it."""
+    """It serves the unsequenced end, as with single reads; the reads' own weights stay the same."""
     both = pairs / "alone" / "good.model"
     assert all(end.slope > 0 for end in counterbias.load_model(both).ends)
     given = {"model": both} if how == "file" else {"more": ("--bias-prior", both)}

@@ -1,4 +1,4 @@
-"""Samples that once went wrong: few tiles, crowded blocks, wide windows, ends that differ, models that meet their own sample again."""
+"""Samples that once went wrong: few tiles, crowded blocks, wide windows, ends that differ."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def stranded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def count(folder: Path, prefix: Path, *more: object) -> None:
     run(
-        "count", "-q", "-s", "reverse", "-r", "pos", "--bias-genome", folder / "genome.fa", "--bias-output", prefix, "-c", f"{prefix}.tsv",
+        "count", "-q", "-s", "reverse", "-r", "pos", "--bias-genome", folder / "genome.fa",
+        "--bias-output", prefix, "-c", f"{prefix}.tsv",
         *more, folder / "reads.bam", folder / "genes.gtf",
     )  # fmt: skip
 
@@ -87,8 +88,10 @@ def test_compare_judges_each_read_by_its_own_model_of_a_file(
 ) -> None:
     count(stranded, tmp_path / "x", "--bias-model", "pwm")
     run(
-        "compare", "-o", tmp_path / "compared", "-s", "reverse", "-r", "pos", "--bias-genome", stranded / "genome.fa", "--models",
-        f"pwm,{tmp_path / 'x.model'}", "--folds", "0,1", "--seeds", "1", "--no-figures", stranded / "reads.bam", stranded / "genes.gtf",
+        "compare", "-o", tmp_path / "compared", "-s", "reverse", "-r", "pos",
+        "--bias-genome", stranded / "genome.fa", "--models",
+        f"pwm,{tmp_path / 'x.model'}", "--folds", "0,1", "--seeds", "1", "--no-figures",
+        stranded / "reads.bam", stranded / "genes.gtf",
     )  # fmt: skip
     told = capsys.readouterr()
     table = pd.read_csv(tmp_path / "compared" / "comparison.tsv", sep="\t").set_index("model")[
@@ -115,7 +118,7 @@ def test_the_widest_window_is_taken(stranded: Path, tmp_path: Path, model: str) 
 
 
 def test_tiles_in_one_fold_only(tmp_path: Path) -> None:
-    """Most exons are too short for a tile: the networks that leave that fold out have none, and the others have."""
+    """Most exons are too short for a tile: networks without one fold have none, others do."""
     rng = np.random.default_rng(7)
     simulation.write_fasta(
         tmp_path / "genome.fa", simulation.simulate_genome(rng, {"chr1": 60_000})
@@ -145,8 +148,10 @@ def test_tiles_in_one_fold_only(tmp_path: Path) -> None:
                 out.write(read)
     prefix = tmp_path / "out"
     run(
-        "count", "-q", "-s", "no", "-r", "pos", "--bias-model", "cnn", *options(*QUICK), "--bias-genome", tmp_path / "genome.fa",
-        "--bias-output", prefix, "-c", tmp_path / "c.tsv", tmp_path / "reads.sam", tmp_path / "genes.gtf",
+        "count", "-q", "-s", "no", "-r", "pos", "--bias-model", "cnn", *options(*QUICK),
+        "--bias-genome", tmp_path / "genome.fa",
+        "--bias-output", prefix, "-c", tmp_path / "c.tsv",
+        tmp_path / "reads.sam", tmp_path / "genes.gtf",
     )  # fmt: skip
     training = report(prefix)["ends"][0]["training"]
     assert training["details"]["tiles"] > 0
@@ -154,7 +159,7 @@ def test_tiles_in_one_fold_only(tmp_path: Path) -> None:
 
 
 def crowded(blocks: list[int], reads: int, seed: int = 1) -> StartSites:
-    """Give single reads at random places of some 50-kb blocks of one contig."""
+    """Return single reads at random places of some 50-kb blocks of one contig."""
     rng = np.random.default_rng(seed)
     place = (
         np.asarray(blocks)[rng.integers(0, len(blocks), reads)] * 50_000
@@ -195,7 +200,8 @@ def test_an_unbiased_library_has_no_signature(
 ) -> None:
     folder = data_dir / "yeast"
     run(
-        "count", "-q", "-s", "yes", "-r", "pos", "--bias-model", "pwm", "--bias-genome", folder / "genome.fa", "--bias-output",
+        "count", "-q", "-s", "yes", "-r", "pos", "--bias-model", "pwm",
+        "--bias-genome", folder / "genome.fa", "--bias-output",
         tmp_path / "u", "-c", tmp_path / "u.tsv", folder / "unbiased.bam", folder / "genes.gtf",
     )  # fmt: skip
     assert "signature" not in capsys.readouterr().err

@@ -54,7 +54,8 @@ def test_the_model_file_says_that_there_is_none(
     capsys.readouterr()
     count(singles, tmp_path / "used", "good", model=path)
     assert warnings_of(capsys.readouterr().err, "good") == [
-        f"Warning: good: there is no model, all its weights are 1: there is none in {path}: {SINGLE['clipped']}"
+        f"Warning: good: there is no model, all its weights are 1: "
+        f"there is none in {path}: {SINGLE['clipped']}"
     ]
     assert_as_it_is(tmp_path / "used" / "good")
 
@@ -95,7 +96,8 @@ def test_a_saved_model_is_not_used_where_no_start_tells_whether_it_fits(
     saved = singles / "alone" / "good.model"
     count(singles, tmp_path / "with", "other", "clipped", model=saved)
     assert warnings_of(capsys.readouterr().err, "clipped") == [
-        f"Warning: clipped: the model is not used, all its weights are 1: nothing tells whether it fits: {SINGLE['clipped']}"
+        f"Warning: clipped: the model is not used, all its weights are 1: "
+        f"nothing tells whether it fits: {SINGLE['clipped']}"
     ]
     assert_as_it_is(tmp_path / "with" / "clipped")
     assert report(tmp_path / "with" / "clipped")["ends"][0]["no_model"] is None, (

@@ -45,13 +45,16 @@ def fitted(
     return model
 
 
-# -- shares ----------------------------------------------------------------------------------------------------------
+# -- shares -----------------------------------------------------------------------------------
 
 
 def drawn(
     columns: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
-    """Choose in each row of three places one as a start, in proportion to exp(truth); scores (rows, 3, models)."""
+    """Choose one of three places per row as a start, in proportion to exp(truth).
+
+    Scores have shape (rows, 3, models).
+    """
     power = np.exp(truth)
     chosen = (
         rng.random((len(truth), 1)) * power.sum(axis=1, keepdims=True) > np.cumsum(power, axis=1)
@@ -103,12 +106,17 @@ def test_blend_is_the_weighted_sum() -> None:
             call()
 
 
-# -- files -----------------------------------------------------------------------------------------------------------
+# -- files ------------------------------------------------------------------------------------
 
 
 def blended_file() -> ModelFile:
-    ends = tuple(EndModel(label, Blend(fitted(n), fitted(n + 5, kind=vlmm.MarkovModel), 0.5, 0.25), 0.1, 1.0, 9, 0.2)
-                 for n, label in enumerate(("read1", "read2"), 1))  # fmt: skip
+    def blend(seed: int) -> Blend:
+        return Blend(fitted(seed), fitted(seed + 5, kind=vlmm.MarkovModel), 0.5, 0.25)
+
+    ends = tuple(
+        EndModel(label, blend(seed), 0.1, 1.0, 9, 0.2)
+        for seed, label in enumerate(("read1", "read2"), 1)
+    )
     prior = Prior("vlmm", "counterbias", "0.1.0", Training(("x", "y"), 3, "local", "0.1.0"))
     return ModelFile("pwm", "counterbias", "0.1.0", WINDOW, ends, Training(("a",)), prior=prior)
 
@@ -161,12 +169,12 @@ def test_models_and_prior_must_agree() -> None:
         ModelFile("pwm", "", "", WINDOW, (EndModel("both", Blend(fitted(1), fitted(2), 0.5, 0.5)),))
 
 
-# -- counting --------------------------------------------------------------------------------------------------------
+# -- counting ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two samples of one bias, a large and a small one, another without bias, and ``large.model``."""
+    """A large and a small sample with one bias, another without bias, and ``large.model``."""
     rng = np.random.default_rng(7)
     folder = tmp_path_factory.mktemp("blend")
     genome = simulation.simulate_genome(rng, {"chr1": 400_000, "chr2": 400_000})
@@ -331,7 +339,7 @@ def test_compare_takes_a_saved_blend(world: Path, tmp_path: Path) -> None:
     assert "blend.model" in rows
 
 
-# -- what cannot be done ---------------------------------------------------------------------------------------------
+# -- what cannot be done ----------------------------------------------------------------------
 
 
 def refusal(world: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, *words: str) -> str:

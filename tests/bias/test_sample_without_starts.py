@@ -1,4 +1,4 @@
-"""``counterbias count`` where a sample teaches a model nothing: reported, and counted as it is; others as ever."""
+"""``counterbias count`` where a sample teaches a model nothing: reported, and counted as it is."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_backend_that_refuses_so_few_starts_leaves_the_sample_without_a_model(
 
 
 def test_shares_of_reads_stay_exact(singles: Path, tmp_path: Path) -> None:
-    """A third of a read is 0.333333333, which single precision does not hold."""
+    """A third of a read is 0.333333333, which single precision cannot represent."""
     (tmp_path / "genome.fa").symlink_to(singles / "genome.fa")
     genes = (
         f'chr1\tt\texon\t1001\t2000\t.\t+\t.\tgene_id "g{i}"; transcript_id "t{i}";\n'
@@ -104,7 +104,7 @@ def test_shares_of_reads_stay_exact(singles: Path, tmp_path: Path) -> None:
 
 
 def test_corrected_counts_are_exactly_raw_where_no_length_changes() -> None:
-    """Dividing by a length and multiplying by it again would not give them back to the bit."""
+    """Dividing by a length and multiplying by it again would not restore them bit for bit."""
     raw, lengths = np.repeat(np.arange(1, 50), 50), np.tile(np.arange(1, 51), 49)
     assert (raw / lengths * lengths != raw).any()
     found = bias_columns(lengths, raw, raw.astype(float), lengths.astype(float))
@@ -191,7 +191,7 @@ def test_others_with_a_prior_are_as_if_it_were_not_there(
 def test_a_genome_that_lacks_contigs_is_told_of_before_counting(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether a read is counted there only counting tells; then the error names the sample."""
+    """Only counting shows whether a read is counted there; then the error names the sample."""
     for name in ("good.sam", "other.sam", "genes.gtf"):
         (tmp_path / name).symlink_to(singles / name)
     lines = (singles / "genome.fa").read_text().splitlines()
@@ -224,7 +224,7 @@ def test_a_wrong_strandedness_is_no_error_either(
     told = capsys.readouterr().err
     assert "--stranded reverse looks wrong" in told
     assert (
-        "no read start can be learnt from: no read 1 was assigned to a feature; no start of read 2 can be learnt from: no read 2"
-        in told
+        "no read start can be learnt from: no read 1 was assigned to a feature; "
+        "no start of read 2 can be learnt from: no read 2" in told
     )
     assert_as_it_is(tmp_path / "b" / "good")

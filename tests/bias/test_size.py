@@ -1,4 +1,4 @@
-"""The size of the correction, which the product is for: how much of genes' bias corrected counts are rid of, where the truth is known."""
+"""How much of genes' bias the correction removes, where the truth is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from counterbias.pipeline.count import CountRun
 from tests.bias import isochores
 from tests.bias.isochores import WINDOW, gc
 
-#: A `cnn` whose networks are half as large as usual and are trained half as long; the default ones do as well.
+#: A `cnn` with networks of half the usual size, trained half as long; the defaults do as well.
 QUICK = (
     "units=16",
     "channels=8",
@@ -75,7 +75,7 @@ def count(world: World, sample: str, model: str, *options: str) -> CountRun:
 
 
 def error_and_share(run: CountRun, truth: simulation.Truth) -> tuple[float, float]:
-    """Give the RMSE of log2 corrected density, and the part of genes' bias that the correction removes.
+    """Return the RMSE of log2 corrected density, and how much of genes' bias is removed.
 
     That is the slope of log2(corrected / raw) on −log2 of the true mean bias: 1 is all of it.
     """
@@ -103,11 +103,11 @@ TABLES, NETWORKS = (0.9, 1.1), (0.93, 1.07)
 def test_the_whole_bias_of_genes_is_removed(
     world: World, sample: str, model: str, options: tuple[str, ...], bounds: tuple[float, float]
 ) -> None:
-    """However deep the library, whether or not fragments were copied, and of single reads, whose other end nobody sequenced."""
+    """At any depth, with copied fragments, and with single reads, whose other end is unknown."""
     run = count(world, sample, model, *options)
     error, removed = error_and_share(run, world.truth[sample])
     assert bounds[0] < removed < bounds[1]
-    # Little more is left than what the true bias leaves, which is the chance of drawing reads.
+    # Little more is left than with the true bias, which leaves the noise of drawing reads.
     left = error_and_share(count(world, sample, str(true_model(world))), world.truth[sample])[0]
     assert error < left + 0.03
     end = run.bias[0].report["ends"][0]
@@ -139,7 +139,7 @@ def test_the_true_bias_from_a_file_removes_all_of_it(world: World, sample: str) 
 
 
 def test_a_stronger_bias_of_a_file_is_brought_down_to_size(world: World) -> None:
-    """A file of another library tells the shape; how strong the bias is here, its own reads tell."""
+    """A file of another library gives the bias's shape, the sample's own reads its strength."""
     twice = load_model(true_model(world)).ends[0].model
     arrays = {name: 2 * array for name, array in twice.to_arrays().items()}
     for factor in (2.0, 0.6):
@@ -168,7 +168,10 @@ def test_without_bias_counts_stay_what_they_are(
 
 
 def test_sets_keep_what_single_windows_lose(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told which background belongs to which start, `cnn` learns the bias itself; otherwise that relative to its neighbourhood."""
+    """Told which background belongs to which start, `cnn` learns the bias itself.
+
+    Otherwise it learns the bias relative to a start's neighbourhood.
+    """
     found = []
     for known in (True, False):
         if not known:
@@ -186,9 +189,9 @@ def test_sets_keep_what_single_windows_lose(world: World, monkeypatch: pytest.Mo
 def test_level_background_is_what_brings_tables_to_size(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against background in proportion to starts, a table keeps of each gene's mean bias what its neighbourhood has as well."""
+    """With background in proportion to starts, a table misses what a neighbourhood shares."""
     level = error_and_share(count(world, "pairs", "pwm"), world.truth["pairs"])
-    monkeypatch.setattr(sampling, "level_background", lambda sample, *rest: sample)
+    monkeypatch.setattr(sampling, "reweight_background", lambda sample, *rest: sample)
     uneven = error_and_share(count(world, "pairs", "pwm"), world.truth["pairs"])
     assert uneven[1] < 0.9 < level[1]
     assert level[0] < 0.9 * uneven[0]

@@ -1,4 +1,4 @@
-"""Stranded pairs have a model per read: what passes the gate, and what becomes of an end that gains too little by itself."""
+"""Stranded pairs have a model per read: what opens the gate, and ends that gain too little."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from counterbias.weights import Calibration, as_asked
 from tests.bias import isochores
 from tests.bias.isochores import WINDOW, gc
 
-# -- by hand -----------------------------------------------------------------------------------------------------------
+# -- by hand ----------------------------------------------------------------------------------
 
 
 def end_with(calibration: Calibration) -> Any:
-    """Give an end whose model scores two background windows 0 and ln 4."""
+    """Return an end whose model scores two background windows 0 and ln 4."""
     return SimpleNamespace(
         calibration=calibration, background=(np.log([1.0, 4.0]), np.array([3.0, 1.0]))
     )
@@ -66,7 +66,7 @@ def test_an_end_that_asks_for_nothing_is_left_alone() -> None:
     assert ends[1].calibration(np.array([2.0, np.nan]))[0] == 0
 
 
-# -- through a count ---------------------------------------------------------------------------------------------------
+# -- through a count --------------------------------------------------------------------------
 
 
 #: Sample → fragments, and the strengths of the biases of reads 1 and 2.
@@ -103,7 +103,7 @@ def calibrations(run: CountRun) -> list[dict[str, Any]]:
 
 
 def removed(run: CountRun, truth: simulation.Truth) -> float:
-    """Give the slope of log2(corrected / raw) on −log2 of the genes' true mean bias."""
+    """Return the slope of log2(corrected / raw) on −log2 of the genes' true mean bias."""
     row = {name: number for number, name in enumerate(run.annotation.features.ids)}
     rows = np.array([row[name] for name in truth.gene_ids])
     kept = truth.unbiased_fragments >= 20

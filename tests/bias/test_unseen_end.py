@@ -1,4 +1,4 @@
-"""Single reads through the command line: the end that was not sequenced, and what is taken for it."""
+"""Single reads through the command line: the end that was not sequenced, and its substitute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WINDOW = Window(5, 9)
 
 
 def simulate(folder: Path, fragments: int = 50_000, **how: Any) -> pd.DataFrame:
-    """Write a small library; give its truth. Both ends of its fragments have the same bias."""
+    """Write a small library; return its truth. Both ends of its fragments have the same bias."""
     rng = np.random.default_rng(23)
     genome = simulation.simulate_genome(rng, {"chr1": 400_000, "chr2": 300_000})
     genes = simulation.simulate_annotation(
@@ -68,10 +68,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def count(
     folder: Path, out: str, *more: object, stranded: str = "no", model: object = "pwm"
 ) -> pd.DataFrame:
-    """Count; give the table of the bias run."""
+    """Count; return the table of the bias run."""
     words = (
-        "-q", "-s", stranded, "-r", "pos", "--bias-genome", folder / "genome.fa", "--bias-window", "5,9", "--bias-model", model,
-        "--bias-output", folder / out, "-c", folder / f"{out}.tsv", *more, folder / "reads.bam", folder / "genes.gtf",
+        "-q", "-s", stranded, "-r", "pos", "--bias-genome", folder / "genome.fa",
+        "--bias-window", "5,9", "--bias-model", model,
+        "--bias-output", folder / out, "-c", folder / f"{out}.tsv", *more,
+        folder / "reads.bam", folder / "genes.gtf",
     )  # fmt: skip
     assert main(["count", *(str(word) for word in words)]) == 0
     return table(folder, out)
@@ -93,7 +95,7 @@ def factors(found: pd.DataFrame) -> pd.Series:
 
 
 def judge(folder: Path, found: pd.DataFrame) -> tuple[float, float]:
-    """Compare with the genes' true mean bias in log2: slope on it, and what is left of it (standard deviation)."""
+    """Compare with genes' true mean log2 bias: slope on it, and the SD of what remains."""
     truth = pd.read_csv(folder / "truth.tsv", sep="\t", index_col=0)
     kept = truth.index[truth.unbiased_fragments >= 100]
     true_bias = np.log2(truth.mean_bias[kept])

@@ -1,4 +1,4 @@
-"""Whole bias runs through the command line: simulated reads with a known truth, and real data where they are at hand."""
+"""Whole bias runs through the command line, on simulated reads with a known truth and real data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(prefix: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a small genome, annotation and unstranded pairs with a strong bias; give the folder."""
+    """Simulate genome, annotation and unstranded pairs with a strong bias; return the folder."""
     folder = tmp_path_factory.mktemp("sample")
     rng = np.random.default_rng(11)
     genome = simulation.simulate_genome(rng, {"chr1": 300_000, "chr2": 200_000})
@@ -69,7 +69,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def again(folder: Path, out: Path, *more: object, model: object = "pwm") -> None:
     """Count the sample once more, with other options."""
     run(
-        "-s", "no", "-r", "pos", "--bias-genome", folder / "genome.fa", "--bias-model", model, "--bias-output", out,
+        "-s", "no", "-r", "pos", "--bias-genome", folder / "genome.fa",
+        "--bias-model", model, "--bias-output", out,
         "-c", f"{out}.tsv", *more, folder / "reads.bam", folder / "genes.gtf",
     )  # fmt: skip
 
@@ -172,7 +173,7 @@ def test_weight_tags_stand_before_the_assignment(sample: Path) -> None:
                     weights.append(float(fields[-2][5:]))
                     genes.append(gene)
     assert len(weights) > 100_000
-    # A fragment's weight is the mean of its reads' weights; fragments without their mate have one read.
+    # A fragment's weight is the mean of its reads' weights; one without a mate has one read.
     found = table(sample / "pwm")
     assert sum(weights) / len(weights) == pytest.approx(1.0, abs=0.02)
     assert set(genes) == set(found.index[found.raw > 0])
@@ -228,7 +229,7 @@ def test_the_loop_in_the_documentation(sample: Path, root: Path) -> None:
     beside = table(sample / "pwm")
     counts = pd.Series(found["counts"]).reindex(beside.index).fillna(0)
     weighted = pd.Series(found["weighted"]).reindex(beside.index).fillna(0)
-    # The loop of the page counts multiply aligned and low-quality pairs as well.
+    # The loop of the page also counts multi-mapped and low-quality pairs.
     assert (counts >= beside.raw).all()
     assert counts.sum() < 1.2 * beside.raw.sum()
     assert np.corrcoef(weighted, beside.weighted)[0, 1] > 0.99
@@ -236,7 +237,8 @@ def test_the_loop_in_the_documentation(sample: Path, root: Path) -> None:
 
 def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> None:
     run(
-        "-s", "yes", "-r", "pos", "--bias-genome", sample / "genome.fa", "--bias-model", "pwm", "--bias-output", tmp_path / "s",
+        "-s", "yes", "-r", "pos", "--bias-genome", sample / "genome.fa",
+        "--bias-model", "pwm", "--bias-output", tmp_path / "s",
         "-c", tmp_path / "s.tsv", sample / "reads.bam", sample / "genes.gtf",
     )  # fmt: skip
     assert [end["end"] for end in report(tmp_path / "s")["ends"]] == ["read1", "read2"]
@@ -303,7 +305,8 @@ def test_windows_can_follow_the_transcript(sample: Path, tmp_path: Path) -> None
     assert (tmp_path / "spliced.counts.tsv").read_bytes() == (
         tmp_path / "once_more.counts.tsv"
     ).read_bytes()
-    # The simulated priming saw the transcript: windows that follow it tell more of the held-out starts.
+    # The simulated priming saw the transcript: windows that follow it predict held-out starts
+    # better.
     spliced, plain = (
         report(prefix)["ends"][0]["gain"]["cap5"]["value"]
         for prefix in (tmp_path / "spliced", sample / "pwm")
@@ -331,11 +334,11 @@ def test_python_interface(sample: Path) -> None:
     assert model.ends[0].starts == found.bias[0].model.ends[0].starts
 
 
-# -- real data -------------------------------------------------------------------------------------------------------------
+# -- real data --------------------------------------------------------------------------------
 
 
 def test_fly(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The acceptance run: composition KL (k = 1, mean over offsets) falls by at least 70 % on held-out blocks."""
+    """Acceptance: composition KL (k = 1, mean over offsets) falls by 70 % on held-out blocks."""
     fly = data_dir / "fly_pasilla_chr4"
     inputs = ("-s", "no", "-r", "pos", fly / "reads.bam", fly / "genes.gtf")
     run(
@@ -360,7 +363,8 @@ def test_unbiased_yeast_is_left_alone(
 ) -> None:
     yeast = data_dir / "yeast"
     run(
-        "-s", "yes", "--bias-model", "pwm", "--bias-genome", yeast / "genome.fa", "--bias-output", tmp_path / "u",
+        "-s", "yes", "--bias-model", "pwm", "--bias-genome", yeast / "genome.fa",
+        "--bias-output", tmp_path / "u",
         yeast / "unbiased.bam", yeast / "genes.gtf",
     )  # fmt: skip
     assert "is not used, all its weights are 1" in capfd.readouterr().err
@@ -380,14 +384,16 @@ def test_trimmed_reads_are_noticed(
 ) -> None:
     human = data_dir / "human_trimmed"
     run(
-        "-s", "no", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa", "--bias-output", tmp_path / "t",
+        "-s", "no", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa",
+        "--bias-output", tmp_path / "t",
         human / "SRR1039508.bam", human / "genes.gtf",
     )  # fmt: skip
     message = capfd.readouterr().err
     assert "before the read start" in message
     assert "--bias-window 16,10" in message
     run(
-        "-s", "no", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa", "--bias-output", tmp_path / "w",
+        "-s", "no", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa",
+        "--bias-output", tmp_path / "w",
         "--bias-window", "16,10", human / "SRR1039508.bam", human / "genes.gtf",
     )  # fmt: skip
     narrow, wide = (report(tmp_path / name)["ends"][0]["calibration"]["gain"] for name in "tw")
@@ -399,7 +405,8 @@ def test_a_tiny_sample_is_warned_of(
 ) -> None:
     human = data_dir / "human_maqc_chr22"
     run(
-        "-s", "reverse", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa", "--bias-output", tmp_path / "m",
+        "-s", "reverse", "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa",
+        "--bias-output", tmp_path / "m",
         human / "UHR_Rep1.bam", human / "genes.gtf",
     )  # fmt: skip
     message = capfd.readouterr().err
@@ -414,7 +421,8 @@ def test_wrong_strandedness_is_noticed(
     human = data_dir / "human_maqc_chr22"
     for stranded in ("yes", "no"):
         run(
-            "-s", stranded, "-r", "pos", "--bias-model", "pwm", "--bias-genome", human / "genome.fa",
+            "-s", stranded, "-r", "pos", "--bias-model", "pwm",
+            "--bias-genome", human / "genome.fa",
             "--bias-output", tmp_path / "m", human / "UHR_Rep1.bam", human / "genes.gtf",
         )  # fmt: skip
         message = capfd.readouterr().err

@@ -32,7 +32,8 @@ LINES = [
     "-t exon -t gene a.bam g.gtf",
     "-i gene_id -i exon_number a.bam g.gtf",
     "--idattr gene_name --type CDS a.bam g.gtf",
-    "--additional-attr gene_name --additional-attr exon_number --additional-attr gene_name a.bam g.gtf",
+    "--additional-attr gene_name --additional-attr exon_number --additional-attr gene_name "
+    "a.bam g.gtf",
     "--add-chromosome-info a.bam g.gtf",
     "-m union --nonunique fraction a.bam g.gtf",
     "--nonunique random --secondary-alignments score --supplementary-alignments score a.bam g.gtf",
@@ -163,7 +164,10 @@ def test_new_options_and_their_defaults() -> None:
         "bias_context": None,
         "bias_contig_alias": None,
     }
-    line = "--bias-model gru --bias-option hidden=5 --bias-option epochs=3 --bias-window 15,5 --bias-seed 7 -s no -t x -i a -i b"
+    line = (
+        "--bias-model gru --bias-option hidden=5 --bias-option epochs=3 --bias-window 15,5 "
+        "--bias-seed 7 -s no -t x -i a -i b"
+    )
     arguments = parse(
         [*line.split(), "--add-chromosome-info", "--additional-attr", "n", "a.bam", "g.gtf"]
     )
@@ -230,7 +234,10 @@ def test_help_names_every_option_and_version_stands_alone(
 
 
 def test_parser_needs_nothing_heavy() -> None:
-    code = "import sys; from counterbias.cli.arguments import build_count_parser as b; b().format_help(); print(*sys.modules)"
+    code = (
+        "import sys; from counterbias.cli.arguments import build_count_parser as b; "
+        "b().format_help(); print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -1,4 +1,4 @@
-"""Where numba can keep no compiled loops, or cannot read those it kept, a run goes on and says so in one line."""
+"""Where numba cannot keep or read compiled loops, a run goes on and says so in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from counterbias.cli.startup import compiled_loops
 LOOP = "from numba import njit\n\n@njit(cache=True)\ndef triple(number):\n    return 3 * number\n"
 FIRST = "import counterbias, loop; print(loop.triple(14))"
 NUMBA_FIRST = "import numba.core.caching, counterbias, loop; print(loop.triple(14))"
-#: The same, saying what is told of the cache.
+#: The same, with the messages about the cache.
 TELLING = (
     "import counterbias, sys\n"
     "from counterbias.cli.startup import compiled_loops\n"
@@ -27,7 +27,7 @@ TELLING = (
 
 @pytest.fixture
 def no_home(tmp_path: Path) -> dict[str, str]:
-    """Give an environment in which numba has no folder of the user's."""
+    """Return an environment in which numba has no folder of the user's."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")
     }
@@ -40,7 +40,7 @@ def no_home(tmp_path: Path) -> dict[str, str]:
 
 
 def forbid_caches(folder: Path) -> None:
-    """Make it impossible, even for root, to keep anything beside the modules of a folder."""
+    """Make it impossible, even for root, to keep anything next to the modules of a folder."""
     for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         (place / "__pycache__").touch()
 
@@ -58,7 +58,7 @@ def python(
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
-    """Write the plug-in; give its folder."""
+    """Write the plug-in; return its folder."""
     folder = tmp_path / "plugin"
     folder.mkdir()
     (folder / "loop.py").write_text(LOOP)
@@ -92,21 +92,25 @@ def test_damaged_cache_is_made_anew(loop: Path, no_home: dict[str, str], tmp_pat
 
 
 def test_folder_that_goes_away(loop: Path, no_home: dict[str, str], tmp_path: Path) -> None:
-    """Between the import of a loop and its compilation the folder becomes one that nothing can be written to."""
+    """Between a loop's import and its compilation its cache folder turns into a file."""
     environment = {**no_home, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
-    swap = f"; import shutil; shutil.rmtree({str(tmp_path / 'kept')!r}); open({str(tmp_path / 'kept')!r}, 'w')"
+    swap = (
+        f"; import shutil; shutil.rmtree({str(tmp_path / 'kept')!r}); "
+        f"open({str(tmp_path / 'kept')!r}, 'w')"
+    )
     done = python(TELLING.replace("import loop", f"import loop{swap}"), loop, environment)
     assert done.stdout == "42\n"
     told = done.stderr.splitlines()
     assert told[-1].endswith(
-        "the next run compiles them again. Name one that can be written to with NUMBA_CACHE_DIR=FOLDER."
+        "the next run compiles them again. "
+        "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER."
     )
     assert not any("Traceback" in line for line in told)
 
 
 @pytest.fixture
 def installed(tmp_path: Path, root: Path) -> Path:
-    """Copy the program to a folder in which nothing can be cached; reads and genes lie there too."""
+    """Copy the program into a folder where nothing can be cached; add reads and genes."""
     folder = tmp_path / "installed"
     shutil.copytree(root / "src", folder, ignore=shutil.ignore_patterns("__pycache__"))
     forbid_caches(folder)
@@ -117,11 +121,15 @@ def installed(tmp_path: Path, root: Path) -> Path:
 
 @pytest.mark.slow
 def test_count_where_nothing_can_be_kept(installed: Path, no_home: dict[str, str]) -> None:
-    code = "from counterbias.cli import main; raise SystemExit(main(['count', 'reads.sam', 'genes.gtf']))"
+    code = (
+        "from counterbias.cli import main; "
+        "raise SystemExit(main(['count', 'reads.sam', 'genes.gtf']))"
+    )
     done = python(code, installed, no_home)
     assert done.stdout.splitlines()[0] == "g\t1"
     assert done.stderr.splitlines() == [
-        "Compiling the counting loops, which takes some seconds in every run: there is no folder to keep them in. "
+        "Compiling the counting loops, which takes some seconds in every run: "
+        "there is no folder to keep them in. "
         "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER.",
         "1 GFF lines processed.",
         "1 alignment records processed.",
@@ -130,7 +138,10 @@ def test_count_where_nothing_can_be_kept(installed: Path, no_home: dict[str, str
 
 @pytest.mark.slow
 def test_library_where_nothing_can_be_kept(installed: Path, no_home: dict[str, str]) -> None:
-    code = "import counterbias; print(counterbias.count_reads('reads.sam', 'genes.gtf').results[0].counts)"
+    code = (
+        "import counterbias; "
+        "print(counterbias.count_reads('reads.sam', 'genes.gtf').results[0].counts)"
+    )
     done = python(code, installed, no_home)
     assert (done.stdout, done.stderr) == ("[1]\n", "")
 

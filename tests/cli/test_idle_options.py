@@ -1,4 +1,4 @@
-"""Options of our own that change nothing say so in one warning; htseq-count's stay silent, as they do there."""
+"""Options of ours that have no effect are reported in one warning; htseq-count's are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterbias.cli import main
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a few hundred single reads; give the folder."""
+    """Simulate a few hundred single reads; return the folder."""
     folder = tmp_path_factory.mktemp("idle") / "study"
     small = ["--genes", "8", "--contigs", "1", "--pairs", "1500", "--library", "single"]
     assert main(["simulate", "-q", "-o", str(folder), *small]) == 0
@@ -20,7 +20,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fit a model; give its file."""
+    """Fit a model; return its file."""
     prefix = tmp_path_factory.mktemp("model") / "fitted"
     assert (
         main(
@@ -49,7 +49,7 @@ def inputs(files: Path) -> list[str]:
 
 
 def warnings(capfd: pytest.CaptureFixture[str], argv: list[str], status: int = 0) -> list[str]:
-    """Run a command; give its warnings that speak of an option without effect."""
+    """Run a command; return its warnings about options without effect."""
     capfd.readouterr()
     assert main(argv) == status
     told = [line for line in capfd.readouterr().err.splitlines() if " nothing" in line]
@@ -64,24 +64,46 @@ def count(files: Path, options: str, *, model: Path | None = None) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let bias files that have no name of their own be written to a folder of the test's."""
+    """Have bias files without a given name written to a folder of the test's."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--bias-window 5,5 --bias-cap none", "--bias-window and --bias-cap change nothing without a bias model (--bias-model)"),
-        ("--bias-window 10,10", "--bias-window changes nothing without a bias model (--bias-model)"),  # given, though it is the default
-        ("--bias-win 10,10", "--bias-window changes nothing without a bias model (--bias-model)"),
-        ("--bias-option a=1 --bias-device cpu --bias-sampling local --bias-ends first --bias-fragment-length 200,80 --bias-context genome",
-         "--bias-option, --bias-device, --bias-sampling, --bias-ends, --bias-fragment-length and --bias-context change nothing without "
-         "a bias model (--bias-model)"),
-        ("--bias-model none --bias-output x", "--bias-output changes nothing without a bias model (--bias-model)"),
-        ("--bias-seed 1", "--bias-seed changes nothing without a bias model or --nonunique random"),
-        ("--bias-genome GENOME", "--bias-genome changes nothing without a bias model (--bias-model) or CRAM files"),
+        (
+            "--bias-window 5,5 --bias-cap none",
+            "--bias-window and --bias-cap change nothing without a bias model (--bias-model)",
+        ),
+        # Given, though it is the default.
+        (
+            "--bias-window 10,10",
+            "--bias-window changes nothing without a bias model (--bias-model)",
+        ),
+        (
+            "--bias-win 10,10",
+            "--bias-window changes nothing without a bias model (--bias-model)",
+        ),
+        (
+            "--bias-option a=1 --bias-device cpu --bias-sampling local --bias-ends first "
+            "--bias-fragment-length 200,80 --bias-context genome",
+            "--bias-option, --bias-device, --bias-sampling, --bias-ends, --bias-fragment-length "
+            "and --bias-context change nothing without a bias model (--bias-model)",
+        ),
+        (
+            "--bias-model none --bias-output x",
+            "--bias-output changes nothing without a bias model (--bias-model)",
+        ),
+        (
+            "--bias-seed 1",
+            "--bias-seed changes nothing without a bias model or --nonunique random",
+        ),
+        (
+            "--bias-genome GENOME",
+            "--bias-genome changes nothing without a bias model (--bias-model) or CRAM files",
+        ),
     ],
-)  # fmt: skip
+)
 def test_count_without_a_model(
     files: Path, options: str, says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,9 +112,16 @@ def test_count_without_a_model(
 
 @pytest.mark.parametrize(
     "options",
-    ["--bias-threads 2", "--bias-seed 3 --nonunique random", "--bias-counts raw", "-p BAM", "--counts-output-sparse", "--append-output",
-     "-n 4 --max-reads-in-buffer 5 -f sam"],
-)  # fmt: skip
+    [
+        "--bias-threads 2",
+        "--bias-seed 3 --nonunique random",
+        "--bias-counts raw",
+        "-p BAM",
+        "--counts-output-sparse",
+        "--append-output",
+        "-n 4 --max-reads-in-buffer 5 -f sam",
+    ],
+)
 def test_options_with_an_effect_and_those_of_htseq_count_are_silent(
     files: Path, options: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,7 +131,10 @@ def test_options_with_an_effect_and_those_of_htseq_count_are_silent(
 def test_all_options_have_an_effect_on_a_model(
     files: Path, model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = "--bias-window 8,8 --bias-cap 5 --bias-seed 2 --bias-ends first --bias-fragment-length 210,40 --bias-device cpu"
+    options = (
+        "--bias-window 8,8 --bias-cap 5 --bias-seed 2 --bias-ends first "
+        "--bias-fragment-length 210,40 --bias-device cpu"
+    )
     assert warnings(capfd, count(files, f"--bias-model pwm --bias-genome GENOME {options}")) == []
     assert (
         warnings(
@@ -141,7 +173,6 @@ def test_gpu_for_what_is_not_trained_there(
     assert warnings(capfd, argv) == [says.format("pwm, heptamer")]
 
 
-@pytest.mark.usefixtures("counting_loops")
 def test_compare(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bias = ["--bias-genome", str(files / "genome.fa"), *inputs(files)]
     argv = [
@@ -188,13 +219,28 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--bias-model none --strength 2 --biased-ends both", ["--strength and --biased-ends change nothing with --bias-model none"]),
-        ("--strength 0 --biased-ends both", ["--biased-ends changes nothing with --strength 0"]),
-        ("--changed 0.2 --variation 0.1", ["--changed changes nothing where all samples are of one group (--groups)",
-                                           "--variation changes nothing where there is one sample (--samples)"]),
-        ("--samples 2 --groups 2 --changed 0.2 --fold-changes 2 --variation 0.1 --strength 2 --biased-ends both", []),
+        (
+            "--bias-model none --strength 2 --biased-ends both",
+            ["--strength and --biased-ends change nothing with --bias-model none"],
+        ),
+        (
+            "--strength 0 --biased-ends both",
+            ["--biased-ends changes nothing with --strength 0"],
+        ),
+        (
+            "--changed 0.2 --variation 0.1",
+            [
+                "--changed changes nothing where all samples are of one group (--groups)",
+                "--variation changes nothing where there is one sample (--samples)",
+            ],
+        ),
+        (
+            "--samples 2 --groups 2 --changed 0.2 --fold-changes 2 --variation 0.1 --strength 2 "
+            "--biased-ends both",
+            [],
+        ),
     ],
-)  # fmt: skip
+)
 def test_simulate(options: str, says: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     argv = [
         "simulate",

@@ -1,4 +1,4 @@
-"""What commands say on stderr where that is no terminal: lines after a silence, nothing but warnings with ``-q``."""
+"""Messages of commands whose stderr is no terminal: lines after a silence, warnings with ``-q``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from counterbias.cli import main, progress
 from counterbias.cli.progress import ProgressLines, TrainingBar, training_bar
+from tests.helpers.messages import lines_of
 
 
 class Clock:
@@ -44,7 +45,7 @@ def test_quick_stages_are_silent(clock: Clock, capsys: pytest.CaptureFixture[str
     with ProgressLines(clock) as lines:
         for number in range(50):
             clock.now += 4.0
-            lines.say(f"line {number}")  # whatever is said counts
+            lines.say(f"line {number}")  # any message counts
             assert lines.progress is not None
             lines.progress("training", 1, 2)
             lines.progress("training", 2, 2)
@@ -80,7 +81,7 @@ def test_what_tells_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate two samples; give the folder."""
+    """Simulate two samples; return the folder."""
     folder = tmp_path_factory.mktemp("study") / "out"
     small = ["--genes", "8", "--contigs", "1", "--pairs", "1500", "--samples", "2"]
     assert main(["simulate", "-q", "-o", str(folder), *small]) == 0
@@ -146,7 +147,7 @@ def test_every_finished_stage_is_told_of(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As on large data: with no time that is too short to tell of, lines come throughout a run."""
+    """As on large data: where no step is too short to be reported, lines come throughout a run."""
     monkeypatch.setattr(progress, "FINISHED", 0.0)
     assert main(argv(name, study, tmp_path)) == 0
     told = capfd.readouterr().err
@@ -167,7 +168,6 @@ def test_every_finished_stage_is_told_of(
     assert [part for part in expected[name] if part not in told] == []
 
 
-@pytest.mark.usefixtures("counting_loops")
 def test_plain_counting_has_the_lines_of_htseq_count_only(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,5 +178,5 @@ def test_plain_counting_has_the_lines_of_htseq_count_only(
         )
         == 0
     )
-    told = capfd.readouterr().err.splitlines()
+    told = lines_of(capfd.readouterr().err)
     assert all(line.endswith(" processed.") for line in told)

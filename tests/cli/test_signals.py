@@ -1,4 +1,4 @@
-"""What ends a run from outside: Ctrl-C, SIGTERM from a batch system, SIGHUP when the terminal is gone. Nothing stays behind."""
+"""Signals that end a run: Ctrl-C, SIGTERM of a batch system, SIGHUP of a lost terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from counterbias.cli import main
 from tests.helpers.output_inputs import COMMAND, MANY, bias, make_inputs, names, partials
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Seconds that anything may take on a machine that has other things to do.
+#: Seconds that anything may take on a busy machine.
 PATIENCE = 120.0
-#: A command that spends a minute where no exception is seen and the interpreter's lock is free, as in a compiled loop.
+#: A command that spends a minute where no exception is seen and the interpreter's lock is free, as
+#: in a compiled loop.
 DEAF = """
 import hashlib, sys, types
 from counterbias import cli
@@ -48,14 +49,14 @@ sys.exit(cli.main())
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Give a folder with inputs; temporary files go to its folder ``t``."""
+    """Return a folder with inputs; temporary files go to its folder ``t``."""
     make_inputs(tmp_path, MANY)
     (tmp_path / "t").mkdir()
     return tmp_path
 
 
 def heed_all() -> None:
-    """Undo what the tests' own parents ignore."""
+    """Restore the signals that the tests' own parents ignore."""
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
 
@@ -87,7 +88,7 @@ class Run:
         self.process.stdin.flush()
 
     def await_that(self, condition: Callable[[], Any]) -> None:
-        """Wait until something is so, or the run has ended by itself."""
+        """Wait until the condition holds, or the run has ended by itself."""
         deadline = time.monotonic() + PATIENCE
         while not condition() and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -99,7 +100,7 @@ class Run:
         )
 
     def stop(self, *numbers: int) -> str:
-        """Send signals; give what the run has said by its end."""
+        """Send signals; return what the run has written to stderr by its end."""
         for number in numbers:
             self.process.send_signal(number)
         return self.end()
@@ -109,7 +110,7 @@ class Run:
         return error.decode()
 
     def check_ended_by(self, number: int, error: str) -> None:
-        """Check status, words and that nothing is left."""
+        """Check the status, the message and that nothing is left."""
         assert self.process.returncode == 128 + number, error
         words = {
             signal.SIGINT: "interrupted",
@@ -151,7 +152,7 @@ def test_while_alignments_are_written(files: Path, number: signal.Signals, proce
     run = Run(files, *words)
     run.feed(reads(files))
     run.await_that(lambda: [name for name in partials(names(files)) if name.startswith(".o.sam")])
-    # What is whole stays: the genome's index, and what another process has finished.
+    # Complete files stay: the genome's index, and what another process has finished.
     (files / "genome.fa.fai").unlink()
     error = run.stop(number)
     (files / "o2.sam").unlink(missing_ok=True)
@@ -174,7 +175,7 @@ def test_a_second_signal_is_no_trouble(files: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.6])
 def test_at_any_moment(files: Path, delay: float) -> None:
-    """From the start of the interpreter to its end: before the command has begun the system ends it, and at the end it is done."""
+    """From the interpreter's start, when the system ends it, until the command is done."""
     run = Run(
         files,
         "count",
@@ -368,7 +369,7 @@ def test_the_child_that_reads_sam_does_not_live_on(
     assert not any(map(is_running, found))
 
 
-# -- who decides -----------------------------------------------------------------------------------------------------------
+# -- who decides ------------------------------------------------------------------------------
 
 
 def ignore_hangups() -> None:
@@ -455,8 +456,12 @@ def test_in_another_thread_no_handler_is_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_library_sets_no_handler() -> None:
-    code = "import signal, counterbias, counterbias.cli, counterbias.api as l; l.count_reads; "
-    code += "print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    code = (
+        "import signal, counterbias, counterbias.cli, counterbias.api as l\n"
+        "l.count_reads\n"
+        "interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "print(signal.getsignal(signal.SIGTERM), interrupts)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -470,7 +475,7 @@ def test_the_library_sets_no_handler() -> None:
 def test_a_signal_during_an_import_is_not_the_packages_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some packages turn whatever ends their import into an ImportError of their own."""
+    """Some packages turn whatever ends their import into their own ImportError."""
 
     def command(argv: Sequence[str]) -> int:
         try:

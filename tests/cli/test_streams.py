@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, unread, or of another character set: results stay whole, and no run ends in a traceback."""
+"""Standard streams that are closed, full, unread, or of another character set: no traceback."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from counterbias.cli import failures, main
+from tests.helpers.messages import lines_of
 
 NAMES = ("plain", "gén-β30", "third")
 #: The shell's words for a stream that is closed or full, or whose reader has gone.
@@ -68,14 +69,14 @@ def run(
 
 
 def one_line(text: bytes) -> str:
-    """Check that an error is one line and no traceback; give it."""
-    lines = text.decode().splitlines()
+    """Check that an error is one line and no traceback; return it."""
+    lines = lines_of(text.decode())
     assert len(lines) == 1, text
     assert lines[0].startswith("counterbias: ")
     return lines[0]
 
 
-# -- standard output ---------------------------------------------------------------------------------------------------
+# -- standard output --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_table_on_standard_output_has_the_bytes_of_the_file(
 
 
 def test_name_that_is_not_even_utf_8(files: Path, tmp_path: Path) -> None:
-    """The bytes of a file's name stand in the table as they are."""
+    """The table holds the bytes of a file's name as they are."""
     reads = tmp_path / "byte-\udce9.sam"
     reads.write_bytes((files / "reads.sam").read_bytes())
     shown = run("count", "-q", "--with-header", reads, files / "genes.gtf")
@@ -120,8 +121,18 @@ def test_closed_standard_output_is_no_harm_to_a_file(files: Path, tmp_path: Path
     assert (tmp_path / "t.tsv").read_bytes() == (files / "right.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("argv", [["count", "reads.sam", "genes.gtf"], ["count", "-c", "/dev/stdout", "reads.sam", "genes.gtf"],
-                                  ["count", "--help"], ["--version"], ["models"], ["models", "--json"], ["--help"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["count", "reads.sam", "genes.gtf"],
+        ["count", "-c", "/dev/stdout", "reads.sam", "genes.gtf"],
+        ["count", "--help"],
+        ["--version"],
+        ["models"],
+        ["models", "--json"],
+        ["--help"],
+    ],
+)
 def test_closed_standard_output_where_the_result_goes_there(files: Path, argv: list[str]) -> None:
     done = run(*argv, redirected=CLOSED, folder=files)
     assert done.returncode == 1
@@ -138,7 +149,8 @@ def test_full_disk(files: Path, argv: list[str]) -> None:
     assert done.returncode == 1
     line = one_line(done.stderr)
     assert line == (
-        "counterbias: standard output cannot be written: No space left on device. Free some space, or send it to another disk"
+        "counterbias: standard output cannot be written: No space left on device. "
+        "Free some space, or send it to another disk"
     )
 
 
@@ -191,7 +203,7 @@ def test_pipe_that_does_not_block(tmp_path: Path) -> None:
     assert (process.wait(), total) == (0, 300_000)
 
 
-# -- standard error ----------------------------------------------------------------------------------------------------
+# -- standard error ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("redirected", ["2>&-", "2> /dev/full", "2>&- <&-", "<&-"])
@@ -225,7 +237,7 @@ def test_run_goes_on_where_nobody_reads_standard_error(files: Path) -> None:
 
 
 def test_everything_closed(files: Path, tmp_path: Path) -> None:
-    """No file that is opened takes the number of a closed stream: neither table nor any other file holds a message."""
+    """No opened file takes the number of a closed stream: no file contains a message."""
     before = {path.name: path.read_bytes() for path in files.iterdir()}
     redirected = "<&- >&- 2>&-"
     done = run(
@@ -259,7 +271,6 @@ def test_everything_closed(files: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in files.iterdir()} == before
 
 
-@pytest.mark.usefixtures("counting_loops")
 def test_messages_in_any_character_set(files: Path, tmp_path: Path) -> None:
     done = run(
         "count", files / "gén-β.sam", files / "genes.gtf", PYTHONIOENCODING="ascii", PYTHONUTF8="1"
@@ -271,11 +282,17 @@ def test_messages_in_any_character_set(files: Path, tmp_path: Path) -> None:
     assert "byte-\\xe9.sam: there is no such file" in one_line(done.stderr)
 
 
-# -- standard input ----------------------------------------------------------------------------------------------------
+# -- standard input ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [["count", "-", "genes.gtf"], ["train", "-o", "m.model", "--bias-genome", "genome.fa", "-", "genes.gtf"],
-                                  ["compare", "-o", "out", "--bias-genome", "genome.fa", "-", "genes.gtf"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["count", "-", "genes.gtf"],
+        ["train", "-o", "m.model", "--bias-genome", "genome.fa", "-", "genes.gtf"],
+        ["compare", "-o", "out", "--bias-genome", "genome.fa", "-", "genes.gtf"],
+    ],
+)
 def test_closed_standard_input(files: Path, argv: list[str]) -> None:
     done = run(*argv, redirected="<&-", folder=files)
     assert done.returncode == 1
@@ -286,7 +303,7 @@ def test_closed_standard_input(files: Path, argv: list[str]) -> None:
     assert not (files / "out").exists()
 
 
-# -- the other commands ------------------------------------------------------------------------------------------------
+# -- the other commands -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("redirected", [">&- 2>&- <&-", "2> /dev/full >&-"])
@@ -308,7 +325,7 @@ def test_simulate_without_streams(tmp_path: Path, redirected: str) -> None:
     }
 
 
-# -- usage errors ------------------------------------------------------------------------------------------------------
+# -- usage errors -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -361,7 +378,7 @@ def test_wrong_options_are_one_line(
     assert out == ""
 
 
-# -- what the machine does to a run ------------------------------------------------------------------------------------
+# -- what the machine does to a run -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -411,7 +428,7 @@ def test_errors_of_the_machine_are_one_line(
 
 
 def test_broken_package_is_named(files: Path, tmp_path: Path) -> None:
-    """As after an upgrade that went wrong: what a package says of it may be a page."""
+    """As after a failed upgrade, when a package's message may fill a page."""
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "__init__.py").write_text(
         "raise ImportError('Please\\n\\nread ' + 'this ' * 900)"

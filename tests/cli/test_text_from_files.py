@@ -1,4 +1,4 @@
-"""Text of files, names and options in messages: harmless to a terminal, on one line, and of a length that can be read."""
+"""Text of files, names and options in messages: safe for a terminal, on one line, not too long."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.figures.drawing import draw_sample
 from counterbias.writers.comparison import write_between, write_document
 
-#: A colour, a cleared screen in one byte, a bell, a right-to-left override, a zero-width space, a line separator, a NEL.
+#: A colour, a cleared screen in one byte, a bell, a right-to-left override, a zero-width space, a
+#: line separator, a NEL.
 NASTY = "\x1b[31m\x9b2J\a\u202e\u200b\u2028\x85"
 GTF = 'chr1\ttest\texon\t101\t400\t.\t+\t.\tgene_id "a"; transcript_id "a.1";\n'
 SAM = "@SQ\tSN:chr1\tLN:2000\nr1\t0\tchr1\t101\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
@@ -38,7 +39,7 @@ def reads(tmp_path: Path) -> Path:
 
 
 def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    """Run the command, which must fail; give its one line."""
+    """Run the command, which must fail; return its one line."""
     try:
         status = main(arguments)
     except SystemExit as stop:
@@ -95,15 +96,23 @@ def test_file_names_are_shown_harmlessly(reads: Path, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "options", [[f"--no-such={NASTY}"], ["-s", f"x{NASTY}"], ["-t", f"x{NASTY}"], ["--bias-model", f"x{NASTY}", "--bias-genome", "x"],
-                ["--bias-option", f"{NASTY}"], ["--feature-query", f"x{NASTY}"], ["-i", f"{NASTY}"]],
-)  # fmt: skip
+    "options",
+    [
+        [f"--no-such={NASTY}"],
+        ["-s", f"x{NASTY}"],
+        ["-t", f"x{NASTY}"],
+        ["--bias-model", f"x{NASTY}", "--bias-genome", "x"],
+        ["--bias-option", f"{NASTY}"],
+        ["--feature-query", f"x{NASTY}"],
+        ["-i", f"{NASTY}"],
+    ],
+)
 def test_options_are_shown_harmlessly(
     options: list[str], reads: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(GTF)
-    # The option first would take the file names where it is unknown.
+    # Placed first, an unknown option would take the file names.
     assert r"\x1b[31m\x9b2J\x07\u202e" in said(
         ["count", str(reads), str(gtf), *options], capfd
     ).replace("\\\\", "\\")

@@ -19,7 +19,7 @@ MODEL = ("members=2", "units=16", "channels=4", "min_steps=60", "max_steps=60", 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate a few thousand reads; give the folder."""
+    """Simulate a few thousand reads; return the folder."""
     folder = tmp_path_factory.mktemp("bar")
     rng = np.random.default_rng(3)
     genome = simulation.simulate_genome(rng, {"chr1": 100_000})
@@ -68,7 +68,7 @@ def command(folder: Path, *more: str, model: str = "cnn") -> list[str]:
 
 
 def on_terminal(argv: list[str]) -> str:
-    """Run a command with stderr on a pseudo-terminal; give what it wrote there."""
+    """Run a command with stderr on a pseudo-terminal; return what it wrote there."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(
@@ -93,7 +93,7 @@ def test_bar_on_a_terminal(sample: Path) -> None:
     shown = on_terminal(command(sample))
     assert "a[b]: training cnn" in shown
     assert "/120" in shown
-    # Other messages stand as ever, and the bar is gone at the end.
+    # Other messages are shown as usual, and the bar is gone at the end.
     assert "alignment record pairs processed." in shown
     assert shown.rstrip().endswith("the quality report (.counterbias.json).")
 
@@ -103,7 +103,7 @@ def test_no_bar_where_quiet(sample: Path) -> None:
 
 
 def test_no_bar_where_stderr_is_no_terminal(sample: Path) -> None:
-    """Lines, which take the bar's place there, are for silences: ``test_progress_lines.py``."""
+    """The lines that replace the bar there have their own tests, ``test_progress_lines.py``."""
     done = subprocess.run(
         command(sample),
         capture_output=True,
@@ -135,7 +135,7 @@ def test_device_is_nothing_to_tables(sample: Path) -> None:
 
 
 def test_bars_of_several_threads(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stages come and go in any order; a stage that was never begun, or ends twice, does no harm."""
+    """Stages come and go in any order; one that never began, or ends twice, does no harm."""
     with TrainingBar(True) as bar:
         assert bar.progress is not None
         bar.progress("never begun", 5, 5)

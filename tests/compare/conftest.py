@@ -1,4 +1,4 @@
-"""Two simulated samples and a comparison of models on one of them, for all tests of ``counterbias compare``."""
+"""Two simulated samples, and a comparison of models on one of them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def document(out: Path) -> dict[str, Any]:
 
 
 def truth_of(folder: Path) -> tuple[object, ...]:
-    """Give the options for the truth of genes with at least 100 expected fragments."""
+    """Return the options for the truth of genes with at least 100 expected fragments."""
     table = pd.read_csv(folder / "one.truth.tsv", sep="\t")
     table[table.unbiased_fragments >= 100].to_csv(folder / "covered.tsv", sep="\t", index=False)
     return "--truth", folder / "covered.tsv", "--truth-column", "abundance", "--truth-id", "gene_id"

@@ -1,4 +1,4 @@
-"""What users get wrong with ``counterbias compare``: one clear line, a non-zero exit, no folder left behind."""
+"""User errors of ``counterbias compare``: one clear line, a non-zero exit, no folder left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``counterbias compare`` need not compute again, and that threads change no number."""
+"""What ``counterbias compare`` does not compute again; threads change no number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.compare.running import command, rows, truth_of
 
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Count what pwm fits."""
+    """List the fits of pwm."""
     from counterbias_backends import pwm
 
     model = pwm.counterbias_backends()[0].load()
@@ -48,7 +48,7 @@ def test_a_second_run_fits_nothing(
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     assert main(words) == 0
-    assert len(fits) == 6 * (7 + 5)  # what is damaged is computed anew
+    assert len(fits) == 6 * (7 + 5)  # damaged entries are computed again
     assert main([*words[:1], "--no-cache", *words[1:]]) == 0
     assert len(fits) == 6 * (12 + 5)
 
@@ -56,7 +56,7 @@ def test_a_second_run_fits_nothing(
 def test_results_are_kept_apart_by_the_programs_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plug-in's version says nothing of what the program around it computes."""
+    """A plug-in's version does not tell what the program around it computes."""
     cache = comparison_cache.Cache(tmp_path)
     cache.store({"what": "trial"}, {"gain": 1})
     assert cache.load({"what": "trial"}) == ({"gain": 1}, {})

@@ -1,4 +1,4 @@
-"""Models that fail, hang, gain nothing or cannot be trained: named, and the others go on."""
+"""Models that fail, gain nothing or cannot be trained are named, and the others go on."""
 
 from __future__ import annotations
 

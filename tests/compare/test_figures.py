@@ -1,4 +1,4 @@
-"""Figures of ``counterbias compare``: all that were promised, the same bytes again, none without matplotlib."""
+"""Figures of ``counterbias compare``: all are there, byte for byte, and none without matplotlib."""
 
 from __future__ import annotations
 

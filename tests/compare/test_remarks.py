@@ -1,4 +1,4 @@
-"""What ``counterbias compare`` recommends, and what it remarks on samples, truths and folds."""
+"""What ``counterbias compare`` recommends, and its remarks on samples, truths and folds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.compare.running import command, document, rows
 
 
 def test_only_a_model_measured_in_every_sample_is_recommended() -> None:
-    """Gains of different samples do not compare: one that had only the easy sample to show must not win."""
+    """Gains of different samples do not compare: a model seen only in the easy one must not win."""
 
     def outcome(label: str, gain: float, status: str = "ok") -> trials.Outcome:
         candidate = Candidate(label, counterbias.Window(), None)

@@ -1,4 +1,4 @@
-"""What ``counterbias compare`` writes: columns, measures, genes, replicates, and the model that it recommends."""
+"""What ``counterbias compare`` writes: columns, measures, genes, replicates, recommendation."""
 
 from __future__ import annotations
 
@@ -246,7 +246,8 @@ def test_windows_options_and_the_summary(
     )
     assert main([*words[:-2], "--windows", "5,5", "10,10", *words[-2:]]) == 0
     assert [(row["model"], row["window"]) for row in rows(tmp_path)] == [
-        ("pwm:pseudocount=50", "5,5"), ("pwm:pseudocount=50", "10,10"), ("pwm", "5,5"), ("pwm", "10,10"),
+        ("pwm:pseudocount=50", "5,5"), ("pwm:pseudocount=50", "10,10"),
+        ("pwm", "5,5"), ("pwm", "10,10"),
     ]  # fmt: skip
     header = (tmp_path / "per_gene.tsv").read_text().splitlines()[0].split("\t")
     assert header[:4] == ["sample", "feature", "length", "raw"]
@@ -312,6 +313,6 @@ def test_the_model_that_made_the_reads_is_found_to_be_the_best(
     assert main(words) == 0
     found = {row["model"]: row for row in rows(tmp_path / "out")}
     assert max(found, key=lambda name: float(found[name]["gain_cap5"])) == truth
-    # Counts are too noisy to tell the models apart by the truth; that correction brings counts nearer to it is told.
+    # Counts are too noisy to rank the models by the truth, but show that correction helps.
     assert float(found[truth]["truth_corrected_minus_raw_rmse_high"]) < 0
     assert document(tmp_path / "out")["recommendation"]["model"] == truth

@@ -52,7 +52,7 @@ def count(
 
 
 def covering(steps: Steps, contig: int, strand: int, position: int) -> set[int]:
-    """Give the features at one position, by looking at every step."""
+    """Return the features at one position, by looking at every step."""
     vector = steps.vector(contig, strand)
     found: set[int] = set()
     for row in range(int(steps.offsets[vector]), int(steps.offsets[vector + 1])):
@@ -79,10 +79,11 @@ def expected_set(steps: Steps, mode: str, strand: int, positions: list[int]) -> 
 @pytest.mark.parametrize("mode", ["union", "intersection-strict", "intersection-nonempty"])
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
 def test_overlap_base_by_base(tmp_path: Path, mode: str, stranded: str) -> None:
-    """Every read is judged by the union or intersection of the sets of its bases, worked out one base at a time."""
+    """A read gets the union or intersection of its bases' sets, worked out base by base."""
     rng = random.Random(f"{mode}{stranded}")
     text = "".join(
-        f'chr1\tt\texon\t{start}\t{start + rng.randint(0, 60)}\t.\t{rng.choice("+-")}\t.\tgene_id "g{i:02}";\n'
+        f"chr1\tt\texon\t{start}\t{start + rng.randint(0, 60)}\t.\t"
+        f'{rng.choice("+-")}\t.\tgene_id "g{i:02}";\n'
         for i, start in enumerate(rng.randint(1, 300) for _ in range(25))
     )
     genes = annotation(tmp_path, text, stranded=stranded != "no")
@@ -107,7 +108,7 @@ def test_overlap_base_by_base(tmp_path: Path, mode: str, stranded: str) -> None:
 
 
 def test_index_finds_every_position() -> None:
-    """The index must find the step of any position, before, between and far behind the edges, on vectors of any length."""
+    """The index finds the step of any position, before, between and far behind the edges."""
     starts = np.array([0, 1, 64, 65, 100_000, 0, 0, 2_000_000_000], dtype=np.int64)
     steps = Steps(
         stranded=False,
@@ -121,7 +122,7 @@ def test_index_finds_every_position() -> None:
     index = index_steps(steps, 3, ("c", "unknown", "a"))
     assert index.contig_of.tolist() == [2, -1, 0]
     assert len(index.buckets) <= (1 << 20) + 3
-    # A feature that nowhere stands alone still has a set of its own.
+    # A feature that is nowhere alone still has its own set.
     assert index.members[index.member_offsets[index.single[2]]] == 2
     for v in range(3):
         own = starts[steps.offsets[v] : steps.offsets[v + 1]]
@@ -189,18 +190,21 @@ def test_classes_and_their_order(tmp_path: Path) -> None:
 def test_hits_of_mates_as_htseq_asks(
     tmp_path: Path, tags: tuple[bytes, bytes], unique: bool
 ) -> None:
-    """The question is given up at the first record without NH, so that a later NH > 1 does not count."""
+    """The question is dropped at the first record without NH: a later NH > 1 does not count."""
     first, second = (pair("p", 110, 130, cigar="20M", tags=tag)[i] for i, tag in enumerate(tags))
     got = count(tmp_path, [first, second], CountingOptions())
     assert (got.counts[0], got.classes[4]) == ((1, 0) if unique else (0, 1))
 
 
 def test_long_cigar_in_a_tag(tmp_path: Path) -> None:
-    """More than 65,535 operations stand in the tag CG, behind a placeholder."""
+    """A CIGAR of more than 65,535 operations is in the tag CG, behind a placeholder."""
     words = cigar_words("20M30N20M")
     tag = b"CGBI" + np.array([len(words), *words], dtype="<u4").tobytes()
     path = tmp_path / "reads.bam"
-    text = 'chr1\tt\texon\t151\t170\t.\t+\t.\tgene_id "a";\nchr1\tt\texon\t121\t149\t.\t+\t.\tgene_id "b";\n'
+    text = (
+        'chr1\tt\texon\t151\t170\t.\t+\t.\tgene_id "a";\n'
+        'chr1\tt\texon\t121\t149\t.\t+\t.\tgene_id "b";\n'
+    )
     genes = annotation(tmp_path, text)
     placeholder = record(position=100, cigar="40S70N", tags=b"NHC\1" + tag)
     path.write_bytes(bam([placeholder]))
@@ -273,7 +277,8 @@ def test_start_sites_of_pairs(tmp_path: Path) -> None:
     assert two.contig.tolist() == [0, -1, 0, 0, 0]
     assert two.position.tolist() == [149, -1, 164, 164, 149]
     assert two.bits.tolist() == [
-        PRESENT | REVERSE | TRAINABLE, 0, PRESENT | REVERSE | CLIPPED, PRESENT | REVERSE | CLIPPED, PRESENT | REVERSE,
+        PRESENT | REVERSE | TRAINABLE, 0, PRESENT | REVERSE | CLIPPED, PRESENT | REVERSE | CLIPPED,
+        PRESENT | REVERSE,
     ]  # fmt: skip
 
 

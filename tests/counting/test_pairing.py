@@ -66,7 +66,7 @@ def test_random_files_as_htseq_counts_them(
 def test_progress_and_warnings_interleave_as_in_htseq(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Progress is told when the next fragment begins; the warning of a missing mate comes before that."""
+    """Progress is reported when the next fragment begins, after the warning of a missing mate."""
     rng = random.Random(3)
     records = [item for i in range(30) for item in pair(f"r{i:02}", 100 + i, 150 + i)]
     for lost in (rng.randrange(20, 60) for _ in range(3)):
@@ -120,7 +120,7 @@ def test_leftovers_are_told_of_as_htseq_tells(tmp_path: Path) -> None:
 
 
 def test_mates_that_disagree_about_the_length_are_found(tmp_path: Path) -> None:
-    """htseq-count counts such mates one by one, so twice; we pair them and say so."""
+    """htseq-count counts such mates singly, so twice; we pair them and say so."""
     one = [record("r", 0x63, 0, 110, "20M", next_contig=0, next_position=120, length=60)]
     two = [record("r", 0x93, 0, 120, "20M", next_contig=0, next_position=110, length=-61)]
     path = tmp_path / "reads.bam"
@@ -182,7 +182,7 @@ def test_names_alike_in_part_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_pool_grows_and_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many waiting mates, some of them with sets of several features, in a pool that must grow many times."""
+    """Many waiting mates, some with several features, in a pool that must grow many times."""
     made: list[pairing_by_position.MatePool] = []
 
     class Small(pairing_by_position.MatePool):
@@ -289,8 +289,10 @@ def test_records_for_output_as_htseq_writes_them(tmp_path: Path, order: str, see
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         count_reads_single_file(
-            0, str(path), scan["features"], sorted(scan["attributes"]), order, 10**9, options.stranded, options.mode, options.nonunique,
-            options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], True, options.minaqual, "SAM",
+            0, str(path), scan["features"], sorted(scan["attributes"]), order, 10**9,
+            options.stranded, options.mode, options.nonunique,
+            options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"],
+            [], True, options.minaqual, "SAM",
             str(out),
         )  # fmt: skip
     expected = []

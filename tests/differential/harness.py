@@ -18,10 +18,12 @@ from unittest import mock
 
 import pytest
 
-#: Stands in a command line for the folder where a program writes.
+from tests.helpers.messages import FIRST_RUN
+
+#: Placeholder in a command line for the folder where a program writes.
 OUT = "{out}"
 #: How lines on stderr begin that only counterbias writes.
-OWN = ("counterbias", "First run: compiling ")
+OWN = ("counterbias", FIRST_RUN)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.differential.harness import compare, require_oracle
 from tests.differential.strategies import Case, cases
 
-#: More examples, freshly drawn, for those who ask: COUNTERBIAS_EXAMPLES=2000.
+#: More examples, freshly drawn, on request: COUNTERBIAS_EXAMPLES=2000.
 EXAMPLES = int(os.environ.get("COUNTERBIAS_EXAMPLES", "0"))
 
 CHECKED = settings(

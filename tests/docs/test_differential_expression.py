@@ -1,4 +1,4 @@
-"""The R code of docs/how-to/differential-expression.md: each block runs by itself and finds the genes that changed."""
+"""The R code of docs/how-to/differential-expression.md: each block runs and finds the genes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TESTS = {
 
 
 def blocks(page: str) -> dict[str, str]:
-    """Give the R code below each heading."""
+    """Return the R code below each heading."""
     sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
     found = {
         text.splitlines()[0].split(":")[0]: re.findall(
@@ -38,7 +38,10 @@ def blocks(page: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate and count a small study as the page says: two groups of three samples that differ in bias and in expression."""
+    """Simulate and count a study as the page says: two groups of three samples.
+
+    The groups differ in bias and in expression.
+    """
     folder = tmp_path_factory.mktemp("expression")
     options = [
         "--samples",
@@ -111,10 +114,17 @@ def read_rows(path: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, tuple[str, Result]]:
-    """Run each block of the page by itself in the study's folder: heading → what it prints, and its result, gene → column → value."""
+    """Run each block of the page by itself in the study's folder.
+
+    Returns:
+        heading → what it prints, and its result: gene → column → value.
+    """
     found = {}
     for heading, code in blocks((root / PAGE).read_text()).items():
-        ending = 'write.table(as.data.frame(result), "result.tsv", sep = "\\t", quote = FALSE, col.names = NA)\n'
+        ending = (
+            'write.table(as.data.frame(result), "result.tsv", '
+            'sep = "\\t", quote = FALSE, col.names = NA)\n'
+        )
         done = subprocess.run(
             ["Rscript", "--vanilla", "-e", code + ending],
             cwd=study,
@@ -162,7 +172,7 @@ def test_each_test_on_the_page_finds_the_changed_genes(
 def test_the_page_tells_how_much_the_bias_differs(
     study: Path, results: dict[str, tuple[str, Result]]
 ) -> None:
-    """Apparent changes follow the true mean biases of genes, which the first group has and the second has not."""
+    """Apparent changes follow the true mean biases of genes, which only the first group has."""
     printed, result = results["Does the bias of your conditions differ?"]
     spread = float(printed.split("over genes:")[1].split()[0])
     assert spread == pytest.approx(
@@ -183,7 +193,7 @@ def test_the_page_tells_how_much_the_bias_differs(
 def test_the_benchmark_tests_as_the_page_does(
     root: Path, study: Path, results: dict[str, tuple[str, Result]], tmp_path: Path
 ) -> None:
-    """differential.R, which makes the figures of docs/explanation/when-it-matters.md, gives the p-values of the page."""
+    """differential.R, which makes the figures of the docs, returns the p-values of the page."""
     (tmp_path / "samples.tsv").write_text((study / "samples.tsv").read_text())
     tables = [read_rows(study / "counted" / f"sample{number}.counts.tsv") for number in range(1, 7)]
     genes = set(results["DESeq2"][1])  # those that the page keeps
@@ -196,7 +206,11 @@ def test_the_benchmark_tests_as_the_page_does(
         head = ["gene", *(f"sample{number}" for number in range(1, 7))]
         kept = [head, *(line for line in lines if line[0] in genes)]
         (tmp_path / f"{name}.tsv").write_text("".join("\t".join(line) + "\n" for line in kept))
-    methods = "method\tcounts\tlengths\noffsets\traw.tsv\teffective_length.tsv\ncorrected\tcorrected.tsv\t\n"
+    methods = (
+        "method\tcounts\tlengths\n"
+        "offsets\traw.tsv\teffective_length.tsv\n"
+        "corrected\tcorrected.tsv\t\n"
+    )
     (tmp_path / "methods.tsv").write_text(methods)
     script = root / "benchmarks" / "validation" / "differential.R"
     subprocess.run(

@@ -1,4 +1,4 @@
-"""The example plug-in of the docs: small, installed into an environment of its own, listed, trained, saved, and conforming."""
+"""The example plug-in of the docs: small, installed by itself, listed, trained and conforming."""
 
 from __future__ import annotations
 
@@ -61,16 +61,18 @@ def test_it_is_one_module_of_at_most_40_lines(example: Path) -> None:
 def test_code_lines_are_counted_right(tmp_path: Path) -> None:
     source = tmp_path / "x.py"
     source.write_text(
-        '"""Doc\nstring."""\n\n# comment\nx = """a\nb"""  # code, two lines\n\ndef f():\n    "doc"\n    return 1\n'
+        '"""Doc\nstring."""\n\n# comment\nx = """a\nb"""  # code, two lines\n\n'
+        'def f():\n    "doc"\n    return 1\n'
     )
     assert code_lines(source) == 4
 
 
 @pytest.fixture(scope="module")
 def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a virtual environment, install the example into it, and give its Python.
+    """Make a virtual environment, install the example into it, and return its Python.
 
-    Dependencies are not downloaded again: a .pth file lends it those of this environment, counterbias among them.
+    Dependencies are not downloaded again: a .pth file lends it those of this environment,
+    counterbias among them.
     """
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -103,7 +105,7 @@ def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> str:
-    """Run Python away from the source tree, with warnings as errors; gives its stdout."""
+    """Run Python away from the source tree, with warnings as errors; return its stdout."""
     settings = {
         name: value
         for name, value in os.environ.items()
@@ -139,14 +141,16 @@ sample = planted_sample(counterbias.Window(10, 10), starts=5000, seed=1)
 model = backend.load()(sample.window, counterbias.parse_options(backend.load(), ["pseudocount=20"]))
 report = model.fit(sample, np.random.default_rng(1))
 end = counterbias.EndModel("both", model)
-counterbias.save_models(
-    "x.model", counterbias.ModelFile("dinucleotide", origin.distribution, origin.version, sample.window, (end,))
+made = counterbias.ModelFile(
+    "dinucleotide", origin.distribution, origin.version, sample.window, (end,)
 )
+counterbias.save_models("x.model", made)
 loaded = counterbias.load_model("x.model", manager=manager)
 contexts = sample.validation.foreground
 scores = loaded.end(0).log_bias(contexts)
 assert np.array_equal(scores, model.log_bias(contexts))
-print(report.parameters, loaded.options.pseudocount, np.corrcoef(scores, planted_log_bias(sample.window, contexts))[0, 1])
+correlation = np.corrcoef(scores, planted_log_bias(sample.window, contexts))[0, 1]
+print(report.parameters, loaded.options.pseudocount, correlation)
 metrics = manager.qc_metrics(model, sample.validation)
 print(metrics.values["dinucleotide.largest_effect"], metrics.problems)
 """

@@ -173,7 +173,7 @@ def test_inverse_bias_cannot_overflow() -> None:
     assert len(inverse_bias(np.zeros(0))) == 0
 
 
-# -- folds -------------------------------------------------------------------------------------------------------------
+# -- folds ------------------------------------------------------------------------------------
 
 
 def positions_at(places: np.ndarray) -> Positions:
@@ -200,7 +200,7 @@ def test_every_fifth_block_is_held_out(block: int, held_out: int) -> None:
     assert split.block == block
 
 
-# -- a backend on a fold ----------------------------------------------------------------------------------------------
+# -- a backend on a fold ----------------------------------------------------------------------
 
 
 class Codes:
@@ -232,7 +232,7 @@ def one_feature_each(blocks: list[tuple[int, int]]) -> Features:
 
 @pytest.fixture(scope="module")
 def sample() -> FoldSample:
-    """Give 200 exons of 400 bases whose reads prefer A at the start and C before it, on both strands."""
+    """Return 200 exons of 400 bases, on both strands, whose reads prefer A at the start after C."""
     rng = np.random.default_rng(5)
     length = 200_000
     codes = rng.integers(0, 4, length, dtype=np.uint8)
@@ -305,7 +305,7 @@ def test_nothing_of_the_held_out_fold_is_learnt(
 def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(
     sample: FoldSample, model: str, scheme: str
 ) -> None:
-    """The same reads on a genome whose held-out fold has other bases: nothing that is learnt, or found for the weights, may change."""
+    """Other bases in the held-out fold change nothing that is learnt, or found for weights."""
     quick = (
         ("members=5", "units=16", "channels=4", "min_steps=20", "max_steps=20", "distil_steps=20")
         if model == "cnn"

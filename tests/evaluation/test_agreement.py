@@ -1,4 +1,4 @@
-"""Agreement with a truth and between samples, truth tables, and the recommendation: answers worked out by hand."""
+"""Agreement with a truth and between samples, truth tables, the recommendation: by hand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rng(seed: int = 1) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-# -- against a truth ---------------------------------------------------------------------------------------------------
+# -- against a truth --------------------------------------------------------------------------
 
 
 def test_measures_by_hand() -> None:
@@ -135,7 +135,7 @@ def test_replicates_by_hand() -> None:
 
 
 def test_partners_that_say_the_same_add_no_certainty() -> None:
-    """Two partners with the same numbers are one observation: the standard error must not shrink by the square root of two."""
+    """Two partners with the same numbers are one observation: the SE must not shrink."""
     draw = np.random.default_rng(3)
     own = {"raw": draw.lognormal(3, 1, 200), "corrected": draw.lognormal(3, 1, 200)}
     other = {name: values * draw.lognormal(0, 0.4, 200) for name, values in own.items()}
@@ -152,7 +152,7 @@ def test_partners_that_say_the_same_add_no_certainty() -> None:
     assert one.minus_raw["corrected"][1] == pytest.approx(plain, rel=0.15)
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables -----------------------------------------------------------------------------------
 
 
 def features(ids: tuple[str, ...], names: tuple[str, ...]) -> Features:
@@ -197,7 +197,7 @@ def test_commas_other_identifiers_and_a_byte_order_mark(tmp_path: Path) -> None:
         read_truth(table, ("A",))
 
 
-# -- the recommendation ------------------------------------------------------------------------------------------------
+# -- the recommendation -----------------------------------------------------------------------
 
 
 def contender(model: str, gains: list[float], *, parameters: int = 100, used: int = 1) -> Contender:
@@ -277,7 +277,7 @@ def test_short_contigs_are_assigned_to_all_folds() -> None:
         assert np.flatnonzero(away[3:]).tolist() == [fold, fold + 5]
 
 
-# -- labels ------------------------------------------------------------------------------------------------------------
+# -- labels -----------------------------------------------------------------------------------
 
 
 def test_labels() -> None:
@@ -292,8 +292,8 @@ def test_labels() -> None:
         ("pwm:pseudocount=7", "10,10"),
         ("pwm:pseudocount=7", "20,20"),
     ]
-    assert found[0].kind is not None
-    assert found[0].kind.options.pseudocount == 7
+    assert found[0].choice is not None
+    assert found[0].choice.options.pseudocount == 7
     assert [one.label for one in find_candidates([], [Window()], manager)] == list(manager.backends)
 
 

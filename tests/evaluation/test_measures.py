@@ -28,7 +28,7 @@ def make_features(blocks: list[tuple[int, int, int, int]]) -> Features:
 def simulated(
     units: int = 60, length: int = 200, reads: float = 80, spread: float = 1.0, seed: int = 1
 ) -> tuple[np.ndarray, Units]:
-    """Units whose reads follow a known bias and abundances of their own; the bias is returned as its logarithm."""
+    """Units whose reads follow a known bias and abundances of their own; returns the log bias."""
     rng = np.random.default_rng(seed)
     log_bias = rng.normal(0, spread, units * length)
     bias = np.exp(log_bias).reshape(units, length)
@@ -64,7 +64,7 @@ def test_units_are_bins_between_edges() -> None:
             strict=True,
         )
     )
-    # 100-300 is cut at the edges 300 and 400; block edges cut at 300, 600, 900; contig 1 is cut at 300.
+    # 100-300 is cut at the edges 300 and 400, block edges cut at 300, 600, 900; contig 1 at 300.
     assert found == [(0, 100, 300, 0), (0, 100, 300, 1), (0, 300, 400, 0), (1, 0, 300, 0)]
     first = int(np.flatnonzero((units.start == 100) & (units.strand == 0))[0])
     reads = units.reads[units.offsets[first] : units.offsets[first + 1]]
@@ -102,7 +102,7 @@ def test_the_truth_is_best() -> None:
 
 
 def test_the_gain_of_the_truth_is_its_information() -> None:
-    """For a bias exp(N(0, s²)) the expected gain is s²/2 nats, apart from the mean over finite units."""
+    """For a bias exp(N(0, s²)) the expected gain is s²/2 nats, up to finite units."""
     truth, units = simulated(units=400, length=1000, spread=0.5)
     assert measures.gain(truth, units, cap=None).value == pytest.approx(0.125 / np.log(2), rel=0.1)
 

@@ -14,7 +14,7 @@ from counterbias.evaluation.units import Units
 
 
 def make_units(reads: list[list[float]], *, apart: int = 100_000) -> Units:
-    """Units of these reads per place, each in a block of its own."""
+    """Units of these reads per place, each in its own block."""
     lengths = np.array([len(one) for one in reads])
     start = np.arange(len(reads), dtype=np.int64) * apart
     offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -29,23 +29,29 @@ def make_units(reads: list[list[float]], *, apart: int = 100_000) -> Units:
     )
 
 
+#: Places of a simulated unit, and the standard deviation of their log bias.
+LENGTH, SPREAD = 300, 0.6
+
+
 def simulated(
     seed: int,
     *,
     units: int = 120,
-    length: int = 300,
     depth: float = 0.2,
-    spread: float = 0.6,
     copies: float = 0.0,
     patchy: float = 0.0,
 ) -> tuple[np.ndarray, Units]:
     """Units with abundances of their own, and the true log bias.
 
-    ``copies``: amplified ones per fragment, on average (of each fragment, exponentially spread); ``patchy``: variance of what else differs
-    between places.
+    Args:
+        seed: of the random numbers.
+        units: how many there are, of :data:`LENGTH` places each.
+        depth: mean number of fragments per place, before abundance and bias.
+        copies: amplified ones per fragment, on average (exponentially spread over fragments).
+        patchy: variance of what else differs between places.
     """
     rng = np.random.default_rng(seed)
-    log_bias = rng.normal(0, spread, (units, length))
+    log_bias = rng.normal(0, SPREAD, (units, LENGTH))
     rate = depth * rng.lognormal(0, 1.5, (units, 1)) * np.exp(log_bias)
     if patchy:
         rate = rate * rng.gamma(1 / patchy, patchy, rate.shape)
@@ -55,11 +61,11 @@ def simulated(
             reads > 0, rng.negative_binomial(np.maximum(reads, 1), 1 / (1 + copies)), 0
         )
     start = np.arange(units, dtype=np.int64) * 2000
-    offsets = np.arange(units + 1, dtype=np.int64) * length
+    offsets = np.arange(units + 1, dtype=np.int64) * LENGTH
     made = Units(
         np.zeros(units, np.int32),
         start,
-        start + length,
+        start + LENGTH,
         np.zeros(units, np.uint8),
         offsets,
         reads.ravel().astype(np.float64),
@@ -68,16 +74,18 @@ def simulated(
 
 
 def test_two_places_by_hand() -> None:
-    """Of 3 and 1 reads at places of log bias ln 2 and 0 the slope is log2 3; the second unit says 2, and has more reads to say so."""
+    """3 and 1 reads at log biases ln 2 and 0: slope log2 3; an even second unit lowers it."""
     log_bias = np.log([2.0, 1.0, 2.0, 1.0])
     one = reliability(log_bias[:2], make_units([[3, 1]]))
     assert one.slope == pytest.approx(math.log2(3))
     assert (one.units, one.blocks) == (1, 1)
     assert math.isnan(one.error)
-    # Units of equal reads have equal weight: shares of the likelier place 3/4 and 1/2 on average 5/8 = b/(1 + b) of b = 5/3.
+    # Units of equal reads weigh the same: shares of the likelier place 3/4 and 1/2, on average
+    # 5/8 = b/(1 + b) with b = 5/3.
     both = reliability(log_bias, make_units([[3, 1], [2, 2]]))
     assert both.slope == pytest.approx(math.log2(5 / 3))
-    # Scores of the two blocks: w (3 − 4·5/8) ln 2 = ±w ln 2 / 2, information w·4·(5/8)(3/8) ln² 2 each; n / (n − 1) = 2.
+    # Scores of the two blocks: w (3 − 4·5/8) ln 2 = ±w ln 2 / 2; information w·4·(5/8)(3/8) ln² 2
+    # each; n / (n − 1) = 2.
     assert both.error == pytest.approx(
         math.sqrt(2 * 2 * (math.log(2) / 2) ** 2) / (2 * 4 * 15 / 64 * math.log(2) ** 2)
     )
@@ -87,7 +95,7 @@ def test_two_places_by_hand() -> None:
 
 
 def test_a_deep_unit_does_not_rule() -> None:
-    """Units of 4 and 400 reads on two places: weights 1/(1 + 2) and 1/(1 + 200), so 4/3 and 400/201 reads' worth."""
+    """Units of 4 and 400 reads on two places weigh 1/(1 + 2) and 1/(1 + 200)."""
     log_bias = np.log([2.0, 1.0, 2.0, 1.0])
     share = (4 / 3 * 3 / 4 + 400 / 201 * 1 / 2) / (4 / 3 + 400 / 201)
     found = reliability(log_bias, make_units([[3, 1], [200, 200]]))
@@ -97,7 +105,7 @@ def test_a_deep_unit_does_not_rule() -> None:
 
 
 def test_bins_by_hand() -> None:
-    """Two units with places of bias 3, 1: one bin each, with the reads there against an even spread."""
+    """Two units with places of bias 3 and 1: one bin each, its reads against an even spread."""
     found = reliability(
         np.log([3.0, 1.0, 3.0, 1.0]), make_units([[5, 3], [8, 0]]), bins=4, dispersion=0.0
     )
@@ -105,7 +113,8 @@ def test_bins_by_hand() -> None:
     assert found.observed == pytest.approx([math.log2(3 / 8), math.log2(13 / 8)])
     assert found.expected == pytest.approx([4, 12])
     assert found.reads == pytest.approx([3, 13])
-    # Residuals of the upper bin: 5 − 13/8·4 and 8 − 13/8·4 = ∓1.5; standard error of the ratio √(2 · 2 · 1.5²) / 8.
+    # Residuals of the upper bin: 5 − 13/8·4 and 8 − 13/8·4 = ∓1.5; the ratio's standard error is
+    # √(2 · 2 · 1.5²) / 8.
     assert found.observed_error[1] == pytest.approx(
         math.sqrt(2 * 2 * 1.5**2) / 8 / (13 / 8) / math.log(2)
     )
@@ -133,7 +142,7 @@ SIMULATIONS = {
 
 @pytest.mark.parametrize("case", SIMULATIONS)
 def test_the_true_bias_has_a_slope_of_one(case: str) -> None:
-    """Mean over simulations within three standard errors of 1, and intervals that hold 1 about as often as they say."""
+    """The mean over simulations is within 3 SE of 1; intervals cover 1 as often as they say."""
     found = [reliability(*simulated(seed, **SIMULATIONS[case])) for seed in range(40)]
     slopes = np.array([one.slope for one in found])
     assert abs(slopes.mean() - 1) < 3 * slopes.std(ddof=1) / math.sqrt(len(slopes)) + 0.001
@@ -152,7 +161,7 @@ def test_a_bias_of_another_size_is_told_exactly(power: float) -> None:
 
 
 def test_the_square_root_of_counts_would_mislead() -> None:
-    """Why reads are counted as they are: where most places are hit, roots flatten the bias by half."""
+    """Why reads are counted as they are: where most places are hit, roots halve the bias."""
     truth, units = simulated(4, depth=5.0)
     rooted = Units(
         units.contig, units.start, units.end, units.strand, units.offsets, np.sqrt(units.reads)
@@ -162,7 +171,7 @@ def test_the_square_root_of_counts_would_mislead() -> None:
 
 
 def test_noise_in_a_model_lowers_the_slope() -> None:
-    """With independent noise as large as the bias itself a log bias is right by half: the regression of one on the other."""
+    """With noise as large as the bias, a log bias is half right: the slope of one on the other."""
     truth, units = simulated(5, units=400)
     noisy = truth + np.random.default_rng(6).normal(0, 0.6, len(truth))
     assert reliability(noisy, units).slope == pytest.approx(0.5, abs=0.05)
@@ -214,7 +223,10 @@ def test_unknown_places_are_left_out_with_their_reads() -> None:
 
 
 def test_points_of_trials_are_means_over_seeds_then_folds() -> None:
-    """Fold 0: seeds at 1 and 2, mean 1.5; fold 1: 2.5; standard error over folds |1.5 − 2.5| / 2. The trial with one bin is left out."""
+    """Means over seeds, then over folds; the trial with one bin is left out.
+
+    Fold 0: seeds at 1 and 2, mean 1.5; fold 1: 2.5; standard error over folds |1.5 − 2.5| / 2.
+    """
 
     def trial(fold: int, *bins: float) -> dict[str, Any]:
         return {

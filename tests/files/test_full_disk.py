@@ -44,7 +44,7 @@ def files(tmp_path: Path) -> Path:
 
 
 def fill(disk: Path, free: int) -> None:
-    """Leave so many kB free."""
+    """Leave this many kB free."""
     (disk / "fill").write_bytes(bytes(1024 * (64 - free)))
 
 
@@ -174,7 +174,7 @@ def test_no_room_for_temporary_files(files: Path, disk: Path) -> None:
 @pytest.mark.parametrize("kind", ["SAM", "BAM"])
 @pytest.mark.parametrize("free", [8, 24])
 def test_no_room_for_a_long_header(tmp_path: Path, disk: Path, kind: str, free: int) -> None:
-    """It is rewritten by htslib, which has its own ways to tell of a full disk."""
+    """htslib rewrites it, and reports a full disk in its own ways."""
     fill(disk, free)
     contigs = [{"SN": f"contig_number_{number}", "LN": 3000 + number} for number in range(3000)]
     with pysam.AlignmentFile(

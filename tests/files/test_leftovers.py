@@ -1,4 +1,4 @@
-"""What a killed run leaves: never taken for a result, and removed by the next run that writes the same output."""
+"""What a killed run leaves: never taken for a result, and removed by the next such run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INPUTS = ("reads.bam", "genes.gtf")
 
 
 def gone() -> int:
-    """Give the number of a process that has ended."""
+    """Return the number of a process that has ended."""
     with subprocess.Popen(["true"]) as process:
         process.wait()
     return process.pid
@@ -35,10 +35,11 @@ def gone() -> int:
 def leftover(
     target: Path, *, machine: str | None = None, process: int | None = None, folder: bool = False
 ) -> Path:
-    """Make what a killed run leaves of a target."""
+    """Make what a killed run leaves behind for a target."""
     machine = machine or partial._machine()
     name = target.with_name(
-        f".{target.name}.{machine}-{gone() if process is None else process}-7.partial{target.suffix}"
+        f".{target.name}.{machine}-{gone() if process is None else process}-7"
+        f".partial{target.suffix}"
     )
     if folder:
         (name / partial.CONTENT).mkdir(parents=True)
@@ -57,7 +58,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def killed(folder: Path, *words: str) -> list[str]:
-    """Run the command with standard input open, kill it once it has begun to write, and give what is left."""
+    """Run the command with stdin open, kill it once it has begun to write, return what is left."""
     with subprocess.Popen(
         [*COMMAND, *words], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
@@ -188,7 +189,7 @@ def test_whose_process_lives_stays(tmp_path: Path) -> None:
 
 
 def test_what_is_locked_stays_whatever_its_process_is_called(tmp_path: Path) -> None:
-    """A container cannot see the processes of another one that shares a folder with it."""
+    """A container cannot see the processes of another with which it shares a folder."""
     target = tmp_path / "x.tsv"
     with whole_text(target) as stream:
         (held,) = tmp_path.iterdir()
@@ -244,7 +245,7 @@ def test_abandoned_by_a_process_that_ends(tmp_path: Path) -> None:
 
 
 def test_reports_do_not_take_unfinished_files(files: Path) -> None:
-    """What searches a folder for reports by their names, as MultiQC does, does not see hidden ones as those of a sample."""
+    """A search for reports by name, as MultiQC's, does not take hidden files for a sample's."""
     assert main(["count", "-q", "-c", "c.tsv", *bias(), *INPUTS]) == 0
     left = leftover(files / "q.counterbias.json")
     assert [path.name for path in files.glob("*.counterbias.json")] == ["p.counterbias.json"]

@@ -1,4 +1,4 @@
-"""What a killed run leaves where nobody asks how it ended, as where a container's first process is the user's program."""
+"""What a killed run leaves where no parent reaps it, as with a container's first process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs that are no plain files: streams are written into, links stay links, and nothing is replaced that should not be."""
+"""Outputs that are no plain files: streams are written into, links stay links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INPUTS = ("reads.bam", "genes.gtf")
 
 @pytest.fixture
 def table(files: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> bytes:
-    """Give the table as standard output has it."""
+    """Return the table as standard output has it."""
     assert main(["count", "-q", *INPUTS]) == 0
     return capfdbinary.readouterr().out
 
@@ -51,7 +51,7 @@ def drain(pipe: Path) -> tuple[threading.Thread, io.BytesIO]:
     return thread, content
 
 
-# -- the program's own descriptors ---------------------------------------------------------------------------------------
+# -- the program's own descriptors ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link.tsv"])
@@ -150,7 +150,7 @@ def test_descriptors_that_cannot_be_written(files: Path) -> None:
     assert "reading only" in line
 
 
-# -- pipes and devices -----------------------------------------------------------------------------------------------------
+# -- pipes and devices ------------------------------------------------------------------------
 
 
 def test_named_pipes_of_all_outputs(files: Path, table: bytes) -> None:
@@ -230,7 +230,7 @@ def test_a_reader_that_goes_away_is_no_fault(files: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-# -- links -----------------------------------------------------------------------------------------------------------------
+# -- links ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dangling", [False, True])
@@ -286,7 +286,7 @@ def test_links_to_another_file_system(files: Path) -> None:
         assert not partials([*names(files), *os.listdir(other)])
 
 
-# -- the parts by themselves -----------------------------------------------------------------------------------------------
+# -- the parts by themselves ------------------------------------------------------------------
 
 
 def test_what_stands_for_a_descriptor(tmp_path: Path) -> None:

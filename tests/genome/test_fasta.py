@@ -1,4 +1,4 @@
-"""Genomes in every form that ``samtools faidx`` indexes, and indexes that fit no genome, at the command line."""
+"""Genomes in every form that ``samtools faidx`` indexes, and indexes that do not fit."""
 
 from __future__ import annotations
 
@@ -45,17 +45,44 @@ def fasta(
 FORMS: dict[str, tuple[bytes, str]] = {
     "plain": (fasta(), "chr1\t2000\t6\t60\t61\nchr2\t150\t2046\t60\t61\n"),
     "no break at the end": (fasta(after=""), "chr1\t2000\t6\t60\t61\nchr2\t150\t2046\t60\t61\n"),
-    "blank lines at the end": (fasta(after="\n\n\n"), "chr1\t2000\t6\t60\t61\nchr2\t150\t2046\t60\t61\n"),
-    "blank lines between": (fasta(between="\n\n"), "chr1\t2000\t6\t60\t61\nchr2\t150\t2048\t60\t61\n"),
-    "blank lines at the start": (b"\n\n" + fasta(), "chr1\t2000\t8\t60\t61\nchr2\t150\t2048\t60\t61\n"),
-    "trailing blanks": (fasta(" \n", after=" \n"), "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n"),
+    "blank lines at the end": (
+        fasta(after="\n\n\n"),
+        "chr1\t2000\t6\t60\t61\nchr2\t150\t2046\t60\t61\n",
+    ),
+    "blank lines between": (
+        fasta(between="\n\n"),
+        "chr1\t2000\t6\t60\t61\nchr2\t150\t2048\t60\t61\n",
+    ),
+    "blank lines at the start": (
+        b"\n\n" + fasta(),
+        "chr1\t2000\t8\t60\t61\nchr2\t150\t2048\t60\t61\n",
+    ),
+    "trailing blanks": (
+        fasta(" \n", after=" \n"),
+        "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n",
+    ),
     "trailing tabs": (fasta("\t \n"), "chr1\t2000\t8\t60\t63\nchr2\t150\t2118\t60\t63\n"),
-    "padded last lines": (fasta(change=lambda line: line.ljust(60)), "chr1\t2000\t6\t60\t61\nchr2\t150\t2086\t60\t61\n"),
-    "carriage returns": (fasta("\r\n", after="\r\n"), "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n"),
-    "carriage returns, no break at the end": (fasta("\r\n", after=""), "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n"),
-    "comments": (fasta(comment="\tof 1 (a > b)  len=9 caf\u00e9"), "chr1\t2000\t32\t60\t61\nchr2\t150\t2098\t60\t61\n"),
+    "padded last lines": (
+        fasta(change=lambda line: line.ljust(60)),
+        "chr1\t2000\t6\t60\t61\nchr2\t150\t2086\t60\t61\n",
+    ),
+    "carriage returns": (
+        fasta("\r\n", after="\r\n"),
+        "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n",
+    ),
+    "carriage returns, no break at the end": (
+        fasta("\r\n", after=""),
+        "chr1\t2000\t7\t60\t62\nchr2\t150\t2082\t60\t62\n",
+    ),
+    "comments": (
+        fasta(comment="\tof 1 (a > b)  len=9 caf\u00e9"),
+        "chr1\t2000\t32\t60\t61\nchr2\t150\t2098\t60\t61\n",
+    ),
     "lower case": (fasta(change=str.lower), "chr1\t2000\t6\t60\t61\nchr2\t150\t2046\t60\t61\n"),
-    "empty contigs": (b">none\n" + fasta(between=">nil\n\n"), "chr1\t2000\t12\t60\t61\nchr2\t150\t2058\t60\t61\n"),
+    "empty contigs": (
+        b">none\n" + fasta(between=">nil\n\n"),
+        "chr1\t2000\t12\t60\t61\nchr2\t150\t2058\t60\t61\n",
+    ),
 }  # fmt: skip
 form = pytest.mark.parametrize("form", list(FORMS))
 
@@ -65,7 +92,8 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make alignments and annotation in a folder, and go there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "genes.gtf").write_text(
-        'chr1\tt\texon\t101\t1900\t.\t+\t.\tgene_id "a";\nchr1\tt\texon\t1\t9\t.\t+\t.\tgene_id "b";\n'
+        'chr1\tt\texon\t101\t1900\t.\t+\t.\tgene_id "a";\n'
+        'chr1\tt\texon\t1\t9\t.\t+\t.\tgene_id "b";\n'
     )
     header = {
         "HD": {"VN": "1.6", "SO": "coordinate"},
@@ -88,7 +116,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def count(genome: str | Path, capfd: pytest.CaptureFixture[str]) -> bytes:
-    """Count with a bias model; give the table of weighted counts."""
+    """Count with a bias model; return the table of weighted counts."""
     capfd.readouterr()
     status = main(
         [
@@ -110,7 +138,7 @@ def count(genome: str | Path, capfd: pytest.CaptureFixture[str]) -> bytes:
 
 
 def put_index(genome: Path, rows: str) -> None:
-    """Put an index beside a genome that is newer than it."""
+    """Put an index next to a genome that is older than it."""
     index = genome.with_name(genome.name + ".fai")
     index.write_text(rows)
     later = time.time() + 60
@@ -149,7 +177,7 @@ def test_samtools_makes_the_same_index(tmp_path: Path, form: str) -> None:
 
 @form
 def test_a_form_is_read_the_same_with_and_without_index(tmp_path: Path, form: str) -> None:
-    """All of it: names, lengths, letters; and a contig without a sequence is there even where the index leaves it out."""
+    """All names, lengths and letters; contigs without a sequence exist though not in the index."""
     content, rows = FORMS[form]
     path = tmp_path / "g.fa"
     path.write_bytes(content)
@@ -188,7 +216,7 @@ def random_file(rng: random.Random) -> bytes:
 
 @form
 def test_pyfaidx_reads_the_same_bases(tmp_path: Path, form: str) -> None:
-    """Where another reader takes the file, it finds what we find."""
+    """Where another reader accepts the file, it finds what we find."""
     pyfaidx = pytest.importorskip("pyfaidx", reason="pyfaidx is an oracle of these tests")
     path = tmp_path / "g.fa"
     path.write_bytes(FORMS[form][0])
@@ -207,7 +235,7 @@ def test_pyfaidx_reads_the_same_bases(tmp_path: Path, form: str) -> None:
 
 
 def test_random_files_as_samtools_has_them(tmp_path: Path) -> None:
-    """What both take has the same index, but for contigs without a sequence, and samtools' index is believed."""
+    """Both have the same index, but for contigs without a sequence; samtools' is believed."""
     if shutil.which("samtools") is None:
         pytest.skip("samtools is not installed")
     rng = random.Random(7)
@@ -301,7 +329,8 @@ BAD_ROWS = [
     "chr1\t2000\t6\t60\t61\n",
     "chr2\t150\t2046\t60\t61\nchr1\t2000\t6\t60\t61\n",
     "chr1\t1980\t6\t60\t61\nchr2\t150\t2046\t60\t61\n",  # of a genome that is a little shorter
-    "chr1\t2033\t6\t2033\t2034\nchr2\t150\t2046\t60\t61\n",  # ends where it should, but the lines are not so long
+    # The ends are right, but the lines are not so long.
+    "chr1\t2033\t6\t2033\t2034\nchr2\t150\t2046\t60\t61\n",
     "chr1\t2016\t6\t121\t122\nchr2\t150\t2046\t60\t61\n",
     "chr1\t1_0\t6\t60\t61\n", "\n\n", "\0", "chr1 2000 6 60 61\n", "",
 ]  # fmt: skip
@@ -366,7 +395,7 @@ def test_a_file_that_cannot_be_indexed(
     "content", [b">x\nACGT\nACGTA\n", b">x\nACGT\n>x\nAC\n", b">x\nACGT\n>\nACG\n"]
 )
 def test_an_index_that_hides_what_cannot_be_indexed(tmp_path: Path, content: bytes) -> None:
-    """Where the index fits at both ends, it shows when the contig is read; the message is that of the file."""
+    """An index that fits at both ends is found wrong when a contig is read; so is the file."""
     path = tmp_path / "g.fa"
     path.write_bytes(content)
     with pytest.raises(InputError) as without:
@@ -378,7 +407,7 @@ def test_an_index_that_hides_what_cannot_be_indexed(tmp_path: Path, content: byt
 
 
 def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What ``seqtk seq -l 60`` writes is the plain form; the index of the uneven file, newer than it, is not in the way."""
+    """``seqtk seq -l 60`` writes the plain form; the uneven file's newer index does not matter."""
     genome = inputs / "g.fa"
     genome.write_bytes(fasta())
     expected = count(genome, capfd)
@@ -402,7 +431,8 @@ def test_the_remedy_for_uneven_lines_helps(inputs: Path, capfd: pytest.CaptureFi
     )
     line = capfd.readouterr().err
     assert line.startswith(
-        "counterbias: g.fa, line 3: not a usable FASTA file (lines of the contig 'chr1' differ in length"
+        "counterbias: g.fa, line 3: not a usable FASTA file "
+        "(lines of the contig 'chr1' differ in length"
     )
     assert "seqtk seq -l 60" in line
     even = fasta()
@@ -442,7 +472,7 @@ def test_a_strange_letter_is_named_and_the_index_is_not_blamed(tmp_path: Path) -
 
 
 def test_the_remedy_for_an_index_that_fits_at_the_ends_only(tmp_path: Path) -> None:
-    """No look at first lines and ends shows it: but whoever deletes the index, as the message says, can go on."""
+    """No look at first lines and ends shows it, but deleting the index, as advised, helps."""
     path = tmp_path / "g.fa"
     path.write_bytes(b">x\n" + (b"A" * 9000 + b"\n") * 2 + b"ACGT\n")
     put_index(path, "x\t18006\t3\t18006\t18007\n")

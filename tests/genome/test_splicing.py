@@ -71,7 +71,8 @@ TEXT = "AAAAACCCCCAAAAAGGGGGAAAAATTT"
 def test_windows_go_on_in_the_next_exon() -> None:
     found = splices([(5, 10), (15, 20)])
     window = Window(2, 3)
-    # Within an exon, over its right edge, over its left edge; the same on the other strand, where G is C.
+    # Within an exon, over its right edge, over its left edge; the same on the other strand, where G
+    # is C.
     assert texts(TEXT, at((7, 0), (9, 0), (15, 0)), window, found) == ["CCCCCG", "CCCGGG", "CCGGGG"]
     assert texts(TEXT, at((9, 0), (15, 0)), window, None) == ["CCCAAA", "AAGGGG"]
     assert texts(TEXT, at((9, 1), (15, 1)), window, found) == ["CCGGGG", "CCCGGG"]

@@ -76,7 +76,7 @@ def test_known_windows() -> None:
         Window(1, 2),
     )
     letters = ["".join("ACGT"[code] for code in row) for row in contexts]
-    # Plus: one base before position 3, then two after. Minus: read from right to left and complemented.
+    # Plus: one base before position 3, then two after. Minus: right to left and complemented.
     assert letters[:3] == ["GTTG", "AACG", "ACGT"]
     assert valid.tolist() == [True, True, True, False, True, False]
     assert letters[4] == "TGCA"
@@ -193,7 +193,7 @@ def test_pieces_smaller_than_a_contig(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_only_what_is_asked_for_is_decoded(
     width: int, ending: str, wanted: list[tuple[int, int]]
 ) -> None:
-    """Whatever the pages and lines, what lies in the intervals is right, and pages come on top of each other."""
+    """Whatever the pages and lines, the bases of intervals are right; pages are reused."""
     text = "".join(np.random.default_rng(width).choice(list("ACGTN"), 300))
     lines = ending.join(text[start : start + width] for start in range(0, 300, width))
     start = np.array([first for first, _ in wanted], np.int64)
@@ -242,7 +242,7 @@ def test_the_cache_holds_what_it_may(tmp_path: Path) -> None:
         assert genome.codes("a") is first
         second = genome.codes("b")
         genome.codes("c")
-        # Contigs are gone through in turn: keeping the first ones is better than keeping the latest.
+        # Contigs are read in turn: keeping the first ones is better than keeping the latest.
         assert genome.codes("a") is first
         assert genome.codes("b") is not second
     with Genome(path, cache_bytes=0) as genome:

@@ -1,4 +1,4 @@
-"""Build alignment files byte by byte, sound and broken ones, and count them with htseq-count's own functions."""
+"""Build alignment files byte by byte, sound and broken, and count them with htseq-count's code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ OPERATIONS = "MIDNSHP=X"
 
 
 def header(contigs: Sequence[tuple[str, int]] = CONTIGS, text: str | None = None) -> bytes:
-    """Give an uncompressed BAM header."""
+    """Return an uncompressed BAM header."""
     if text is None:
         text = "@HD\tVN:1.6\n" + "".join(
             f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in contigs
@@ -50,12 +51,41 @@ def cigar_words(cigar: str) -> list[int]:
     return words
 
 
+@dataclass(frozen=True, kw_only=True)
+class RareFields:
+    """Fields of a record that few tests change: those on its mate, tags, and contradictions.
+
+    Args:
+        mapq: mapping quality.
+        next_contig: contig of the mate.
+        next_position: position of the mate.
+        length: template length.
+        tags: their bytes.
+        sequence: number of bases; that of the CIGAR where it is None.
+        raw_cigar: words that replace those of the CIGAR.
+    """
+
+    mapq: int = 60
+    next_contig: int = -1
+    next_position: int = -1
+    length: int = 0
+    tags: bytes = b"NHC\1"
+    sequence: int | None = None
+    raw_cigar: list[int] | None = None
+
+
 def record(
-    name: str = "r", flag: int = 0, contig: int = 0, position: int = 100, cigar: str = "50M", *, mapq: int = 60, next_contig: int = -1,
-    next_position: int = -1, length: int = 0, tags: bytes = b"NHC\1", sequence: int | None = None, raw_cigar: list[int] | None = None,
-) -> bytes:  # fmt: skip
-    """Give one BAM record, its ``block_size`` included."""
-    words = cigar_words(cigar) if raw_cigar is None else raw_cigar
+    name: str = "r",
+    flag: int = 0,
+    contig: int = 0,
+    position: int = 100,
+    cigar: str = "50M",
+    **rare: Any,
+) -> bytes:
+    """Return one BAM record, its ``block_size`` included; ``rare`` are :class:`RareFields`."""
+    fields = RareFields(**rare)
+    words = cigar_words(cigar) if fields.raw_cigar is None else fields.raw_cigar
+    sequence = fields.sequence
     if sequence is None:
         sequence = sum(word >> 4 for word in words if (word & 15) in (0, 1, 4, 7, 8))
     body = struct.pack(
@@ -63,22 +93,22 @@ def record(
         contig,
         position,
         len(name) + 1,
-        mapq,
+        fields.mapq,
         0,
         len(words),
         flag,
         sequence,
-        next_contig,
-        next_position,
-        length,
+        fields.next_contig,
+        fields.next_position,
+        fields.length,
     )
     body += name.encode() + b"\0" + struct.pack(f"<{len(words)}I", *words)
-    body += b"\x11" * ((sequence + 1) // 2) + b"\x20" * sequence + tags
+    body += b"\x11" * ((sequence + 1) // 2) + b"\x20" * sequence + fields.tags
     return struct.pack("<i", len(body)) + body
 
 
 def pair(name: str, first: int, second: int, *, length: int = 200, **more: Any) -> list[bytes]:
-    """Give two mates on contig 0."""
+    """Return two mates on contig 0."""
     return [
         record(name, 0x63, 0, first, next_contig=0, next_position=second, length=length, **more),
         record(name, 0x93, 0, second, next_contig=0, next_position=first, length=-length, **more),
@@ -105,7 +135,7 @@ def bgzf(content: bytes, sizes: Sequence[int] = (60000,), *, marker: bool = True
 
 
 def bam(records: Sequence[bytes], **more: Any) -> bytes:
-    """Give a BAM file."""
+    """Return a BAM file."""
     return bgzf(header() + b"".join(records), **more)
 
 
@@ -136,7 +166,8 @@ def random_gtf(rng: random.Random, genes: int = 12) -> str:
         for _ in range(rng.randint(1, 3)):
             length = rng.randint(5, 120)
             lines.append(
-                f'{contig}\tt\texon\t{start}\t{start + length}\t.\t{strand}\t.\tgene_id "g{gene}";\n'
+                f"{contig}\tt\texon\t{start}\t{start + length}\t.\t{strand}\t.\t"
+                f'gene_id "g{gene}";\n'
             )
             start += length + rng.randint(1, 80)
     return "".join(lines)
@@ -148,7 +179,8 @@ def random_cigar(rng: random.Random) -> str:
     text += f"{rng.randint(5, 40)}{rng.choice('M=X')}"
     for _ in range(rng.randint(0, 2)):
         kind = rng.choice("IDNP")
-        text += f"{rng.randint(1, 60 if kind == 'N' else 5)}{kind}{rng.randint(0, 30)}{rng.choice('M=X')}"
+        gap, rest = rng.randint(1, 60 if kind == "N" else 5), rng.randint(0, 30)
+        text += f"{gap}{kind}{rest}{rng.choice('M=X')}"
     return text + (f"{rng.randint(1, 5)}{rng.choice('SH')}" if rng.random() < 0.2 else "")
 
 
@@ -172,7 +204,11 @@ def random_tags(rng: random.Random) -> bytes:
 def random_records(
     rng: random.Random, groups: int, *, paired: bool
 ) -> list[tuple[tuple[int, int], bytes]]:
-    """Draw records in groups of one name, with what goes wrong in real files; each with its sort key for position order."""
+    """Draw records in groups of one name, with the faults of real files.
+
+    Returns:
+        each record with its sort key for position order.
+    """
     out = []
     for i in range(groups):
         name = f"r{i}" if rng.random() < 0.9 else f"read.with.a.longer.name.{i}:{7 * i}"
@@ -258,8 +294,10 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
         )
         ids = sorted(scan["attributes"])
         result = count_reads_single_file(
-            0, str(path), scan["features"], ids, options.order, 10**9, options.stranded, options.mode, options.nonunique,
-            options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], quiet, options.minaqual, "SAM", None,
+            0, str(path), scan["features"], ids, options.order, 10**9, options.stranded,
+            options.mode, options.nonunique, options.secondary_alignments,
+            options.supplementary_alignments, ["exon"], ["gene_id"], [], quiet,
+            options.minaqual, "SAM", None,
         )  # fmt: skip
     classes = tuple(
         result[key] for key in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")
@@ -268,7 +306,7 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
 
 
 def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -> Outcome:
-    """Count with Counterbias and give the same as :func:`oracle`."""
+    """Count with Counterbias; return the same as :func:`oracle`."""
     lines: list[str] = []
 
     def processed(number: int, paired: bool) -> None:
@@ -288,7 +326,7 @@ def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -
 
 
 def counts_as_htseq(result: SampleCounts) -> list[float]:
-    """Give counts as htseq-count prints them: with fractions, 0 where nothing was added and a float elsewhere."""
+    """Return counts as htseq-count prints them: 0 where nothing was added, else floats."""
     if result.touched is None:
         return [int(count) for count in result.counts]
     return [

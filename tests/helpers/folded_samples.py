@@ -1,4 +1,4 @@
-"""Samples split into folds, in whose windows their own place stands instead of bases: whoever sees one can tell where it lies."""
+"""Samples split into folds, in whose windows the bases spell out the place of each base."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TILE = 100
 
 @dataclass(frozen=True)
 class Written:
-    """Windows in which their own place stands instead of bases: the digits, to the base of four, of its number."""
+    """Windows whose bases are the digits, to the base of four, of the number of their place."""
 
     window: Window
 
@@ -41,7 +41,7 @@ class Written:
         return digits, np.ones(len(number), bool)
 
     def bases(self, contexts: np.ndarray, extra: int = 0) -> set[tuple[int, int]]:
-        """Give contig and position of every base of these windows, or of tiles, which hold so many more."""
+        """Return contig and position of every base of these windows, or of the longer tiles."""
         number = sum(
             contexts[:, column].astype(np.int64) * 4**column
             for column in range(min(11, contexts.shape[1]))
@@ -58,13 +58,13 @@ class Written:
         return found
 
     def of(self, part: TrainingSet) -> set[tuple[int, int]]:
-        """Give the bases of all that a model sees in a set."""
+        """Return the bases of all that a model sees in a set."""
         found = self.bases(part.foreground) | self.bases(part.background)
         return found if part.tiles is None else found | self.bases(part.tiles.sequence, TILE - 1)
 
 
 def make_sites(seed: int, reads: int, crowded: bool) -> StartSites:
-    """Give reads on two contigs; crowded ones lie in a tenth of each, so that blocks are small."""
+    """Return reads on two contigs; crowded ones lie in a tenth of each: blocks are small."""
     rng = np.random.default_rng(seed)
     contig = rng.integers(0, 2, reads).astype(np.int32)
     position = (rng.random(reads) * np.array(LENGTHS)[contig] * (0.1 if crowded else 1.0)).astype(
@@ -81,7 +81,7 @@ def make_sites(seed: int, reads: int, crowded: bool) -> StartSites:
 
 
 def every_tile(starts: Positions) -> Positions:
-    """Tile the stretches where reads start, on both strands; give the tiles' 5' ends."""
+    """Tile the stretches where reads start, on both strands; return the tiles' 5' ends."""
     contig = np.repeat(np.arange(2, dtype=np.int32), [length // TILE * 2 for length in LENGTHS])
     first = np.concatenate([np.repeat(np.arange(length // TILE) * TILE, 2) for length in LENGTHS])
     strand = np.tile(np.array([0, 1], np.uint8), len(first) // 2)

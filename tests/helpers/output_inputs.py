@@ -1,4 +1,4 @@
-"""Small inputs of the tests of what is written where, and a way to run the command as a program of its own."""
+"""Small inputs for tests of outputs, and a way to run the command in its own process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import pysam
 
 COMMAND = (sys.executable, "-m", "counterbias")
-#: The genome's bases; the reads, and as many as are written in several pieces (a smaller file is read to its end before counting begins).
+#: The genome's bases; the reads; and as many as are written in several pieces (a smaller file
+#: is read to its end before counting begins).
 BASES, READS, MANY = 3000, 600, 30_000
 GTF = "".join(
     f'chr1\tt\texon\t{begin}\t{begin + 400}\t.\t+\t.\tgene_id "g{begin}";\n'
@@ -22,7 +23,7 @@ GTF = "".join(
 
 
 def make_inputs(folder: Path, reads: int = READS) -> tuple[str, str]:
-    """Write reads.bam, genes.gtf and genome.fa; give the names of alignments and annotation, as the command takes them."""
+    """Write reads.bam, genes.gtf and genome.fa; return the first two names, as arguments."""
     draw = random.Random(1)
     (folder / "genome.fa").write_text(">chr1\n" + "".join(draw.choices("ACGT", k=BASES)) + "\n")
     (folder / "genes.gtf").write_text(GTF)
@@ -41,7 +42,7 @@ def make_inputs(folder: Path, reads: int = READS) -> tuple[str, str]:
 
 
 def bias(prefix: str = "p") -> list[str]:
-    """Give the options of a quick bias run."""
+    """Return the options of a quick bias run."""
     return ["--bias-model", "pwm", "--bias-genome", "genome.fa", "--bias-output", prefix]
 
 
@@ -54,7 +55,7 @@ def run(folder: Path, *words: str, **how: Any) -> subprocess.CompletedProcess[by
 
 
 def fails(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Check that a run has failed with one line; give it."""
+    """Check that a run has failed with one line; return it."""
     lines = done.stderr.decode("utf-8", "surrogateescape").splitlines()
     assert done.returncode == 1, done.stderr
     assert len(lines) == 1, done.stderr

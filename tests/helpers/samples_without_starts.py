@@ -1,4 +1,4 @@
-"""Samples among which some teach a bias model nothing: a small genome, its genes, and alignments written by hand."""
+"""Samples some of which teach a bias model nothing: genome, genes, and alignments by hand."""
 
 from __future__ import annotations
 
@@ -14,20 +14,38 @@ COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 #: How likely a read is to be kept by the base that it starts with: a bias that any model learns.
 KEPT = {"A": 0.9, "C": 0.2, "G": 0.6, "T": 0.3}
 
-#: Single-end samples (-s yes, --nonunique all) that teach nothing → what the user is told.
+#: Single-end samples (-s yes, --nonunique all) that teach nothing → the reason that is reported.
 SINGLE = {
     "empty": "no read start can be learnt from: no read was assigned to a feature",
-    "clipped": "no read start can be learnt from: of 300 assigned reads none is unclipped and uniquely aligned",
-    "multi": "no read start can be learnt from: of 300 assigned reads none is unclipped and uniquely aligned",
-    "short": "no read start can be learnt from: of 3 distinct ones none has its window of 21 bases within the genome, without an N",
-    "unknown": "no read start can be learnt from: of 100 distinct ones none has its window of 21 bases within the genome, without an N",
+    "clipped": (
+        "no read start can be learnt from: "
+        "of 300 assigned reads none is unclipped and uniquely aligned"
+    ),
+    "multi": (
+        "no read start can be learnt from: "
+        "of 300 assigned reads none is unclipped and uniquely aligned"
+    ),
+    "short": (
+        "no read start can be learnt from: of 3 distinct ones none has its window of 21 bases "
+        "within the genome, without an N"
+    ),
+    "unknown": (
+        "no read start can be learnt from: of 100 distinct ones none has its window of 21 bases "
+        "within the genome, without an N"
+    ),
 }
-NO_READ_1 = "no read start can be learnt from: of 1,500 assigned reads 1 none is unclipped and uniquely aligned"
-NO_READ_2 = "no start of read 2 can be learnt from: of 1,500 assigned reads 2 none is unclipped and uniquely aligned"
+NO_READ_1 = (
+    "no read start can be learnt from: "
+    "of 1,500 assigned reads 1 none is unclipped and uniquely aligned"
+)
+NO_READ_2 = (
+    "no start of read 2 can be learnt from: "
+    "of 1,500 assigned reads 2 none is unclipped and uniquely aligned"
+)
 
 
 class Builder:
-    """Write genome, genes and samples into a folder. Contig ``short`` holds no window, ``unknown`` is all N."""
+    """Write genome, genes and samples. Contig ``short`` holds no window, ``unknown`` is all N."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +65,8 @@ class Builder:
         exons = [(name, start, start + 999, strand) for name, start, strand in self.genes]
         exons += [("short", 1, 18, "+"), ("unknown", 1, 3000, "+")]
         rows = [
-            f'{name}\tt\texon\t{start}\t{end}\t.\t{strand}\t.\tgene_id "g{number}"; transcript_id "t{number}";\n'
+            f"{name}\tt\texon\t{start}\t{end}\t.\t{strand}\t.\t"
+            f'gene_id "g{number}"; transcript_id "t{number}";\n'
             for number, (name, start, end, strand) in enumerate(exons)
         ]
         (folder / "genes.gtf").write_text("".join(rows))
@@ -77,8 +96,7 @@ class Builder:
                     line(
                         f"r{len(reads)}",
                         16 if reverse else 0,
-                        contig,
-                        position,
+                        (contig, position),
                         cigar=cigar,
                         hits=hits,
                     )
@@ -86,7 +104,10 @@ class Builder:
         self.write(name, reads)
 
     def pairs(self, name: str, number: int, seed: int, *, clipped: tuple[int, ...] = ()) -> None:
-        """Write pairs with read 1 on the genes' strand, both reads biased; the 5' ends of the reads in ``clipped`` are."""
+        """Write pairs with read 1 on the genes' strand and bias in both reads.
+
+        The 5' ends of the reads in ``clipped`` are clipped.
+        """
         draw, reads = random.Random(seed), []
         while len(reads) < 2 * number:
             contig, start, strand = self.genes[int(len(self.genes) * draw.random() ** 2)]
@@ -106,8 +127,7 @@ class Builder:
                     line(
                         f"p{len(reads) // 2}",
                         flag,
-                        contig,
-                        position,
+                        (contig, position),
                         cigar=cigar,
                         mate=(mate, length),
                     )
@@ -118,33 +138,45 @@ class Builder:
 def line(
     name: str,
     flag: int,
-    contig: str,
-    position: int,
+    place: tuple[str, int],
     *,
     cigar: str = "50M",
     hits: int = 1,
     mate: tuple[int, int] | None = None,
 ) -> str:
-    """Give one line of SAM."""
+    """Return one line of SAM.
+
+    Args:
+        name: of the read.
+        flag: as the SAM specification defines it.
+        place: contig, and position from 1.
+        cigar: of M and S.
+        hits: how many alignments the read has.
+        mate: its position, and the template length.
+    """
+    contig, position = place
     size = sum(int(part) for part in cigar.replace("S", "M").split("M") if part)
     beyond = "*\t0\t0" if mate is None else f"=\t{mate[0]}\t{mate[1]}"
-    return f"{name}\t{flag}\t{contig}\t{position}\t60\t{cigar}\t{beyond}\t{'A' * size}\t{'I' * size}\tNH:i:{hits}"
+    return (
+        f"{name}\t{flag}\t{contig}\t{position}\t60\t{cigar}\t{beyond}\t"
+        f"{'A' * size}\t{'I' * size}\tNH:i:{hits}"
+    )
 
 
 def write_singles(folder: Path) -> None:
-    """Write two samples that can be learnt from, ``good`` and ``other``, and those of :data:`SINGLE`."""
+    """Write ``good`` and ``other``, which can be learnt from, and the samples of :data:`SINGLE`."""
     build = Builder(folder)
     build.single("good", 3000, 3)
     build.single("other", 2600, 4)
     build.write("empty", [])
     build.single("clipped", 300, 5, cigar="5S40M5S")
     build.single("multi", 300, 6, hits=2)
-    build.write("short", [line(f"r{i}", 0, "short", 1 + i % 3, cigar="10M") for i in range(30)])
-    build.write("unknown", [line(f"r{i}", 0, "unknown", 100 + 7 * i) for i in range(100)])
+    build.write("short", [line(f"r{i}", 0, ("short", 1 + i % 3), cigar="10M") for i in range(30)])
+    build.write("unknown", [line(f"r{i}", 0, ("unknown", 100 + 7 * i)) for i in range(100)])
 
 
 def write_pairs(folder: Path) -> None:
-    """Write stranded pairs that can be learnt from, and pairs whose read 1, read 2 or both cannot."""
+    """Write stranded pairs that can be learnt from, and others whose read 1, 2 or both cannot."""
     build = Builder(folder)
     build.pairs("good", 1500, 3)
     build.pairs("other", 1400, 4)
@@ -175,7 +207,7 @@ def numbers(prefix: object, column: str) -> list[float]:
 def warnings_of(
     text: str, sample: str, *, but: Callable[[str], bool] = lambda line: "--stranded" in line
 ) -> list[str]:
-    """Give the warnings about a sample, without the hint on strandedness."""
+    """Return the warnings about a sample, without the hint on strandedness."""
     return [
         line
         for line in text.splitlines()

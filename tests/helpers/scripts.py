@@ -1,4 +1,4 @@
-"""Load the scripts under ``benchmarks/``, which are no package."""
+"""Load the scripts under ``benchmarks/``, which is no package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 def load(script: str) -> ModuleType:
-    """Load a script by its name, without its ending."""
+    """Load a script by its name, without ``.py``."""
     name = f"benchmark_{script}"
     specification = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{script}.py")
     assert specification is not None

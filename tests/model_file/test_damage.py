@@ -1,4 +1,4 @@
-"""Damaged and doctored model files of every backend that is shipped: one clear line, or numbers that are finite."""
+"""Damaged and doctored model files of every backend: one clear line, or finite numbers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def members(path: Path) -> dict[str, bytes]:
 
 
 def packed(content: dict[str, bytes]) -> bytes:
-    """Give an archive with checksums that fit."""
+    """Return an archive with checksums that fit."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in content.items():
@@ -100,7 +100,7 @@ def scores(models: ModelFile) -> np.ndarray:
 
 
 def read(path: Path, content: bytes) -> np.ndarray | str:
-    """Read doctored bytes: give what the model scores, or the one line that refuses it."""
+    """Read doctored bytes; return the model's scores, or the one line that refuses it."""
     doctored = path.with_name("doctored.model")
     doctored.write_bytes(content)
     try:
@@ -184,7 +184,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, path: tuple[Any, ...], value: object) -> bytes:
-    """Give the JSON with one value replaced; infinity is written as a number that is too large."""
+    """Return the JSON with one value replaced; infinity becomes a number that is too large."""
     tree = copy.deepcopy(tree)
     at = tree
     for key in path[:-1]:
@@ -277,7 +277,8 @@ def test_members_that_overlap_or_are_too_many_are_refused_before_they_are_read(
     path = tmp_path / "sample.model"
     save_models(path, ModelFile("pwm", "", "", WINDOW, (end,)))
     whole = path.read_bytes()
-    # Something after the end, a comment, a directory of a quarter million entries, and two names for one stretch of bytes.
+    # Something after the end, a comment, a directory of 20,000 entries, and two names for one
+    # stretch of bytes.
     assert isinstance(read(path, whole + b"x"), str)
     assert isinstance(read(path, whole[:-2] + b"\x01\x00x"), str)
     many = io.BytesIO()

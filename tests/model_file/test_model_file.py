@@ -1,4 +1,4 @@
-"""Model files: what is written is read back exactly, and whatever is not known is refused in one clear line."""
+"""Model files are read back exactly as written; what is unknown is refused in one clear line."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def refused(path: Path, manager: Manager, match: str) -> InputError:
     return caught.value
 
 
-# -- what is right ---------------------------------------------------------------------------------------------------
+# -- what is right ----------------------------------------------------------------------------
 
 
 def test_round_trip_is_exact(path: Path, manager: Manager) -> None:
@@ -210,7 +210,7 @@ def test_tuples_among_the_options_come_back(tmp_path: Path) -> None:
     assert load_models(tmp_path / "m", manager).options == Several(sizes=(5,), flag=True)
 
 
-# -- what is refused -------------------------------------------------------------------------------------------------
+# -- what is refused --------------------------------------------------------------------------
 
 
 def test_another_window_is_refused(path: Path, manager: Manager) -> None:
@@ -246,7 +246,7 @@ def test_flipped_bytes_never_raise_anything_but_input_error(path: Path, manager:
             load_models(path, manager)
         except InputError:
             refusals += 1
-    assert refusals > 300  # the rest hit bytes that mean nothing, such as the members' time
+    assert refusals > 300  # the rest hit bytes without a meaning, such as the members' time
 
 
 CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
@@ -330,7 +330,7 @@ class Trap:
 
 
 def header(text: str) -> bytes:
-    """Give .npy bytes with a header of our own and no data."""
+    """Return .npy bytes with a header of our own and no data."""
     padded = text + " " * (63 - (10 + len(text)) % 64) + "\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded.encode()
 
@@ -440,7 +440,7 @@ def test_backend_that_checks_nothing_is_no_reason_to_crash(path: Path) -> None:
     refused(path, manager, "does not take the arrays of end 'read1'")
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
+# -- writing ----------------------------------------------------------------------------------
 
 
 def test_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.plugins.installed import Install
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Install made-up distributions: each has metadata and one module, in its own folder on the path."""
+    """Install made-up distributions, each with metadata and one module, in its own folder."""
 
     def make(distribution: str, entry: str, source: str, version: str = "1.0") -> None:
         folder = tmp_path / distribution

@@ -1,4 +1,4 @@
-"""A plug-in that fails while a sample is fitted or scored: one line with its name and the sample's, and no half-written file."""
+"""Plug-ins that fail in a fit or while scoring: one line with their name and the sample's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.samples_without_starts import write_singles
 
 
 class Broken(BiasModel):
-    """Fails where its ``fault`` says."""
+    """Fails in the method that its ``fault`` names."""
 
     fault = ""
 
@@ -100,34 +100,42 @@ def argv(name: str, folder: Path, out: Path, *samples: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    "failure",
     [
         (
             "fit",
-            "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError: division by zero",
+            "backend 'broken' failed while it was fitted to fewer: "
+            "ZeroDivisionError: division by zero",
         ),
         ("exit", "backend 'broken' failed while it was fitted to good: SystemExit: gone"),
         ("log_bias", "backend 'broken' failed while it scored good: KeyError: 'lost'"),
         (
             "along",
-            "backend 'broken' failed while it scored good: ValueError: Broken.along gave scores of shape",
+            "backend 'broken' failed while it scored good: "
+            "ValueError: Broken.along gave scores of shape",
         ),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--bias-threads", "2"), ("-n", "2")])
 def test_count_names_backend_and_sample(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: Callable[[str], None], fault: str, told: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: Callable[[str], None],
+    failure: tuple[str, str],
     more: tuple[str, ...],
-) -> None:  # fmt: skip
-    broken(fault)
+) -> None:
+    method, message = failure
+    broken(method)
     command = argv("count", folder, tmp_path, "good", "fewer")
     assert main([command[0], *more, *command[1:]]) == 1
     (last,) = [
         text for text in capsys.readouterr().err.splitlines() if not text.startswith("Warning: ")
     ]
-    assert last.startswith(f"counterbias: {told}")
+    assert last.startswith(f"counterbias: {message}")
     assert last.endswith(
-        "Take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)"
+        "Take another model, or tell the author of the plug-in "
+        "(`counterbias models` lists where it comes from)"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -139,8 +147,8 @@ def test_a_sample_that_the_backend_refuses_has_no_model(
     assert main(argv("count", folder, tmp_path, "good", "fewer")) == 0
     told = capsys.readouterr().err
     assert (
-        "Warning: fewer: there is no model, all its weights are 1: 1,600 starts are needed; take another model\n"
-        in told
+        "Warning: fewer: there is no model, all its weights are 1: "
+        "1,600 starts are needed; take another model\n" in told
     )
     assert counterbias.load_model(tmp_path / "fewer.model", manager=_manager()).no_model
     assert (tmp_path / "good.model").exists()
@@ -159,11 +167,12 @@ def test_train_names_backend_and_sample(
     assert main(argv("train", folder, tmp_path, "fewer")) == 1
     told = capsys.readouterr().err
     assert (
-        "fewer has no model of its own: backend 'broken' failed while it was fitted to fewer: ZeroDivisionError"
-        in told
+        "fewer has no model of its own: "
+        "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError" in told
     )
     assert (
-        "counterbias: backend 'broken' failed while it was fitted to all samples together: ZeroDivisionError"
+        "counterbias: "
+        "backend 'broken' failed while it was fitted to all samples together: ZeroDivisionError"
         in told
     )
     assert "Traceback" not in told

@@ -20,7 +20,7 @@ TestPwm = testing.conformance(BACKEND, learns=0.9)
 
 
 class Base(pwm.PositionWeightMatrix):
-    """Something to spoil."""
+    """A sound model, for subclasses to spoil."""
 
 
 class SinglePrecision(Base):

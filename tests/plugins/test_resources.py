@@ -1,4 +1,4 @@
-"""What models may use while they are fitted: threads, a device, and someone who is told of progress."""
+"""What models may use while they are fitted: threads, a device, and a progress callback."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def test_progress_rises_to_its_end(label: str) -> None:
 
     fit(label, Resources(2, "cpu", progress))
     stages = {
-        "bayesnet": {"finding the graph of bayesnet"}, "gru-ratio": {"training gru"}, "cnn": {"training cnn", "distilling cnn"},
+        "bayesnet": {"finding the graph of bayesnet"}, "gru-ratio": {"training gru"},
+        "cnn": {"training cnn", "distilling cnn"},
     }.get(label, {f"training {label}"})  # fmt: skip
     assert set(told) == (
         {"finding the graph of bayesnet", "training cnn"} if label == "ensemble" else stages

@@ -1,4 +1,4 @@
-"""A sample split into folds: a model that is not to see a fold shares no base with the windows and tiles that it is judged by there."""
+"""Samples split into folds: a model shares no base with what judges it on the fold left out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_windows_that_reach_farther_on_one_side_share_no_base_either() -> None:
 def check_that_no_base_is_shared(
     sites: StartSites, window: Window, scheme: str, number: int
 ) -> None:
-    """Look at every base of the windows and tiles that the model without a fold, or the one of all folds, learns or checks itself by."""
+    """Collect all bases that the model of some folds, or of all, learns or validates on."""
     written, made, _ = folded(sites, window, scheme, number)
     sample = made.sample
     for fold in (*range(number), None):
@@ -91,8 +91,8 @@ def test_every_window_and_tile_lies_in_one_fold(
             assert 0.03 < len(seen.validation.foreground) / len(made.windows) < 0.2
 
 
-def test_blocks_are_split_into_folds_and_their_halves_by_hand() -> None:
-    """Blocks of 5, 4, 3, 3, 2 and 1 starts, the largest first, each to the fold, and then to the half of it, that has the fewest."""
+def test_blocks_are_dealt_to_folds_and_their_halves_by_hand() -> None:
+    """Blocks of 5, 4, 3, 3, 2, 1 starts, largest first, go to the emptiest fold and half."""
     split = folds.make_folds(
         places_at(
             *(
@@ -200,7 +200,7 @@ def places_at(*position: int) -> Positions:
 
 
 def test_pieces_by_hand() -> None:
-    """Blocks of a kilobase in parts 3, none, 6 and 7: who comes within 21 bases of another block has its part as well."""
+    """Blocks of 1 kb in parts 3, none, 6, 7: within 21 bases of a block its part counts too."""
     keys, fold, half = (
         np.array([0, 2, 3]),
         np.array([1, 3, 3], np.int8),
@@ -211,7 +211,8 @@ def test_pieces_by_hand() -> None:
         places_at(0, 500, 979, 990, 1500, 2005, 2500, 2978, 2979, 3020, 3021, 3999, 4000), margin=21
     )
     assert found.tolist() == [
-        [3, 3], [3, 3], [3, 3], [3, 3], [-1, -1], [6, 6], [6, 6], [6, 6], [6, 7], [7, 6], [7, 7], [7, 7], [-1, 7],
+        [3, 3], [3, 3], [3, 3], [3, 3], [-1, -1], [6, 6], [6, 6], [6, 6], [6, 7], [7, 6], [7, 7],
+        [7, 7], [-1, 7],
     ]  # fmt: skip
 
 

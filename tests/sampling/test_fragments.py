@@ -1,4 +1,4 @@
-"""How many fragments begin at each read start, and what a start weighs when a model learns: by hand, and against simulated pairs."""
+"""How many fragments begin at each read start, and what a start weighs when a model learns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ GOOD = PRESENT | TRAINABLE
 def sites_of(
     pairs: list[tuple[tuple[int, int, int] | None, ...]], trainable: bool = True
 ) -> StartSites:
-    """Give the sites of fragments, each read being contig, position and strand of its 5' end, or None where it is not aligned."""
+    """Return the sites of fragments.
+
+    Each read is contig, position and strand of its 5' end, or None where it is not aligned.
+    """
     ends = []
     for reads in zip(*pairs, strict=True):
         contig, position, bits = [], [], []
@@ -41,7 +44,7 @@ def sites_of(
 
 
 def told(starts: Starts) -> list[tuple[int, int, int, float, float]]:
-    """Give contig, position, strand, reads and fragments of each start."""
+    """Return contig, position, strand, reads and fragments of each start."""
     places = starts.positions
     columns = (places.contig, places.position, places.strand, places.weight, starts.fragments)
     return list(zip(*(column.tolist() for column in columns), strict=True))
@@ -49,11 +52,11 @@ def told(starts: Starts) -> list[tuple[int, int, int, float, float]]:
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count distinct fragments without what coincides by chance."""
+    """Count distinct fragments without chance coincidences."""
     monkeypatch.setattr(starts_module, "with_coincidences", lambda starts, apart: starts)
 
 
-# -- distinct fragments ------------------------------------------------------------------------------------------------
+# -- distinct fragments -----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("exact")
@@ -93,7 +96,7 @@ def test_reads_at_a_place_whose_mates_are_not_aligned_are_one_fragment() -> None
 
 @pytest.mark.usefixtures("exact")
 def test_a_mate_that_cannot_be_learnt_from_still_tells_copies_apart() -> None:
-    """The mates are clipped, or of many places: they are no starts themselves, but where they lie is known."""
+    """The mates are clipped or multi-mapped: no starts themselves, but their place is known."""
     good = sites_of([((0, 100, 0), (0, place, 1)) for place in (300, 301, 300)])
     clipped = sites_of([((0, 100, 0), (0, place, 1)) for place in (300, 301, 300)], trainable=False)
     mixed = StartSites(CONTIGS, LENGTHS, good.feature, None, (good.ends[0], clipped.ends[1]))
@@ -117,7 +120,7 @@ def test_no_reads_give_no_starts() -> None:
 
 
 def drawn(seed: int, fragments: int, copies: float) -> StartSites:
-    """Draw pairs on both contigs and strands, some of them copied, with mates that are missing here and there."""
+    """Draw pairs on both contigs and strands, some copied, some with a missing mate."""
     rng = np.random.default_rng(seed)
     contig = rng.integers(0, 2, fragments)
     left = rng.integers(0, 400, fragments) * 3
@@ -167,7 +170,7 @@ def test_distinct_fragments_are_those_of_a_naive_count(
     assert told(found) == [(*place, reads[place], len(ways[place])) for place in sorted(ways)]
     assert np.array_equal(found.positions.position, unique_starts(sites).position)
     assert np.array_equal(found.positions.weight, unique_starts(sites).weight)
-    # What coincides by chance only adds.
+    # Chance coincidences only add.
     assert (find_starts(sites).fragments >= found.fragments).all()
 
 
@@ -186,7 +189,7 @@ def test_the_order_of_rows_changes_nothing(seed: int, fragments: int) -> None:
     )
 
 
-# -- what a start weighs -----------------------------------------------------------------------------------------------
+# -- what a start weighs ----------------------------------------------------------------------
 
 
 @st.composite
@@ -222,7 +225,7 @@ def test_densities_are_those_of_a_naive_sum(starts: Starts) -> None:
 @settings(deadline=None, max_examples=50)
 @given(starts=many_starts())
 def test_in_one_neighbourhood_weights_are_in_proportion_to_fragments(starts: Starts) -> None:
-    """Linear: what is learnt of two places of one neighbourhood is in the ratio of their fragments, however many there are."""
+    """Linear: two places of one neighbourhood are learnt in the ratio of their fragments."""
     places = starts.positions
     crowded = Starts(
         Positions(places.contig * 0, places.position % 100, places.strand * 0, places.weight),
@@ -237,7 +240,7 @@ def test_in_one_neighbourhood_weights_are_in_proportion_to_fragments(starts: Sta
 
 
 def test_weights_by_hand() -> None:
-    """Two places 100 bases apart with 201 and 402 fragments, one place 101 bases on with 201, and one on the other strand with 1."""
+    """Places 100 bases apart with 201 and 402 fragments; one 101 on; one on the other strand."""
     positions = Positions(
         np.zeros(4, np.int32),
         np.array([0, 100, 150, 201]),
@@ -253,7 +256,7 @@ def test_weights_by_hand() -> None:
 
 
 def test_a_thousandfold_neighbourhood_weighs_no_more_than_its_places() -> None:
-    """With many fragments a neighbourhood weighs as many places as there are within reach, whatever its abundance."""
+    """With many fragments a neighbourhood weighs as many places as lie within reach."""
     position = np.arange(2000)
     for abundance in (10.0, 10_000.0):
         starts = Starts(
@@ -265,7 +268,7 @@ def test_a_thousandfold_neighbourhood_weighs_no_more_than_its_places() -> None:
         )
 
 
-# -- coincidences ------------------------------------------------------------------------------------------------------
+# -- coincidences -----------------------------------------------------------------------------
 
 
 def simulated(
@@ -273,7 +276,8 @@ def simulated(
 ) -> tuple[Starts, np.ndarray, Starts]:
     """Draw pairs without copies on one strand of a gene whose places differ in bias.
 
-    Gives the starts with what coincides added again, how many pairs begin at each, and the starts as counted.
+    Returns the starts corrected for coincidences, how many pairs begin at each, and the starts
+    as counted.
     """
     rng = np.random.default_rng(seed)
     bias = [rng.lognormal(0, spread, length) for _ in range(2)]
@@ -307,7 +311,7 @@ def simulated(
 @pytest.mark.parametrize("spread", [0.0, 0.6, 0.9])
 @pytest.mark.parametrize("per_start", [3.0, 10.0, 30.0])
 def test_pairs_without_copies_come_back_to_their_number(per_start: float, spread: float) -> None:
-    """Distinct fragments are too few where many begin, by up to a fifth; corrected they are right to within a few per cent."""
+    """Distinct fragments are up to a fifth too few where many begin; corrected, a few per cent."""
     found, reads, distinct = simulated(1, per_start, spread=spread)
     for low, high, error in ((1, 5, 0.04), (5, 15, 0.04), (15, 30, 0.05), (30, 60, 0.08)):
         here = (reads >= low) & (reads < high)
@@ -357,13 +361,13 @@ def test_copies_are_not_taken_for_coincidences() -> None:
     assert np.array_equal(thrice.learning_weights(), alone.learning_weights())
 
 
-# -- lengths -----------------------------------------------------------------------------------------------------------
+# -- lengths ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sd", [10.0, 25.0, 60.0, 120.0])
 @pytest.mark.parametrize("introns", [0.0, 0.6])
 def test_possible_lengths_of_a_normal_distribution(sd: float, introns: float) -> None:
-    """1/Σp² = 2√π σ; a tail of pairs with introns between them, however long, is not one start's and changes nothing."""
+    """1/Σp² = 2√π σ; a tail of pairs with introns between them is not one start's: no change."""
     rng = np.random.default_rng(1)
     near = np.rint(rng.normal(600, sd, 400_000)).astype(int)
     far = rng.integers(700, MOST_APART, int(introns * 400_000))
@@ -384,7 +388,7 @@ def test_lengths_that_are_all_alike_or_at_the_edge() -> None:
     assert possible_lengths(np.ones(MOST_APART)) > 1000
 
 
-# -- many reads --------------------------------------------------------------------------------------------------------
+# -- many reads -------------------------------------------------------------------------------
 
 
 def test_of_more_reads_whole_blocks_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +415,7 @@ def test_of_more_reads_whole_blocks_are_taken(monkeypatch: pytest.MonkeyPatch) -
 def test_of_one_crowded_block_all_reads_are_taken_in_whatever_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A virus of 30 kb, sequenced ten times as deep as reads are looked at: its last places and reads 2 count as much as its first."""
+    """A 30 kb virus, ten times as deep as reads are looked at: its last places count too."""
     monkeypatch.setattr(starts_module, "MOST_READS", 2000)
     rng = np.random.default_rng(6)
     first = np.sort(rng.integers(0, 29_000, 10_000))
@@ -433,7 +437,7 @@ def test_of_one_crowded_block_all_reads_are_taken_in_whatever_order(
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**31), most=st.sampled_from([1, 100, 1500]))
 def test_of_many_reads_whole_blocks_are_taken_until_there_are_enough(seed: int, most: int) -> None:
-    """And no more than that; at least one block, so that there is always something to learn from."""
+    """And no more than that, but at least one block, so that there is something to learn from."""
     rng = np.random.default_rng(seed)
     place = (rng.beta(1, 6, 2000) * 2_000_000).astype(int)
     one = sites_of([((0, at, 0),) for at in place.tolist()])
@@ -452,7 +456,10 @@ def test_of_many_reads_whole_blocks_are_taken_until_there_are_enough(seed: int, 
 
 
 def test_a_genome_as_large_as_wheat_leaves_room_for_the_mate() -> None:
-    """17 billion places: 35 bits for a place and its strand leave 27 for the mate, so that chance hides one pair of a hundred million."""
+    """17 billion places: 35 bits for place and strand leave 27 for the mate.
+
+    Chance then hides one pair of a hundred million.
+    """
     length = 2_000_000_000
     contigs = tuple(f"c{number}" for number in range(9))
     place = np.array([1_999_999_000, 1_999_999_000, 1_999_999_000], np.int32)

@@ -1,4 +1,4 @@
-"""Background is rid of the bias of its neighbourhood: the mean bias around a place by hand, and what becomes of weights."""
+"""Background is corrected for its neighbourhood's bias: the mean around a place, and weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def at(*places: int, strand: int = 0, weight: tuple[float, ...] = ()) -> Positio
 
 
 def genome_of(codes: np.ndarray) -> Cut:
-    """Cut windows from one contig, on both strands; what leaves it, or holds a 4 (N), is not valid."""
+    """Cut windows of one contig, on both strands; valid within it, and without an N."""
 
     def cut(positions: Positions, window: Window) -> Contexts:
         reverse = positions.strand == 1
@@ -45,18 +45,18 @@ def genome_of(codes: np.ndarray) -> Cut:
     return cut
 
 
-# -- the mean bias of a neighbourhood ----------------------------------------------------------------------------------
+# -- the mean bias of a neighbourhood ---------------------------------------------------------
 
 
 def test_local_mean_by_hand() -> None:
-    """b is 3 at every A and 1 at C. Of 21 places from 900 to 1100, every tenth, those below 1000 are A."""
+    """b is 3 at every A, 1 at C. Of 21 places, every tenth of 900-1100, those < 1000 are A."""
     codes = np.where(np.arange(6000) < 1000, 0, 1).astype(np.uint8)
     log_bias = np.log(np.array([[3.0, 1, 1, 1]]))
     found = local_mean(log_bias, at(500, 5000, 1000, 1005, 1090), Window(0, 0), genome_of(codes))
     np.testing.assert_allclose(
         found, [3, 1, (10 * 3 + 11) / 21, (10 * 3 + 11) / 21, (1 * 3 + 20) / 21]
     )
-    # On the other strand bases are their complements: neither A nor C stands there.
+    # On the other strand bases are their complements: there is neither A nor C.
     np.testing.assert_allclose(
         local_mean(log_bias, at(500, 5000, strand=1), Window(0, 0), genome_of(codes)), 1
     )
@@ -115,7 +115,7 @@ def naive(log_bias: np.ndarray, positions: Positions, window: Window, cut: Cut) 
     ),
 )
 def test_local_mean_is_that_of_a_naive_computation(seed: int, window: Window) -> None:
-    """Windows as wide as can be cut, 127 to a side, leave no room for a neighbourhood: there the place itself is taken."""
+    """The widest windows, 127 to a side, leave no neighbourhood: the place itself is taken."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 4, 1500).astype(np.uint8)
     codes[rng.integers(0, 1500, 1)] = 4
@@ -145,13 +145,16 @@ def test_many_windows_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(local_mean(log_bias, positions, Window(3, 3), genome_of(codes)), whole)
 
 
-# -- weights -----------------------------------------------------------------------------------------------------------
+# -- weights ----------------------------------------------------------------------------------
 
 
 def drawn(
     seed: int, biased: bool, starts: int = 4000
 ) -> tuple[DrawnPositions, Contexts, Contexts, Cut]:
-    """Draw starts on a genome of A- and C-rich stretches, which with a bias prefer A at the window's middle, and background near by."""
+    """Draw starts and near-by background on a genome of A- and C-rich stretches.
+
+    With a bias, starts prefer A at the window's middle.
+    """
     rng = np.random.default_rng(seed)
     rich = np.repeat(rng.integers(0, 2, 400), 500)
     codes = np.where(rng.random(len(rich)) < 0.7, rich, rng.integers(0, 4, len(rich))).astype(
@@ -179,9 +182,11 @@ def changes(sample: DrawnPositions, level: DrawnPositions) -> np.ndarray:
 
 
 def test_weights_by_hand() -> None:
-    """Three starts of four have an A, of the background every other window: b is 1.5 at A and 0.5 at C, and so it is around each window.
+    """Three of four starts have an A, every other background window: b is 1.5 at A and 0.5 at C.
 
-    A window among As is divided by √1.5, one among Cs by √0.5; then all are scaled so that their total stays.
+    The same holds around each window.
+    A window among As is divided by √1.5, one among Cs by √0.5; then all are scaled to keep their
+    total.
     """
     codes = np.where(np.arange(6000) < 3000, 0, 1).astype(np.uint8)
     starts = at(*range(1000), weight=(1e6,) * 1000)
@@ -202,7 +207,7 @@ def test_weights_by_hand() -> None:
 
 
 def test_background_where_the_bias_is_high_loses_weight_to_where_it_is_low() -> None:
-    """How much bias there is, is itself told relative to the background near by, so not all of it is seen at once."""
+    """The bias is itself found relative to near-by background, so not all of it is seen at once."""
     sample, foreground, background, cut = drawn(1, biased=True)
     level = reweight_background(sample, foreground, background, Window(2, 2), cut)
     assert level.background.weight.sum() == pytest.approx(sample.background.weight.sum())
@@ -246,7 +251,7 @@ def test_windows_that_are_not_valid_keep_their_weight() -> None:
 
 
 def test_no_weight_runs_away() -> None:
-    """A neighbourhood in which next to nothing starts counts as one of a twentieth of the mean bias."""
+    """A neighbourhood of next to no starts counts as one of a twentieth of the mean bias."""
     codes = np.where(np.arange(20_000) < 19_000, 0, 1).astype(np.uint8)
     cut = genome_of(codes)
     foreground, background = at(*range(1000, 11_000, 10)), at(*range(1000, 19_800, 10))

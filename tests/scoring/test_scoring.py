@@ -150,7 +150,7 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
 
 
 def truth(sites: StartSites, number: int, skip: bool) -> np.ndarray:
-    """What each read of an end is worth to :class:`Sum`."""
+    """The score of each read of an end by :class:`Sum`."""
     end = sites.ends[number]
     strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
     contexts, valid = extract(

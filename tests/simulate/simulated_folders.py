@@ -1,4 +1,4 @@
-"""Run ``counterbias simulate`` and read what it wrote: tables, alignments, and the genome's windows at read starts."""
+"""Run ``counterbias simulate`` and read what it wrote; cut the genome's windows at read starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def records(path: Path) -> list[pysam.AlignedSegment]:
 
 
 def start_of(record: pysam.AlignedSegment) -> tuple[str, int, str]:
-    """Give contig, position from 1 and strand of a read's first base."""
+    """Return contig, position from 1 and strand of a read's first base."""
     position = record.reference_end if record.is_reverse else record.reference_start + 1
     return record.reference_name, position, "-" if record.is_reverse else "+"
 
@@ -44,7 +44,7 @@ def start_of(record: pysam.AlignedSegment) -> tuple[str, int, str]:
 def windows(
     folder: Path, rows: list[dict[str, str]], window: Window, *, before: int = 0
 ) -> np.ndarray:
-    """Cut the genome's windows at read starts, or so many bases before them; 4 where a contig ends."""
+    """Cut the genome's windows at read starts, or some bases before; 4 outside a contig."""
     with pysam.FastaFile(str(folder / "genome.fa")) as fasta:
         codes = {
             name: np.array(["ACGT".find(base) for base in fasta.fetch(name)], dtype=np.uint8)
@@ -68,7 +68,7 @@ def windows(
 
 
 def inside(folder: Path, rows: list[dict[str, str]], margin: int) -> np.ndarray:
-    """Tell which starts lie in an exon that no edge of any exon comes near to: their windows are the genome's."""
+    """Return which starts lie in an exon far from any edge: their windows are the genome's."""
     edges: dict[str, list[int]] = {}
     with (folder / "genes.gtf").open() as stream:
         for line in stream:

@@ -1,4 +1,4 @@
-"""``counterbias simulate`` as users call it: their own genome, wrong options, interruption; bad input leaves nothing."""
+"""``counterbias simulate`` as users call it: own genomes, wrong options, interruptions."""
 
 from __future__ import annotations
 
@@ -105,12 +105,25 @@ def lines(*replacements: tuple[str, str]) -> str:
     [
         (lines(("chr1\t", "1\t"), ("chr2\t", "2\t")), "no gene is left to simulate reads from"),
         ("# nothing\n", "no gene is left"),
-        (lines(("\t1300\t", "\t2300\t")), "line 5: the exon ends at 2300, but the contig 'chr1' has 2000 bases"),
-        (lines(('; transcript_id "t1"; gene_name', "; gene_name")), "line 2: this exon line has no transcript_id"),
+        (
+            lines(("\t1300\t", "\t2300\t")),
+            "line 5: the exon ends at 2300, but the contig 'chr1' has 2000 bases",
+        ),
+        (
+            lines(('; transcript_id "t1"; gene_name', "; gene_name")),
+            "line 2: this exon line has no transcript_id",
+        ),
         (lines(("\t201\t600\t", "\tx\t600\t")), "line 2: the start (column 4) is 'x'"),
         ("no tabs\n", "line 1: expected 9 tab-separated columns"),
-        (lines(("chr1\tx\texon\t801", "chr9\tx\texon\t801"), ("\t900\t", "\t140\t"), ("\t600\t", "\t240\t"), ("\t1300\t", "\t1205\t")),
-         "no expressed transcript is as long as a fragment"),
+        (
+            lines(
+                ("chr1\tx\texon\t801", "chr9\tx\texon\t801"),
+                ("\t900\t", "\t140\t"),
+                ("\t600\t", "\t240\t"),
+                ("\t1300\t", "\t1205\t"),
+            ),
+            "no expressed transcript is as long as a fragment",
+        ),
     ],
 )  # fmt: skip
 def test_annotations_that_cannot_be_used(

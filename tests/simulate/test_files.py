@@ -1,4 +1,4 @@
-"""``counterbias simulate``: same seed, same bytes; reads, truth tables and biases that agree with each other."""
+"""``counterbias simulate``: same seed, same bytes; reads, truth and biases agree."""
 
 from __future__ import annotations
 
@@ -81,8 +81,10 @@ def test_same_seed_gives_the_same_bytes_whatever_the_threads(full: Path, tmp_pat
     names = sorted(path.name for path in full.iterdir())
     assert names == sorted(path.name for path in again.iterdir())
     assert names == [
-        "genes.gtf", "genome.fa", "genome.fa.fai", "sample1.bam", "sample1.genes.tsv", "sample1.name.bam", "sample1.starts.tsv.gz",
-        "sample1.transcripts.tsv", "sample1_1.fastq.gz", "sample1_2.fastq.gz", "samples.tsv", "simulation.json", "transcripts.fa",
+        "genes.gtf", "genome.fa", "genome.fa.fai", "sample1.bam", "sample1.genes.tsv",
+        "sample1.name.bam", "sample1.starts.tsv.gz",
+        "sample1.transcripts.tsv", "sample1_1.fastq.gz", "sample1_2.fastq.gz", "samples.tsv",
+        "simulation.json", "transcripts.fa",
         "truth.tsv",
     ]  # fmt: skip
     for name in names:
@@ -121,7 +123,7 @@ def test_read_starts_are_those_of_the_bam(full: Path, options: list[str], tmp_pa
 
 
 def test_htseq_count_and_counterbias_find_the_true_counts(tmp_path: Path) -> None:
-    """Genes do not overlap and no read is multiply mapped: each fragment with a mapped read is its gene's."""
+    """No gene overlaps and no read is multi-mapped: a fragment with a mapped read is its gene's."""
     options = [
         "--pairs",
         "5000",
@@ -213,7 +215,8 @@ def test_heptamers_at_read_starts_find_the_true_log_bias(plain: Path) -> None:
     )
     ratio = np.log(at_start / background)[keys]
     assert np.corrcoef(ratio, log_bias)[0, 1] > 0.6
-    # The unit: reads per position rise by a factor of e where the log bias rises by 1, so that weighting by 1/b flattens them.
+    # The unit: reads per position rise e-fold where the log bias rises by 1, so that weighting by
+    # 1/b flattens them.
     assert np.corrcoef(np.log(reads), log_bias)[0, 1] > 0.3
 
 

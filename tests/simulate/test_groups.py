@@ -1,4 +1,4 @@
-"""``counterbias simulate`` with groups of samples: what changes between them, and the bias of each."""
+"""``counterbias simulate`` with groups of samples: what differs between them, and their bias."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> N
 
 
 def test_each_group_has_the_bias_asked_for(tmp_path: Path) -> None:
-    """Reads of a group are those of a study in which all groups have its bias; every report names the bias of the group."""
+    """A group's reads are those of a study in which all have its bias; reports name that bias."""
     options = [
         "--pairs",
         "800",

@@ -1,4 +1,4 @@
-"""The simulator: same seed, same bytes; reads that lie where they say; the bias that was asked for, and none otherwise."""
+"""The simulator: same seed, same bytes; reads lie where they say, with the bias asked for."""
 
 from __future__ import annotations
 
@@ -255,7 +255,8 @@ def test_truth_adds_up(tmp_path: Path) -> None:
     write_truth(tmp_path / "truth.tsv", truth)
     lines = (tmp_path / "truth.tsv").read_text().splitlines()
     assert lines[0].split("\t") == [
-        "gene_id", "length", "abundance", "expected_fragments", "unbiased_fragments", "mean_bias", "fragments",
+        "gene_id", "length", "abundance", "expected_fragments", "unbiased_fragments", "mean_bias",
+        "fragments",
         "mapped_fragments", "fpkm",
     ]  # fmt: skip
     assert len(lines) == 41
@@ -313,7 +314,8 @@ def test_bias_of_one_position_is_known(tmp_path: Path) -> None:
     genome = Genome(("chr1",), np.array([0, 3000]), np.tile(np.arange(4, dtype=np.uint8), 750))
     one = np.array([0, 1], dtype=np.int64)
     genes = GeneModels(
-        ("chr1",), ("g",), ("g",), np.zeros(1, np.int32), np.zeros(1, np.int8), ("t",), np.zeros(1, np.int32), one,
+        ("chr1",), ("g",), ("g",), np.zeros(1, np.int32), np.zeros(1, np.int8), ("t",),
+        np.zeros(1, np.int32), one,
         np.array([500]), np.array([2500]),
     )  # fmt: skip
     library = Library(40_000, 30, fragment_mean=101, fragment_sd=10)

@@ -54,7 +54,7 @@ def command(
 
 
 def train(folder: Path, out: object, *samples: str, **options: Any) -> str:
-    """Run the command; give what stood on standard output."""
+    """Run the command; return its standard output."""
     with pytest.MonkeyPatch.context() as patch:
         told = io.StringIO()
         patch.setattr(sys, "stdout", told)
@@ -72,7 +72,7 @@ def report(model: Path) -> dict[str, Any]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
-    """Run a command that fails; give its one line."""
+    """Run a command that fails; return its one line."""
     capsys.readouterr()
     assert main(argv) == 1
     told = capsys.readouterr()

@@ -14,7 +14,7 @@ from tests.train.cohorts import SAMPLES, train
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate single-end samples of one bias, one paired-end sample, and one in which nothing was counted."""
+    """Simulate single-end samples of one bias, paired-end ones, and one without any counts."""
     folder = tmp_path_factory.mktemp("cohort")
     rng = np.random.default_rng(5)
     genome = simulation.simulate_genome(rng, {"chr1": 150_000, "chr2": 100_000})
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ran(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train pwm on three samples once; give the model file. The table lies beside it."""
+    """Train pwm on three samples once; return the model file. The table is next to it."""
     out = tmp_path_factory.mktemp("ran") / "cohort.model"
     table = train(folder, out, *SAMPLES, model="pwm")
     out.with_suffix(".tsv").write_text(table)

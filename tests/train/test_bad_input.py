@@ -1,4 +1,4 @@
-"""What goes wrong with ``counterbias train``: samples that teach nothing are left out, bad input is one clear line."""
+"""``counterbias train``: samples that teach nothing are left out, bad input is one clear line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``counterbias compare`` and ``train`` where a sample teaches nothing: left out with its reason, the rest as if it were not there."""
+"""``compare`` and ``train`` where a sample teaches nothing: left out, the rest are as ever."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def command(
 
 
 def done(name: str, folder: Path, out: Path, *samples: str, more: tuple[object, ...] = ()) -> str:
-    """Run a command; give what stood on standard output."""
+    """Run a command; return its standard output."""
     with pytest.MonkeyPatch.context() as patch:
         told = io.StringIO()
         patch.setattr(sys, "stdout", told)
@@ -79,7 +79,7 @@ def document(folder: Path) -> dict[str, Any]:
     return found
 
 
-# -- compare -----------------------------------------------------------------------------------------------------------
+# -- compare ----------------------------------------------------------------------------------
 
 
 def test_compare_leaves_it_out_with_its_reason(
@@ -162,8 +162,8 @@ def test_compare_measures_the_end_that_can_be_learnt_from(
     done("compare", pairs, tmp_path / "c", sample, "neither")
     told = capsys.readouterr().err
     assert (
-        f"Warning: {sample}: there is no model of {label}, whose reads count as unbiased: {reason}\n"
-        in told
+        f"Warning: {sample}: there is no model of {label}, whose reads count as unbiased: "
+        f"{reason}\n" in told
     )
     assert f"Warning: neither is left out: {NO_READ_1}; {NO_READ_2}\n" in told
     one = document(tmp_path / "c")["samples"][0]["models"][0]
@@ -176,10 +176,12 @@ def test_compare_measures_the_end_that_can_be_learnt_from(
 def test_compare_skips_a_model_file_that_holds_none(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(
-        ["count", "-q", "-s", "yes", "--bias-model", "pwm", "--bias-genome", str(pairs / "genome.fa"), "--bias-output", f"{tmp_path}/",
-         "-c", str(tmp_path / "t.tsv"), str(pairs / "neither.sam"), str(pairs / "no2.sam"), str(pairs / "genes.gtf")]
-    ) == 0  # fmt: skip
+    words = (
+        "count", "-q", "-s", "yes", "--bias-model", "pwm", "--bias-genome", pairs / "genome.fa",
+        "--bias-output", f"{tmp_path}/", "-c", tmp_path / "t.tsv",
+        pairs / "neither.sam", pairs / "no2.sam", pairs / "genes.gtf",
+    )  # fmt: skip
+    assert main([str(word) for word in words]) == 0
     none, half = tmp_path / "neither.model", tmp_path / "no2.model"
     done("compare", pairs, tmp_path / "c", "good", more=("--models", f"pwm,{none},{half}"))
     models = {one["model"]: one for one in document(tmp_path / "c")["samples"][0]["models"]}
@@ -197,7 +199,7 @@ def test_compare_skips_a_model_file_that_holds_none(
     assert f"{none.name}: there" in error
 
 
-# -- train -------------------------------------------------------------------------------------------------------------
+# -- train ------------------------------------------------------------------------------------
 
 
 def trained(model: Path) -> dict[str, Any]:
@@ -245,7 +247,7 @@ def test_train_needs_both_ends_of_a_sample(
 def test_train_does_not_number_contigs_by_a_sample_that_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its header may name them in another order, and even with other lengths: nothing is learnt from it."""
+    """Its header may have another order, and even other lengths: nothing is learnt from it."""
     write_singles(tmp_path)
     (tmp_path / "aaa.sam").write_text("@SQ\tSN:chr2\tLN:70000\n@SQ\tSN:chr1\tLN:60000\n")
     done("train", tmp_path, tmp_path / "with.model", "aaa", "good", "other")
@@ -259,7 +261,7 @@ def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two samples whose lack shows only once the folds of the cohort are known: both would make its blocks smaller."""
+    """Two samples whose lack shows late: both would make the cohort's blocks smaller."""
     done("train", singles, tmp_path / "without.model", "good", "other")
     assert trained(tmp_path / "without.model")["ends"][0]["block"] == 2000
     monkeypatch.setattr("counterbias.pipeline.train.reader.why_unlearnable_drawn", lambda *_: "")
@@ -268,8 +270,8 @@ def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
     told = capsys.readouterr().err
     for sample in ("clipped", "multi"):
         assert (
-            f"{sample} is left out: no read start can be learnt from: none has its window and background within a block"
-            in told
+            f"{sample} is left out: no read start can be learnt from: "
+            "none has its window and background within a block" in told
         )
     assert trained(tmp_path / "with.model")["ends"][0]["block"] == 2000
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()

@@ -176,7 +176,7 @@ def test_equal_samples_or_by_reads(folder: Path, ran: Path, tmp_path: Path) -> N
 def test_no_base_that_is_judged_was_seen_by_its_judge(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows of 41 random bases are unique: in no sample may one be judged by a model that saw a stretch of 21 of it in any sample."""
+    """No model of any sample saw 21 bases of what it judges; windows of 41 bases are unique."""
     reorder(folder / "b.bam", tmp_path / "reordered.bam")
     learnt: dict[int, set[bytes]] = {}
     judged = []
@@ -196,7 +196,7 @@ def test_no_base_that_is_judged_was_seen_by_its_judge(
         assert not learnt[id(judge)] & pieces(contexts)
         return np.asarray(score(judge, contexts, threads=threads))
 
-    kept: list[Any] = []  # so that no number is given twice
+    kept: list[Any] = []  # so that no number occurs twice
     monkeypatch.setattr(model, "fit", remembered)
     monkeypatch.setattr(cross_fitting, "score", looked_at)
     samples = {
@@ -209,14 +209,15 @@ def test_no_base_that_is_judged_was_seen_by_its_judge(
         folder / "genes.gtf",
         counterbias.BiasOptions("pwm", str(folder / "genome.fa"), window=Window(20, 20)),
     )
-    # Three samples' own models and the pooled one, each with five judges; every sample is judged by its own judges and the pooled ones.
+    # Three samples' own models and the pooled one, each with five judges; every sample is judged by
+    # its own judges and the pooled ones.
     assert (len(kept), len(judged)) == (4 * 6, 6 * 5 * 2)
     assert min(len(seen) for seen in learnt.values()) > 5_000
     assert sum(judged) > 20_000
 
 
 def pieces(*contexts: np.ndarray) -> set[bytes]:
-    """Give all stretches of 21 bases, of both strands alike."""
+    """Return all stretches of 21 bases, of both strands alike."""
     forward = np.concatenate(
         [one[:, first : first + 21] for one in contexts for first in range(0, 21, 2)]
     )

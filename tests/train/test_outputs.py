@@ -1,4 +1,4 @@
-"""What train writes where its model goes into a stream: the report needs a place, and the model a stream of its own."""
+"""Where train's model goes into a stream: the report needs a place, the model its own stream."""
 
 from __future__ import annotations
 

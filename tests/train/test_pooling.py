@@ -1,4 +1,4 @@
-"""What a model of many samples learns from: shares, thinning and pooling by hand, and the folds of a cohort."""
+"""What a model of many samples learns from: shares, thinning, pooling, and a cohort's folds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from counterbias.records import FoldedSample, Positions, Tiles
 
 
 def one_base(letters: str, weights: list[float], tiles: Tiles | None = None) -> FoldedSample:
-    """Give starts of one base each, with a background of all four bases; start, background window and tile i are in part i, modulo 10."""
+    """Return starts of one base each, with a background of all four bases.
+
+    Start, background window and tile i are in part i, modulo 10.
+    """
     codes = np.array(["ACGT".index(letter) for letter in letters], np.uint8)[:, None]
     background = np.arange(4, dtype=np.uint8)[:, None]
     return folded(
@@ -36,8 +39,15 @@ def folded(whole: TrainingSet) -> FoldedSample:
 
 def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
     codes = np.arange(200, dtype=np.uint8)[:, None] % 4
-    starts = TrainingSet(Window(0, 0), codes, np.arange(1.0, 201.0), np.repeat(codes, 2, axis=0), np.repeat(np.arange(1.0, 201.0), 2),
-                         origin=np.repeat(np.arange(200), 2))  # fmt: skip
+    weights = np.arange(1.0, 201.0)
+    starts = TrainingSet(
+        Window(0, 0),
+        codes,
+        weights,
+        np.repeat(codes, 2, axis=0),
+        np.repeat(weights, 2),
+        origin=np.repeat(np.arange(200), 2),
+    )
     few = thin(folded(starts), 0.25, 1.0, np.random.default_rng(1))
     pooled = pool_samples([few, folded(starts)], [1.0, 1.0], np.random.default_rng(1))
     for sample in (few, pooled):
@@ -54,7 +64,7 @@ def test_starts_keep_their_background_when_thinned_and_pooled() -> None:
 
 
 def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
-    """Start i weighs i + 1 and lies in part i modulo 10, and so with tiles: whatever is kept, joined or repeated tells its own part."""
+    """Start i weighs i + 1 and lies in part i modulo 10, as tiles do: what is kept shows it."""
     tiles = Tiles(
         np.zeros((40, 4), np.uint8),
         np.eye(40, 4, dtype=np.float32) + np.arange(40, dtype=np.float32)[:, None],
@@ -83,7 +93,7 @@ def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
 
 
 def test_weights_worked_out_by_hand() -> None:
-    """Two reads at A in one sample, six at C in the other: A and C weigh the same by sample, 2 and 6 by reads."""
+    """Two reads at A in one sample, six at C in the other: equal by sample, 2 and 6 by reads."""
     first, second = one_base("AA", [1.0, 1.0]), one_base("CCCCCC", [1.0] * 6)
     rng = np.random.default_rng(1)
     model = load_plugins().backends["pwm"].backend.load()
@@ -99,7 +109,7 @@ def test_weights_worked_out_by_hand() -> None:
 
 
 def test_tiles_are_repeated_by_hand() -> None:
-    """Three starts against one: by sample, a start of the second weighs three times as much, and so do its tiles; by reads they do not."""
+    """Three starts against one: by sample, the second's starts and tiles weigh three times."""
     many = Tiles(np.zeros((3, 4), np.uint8), np.eye(3, 4))
     single = Tiles(np.ones((1, 4), np.uint8), np.eye(1, 4))
     for shares, copies in (([1.0, 1.0], 3), ([3.0, 1.0], 1)):
@@ -119,7 +129,7 @@ def test_tiles_are_repeated_by_hand() -> None:
 
 
 def test_one_sample_is_pooled_to_itself() -> None:
-    """To the last bit, and without a draw: else a cohort of one would not give the model that counting gives."""
+    """To the last bit, without a draw: so a cohort of one gives the model that a count does."""
     tiles = Tiles(np.zeros((3, 4), np.uint8), np.eye(3, 4))
     alone = one_base("ACGTAC", [0.1, 0.2, 0.3, 0.7, 1.1, 1.3], tiles)
     rng, untouched = np.random.default_rng(1), np.random.default_rng(1)
@@ -191,7 +201,10 @@ def test_folds_of_a_cohort_are_those_of_one_sample_with_all_starts() -> None:
 
 
 def test_blocks_suit_samples_that_cover_little() -> None:
-    """Alone the wide sample has blocks of 20 kb or more and the narrow one of 2 kb; of two sizes the smaller, of three the middle one."""
+    """Alone the wide sample has blocks of 20 kb and more, the narrow one of 2 kb.
+
+    Of two sizes the smaller is taken, of three the middle one.
+    """
     rng = np.random.default_rng(3)
     wide, narrow = starts(rng, 500), starts(rng, 500, reach=20_000)
     sizes = []

@@ -34,7 +34,7 @@ GOOD = PRESENT | TRAINABLE
 
 
 def race(n: int, truth: float, seed: int = 1) -> dict[str, np.ndarray]:
-    """Starts that win against two rivals each with the odds exp(truth × log bias)."""
+    """Starts that beat two rivals each with odds of exp(truth × log bias)."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(0, 1, (n, 3))
     chance = np.exp(truth * scores)
@@ -73,7 +73,7 @@ def test_the_slope_stays_within_its_bounds() -> None:
 
 @pytest.mark.parametrize("truth", [0.6, 1.0, 1.5])
 def test_only_the_noise_of_an_own_model_is_not_held_against_features(truth: float) -> None:
-    """A model of this sample has a slope below 1 for its noise, which a feature averages out; one from elsewhere for its strength."""
+    """A slope below 1 is noise, which features average out, or, of another's model, strength."""
     data = race(20_000, truth)
     own, other = calibrate(**data, own=True), calibrate(**data)
     assert own.slope == other.slope == other.length_slope == pytest.approx(truth, abs=0.06)
@@ -155,7 +155,8 @@ def test_fragment_weights_by_hand() -> None:
     sites = make_pairs([(GOOD, GOOD), (GOOD, 0), (0, GOOD), (GOOD, GOOD)])
     bias = np.log(np.array([[1.0, 2.0, np.nan, np.nan], [0.5, np.nan, 4.0, 0.25]]))
     found = fragment_weights(sites, lambda end, rows: bias[end][rows], cap=None)
-    # 1/b: (1, 2), (1/2), (1/4), (unknown, 4); the scale f solves 1.5 f + 0.5 f + 0.25 f + (1 + 4 f) / 2 = 4.
+    # 1/b: (1, 2), (1/2), (1/4), (unknown, 4); the scale f solves
+    # 1.5 f + 0.5 f + 0.25 f + (1 + 4 f) / 2 = 4.
     factor = 3.5 / 4.25
     assert found.scale.factor == pytest.approx(factor)
     assert np.allclose(found.weight, [1.5 * factor, 0.5 * factor, 0.25 * factor, 0.5 + 2 * factor])
@@ -314,7 +315,7 @@ def test_assumed_lengths_are_those_of_a_normal_distribution() -> None:
     assert (found.fragments, found.assumed, found.mean, found.sd) == (0, True, 250, 50)
     assert found.probability.sum() == pytest.approx(1)
     first, last, probability = found.spans()
-    # By hand: 0.5 %, 50 % and 99.5 % of a normal distribution lie at -2.576, 0 and 2.576 standard deviations.
+    # By hand: 0.5 %, 50 % and 99.5 % of a normal distribution lie at -2.576, 0 and 2.576 SD.
     assert (first[0], last[7], first[8], last[-1]) == (121, 250, 250, 379)
     middle, width = (first + last) / 2, last - first + 1
     mean = float(probability @ middle)
@@ -352,7 +353,7 @@ def test_lengths_that_cannot_be_assumed(mean: float, sd: float) -> None:
 
 
 def test_single_reads_by_hand() -> None:
-    """One gene of 21 bases, fragments of 20: they fit at two places; 100 places' worth of the ends' means stand beside them."""
+    """A gene of 21 bases, fragments of 20: they fit at two places, next to 100 of the means."""
     gene, bias = make_features([(0, [(0, 21)])]), np.zeros((2, 21))
     bias[0, 0], bias[1, 19] = np.log(3), np.log(5)
     fragments = assumed_lengths(AssumedLengths(20, 0.1))
@@ -364,7 +365,8 @@ def test_single_reads_by_hand() -> None:
 
     found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments)
     assert found[0] == pytest.approx(21 * (100 * (23 / 21) * (25 / 21) + 3 * 5 + 1) / 102)
-    # Where the other end has no bias, the read is the left end in one half of the fragments and the right one in the other.
+    # Where the other end has no bias, the read is the left end of one half of the fragments and the
+    # right one of the other.
     found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments, ends="first")
     left, right = (100 * 23 / 21 + 3 + 1) / 102, (100 * 25 / 21 + 5 + 1) / 102
     assert found[0] == pytest.approx(21 * (left + right) / 2)
@@ -374,7 +376,7 @@ def test_features_shorter_than_any_assumed_fragment() -> None:
     found = effective_lengths(
         FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths())
     )
-    for gene in (1, 2):  # 20 and 3 bases: nothing fits, and the means of both ends are all there is
+    for gene in (1, 2):  # 20 and 3 bases: nothing fits, which leaves the means of both ends
         left, right = np.exp(FIELD[0][:, places(gene)]).mean(axis=1)
         assert found[gene] == pytest.approx(len(places(gene)) * left * right, rel=1e-12)
     plain = effective_lengths(
@@ -398,7 +400,8 @@ def test_lengths_with_a_bias_of_the_first_read_alone(stranded: str) -> None:
         for side in sides:
             b = np.exp(FIELD[0, side, places(gene)])
             n = len(b)
-            # The left read of a fragment of 12 bases leaves 11 places at the right end free, the right read at the left end.
+            # The left read of a fragment of 12 bases leaves 11 places at the right end free; the
+            # right read leaves them at the left end.
             fitting = b[: max(n - 11, 0)] if side == 0 else b[11:]
             share += (100 * b.mean() + fitting.sum()) / (100 + len(fitting)) / len(sides)
         assert found[gene] == pytest.approx(n * share)
@@ -431,7 +434,8 @@ def pairs(left: list[int], right: list[int], gene: list[int], flip: list[bool]) 
 
 
 def test_fragment_lengths_are_spliced() -> None:
-    # 12 to 45 over the intron 20…40: 8 bases and 6; 16 to 30: 15; an end in the intron, or facing away: not used.
+    # 12 to 45 over the intron 20…40: 8 bases and 6; 16 to 30: 15; an end in the intron, or facing
+    # away: not used.
     sites = pairs(
         [12] * 300 + [16] * 100 + [12, 45],
         [45] * 300 + [30] * 100 + [30, 12],
@@ -452,7 +456,7 @@ def test_fragment_lengths_are_spliced() -> None:
 
 
 def test_effective_lengths_beat_single_reads_on_simulated_counts() -> None:
-    """With the true bias, density by effective length is nearer to the truth than raw counts and than sums of 1/b."""
+    """With the true bias, effective lengths come nearer to the truth than sums of 1/b do."""
     rng = np.random.default_rng(4)
     genes, length, reads = 300, 500, 100
     bias = np.exp(rng.normal(0, 1, (genes, length)) + rng.normal(0, 0.3, (genes, 1)))

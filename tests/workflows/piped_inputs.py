@@ -32,7 +32,7 @@ def gtf(contig: str = "chr1") -> str:
 
 
 class Inputs:
-    """Good inputs in the working folder, and pipes that give what is in them."""
+    """Sound inputs in the working folder, and pipes with the same contents."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self.capfd = capfd
@@ -66,7 +66,7 @@ class Inputs:
                     out.write(read)
 
     def fifo(self, source: str, name: str | None = None, *, packed: bool = False) -> str:
-        """Make a named pipe that somebody writes a file to, once."""
+        """Make a named pipe to which a file is written, once."""
         name = name or f"pipe.{source}"
         os.mkfifo(name)
         content = Path(source).read_bytes()
@@ -76,7 +76,7 @@ class Inputs:
         return name
 
     def descriptor(self, source: str) -> str:
-        """Make what a shell puts in the place of ``<(cat FILE)``."""
+        """Make what a shell substitutes for ``<(cat FILE)``."""
         reading, writing = os.pipe()
         self.descriptors.append(reading)
         self._feed(lambda: writing, Path(source).read_bytes())
@@ -85,7 +85,7 @@ class Inputs:
     def _feed(self, start: Callable[[], int], content: bytes) -> None:
         def write() -> None:
             with suppress(OSError), open(start(), "wb", buffering=0) as pipe:
-                # The first byte alone: what is compressed is told by two.
+                # The first byte alone: it takes two to recognise compression.
                 pipe.write(content[:1])
                 rest = memoryview(content)[1:]
                 while rest:
@@ -94,7 +94,7 @@ class Inputs:
         threading.Thread(target=write, daemon=True).start()
 
     def run(self, *words: str) -> str:
-        """Run a command; give stdout."""
+        """Run a command; return its stdout."""
         self.capfd.readouterr()
         status = main([str(word) for word in words])
         out, error = self.capfd.readouterr()
@@ -102,7 +102,7 @@ class Inputs:
         return out
 
     def fails(self, *words: str) -> str:
-        """Run a command that fails; give its one line."""
+        """Run a command that fails; return its one line."""
         self.capfd.readouterr()
         status = main([str(word) for word in words])
         out, error = self.capfd.readouterr()
@@ -111,7 +111,7 @@ class Inputs:
         return lines[0]
 
     def count(self, genome: str, annotation: str, *more: str, alignments: str = "a.bam") -> bytes:
-        """Count with a bias model; give all that came of it."""
+        """Count with a bias model; return all that it wrote."""
         given = () if "--bias-model" in more else ("--bias-model", "pwm")
         out = self.run(
             "count",
@@ -129,7 +129,7 @@ class Inputs:
 
 
 def program(*words: str, stdin: int) -> subprocess.CompletedProcess[str]:
-    """Run the program with a standard input of its own."""
+    """Run the program with this standard input."""
     return subprocess.run(
         [sys.executable, "-m", "counterbias", *words],
         stdin=stdin,

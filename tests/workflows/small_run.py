@@ -1,4 +1,4 @@
-"""A small sound run, of whose inputs tests then spoil one."""
+"""A small sound run, one of whose inputs a test then spoils."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pysam
 import pytest
 
 from counterbias.cli import main
+from tests.helpers.messages import lines_of
 
 GTF = (
     'chr1\ttest\texon\t101\t400\t.\t+\t.\tgene_id "a"; transcript_id "a.1";\n'
@@ -43,7 +44,7 @@ def read(
 
 
 class Files:
-    """Small valid inputs in a folder, and what the command says of them."""
+    """Small valid inputs in a folder, and how the command fails when they are spoilt."""
 
     def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.folder, self.capfd = folder, capfd
@@ -62,17 +63,13 @@ class Files:
         return path
 
     def fails(self, *argv: object, says: str) -> str:
-        """Run ``counterbias count``; check that it fails with one line that matches, and changes no file."""
+        """Run ``counterbias count``: it must fail with one matching line, and change no file."""
         before = self.snapshot()
         self.capfd.readouterr()
         status = main(["count", *(str(word) for word in argv)])
         out, error = self.capfd.readouterr()
         assert status == 1, (status, out, error)
-        lines = [
-            line
-            for line in error.splitlines()
-            if not line.endswith(" processed.") and not line.startswith("First run: ")
-        ]
+        lines = [line for line in lines_of(error) if not line.endswith(" processed.")]
         assert len(lines) == 1, error
         assert lines[0].startswith("counterbias: ")
         assert re.search(says, lines[0]), lines[0]
@@ -82,7 +79,7 @@ class Files:
         return lines[0]
 
     def snapshot(self) -> dict[str, bytes]:
-        """Remember every file but the genome's index, which may appear."""
+        """Return the bytes of every file but the genome's index, which may appear."""
         found = sorted(
             path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".fai"
         )

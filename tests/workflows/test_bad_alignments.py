@@ -1,4 +1,4 @@
-"""Alignments that users get wrong, at the command line: one clear line, a non-zero exit, no half-written file."""
+"""Alignments that users get wrong: one clear line, a non-zero exit, no half-written file."""
 
 from __future__ import annotations
 

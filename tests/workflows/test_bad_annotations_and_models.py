@@ -1,4 +1,4 @@
-"""Annotations, genomes and models that users get wrong: one clear line, a non-zero exit, no half-written file."""
+"""Annotations, genomes and models that users get wrong: one clear line, no half-written file."""
 
 from __future__ import annotations
 
@@ -159,7 +159,8 @@ def test_unknown_model_option(files: Files) -> None:
 def test_model_of_another_window(files: Files) -> None:
     model = fitted(files)
     files.fails(
-        "--bias-model", model, "--bias-window", "5,5", "--bias-genome", files.genome, "--bias-output", "again", files.bam,
+        "--bias-model", model, "--bias-window", "5,5", "--bias-genome", files.genome,
+        "--bias-output", "again", files.bam,
         files.gtf, says=r"fit\.model.*10,10.*5,5|fit\.model.*5,5.*10,10",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Outputs that cannot be written, runs that are interrupted, and bad usage: nothing half-written is left."""
+"""Outputs that cannot be written, interrupted runs and bad usage: nothing half-written is left."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_interrupted(files: Files) -> None:
         for i in range(600_000):
             one.query_name = f"r{i}"
             out.write(one)
-    # Compiled before: a signal that arrives while a loop is being compiled may be noticed late.
+    # Compiled before: a signal during a compilation may be noticed late.
     assert main(["count", "-q", "-o", "first.sam", str(files.bam), str(files.gtf)]) == 0
     (files.folder / "first.sam").unlink()
     before = files.snapshot()

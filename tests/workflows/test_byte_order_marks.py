@@ -1,4 +1,4 @@
-"""Byte order marks, UTF-16 and line ends of other systems, in every text file that is read: the same result, or one clear line."""
+"""Byte order marks, UTF-16 and foreign line ends in text files: the same result, or one line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from counterbias import InputError
 from counterbias.cli import compare, main
 from counterbias.evaluation.truth import read_truth
 from counterbias.genome import read_aliases
+from tests.helpers.messages import lines_of
 
 SAM = (
     "@SQ\tSN:chr1\tLN:2000\n"
@@ -22,8 +23,15 @@ SAM = (
     "r2\t0\tchr1\t301\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
     "r3\t0\tchr1\t302\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
 )
-GTF = 'chr1\ttest\texon\t101\t200\t.\t+\t.\tgene_id "a";\nchr1\ttest\texon\t301\t400\t.\t+\t.\tgene_id "b";\n'
-GFF3 = "##gff-version 3\nchr1\ttest\texon\t101\t200\t.\t+\t.\tID=x;gene_id=a\nchr1\ttest\texon\t301\t400\t.\t+\t.\tID=y;gene_id=b\n"
+GTF = (
+    'chr1\ttest\texon\t101\t200\t.\t+\t.\tgene_id "a";\n'
+    'chr1\ttest\texon\t301\t400\t.\t+\t.\tgene_id "b";\n'
+)
+GFF3 = (
+    "##gff-version 3\n"
+    "chr1\ttest\texon\t101\t200\t.\t+\t.\tID=x;gene_id=a\n"
+    "chr1\ttest\texon\t301\t400\t.\t+\t.\tID=y;gene_id=b\n"
+)
 MARK = b"\xef\xbb\xbf"
 
 #: The same text as other systems and programs write it.
@@ -66,7 +74,6 @@ def test_annotations_count_the_same(
     assert shown.out.startswith("a\t1\nb\t2\n__no_feature\t0\n")
 
 
-@pytest.mark.usefixtures("counting_loops")
 @pytest.mark.parametrize("encoding", UNICODE.values(), ids=UNICODE)
 def test_other_encodings_of_an_annotation_are_one_line(
     encoding: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -76,11 +83,11 @@ def test_other_encodings_of_an_annotation_are_one_line(
     assert main(["count", str(tmp_path / "reads.sam"), str(tmp_path / "genes.gtf")]) == 1
     shown = capfd.readouterr()
     assert shown.out == ""
-    assert len(shown.err.splitlines()) == 1
+    assert len(lines_of(shown.err)) == 1
     if encoding == "utf-16":
         assert (
-            "genes.gtf: this is UTF-16 text, expected UTF-8. Convert the file, as with 'iconv -f UTF-16 -t UTF-8'"
-            in shown.err
+            "genes.gtf: this is UTF-16 text, expected UTF-8. "
+            "Convert the file, as with 'iconv -f UTF-16 -t UTF-8'" in shown.err
         )
 
 

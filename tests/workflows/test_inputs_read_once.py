@@ -1,4 +1,4 @@
-"""Inputs that can be read only once: given twice they are refused before anything is opened; how copies are kept."""
+"""Inputs that can be read only once: refused where they are given twice; how copies are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterbias.genome import Genome
 from counterbias.inputs import check_inputs, file_of, open_input, read_again, reads_once
 from tests.workflows.piped_inputs import Inputs, program
 
-# A pipe that is opened once too often would wait for ever.
+# A pipe that is opened once too often would block for ever.
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -33,7 +33,8 @@ def test_the_same_pipe_twice(inputs: Inputs, command: str) -> None:
     )
     line = inputs.fails(*words, "a.bam", "pipe")
     assert line == (
-        "counterbias: link: this can be read only once, but it is given as both the annotation and --bias-genome. "
+        "counterbias: link: this can be read only once, "
+        "but it is given as both the annotation and --bias-genome. "
         "Give a file for one of them"
     )
     line = inputs.fails(*words[:-2], "--bias-genome", "g.fa", "a.bam", "pipe", "pipe")
@@ -53,7 +54,10 @@ def test_standard_input_twice(inputs: Inputs, pipe: bool) -> None:
         reading, writing = os.pipe()
         for name in ("/dev/stdin", "/dev/fd/0"):
             done = program("count", "-q", "-", name, stdin=reading if pipe else file.fileno())
-            message = "standard input can be read only once, but it is given as both the alignments and the annotation"
+            message = (
+                "standard input can be read only once, "
+                "but it is given as both the alignments and the annotation"
+            )
             assert (done.returncode, done.stdout, done.stderr) == (
                 1,
                 "",
@@ -152,7 +156,7 @@ def test_a_copy_lasts_as_long_as_any_block_wants_it(inputs: Inputs) -> None:
 
 
 def test_scripts_may_give_pipes(inputs: Inputs) -> None:
-    """A genome and a model that are opened once need no block of ``read_again``."""
+    """A genome and a model that are opened once need no ``read_again``."""
     inputs.count("g.fa", "genes.gtf")
     with Genome("g.fa") as genome, Genome(inputs.fifo("g.fa")) as piped:
         assert (piped.codes("chr1") == genome.codes("chr1")).all()

@@ -1,4 +1,4 @@
-"""Limits that a batch system sets: the size of files, and memory; and what other packages would say by themselves."""
+"""Limits that a batch system sets, on file sizes and memory; and what other packages print."""
 
 from __future__ import annotations
 

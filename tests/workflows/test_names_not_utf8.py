@@ -1,4 +1,4 @@
-"""File names whose bytes are not UTF-8, as a Latin-1 ``ø`` is not: tables keep the bytes, JSON and HDF5 get an escape."""
+"""File names that are not UTF-8, as a Latin-1 ``ø``: tables keep the bytes, JSON escapes them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_bias_files(files: Path) -> None:
     report = json.loads(text)
     json.dumps(report, ensure_ascii=False).encode(
         "utf-8"
-    )  # every text is one that UTF-8 can hold, as reports on it need
+    )  # every text can be encoded as UTF-8, as reports need
     assert report["sample"] == ESCAPED
     assert report["inputs"]["alignments"] == ESCAPED + ".bam"
     assert ESCAPED in report["command_line"]

@@ -1,4 +1,4 @@
-"""Pipes and standard input for every input but alignments: read once, or copied where they are needed again."""
+"""Pipes and standard input for every input but alignments: read once, or copied where needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.workflows.piped_inputs import Inputs, gtf
 
-# A pipe that is opened once too often would wait for ever.
+# A pipe that is opened once too often would block for ever.
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -25,7 +25,7 @@ def test_count_with_named_pipes(inputs: Inputs, context: str, packed: bool) -> N
 
 
 def test_count_with_descriptors(inputs: Inputs) -> None:
-    """As htseq-count does, the annotation of a pipe without a name is read as GFF3: identifiers keep their quotes."""
+    """An annotation from a nameless pipe is read as GFF3, as by htseq-count: quotes stay."""
     shutil.copy("genes.gtf", "genes.txt")
     expected = inputs.count("g.fa", "genes.txt", "--bias-context", "transcript")
     again = inputs.count(
@@ -196,7 +196,7 @@ def test_simulate(inputs: Inputs) -> None:
 
 
 def test_copies_go_with_a_run_that_fails(inputs: Inputs) -> None:
-    """The genome is copied, the annotation too, and then a line of it is wrong; the fixture looks for what is left."""
+    """Genome and annotation are copied, then a line is wrong; the fixture finds leftovers."""
     Path("bad.gtf").write_text(gtf() + "chr1\tonly three\tcolumns\n")
     genome, annotation = inputs.fifo("g.fa"), inputs.fifo("bad.gtf")
     words = (
@@ -230,10 +230,12 @@ def test_no_room_for_a_copy(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> 
         patch.setattr("tempfile.tempdir", "/nowhere")
         line = inputs.fails(*words, "--bias-genome", "g.fa", "a.bam", inputs.fifo("genes.gtf"))
         assert line.startswith(
-            "counterbias: pipe.genes.gtf: this is needed more than once, and cannot be copied to /nowhere"
+            "counterbias: pipe.genes.gtf: this is needed more than once, "
+            "and cannot be copied to /nowhere"
         )
         assert "TMPDIR" in line
         line = inputs.fails(*words, "--bias-genome", inputs.fifo("g.fa"), "a.bam", "genes.gtf")
         assert line.startswith(
-            "counterbias: pipe.g.fa: this is needed more than once, and cannot be copied to /nowhere"
+            "counterbias: pipe.g.fa: this is needed more than once, "
+            "and cannot be copied to /nowhere"
         )

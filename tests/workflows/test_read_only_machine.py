@@ -1,4 +1,4 @@
-"""Machines where little can be written, as in containers: no folder beside the genome, none for temporary files, no shared memory."""
+"""Machines where little can be written, as in containers: no index, no temporary files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOUNT = ["unshare", "--mount", "--map-root-user", "sh", "-ec"]
 
 
 def shielded(folder: Path, mounts: str, words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command after these commands of a shell, which mount what only it sees; skip where nothing can be mounted."""
+    """Run the command after shell commands that mount what only it sees; skip where that fails."""
     if subprocess.run(
         [*MOUNT, "mount -t tmpfs t /mnt"], capture_output=True, check=False
     ).returncode:
@@ -70,7 +70,10 @@ def test_cram_with_a_genome_beside_which_no_index_can_be_kept(files: Path) -> No
 def test_hdf5_where_only_its_own_folder_can_be_written(files: Path, ending: str) -> None:
     (files / "empty").mkdir()
     mounts = "mount --bind . /mnt; cd /mnt; mount -t tmpfs -o ro t empty; unset TMPDIR TEMP TMP\n"
-    mounts += "for d in /dev/shm /tmp /var/tmp /usr/tmp; do if [ -d $d ]; then mount -t tmpfs -o ro t $d; fi; done; cd empty"
+    mounts += (
+        "for d in /dev/shm /tmp /var/tmp /usr/tmp; do "
+        "if [ -d $d ]; then mount -t tmpfs -o ro t $d; fi; done; cd empty"
+    )
     done = shielded(files, mounts, f"count -q -c ../c.{ending} ../reads.bam ../genes.gtf")
     assert done.returncode == 0, done.stderr
     assert not any("\x1b" in line or len(line) > 299 for line in done.stderr.splitlines()), (

@@ -77,7 +77,7 @@ def fraction_table() -> CountTable:
 
 
 def oracle(table: CountTable, options: TableOptions) -> None:
-    """Let HTSeq write the same counts."""
+    """Have HTSeq write the same counts."""
     utils = pytest.importorskip("HTSeq.scripts.utils", reason="HTSeq is the oracle of these tests")
     results = []
     for number, result in enumerate(table.results):

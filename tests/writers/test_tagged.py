@@ -18,14 +18,18 @@ from counterbias.writers.tagged import TaggedWriter
 
 NAMES = ("a", "gene:1", "gène2")
 
-HEADER = "@HD\tVN:1.6\tSO:unsorted\n@SQ\tSN:chr1\tLN:100000\n@SQ\tSN:chr2\tLN:600000000\n@PG\tID:x\tPN:x\n@CO\tany remark\n"
+HEADER = (
+    "@HD\tVN:1.6\tSO:unsorted\n@SQ\tSN:chr1\tLN:100000\n@SQ\tSN:chr2\tLN:600000000\n"
+    "@PG\tID:x\tPN:x\n@CO\tany remark\n"
+)
 
 RECORDS = [
     "r1\t0\tchr1\t101\t60\t10M\t*\t0\t0\tACGTNACGTA\tIIIIIIIIII\tNH:i:1\tXS:A:+\tMD:Z:10\tXH:H:1AE301\tXf:f:1.25\tXn:f:-1e-07",
     "r1\t16\tchr1\t101\t60\t5M\t*\t0\t0\tRYKM=\t!!#5~\tNH:i:255\tAS:i:-5\tXa:i:256\tXb:i:65536\tXc:i:-129\tXd:i:-32769\tXe:i:-128",
     "p1\t99\tchr1\t101\t60\t2S3M1I2M2D3M100N4M3H\t=\t201\t110\tACGTACGTACGTACG\tABCDEFGHIJKLMNO\tXB:B:c,-1,2\tXC:B:S,1,60000\tXD:B:f,1.5,2",
     "p1\t147\tchr1\t201\t60\t3=1X2P6M\t=\t101\t-110\tACGTACGTAC\tABCDEFGHIJ",
-    "p2\t73\tchr2\t500000000\t3\t10M\t=\t500000000\t0\tACGTACGTAC\tABCDEFGHIJ\tNH:i:2\tXF:Z:there before",
+    "p2\t73\tchr2\t500000000\t3\t10M\t=\t500000000\t0\tACGTACGTAC\tABCDEFGHIJ\t"
+    "NH:i:2\tXF:Z:there before",
     "p2\t133\tchr2\t500000000\t3\t*\t=\t500000000\t7\tACGTACGTAC\tABCDEFGHIJ\tZW:f:0.5",
     "p3\t77\t*\t0\t0\t*\t*\t0\t0\tACGTACGTA\tABCDEFGHI\tYT:Z:UP",
     "p3\t141\t*\t0\t0\t*\t*\t0\t0\tACGTACGTA\tABCDEFGHI\tXe:Z:\tXg:i:0",
@@ -40,7 +44,7 @@ RECORDS = [
 
 
 def raw_alignments(folder: Path, lines: list[str] = RECORDS) -> tuple[bytes, list[bytes]]:
-    """Give the header and the records as they stand in a BAM file, uncompressed."""
+    """Return the header and the records of a BAM file, uncompressed."""
     text, packed = folder / "in.sam", folder / "in.bam"
     text.write_text(HEADER + "".join(line + "\n" for line in lines))
     with (

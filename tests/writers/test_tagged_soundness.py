@@ -1,4 +1,4 @@
-"""Tags and names that a record cannot hold soundly: ``-o`` gives files that every reader can read, and tells what it left out."""
+"""Tags and names that a record cannot hold: ``-o`` writes sound files and says what it left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TAGS = {
 
 
 def count(folder: Path, records: list[bytes], kind: str, *more: str) -> Path:
-    """Count records with ``-o``; give the file."""
+    """Count records with ``-o``; return the file."""
     reads, genes, out = folder / "reads.bam", folder / "genes.gtf", folder / f"out.{kind}"
     reads.write_bytes(bam(records))
     genes.write_text(GTF)
@@ -76,7 +76,7 @@ def test_odd_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str,
 
 
 def test_odd_tags_with_weights(tmp_path: Path) -> None:
-    """The weights are put in by a second pass over the records, which once stood still at such a tag for ever."""
+    """Weights are inserted by a second pass over the records, which once hung at such a tag."""
     genome = tmp_path / "genome.fa"
     letters = "".join(np.random.default_rng(1).choice(list("ACGT"), 5000))
     genome.write_text("".join(f">{name}\n{letters}\n" for name in ("chr1", "chr2", "chr3", "chrX")))
@@ -189,7 +189,7 @@ ODD = [
 @pytest.mark.parametrize("kind", ["sam", "bam"])
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_what_htslib_moves_is_moved(tmp_path: Path, number: int, kind: str) -> None:
-    """A double becomes a float and a CIGAR in the tag CG goes into its field, as in what HTSeq's own classes write."""
+    """A double becomes a float, and a CIGAR in the tag CG its field, as in HTSeq's own classes."""
     HTSeq = pytest.importorskip("HTSeq", reason="HTSeq is the oracle of these tests")
     ours = count(tmp_path, [ODD[number]], kind, "-s", "no")
     reader = HTSeq.BAM_Reader(str(tmp_path / "reads.bam"))

@@ -16,7 +16,7 @@ def script(name: str) -> ModuleType:
 
 
 def parsed(printed: str, heading: str) -> dict[str, dict[str, str]]:
-    """Give a table of the report: first cell of a row → heading → cell."""
+    """Return a table of the report: first cell of a row → heading → cell."""
     part = printed.split(f"### {heading}\n", 1)[1].split("\n###", 1)[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]

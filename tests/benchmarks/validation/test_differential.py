@@ -48,7 +48,10 @@ def test_calls_are_judged_by_hand() -> None:
 def test_the_true_bias_removes_what_differs_between_groups(
     r_packages: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Groups differ in bias: raw counts give false calls, which the true bias takes away, in a single-end library too."""
+    """Where groups differ in bias, raw counts give false calls, which the true bias removes.
+
+    It does so in a single-end library, too.
+    """
     import contextlib
     import io
 
@@ -126,7 +129,7 @@ def test_without_r_the_benchmark_says_what_to_install(
     assert script("differential").main([]) == 1
     said = capsys.readouterr().err
     assert (
-        "R has no DESeq2, edgeR, limma, statmod; install Debian's r-bioc-deseq2 r-bioc-edger r-bioc-limma r-cran-statmod"
-        in said
+        "R has no DESeq2, edgeR, limma, statmod; install Debian's "
+        "r-bioc-deseq2 r-bioc-edger r-bioc-limma r-cran-statmod" in said
     )
     assert said.count("\n") == 1

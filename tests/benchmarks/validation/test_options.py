@@ -1,4 +1,4 @@
-"""Wrong options and missing data are one clear line; options that few runs need."""
+"""Wrong options and missing data give one clear line; rarely used options."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.benchmarks.validation.scripts import parsed, script
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    """Give a small world and its reads."""
+    """Return a small world and its reads."""
     import argparse
 
     peers = script("peers")

@@ -188,7 +188,8 @@ def test_maqc_gives_intervals(
     found = json.loads((tmp_path / "m.json").read_text())["models"]
     value, low, high = found["pwm"]["of"]["raw"]["pearson"]
     assert low < value < high
-    # Judged on all of its starts, the bias is seen in every one of these small samples; eight genes cannot tell whether they gain by it.
+    # On all of its starts, the bias is seen in each of these small samples; eight genes are
+    # too few to show whether correction helps.
     assert found["pwm"]["applied"] == 6
     assert all(0.2 < gain < 0.4 for gain in found["pwm"]["gain"])
     changed, low, high = found["pwm"]["minus_raw"]["corrected"]["rmse"]

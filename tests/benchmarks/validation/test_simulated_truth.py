@@ -42,7 +42,7 @@ def test_json_holds_no_nan(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """Run the script on two tiny samples; give its file, what it printed, and its folder."""
+    """Run the script on two tiny samples; return its file, its output and its folder."""
     import contextlib
     import io
 
@@ -122,7 +122,7 @@ def test_share_removed_by_hand() -> None:
 
     raw = np.array([10.0, 5.0, 4.0, 3.0, 1.0])
     found = {"raw": raw, "corrected": raw / np.sqrt(Truth.mean_bias) * 3}
-    # Half of the bias is removed, and half of its standard deviation over four genes, √(5/4), is left.
+    # Half of the bias is removed; half of its standard deviation over four genes, √(5/4), remains.
     assert script("simulated").share_removed(found, Truth, 50) == (
         pytest.approx(0.5),
         pytest.approx(0.5 * np.sqrt(5 / 4)),
