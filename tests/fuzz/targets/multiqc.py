@@ -100,10 +100,11 @@ def _judged(parsed: Any, report: bool) -> str:
     collection = Collection()
     if report:
         collection.add("s1", parsed)
-        checks.check(parsed, checks.thresholds(None))
+        thresholds = checks.Thresholds()
+        checks.check_sample(parsed, thresholds)
         checks.percent_assigned(parsed)
         checks.bias_removed(parsed)
-        checks.has_bias(parsed, checks.thresholds(None))
+        checks.has_bias(parsed, thresholds)
     else:
         collection.add_comparison(
             parsed, {sample.sample: sample.sample for sample in parsed.samples}
