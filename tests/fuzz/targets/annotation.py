@@ -19,7 +19,7 @@ from counterbias.errors import InputError
 from counterbias.records import Annotation
 from fuzz import scratch
 from fuzz.case import Case
-from fuzz.judging import reason, words
+from fuzz.judging import refusal_wording, wording
 
 CONTIGS = (
     "chr1",
@@ -55,9 +55,9 @@ NAMES = (
     "\U0001f9ec",
 )
 NUMBERS = (
-    "1", "2", "10", "100", "101", "200", "999999", "0", "-1", "+5", " 7", "7 ", "1_0", "1.0", "1e3", "", ".", "x", "٣", "00012",
-    "999999999999999999", "9999999999999999999", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "2147483648",
-    "1" * 5000,
+    "1", "2", "10", "100", "101", "200", "999999", "0", "-1", "+5", " 7", "7 ", "1_0", "1.0", "1e3",
+    "", ".", "x", "٣", "00012", "999999999999999999", "9999999999999999999", "9223372036854775807",
+    "9223372036854775808", "-9223372036854775809", "2147483648", "1" * 5000,
 )  # fmt: skip
 SCORES = (
     ".",
@@ -87,14 +87,17 @@ BREAKS = ("\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", "\r\r\n")
 
 #: The last column of a line, ``{a}`` and ``{b}`` to be replaced by names.
 GTF_FORMS = (
-    'gene_id "{a}"; transcript_id "{b}";', 'gene_id "{a}";', 'gene_id "{a}"; gene_name "{b}"', "gene_id {a}; x {b}",
-    'gene_id="{a}"; t={b};', 'gene_id "{b}"; gene_id "{a}";', '  gene_id   "{a}" ;;; note "x; gene_id y";', 'gene_id "{a}"x; note "{b}";',
-    'note "{b}"; gene_id\t"{a}"', 'gene_id\x1f"{a}"', 'gene_id "{a}" "{b}";', 'transcript_id "{b}";', 'gene_id "{a}', "gene_id", "", ";",
-    " ", 'gene_id "{a}"; tag', '"gene_id" "{a}"', 'gene_id ""; x "{b}"',
+    'gene_id "{a}"; transcript_id "{b}";', 'gene_id "{a}";', 'gene_id "{a}"; gene_name "{b}"',
+    "gene_id {a}; x {b}", 'gene_id="{a}"; t={b};', 'gene_id "{b}"; gene_id "{a}";',
+    '  gene_id   "{a}" ;;; note "x; gene_id y";', 'gene_id "{a}"x; note "{b}";',
+    'note "{b}"; gene_id\t"{a}"', 'gene_id\x1f"{a}"', 'gene_id "{a}" "{b}";',
+    'transcript_id "{b}";', 'gene_id "{a}', "gene_id", "", ";", " ", 'gene_id "{a}"; tag',
+    '"gene_id" "{a}"', 'gene_id ""; x "{b}"',
 )  # fmt: skip
 GFF3_FORMS = (
-    "gene_id={a};transcript_id={b}", "ID=1;gene_id={a}", "gene_id={a}", " gene_id {a} ; x={b}", "gene_id= = {a};",
-    "gene_id={a};gene_id={b}", 'gene_id="{a}";x', "gene_id", "", ";;", "=x", "x={b}", "gene_id={a}\t;x", "gene_id;={a}",
+    "gene_id={a};transcript_id={b}", "ID=1;gene_id={a}", "gene_id={a}", " gene_id {a} ; x={b}",
+    "gene_id= = {a};", "gene_id={a};gene_id={b}", 'gene_id="{a}";x', "gene_id", "", ";;", "=x",
+    "x={b}", "gene_id={a}\t;x", "gene_id;={a}",
 )  # fmt: skip
 
 
@@ -238,7 +241,7 @@ def _load(case: Case, path: str, content: bytes) -> Annotation | str:
         try:
             return load_annotation(path, **_options(case))
         except InputError as error:
-            reason(error, (path, ""))
+            refusal_wording(error, (path, ""))
             return error.line()
 
 
@@ -345,7 +348,7 @@ def check(case: Case) -> str:
     Path(path).write_bytes(re.sub(rb"(\A|[\n\r])(?:\xef\xbb\xbf)+", rb"\1", content))
     theirs = _theirs(case, path)
     if isinstance(fast, str):
-        return f"refused, HTSeq {'reads' if theirs is not None else 'stops'}: {words(fast.partition(': ')[2])}"
+        return f"refused, HTSeq {'reads' if theirs is not None else 'stops'}: {wording(fast.partition(': ')[2])}"
     assert theirs is not None, "read, though HTSeq stops"
     _compare(case, fast, *theirs)
     _check_index(fast)

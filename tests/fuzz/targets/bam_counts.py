@@ -27,7 +27,7 @@ from counterbias.records import Annotation, CountingOptions, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
 from fuzz import bam_records, memory_source, scratch
 from fuzz.case import Case
-from fuzz.judging import reason
+from fuzz.judging import refusal_wording
 
 
 def mutate(rng: random.Random) -> Case:
@@ -330,7 +330,7 @@ def check(case: Case) -> str:
     try:
         ours = _ours(case, given)
     except InputError as error:
-        refusal = reason(error, (memory_source.NAME, "ours"))
+        refusal = refusal_wording(error, (memory_source.NAME, "ours"))
     # What is no BAM at all is kept away from HTSeq, which would take it for SAM.
     safe = content.startswith(b"BAM\1") and _safe_for_pysam(case.parts[1:])
     theirs = _theirs(case, content) if safe else None

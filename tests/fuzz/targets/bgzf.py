@@ -21,7 +21,7 @@ from counterbias.native import SLACK
 from fuzz import bam_records, memory_source
 from fuzz.case import Case
 from fuzz.guarded import Guarded
-from fuzz.judging import reason
+from fuzz.judging import refusal_wording
 
 _SOURCE, _TARGET = Guarded(1 << 18, np.uint8), Guarded(1 << 20, np.uint8)
 
@@ -161,7 +161,7 @@ def check(case: Case) -> str:
     try:
         ours = _read(content, case.options["batch"], case.options["library"])
     except InputError as error:
-        told = reason(error, (memory_source.NAME,))
+        told = refusal_wording(error, (memory_source.NAME,))
         return f"refused, gzip {'reads' if expected is not None else 'refuses'}: {told}"
     if expected is None and any(len(part) > 3 and part[3] & ~4 for part in case.parts):
         # Flags besides the one for extra fields promise a name or a comment, which neither we nor htslib look for.

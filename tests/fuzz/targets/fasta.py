@@ -19,7 +19,7 @@ from counterbias.contexts import Genome
 from counterbias.errors import InputError
 from fuzz import scratch
 from fuzz.case import Case
-from fuzz.judging import reason
+from fuzz.judging import refusal_wording
 
 NAMES = (
     "chr1",
@@ -218,7 +218,7 @@ def check(case: Case) -> str:
         with Genome(str(path)) as genome:
             found = {name: genome.codes(name).copy() for name in genome.names}
     except InputError as error:
-        return f"refused: {reason(error, (str(path),))}"
+        return f"refused: {refusal_wording(error, (str(path),))}"
     finally:
         tempfile.tempdir = old_temporary
     left = {entry.name for entry in folder.iterdir()} - {path.name, f"{path.name}.fai"}

@@ -23,8 +23,8 @@ from counterbias.model_file import load_models
 from counterbias.plugins import Manager, load_plugins
 from fuzz import make_models, scratch
 from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import reason
+from fuzz.json_changes import Placeholders, random_place
+from fuzz.judging import refusal_wording
 
 NUMBERS = (
     np.nan,
@@ -149,9 +149,9 @@ def _changed_json(rng: random.Random, content: bytes) -> bytes:
         return content
     if not isinstance(tree, dict) or not tree:
         return content
-    marks = Marks()
+    placeholders = Placeholders()
     owner, last = random_place(rng, tree)
-    value, old = marks.value(rng), owner[last]
+    value, old = placeholders.value(rng), owner[last]
     if chance < 0.14 and isinstance(owner, dict):
         del owner[last]
     elif chance < 0.22 and isinstance(owner, dict):
@@ -167,7 +167,7 @@ def _changed_json(rng: random.Random, content: bytes) -> bytes:
             owner[last] = value
     else:
         owner[last] = value
-    return marks.written(json.dumps(tree))
+    return placeholders.fill(json.dumps(tree))
 
 
 def _changed_array(rng: random.Random, content: bytes) -> bytes:
@@ -240,7 +240,7 @@ def check(case: Case) -> str:
             warnings.simplefilter("always")
             models = load_models(path, _manager())
     except InputError as error:
-        return f"refused: {reason(error, (str(path),))}"
+        return f"refused: {refusal_wording(error, (str(path),))}"
     # A warning would be two lines on the user's stderr.
     assert not told, f"warns: {told[0].message}"
     for end in models.ends:

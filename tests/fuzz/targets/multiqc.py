@@ -13,8 +13,8 @@ from counterbias_multiqc import checks
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
 from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import words
+from fuzz.json_changes import Placeholders, random_place
+from fuzz.judging import wording
 from multiqc_builders import comparison, document
 
 
@@ -37,19 +37,19 @@ def mutate(rng: random.Random) -> Case:
     if chance < 0.14:
         return Case([text.encode()[: rng.randrange(len(text))]], {"report": which != 1})
     tree = json.loads(text)
-    marks = Marks()
+    placeholders = Placeholders()
     for _ in range(rng.choice((1, 1, 2, 3, 8))):
-        _change(rng, tree, marks)
+        _change(rng, tree, placeholders)
     text = json.dumps(tree)
     if rng.random() < 0.02:
         text = "[" * 100_000 + text
-    return Case([marks.written(text)], {"report": which != 1})
+    return Case([placeholders.fill(text)], {"report": which != 1})
 
 
-def _change(rng: random.Random, tree: dict[str, Any], marks: Marks) -> None:
+def _change(rng: random.Random, tree: dict[str, Any], placeholders: Placeholders) -> None:
     """Change one value, or put several in."""
     owner, last = random_place(rng, tree)
-    value = marks.value(rng)
+    value = placeholders.value(rng)
     chance = rng.random()
     if last is None:
         tree["x"] = value
@@ -91,7 +91,7 @@ def check(case: Case) -> str:
     else:
         return _judged(parsed, case.options["report"])
     assert 0 < len(told) < 400
-    return f"refused: {words(told)}"
+    return f"refused: {wording(told)}"
 
 
 def _judged(parsed: Any, report: bool) -> str:

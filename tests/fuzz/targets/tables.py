@@ -13,11 +13,12 @@ from counterbias.errors import InputError
 from counterbias.evaluation.truth import MISSING, read_truth
 from fuzz import scratch
 from fuzz.case import Case
-from fuzz.judging import reason
+from fuzz.judging import refusal_wording
 
 CELLS = (
-    "a", "b", "gene one", "é", "", " ", "1", "2.5", "-3", "1e3", "nan", "inf", "-inf", "NA", "1e999", "0x1", "1_0", "٣", '"', '""', '"x"',
-    "a,b", "#", "\x0b", "\x1b[2J", "\xa0", "\u2028", "x" * 300, "1" * 5000, "\0", "\ufeff", "sample", "group", "value",
+    "a", "b", "gene one", "é", "", " ", "1", "2.5", "-3", "1e3", "nan", "inf", "-inf", "NA",
+    "1e999", "0x1", "1_0", "٣", '"', '""', '"x"', "a,b", "#", "\x0b", "\x1b[2J", "\xa0", "\u2028",
+    "x" * 300, "1" * 5000, "\0", "\ufeff", "sample", "group", "value",
 )  # fmt: skip
 BREAKS = ("\n", "\n", "\n", "\r\n", "\r", "\n\n", "\x0c", "\x1c", "\x85", "\u2028")
 
@@ -81,7 +82,7 @@ def check(case: Case) -> str:
         else:
             found = read_truth(path, ("value",))
     except InputError as error:
-        return f"{kind} refused: {reason(error, (str(path),))}"
+        return f"{kind} refused: {refusal_wording(error, (str(path),))}"
     text = content.decode("utf-8")
     rows = _plain(text, "," if kind == "truth.csv" else "\t")
     if rows is None:
