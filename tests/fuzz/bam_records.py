@@ -250,34 +250,34 @@ def tag_places(item: bytes, start: int) -> list[int] | None:
     Slow and simple, and written from the specification.
     """
     widths = {"A": 1, "c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "f": 4, "d": 8}
-    places = []
-    here = start
-    while here < len(item):
-        places.append(here)
-        if here + 4 > len(item):
+    starts = []
+    position = start
+    while position < len(item):
+        starts.append(position)
+        if position + 4 > len(item):
             return None
-        tag_type = chr(item[here + 2])
-        here += 3
+        tag_type = chr(item[position + 2])
+        position += 3
         if tag_type in widths:
-            here += widths[tag_type]
+            position += widths[tag_type]
         elif tag_type in "ZH":
-            end = item.find(b"\0", here)
+            end = item.find(b"\0", position)
             if end < 0:
                 return None
-            here = end + 1
+            position = end + 1
         elif tag_type == "B":
-            if here + 5 > len(item):
+            if position + 5 > len(item):
                 return None
-            width = widths.get(chr(item[here]), 0) if chr(item[here]) in "cCsSiIf" else 0
-            count = struct.unpack_from("<i", item, here + 1)[0]
+            width = widths.get(chr(item[position]), 0) if chr(item[position]) in "cCsSiIf" else 0
+            count = struct.unpack_from("<i", item, position + 1)[0]
             if not width or count < 0:
                 return None
-            here += 5 + width * count
+            position += 5 + width * count
         else:
             return None
-        if here > len(item):
+        if position > len(item):
             return None
-    return places
+    return starts
 
 
 def _resize(item: bytearray) -> None:

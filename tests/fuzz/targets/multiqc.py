@@ -1,4 +1,4 @@
-"""QC files, comparisons and what ``counterbias train`` writes, with changed JSON, into the MultiQC module's parser and checks."""
+"""JSON files with changed values: the MultiQC module must refuse them or have finite numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def mutate(rng: random.Random) -> Case:
 
 
 def _change(rng: random.Random, tree: dict[str, Any], placeholders: Placeholders) -> None:
-    """Change one value, or put several in."""
+    """Change a value, or insert some."""
     owner, last = random_place(rng, tree)
     value = placeholders.value(rng)
     chance = rng.random()
@@ -60,14 +60,14 @@ def _change(rng: random.Random, tree: dict[str, Any], placeholders: Placeholders
             rng.choice((1, 3)) if isinstance(value, str) else rng.choice((1, 3, 3, 2100))
         )
     elif chance < 0.4 and isinstance(owner, dict):
-        # What stands elsewhere in the document.
+        # A value from elsewhere in the document.
         owner[last] = copy.deepcopy(rng.choice(list(owner.values())))
     else:
         owner[last] = value
 
 
 def _finite(value: Any) -> bool:
-    """Tell whether all numbers in parsed values are finite."""
+    """Whether all numbers in parsed values are finite."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -80,22 +80,22 @@ def _finite(value: Any) -> bool:
 
 
 def check(case: Case) -> str:
-    """Parse and judge."""
+    """Parse the document, and do what the module does before it draws."""
     text = b"".join(case.parts).decode(
         "utf-8", "replace" if case.options.get("replace", True) else "surrogateescape"
     )
     try:
         parsed: Any = parse_report(text) if case.options["report"] else parse_comparison(text)
     except UnusableFile as problem:
-        told = str(problem)
+        refusal = str(problem)
     else:
-        return _judged(parsed, case.options["report"])
-    assert 0 < len(told) < 400
-    return f"refused: {wording(told)}"
+        _prepare(parsed, case.options["report"])
+        return "read"
+    assert 0 < len(refusal) < 400
+    return f"refused: {wording(refusal)}"
 
 
-def _judged(parsed: Any, report: bool) -> str:
-    """Do with a file what the module does before it draws."""
+def _prepare(parsed: Any, report: bool) -> None:
     assert _finite(parsed), "a number that is not finite"
     collection = Collection()
     if report:
@@ -111,4 +111,3 @@ def _judged(parsed: Any, report: bool) -> str:
         )
     for results in collection.models().values():
         assert all(_finite(result) for result in results)
-    return "read"
