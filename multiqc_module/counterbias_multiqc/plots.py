@@ -64,7 +64,7 @@ def line_plot(
     *,
     colours: Mapping[str, str],
     dashes: Mapping[str, str] | None = None,
-) -> Any:
+) -> object:
     """Draw lines, with a tab for each dataset that is not empty.
 
     Colours and dashes of lines in an earlier report are kept, so that they look the same when
@@ -93,7 +93,7 @@ def line_plot(
     return linegraph.plot([dict(dataset) for _, dataset in drawn], config)  # type: ignore[type-var]
 
 
-def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> Any:
+def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> object:
     """Draw a heat map of samples × columns, in the order given.
 
     Names of columns must not look like numbers, or the axis is drawn to scale and mislabelled.
