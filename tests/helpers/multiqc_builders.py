@@ -1,4 +1,4 @@
-"""QC files, comparisons and MultiQC runs for the tests of the MultiQC module."""
+"""QC files, comparisons and runs of MultiQC for the tests of the MultiQC module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hump(offset: int, centre: int) -> float:
 
 
 def reliability(slope: float = 1.0, error: float = 0.03) -> dict[str, Any]:
-    """Give the entry ``reliability`` of an end: bins on a line of this slope."""
+    """Return the entry ``reliability`` of an end: bins on a line of this slope."""
     predicted = [step / 2 for step in range(-4, 5)]
     observed = [round(slope * value, 6) for value in predicted]
     bins = {
@@ -57,15 +57,15 @@ def end(
     starts: int = 20_000,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Give an entry of ``ends``: a sample whose bias peaks at ``centre``."""
-    swing = [hump(offset, centre) for offset in OFFSETS]
+    """Return an entry of ``ends`` whose bias peaks at ``centre``."""
+    excess = [hump(offset, centre) for offset in OFFSETS]
     before = {
-        letter: [0.25 + sign * s for s in swing]
-        for letter, sign in zip("ACGT", (1, -0.5, -0.25, -0.25), strict=True)
+        base: [0.25 + factor * height for height in excess]
+        for base, factor in zip("ACGT", (1, -0.5, -0.25, -0.25), strict=True)
     }
-    flat = {letter: [0.25] * len(OFFSETS) for letter in "ACGT"}
-    divergence = [2 * s * s for s in swing]
-    left = [value / 10 for value in divergence] if applied else divergence
+    flat = {base: [0.25] * len(OFFSETS) for base in "ACGT"}
+    divergence = [2 * height**2 for height in excess]
+    remaining = [value / 10 for value in divergence] if applied else divergence
     total = sum(divergence)
     entry: dict[str, Any] = {
         "end": label,
@@ -78,11 +78,11 @@ def end(
                 {
                     "k": 1,
                     "before": divergence,
-                    "after": left,
+                    "after": remaining,
                     "mean_before": total / len(OFFSETS),
-                    "mean_after": sum(left) / len(OFFSETS),
+                    "mean_after": sum(remaining) / len(OFFSETS),
                     "sum_before": total,
-                    "sum_after": sum(left),
+                    "sum_after": sum(remaining),
                     "noise_before": 0.0001,
                 }
             ]
@@ -121,17 +121,17 @@ def end(
 
 
 def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
-    """Give a complete QC document; ``changes`` replace whole top-level keys."""
+    """Return a complete QC document; ``changes`` replace whole top-level keys."""
     bins = [
         {
             "features": 20,
-            "raw_min": 10.0**place,
-            "raw_max": 10.0 ** (place + 1),
-            "quantiles": [-0.3, -0.1, 0.02 * place, 0.1, 0.3],
+            "raw_min": 10.0**number,
+            "raw_max": 10.0 ** (number + 1),
+            "quantiles": [-0.3, -0.1, 0.02 * number, 0.1, 0.3],
         }
-        for place in range(3)
+        for number in range(3)
     ]
-    heights = [round(1000 * math.exp(-((edge + 0.125) ** 2))) for edge in EDGES[:-1]]
+    counts = [round(1000 * math.exp(-((edge + 0.125) ** 2))) for edge in EDGES[:-1]]
     parts: dict[str, Any] = {
         "sample": sample,
         "versions": {"counterbias": "0.1.0"},
@@ -161,7 +161,7 @@ def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
             "capped_share": 0.0025,
             "effective_sample_size": 0.8,
             "max_over_mean": 6.0,
-            "histogram": {"edges": EDGES, "counts": heights},
+            "histogram": {"edges": EDGES, "counts": counts},
         },
         "fold_change": {
             "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95],
@@ -174,7 +174,7 @@ def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
 
 
 def write(folder: Path, sample: str = "s1", *, name: str | None = None, **changes: Any) -> Path:
-    """Write a QC file as the program does."""
+    """Write a QC file as ``counterbias count`` does."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or sample}.counterbias.json"
     write_qc(path, document(sample, **changes))
@@ -184,7 +184,7 @@ def write(folder: Path, sample: str = "s1", *, name: str | None = None, **change
 def comparison(
     samples: Sequence[str], *, truth: bool = True, recommended: str | None = "cnn"
 ) -> dict[str, Any]:
-    """Give a comparison of four models, one of which failed."""
+    """Return a comparison of four models, one of which failed."""
 
     def model(name: str, gain: float, seconds: float) -> dict[str, Any]:
         difference = {"value": gain / 40, "low": gain / 40 - 0.01, "high": gain / 40 + 0.01}
@@ -262,13 +262,13 @@ def comparison(
                 "starts": 20_000,
                 "raw": {},
                 "models": [
-                    model("pwm", 0.6 + 0.01 * place, 0.1),
+                    model("pwm", 0.6 + 0.01 * number, 0.1),
                     model("cnn", 0.9, 15.0),
                     model("vlmm", 0.8, 0.5),
                     failed,
                 ],
             }
-            for place, sample in enumerate(samples)
+            for number, sample in enumerate(samples)
         ],
     }
 
@@ -282,7 +282,10 @@ def write_comparison(path: Path, samples: Sequence[str], **options: Any) -> Path
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of MultiQC left behind: exit status, warnings, report, data file of the module and JSON of the report."""
+    """What a run of MultiQC left behind.
+
+    ``messages`` are its warnings and errors, ``sections`` the sections of the report by anchor.
+    """
 
     status: int
     messages: tuple[str, ...]
@@ -299,30 +302,31 @@ class Outcome:
 
     @property
     def rows(self) -> dict[str, dict[str, Any]]:
-        found = self.data["report_saved_raw_data"]
+        """The data file of the module: sample → values."""
+        files = self.data["report_saved_raw_data"]
         return next(
-            (value for name, value in found.items() if name.startswith("multiqc_counterbias")), {}
+            (rows for name, rows in files.items() if name.startswith("multiqc_counterbias")), {}
         )
 
 
 @contextmanager
-def listening() -> Iterator[list[str]]:
-    """Collect warnings and errors that get past all filters: MultiQC replaces the handlers of the loggers."""
+def collect_log() -> Iterator[list[str]]:
+    """Collect warnings and errors that pass all filters; MultiQC replaces loggers' handlers."""
     messages: list[str] = []
 
-    class Listener(logging.Logger):
-        def callHandlers(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.WARNING:
-                messages.append(record.getMessage())
-            before(self, record)
+    call_handlers = logging.Logger.callHandlers
 
-    before = logging.Logger.callHandlers
-    with patch.object(logging.Logger, "callHandlers", Listener.callHandlers):
+    def collect(logger: logging.Logger, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            messages.append(record.getMessage())
+        call_handlers(logger, record)
+
+    with patch.object(logging.Logger, "callHandlers", collect):
         yield messages
 
 
 def run(*inputs: Path, output: Path, **options: Any) -> Outcome:
-    """Run MultiQC within this process, strict, on our module alone unless told otherwise."""
+    """Run MultiQC in this process, strictly, with our module only unless ``options`` differ."""
     import multiqc
     from multiqc import report, validation
     from multiqc.core.update_config import ClConfig
@@ -341,7 +345,7 @@ def run(*inputs: Path, output: Path, **options: Any) -> Outcome:
         "preserve_module_raw_data": True,
         **options,
     }
-    with listening() as messages:
+    with collect_log() as messages:
         result = multiqc.run(
             *(str(path) for path in inputs), cfg=ClConfig(**settings), interactive=False
         )
@@ -352,7 +356,7 @@ def run(*inputs: Path, output: Path, **options: Any) -> Outcome:
 
 
 def command_line(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program as users do."""
+    """Run MultiQC in another process, as users do."""
     command = [
         sys.executable,
         "-m",
@@ -373,6 +377,7 @@ def command_line(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProce
 
 
 def complaints(output: str) -> list[str]:
+    """Return the lines that look like a warning or an error."""
     return [
         line
         for line in output.splitlines()

@@ -1,4 +1,4 @@
-"""The report of real data in a real browser: every section is drawn, tabs switch, nothing goes wrong in the console."""
+"""The report of real data in a browser: sections are drawn, tabs switch, no errors are logged."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ def browser() -> ModuleType:
     module = load_browser()
     if module.find_chromium() is None:
         pytest.skip(
-            "no browser: Chromium or chromedriver is not installed (Debian: chromium, chromium-driver)"
+            "no browser: Chromium or chromedriver is not installed "
+            "(Debian: chromium, chromium-driver)"
         )
     return module
 
 
 @pytest.fixture(scope="module")
 def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real samples: yeast, one biased lane with two models and one unbiased, and human reads that were trimmed."""
+    """Real samples: biased yeast with two models, unbiased yeast, and human reads trimmed at 5'."""
     from counterbias.cli import main
 
     folder = tmp_path_factory.mktemp("real")
@@ -58,7 +59,7 @@ def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (yeast, "unbiased.bam", "pwm", "unbiased", []),
         (human, "SRR1039508.bam", "pwm", "trimmed", ["-r", "pos"]),
     ]
-    for place, name, model, prefix, more in runs:
+    for data, name, model, prefix, more in runs:
         options = [
             "-q",
             "-s",
@@ -67,10 +68,10 @@ def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--bias-model",
             model,
             "--bias-genome",
-            str(place / "genome.fa"),
+            str(data / "genome.fa"),
         ]
         options += ["--bias-output", str(folder / prefix), "-c", str(folder / f"{prefix}.tsv")]
-        assert main(["count", *options, str(place / name), str(place / "genes.gtf")]) == 0
+        assert main(["count", *options, str(data / name), str(data / "genes.gtf")]) == 0
     return folder
 
 
@@ -79,7 +80,7 @@ def page(browser: ModuleType, folder: Path) -> Iterator[Any]:
     evil = json.loads((folder / "isowt5.counterbias.json").read_text()) | {"sample": EVIL}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in evil.items()]
     (folder / "evil.counterbias.json").write_text("{" + ",\n ".join(lines) + "}\n")
-    # In a process of its own: within this one, other tests have left options behind in MultiQC's configuration.
+    # In another process, because MultiQC does not reset all options between runs in one process.
     done = builders.command_line(
         "-m", "counterbias", "--require-logs", "-o", "out", ".", cwd=folder
     )
@@ -95,8 +96,10 @@ def errors(driver: Any) -> list[str]:
 
 def test_every_section_has_a_drawn_plot(page: Any) -> None:
     script = """
-    const section = document.getElementById(arguments[0]).closest('.mqc-section') || document.getElementById(arguments[0]).parentElement;
-    const marks = section.querySelectorAll('.js-plotly-plot .main-svg path, .js-plotly-plot .main-svg image, table.mqc_table td');
+    const heading = document.getElementById(arguments[0]);
+    const section = heading.closest('.mqc-section') || heading.parentElement;
+    const plot = '.js-plotly-plot .main-svg';
+    const marks = section.querySelectorAll(`${plot} path, ${plot} image, table.mqc_table td`);
     return [...marks].filter(mark => mark.getBoundingClientRect().width > 0).length;
     """
     for name in SECTIONS:
@@ -110,25 +113,28 @@ def test_every_section_has_a_drawn_plot(page: Any) -> None:
 
 
 def test_a_tab_switches_the_plot(page: Any) -> None:
-    # A plot may be taken away and drawn anew at any moment, as when its place on the page changes.
-    title = "return (document.querySelector('#counterbias_composition_plot .ytitle')?.textContent ?? '')"
+    # A plot may be removed and redrawn at any moment, as when its place on the page changes.
+    title = (
+        "return (document.querySelector('#counterbias_composition_plot .ytitle')"
+        "?.textContent ?? '')"
+    )
     wait_for = load_browser().wait_for
     wait_for(page, f"{title}.startsWith('A at read starts')", seconds=20)
     button = """
-    const group = document.getElementById('counterbias_composition_plot').closest('.mqc_hcplot_plotgroup');
-    const tab = [...group.querySelectorAll('button')].find(button => button.textContent.trim() === 'G');
-    tab.click();
+    const plot = document.getElementById('counterbias_composition_plot');
+    const buttons = [...plot.closest('.mqc_hcplot_plotgroup').querySelectorAll('button')];
+    buttons.find(button => button.textContent.trim() === 'G').click();
     """
     page.execute_script(button)
     wait_for(page, f"{title}.startsWith('G at read starts')", seconds=20)
 
 
-def test_nothing_goes_wrong_in_the_console(page: Any) -> None:
+def test_the_console_shows_no_errors(page: Any) -> None:
     assert errors(page) == []
 
 
 def test_names_stay_text(page: Any) -> None:
-    """Also in the lists that a status bar opens, and in the table of what is shown."""
+    """Also in the lists that open below a status bar, and in the table of shown columns."""
     for bar in page.find_elements("css selector", ".mqc-status-progress-wrapper"):
         page.execute_script(
             "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", bar

@@ -1,4 +1,4 @@
-"""MultiQC: whatever the texts of a file hold, the report shows it as text; files of odd values are shown or named, never a crash."""
+"""MultiQC shows any text of a file as text, and no odd value in a file crashes it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from tests.helpers import multiqc_builders as builders
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
 
-#: Live where it is not escaped: as an element, as the end of an attribute or of a script, as markdown, as a template.
+#: Live wherever it is not escaped: as an HTML element, as the end of an attribute or of a script,
+#: as markdown, and as a template.
 PAYLOAD = "'\"><img src=x onerror=PWNED(1)>[a](javascript:PWNED)`{{7*7}}**"
-#: The same, out of a script and a table; a sample's name keeps what follows the last slash.
+#: The same, ending a script and a table. Of a sample's name, only what follows the last slash is
+#: kept.
 CLOSING = "'\"></td></script>--><img src=x onerror=PWNED(1)>"
-#: What an element may look like once an escaped text is unescaped once too often.
+#: Becomes an HTML element if an escaped text is unescaped once too often.
 TWICE = "&lt;img src=x onerror=PWNED(2)&gt;"
-#: Texts that choose what is shown; with any other text less of the report is there to look at.
-CHOOSING = {
+#: Texts that decide what is shown: with any other text, the report has fewer sections.
+KEYWORDS = {
     "ok",
     "higher",
     "lower",
@@ -42,7 +44,7 @@ CHOOSING = {
 
 
 def poisoned(tree: Any, payload: str, kept: set[str]) -> Any:
-    """Append a payload to every text but those ``kept``, and give every object each key a second time with it."""
+    """Append a payload to every text except those ``kept``, and to a copy of every key."""
     if isinstance(tree, dict):
         both = {key: poisoned(value, payload, kept) for key, value in tree.items()}
         return both | {f"{key}{payload}": value for key, value in both.items()}
@@ -52,12 +54,18 @@ def poisoned(tree: Any, payload: str, kept: set[str]) -> Any:
 
 
 def write(folder: Path, payload: str, kept: set[str]) -> None:
-    """Write two QC files of one sample and a comparison, with a payload wherever a text may stand."""
-    warned = {"contigs": {"annotation": 2, "unmatched": ["chrX"], "unmatched_features": 90}, "warnings": ["a warning"],
-              "ends": [builders.end(applied=False, starts=3), builders.end("read2", training={"curves": {"loss": [1, 2]}})],
-              "strandedness": {"sense": 1, "antisense": 9, "verdict": "reverse"}}  # fmt: skip
+    """Write two QC files of one sample and a comparison, with a payload in every text."""
+    with_alerts = {
+        "contigs": {"annotation": 2, "unmatched": ["chrX"], "unmatched_features": 90},
+        "warnings": ["a warning"],
+        "ends": [
+            builders.end(applied=False, starts=3),
+            builders.end("read2", training={"curves": {"loss": [1, 2]}}),
+        ],
+        "strandedness": {"sense": 1, "antisense": 9, "verdict": "reverse"},
+    }
     files = {
-        "a.counterbias.json": builders.document("s1", **warned),
+        "a.counterbias.json": builders.document("s1", **with_alerts),
         "b.counterbias.json": builders.document(
             "s1", model={"backend": "cnn", "upstream": 10, "downstream": 10}
         ),
@@ -85,7 +93,7 @@ def write(folder: Path, payload: str, kept: set[str]) -> None:
 
 
 class Elements(HTMLParser):
-    """Collect the elements that a browser would make, and the texts of scripts."""
+    """Collect the HTML elements that a payload is a live part of."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,15 +117,15 @@ def live(page: str) -> list[str]:
 
 
 def embedded(page: str) -> list[str]:
-    """Give the texts of the plots' data, which the page unpacks and draws."""
+    """Return the data of the plots, which the page decompresses and draws."""
     packed = re.search(r'id="mqc_compressed_plotdata">([^<]+)<', page)
     assert packed
     return [gzip.decompress(base64.b64decode(packed[1])).decode()]
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, CLOSING, TWICE], ids=["once", "closing", "twice"])
-@pytest.mark.parametrize("kept", [CHOOSING, set()], ids=["shown", "all"])
-def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [KEYWORDS, set()], ids=["shown", "all"])
+def test_no_text_or_key_becomes_live_html(payload: str, kept: set[str], tmp_path: Path) -> None:
     write(tmp_path / "in", payload, kept)
     found = builders.run(tmp_path / "in", output=tmp_path / "out")
     assert found.status == 0
@@ -128,7 +136,7 @@ def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_pa
     for text in (page, *embedded(page)):
         assert "<img src=x" not in text
         assert "49**" not in text
-    # The page reads titles, descriptions and ids of columns back as text and puts them in as HTML.
+    # The page reads titles, descriptions and ids of columns as text and inserts them as HTML.
     columns = re.findall(
         r"<th id=\"(header_[^\"]*)\"[^>]*><span[^>]* title=\"([^\"]*)\"[^>]*>(.*?)</span>", page
     )
@@ -138,8 +146,8 @@ def test_nothing_of_any_text_or_key_is_live(payload: str, kept: set[str], tmp_pa
 
 
 @pytest.mark.slow
-def test_plots_of_any_names_are_drawn_and_exported(tmp_path: Path) -> None:
-    write(tmp_path / "in", PAYLOAD, CHOOSING)
+def test_plots_are_drawn_and_exported_whatever_the_names(tmp_path: Path) -> None:
+    write(tmp_path / "in", PAYLOAD, KEYWORDS)
     formats = "export_plot_formats: [png]"
     done = builders.command_line(
         "-m", "counterbias", "--flat", "-p", "--cl-config", formats, "in", cwd=tmp_path
@@ -180,17 +188,19 @@ ODD = [
 
 
 def test_odd_numbers_never_stop_a_report(tmp_path: Path) -> None:
-    """Every number of a file in turn is something else, some hundred of them, with the plots that show them."""
-    sources = [builders.document("s"), builders.comparison(["s"])]
-    for kind, document in enumerate(sources):
+    """Every number of a file is replaced by each odd value in turn."""
+    sources = [
+        ("run", builders.document("s"), ".counterbias.json"),
+        ("compared", builders.comparison(["s"]), ".comparison.json"),
+    ]
+    for prefix, document, ending in sources:
         numbers = list(re.finditer(r"(?<=[\[ ])-?\d[\d.e-]*(?=[,\]}])", json.dumps(document)))
-        for place, odd in enumerate(ODD):
+        for shift, odd in enumerate(ODD):
             text = json.dumps({**document, "run": document.get("run")})
-            for one in reversed(numbers[2 + place :: len(ODD)]):
-                text = text[: one.start()] + odd + text[one.end() :]
-            name = f"s{kind}-{place}"
+            for number in reversed(numbers[2 + shift :: len(ODD)]):
+                text = text[: number.start()] + odd + text[number.end() :]
+            name = f"{prefix}{shift}"
             text = text.replace('"sample": "s"', f'"sample": "{name}"')
-            ending = ".comparison.json" if kind else ".counterbias.json"
             (tmp_path / "in").mkdir(exist_ok=True)
             (tmp_path / "in" / f"{name}{ending}").write_text(
                 text.replace(', "versions"', ',\n "versions"', 1)
@@ -202,7 +212,7 @@ def test_odd_numbers_never_stop_a_report(tmp_path: Path) -> None:
     assert not re.search(r"\b(NaN|Infinity)\b", json.dumps(found.data["report_saved_raw_data"]))
 
 
-def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     written(tmp_path / "in" / "a.counterbias.json", builders.document("s1"))
     path = tmp_path / "in" / "a.counterbias.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -211,8 +221,8 @@ def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path: Path) -> None:
     assert set(found.rows) == {"s1"}
 
 
-def test_logs_take_names_as_they_are(tmp_path: Path) -> None:
-    """MultiQC's log has markup of its own: a closing tag that was never opened would end the module."""
+def test_names_are_not_markup_in_the_log(tmp_path: Path) -> None:
+    """MultiQC's log understands markup, and an unmatched closing tag would stop the module."""
     for folder in ("a", "b"):
         written(
             tmp_path / folder / "[i]\x1b[31m.counterbias.json",
@@ -223,7 +233,7 @@ def test_logs_take_names_as_they_are(tmp_path: Path) -> None:
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "\x1b" not in output
-    assert "[bold] [5m.counterbias.json is left out: it is not JSON" in " ".join(output.split())
+    assert "Skipping [bold] [5m.counterbias.json: it is not valid JSON" in " ".join(output.split())
     assert "Two samples are called [/b] [31m" in " ".join(output.split())
 
 
@@ -233,7 +243,5 @@ def test_samples_of_a_comparison_are_never_lost_silently(tmp_path: Path) -> None
     document["samples"][2]["models"][0]["model"] = None
     written(tmp_path / "in" / "comparison.json", document)
     found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
-    assert found.messages == (
-        "comparison.json: 4 of its samples or models cannot be used and are left out",
-    )
+    assert found.messages == ("comparison.json: skipping 4 samples or models that cannot be used",)
     assert set(found.rows) == {"a/reads", "b/reads", "c"}

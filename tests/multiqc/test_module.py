@@ -1,4 +1,4 @@
-"""MultiQC with our module: what the report holds, and that no option and no file breaks it."""
+"""MultiQC with our module: what the report shows, and that no option and no file breaks it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from counterbias_multiqc.parser import CLASSES
+from counterbias_multiqc.records import CATEGORIES
 from tests.helpers import multiqc_builders as builders
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
@@ -31,7 +31,7 @@ EVIL = "<img src=x onerror=alert(1)>_*x*"
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> builders.Outcome:
-    """Three samples of different fates, one with several models, and a comparison with truth."""
+    """Samples with and without findings, one with two models, and a comparison with a truth."""
     folder = tmp_path_factory.mktemp("full")
     builders.write(folder / "in", "good")
     blended = {"parameters": 126, "curves": {}, "details": {"own_share": 0.2, "prior_share": 0.6}}
@@ -145,7 +145,7 @@ def test_statuses_and_alerts_name_the_samples(full: builders.Outcome) -> None:
     }
 
 
-def test_the_report_asks_nothing_of_the_network_for_our_sections(full: builders.Outcome) -> None:
+def test_our_sections_load_nothing_from_the_network(full: builders.Outcome) -> None:
     for section in full.sections.values():
         assert not re.search(
             r"(src|href)=.?(https?:)?//", section.description + section.helptext + section.content
@@ -157,13 +157,15 @@ BROKEN = {
     "truncated": '{"counterbias_schema": [1, 0],\n "sample": "tr',
     "newer": '{"counterbias_schema": [9, 0], "sample": "n"}',
     "nested": '{"counterbias_schema": ' + "[" * 50_000,
-    "kinds": '{"counterbias_schema": [1, 0], "sample": "kinds", "counting": [], "ends": {"a": 1}, "weights": "x", "fold_change": 3}',
-    "numbers": '{"counterbias_schema": [1, 0], "sample": "numbers", "counting": {"assigned": 1e999, "no_feature": NaN}}',
+    "types": '{"counterbias_schema": [1, 0], "sample": "types", '
+    '"counting": [], "ends": {"a": 1}, "weights": "x", "fold_change": 3}',
+    "numbers": '{"counterbias_schema": [1, 0], "sample": "numbers", '
+    '"counting": {"assigned": 1e999, "no_feature": NaN}}',
     "binary": '{"counterbias_schema"\x00\ufffd',
 }
 
 
-def test_broken_files_are_named_and_skipped_and_break_nothing(tmp_path: Path) -> None:
+def test_broken_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     builders.write(folder, "good")
     for name, content in BROKEN.items():
@@ -179,15 +181,15 @@ def test_broken_files_are_named_and_skipped_and_break_nothing(tmp_path: Path) ->
         '{"counterbias_schema": [1, 0], "sample": "huge", "warnings": ["' + "x" * 41_000_000 + '"]}'
     )
     found = builders.run(folder, output=tmp_path / "out", make_report=False)
-    assert {"good", "kinds", "numbers"} <= set(found.rows)
+    assert {"good", "types", "numbers"} <= set(found.rows)
     assert found.rows["good"]["percent_assigned"] == 80.0
     named = " ".join(found.messages)
     for name in ("truncated", "newer", "nested", "huge", "comparison.json"):
         assert name in named, name
-    assert all("is left out" in message for message in found.messages)
+    assert all(message.startswith("Skipping ") for message in found.messages)
 
 
-def test_nothing_usable_is_no_crash(tmp_path: Path) -> None:
+def test_files_that_are_all_unusable_do_not_crash_multiqc(tmp_path: Path) -> None:
     (tmp_path / "a.counterbias.json").write_text(BROKEN["newer"])
     found = builders.run(tmp_path, output=tmp_path / "out", make_report=False)
     assert found.status == 0
@@ -230,9 +232,9 @@ def test_names_follow_the_options(tmp_path: Path) -> None:
         ({"fn_clean_sample_names": False}, {"reads.bam", "second.counterbias.json"}),
         ({"replace_names": str(tmp_path / "names.tsv")}, {"Patient 7", "second"}),
     ]
-    for place, (options, names) in enumerate(expected):
+    for number, (options, names) in enumerate(expected):
         found = builders.run(
-            tmp_path / "in", output=tmp_path / f"out{place}", make_report=False, **options
+            tmp_path / "in", output=tmp_path / f"out{number}", make_report=False, **options
         )
         assert found.status == 0
         assert found.messages == ()
@@ -267,9 +269,9 @@ def test_names_from_files_stay_text(tmp_path: Path) -> None:
 
 
 def test_the_module_may_be_listed_twice(tmp_path: Path) -> None:
-    for kind in ("one", "two"):
-        builders.write(tmp_path / "in" / kind, "s")
-        builders.write_comparison(tmp_path / "in" / kind / "comparison.json", ["s"])
+    for folder in ("one", "two"):
+        builders.write(tmp_path / "in" / folder, "s")
+        builders.write_comparison(tmp_path / "in" / folder / "comparison.json", ["s"])
     order = [
         {"counterbias": {"name": "First", "anchor": "first", "path_filters": ["*/one/*"]}},
         {"counterbias": {"name": "Second", "anchor": "second", "path_filters": ["*/two/*"]}},
@@ -304,12 +306,14 @@ def test_reports_merge_and_keep_colours_and_dashes(tmp_path: Path) -> None:
     assert set(plots["counterbias_checks_heatmap"]["datasets"][0]["ycats"]) == {"s1", "s2"}
 
 
-def test_htseq_count_files_keep_their_module_and_ours_are_not_taken_for_them(
-    tmp_path: Path,
-) -> None:
+def test_htseq_count_files_stay_with_the_htseq_module(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     builders.write(folder, "ours")
-    table = "feature\tlength\traw\tweighted\tcorrected\ngeneA\t1200\t12\t11.5\t12.25\n__no_feature\t0\t3\t3.5\t3\n"
+    table = (
+        "feature\tlength\traw\tweighted\tcorrected\n"
+        "geneA\t1200\t12\t11.5\t12.25\n"
+        "__no_feature\t0\t3\t3.5\t3\n"
+    )
     (folder / "ours.counts.tsv").write_text(table)
     (folder / "comparison.tsv").write_text("sample\tmodel\tgain_cap5\ns\tpwm\t0.6\n")
     (folder / "htseq.txt").write_text(
@@ -324,7 +328,7 @@ def test_htseq_count_files_keep_their_module_and_ours_are_not_taken_for_them(
     assert order.index("counterbias") == order.index("htseq") + 1
 
 
-def test_thresholds_come_from_the_configuration(tmp_path: Path) -> None:
+def test_thresholds_come_from_the_configuration_of_each_run(tmp_path: Path) -> None:
     builders.write(tmp_path / "in", "s")
     config = tmp_path / "multiqc_config.yaml"
     config.write_text(
@@ -337,6 +341,9 @@ def test_thresholds_come_from_the_configuration(tmp_path: Path) -> None:
     assert found.rows["s"]["check_assigned"] == "fail"
     assert found.sections["counterbias-composition"].plot_anchor == "counterbias_deviation_heatmap"
     assert found.sections["counterbias-size"].plot_anchor == "counterbias_size_heatmap"
+    found = builders.run(tmp_path / "in", output=tmp_path / "defaults", make_report=False)
+    assert found.rows["s"]["check_assigned"] == "pass"
+    assert found.sections["counterbias-composition"].plot_anchor == "counterbias_composition_plot"
 
 
 def test_the_command_line_is_silent_with_flat_and_exported_plots(tmp_path: Path) -> None:
@@ -384,7 +391,7 @@ def test_five_hundred_samples_are_drawn_without_a_plot_per_sample(tmp_path: Path
 
 
 def test_real_results_pass(data_dir: Path, tmp_path: Path) -> None:
-    """The yeast lanes, one biased and one unbiased: counted, then reported."""
+    """Two yeast samples, one biased and one unbiased: counted, then reported."""
     from counterbias.cli import main
 
     folder = data_dir / "yeast"
@@ -415,7 +422,7 @@ def test_real_results_pass(data_dir: Path, tmp_path: Path) -> None:
     assert found.messages == ()
     assert set(found.rows) == {"isowt5", "unbiased"}
     source = json.loads((tmp_path / "in" / "isowt5.counterbias.json").read_text())
-    counts = [source["counting"][name] for name in CLASSES]
+    counts = [source["counting"][name] for name in CATEGORIES]
     assert found.rows["isowt5"]["percent_assigned"] == pytest.approx(100 * counts[0] / sum(counts))
     assert found.rows["isowt5"]["bias_removed"] == pytest.approx(
         100 * source["ends"][0]["divergence"]["held_out"][0]["fall"], rel=1e-4

@@ -1,7 +1,8 @@
-"""The MultiQC module reads QC files and comparisons, judges samples, and makes text safe, without MultiQC."""
+"""Without MultiQC: parsing of QC files and comparisons, checks of samples, escaping of text."""
 
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias_multiqc import checks, text
+from counterbias_multiqc.checks import Thresholds
+from counterbias_multiqc.colours import assign_colours
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
 from tests.helpers import multiqc_builders as builders
 
-LIMITS = checks.thresholds(None)
+THRESHOLDS = Thresholds()
 
 
 def report(sample: str = "s1", **changes: Any) -> Any:
@@ -55,13 +58,13 @@ def test_values_are_those_of_the_file() -> None:
     assert end.reliability.observed == end.reliability.predicted
     assert (end.reliability.low, end.reliability.high) == (0.94, 1.06)
     assert found.weights["effective_sample_size"] == 0.8
-    assert len(found.histogram_counts) == 48
-    assert [entry.quantiles[2] for entry in found.fold_change.corrected] == [0.0, 0.02, 0.04]
+    assert len(found.weight_histogram.counts) == 48
+    assert [entry.quantiles[2] for entry in found.fold_changes.corrected] == [0.0, 0.02, 0.04]
     assert checks.percent_assigned(found) == 80.0
     assert checks.bias_removed(found) == pytest.approx(90.0)
 
 
-def test_a_file_of_nulls_gives_a_report_of_absent_values() -> None:
+def test_nulls_are_absent_values() -> None:
     from counterbias.writers.qc import build_qc
 
     found = parse_report(json.dumps(build_qc({"sample": "empty"})))
@@ -69,7 +72,7 @@ def test_a_file_of_nulls_gives_a_report_of_absent_values() -> None:
     assert not found.counts
     assert not found.ends
     assert found.backend is None
-    assert checks.check(found, LIMITS) == {}
+    assert checks.check_sample(found, THRESHOLDS) == {}
     assert checks.percent_assigned(found) is None
     assert checks.bias_removed(found) is None
 
@@ -77,8 +80,8 @@ def test_a_file_of_nulls_gives_a_report_of_absent_values() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
         ("[]", "not a JSON object"),
         ("3", "not a JSON object"),
         ("{}", "not a version"),
@@ -88,11 +91,11 @@ def test_a_file_of_nulls_gives_a_report_of_absent_values() -> None:
         ('{"counterbias_schema": [true, 0], "sample": "s"}', "not a version"),
         ('{"counterbias_schema": [2, 0], "sample": "s"}', "newer"),
         ('{"counterbias_schema": [0, 9], "sample": "s"}', "unknown"),
-        ('{"counterbias_schema": [1, 0]}', "names no sample"),
-        ('{"counterbias_schema": [1, 0], "sample": ["s"]}', "names no sample"),
-        ('{"counterbias_schema": [1, 0], "sample": " \\n "}', "names no sample"),
+        ('{"counterbias_schema": [1, 0]}', "no sample name"),
+        ('{"counterbias_schema": [1, 0], "sample": ["s"]}', "no sample name"),
+        ('{"counterbias_schema": [1, 0], "sample": " \\n "}', "no sample name"),
         ('{"counterbias_schema": ' + "[" * 100_000, "nested"),
-        ('{"counterbias_schema": [1, 0], "n": ' + "9" * 5000 + "}", "not JSON"),
+        ('{"counterbias_schema": [1, 0], "n": ' + "9" * 5000 + "}", "not valid JSON"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
 )
@@ -112,10 +115,10 @@ def test_files_of_older_minor_versions_are_read() -> None:
     found = parse_report(json.dumps(tree))
     assert found.ends[0].reliability.slope is None
     assert not found.ends[0].reliability.predicted
-    assert "size" not in checks.check(found, LIMITS)
+    assert "size" not in checks.check_sample(found, THRESHOLDS)
 
 
-def test_a_reliability_that_does_not_fit_together_is_left_out() -> None:
+def test_inconsistent_reliability_is_left_out() -> None:
     tree = builders.document()
     tree["ends"][0]["reliability"] |= {"low": 2.0}
     tree["ends"][0]["reliability"]["bins"]["observed"] = [1.0]
@@ -138,7 +141,7 @@ def test_numbers_that_are_not_finite_are_absent() -> None:
     assert "ambiguous" not in found.counts
 
 
-def test_lists_that_do_not_belong_together_are_left_out() -> None:
+def test_lists_of_unequal_length_are_left_out() -> None:
     tree = builders.document()
     tree["ends"][0]["composition"]["before"]["A"] = [0.25]
     tree["weights"]["histogram"]["counts"] = [1, 2]
@@ -147,18 +150,18 @@ def test_lists_that_do_not_belong_together_are_left_out() -> None:
     tree["ends"].append("nonsense")
     found = parse_report(json.dumps(tree))
     assert set(found.ends[0].composition) == {"after", "background"}
-    assert found.histogram_counts == ()
+    assert found.weight_histogram.counts == ()
     assert found.ends[0].signature.profile == ()
-    assert len(found.fold_change.corrected) == 2
+    assert len(found.fold_changes.corrected) == 2
     assert len(found.ends) == 1
 
 
 def test_long_lists_and_texts_are_cut() -> None:
-    tree = builders.document("x" * 5000, warnings=["a\x1b[31m\nb"] * 10_000)
-    found = parse_report(json.dumps(tree))
+    contigs = {"unmatched": ["a\x1b[31m\nb"] * 10_000}
+    found = report("x" * 5000, contigs=contigs)
     assert len(found.sample) == 300
-    assert len(found.warnings) == 2000
-    assert found.warnings[0] == "a [31m b"
+    assert len(found.unmatched_contigs) == 2000
+    assert found.unmatched_contigs[0] == "a [31m b"
 
 
 JSON = st.recursive(
@@ -192,7 +195,7 @@ def test_no_content_breaks_the_parser_or_the_checks(data: st.DataObject) -> None
         found = parse_report(json.dumps(tree))
     except UnusableFile:
         return
-    checks.check(found, LIMITS)
+    checks.check_sample(found, THRESHOLDS)
     collection = Collection()
     collection.add("s", found)
     collection.models()
@@ -266,18 +269,17 @@ def test_no_comparison_breaks_the_parser(value: Any) -> None:
 def test_checks_find_the_samples_that_need_a_look(
     changes: dict[str, Any], check: str, level: str
 ) -> None:
-    findings = checks.check(report(**changes), LIMITS)
+    findings = checks.check_sample(report(**changes), THRESHOLDS)
     assert findings[check].level == level
-    assert checks.worst({check: findings[check]}) == level
+    assert checks.worst_level({check: findings[check]}) == level
 
 
 def test_thresholds_can_be_configured_and_nonsense_is_ignored() -> None:
-    limits = checks.thresholds({"assigned_warn": 90, "assigned_fail": "many", "unknown": 3})
-    assert limits["assigned_warn"] == 90
-    assert limits["assigned_fail"] == LIMITS["assigned_fail"]
-    assert "unknown" not in limits
-    assert checks.check(report(), limits)["assigned"].level == "warn"
-    assert checks.thresholds(["nonsense"]) == LIMITS
+    configured = {"assigned_warn": 90, "assigned_fail": "many", "unknown": 3}
+    thresholds = Thresholds.from_config(configured)
+    assert thresholds == Thresholds(assigned_warn=90)
+    assert checks.check_sample(report(), thresholds)["assigned"].level == "warn"
+    assert Thresholds.from_config(["nonsense"]) == THRESHOLDS
 
 
 def test_the_best_run_of_a_sample_is_shown_and_all_are_compared() -> None:
@@ -296,7 +298,7 @@ def test_the_best_run_of_a_sample_is_shown_and_all_are_compared() -> None:
         ]
         model = {"backend": backend, "upstream": window, "downstream": 10}
         assert collection.add("s", report(ends=ends, model=model)) is None
-    assert collection.main["s"].backend == "cnn"
+    assert collection.shown["s"].backend == "cnn"
     assert {result.label for result in collection.models()["s"]} == {
         "pwm 10,10",
         "pwm 20,10",
@@ -316,39 +318,37 @@ def test_comparisons_keep_measures_costs_and_failures() -> None:
     models = collection.models()
     assert list(models) == ["a"]
     assert [model.label for model in models["a"]] == ["cnn", "vlmm", "pwm", "broken"]
-    assert models["a"][3].failed == "failed: it returned NaN"
+    assert models["a"][3].failure == "failed: it returned NaN"
     assert models["a"][0].cost["train_seconds"] == 15.0
     assert models["a"][0].truth["corrected_minus_raw"]["pearson"].low == pytest.approx(0.0125)
 
 
-def test_text_of_files_stays_text() -> None:
+def test_text_from_files_stays_text() -> None:
     name = """<img src=x onerror="alert('a')">_*[b](c)`d`"""
-    safe = text.escape(name)
+    safe = text.escape_html(name)
     assert "<" not in safe
     assert ">" not in safe
     assert '"' not in safe
     assert "'" not in safe
-    import html
-
     assert html.unescape(safe) == name
-    assert html.unescape(text.plain(name)) == name
-    assert not set(text.plain(name)) & set("<>_*[]()`")
+    assert html.unescape(text.escape(name)) == name
+    assert not set(text.escape(name)) & set("<>_*[]()`")
 
 
 def test_colours_stay_with_their_samples() -> None:
     names = [f"s{number}" for number in range(300)]
-    first = text.colours(names)
-    assert len(set(first.values())) > 250
-    assert all(len(colour) == 7 for colour in first.values())
-    assert text.colours(names[:20]) == {name: first[name] for name in names[:20]}
-    assert text.colours(["x", "s3"], first)["s3"] == first["s3"]
+    colours = assign_colours(names)
+    assert len(set(colours.values())) > 250
+    assert all(len(colour) == 7 for colour in colours.values())
+    assert assign_colours(names[:20]) == {name: colours[name] for name in names[:20]}
 
 
 def test_the_parser_needs_no_multiqc() -> None:
-    code = "import sys, counterbias_multiqc.parser, counterbias_multiqc.checks, counterbias_multiqc.samples; print('multiqc' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "False\n"
-    )
+    code = """
+import sys
+import counterbias_multiqc.parser, counterbias_multiqc.checks, counterbias_multiqc.samples
+print('multiqc' in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

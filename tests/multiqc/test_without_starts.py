@@ -1,4 +1,4 @@
-"""MultiQC shows samples that no model was learnt from: with the reason, and without empty plots."""
+"""MultiQC shows samples without a model, with the reason, and draws no empty plots."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from counterbias_multiqc import checks
+from counterbias_multiqc.checks import Thresholds
 from counterbias_multiqc.parser import parse_report
 from tests.helpers import multiqc_builders as builders
 from tests.helpers.samples_without_starts import NO_READ_2, SINGLE, write_pairs, write_singles
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
 
-LIMITS = checks.thresholds(None)
+THRESHOLDS = Thresholds()
 
 
 def count(folder: Path, *samples: str, model: str = "pwm") -> None:
@@ -58,7 +59,7 @@ def shown(singles: Path) -> builders.Outcome:
     return builders.run(singles, output=singles / "out", require_logs=True)
 
 
-def test_the_report_is_made_and_says_why(shown: builders.Outcome) -> None:
+def test_the_report_shows_samples_without_a_model(shown: builders.Outcome) -> None:
     assert shown.status == 0
     assert shown.messages == ()
     assert set(shown.rows) == {"good", "empty", "unknown"}
@@ -73,8 +74,8 @@ def test_the_report_is_made_and_says_why(shown: builders.Outcome) -> None:
 
 def test_the_check_gives_the_reason(singles: Path) -> None:
     for name in ("empty", "unknown"):
-        found = checks.check(
-            parse_report((singles / f"{name}.counterbias.json").read_text()), LIMITS
+        found = checks.check_sample(
+            parse_report((singles / f"{name}.counterbias.json").read_text()), THRESHOLDS
         )
         assert (found["starts"].level, found["starts"].reason) == (
             "fail",
@@ -82,7 +83,9 @@ def test_the_check_gives_the_reason(singles: Path) -> None:
         )
         assert "removed" not in found
         assert "size" not in found
-    good = checks.check(parse_report((singles / "good.counterbias.json").read_text()), LIMITS)
+    good = checks.check_sample(
+        parse_report((singles / "good.counterbias.json").read_text()), THRESHOLDS
+    )
     assert good["starts"].level == "pass"
 
 
@@ -90,29 +93,31 @@ def test_one_end_without_a_model_hides_nothing_of_the_other(tmp_path: Path) -> N
     write_pairs(tmp_path)
     count(tmp_path, "no2")
     report = parse_report((tmp_path / "no2.counterbias.json").read_text())
-    found = checks.check(report, LIMITS)
+    found = checks.check_sample(report, THRESHOLDS)
     assert (found["starts"].level, found["starts"].reason) == (
         "fail",
-        f"no model of read2: {NO_READ_2}",
+        f"no model for read 2: {NO_READ_2}",
     )
-    assert checks.used(report)
+    assert checks.is_weighted(report)
     assert found["removed"].level == "pass"
     other = builders.document("poor", ends=[builders.end(starts=10)])
-    drawn, hidden = checks.drawable(
-        {"no2": report, "poor": parse_report(json.dumps(other))}, {**LIMITS, "starts_warn": 1000}
+    drawn = checks.with_enough_starts(
+        {"no2": report, "poor": parse_report(json.dumps(other))}, Thresholds(starts_warn=1000)
     )
-    assert (set(drawn), hidden) == ({"no2"}, 1)
+    assert set(drawn) == {"no2"}
 
 
-def test_files_without_the_key_have_a_model(tmp_path: Path) -> None:
+def test_older_files_without_the_key_have_a_model(tmp_path: Path) -> None:
     path = builders.write(tmp_path, "old")
     text = path.read_text().replace('"no_model": null, ', "")
     assert parse_report(text).ends[0].no_model is None
 
 
 @pytest.mark.parametrize("names", [("empty",), ("empty", "good")])
-def test_so_do_many_of_them(singles: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
-    """Of large cohorts other plots are drawn: nothing of a sample without a model is missing that they need."""
+def test_large_cohorts_may_have_such_samples(
+    singles: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """The plots of large cohorts do not need what samples without a model lack."""
     for number in range(60):
         report = json.loads(
             (singles / f"{names[number % len(names)]}.counterbias.json").read_text()
