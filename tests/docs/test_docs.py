@@ -35,7 +35,7 @@ from counterbias.cli.compare import build_compare_parser
 from counterbias.cli.simulate import build_simulate_parser
 from counterbias.cli.train import build_train_parser
 from counterbias.writers import qc_schema
-from counterbias_multiqc.checks import DEFAULTS
+from counterbias_multiqc.checks import Thresholds
 
 #: The folders of pages: one kind each.
 KINDS = ("tutorial", "how-to", "explanation", "reference", "development")
@@ -255,5 +255,5 @@ def test_thresholds_of_the_report_are_documented_with_their_defaults(root: Path)
     page = pages(root)["docs/reference/multiqc.md"]
     (block,) = blocks(page, "yaml")
     assert yaml.safe_load(block) == {
-        "counterbias": {name: value for name, (value, _) in DEFAULTS.items()}
+        "counterbias": dataclasses.asdict(Thresholds())
     }
