@@ -13,7 +13,6 @@ slowly along the genome; with the whole mean the correction of genes would be a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +20,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import Positions, Window
+from counterbias.sampling.cutting import Cut, CutWindows
+from counterbias.sampling.drawing import DrawnPositions
 from counterbias.sampling.start_weights import LOCAL_REACH
-from counterbias.sampling.starts import DrawnPositions
 
 #: Power of the mean bias by which weights are divided.
 POWER = 0.5
@@ -35,14 +35,11 @@ WIDEST = 127
 #: Background windows whose neighbourhoods are looked at at a time.
 ROWS = 8192
 
-#: Cuts windows of a given size at positions: uint8 (n, width), and which of them are whole and without N.
-Cut = Callable[[Positions, Window], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
-
 
 def reweight_background(
     sample: DrawnPositions,
-    foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
-    background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    foreground: CutWindows,
+    background: CutWindows,
     window: Window,
     cut: Cut,
 ) -> DrawnPositions:

@@ -13,9 +13,9 @@ import numpy as np
 
 from counterbias import sampling
 from counterbias.evaluation import folds
-from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
+from counterbias.pipeline.bias.drawing import draw_end
 from counterbias.records import PRESENT
-from counterbias.sampling import FoldedWindows, Starts
+from counterbias.sampling import DrawnWindows, FoldedWindows, Starts
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.fitting import ReadEnd, SampleContext

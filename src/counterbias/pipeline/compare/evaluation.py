@@ -22,7 +22,6 @@ from counterbias.evaluation.units import Units, make_units
 from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
 from counterbias.pipeline.bias.cross_fitting import cross_fit
-from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.pipeline.bias.fitting import ModelChoice
 from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.records import (
@@ -237,9 +236,8 @@ def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.
         starts = replace(starts, positions=_moved(starts.positions, rng))
     tiles = places = None
     if kind.model.needs_tiles and sampling.tiles_fit(window):
-        places, tiles = sampling.draw_tiles(
-            starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut
-        )
+        exons = sampling.merged_exons(sample.features, sample.contig_of)
+        places, tiles = sampling.draw_tiles(starts.by_fragments(), exons, window, rng, sample.cut)
         outside = _outside(apart, places, window.margin + tiles.length - 1)
         places, tiles = places.take(outside), tiles.take(outside)
     cut = []
@@ -249,7 +247,7 @@ def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.
     if trial.sampling == "local" and not kind.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
     learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
-    found = DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
+    found = sampling.DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
         window, folds.make_folds(learnt), kind.model.judging_folds
     )
     if not len(found.windows.foreground) or not len(found.windows.background):

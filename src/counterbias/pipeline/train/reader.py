@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds, StartTally
-from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
+from counterbias.pipeline.bias.drawing import draw_end
 from counterbias.pipeline.bias.fitting import ReadEnd, SampleContext, read_ends
 from counterbias.pipeline.bias.learnable import why_nothing_drawn
 from counterbias.pipeline.count import Job, Say, processed
 from counterbias.pipeline.counting.counter import count_alignments
 from counterbias.pipeline.train.window_store import WindowStore
 from counterbias.records import TRAINABLE, Positions, StartSites
-from counterbias.sampling import Starts
+from counterbias.sampling import DrawnWindows, Starts
 
 
 @dataclass(slots=True)
@@ -167,8 +167,10 @@ def _renumbered(drawn: DrawnWindows, lookup: NDArray[np.int32]) -> DrawnWindows:
     def renumber(positions: Positions) -> Positions:
         return replace(positions, contig=lookup[positions.contig])
 
-    sample = sampling.DrawnPositions(
-        renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin
+    positions = sampling.DrawnPositions(
+        renumber(drawn.positions.foreground),
+        renumber(drawn.positions.background),
+        drawn.positions.origin,
     )
     places = None if drawn.tile_positions is None else renumber(drawn.tile_positions)
-    return replace(drawn, sample=sample, tile_positions=places)
+    return replace(drawn, positions=positions, tile_positions=places)
