@@ -8,7 +8,7 @@ import pytest
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation import folds
-from counterbias.options import SAMPLING_SCHEMES
+from counterbias.options import FOLDS, SAMPLING_SCHEMES
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -267,7 +267,7 @@ def test_folds_are_balanced_and_need_no_seed() -> None:
     assert split.block == 20_000
     assert len(split.keys) >= folds.ENOUGH_BLOCKS
     load = np.bincount(split.of(starts.contig, starts.position))
-    assert len(load) == folds.FOLDS
+    assert len(load) == FOLDS
     assert load.max() < 1.1 * load.min()
     wide = Positions(
         np.zeros(40, np.int32), np.arange(40) * 60_000, np.zeros(40, np.uint8), np.ones(40)

@@ -201,30 +201,46 @@ class Replicates:
     minus_raw: Mapping[str, tuple[float, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class SampleEstimates:
+    """What one sample's features are estimated to express.
+
+    Args:
+        expression: estimate (``raw`` among them) → float64 (features,).
+        counts: float64 (features,), raw counts.
+    """
+
+    expression: Mapping[str, Floats]
+    counts: Floats
+
+
 def replicate_agreement(
-    own: Mapping[str, Floats],
-    partners: Sequence[Mapping[str, Floats]],
-    counts: Floats,
-    partner_counts: Sequence[Floats],
+    sample: SampleEstimates,
+    partners: Sequence[SampleEstimates],
     rng: np.random.Generator,
     *,
     fewest: float = 10.0,
     resamples: int = RESAMPLES,
 ) -> Replicates | None:
-    """Compare a sample's estimates with those of the other samples of its group; None without any that shares enough features.
+    """Compare a sample's estimates with those of the other samples of its group.
 
     Args:
-        own, partners: estimate (``raw`` among them) → expression per feature.
-        counts, partner_counts: raw counts; features with fewer than ``fewest`` in either sample are left out.
+        sample: the sample.
+        partners: the others, with the same features and estimates.
         rng: draws features with replacement.
-        fewest: see above.
+        fewest: features with fewer raw counts in either sample are left out.
         resamples: number of draws.
+
+    Returns:
+        The agreement, or None where no partner shares :data:`MIN_FEATURES` features.
     """
+    own = sample.expression
     rmse: dict[str, list[float]] = {name: [] for name in own}
     pearson: dict[str, list[float]] = {name: [] for name in own}
     ratios: list[tuple[NDArray[np.int64], dict[str, Floats]]] = []
-    for other, reads in zip(partners, partner_counts, strict=True):
-        rows = (counts >= fewest) & (reads >= fewest)
+    for partner in partners:
+        other = partner.expression
+        rows = (sample.counts >= fewest) & (partner.counts >= fewest)
         for values in (*own.values(), *other.values()):
             rows &= values > 0
         chosen = np.flatnonzero(rows)

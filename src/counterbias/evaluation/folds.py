@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.options import FOLDS
 from counterbias.records import Positions
 
 #: Block sizes in bases, tried in this order.
 BLOCK_SIZES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000)
 #: Populated blocks wanted before a block size is taken.
 ENOUGH_BLOCKS = 25
-FOLDS = 5
 #: The fold that :func:`rotate` holds out.
 HELD_OUT_FOLD = 0
 

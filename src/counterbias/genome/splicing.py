@@ -65,6 +65,55 @@ class Splices:
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
+    def on_contig(self, contig: int) -> ContigSplices:
+        """Return the splices of one contig, by its index among the alignments' contigs."""
+        nothing = np.empty(0, dtype=np.int64)
+        edges, owner = self.owners.get(contig, (nothing, nothing))
+        return ContigSplices(edges, owner, self)
+
+
+@dataclass(frozen=True, slots=True)
+class ContigSplices:
+    """The splices of one contig.
+
+    Args:
+        edges, owner: int64 (k,), as in :class:`Splices`.
+        splices: the exons that ``owner`` numbers.
+    """
+
+    edges: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    splices: Splices
+
+    def cut_windows(
+        self,
+        codes: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        strands: NDArray[np.uint8],
+        upstream: int,
+        contexts: NDArray[np.uint8],
+        valid: NDArray[np.bool_],
+    ) -> None:
+        """Cut windows into ``contexts``, each along the transcript of its position.
+
+        ``valid`` gets whether each window is whole and without N.
+        """
+        exons = self.splices
+        _cut_along(
+            codes,
+            positions,
+            strands,
+            upstream,
+            contexts,
+            valid,
+            self.edges,
+            self.owner,
+            exons.start,
+            exons.end,
+            exons.before,
+            exons.after,
+        )
+
 
 def make_splices(
     transcripts: Transcripts,
@@ -177,20 +226,8 @@ def _paint(first, last, exon, owner):  # type: ignore[no-untyped-def]
             at = root
 
 
-def gather_spliced(
-    splices: Splices, contig: int, codes: NDArray[np.uint8], positions: NDArray[np.int64], strands: NDArray[np.uint8], upstream: int,
-    contexts: NDArray[np.uint8], valid: NDArray[np.bool_],
-) -> None:  # fmt: skip
-    """Copy windows around positions of one contig, each along the transcript that speaks for its position."""
-    nothing = np.empty(0, dtype=np.int64)
-    edges, owner = splices.owners.get(contig, (nothing, nothing))
-    _gather(
-        codes, positions, strands, upstream, contexts, valid, edges, owner, splices.start, splices.end, splices.before, splices.after
-    )  # fmt: skip
-
-
 @njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
+def _cut_along(  # type: ignore[no-untyped-def]
     codes, positions, strands, upstream, contexts, valid, edges, owner, start, end, before, after
 ):
     """Walk from each position to the left and to the right; on the minus strand the left is downstream, and bases are complemented."""

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.genome.splicing import Splices, gather_spliced
+from counterbias.genome.splicing import Splices
 from counterbias.records import Positions, Stretches, Window, rows_by_contig
 
 
@@ -48,24 +48,19 @@ def extract(
     contexts = np.empty((len(positions), window.width), dtype=np.uint8)
     valid = np.empty(len(positions), dtype=np.bool_)
     for number, rows in rows_by_contig(positions.contig).items():
-        places = (
-            genome,
-            contigs,
-            number,
-            positions.position[rows],
-            positions.strand[rows],
-            window,
-            splices,
-        )
+        place = np.ascontiguousarray(positions.position[rows], np.int64)
+        strand = np.ascontiguousarray(positions.strand[rows], np.uint8)
+        # Windows that follow transcripts may reach anywhere.
+        around = place if splices is None else None
+        codes = _codes(genome, contigs, number, around, around, window.width)
+        cut = _cut_windows if splices is None else splices.on_contig(number).cut_windows
         if isinstance(rows, slice):
-            _cut(*places, contexts[rows], valid[rows])
+            cut(codes, place, strand, window.upstream, contexts[rows], valid[rows])
         else:
-            part, known = (
-                np.empty((len(rows), window.width), dtype=np.uint8),
-                np.empty(len(rows), dtype=np.bool_),
-            )
-            _cut(*places, part, known)
-            contexts[rows], valid[rows] = part, known
+            part = np.empty((len(rows), window.width), dtype=np.uint8)
+            part_valid = np.empty(len(rows), dtype=np.bool_)
+            cut(codes, place, strand, window.upstream, part, part_valid)
+            contexts[rows], valid[rows] = part, part_valid
     return contexts, valid
 
 
@@ -169,30 +164,8 @@ def _codes(
     return codes
 
 
-def _cut(
-    genome: CodesByContig,
-    contigs: Sequence[str],
-    number: int,
-    where: NDArray[np.int64],
-    strands: NDArray[np.uint8],
-    window: Window,
-    splices: Splices | None,
-    contexts: NDArray[np.uint8],
-    valid: NDArray[np.bool_],
-) -> None:
-    """Cut windows out of one contig, -1 for none, into ``contexts``, and say in ``valid`` which are."""
-    where, strands = np.ascontiguousarray(where, np.int64), np.ascontiguousarray(strands, np.uint8)
-    # Where windows follow transcripts, they may reach anywhere.
-    around = where if splices is None else None
-    codes = _codes(genome, contigs, number, around, around, window.width)
-    if splices is None:
-        _gather(codes, where, strands, window.upstream, contexts, valid)
-    else:
-        gather_spliced(splices, number, codes, where, strands, window.upstream, contexts, valid)
-
-
 @njit(cache=True, nogil=True)
-def _gather(
+def _cut_windows(
     codes: NDArray[np.uint8],
     positions: NDArray[np.int64],
     strands: NDArray[np.uint8],

@@ -8,6 +8,7 @@ from counterbias.weights.calibration import (
     GAIN_BLOCK,
     UNUSED,
     Calibration,
+    HeldOutScores,
     as_asked,
     best_shares,
     best_slope,
@@ -16,30 +17,29 @@ from counterbias.weights.calibration import (
     recentred,
     start_gains,
 )
-from counterbias.weights.effective_lengths import (
-    BiasOf,
-    FragmentLengths,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-)
-from counterbias.weights.fragment_weights import (
-    CAP,
+from counterbias.weights.fragments import (
     FragmentWeights,
     LogBiasOf,
     Scale,
     fragment_weights,
     weighted_counts,
 )
+from counterbias.weights.length_distribution import (
+    FragmentLengths,
+    assumed_lengths,
+    fragment_lengths,
+)
+from counterbias.weights.lengths import BiasOf, FragmentLayout, effective_lengths
 
 __all__ = [
-    "CAP",
     "GAIN_BLOCK",
     "UNUSED",
     "BiasOf",
     "Calibration",
+    "FragmentLayout",
     "FragmentLengths",
     "FragmentWeights",
+    "HeldOutScores",
     "LogBiasOf",
     "Scale",
     "as_asked",

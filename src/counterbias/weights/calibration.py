@@ -74,44 +74,59 @@ class Calibration:
 UNUSED = Calibration(False, 0.0, 0.0, math.nan, math.nan, 0, "not calibrated")
 
 
-def calibrate(
-    foreground: NDArray[np.float64],
-    background: NDArray[np.float64],
-    *,
-    foreground_weight: NDArray[np.float64],
-    background_weight: NDArray[np.float64],
-    origin: NDArray[np.int64],
-    block: NDArray[np.int64],
-    shrink: bool = True,
-    gate: bool = True,
-    own: bool = False,
-) -> Calibration:
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """Scores of held-out windows, each from a model that did not see it.
+
+    Args:
+        foreground: float64 (n,), log biases of windows at read starts, nats; NaN without a score.
+        background: float64 (m,), the same of background windows.
+        foreground_weight, background_weight: float64 (n,) and (m,).
+        origin: int64 (m,), the row of ``foreground`` that each background window belongs to.
+        block: int64 (n,), group of starts whose gains depend on each other.
+    """
+
+    foreground: NDArray[np.float64]
+    background: NDArray[np.float64]
+    foreground_weight: NDArray[np.float64]
+    background_weight: NDArray[np.float64]
+    origin: NDArray[np.int64]
+    block: NDArray[np.int64]
+
+
+def calibrate(scores: HeldOutScores, *, own: bool = False) -> Calibration:
     """Judge and calibrate a model on held-out windows.
 
-    Each held-out start competes with its own background windows (row ``origin`` of the foreground): the chance that a model
-    with bias b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a model without
-    bias. It must be above zero by three standard errors, over groups of starts (``block``: one number per start), or the model
-    is not used.
-    The slope maximises the same likelihood (conditional logistic regression), within 0 to :data:`MOST_SLOPE`; ``shrink=False`` keeps it
-    at 1, ``gate=False`` uses the model whatever its gain. ``own`` is for models that have learnt from this sample: features then have a
-    slope of at least 1. Windows with the score NaN are left out.
+    Each held-out start competes with its own background windows: the chance that a model with bias
+    b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a
+    model without bias. It must be above zero by three standard errors, over groups of starts, or
+    the model is not used. The slope maximises the same likelihood (conditional logistic
+    regression), within 0 to :data:`MOST_SLOPE`. Windows without a score are left out.
+
+    Args:
+        scores: of the held-out windows.
+        own: whether the models have learnt from other parts of this sample; features then have a
+            slope of at least 1.
     """
-    kept = np.isfinite(background) & np.isfinite(foreground)[origin]
-    background, background_weight, origin = background[kept], background_weight[kept], origin[kept]
-    foreground = np.where(np.isfinite(foreground), foreground, 0.0)
+    kept = np.isfinite(scores.background) & np.isfinite(scores.foreground)[scores.origin]
+    background, origin = scores.background[kept], scores.origin[kept]
+    foreground = np.where(np.isfinite(scores.foreground), scores.foreground, 0.0)
 
     paired = np.bincount(origin, minlength=len(foreground)) > 0
     starts = int(paired.sum())
     gain, error = mean_over_blocks(
-        start_gains(foreground, background, origin), foreground_weight, block
+        start_gains(foreground, background, origin), scores.foreground_weight, scores.block
     )
-    groups = len(np.unique(block[paired]))
-    slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
-    if gate and groups < MIN_GROUPS:
+    groups = len(np.unique(scores.block[paired]))
+    if groups < MIN_GROUPS:
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
-    if gate and not gain - GATE_ERRORS * error > 0:
-        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by {GATE_ERRORS:g} standard errors"
+    slope = best_slope(foreground, background, scores.foreground_weight, origin)
+    if not gain - GATE_ERRORS * error > 0:
+        reason = (
+            f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by "
+            f"{GATE_ERRORS:g} standard errors"
+        )
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
     calibration = Calibration(
         True,
@@ -123,7 +138,7 @@ def calibrate(
         length_slope=max(slope, 1.0) if own else slope,
         asked=slope,
     )
-    return recentred(calibration, background, background_weight)
+    return recentred(calibration, background, scores.background_weight[kept])
 
 
 def as_asked(calibration: Calibration) -> Calibration:

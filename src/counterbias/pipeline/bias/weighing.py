@@ -28,6 +28,7 @@ from counterbias.pipeline.bias.fitting import (
 from counterbias.records import SampleCounts, StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
+    FragmentLayout,
     FragmentLengths,
     FragmentWeights,
     assumed_lengths,
@@ -266,10 +267,8 @@ def _lengths(
         context.features,
         context.contig_of,
         weighing.of_stretches,
-        stranded=stranded,
-        fragments=fragments,
+        FragmentLayout(stranded, fragments, ends if known else "first"),
         only=only,
-        ends=ends if known else "first",
         threads=context.threads,
     )
 

@@ -21,6 +21,7 @@ from counterbias.evaluation.reliability import Reliability, reliability
 from counterbias.evaluation.units import Units, make_units
 from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
+from counterbias.options import FOLDS
 from counterbias.pipeline.bias.cross_fitting import cross_fit
 from counterbias.pipeline.bias.fitting import ModelChoice
 from counterbias.pipeline.bias.held_out import calibrate_scores
@@ -67,7 +68,7 @@ class FoldSample:
     def held_out(self, fold: int) -> Units:
         """Give the units of a fold."""
         first = folds.rotation(self.starts, block=self.block)[self.units.contig]
-        return self.units.take((first + self.units.start // self.block) % folds.FOLDS == fold)
+        return self.units.take((first + self.units.start // self.block) % FOLDS == fold)
 
     def cut(
         self, positions: Positions, window: Window

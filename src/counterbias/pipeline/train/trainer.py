@@ -40,7 +40,14 @@ from counterbias.pipeline.train.window_store import WindowStore
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import FoldedWindows, Windows
 from counterbias.scoring import score
-from counterbias.weights import Calibration, calibrate, mean_over_blocks, recentred, start_gains
+from counterbias.weights import (
+    Calibration,
+    HeldOutScores,
+    calibrate,
+    mean_over_blocks,
+    recentred,
+    start_gains,
+)
 from counterbias.writers.training import TAG, VERSION
 
 #: What ``--bias-pool`` may say: samples weigh the same, or as their reads.
@@ -571,16 +578,16 @@ def _calibrate_all(
     background_weight = np.concatenate(
         [part.background_weight * by for part, by in zip(parts, scale, strict=True)]
     )
-    calibration = calibrate(
+    scores = HeldOutScores(
         np.concatenate([one.foreground for one in values]),
         np.concatenate([one.background for one in values]),
-        foreground_weight=np.concatenate(
+        np.concatenate(
             [part.foreground_weight * by for part, by in zip(parts, scale, strict=True)]
         ),
-        background_weight=background_weight,
-        origin=np.concatenate(
-            [part.origin + begin for part, begin in zip(parts, first, strict=False)]
-        ),
-        block=np.concatenate([gain_blocks(part.starts) for part in parts]),
+        background_weight,
+        np.concatenate([part.origin + begin for part, begin in zip(parts, first, strict=False)]),
+        np.concatenate([gain_blocks(part.starts) for part in parts]),
     )
-    return recentred(calibration, np.concatenate([one.again for one in values]), background_weight)
+    return recentred(
+        calibrate(scores), np.concatenate([one.again for one in values]), background_weight
+    )

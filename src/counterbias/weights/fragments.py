@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from counterbias.records import PRESENT, StartSites
 
-#: A read weighs at most this many times the median read.
-CAP = 10.0
 #: Fragments handled at a time.
 CHUNK = 1 << 18
 
@@ -73,7 +71,7 @@ HISTOGRAM_EDGES = tuple(float(x) for x in np.arange(-6.0, 6.01, 0.25))
 
 
 def fragment_weights(
-    sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP, threads: int = 1
+    sites: StartSites, log_bias: LogBiasOf, *, cap: float | None, threads: int = 1
 ) -> FragmentWeights:
     """Weigh fragments: the mean over a fragment's reads of exp(−log_bias), capped at ``cap`` times the median, scaled.
 
