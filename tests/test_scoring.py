@@ -149,24 +149,21 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
     )
 
 
-def truth(sites: StartSites, number: int, skip: bool) -> np.ndarray:
+def truth(sites: StartSites, number: int) -> np.ndarray:
     """What each read of an end is worth to :class:`Sum`."""
     end = sites.ends[number]
     strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
     contexts, valid = extract(
         Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand)))
     )
-    known = valid & ((end.bits & PRESENT) != 0)
-    if skip:
-        known &= (end.bits & CLIPPED) == 0
+    known = valid & ((end.bits & PRESENT) != 0) & ((end.bits & CLIPPED) == 0)
     return np.where(known, Sum().log_bias(contexts), np.nan)
 
 
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])
-@pytest.mark.parametrize("skip", [True, False])
 @pytest.mark.parametrize("bins", [sites_module.MOST_BINS, 1])
 def test_sites_are_scored_once_and_given_to_every_read(
-    group: int, skip: bool, bins: int, monkeypatch: pytest.MonkeyPatch
+    group: int, bins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sites_module, "MOST_BINS", bins)
     sites, seen = make_sites(), []
@@ -182,11 +179,11 @@ def test_sites_are_scored_once_and_given_to_every_read(
         )
         return extract(positions)
 
-    found = scoring.SiteScores(sites, skip_clipped=skip, group=group)
+    found = scoring.SiteScores(sites, group=group)
     assert found.score_rest(Sum(), counted) == len(found) == len(seen) == len(set(seen))
     assert found.score_rest(Sum(), counted) == 0
     for number in range(2):
-        expected = truth(sites, number, skip)
+        expected = truth(sites, number)
         assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-6)
         assert np.array_equal(
             found.of_reads(number, slice(70, 90)),

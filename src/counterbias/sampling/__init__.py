@@ -1,11 +1,12 @@
 """Choose the windows that a bias model learns from.
 
-In come the start sites of the assigned fragments; out go stranded positions: where reads start (foreground) and
-places near by where they could have started (background). The pipeline turns positions into windows and gives them back
-to :class:`DrawnWindows`, which leaves out what cannot be used and makes the :class:`~counterbias.records.FoldedSample`.
+In: the start sites of the assigned fragments. Out: stranded positions, where reads start
+(foreground) and nearby places where they could have started (background). The pipeline cuts windows
+at these positions and puts them into :class:`DrawnWindows`, which leaves out what cannot be used
+and makes the :class:`~counterbias.records.FoldedSample`.
 
-Everything is drawn from the generator that is passed in, over sites sorted by contig, position and strand, so that
-neither the order of the alignments nor the number of threads changes a sample.
+Everything is drawn from the generator passed in, over sites sorted by contig, position and strand,
+so that neither the order of the alignments nor the number of threads changes what is drawn.
 """
 
 from __future__ import annotations

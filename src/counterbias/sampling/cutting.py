@@ -1,4 +1,4 @@
-"""How sampling gets at bases: the pipeline passes in what cuts windows out of the genome."""
+"""How sampling gets its bases: the pipeline passes in a function that cuts windows."""
 
 from __future__ import annotations
 

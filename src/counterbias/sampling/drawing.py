@@ -1,4 +1,4 @@
-"""Foreground and background positions: where reads start, and places nearby where they could have."""
+"""Foreground and background positions: where reads start, and nearby where they could have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEQBIAS_SIGMA = 500.0
 
 @dataclass(frozen=True, slots=True)
 class DrawnPositions:
-    """Foreground and background positions that belong together.
+    """Foreground positions, and the background positions drawn for them.
 
     Args:
         foreground: n positions with their training weight.
@@ -43,16 +43,29 @@ def draw(
 ) -> DrawnPositions:
     """Draw foreground and background positions.
 
-    ``local``: distinct starts, weighted by the fragments that begin there (:meth:`Starts.learning_weights`); two background positions
-    each, at uniform ±1…100 on the same strand.
-    ``paper`` (Zhang et al. 2017): reads as they are, duplicates included, one background position each near by (±1…100;
-    leave out windows that leave the exon with :func:`inside_exons`).
-    ``seqbias`` (Jones et al. 2012, its code): distinct starts, weight 1, two background positions each at a Gaussian offset
-    of σ = 500.
+    Schemes:
 
-    At most ``most`` foreground positions are kept, chosen at random. ``starts`` are the end's :func:`find_starts`, where they are known
-    already. Positions may lie off the contig: such windows come back as invalid from the genome and are left out by :func:`assemble`.
-    Raises InputError for an unknown scheme.
+    - ``local``: distinct starts, weighted by the fragments that begin there
+      (:meth:`Starts.learning_weights`); two background positions each, at uniform ±1…100 on the
+      same strand.
+    - ``paper`` (Zhang et al. 2017): reads as they are, duplicates included; one background position
+      each at ±1…100; windows that leave the exon (:func:`inside_exons`) are to be left out.
+    - ``seqbias`` (Jones et al. 2012, its code): distinct starts of weight 1; two background
+      positions each, at a Gaussian offset of σ = 500.
+
+    Positions may lie off the contig: their windows are not valid, and :class:`DrawnWindows` leaves
+    them out.
+
+    Args:
+        sites: where reads start.
+        rng: source of all random choices.
+        scheme: one of :data:`~counterbias.options.SAMPLING_SCHEMES`.
+        end: whose starts are drawn.
+        most: foreground positions kept, chosen at random.
+        starts: the end's :func:`find_starts`, if known already.
+
+    Raises:
+        InputError: there is no such scheme.
     """
     if scheme not in SAMPLING_SCHEMES:
         raise InputError(
@@ -93,6 +106,6 @@ def _local_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
 
 
 def _gaussian_offsets(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-    """Draw Gaussian offsets, rounded; 0 becomes 1, because a start is no background of itself."""
+    """Draw Gaussian offsets, rounded; 0 becomes 1: a start is not its own background."""
     offsets = np.rint(rng.normal(0.0, SEQBIAS_SIGMA, size=n)).astype(np.int64)
     return np.where(offsets == 0, 1, offsets)

@@ -1,4 +1,4 @@
-"""Stretches of exons with the reads that start in them, and which windows lie within exons."""
+"""Tiles of exons with the reads that start in them, and which windows lie within exons."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ MergedExons = Mapping[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 @dataclass(frozen=True, slots=True)
 class DrawnTiles:
-    """Tiles whose counts are kept as the starts within them, since most positions have none.
+    """Tiles with the read starts in them, a sparse form of counts per position.
 
     Args:
         sequence: uint8 (tiles, length + width − 1), 5'→3' on the tile's strand.
         length: positions per tile.
-        row, column: int64 (starts,), the tile of each start, and its position there, 5'→3' on the tile's strand.
+        row, column: int64 (starts,), the tile of each start, and its position there, 5'→3' on the
+            tile's strand.
         weight: float64 (starts,), reads that start there.
     """
 
@@ -42,21 +43,25 @@ class DrawnTiles:
         return len(self.sequence)
 
     def take(self, chosen: NDArray[np.bool_]) -> DrawnTiles:
-        """Give the tiles chosen by a mask."""
+        """Select tiles by a mask."""
         new = np.cumsum(chosen) - 1
         kept = chosen[self.row]
         return replace(
-            self, sequence=self.sequence[chosen], row=new[self.row[kept]], column=self.column[kept], weight=self.weight[kept]
-        )  # fmt: skip
+            self,
+            sequence=self.sequence[chosen],
+            row=new[self.row[kept]],
+            column=self.column[kept],
+            weight=self.weight[kept],
+        )
 
     def counts(self) -> NDArray[np.float32]:
-        """Give reads per position, float32 (tiles, length)."""
+        """Return reads per position, float32 (tiles, length)."""
         counts = np.zeros((len(self), self.length), np.float32)
         _add(self.row, self.column, self.weight, counts)
         return counts
 
     def tiles(self) -> Tiles:
-        """Give what backends learn from."""
+        """Return them as backends learn from them."""
         return Tiles(self.sequence, self.counts())
 
 
@@ -157,7 +162,7 @@ class _Grid:
     """All tiles of one contig, and the distinct starts there.
 
     Args:
-        contig: its number.
+        contig: its index.
         start: int64 (tiles,), ascending, where each tile begins in the genome.
         starts: the contig's distinct starts.
     """
@@ -169,7 +174,7 @@ class _Grid:
         self.kept = [np.flatnonzero(own >= FEWEST_READS) for own in reads]
 
     def tiles(self, strand: int) -> Positions:
-        """Give the 5' ends of the tiles of a strand that are kept."""
+        """Return the 5' ends of the tiles of a strand that are kept."""
         n = len(self.kept[strand])
         first = self.start[self.kept[strand]] + (LENGTH - 1 if strand else 0)
         return Positions(
@@ -180,7 +185,7 @@ class _Grid:
 def _reads_of(
     grids: Sequence[_Grid], chosen: NDArray[np.int64], tiles: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give row, column (5'→3') and weight of the starts within the chosen ones among all tiles that are kept."""
+    """Return row, column (5'→3') and weight of the starts within the chosen tiles."""
     row_of, before = np.full(tiles, -1, np.int64), 0
     row_of[chosen] = np.arange(len(chosen))
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
@@ -198,7 +203,10 @@ def _reads_of(
 
 @njit(cache=True, nogil=True)
 def _tile_at(position, start, length, near):  # type: ignore[no-untyped-def]
-    """Find the tile that holds a position; if none, −1 − the one before it. ``near`` is where to look first, since starts are sorted."""
+    """Find the tile that contains a position; if none, −1 − the one before it.
+
+    ``near`` is where to look first, since starts are sorted.
+    """
     low, high = 0, len(start)
     if near < high and start[near] <= position:
         low = near

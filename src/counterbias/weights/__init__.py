@@ -1,8 +1,11 @@
-"""Turn log biases into weights: calibrate them, decide whether to use them, weigh fragments, measure effective lengths.
+"""Turn log biases into weights: calibrate models, weight fragments, measure effective lengths.
 
-In come log biases of held-out windows and of start sites; out go a calibration, fragment weights and effective lengths. The
-order is the only safe one: a model is judged on held-out windows before a single read is weighed.
+In: log biases of held-out windows and of start sites. Out: a calibration, fragment weights and
+effective lengths. The order is the only safe one: a model is judged on held-out windows before a
+single read is weighted.
 """
+
+from __future__ import annotations
 
 from counterbias.weights.calibration import (
     GAIN_BLOCK,

@@ -14,10 +14,9 @@ from counterbias.records import PRESENT, REVERSE, Features, StartSites
 
 #: Representative fragment lengths kept.
 MOST_LENGTHS = 16
-#: Fragments looked at for the fragment lengths.
-MOST_FRAGMENTS = 1_000_000
-FEWEST_FRAGMENTS = 100
-#: The shortest fragment that is assumed, bases: shorter ones are hardly ever aligned to one place.
+#: Most fragments that lengths are taken from, and fewest that are enough.
+MOST_FRAGMENTS, FEWEST_FRAGMENTS = 1_000_000, 100
+#: The shortest fragment assumed, bases: shorter ones can hardly ever be aligned uniquely.
 SHORTEST = 20
 
 _STRIDE = 1 << 40
@@ -25,14 +24,16 @@ _STRIDE = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class FragmentLengths:
-    """Lengths of fragments in spliced coordinates, observed or assumed, reduced to a few representative ones.
+    """A fragment length distribution, reduced to a few representative lengths.
 
     Args:
-        length: int64 (k,), ascending. probability: float64 (k,), sums to 1.
-        fragments: number of fragments they come from; 0 where they are assumed.
+        length: int64 (k,), ascending.
+        probability: float64 (k,), sums to 1.
+        fragments: number of fragments it was taken from; 0 if assumed.
         mean: mean length, bases.
-        classes: int64 (c, 2), equally probable classes of lengths, each from its first to its last one, within which all lengths are
-            taken as equally probable; None where ``length`` and ``probability`` are the whole distribution.
+        classes: int64 (c, 2), first and last length of equally probable classes, within which all
+            lengths are treated as equally probable; None if ``length`` and ``probability`` are the
+            whole distribution.
         sd: standard deviation, bases, or None.
     """
 
@@ -45,11 +46,11 @@ class FragmentLengths:
 
     @property
     def assumed(self) -> bool:
-        """Whether no fragment was looked at."""
+        """Whether the distribution is assumed, not observed."""
         return self.fragments == 0
 
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Give the first and last length of each class, and its probability."""
+        """Return the first and last length of each class, and its probability."""
         if self.classes is None:
             return self.length, self.length, self.probability
         return (
@@ -64,16 +65,19 @@ def fragment_lengths(
 ) -> FragmentLengths | None:
     """Measure fragment lengths in spliced coordinates of the feature's merged blocks.
 
-    From pairs whose 5' ends face each other, both within blocks of their feature. The outer 0.5 % on either side are
-    dropped, the rest stand for 16 equally frequent classes. None for single-end data or fewer than 100 such pairs.
+    They are those of pairs whose 5' ends face each other, both within blocks of their feature. The
+    outer 0.5 % on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
+    frequent classes. Returns None for single-end data, or with fewer than :data:`FEWEST_FRAGMENTS`
+    such pairs.
     """
     if len(sites.ends) < 2:
         return None
     first, second = sites.ends
     step = max(1, -(-len(sites) // MOST_FRAGMENTS))
     length = _observed(
-        sites.feature, first.contig, first.position, first.bits, second.contig, second.position, second.bits, step, features.block_offsets,
-        features.block_start, features.block_end, *_joined_blocks(features, contig_of),
+        sites.feature, first.contig, first.position, first.bits, second.contig, second.position,
+        second.bits, step, features.block_offsets, features.block_start, features.block_end,
+        *_joined_blocks(features, contig_of),
     )  # fmt: skip
     if len(length) < FEWEST_FRAGMENTS:
         return None
@@ -91,10 +95,11 @@ def fragment_lengths(
 
 
 def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
-    """Reduce an assumed distribution as observed lengths are.
+    """Reduce an assumed distribution of fragment lengths as observed ones are.
 
-    It is the normal one, in whole bases from :data:`SHORTEST` to four standard deviations above the mean. Its outer 0.5 % on either side
-    are dropped, the rest stands for 16 equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
+    It is normal, in whole bases from :data:`SHORTEST` to four standard deviations above the mean.
+    The outer 0.5 % on either side are dropped, the rest is divided into :data:`MOST_LENGTHS`
+    equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
     """
     lengths = np.arange(SHORTEST, int(np.ceil(assumed.mean + 4 * assumed.sd)) + 1)
     edges = (np.append(lengths, lengths[-1] + 1) - 0.5 - assumed.mean) / (
@@ -112,9 +117,11 @@ def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
 def _joined_blocks(
     features: Features, contig_of: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give the blocks by feature and start, int64 (blocks,); the bases of its feature before each; and each feature's contig.
+    """Lay the blocks of each feature end to end.
 
-    The contig, int64 (features,), is -2 where the blocks do not lie on one strand of one contig: they cannot be joined.
+    Returns the blocks in order of feature and start, int64 (blocks,); the bases of the feature
+    before each block, int64 (blocks,); and each feature's contig, int64 (features,), -2 if its
+    blocks cannot be joined because they do not lie on one strand of one contig.
     """
     offsets = features.block_offsets
     owner = np.repeat(np.arange(len(features)), np.diff(offsets))
@@ -133,9 +140,10 @@ def _joined_blocks(
 
 @njit(cache=True, nogil=True)
 def _observed(  # type: ignore[no-untyped-def]
-    feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step, offsets, start, end, order, before, contig
+    feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step,
+    offsets, start, end, order, before, contig,
 ):  # fmt: skip
-    """List the lengths of every ``step``-th fragment whose ends face each other within joined blocks of its feature."""
+    """List the lengths of every ``step``-th fragment, if its ends face each other within blocks."""
     found = np.empty(len(feature) // step + 1, np.int64)
     used = 0
     for row in range(0, len(feature), step):
@@ -161,7 +169,7 @@ def _observed(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _place(position, order, start, end, before):  # type: ignore[no-untyped-def]
-    """Turn a genome position into an offset within joined blocks, given in the order of their starts; -1 outside."""
+    """Turn a genome position into an offset within joined blocks, in ``order``; -1 outside."""
     low, high = 0, len(order)
     while low < high:
         middle = (low + high) // 2

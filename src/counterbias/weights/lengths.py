@@ -1,7 +1,7 @@
 """Effective lengths: how many unbiased positions a feature's own positions are worth.
 
-Dividing a count by Σ b instead of by the length corrects for bias with far less noise than weighing each read by 1/b, because
-every position of the feature counts, not only those where a read was seen.
+Dividing a count by Σ b instead of by the length corrects for bias with far less noise than
+weighting each read by 1/b, because every position of the feature counts, not only those with reads.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from counterbias.records import Features, Stretches
 from counterbias.weights.length_distribution import FragmentLengths
 
-#: Positions that a thread measures at a time: what it holds of them stays in a fast cache.
+#: Positions measured at a time by a thread: few enough to stay in a fast cache.
 BATCH = 1 << 17
-#: Placements' worth of belief in the mean over the feature, against features that hardly hold one fragment.
+#: Pseudo-placements with the mean bias of the feature, for features hardly longer than a fragment.
 PRIOR_PLACEMENTS = 100.0
 
-#: Gives the calibrated log bias of all positions of stretches, row after row in genome order, as starts of reads of one end (0 or 1):
-#: float64 (positions,), nats, NaN where there is none, as for all of contig -1. It may be called from several threads at once.
+#: Returns the calibrated log bias of all positions of stretches as starts of one end (0 or 1), row
+#: after row in genome order: float64 (positions,), nats, NaN where there is none, as on contig -1.
+#: Several threads may call it at once.
 BiasOf = Callable[[Stretches, int], NDArray[np.float64]]
 
 
@@ -109,7 +110,10 @@ def effective_lengths(
 def _batches(
     features: Features, lengths: NDArray[np.int64], only: NDArray[np.bool_] | None
 ) -> Iterator[NDArray[np.int64]]:
-    """Group wanted features, in genome order, so that each contig is read once, into batches of about :data:`BATCH` positions."""
+    """Group the wanted features into batches of about :data:`BATCH` positions.
+
+    They are in genome order, so that each contig is read once.
+    """
     wanted = np.flatnonzero(lengths > 0 if only is None else (lengths > 0) & only)
     first = features.block_offsets[wanted]
     wanted = wanted[np.lexsort((features.block_start[first], features.block_contig[first]))]
@@ -166,7 +170,7 @@ def _two_strands(
 
 
 def _bias(bias_of: BiasOf, stretches: Stretches, end: int) -> NDArray[np.float64]:
-    """Give b, 1 where there is no log bias."""
+    """Return b, 1 where there is no log bias."""
     b = np.exp(bias_of(stretches, end))
     unknown = np.isnan(b)
     if unknown.any():
@@ -176,10 +180,11 @@ def _bias(bias_of: BiasOf, stretches: Stretches, end: int) -> NDArray[np.float64
 
 @njit(cache=True, nogil=True)
 def _pair_means(offsets, left, right, shortest, longest, probability, prior):  # type: ignore[no-untyped-def]
-    """Give, per feature, the mean of b_left · b_right over all places of fragments; 1 for no bias.
+    """Return, per feature, the mean of b_left · b_right over all places of fragments.
 
-    All lengths of a class are covered: sums of b_right over the places where such fragments end are differences of running sums. Classes
-    come in ascending order. Sums are added up in a fixed order, since the results are to be the same everywhere.
+    All lengths of a class are covered: sums of b_right over the places where such fragments end are
+    differences of running sums. Classes are in ascending order. Sums are added in a fixed order, so
+    that results are the same on every machine.
     """
     out = np.ones(len(offsets) - 1)
     most = 0
@@ -203,12 +208,11 @@ def _pair_means(offsets, left, right, shortest, longest, probability, prior):  #
                 break
             each = probability[k] / (far - near)
             _add_differences(upto[near:n], upto[far : far + n - near], each, ending)
-            whole = max(
-                n - far + 1, 0
-            )  # starts for which all lengths of the class fit; for those after them one less each
+            # Starts at which all lengths of the class fit; after them, one length fewer per start.
+            whole = max(n - far + 1, 0)
             rest = n - near - whole
             places += each * (whole * (far - near) + rest * (rest + 1) / 2)
-        # Four sums, since each addition waits for the one before it.
+        # Four independent sums, since each addition waits for the one before it.
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
         fours = n // 4 * 4
         for i in range(0, fours, 4):
