@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterbias import contexts, sampling, scoring
+from counterbias import genome, sampling, scoring
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -126,13 +126,13 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
     window, names = Window(1, 2), ("a", "b")
     places = stretches.positions()
     expected = scoring.score_positions(
-        Sum(), lambda part: contexts.extract(Contigs(), names, part, window), places
+        Sum(), lambda part: genome.extract(Contigs(), names, part, window), places
     )
     assert 0 < np.isnan(expected).sum() < len(expected) / 2
     found = scoring.score_stretches(
         SumAlong(),
         4,
-        lambda part: contexts.extract_stretches(Contigs(), names, part, window),
+        lambda part: genome.extract_stretches(Contigs(), names, part, window),
         stretches,
         threads=threads,
         chunk=chunk,
@@ -206,7 +206,7 @@ def test_sites_of_a_large_genome_are_listed_piece_by_piece() -> None:
         found = scoring.SiteScores(sites, group=group)
         found.score_rest(Sum(), extract)
         assert np.allclose(
-            found.of_reads(0, slice(None)), truth(sites, 0, True), equal_nan=True, atol=1e-6
+            found.of_reads(0, slice(None)), truth(sites, 0), equal_nan=True, atol=1e-6
         )
 
 
@@ -242,7 +242,7 @@ def test_sites_take_over_what_was_scored_where_they_lie() -> None:
             minus.astype(int).tolist(),
             strict=True,
         )
-        expected = truth(sites, number, True) + 100 * np.array([one in inside for one in place])
+        expected = truth(sites, number) + 100 * np.array([one in inside for one in place])
         assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-5)
 
 
@@ -296,7 +296,7 @@ def test_many_sites_are_scored_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -
     for number in range(2):
         assert np.allclose(
             found.of_reads(number, slice(None)),
-            truth(sites, number, True),
+            truth(sites, number),
             equal_nan=True,
             atol=1e-6,
         )

@@ -23,8 +23,8 @@ from counterbias.model import bounded
 
 #: Bases per group of starts whose gains are treated as dependent.
 GAIN_BLOCK = 1000
-#: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty would
-#: be "corrected" by noise; the gain of real priming bias is 8 to 40 standard errors.
+#: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty
+#: would be "corrected" by noise; the gain of real priming bias is 8 to 40 standard errors.
 GATE_ERRORS = 3.0
 #: Groups needed before the gain of a model is trusted.
 MIN_GROUPS = 10
