@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from accuracy import DATASETS, load_sample, log, markdown, whole_numbers
 
 from counterbias.blend import Blend
-from counterbias.evaluation import folds, measures
+from counterbias.evaluation import measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
+from counterbias.options import FOLDS
 from counterbias.pipeline.bias.auto import AUTO
 from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit
@@ -50,7 +51,7 @@ from counterbias.weights import Calibration, best_shares
 WINDOW = Window(10, 10)
 COLUMNS = ("own", "other", "blend")
 #: The part of a sample that lies outside the held-out fold.
-LEARNT = 1 - 1 / folds.FOLDS
+LEARNT = 1 - 1 / FOLDS
 
 #: Scores of starts and background, nats.
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -26,7 +26,7 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
 from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
-from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
+from counterbias.options import FOLDS, AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.choice import choice_for_sample, choose_model
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import SampleContext, contig_index
@@ -42,6 +42,7 @@ from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, Positions,
 from counterbias.scoring import score_positions
 from counterbias.simulation import Library, PrimingBias
 from counterbias.weights import (
+    FragmentLayout,
     Scale,
     assumed_lengths,
     effective_lengths,
@@ -220,7 +221,7 @@ def counts_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str,
             end,
         )
 
-    weights = fragment_weights(sites, of_reads)
+    weights = fragment_weights(sites, of_reads, cap=Setting(TRUTH).cap)
     fragments = fragment_lengths(sites, sample.features, contigs) or assumed_lengths(
         AssumedLengths()
     )
@@ -228,8 +229,7 @@ def counts_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str,
         sample.features,
         contigs,
         lambda part, end: bias_of(part.positions(), end),
-        stranded=library.stranded,
-        fragments=fragments,
+        FragmentLayout(library.stranded, fragments),
     )
     weighted = weighted_counts(sites, weights, len(sample.features))
     columns = bias_columns(sample.features.lengths, sample.counted.counts, weighted, lengths)
@@ -445,7 +445,7 @@ def measure_fold(
         kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(arguments.threads)
     )
     first = folds.rotation(sample.starts, block=sample.block)[sample.units.contig]
-    held = (first + sample.units.start // sample.block) % folds.FOLDS == trial.fold
+    held = (first + sample.units.start // sample.block) % FOLDS == trial.fold
     units = sample.units.take(held)
     rows = held[sample.units.of_position]
     calibration = calibrate_scores(

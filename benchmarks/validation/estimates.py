@@ -24,6 +24,7 @@ from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.weights import (
+    FragmentLayout,
     FragmentLengths,
     assumed_lengths,
     effective_lengths,
@@ -256,15 +257,17 @@ def count_with_scores(
     by_end = [
         scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))
     ]
-    weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
+    weights = fragment_weights(
+        sites, lambda number, rows: by_end[number][rows], cap=BiasOptions("", "").cap
+    )
+    if fragments is None:
+        observed = fragment_lengths(sites, features, contig_of)
+        fragments = observed or assumed_lengths(AssumedLengths())
     lengths = effective_lengths(
         features,
         contig_of,
         of_stretches,
-        stranded=sample.stranded,
-        fragments=fragments
-        or fragment_lengths(sites, features, contig_of)
-        or assumed_lengths(AssumedLengths()),
+        FragmentLayout(sample.stranded, fragments),
     )
     columns = bias_columns(
         features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths

@@ -27,7 +27,7 @@ import reporting as rep
 
 from counterbias import count_reads
 from counterbias.annotation import load_annotation
-from counterbias.evaluation.agreement import Replicates, replicate_agreement
+from counterbias.evaluation.agreement import Replicates, SampleEstimates, replicate_agreement
 from counterbias.genome import Genome, extract
 from counterbias.options import BiasOptions
 from counterbias.plugins import load_plugins
@@ -147,12 +147,13 @@ def correlation(first: Lane, second: Lane) -> float:
 def agreement(first: Lane, second: Lane, fewest: float, seed: int) -> Replicates | None:
     """Compare the counts of two lanes before and after correction."""
     own, other = (
-        {name: lane.counted.density(name) for name in est.DENSITIES} for lane in (first, second)
+        SampleEstimates(
+            {name: lane.counted.density(name) for name in est.DENSITIES},
+            lane.counted.columns["raw"],
+        )
+        for lane in (first, second)
     )
-    counts = [lane.counted.columns["raw"] for lane in (first, second)]
-    return replicate_agreement(
-        own, [other], counts[0], [counts[1]], np.random.default_rng([seed, 4]), fewest=fewest
-    )
+    return replicate_agreement(own, [other], np.random.default_rng([seed, 4]), fewest=fewest)
 
 
 def by_chance(first: Lane, second: Lane, fewest: float) -> tuple[float, int]:

@@ -31,7 +31,7 @@ from counterbias.genome import Genome, extract
 from counterbias.options import AssumedLengths, BiasOptions, CountingOptions, TrainOptions
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.records import Features, Stretches
-from counterbias.weights import assumed_lengths, effective_lengths
+from counterbias.weights import FragmentLayout, assumed_lengths, effective_lengths
 
 SCRIPT = "unseen_end.py"
 FLY, MAQC = "fly_pasilla_chr4", "human_maqc_chr22"
@@ -88,9 +88,7 @@ class Library:
             self.features,
             contig_of,
             bias_of,
-            stranded=self.stranded,
-            fragments=fragments,
-            ends=way.ends,
+            FragmentLayout(self.stranded, fragments, way.ends),
         )
         return np.asarray(np.log2(lengths / self.features.lengths))
 

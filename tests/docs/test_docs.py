@@ -254,6 +254,4 @@ def test_names_of_python_exist(root: Path) -> None:
 def test_thresholds_of_the_report_are_documented_with_their_defaults(root: Path) -> None:
     page = pages(root)["docs/reference/multiqc.md"]
     (block,) = blocks(page, "yaml")
-    assert yaml.safe_load(block) == {
-        "counterbias": dataclasses.asdict(Thresholds())
-    }
+    assert yaml.safe_load(block) == {"counterbias": dataclasses.asdict(Thresholds())}

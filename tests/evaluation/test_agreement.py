@@ -13,6 +13,7 @@ from scipy import stats
 
 from counterbias.errors import InputError
 from counterbias.evaluation.agreement import (
+    SampleEstimates,
     change_of,
     compare_with_truth,
     log_pearson,
@@ -123,7 +124,9 @@ def test_replicates_by_hand() -> None:
     own = {"raw": np.array([1.0, 2.0, 4.0, 1.0]), "corrected": np.array([1.0, 2.0, 4.0, 1.0])}
     other = {"raw": np.array([2.0, 1.0, 8.0, 9.0]), "corrected": np.array([3.0, 6.0, 12.0, 9.0])}
     counts = np.array([10.0, 10.0, 10.0, 9.0])
-    found = replicate_agreement(own, [other], counts, [counts + 1], rng(), resamples=200)
+    found = replicate_agreement(
+        SampleEstimates(own, counts), [SampleEstimates(other, counts + 1)], rng(), resamples=200
+    )
     assert found is not None
     # log ratios -1 1 -1: mean -1/3, deviations -2/3 4/3 -2/3
     assert found.rmse["raw"] == pytest.approx(math.sqrt(24 / 27))
@@ -131,7 +134,8 @@ def test_replicates_by_hand() -> None:
     assert found.pearson["corrected"] == pytest.approx(1.0)
     assert found.minus_raw["corrected"][0] == pytest.approx(-math.sqrt(24 / 27))
     assert found.minus_raw["corrected"][1] > 0
-    assert replicate_agreement(own, [other], counts - 1, [counts], rng()) is None
+    few = SampleEstimates(own, counts - 1)
+    assert replicate_agreement(few, [SampleEstimates(other, counts)], rng()) is None
 
 
 def test_partners_that_say_the_same_add_no_certainty() -> None:
@@ -140,8 +144,9 @@ def test_partners_that_say_the_same_add_no_certainty() -> None:
     own = {"raw": draw.lognormal(3, 1, 200), "corrected": draw.lognormal(3, 1, 200)}
     other = {name: values * draw.lognormal(0, 0.4, 200) for name, values in own.items()}
     counts = np.full(200, 50.0)
-    one = replicate_agreement(own, [other], counts, [counts], rng(), resamples=400)
-    two = replicate_agreement(own, [other, other], counts, [counts, counts], rng(), resamples=400)
+    sample, partner = SampleEstimates(own, counts), SampleEstimates(other, counts)
+    one = replicate_agreement(sample, [partner], rng(), resamples=400)
+    two = replicate_agreement(sample, [partner, partner], rng(), resamples=400)
     assert one is not None
     assert two is not None
     assert two.minus_raw["corrected"] == pytest.approx(one.minus_raw["corrected"])

@@ -54,7 +54,7 @@ def test_units_are_bins_between_edges() -> None:
     weight = np.array([10.0, 5, 30, 6, 50, 90, 15, 15])
     order = np.lexsort((strand, position, contig))
     starts = Positions(contig[order], position[order], strand[order], weight[order])
-    units = make_units(starts, features, np.array([0, 1]), block=300, min_reads=20)
+    units = make_units(starts, features, np.array([0, 1]), block=300)
     found = sorted(
         zip(
             units.contig.tolist(),
@@ -74,7 +74,7 @@ def test_units_are_bins_between_edges() -> None:
     assert places.position[units.offsets[first]] == 100
     chosen = units.take(units.contig == 1)
     assert (len(chosen), chosen.reads.sum(), chosen.offsets.tolist()) == (1, 30, [0, 300])
-    assert len(make_units(starts, features, np.array([-1, -1]))) == 0
+    assert len(make_units(starts, features, np.array([-1, -1]), block=300)) == 0
 
 
 def test_no_model_gains_nothing() -> None:
@@ -232,9 +232,9 @@ def test_weighting_by_the_truth_removes_the_divergence() -> None:
     share = 0.3 + 0.7 / 4
     likelihood = np.where(contexts[:, 28:40] == 0, share * 4, (1 - share) / 3 * 4).prod(axis=1)
     entries = comp.divergence_report(
-        contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000), longest=2
+        contexts, np.ones(20_000), 1 / likelihood, background, np.ones(20_000)
     )
-    assert [entry["k"] for entry in entries] == [1, 2]
+    assert [entry["k"] for entry in entries] == [1, 2, 3, 4]
     assert entries[0]["fall"] > 0.9  # type: ignore[operator]
     assert entries[0]["sum_before"] == pytest.approx(np.sum(entries[0]["before"]))
     assert (

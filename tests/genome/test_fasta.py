@@ -299,7 +299,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("counterbias.genome.indexing.whole_stream", refuse)
+    monkeypatch.setattr("counterbias.genome.index_file.whole_stream", refuse)
     assert count("fixed/g.fa", capfd) == expected
     assert os.listdir("fixed") == ["g.fa"]
 
@@ -478,10 +478,10 @@ def test_the_remedy_for_an_index_that_fits_at_the_ends_only(tmp_path: Path) -> N
     put_index(path, "x\t18006\t3\t18006\t18007\n")
     with (
         Genome(path) as genome,
-        pytest.raises(InputError, match="the index beside the file does not fit it") as caught,
+        pytest.raises(InputError, match="the index next to the file does not match it") as caught,
     ):
         genome.codes("x")
-    assert caught.value.remedy == f"delete {path}.fai, so that it is made anew"
+    assert caught.value.remedy == f"delete {path}.fai, so that it is rebuilt"
     os.unlink(f"{path}.fai")
     with Genome(path) as genome:
         assert genome.codes("x")[-4:].tolist() == [0, 1, 2, 3]

@@ -8,7 +8,6 @@ import numpy as np
 
 from counterbias import sampling
 from counterbias.evaluation import folds
-from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import (
     PRESENT,
     REVERSE,
@@ -19,7 +18,7 @@ from counterbias.records import (
     TrainingSet,
     Window,
 )
-from counterbias.sampling import DrawnTiles, FoldedWindows
+from counterbias.sampling import DrawnTiles, DrawnWindows, FoldedWindows
 
 LENGTHS = (90_000, 40_000)
 TILE = 100

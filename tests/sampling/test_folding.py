@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,8 @@ from hypothesis import strategies as st
 from counterbias import sampling
 from counterbias.evaluation import folds
 from counterbias.options import SAMPLING_SCHEMES
-from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import PARTS, FoldedSample, Positions, StartSites, TrainingSet, Window
-from counterbias.sampling import DrawnTiles
+from counterbias.sampling import DrawnTiles, DrawnWindows
 from tests.helpers.folded_samples import folded, make_sites
 
 
@@ -199,8 +200,8 @@ def places_at(*position: int) -> Positions:
     )
 
 
-def test_pieces_by_hand() -> None:
-    """Blocks of 1 kb in parts 3, none, 6, 7: within 21 bases of a block its part counts too."""
+def test_parts_by_hand() -> None:
+    """Blocks of a kilobase in parts 3, none, 6 and 7: who comes within 21 bases of another block has its part as well."""
     keys, fold, half = (
         np.array([0, 2, 3]),
         np.array([1, 3, 3], np.int8),
@@ -232,33 +233,41 @@ def test_windows_in_blocks_without_starts_are_left_out_and_told_of() -> None:
     )
 
 
+@dataclass(frozen=True)
+class SplitWithGivenTiles:
+    """A split in which tiles lie in parts that the test chooses."""
+
+    folds: folds.Folds
+    tiles: Positions
+    tile_parts: np.ndarray
+
+    def parts(self, positions: Positions, *, margin: int) -> np.ndarray:
+        if positions is self.tiles:
+            return self.tile_parts
+        return self.folds.parts(positions, margin=margin)
+
+
 def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> None:
     sites, window = make_sites(6, 400, False), Window(2, 2)
     sample = sampling.draw(sites, np.random.default_rng(1))
-    split = folds.make_folds(sampling.unique_starts(sites))
     rng = np.random.default_rng(2)
     contexts = [
         rng.integers(0, 4, (len(places), 5)).astype(np.uint8)
         for places in (sample.foreground, sample.background)
     ]
     valid = [rng.random(len(part)) < 0.9 for part in contexts]
-    pieces = [
-        split.parts(places, margin=window.width)
-        for places in (sample.foreground, sample.background)
-    ]
     tiles = DrawnTiles(
         np.zeros((4, 14), np.uint8), 10, np.arange(4), np.arange(4), np.arange(1.0, 5)
     )
-    made = sampling.fold(
-        window,
-        sample,
-        (contexts[0], valid[0]),
-        (contexts[1], valid[1]),
-        (pieces[0], pieces[1]),
-        folds=5,
-        tiles=tiles,
-        tile_pieces=np.array([[0, 0], [1, 3], [-1, 1], [9, 9]], np.int8),
+    tile_positions = places_at(0, 1, 2, 3)
+    parts = np.array([[0, 0], [1, 3], [-1, 1], [9, 9]], np.int8)
+    split = SplitWithGivenTiles(
+        folds.make_folds(sampling.unique_starts(sites)), tile_positions, parts
     )
+    drawn = DrawnWindows(
+        sample, (contexts[0], valid[0]), (contexts[1], valid[1]), None, tiles, tile_positions
+    )
+    made = drawn.fold(window, split, 5)
     assert made.skipped["invalid"] == (~valid[0]).sum() > 0
     rows = np.flatnonzero(valid[0])
     assert np.array_equal(made.windows.foreground, contexts[0][rows])

@@ -8,7 +8,7 @@ import pytest
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation import folds
-from counterbias.options import SAMPLING_SCHEMES
+from counterbias.options import FOLDS, SAMPLING_SCHEMES
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -156,9 +156,11 @@ def test_windows_inside_exons() -> None:
     strand = np.array([0, 0, 0, 0, 1, 1, 0, 0], np.uint8)
     contig = np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int32)
     places = Positions(contig, position, strand, np.ones(8))
-    inside = sampling.inside_exons(places, Window(10, 20), features, np.array([0, 1]))
+    exons = sampling.merged_exons(features, np.array([0, 1]))
+    inside = sampling.inside_exons(places, Window(10, 20), exons)
     assert inside.tolist() == [True, False, True, False, True, False, False, False]
-    assert not sampling.inside_exons(places, Window(10, 20), features, np.array([-1, -1])).any()
+    nowhere = sampling.merged_exons(features, np.array([-1, -1]))
+    assert not sampling.inside_exons(places, Window(10, 20), nowhere).any()
 
 
 def blank(asked: list[Window]) -> Any:
@@ -182,12 +184,10 @@ def test_tiles_count_starts_on_both_strands() -> None:
     windows = []
     places, tiles = sampling.draw_tiles(
         starts,
-        features,
-        np.array([0, 1]),
+        sampling.merged_exons(features, np.array([0, 1])),
         Window(10, 10),
         np.random.default_rng(1),
         blank(windows),
-        length=100,
     )
     assert windows == [Window(10, 109)]
     counts = tiles.counts()
@@ -204,7 +204,7 @@ def test_of_more_tiles_some_are_drawn() -> None:
     starts = Positions(
         np.zeros(5000, np.int32), place, np.zeros(5000, np.uint8), np.full(5000, 2.0)
     )
-    given = (starts, features, np.array([0]), Window(10, 10))
+    given = (starts, sampling.merged_exons(features, np.array([0])), Window(10, 10))
     every, all_tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]))
     some, tiles = sampling.draw_tiles(*given, np.random.default_rng(1), blank([]), most=40)
     assert len(some) == len(tiles) == 40 < len(every)
@@ -224,9 +224,8 @@ def test_tiles_without_a_sequence_are_left_out() -> None:
         )
         return sequence, positions.position % 300 == 0
 
-    places, tiles = sampling.draw_tiles(
-        starts, features, np.array([0]), Window(2, 2), np.random.default_rng(1), cut
-    )
+    exons = sampling.merged_exons(features, np.array([0]))
+    places, tiles = sampling.draw_tiles(starts, exons, Window(2, 2), np.random.default_rng(1), cut)
     made = tiles.tiles()
     assert places.position.tolist() == [0, 300, 600, 900]
     assert made.sequence[:, 0].tolist() == [0, 3, 6, 9]
@@ -268,7 +267,7 @@ def test_folds_are_balanced_and_need_no_seed() -> None:
     assert split.block == 20_000
     assert len(split.keys) >= folds.ENOUGH_BLOCKS
     load = np.bincount(split.of(starts.contig, starts.position))
-    assert len(load) == folds.FOLDS
+    assert len(load) == FOLDS
     assert load.max() < 1.1 * load.min()
     wide = Positions(
         np.zeros(40, np.int32), np.arange(40) * 60_000, np.zeros(40, np.uint8), np.ones(40)

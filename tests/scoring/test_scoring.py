@@ -149,24 +149,21 @@ def test_stretches_score_as_their_positions_do(chunk: int, threads: int) -> None
     )
 
 
-def truth(sites: StartSites, number: int, skip: bool) -> np.ndarray:
-    """The score of each read of an end by :class:`Sum`."""
+def truth(sites: StartSites, number: int) -> np.ndarray:
+    """What each read of an end is worth to :class:`Sum`."""
     end = sites.ends[number]
     strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
     contexts, valid = extract(
         Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand)))
     )
-    known = valid & ((end.bits & PRESENT) != 0)
-    if skip:
-        known &= (end.bits & CLIPPED) == 0
+    known = valid & ((end.bits & PRESENT) != 0) & ((end.bits & CLIPPED) == 0)
     return np.where(known, Sum().log_bias(contexts), np.nan)
 
 
 @pytest.mark.parametrize("group", [1 << 28, 1200, 1])
-@pytest.mark.parametrize("skip", [True, False])
 @pytest.mark.parametrize("bins", [sites_module.MOST_BINS, 1])
 def test_sites_are_scored_once_and_given_to_every_read(
-    group: int, skip: bool, bins: int, monkeypatch: pytest.MonkeyPatch
+    group: int, bins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sites_module, "MOST_BINS", bins)
     sites, seen = make_sites(), []
@@ -182,11 +179,11 @@ def test_sites_are_scored_once_and_given_to_every_read(
         )
         return extract(positions)
 
-    found = scoring.SiteScores(sites, skip_clipped=skip, group=group)
+    found = scoring.SiteScores(sites, group=group)
     assert found.score_rest(Sum(), counted) == len(found) == len(seen) == len(set(seen))
     assert found.score_rest(Sum(), counted) == 0
     for number in range(2):
-        expected = truth(sites, number, skip)
+        expected = truth(sites, number)
         assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-6)
         assert np.array_equal(
             found.of_reads(number, slice(70, 90)),
@@ -209,7 +206,7 @@ def test_sites_of_a_large_genome_are_listed_piece_by_piece() -> None:
         found = scoring.SiteScores(sites, group=group)
         found.score_rest(Sum(), extract)
         assert np.allclose(
-            found.of_reads(0, slice(None)), truth(sites, 0, True), equal_nan=True, atol=1e-6
+            found.of_reads(0, slice(None)), truth(sites, 0), equal_nan=True, atol=1e-6
         )
 
 
@@ -245,7 +242,7 @@ def test_sites_take_over_what_was_scored_where_they_lie() -> None:
             minus.astype(int).tolist(),
             strict=True,
         )
-        expected = truth(sites, number, True) + 100 * np.array([one in inside for one in place])
+        expected = truth(sites, number) + 100 * np.array([one in inside for one in place])
         assert np.allclose(found.of_reads(number, slice(None)), expected, equal_nan=True, atol=1e-5)
 
 
@@ -299,7 +296,7 @@ def test_many_sites_are_scored_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -
     for number in range(2):
         assert np.allclose(
             found.of_reads(number, slice(None)),
-            truth(sites, number, True),
+            truth(sites, number),
             equal_nan=True,
             atol=1e-6,
         )

@@ -19,7 +19,9 @@ from counterbias.records import (
     Stretches,
 )
 from counterbias.weights import (
+    FragmentLayout,
     FragmentLengths,
+    HeldOutScores,
     Scale,
     assumed_lengths,
     best_slope,
@@ -75,7 +77,7 @@ def test_the_slope_stays_within_its_bounds() -> None:
 def test_only_the_noise_of_an_own_model_is_not_held_against_features(truth: float) -> None:
     """A slope below 1 is noise, which features average out, or, of another's model, strength."""
     data = race(20_000, truth)
-    own, other = calibrate(**data, own=True), calibrate(**data)
+    own, other = calibrate(HeldOutScores(**data), own=True), calibrate(HeldOutScores(**data))
     assert own.slope == other.slope == other.length_slope == pytest.approx(truth, abs=0.06)
     assert own.length_slope == pytest.approx(max(truth, 1.0), abs=0.06)
     background = np.array([-1.0, 0.0, 2.0])
@@ -91,10 +93,10 @@ def test_windows_without_a_score_are_left_out() -> None:
     data = race(2000, 1.0)
     twice = ("background", "background_weight", "origin")
     half = {name: values[: 2000 if name in twice else 1000] for name, values in data.items()}
-    expected = calibrate(**half)
+    expected = calibrate(HeldOutScores(**half))
     data["foreground"][1000:] = np.nan
     data["background"][2000:] = np.nan
-    found = calibrate(**data)
+    found = calibrate(HeldOutScores(**data))
     assert (found.starts, found.slope, found.gain) == (
         1000,
         expected.slope,
@@ -104,14 +106,13 @@ def test_windows_without_a_score_are_left_out() -> None:
 
 def test_a_good_model_is_used_and_averages_one_over_background() -> None:
     data = race(5000, 1.0)
-    found = calibrate(**data)
+    found = calibrate(HeldOutScores(**data))
     assert found.applied
     assert found.reason == ""
     assert found.gain > 5 * found.gain_error > 0
     assert np.exp(found(data["background"])).mean() == pytest.approx(1)
-    shifted = calibrate(
-        **{**data, "foreground": data["foreground"] + 7, "background": data["background"] + 7}
-    )
+    higher = {name: data[name] + 7 for name in ("foreground", "background")}
+    shifted = calibrate(HeldOutScores(**{**data, **higher}))
     assert np.allclose(shifted(data["foreground"] + 7), found(data["foreground"]))
     assert shifted.gain == pytest.approx(found.gain)
     assert np.isnan(found(np.array([np.nan])))[0]
@@ -119,18 +120,19 @@ def test_a_good_model_is_used_and_averages_one_over_background() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_model_of_noise_is_not_used(seed: int) -> None:
-    found = calibrate(**race(2000, 0.0, seed))
+    found = calibrate(HeldOutScores(**race(2000, 0.0, seed)))
     assert not found.applied
     assert "not above zero by 3 standard errors" in found.reason
     assert found(np.array([3.0, np.nan]))[0] == 0
-    assert calibrate(**race(2000, 0.0, seed), gate=False, shrink=False).slope == 1
 
 
 def test_too_few_held_out_starts_are_not_believed() -> None:
-    found = calibrate(**race(30, 5.0))
+    found = calibrate(HeldOutScores(**race(30, 5.0)))
     assert not found.applied
     assert "only 30 held-out starts" in found.reason
-    nothing = calibrate(**{name: values[:0] for name, values in race(30, 1.0).items()})
+    nothing = calibrate(
+        HeldOutScores(**{name: values[:0] for name, values in race(30, 1.0).items()})
+    )
     assert not nothing.applied
     assert math.isnan(nothing.gain)
 
@@ -174,7 +176,7 @@ def test_the_cap_is_ten_times_the_median() -> None:
     bias = np.zeros(n)
     bias[0] = -np.log(50)
     found = fragment_weights(
-        sites, lambda end, rows: bias[rows] if end == 0 else np.full(n, np.nan)[rows]
+        sites, lambda end, rows: bias[rows] if end == 0 else np.full(n, np.nan)[rows], cap=10.0
     )
     assert found.scale.cap == 10
     assert found.clipped == 1
@@ -191,7 +193,7 @@ def test_weights_sum_to_the_number_of_fragments(n: int, seed: int, shared: bool)
     share = rng.random(n).round(2).tolist() if shared else None
     sites = make_pairs(bits, share)
     bias = np.where(rng.random((2, n)) < 0.2, np.nan, rng.normal(0, 1.5, (2, n)))
-    found = fragment_weights(sites, lambda end, rows: bias[end][rows])
+    found = fragment_weights(sites, lambda end, rows: bias[end][rows], cap=10.0)
     expected = n if share is None else float(sites.share.astype(float).sum())  # type: ignore[union-attr]
     assert weighted_counts(sites, found, 2).sum() == pytest.approx(expected, rel=1e-5, abs=1e-6)
     unknown = np.array(
@@ -207,9 +209,9 @@ def test_weights_sum_to_the_number_of_fragments(n: int, seed: int, shared: bool)
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sites = make_pairs([(GOOD, GOOD)] * 500)
     bias = np.random.default_rng(1).normal(0, 1, (2, 500))
-    first = fragment_weights(sites, lambda end, rows: bias[end][rows])
-    monkeypatch.setattr("counterbias.weights.fragment_weights.CHUNK", 37)
-    second = fragment_weights(sites, lambda end, rows: bias[end][rows])
+    first = fragment_weights(sites, lambda end, rows: bias[end][rows], cap=10.0)
+    monkeypatch.setattr("counterbias.weights.fragments.CHUNK", 37)
+    second = fragment_weights(sites, lambda end, rows: bias[end][rows], cap=10.0)
     assert np.allclose(first.weight, second.weight, rtol=1e-6)
     assert first.histogram == second.histogram
 
@@ -259,7 +261,7 @@ def places(gene: int) -> np.ndarray:
 
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
 def test_single_end_lengths_are_sums_of_the_bias(stranded: str) -> None:
-    found = effective_lengths(FEATURES, CONTIG_OF, field, stranded=stranded)
+    found = effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout(stranded))
     for gene, strand in enumerate((0, 1, 0)):
         both = np.exp(FIELD[0][:, places(gene)]).sum(axis=1)
         expected = {"no": both.mean(), "yes": both[strand], "reverse": both[1 - strand]}[stranded]
@@ -269,7 +271,7 @@ def test_single_end_lengths_are_sums_of_the_bias(stranded: str) -> None:
 @pytest.mark.parametrize("stranded", ["yes", "no", "reverse"])
 def test_paired_end_lengths_are_means_over_places_of_fragments(stranded: str) -> None:
     fragments = FragmentLengths(np.array([5, 12, 200]), np.array([0.5, 0.3, 0.2]), 1000, 10.0)
-    found = effective_lengths(FEATURES, CONTIG_OF, field, stranded=stranded, fragments=fragments)
+    found = effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout(stranded, fragments))
     for gene, strand in enumerate((0, 1, 0)):
         read_one = {"no": 0, "yes": strand, "reverse": 1 - strand}[stranded]
         model = (0, 0) if stranded == "no" else (read_one, 1 - read_one)
@@ -286,14 +288,14 @@ def test_paired_end_lengths_are_means_over_places_of_fragments(stranded: str) ->
 @pytest.mark.parametrize("paired", [True, False])
 def test_an_unbiased_sample_gives_the_length(paired: bool) -> None:
     fragments = FragmentLengths(np.array([5]), np.array([1.0]), 1000, 5.0) if paired else None
+    layout = FragmentLayout(lengths=fragments)
     for bias in (0.0, np.nan):
         found = effective_lengths(
-            FEATURES, CONTIG_OF, lambda s, _, b=bias: np.full(s.sizes.sum(), b), fragments=fragments
+            FEATURES, CONTIG_OF, lambda s, _, b=bias: np.full(s.sizes.sum(), b), layout
         )
         assert np.allclose(found, [30, 20, 3])
-    assert np.allclose(
-        effective_lengths(FEATURES, np.array([-1]), field, fragments=fragments), [30, 20, 3]
-    )
+    found = effective_lengths(FEATURES, np.array([-1]), field, layout)
+    assert np.allclose(found, [30, 20, 3])
 
 
 def test_every_length_within_a_class_counts() -> None:
@@ -305,7 +307,8 @@ def test_every_length_within_a_class_counts() -> None:
         np.array([5, 10, 25]), np.full(3, 1 / 3), 1000, 10.0, np.array([[4, 6], [10, 11], [25, 26]])
     )
     found = [
-        effective_lengths(FEATURES, CONTIG_OF, field, fragments=one) for one in (listed, classes)
+        effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout(lengths=one))
+        for one in (listed, classes)
     ]
     assert found[0] == pytest.approx(found[1])
 
@@ -363,18 +366,19 @@ def test_single_reads_by_hand() -> None:
         positions = places.positions()
         return bias[positions.strand, positions.position]
 
-    found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments)
+    found = effective_lengths(gene, CONTIG_OF, either, FragmentLayout(lengths=fragments))
     assert found[0] == pytest.approx(21 * (100 * (23 / 21) * (25 / 21) + 3 * 5 + 1) / 102)
-    # Where the other end has no bias, the read is the left end of one half of the fragments and the
-    # right one of the other.
-    found = effective_lengths(gene, CONTIG_OF, either, fragments=fragments, ends="first")
+    # Where the other end has no bias, the read is the left end in one half of the fragments and the right one in the other.
+    found = effective_lengths(
+        gene, CONTIG_OF, either, FragmentLayout(lengths=fragments, ends="first")
+    )
     left, right = (100 * 23 / 21 + 3 + 1) / 102, (100 * 25 / 21 + 5 + 1) / 102
     assert found[0] == pytest.approx(21 * (left + right) / 2)
 
 
 def test_features_shorter_than_any_assumed_fragment() -> None:
     found = effective_lengths(
-        FEATURES, CONTIG_OF, field, fragments=assumed_lengths(AssumedLengths())
+        FEATURES, CONTIG_OF, field, FragmentLayout(lengths=assumed_lengths(AssumedLengths()))
     )
     for gene in (1, 2):  # 20 and 3 bases: nothing fits, which leaves the means of both ends
         left, right = np.exp(FIELD[0][:, places(gene)]).mean(axis=1)
@@ -383,7 +387,7 @@ def test_features_shorter_than_any_assumed_fragment() -> None:
         FEATURES,
         CONTIG_OF,
         lambda s, _: np.zeros(s.sizes.sum()),
-        fragments=assumed_lengths(AssumedLengths()),
+        FragmentLayout(lengths=assumed_lengths(AssumedLengths())),
     )
     assert plain == pytest.approx([30, 20, 3], rel=1e-12)
 
@@ -392,7 +396,7 @@ def test_features_shorter_than_any_assumed_fragment() -> None:
 def test_lengths_with_a_bias_of_the_first_read_alone(stranded: str) -> None:
     fragments = FragmentLengths(np.array([12]), np.array([1.0]), 1000, 12.0)
     found = effective_lengths(
-        FEATURES, CONTIG_OF, field, stranded=stranded, fragments=fragments, ends="first"
+        FEATURES, CONTIG_OF, field, FragmentLayout(stranded, fragments, "first")
     )
     for gene, strand in enumerate((0, 1, 0)):
         sides = {"no": (0, 1), "yes": (strand,), "reverse": (1 - strand,)}[stranded]
@@ -408,14 +412,16 @@ def test_lengths_with_a_bias_of_the_first_read_alone(stranded: str) -> None:
 
 
 def test_only_some_features_and_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = effective_lengths(FEATURES, CONTIG_OF, field)
-    some = effective_lengths(FEATURES, CONTIG_OF, field, only=np.array([False, True, False]))
+    everything = effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout())
+    some = effective_lengths(
+        FEATURES, CONTIG_OF, field, FragmentLayout(), only=np.array([False, True, False])
+    )
     assert some.tolist() == [30, everything[1], 3]
-    monkeypatch.setattr("counterbias.weights.effective_lengths.BATCH", 25)
-    assert np.allclose(effective_lengths(FEATURES, CONTIG_OF, field), everything)
+    monkeypatch.setattr("counterbias.weights.lengths.BATCH", 25)
+    assert np.allclose(effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout()), everything)
     assert (
-        effective_lengths(FEATURES, CONTIG_OF, field, threads=3)
-        == effective_lengths(FEATURES, CONTIG_OF, field)
+        effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout(), threads=3)
+        == effective_lengths(FEATURES, CONTIG_OF, field, FragmentLayout())
     ).all()
 
 
@@ -479,7 +485,10 @@ def test_effective_lengths_beat_single_reads_on_simulated_counts() -> None:
         sites, fragment_weights(sites, lambda _, rows: field[position[rows]], cap=None), genes
     )
     lengths = effective_lengths(
-        features, CONTIG_OF, lambda places, _: field[places.positions().position], stranded="yes"
+        features,
+        CONTIG_OF,
+        lambda places, _: field[places.positions().position],
+        FragmentLayout("yes"),
     )
 
     def error(values: np.ndarray) -> float:

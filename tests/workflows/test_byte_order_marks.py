@@ -168,7 +168,7 @@ def test_what_is_no_table_is_one_line(
             r"line 3: the quotes of the truth table do not match. Close every quote",
         ),
         ('gene\tA\n"x"y\t1\n', "line 2: the quotes"),
-        ("gene\tA\nx\t1\n\nx\t2\n", "line 4: 'x' stands in line 2 already"),
+        ("gene\tA\nx\t1\n\nx\t2\n", "line 4: 'x' is already in line 2"),
     ],
 )
 def test_truth_tables_name_the_line(content: str, match: str, tmp_path: Path) -> None:

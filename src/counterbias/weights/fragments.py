@@ -1,4 +1,4 @@
-"""Weigh fragments by the inverse bias of where their reads start."""
+"""Weight fragments by the inverse bias of where their reads start."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from counterbias.records import PRESENT, StartSites
 
-#: A read weighs at most this many times the median read.
-CAP = 10.0
 #: Fragments handled at a time.
 CHUNK = 1 << 18
 
-#: Gives the calibrated log bias of rows of one end (number 0 or 1): float64, nats, NaN where there is none. Several threads may call it.
+#: Returns the calibrated log bias of some rows of one end (0 or 1): float64 (rows,), nats, NaN
+#: where there is none. Several threads may call it at once.
 LogBiasOf = Callable[[int, slice], NDArray[np.float64]]
 
 Result = TypeVar("Result")
@@ -31,14 +30,14 @@ class Scale:
 
     Args:
         cap: largest 1/b before scaling; infinity without a cap.
-        factor: what 1/b is multiplied by, so that the weights of the assigned fragments sum to their number.
+        factor: scales 1/b so that the weights of the assigned fragments sum to their number.
     """
 
     cap: float
     factor: float
 
     def weight(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give read weights, dimensionless; 1 where the log bias is NaN."""
+        """Return read weights, dimensionless; 1 where the log bias is NaN."""
         inverse = np.minimum(np.exp(-log_bias), self.cap) * self.factor
         return np.asarray(np.where(np.isnan(inverse), 1.0, inverse))
 
@@ -48,13 +47,17 @@ class FragmentWeights:
     """Weights of the rows of :class:`~counterbias.records.StartSites`.
 
     Args:
-        weight: float32 (n,), mean weight of the fragment's reads; their sum, weighted by share, is the sum of shares.
-        scale: how a read's weight was made.
-        reads: reads weighed.
-        unscored: of these, reads that got weight 1: N in the window, window off the contig, 5' end clipped.
+        weight: float32 (n,), mean weight of the fragment's reads; their sum, weighted by share, is
+            the sum of shares.
+        scale: how a read's weight is found.
+        reads: reads weighted.
+        unscored: of these, reads of weight 1 because they have no score: N in the window, window
+            off the contig, 5' end clipped.
         clipped: of these, reads whose weight was cut to the cap.
-        effective: (Σw)²/(n Σw²) over read weights. largest: max w / mean w.
-        histogram: reads per bin of log2 weight; ``histogram_edges`` has one number more.
+        effective: effective sample size over reads, (Σw)²/(n Σw²).
+        largest: max w / mean w.
+        histogram: reads per bin of log2 weight.
+        histogram_edges: edges of the bins.
     """
 
     weight: NDArray[np.float32]
@@ -68,17 +71,24 @@ class FragmentWeights:
     histogram_edges: tuple[float, ...]
 
 
-#: Edges of the histogram of log2 weights; lower and higher weights go to the outer bins.
+#: Edges of the histogram of log2 weights; the outer bins include all lower and higher weights.
 HISTOGRAM_EDGES = tuple(float(x) for x in np.arange(-6.0, 6.01, 0.25))
 
 
 def fragment_weights(
-    sites: StartSites, log_bias: LogBiasOf, *, cap: float | None = CAP, threads: int = 1
+    sites: StartSites, log_bias: LogBiasOf, *, cap: float | None, threads: int = 1
 ) -> FragmentWeights:
-    """Weigh fragments: the mean over a fragment's reads of exp(−log_bias), capped at ``cap`` times the median, scaled.
+    """Weight each fragment by the scaled mean of 1/b over its reads.
 
-    A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature is then Zhang et al.'s
-    sum over reads of 1/b in units of fragments. Reads without a log bias weigh exactly 1 and are left out of the scaling.
+    A pair counts once, so its weight is the mean of its two reads' weights; the sum over a feature
+    is then Zhang et al.'s sum over reads of 1/b, in units of fragments. Reads without a log bias
+    weigh exactly 1 and are left out of the scaling.
+
+    Args:
+        sites: where the fragments' reads start.
+        log_bias: the calibrated log bias of these reads.
+        cap: limit of 1/b, times its median over all reads; None for no limit.
+        threads: chunks of fragments weighted at the same time.
     """
     limit = _limit(sites, log_bias, cap, threads)
 
@@ -106,7 +116,7 @@ def fragment_weights(
 def weighted_counts(
     sites: StartSites, weights: FragmentWeights, features: int
 ) -> NDArray[np.float64]:
-    """Sum share × fragment weight per feature; float64 (features,), in fragments."""
+    """Sum share × fragment weight per feature, float64 (features,), in fragments."""
     total = np.zeros(features)
     for rows in _chunks(len(sites)):
         total += np.bincount(
@@ -118,7 +128,7 @@ def weighted_counts(
 
 
 def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: int) -> float:
-    """Give ``cap`` times the median of all known 1/b: exp of minus the (lower) median log bias, found in float32."""
+    """Return ``cap`` times the median 1/b: exp of minus the (lower) median log bias, in float32."""
     if cap is None:
         return math.inf
 
@@ -130,7 +140,7 @@ def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: i
         for number in range(ends):
             part[number] = log_bias(number, rows)
         unknown = np.isnan(part)
-        part[unknown] = np.inf  # they go to the end
+        part[unknown] = np.inf  # sorts last
         return int(part.size - unknown.sum())
 
     known = sum(_each_chunk(len(sites), fill, threads))
@@ -143,14 +153,14 @@ def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: i
 def _per_fragment(
     sites: StartSites, log_bias: LogBiasOf, limit: float, rows: slice
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Give, per fragment, the sum of its known capped 1/b, its reads without one, and its reads."""
+    """Return, per fragment, the sum of its capped 1/b, its reads without a score, and its reads."""
     size = len(sites.feature[rows])
     known, unknown, reads = np.zeros(size), np.zeros(size), np.zeros(size)
     for number, end in enumerate(sites.ends):
         _add_reads(
             end.bits[rows], np.exp(-log_bias(number, rows)), PRESENT, limit, known, unknown, reads
         )
-    # A fragment without any read cannot be weighed; it stays at 1.
+    # A fragment without any read cannot be weighted; it stays at 1.
     unknown[reads == 0] = 1.0
     return known, unknown, np.maximum(reads, 1.0)
 
@@ -211,9 +221,10 @@ def _summary(
 
 @njit(cache=True, nogil=True)
 def _tally(bits, inverse, present, cap, factor, edges, histogram):  # type: ignore[no-untyped-def]
-    """Add the weights of one end's reads to the histogram, whose bins are of one width.
+    """Add the weights of one end's reads to the histogram, whose bins have equal width.
 
-    Gives (reads, reads without 1/b, reads above the cap) and (sum, sum of squares, largest) of the weights.
+    Returns (reads, reads without 1/b, reads above the cap), and (sum, sum of squares, largest) of
+    the weights.
     """
     reads, unscored, clipped = 0, 0, 0
     total, squares, largest = 0.0, 0.0, 0.0
@@ -241,7 +252,7 @@ def _chunks(n: int) -> list[slice]:
 
 
 def _each_chunk(n: int, work: Callable[[slice], Result], threads: int) -> list[Result]:
-    """Do something with each chunk of rows, on several threads; the results come in the order of the chunks."""
+    """Apply ``work`` to each chunk of rows, on several threads; return the results in order."""
     if threads <= 1 or n <= CHUNK:
         return list(map(work, _chunks(n)))
     with ThreadPoolExecutor(threads) as pool:
