@@ -110,11 +110,11 @@ class _SimilarMessages:
             return text
         others = self.names[1 : _Messages.NAMES - 1]
         also = (
-            f", also of {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}"
+            f", also for {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}"
             if others
             else ""
         )
-        return f"{text} (said {self.number:,} times{also})"
+        return f"{text} (reported {self.number:,} times{also})"
 
 
 class TranscodedSource(Source):
