@@ -14,7 +14,8 @@ from numba import njit
 # Entries of the state, which lives from call to call.
 POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
 STATE_SIZE = 8
-# Columns of a row; the values of the wanted attributes follow. A string is given by its number, -1: none.
+# Columns of a row; the values of the wanted attributes follow. A string is given by its number,
+# -1 where there is none.
 CONTIG, START, END, STRAND, VALUES = range(5)
 # Columns of the string table: offset and length of the string in the arena, its hash, and how often
 # it was a feature type.
@@ -102,8 +103,8 @@ def _is_among(data, start, end, wanted, bounds, types):
 def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
     """Read the last column; return the position of its line break, -1 for an unusual line.
 
-    ``spans`` gets start and end of the value of each wanted attribute (start -1: there is none); the
-    last of several counts.
+    ``spans`` gets start and end of the value of each wanted attribute, start -1 where the line has
+    none; the last of several counts.
     """
     keys = len(spans) // 2
     for key in range(keys):
