@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from counterbias.errors import InputError
 from counterbias.options import CONTEXTS, DEVICES, SAMPLING_SCHEMES, WEIGHED_ENDS
 
 if TYPE_CHECKING:
-    from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
+    from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions, RunOptions
 
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
@@ -469,8 +470,6 @@ def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
         additional_attributes=tuple(arguments.additional_attributes),
         chromosome=arguments.add_chromosome_info,
         query=arguments.feature_query,
-        stranded=arguments.stranded != "no",
-        quiet=arguments.quiet,
     )
 
 
@@ -530,3 +529,29 @@ def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
     if "fragment_length" in chosen:
         chosen["fragment_length"] = AssumedLengths(*chosen["fragment_length"])
     return BiasOptions(model=model, genome=arguments.bias_genome, model_options=options, **chosen)
+
+
+def run_options(
+    arguments: argparse.Namespace,
+    command: Sequence[str],
+    *,
+    samples: Sequence[str],
+    model: str | None,
+) -> RunOptions:
+    """Gather everything that a command on alignments is asked to do; ``model`` is the bias model.
+
+    ``command`` is the command line, as it is recorded in reports.
+    """
+    from counterbias.options import RunOptions
+
+    return RunOptions(
+        alignments=tuple(arguments.samfilenames),
+        samples=tuple(samples),
+        annotation=annotation_arguments(arguments),
+        counting=counting_options(arguments),
+        bias=None if model is None else bias_options(arguments, model),
+        reference=arguments.bias_genome,
+        alias_file=arguments.bias_contig_alias,
+        threads=arguments.bias_threads,
+        command_line=shlex.join(["counterbias", *command]),
+    )

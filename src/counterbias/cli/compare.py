@@ -18,11 +18,10 @@ from counterbias.cli.arguments import (
     add_features,
     add_files,
     add_reads,
-    annotation_arguments,
-    bias_options,
     check_standard_input,
     counting_options,
     named_inputs,
+    run_options,
     take_options,
 )
 from counterbias.cli.count import sample_name
@@ -37,7 +36,7 @@ from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
     from counterbias.options import CompareOptions, TruthOptions
-    from counterbias.pipeline.compare.comparison import Comparison
+    from counterbias.pipeline.compare import Comparison
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
@@ -384,23 +383,10 @@ def _compare(
     arguments: argparse.Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar
 ) -> Comparison:
     """Hand everything to the pipeline, with a bar on a terminal."""
-    from counterbias.pipeline.compare.comparison import compare_models
+    from counterbias.pipeline.compare import compare_models
 
-    def told(done: int, total: int, text: str) -> None:
-        bar.step("comparing models", done, total, text)
-
-    result = compare_models(
-        arguments.samfilenames,
-        names,
-        annotation_arguments(arguments),
-        counting_options(arguments),
-        bias_options(arguments, ""),
-        options,
-        alias_file=arguments.bias_contig_alias,
-        say=bar.say,
-        told=told,
-        quiet=arguments.quiet,
-    )
+    run = run_options(arguments, ["compare"], samples=names, model="")
+    result = compare_models(run, options, bar.messages)
     if not arguments.quiet:
         bar.say(
             f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete)."

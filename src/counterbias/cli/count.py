@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.cli.arguments import (
     annotation_arguments,
-    bias_options,
     build_count_parser,
     check_standard_input,
-    counting_options,
     named_inputs,
+    run_options,
 )
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.progress import training_bar
@@ -171,23 +169,23 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     """Hand everything to the pipeline."""
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+        from counterbias.options import TaggedOutput
         from counterbias.pipeline.count import count_files
 
+        paths = arguments.samfilenames
+        options = run_options(
+            arguments,
+            ["count", *argv],
+            samples=[sample_name(path) for path in paths],
+            model=arguments.bias_model,
+        )
         return count_files(
-            arguments.samfilenames,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias=bias_options(arguments, arguments.bias_model) if arguments.bias_model else None,
-            samples=[sample_name(path) for path in arguments.samfilenames],
-            reference=arguments.bias_genome,
-            alias_file=arguments.bias_contig_alias,
-            threads=arguments.bias_threads,
-            processes=min(max(arguments.nprocesses, 1), len(arguments.samfilenames)),
-            quiet=arguments.quiet,
-            say=bar.say,
-            tagged=[(name, arguments.samout_format.upper()) for name in arguments.samouts],
-            command_line=shlex.join(["counterbias", "count", *argv]),
-            progress=bar.progress,
+            options,
+            bar.messages,
+            tagged=[
+                TaggedOutput(name, arguments.samout_format.upper()) for name in arguments.samouts
+            ],
+            processes=min(max(arguments.nprocesses, 1), len(paths)),
         )
 
 

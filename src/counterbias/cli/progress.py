@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, say_line
 from counterbias.errors import LONGEST_LINE, shown
+from counterbias.messages import Messages
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -54,6 +55,11 @@ class TrainingBar:
     def progress(self) -> Callable[[str, int, int], None] | None:
         """What the pipeline is given: takes a stage, the steps done and all steps (0: not known); None where nothing is shown."""
         return self._advance if self.shown else None
+
+    @property
+    def messages(self) -> Messages:
+        """What the pipeline is given: it writes here, and reports its progress here."""
+        return Messages(self.say, self.progress, self.step, quiet=not self.shown)
 
     def say(self, text: str) -> None:
         """Write one line to stderr, above a bar that is there."""

@@ -15,7 +15,7 @@ from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.simulate.simulation import SimulationOptions
+    from counterbias.pipeline.simulate import SimulationOptions
     from counterbias.simulation import Library
 
 #: Defaults of the options that only a simulated genome has.
@@ -277,7 +277,7 @@ def main(argv: list[str]) -> int:
         options = _options(arguments)
         for line in idle:
             say_line(f"Warning: {line}")
-        from counterbias.pipeline.simulate.simulation import simulate
+        from counterbias.pipeline.simulate import simulate
 
         run = simulate(options, say=say_warning if arguments.quiet else say_line)
     if not arguments.quiet:
@@ -287,8 +287,8 @@ def main(argv: list[str]) -> int:
 
 def _options(arguments: Namespace) -> SimulationOptions:
     """Hand the arguments on, checked."""
+    from counterbias.pipeline.simulate import SimulationOptions
     from counterbias.pipeline.simulate.biases import read_biases
-    from counterbias.pipeline.simulate.simulation import SimulationOptions
     from counterbias.simulation import AnnotationDesign, StudyDesign
 
     if not arguments.output:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from counterbias.cli.arguments import (
@@ -14,11 +13,9 @@ from counterbias.cli.arguments import (
     add_features,
     add_files,
     add_reads,
-    annotation_arguments,
-    bias_options,
     check_standard_input,
-    counting_options,
     named_inputs,
+    run_options,
     take_options,
 )
 from counterbias.cli.count import sample_name
@@ -30,13 +27,14 @@ from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream
 from counterbias.inputs import check_inputs
+from counterbias.options import POOLS, TrainOptions
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.train.trainer import Cohort
+    from counterbias.pipeline.train import Cohort
 
-#: How samples may be weighed, as :data:`counterbias.pipeline.train.trainer.POOLS` (which is not imported for ``--help``).
-POOLS, POOL = ("samples", "reads"), "reads"
+#: How samples are pooled by default.
+POOL = TrainOptions().pool
 #: The options of `counterbias count` on bias that mean the same here. The others are about weights, which are made at counting.
 SHARED = (
     "--bias-window",
@@ -155,23 +153,16 @@ def _check(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, argv: list[str]) -> Cohort:
     """Hand everything to the pipeline."""
     with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        from counterbias.pipeline.train.trainer import train_files
+        from counterbias.pipeline.train import train_files
 
-        bias = bias_options(arguments, arguments.bias_model)
-        return train_files(
-            arguments.samfilenames,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias,
+        options = run_options(
+            arguments,
+            ["train", *argv],
             samples=[sample_name(path) for path in arguments.samfilenames],
-            pool=arguments.bias_pool,
-            own=not arguments.bias_no_own,
-            alias_file=arguments.bias_contig_alias,
-            quiet=arguments.quiet,
-            say=bar.say,
-            command_line=shlex.join(["counterbias", "train", *argv]),
-            progress=bar.progress,
+            model=arguments.bias_model,
         )
+        train = TrainOptions(pool=arguments.bias_pool, own=not arguments.bias_no_own)
+        return train_files(options, train, bar.messages)
 
 
 def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
