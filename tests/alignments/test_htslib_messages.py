@@ -51,7 +51,7 @@ def test_reads_on_contigs_without_a_header_line_are_told_of(
     assert len(warnings) == 1, done.stderr
     assert warnings[0].startswith(
         f'Warning: {path}: htslib: unrecognized reference name "chr3"; treated as unmapped '
-        "(said 1,200 times"
+        "(reported 1,200 times"
     )
     assert "chr4" in warnings[0]
 
@@ -68,7 +68,7 @@ def test_two_kinds_are_two_lines(tmp_path: Path, gtf: Path) -> None:
     assert sum("mate" in warning for warning in warnings if "htslib" in warning) == 1
     assert (
         sum(
-            "unrecognized reference" in warning and "said 2 times" in warning
+            "unrecognized reference" in warning and "reported 2 times" in warning
             for warning in warnings
         )
         == 1

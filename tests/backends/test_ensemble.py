@@ -15,7 +15,7 @@ from counterbias import (
     take_arrays,
 )
 from counterbias.plugins import Manager
-from counterbias.testing import _Only, conformance, planted_sample
+from counterbias.testing import OneBackend, conformance, planted_sample
 from counterbias_backends import ensemble, pwm, vlmm
 from counterbias_backends.ensemble import Ensemble
 
@@ -75,9 +75,11 @@ class Guess(BiasModel):
 
 def test_members_have_independent_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = Manager()
-    manager.register(_Only(Backend("guess", "random numbers", lambda: Guess)), name="guess")
+    manager.register(OneBackend(Backend("guess", "random numbers", lambda: Guess)), name="guess")
     manager.register(
-        _Only(Backend("far", "random numbers", lambda: Guess, "far", ("no_such_module_anywhere",))),
+        OneBackend(
+            Backend("far", "random numbers", lambda: Guess, "far", ("no_such_module_anywhere",))
+        ),
         name="far",
     )
     monkeypatch.setattr(ensemble, "load_plugins", lambda: manager)

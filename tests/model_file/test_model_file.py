@@ -283,7 +283,7 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d.update(backend=None), "'backend' is not a text"),
     (
         lambda d: d.update(distribution="elsewhere"),
-        "of elsewhere, the one installed is of counterbias",
+        "of elsewhere, but the one installed is of counterbias",
     ),
     (lambda d: d.update(window=[2, 4]), "has shape"),
     (lambda d: d.update(window=[2, -1]), "cannot be used"),
@@ -308,7 +308,7 @@ def test_changed_description_is_refused(path: Path, manager: Manager, change, ma
         (b"[]", "no tag"),
         (b"{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
-        (b'{"counterbias_model": true, "counterbias_model": true}', "a key stands twice"),
+        (b'{"counterbias_model": true, "counterbias_model": true}', "a key is repeated"),
         (b'{"counterbias_model": NaN}', "NaN is not a number"),
         (b"[" * 200_000, "not valid JSON"),
         (b" " * (5 << 20), "no usable model.json"),
@@ -390,7 +390,7 @@ def test_zip_bombs_are_refused(path: Path, manager: Manager) -> None:
     assert path.stat().st_size < 100_000
     refused(path, manager, "do not fit into it")
     write(path, {"model.json": os.urandom(4000)}, zipfile.ZIP_DEFLATED)
-    refused(path, manager, "compressed, encrypted or doubled")
+    refused(path, manager, "compressed, encrypted or repeated")
     write(path, {**content, **{f"x{i}": b"" for i in range(5000)}})
     refused(path, manager, "do not fit into it")
 
@@ -437,7 +437,7 @@ def test_backend_that_checks_nothing_is_no_reason_to_crash(path: Path) -> None:
 
     manager = Manager()
     manager.register(Plugin(), name="p")
-    refused(path, manager, "does not take the arrays of end 'read1'")
+    refused(path, manager, "refuses the arrays of end 'read1'")
 
 
 # -- writing ----------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_other_encodings_of_tables_are_one_line(
         (b"", "is empty|holds no aliases"),
         (b"\n \n\r\n", "is empty|holds no aliases"),
         (MARK, "is empty|holds no aliases"),
-        (b"gene\tA\nx\0\t1\n", "line 2: .*byte of value zero"),
+        (b"gene\tA\nx\0\t1\n", "line 2: .*NUL byte"),
         (b"gene\tA\nx\xff\t1\n", "line 2: .*not UTF-8 text"),
         (b"gene\tA\n" + b"y" * 200_000 + b'\t"' + b"x" * 200_000 + b'"\t3\n', "line "),
         (b"a\t" * 1_000_000 + b"b\n" + b"1\t" * 1_000_000 + b"2\n", "line 1: |columns"),
@@ -191,7 +191,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("counterbias.plaintext.MOST_BYTES", 1 << 20)
     pipe, writing = os.pipe()
     threading.Thread(target=_write_for_ever, args=(writing,), daemon=True).start()
-    with pytest.raises(InputError, match="larger than 1 MiB, no truth table is"):
+    with pytest.raises(InputError, match="larger than 1 MiB, which no truth table is"):
         read_truth(f"/dev/fd/{pipe}", ["A"])
     os.close(pipe)
 

@@ -113,7 +113,7 @@ def _read(content: bytes, batch: int, library: bool) -> bytes:
     small = {"batch": batch, "headroom": 256} if batch else {}
     with memory_source.reading(content, **small):
         source = memory_source.MemorySource(content)
-        source.kind = memory_source.BGZF
+        source.compression = memory_source.BGZF
         stream = AlignmentStream(source, bgzf.find_libdeflate() if library else None)
         parts = [stream._carry.tobytes()]
         loaded = stream.new_batch()
