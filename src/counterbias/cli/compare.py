@@ -265,8 +265,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _options(arguments: argparse.Namespace, names: Sequence[str]) -> CompareOptions:
     """Gather what is compared."""
-    from counterbias.evaluation.folds import FOLDS
-    from counterbias.options import CompareOptions
+    from counterbias.options import FOLDS, CompareOptions
     from counterbias.records import Window
 
     folds = _numbers("--folds", arguments.folds, first=0)
