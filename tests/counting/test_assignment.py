@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import ReadingOptions, count_alignments, starts
 from counterbias.pipeline.counting.assignment import Assigner, index_steps
 from counterbias.records import (
@@ -353,5 +353,6 @@ def test_real_data_as_htseq_counts_it(data_dir: Path) -> None:
         CountingOptions(order="pos", stranded="no"),
         CountingOptions(order="pos", mode="intersection-nonempty", nonunique="all"),
     ):
-        genes: Annotation = load_annotation(gtf, stranded=options.stranded != "no")
+        wanted = AnnotationOptions(str(gtf))
+        genes: Annotation = load_annotation(wanted, stranded=options.stranded != "no")
         assert ours(path, genes, options, threads=2) == oracle(path, gtf, options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from counterbias.annotation import load_annotation
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
 from counterbias.records import Annotation, SampleCounts
 
@@ -151,7 +151,7 @@ def annotation(folder: Path, text: str = GTF, *, stranded: bool = True) -> Annot
     """Load an annotation given as text."""
     path = folder / "genes.gtf"
     path.write_text(text)
-    return load_annotation(path, stranded=stranded)
+    return load_annotation(AnnotationOptions(str(path)), stranded=stranded)
 
 
 def random_gtf(rng: random.Random, genes: int = 12) -> str:

@@ -191,10 +191,12 @@ def _exons_by_transcript(inputs: RunInputs, messages: Messages) -> Features:
     for attribute in TRANSCRIPT_ATTRIBUTES:
         try:
             found = load_annotation(
-                wanted.path,
-                feature_types=wanted.feature_types,
-                id_attributes=(*wanted.id_attributes, attribute),
-                feature_query=wanted.query,
+                replace(
+                    wanted,
+                    id_attributes=(*wanted.id_attributes, attribute),
+                    additional_attributes=(),
+                    chromosome=False,
+                ),
                 stranded=inputs.options.counting.stranded != "no",
             )
         except InputError:
