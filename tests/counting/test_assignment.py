@@ -11,7 +11,8 @@ import pytest
 
 from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import ReadingOptions, count_alignments, starts
-from counterbias.pipeline.counting.assignment import Assigner, index_steps
+from counterbias.pipeline.counting.assignment import Assigner
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import (
     CLIPPED,
     PRESENT,

@@ -19,7 +19,7 @@ from counterbias.annotation import load_annotation, loading, scanner
 from counterbias.annotation.reading import _whole_lines
 from counterbias.errors import InputError
 from counterbias.options import AnnotationOptions
-from counterbias.pipeline.counting.assignment import index_steps
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import Annotation
 from tests.fuzz import scratch
 from tests.fuzz.case import Case

@@ -9,7 +9,6 @@ for one in a pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,9 @@ from counterbias.alignments.decoding import (
 )
 from counterbias.native import helper, load_i32, load_i64, prefetch, store_i32
 from counterbias.options import MODES, NONUNIQUE, CountingOptions
+from counterbias.pipeline.counting.fragments import FragmentBatch
 from counterbias.pipeline.counting.pairing import FIRST_POOLED, MATE, OVERLAP, STATE, WHERE
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import CLASSES, Steps
 
 #: The sets of a record without an interval, and of one on a contig without features.
@@ -48,83 +49,6 @@ INVALID_NH = -2
 #: :data:`~counterbias.options.MODES` and :data:`~counterbias.options.NONUNIQUE` by number.
 UNION, STRICT = MODES.index("union"), MODES.index("intersection-strict")
 COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(len(NONUNIQUE))
-
-#: Most buckets of the step index: few enough to stay in the processor's cache.
-BUCKETS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class StepIndex:
-    """Steps laid out for the compiled loops.
-
-    Args:
-        contig_of: int32 (contigs of the header,), the annotation's contig for each, -1 for none.
-        offsets: int64 (vectors + 1,), rows of ``steps`` per vector.
-        steps: int64 (steps,), start << 32 | set.
-        bucket_offsets: int64 (vectors + 1,); bucket ``b`` of a vector begins at position
-            ``b << shift``.
-        buckets: int32, the step in which each bucket starts.
-        shift: bits of a position within a bucket.
-        member_offsets, members: the sets: those of :class:`Steps`, then one for each feature that
-            is nowhere alone.
-        single: int32 (features,), the set that holds only this feature.
-    """
-
-    contig_of: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    bucket_offsets: NDArray[np.int64]
-    buckets: NDArray[np.int32]
-    shift: int
-    member_offsets: NDArray[np.int64]
-    members: NDArray[np.int32]
-    single: NDArray[np.int32]
-
-
-def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIndex:
-    """Lay out steps for the contigs of an alignment header."""
-    number = {name: i for i, name in enumerate(steps.contigs)}
-    contig_of = np.array([number.get(name, -1) for name in contigs], dtype=np.int32)
-    offsets = np.ascontiguousarray(steps.offsets, dtype=np.int64)
-    # No alignment extends beyond 31 bits, whatever the annotation says; starts share an integer
-    # with the sets.
-    starts = np.minimum(np.ascontiguousarray(steps.starts, dtype=np.int64), 0x7FFFFFFF)
-    vectors = len(offsets) - 1
-    extent = np.where(
-        offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0
-    )
-    shift = 6
-    while int((extent >> shift).sum()) > BUCKETS:
-        shift += 1
-    sizes = (extent >> shift) + 1
-    bucket_offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    buckets = np.empty(int(bucket_offsets[-1]), dtype=np.int32)
-    for v in range(vectors):
-        own = starts[offsets[v] : offsets[v + 1]]
-        edges = np.arange(int(sizes[v]), dtype=np.int64) << shift
-        buckets[bucket_offsets[v] : bucket_offsets[v + 1]] = (
-            offsets[v] + np.searchsorted(own, edges, side="right") - 1
-        )
-
-    member_offsets = np.asarray(steps.member_offsets, dtype=np.int64)
-    members = np.asarray(steps.members, dtype=np.int32)
-    single = np.full(features, -1, dtype=np.int32)
-    alone = np.flatnonzero(np.diff(member_offsets) == 1)
-    single[members[member_offsets[alone]]] = alone
-    missing = np.flatnonzero(single < 0)
-    single[missing] = len(member_offsets) - 1 + np.arange(len(missing))
-    more = member_offsets[-1] + 1 + np.arange(len(missing), dtype=np.int64)
-    return StepIndex(
-        contig_of=contig_of,
-        offsets=offsets,
-        steps=starts << 32 | np.asarray(steps.sets, dtype=np.int64),
-        bucket_offsets=bucket_offsets,
-        buckets=buckets,
-        shift=shift,
-        member_offsets=np.concatenate((member_offsets, more)),
-        members=np.concatenate((members, missing.astype(np.int32))),
-        single=single,
-    )
 
 
 @helper
@@ -303,9 +227,9 @@ def classify(
     fragments: Any, count: Any, union: Any, count_multimapped: Any, minaqual: Any,
     skip_secondary: Any, skip_supplementary: Any,
     member_offsets: Any, members: Any, single: Any, pool: Any, used: Any,
-    outcomes: Any, result: Any,
+    outcomes: Any, sets: Any,
 ) -> Any:  # fmt: skip
-    """Decide the outcomes of fragments and, where assigned, their sets ``result``.
+    """Decide the outcomes of fragments and, where assigned, their ``sets``.
 
     Returns (ints used in the pool, fragment): -1 ints where the pool is too small,
     :data:`INVALID_NH` where a fragment's NH tag is not a number.
@@ -313,7 +237,7 @@ def classify(
     for f in range(count):
         one = fragments[f, STATE]
         two = fragments[f, MATE + STATE]
-        result[f] = 0
+        sets[f] = 0
         if fragments[f, WHERE] == -1 and fragments[f, MATE + WHERE] == -1:
             outcomes[f] = NOT_ALIGNED
             continue
@@ -349,7 +273,7 @@ def classify(
         if used < 0:
             return used, f
         outcomes[f] = outcome
-        result[f] = max(merged, 0) if merged > FIRST_POOLED else merged
+        sets[f] = max(merged, 0) if merged > FIRST_POOLED else merged
     return used, count
 
 
@@ -370,7 +294,7 @@ def _choose(seed: Any, number: Any, size: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def tally(
-    fragments: Any, start: Any, count: Any, outcomes: Any, result: Any,
+    fragments: Any, start: Any, count: Any, outcomes: Any, sets: Any,
     nonunique: Any, seed: Any, base: Any,
     member_offsets: Any, members: Any, pool: Any, counts: Any, parts: Any, classes: Any,
     keep: Any, row: Any, feature: Any, share: Any,
@@ -391,9 +315,9 @@ def tally(
         size = np.int64(0)
         place = np.int64(0)
         if (outcome & 7) == ASSIGNED:
-            size = _size(result[f], member_offsets.ctypes.data, pool.ctypes.data)
+            size = _size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
             place = _first_member(
-                result[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
+                sets[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
             )
         shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)
         if nonunique == COUNT_NONE and size > 1:
@@ -496,31 +420,22 @@ class Assigner:
                 return pool, int(used)
             pool = np.empty(2 * len(pool), dtype=np.int32)
 
-    def classify(
-        self,
-        fragments: NDArray[np.int64],
-        count: int,
-        pool: NDArray[np.int32],
-        used: int,
-        outcomes: NDArray[np.uint8],
-        result: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int32], int]:
+    def classify(self, fragments: FragmentBatch) -> None:
         """Decide the outcomes of a batch's fragments; may run in any thread.
 
-        Returns the pool, replaced by a larger one where needed, and the first fragment whose NH tag
-        is not a number, -1 if there is none.
+        The first fragment whose NH tag is not a number is noted as ``invalid_nh``.
         """
         index, options = self.index, self.options
         while True:
             done, fragment = classify(
-                fragments, count,
+                fragments.table, fragments.count,
                 self.mode == UNION, self.nonunique != COUNT_NONE, options.minaqual,
                 options.secondary_alignments == "ignore",
                 options.supplementary_alignments == "ignore",
-                index.member_offsets, index.members, index.single, pool, used, outcomes, result,
+                index.member_offsets, index.members, index.single,
+                fragments.pool, fragments.pooled, fragments.outcomes, fragments.sets,
             )  # fmt: skip
-            if done >= 0:
-                return pool, -1
-            if done == INVALID_NH:
-                return pool, int(fragment)
-            pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))
+            if done >= 0 or done == INVALID_NH:
+                fragments.invalid_nh = int(fragment) if done == INVALID_NH else -1
+                return
+            fragments.enlarge_pool()
