@@ -42,7 +42,7 @@ from counterbias.plugins import Manager
 from counterbias.records import Features, Positions, StartSites, Stretches, Window
 from counterbias.sampling import End, FoldedWindows
 from counterbias.scoring import score, score_positions, score_stretches
-from counterbias.weights import UNUSED, Calibration, as_asked, recentred
+from counterbias.weights import UNUSED, Calibration, recentred, ungated
 
 #: Fewer distinct starts than this and the user is warned.
 FEW_STARTS = 2000
@@ -422,7 +422,7 @@ def settle_ends(ends: tuple[FittedEnd, ...]) -> None:
         return
     for end in ends:
         if not end.calibration.applied:
-            end.calibration = recentred(as_asked(end.calibration), *end.background)
+            end.calibration = recentred(ungated(end.calibration), *end.background)
 
 
 def _fit(context: SampleContext, reads: ReadEnd, folded: FoldedWindows) -> CrossFitted | str:
