@@ -95,13 +95,15 @@ def mean_points(trials: Trials) -> Points:
     most = max((len(trial["reliability"]["predicted"]) for trial in trials), default=0)
     chosen = [trial for trial in trials if len(trial["reliability"]["predicted"]) == most]
     means = {
-        name: [
-            summarise(chosen, lambda trial, name=name, rank=rank: trial["reliability"][name][rank])  # type: ignore[misc]
-            for rank in range(most)
-        ]
+        name: [summarise(chosen, _bin_of(name, rank)) for rank in range(most)]
         for name in ("predicted", "observed")
     }
     predicted, observed = (
         tuple(one.value for one in means[name]) for name in ("predicted", "observed")
     )
     return Points(predicted, observed, tuple(one.error for one in means["observed"]))
+
+
+def _bin_of(name: str, rank: int) -> Callable[[Mapping[str, Any]], float | None]:
+    """Return a function that takes a bin of ``reliability`` from a trial."""
+    return lambda trial: trial["reliability"][name][rank]
