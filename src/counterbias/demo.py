@@ -1,8 +1,9 @@
-"""The demo: simulate reads with a known bias and a known abundance, count them, compare the counts with the truth.
+"""The demo: simulate reads with a known bias and abundance, count them, compare with the truth.
 
-``make demo`` runs it as ``python -m counterbias.demo``. Counting goes through the command line that users have; the table
-that is printed is computed from the files that it wrote. Two smaller samples of the same genome, one without bias and one with trimmed
-reads, are counted as well, and MultiQC reports on all of them.
+``make demo`` runs it as ``python -m counterbias.demo``. Reads are counted by the command that users
+run, and the printed table is computed from the files that it wrote. Two smaller samples of the same
+genome, one without bias and one with trimmed reads, are counted too, and MultiQC reports on all of
+them.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from counterbias import cli, simulation
 from counterbias.cli.parser import Parser
 
 ESTIMATES = ("raw", "weighted", "corrected")
-#: Pairs of the two smaller samples, at most, and the bases cut off the reads of one of them.
+#: Most read pairs of the two smaller samples, and bases trimmed off the reads of one of them.
 SMALL, TRIMMED = 100_000, 12
-#: Genes with fewer expected fragments than these say more of chance than of bias.
+#: Least expected fragments of a compared gene: with fewer, chance outweighs bias.
 FEWEST = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What all samples of the demo have in common, and the truth of the first one."""
+    """What all samples of the demo share, and the truth of the first one."""
 
     genome: simulation.Genome
     genes: simulation.GeneModels
@@ -45,16 +46,17 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How near the counts of one model come to the truth.
+    """How close the counts with one model are to the truth.
 
     Args:
         model: name of the bias model.
         genes: number of genes compared.
-        error: estimate → root mean square of log2(estimate / truth), after the median is subtracted.
+        error: estimate → root mean square of log2(estimate / truth), with the median subtracted.
         spearman: estimate → rank correlation with the truth.
-        gain: bits per read gained on held-out genes, or None where the report does not say.
-        fall: part of the composition's divergence from the background that weighting removes, on held-out blocks, or None.
-        seconds: wall time of the whole command.
+        gain: held-out gain, bits per read, or None where the report has none.
+        fall: the part of the composition's divergence from the background that weighting removes,
+            on held-out blocks, or None.
+        seconds: wall time of the command.
     """
 
     model: str
@@ -67,7 +69,7 @@ class Comparison:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; give the exit status."""
+    """Run the demo; return the exit status."""
     parser = Parser(
         prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else ""
     )
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=int, default=2, help="threads for counting and scoring (default: 2)"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="start of every random choice (default: 1)"
+        "--seed", type=int, default=1, help="seed of every random choice (default: 1)"
     )
     arguments = parser.parse_args(argv)
     started = time.perf_counter()
@@ -123,7 +125,8 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
     models = simulation.simulate_annotation(
         rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0)
     )
-    # Composition differs between isochores, so that the bias moves the counts of genes and not only positions within them.
+    # Composition differs between isochores, so that the bias changes the counts of genes, not only
+    # where reads start within them.
     bias = simulation.simulate_priming_bias(rng, strength=1.2)
     abundance = simulation.simulate_abundance(rng, models, spread=1.0)
     library = simulation.Library(
@@ -136,13 +139,17 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
     simulation.write_truth(folder / "truth.tsv", reads.truth)
     bases = sum(genome.lengths.values())
     print(
-        f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, {pairs} read pairs with a priming bias"
+        f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, "
+        f"{pairs} read pairs with a priming bias"
     )
     return Study(genome, models, bias, abundance, reads.truth)
 
 
 def count_small_samples(folder: Path, study: Study, *, pairs: int, seed: int, threads: int) -> int:
-    """Simulate and count a sample without bias and one whose reads were trimmed at their 5' ends; give the exit status."""
+    """Simulate and count a sample without bias, and one whose reads are trimmed at their 5' ends.
+
+    Returns the exit status.
+    """
     for number, (sample, bias, trimmed) in enumerate(
         (("unbiased", None, 0), ("trimmed", study.bias, TRIMMED)), start=1
     ):
@@ -160,7 +167,7 @@ def count_small_samples(folder: Path, study: Study, *, pairs: int, seed: int, th
 
 
 def report(folder: Path) -> str:
-    """Let MultiQC report on all samples; give the line that says where the report is, or why there is none."""
+    """Run MultiQC on all samples; return a line with the report's name, or why there is none."""
     if importlib.util.find_spec("multiqc") is None:
         return "no report: MultiQC is not installed (pip install 'counterbias[multiqc]')"
     options = [
@@ -194,7 +201,7 @@ def report(folder: Path) -> str:
 def count_command(
     folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = ""
 ) -> list[str]:
-    """Give the arguments of the command line for one model and sample."""
+    """Return the command-line arguments for one model and sample."""
     options = [
         "--bias-model",
         model,
@@ -210,7 +217,7 @@ def count_command(
 
 
 def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -> Comparison:
-    """Read what a run wrote and compare it with the truth, as fragments per base of each gene."""
+    """Compare the estimates of a run with the truth, as fragments per base of each gene."""
     with (folder / f"{model}.counts.tsv").open() as stream:
         rows = {row["feature"]: row for row in csv.DictReader(stream, delimiter="\t")}
     keep = np.flatnonzero(truth.unbiased_fragments >= FEWEST)
@@ -231,18 +238,18 @@ def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -
 
 
 def spread(differences: NDArray[np.float64]) -> float:
-    """Give the root mean square after the median is subtracted: totals of libraries are arbitrary."""
+    """Return the root mean square with the median subtracted: library sizes are arbitrary."""
     return float(np.sqrt(np.mean((differences - np.median(differences)) ** 2)))
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Give Spearman's rank correlation (equal values get ranks in the order of their rows)."""
+    """Return Spearman's rank correlation; equal values are ranked in the order of their rows."""
     ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (first, second)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def look_up(tree: Any, *keys: str) -> Any:
-    """Follow keys through nested dicts; None where one is missing."""
+    """Follow keys through nested dicts; return None where one is missing."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
@@ -254,15 +261,15 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
     bias = spread(np.log2(truth.mean_bias[keep]))
     chance = float(np.sqrt(np.mean(1.0 / truth.expected_fragments[keep]))) / np.log(2)
     print(
-        f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that unbiased reads would give"
+        f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that "
+        "unbiased reads would give"
     )
     print(f"error to expect: {bias:.3f} from the simulated bias, {chance:.3f} from chance\n")
     print("model  counts      RMSE log2  Spearman")
     for result in comparisons:
         for estimate in ESTIMATES:
-            print(
-                f"{result.model:<6} {estimate:<10} {result.error[estimate]:>10.3f} {result.spearman[estimate]:>9.4f}"
-            )
+            error, correlation = result.error[estimate], result.spearman[estimate]
+            print(f"{result.model:<6} {estimate:<10} {error:>10.3f} {correlation:>9.4f}")
     print("\nmodel  held-out gain, bits per read  divergence removed  seconds")
     for result in comparisons:
         gain = "-" if result.gain is None else f"{result.gain:.3f}"
@@ -271,7 +278,7 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
 
 
 def print_files(folder: Path) -> None:
-    """Name the files that were written."""
+    """Print the names of the files and what they are."""
     meanings = {
         "genome.fa": "simulated genome",
         "genes.gtf": "its annotation",

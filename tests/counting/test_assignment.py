@@ -229,7 +229,13 @@ def test_random_is_seeded_and_even(tmp_path: Path) -> None:
     assert got.classes[1] == 6000
     # Even to within five standard deviations.
     assert np.all(np.abs(got.counts - 2000) < 5 * np.sqrt(6000 * 2 / 9))
-    again = count(tmp_path, records, CountingOptions(nonunique="random", seed=1), text, threads=2)
+    again = count(
+        tmp_path,
+        records,
+        CountingOptions(nonunique="random", seed=1),
+        text,
+        reading=ReadingOptions(threads=2),
+    )
     other = count(tmp_path, records, CountingOptions(nonunique="random", seed=2), text)
     assert again.counts.tolist() == got.counts.tolist() != other.counts.tolist()
 

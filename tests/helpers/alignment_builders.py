@@ -8,7 +8,7 @@ import random
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from counterbias.annotation import load_annotation
 from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
-from counterbias.records import Annotation, SampleCounts
+from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 CONTIGS = (("chr1", 5000), ("chr2", 5000), ("chrX", 5000), ("chr3", 5000))
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -305,7 +305,13 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
     return [result["counts"][name] for name in ids], classes, errors.getvalue()
 
 
-def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -> Outcome:
+def ours(
+    path: Path,
+    genes: Annotation,
+    options: CountingOptions,
+    record_sink: Callable[[TaggedBatch], None] | None = None,
+    **more: Any,
+) -> Outcome:
     """Count with Counterbias; return the same as :func:`oracle`."""
     lines: list[str] = []
 
@@ -318,7 +324,9 @@ def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -
         options,
         reading=ReadingOptions(**more),
         listeners=Listeners(
-            warn=lambda text: lines.append(f"Warning: {text}\n"), progress=processed
+            warn=lambda text: lines.append(f"Warning: {text}\n"),
+            progress=processed,
+            record_sink=record_sink,
         ),
     )
     processed(result.fragments, result.paired)
