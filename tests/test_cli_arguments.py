@@ -9,12 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from counterbias.cli.arguments import (
-    annotation_arguments,
-    bias_options,
-    build_count_parser,
-    counting_options,
-)
+from counterbias.cli.arguments import annotation_arguments, bias_options, counting_options
+from counterbias.cli.count import build_count_parser
 
 #: Command lines that htseq-count accepts or refuses; {} stands for nothing special.
 LINES = [
@@ -119,7 +115,7 @@ def test_every_prefix_of_every_option_of_htseq_count_means_the_same(
 ) -> None:
     options = {
         text: action
-        for action in build_count_parser()._actions
+        for action in build_count_parser().actions
         for text in action.option_strings
         if text.startswith("--")
         and not text.startswith("--bias-")
@@ -230,7 +226,7 @@ def test_help_names_every_option_and_version_stands_alone(
 
 
 def test_parser_needs_nothing_heavy() -> None:
-    code = "import sys; from counterbias.cli.arguments import build_count_parser as b; b().format_help(); print(*sys.modules)"
+    code = "import sys; from counterbias.cli.count import build_count_parser as b; b().format_help(); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -240,7 +236,7 @@ def test_parser_needs_nothing_heavy() -> None:
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "count.md").read_text(encoding="utf-8")
     options = [
-        option for action in build_count_parser()._actions for option in action.option_strings
+        option for action in build_count_parser().actions for option in action.option_strings
     ]
     assert len(options) > 30
     assert [option for option in options if f"`{option}`" not in page] == []

@@ -415,7 +415,7 @@ class Job:
     def _sink(self, output: tuple[str, str], header: AlignmentHeader) -> TaggedWriter:
         return TaggedWriter(
             output[0],
-            kind=output[1],
+            format=output[1],
             header=header.as_bam(),
             names=self.annotation.features.ids,
             weighted=self.plan is not None,
