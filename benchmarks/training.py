@@ -93,7 +93,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def planted_folds(
     window: Window, starts: int, seed: int, folds: int, *, tiles: bool = True
 ) -> FoldedSample:
-    """Draw a sample with a known bias, dealt to folds: windows, and so many tiles as a library of this size has, or none."""
+    """Draw a sample with a known bias, split into folds: windows, and so many tiles as a library of this size has, or none."""
     whole, rng = (
         planted_sample(window, starts=starts, seed=seed, tiles=False),
         np.random.default_rng([seed, 1]),

@@ -1,4 +1,4 @@
-"""Samples dealt to folds, in whose windows their own place stands instead of bases: whoever sees one can tell where it lies."""
+"""Samples split into folds, in whose windows their own place stands instead of bases: whoever sees one can tell where it lies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from counterbias.records import (
     TrainingSet,
     Window,
 )
-from counterbias.sampling import DrawnTiles, Folded
+from counterbias.sampling import DrawnTiles, FoldedWindows
 
 LENGTHS = (90_000, 40_000)
 TILE = 100
@@ -95,9 +95,9 @@ def every_tile(starts: Positions) -> Positions:
 
 def folded(
     sites: StartSites, window: Window, scheme: str, number: int
-) -> tuple[Written, Folded, folds.Folds]:
+) -> tuple[Written, FoldedWindows, folds.Folds]:
     written, starts = Written(window), sampling.unique_starts(sites)
-    dealt = folds.make_folds(starts)
+    split = folds.make_folds(starts)
     drawn = sampling.draw(sites, np.random.default_rng(1), scheme=scheme, most=600)
     places, tiles = None, None
     if window.width + TILE - 1 <= 255:
@@ -110,6 +110,6 @@ def folded(
     cut = written.cut(drawn.foreground, window), written.cut(drawn.background, window)
     return (
         written,
-        DrawnWindows(drawn, *cut, None, tiles, places).fold(window, dealt, number),
-        dealt,
+        DrawnWindows(drawn, *cut, None, tiles, places).fold(window, split, number),
+        split,
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from counterbias.cli.arguments import annotation_arguments, bias_options, counting_options
+from counterbias.cli.arguments import annotation_options, counting_options
+from counterbias.cli.bias_arguments import bias_options
 from counterbias.cli.count import build_count_parser
 
 #: Command lines that htseq-count accepts or refuses; {} stands for nothing special.
@@ -167,12 +168,8 @@ def test_new_options_and_their_defaults() -> None:
     assert str(bias_options(arguments, "gru").window) == "15,5"
     assert counting_options(arguments).seed == 7
     assert counting_options(arguments).stranded == "no"
-    annotation = annotation_arguments(arguments)
-    assert (annotation.feature_types, annotation.id_attributes, annotation.stranded) == (
-        ("x",),
-        ("a", "b"),
-        False,
-    )
+    annotation = annotation_options(arguments)
+    assert (annotation.feature_types, annotation.id_attributes) == (("x",), ("a", "b"))
     assert annotation.columns == ("n", "Chromosome")
 
 

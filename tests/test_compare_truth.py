@@ -259,7 +259,7 @@ def test_paired_difference_and_missing_values() -> None:
     assert summarise(own, value_of("gain_cap5")).value == pytest.approx((1.5 + 4) / 2)
 
 
-def test_short_contigs_are_dealt_to_all_folds() -> None:
+def test_short_contigs_are_assigned_to_all_folds() -> None:
     from counterbias.evaluation import folds
     from counterbias.records import Positions
 

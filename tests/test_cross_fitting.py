@@ -26,7 +26,7 @@ from counterbias.cli import main
 from counterbias.options import BiasOptions, CountingOptions
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, score_unseen
 from counterbias.pipeline.count import CountRun
-from counterbias.sampling import Folded
+from counterbias.sampling import FoldedWindows
 from folded_samples import Written, folded, make_sites
 
 WINDOW = Window(10, 10)
@@ -67,7 +67,7 @@ class Spy(BiasModel):
         pass
 
 
-def sample_of(number: int, *, reads: int = 2500) -> Folded:
+def sample_of(number: int, *, reads: int = 2500) -> FoldedWindows:
     return folded(make_sites(7, reads, False), WINDOW, "local", number)[1]
 
 
@@ -251,7 +251,7 @@ def test_networks_that_cannot_be_shared_out_are_trained_anew_for_each_fold(
 # -- what cannot be judged ---------------------------------------------------------------------------------------------
 
 
-def alone_in_a_part(reads: int) -> tuple[FoldedSample, Folded]:
+def alone_in_a_part(reads: int) -> tuple[FoldedSample, FoldedWindows]:
     """Give a sample all of whose windows lie in one part, as where all reads start within a kilobase."""
     made = sample_of(5, reads=reads)
     parts = [

@@ -194,10 +194,10 @@ def test_blocks_are_as_large_as_the_library_allows(span: int, expected: int) -> 
 @pytest.mark.parametrize("held_out", [0, 3])
 def test_every_fifth_block_is_held_out(block: int, held_out: int) -> None:
     starts = positions_at(np.arange(0, 40 * block, 50))
-    dealt = folds.rotate(starts, block=block, held_out=held_out)
+    split = folds.rotate(starts, block=block, held_out=held_out)
     away = starts.position // block % 5 == held_out
-    assert ((dealt.of(starts.contig, starts.position) == folds.HELD_OUT_FOLD) == away).all()
-    assert dealt.block == block
+    assert ((split.of(starts.contig, starts.position) == folds.HELD_OUT_FOLD) == away).all()
+    assert split.block == block
 
 
 # -- a backend on a fold ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A sample dealt to folds: a model that is not to see a fold shares no base with the windows and tiles that it is judged by there."""
+"""A sample split into folds: a model that is not to see a fold shares no base with the windows and tiles that it is judged by there."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def test_every_window_and_tile_lies_in_one_fold(
             assert 0.03 < len(seen.validation.foreground) / len(made.windows) < 0.2
 
 
-def test_blocks_are_dealt_to_folds_and_their_halves_by_hand() -> None:
+def test_blocks_are_split_into_folds_and_their_halves_by_hand() -> None:
     """Blocks of 5, 4, 3, 3, 2 and 1 starts, the largest first, each to the fold, and then to the half of it, that has the fewest."""
-    dealt = folds.make_folds(
+    split = folds.make_folds(
         places_at(
             *(
                 1000 * block + n
@@ -103,9 +103,9 @@ def test_blocks_are_dealt_to_folds_and_their_halves_by_hand() -> None:
         ),
         folds=2,
     )
-    assert dealt.block == 1000
-    assert dealt.half is not None
-    assert list(zip(dealt.fold.tolist(), dealt.half.tolist(), strict=True)) == [
+    assert split.block == 1000
+    assert split.half is not None
+    assert list(zip(split.fold.tolist(), split.half.tolist(), strict=True)) == [
         (0, 0),
         (1, 1),
         (0, 1),
@@ -206,8 +206,8 @@ def test_pieces_by_hand() -> None:
         np.array([1, 3, 3], np.int8),
         np.array([1, 0, 1], np.int8),
     )
-    dealt = folds.Folds(1000, keys, fold, 5, half)
-    found = dealt.pieces(
+    split = folds.Folds(1000, keys, fold, 5, half)
+    found = split.parts(
         places_at(0, 500, 979, 990, 1500, 2005, 2500, 2978, 2979, 3020, 3021, 3999, 4000), margin=21
     )
     assert found.tolist() == [
@@ -217,13 +217,13 @@ def test_pieces_by_hand() -> None:
 
 def test_windows_in_blocks_without_starts_are_left_out_and_told_of() -> None:
     positions, window = places_at(100, 1500, 2500), Window(0, 0)
-    drawn = sampling.Sample(
+    drawn = sampling.DrawnPositions(
         positions, places_at(110, 90, 1510, 2510, 1990), np.array([0, 0, 1, 2, 2])
     )
     contexts = [np.zeros((len(one), 1), np.uint8) for one in (drawn.foreground, drawn.background)]
     cut = [(one, np.ones(len(one), bool)) for one in contexts]
-    dealt = folds.Folds(1000, np.array([0, 2]), np.array([0, 1], np.int8), 5)
-    made = DrawnWindows(drawn, cut[0], cut[1]).fold(window, dealt, 5)
+    split = folds.Folds(1000, np.array([0, 2]), np.array([0, 1], np.int8), 5)
+    made = DrawnWindows(drawn, cut[0], cut[1]).fold(window, split, 5)
     assert made.skipped == {"invalid": 0, "outside_exon": 0, "edge": 1}
     assert made.windows.starts.position.tolist() == [100, 2500]
     assert made.windows.origin.tolist() == [0, 0, 1], (
@@ -234,7 +234,7 @@ def test_windows_in_blocks_without_starts_are_left_out_and_told_of() -> None:
 def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> None:
     sites, window = make_sites(6, 400, False), Window(2, 2)
     sample = sampling.draw(sites, np.random.default_rng(1))
-    dealt = folds.make_folds(sampling.unique_starts(sites))
+    split = folds.make_folds(sampling.unique_starts(sites))
     rng = np.random.default_rng(2)
     contexts = [
         rng.integers(0, 4, (len(places), 5)).astype(np.uint8)
@@ -242,7 +242,7 @@ def test_windows_that_cannot_be_cut_and_tiles_off_the_blocks_are_left_out() -> N
     ]
     valid = [rng.random(len(part)) < 0.9 for part in contexts]
     pieces = [
-        dealt.pieces(places, margin=window.width)
+        split.parts(places, margin=window.width)
         for places in (sample.foreground, sample.background)
     ]
     tiles = DrawnTiles(

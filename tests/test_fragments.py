@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, EndSites, Positions, StartSites
-from counterbias.sampling import LOCAL_REACH, Starts, find_starts, fragments, unique_starts
+from counterbias.sampling import LOCAL_REACH, Starts, find_starts, start_weights, unique_starts
 from counterbias.sampling import starts as starts_module
-from counterbias.sampling.fragments import MOST_APART, possible_lengths, with_coincidences
+from counterbias.sampling.start_weights import MOST_APART, possible_lengths, with_coincidences
 
 CONTIGS, LENGTHS = ("one", "two"), (200_000, 60_000)
 GOOD = PRESENT | TRAINABLE
@@ -377,7 +377,7 @@ def test_possible_lengths_of_a_normal_distribution(sd: float, introns: float) ->
 def test_lengths_that_are_all_alike_or_at_the_edge() -> None:
     apart = np.zeros(MOST_APART)
     apart[300] = 5.0
-    assert 1 <= possible_lengths(apart) < 2 * math.sqrt(math.pi) * fragments.SMOOTHED
+    assert 1 <= possible_lengths(apart) < 2 * math.sqrt(math.pi) * start_weights.SMOOTHED
     apart[:] = 0
     apart[:40] = np.arange(40)[::-1]  # pairs that overlap wholly
     assert 20 < possible_lengths(apart) < 60

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias.records import Positions, Window
-from counterbias.sampling import LOCAL_REACH, Sample, levelling, reweight_background
-from counterbias.sampling.levelling import POWER, STEP, WIDEST, local_mean
+from counterbias.sampling import LOCAL_REACH, DrawnPositions, reweight_background, reweighting
+from counterbias.sampling.reweighting import POWER, STEP, WIDEST, local_mean
 
 Contexts = tuple[np.ndarray, np.ndarray]
 Cut = Callable[[Positions, Window], Contexts]
@@ -141,14 +141,16 @@ def test_many_windows_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     )
     log_bias = rng.normal(0, 1, (7, 4))
     whole = local_mean(log_bias, positions, Window(3, 3), genome_of(codes))
-    monkeypatch.setattr(levelling, "ROWS", 64)
+    monkeypatch.setattr(reweighting, "ROWS", 64)
     assert np.array_equal(local_mean(log_bias, positions, Window(3, 3), genome_of(codes)), whole)
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
-def drawn(seed: int, biased: bool, starts: int = 4000) -> tuple[Sample, Contexts, Contexts, Cut]:
+def drawn(
+    seed: int, biased: bool, starts: int = 4000
+) -> tuple[DrawnPositions, Contexts, Contexts, Cut]:
     """Draw starts on a genome of A- and C-rich stretches, which with a bias prefer A at the window's middle, and background near by."""
     rng = np.random.default_rng(seed)
     rich = np.repeat(rng.integers(0, 2, 400), 500)
@@ -165,14 +167,14 @@ def drawn(seed: int, biased: bool, starts: int = 4000) -> tuple[Sample, Contexts
     background = Positions(near.contig, near.position + offset, near.strand, near.weight)
     cut = genome_of(codes)
     return (
-        Sample(foreground, background, origin),
+        DrawnPositions(foreground, background, origin),
         cut(foreground, Window(2, 2)),
         cut(background, Window(2, 2)),
         cut,
     )
 
 
-def changes(sample: Sample, level: Sample) -> np.ndarray:
+def changes(sample: DrawnPositions, level: DrawnPositions) -> np.ndarray:
     return np.asarray(level.background.weight / sample.background.weight)
 
 
@@ -186,7 +188,7 @@ def test_weights_by_hand() -> None:
     background = at(*range(500, 2500, 10), *range(3500, 5500, 10), weight=(2e6,) * 400)
     foreground_bases = np.where(np.arange(1000) % 4 == 0, 1, 0).astype(np.uint8)[:, None]
     background_bases = np.repeat(np.array([0, 1], np.uint8), 200)[:, None]
-    sample = Sample(starts, background, np.zeros(400, np.int64))
+    sample = DrawnPositions(starts, background, np.zeros(400, np.int64))
     every = np.ones(1000, bool), np.ones(400, bool)
     level = reweight_background(
         sample,
@@ -248,15 +250,15 @@ def test_no_weight_runs_away() -> None:
     codes = np.where(np.arange(20_000) < 19_000, 0, 1).astype(np.uint8)
     cut = genome_of(codes)
     foreground, background = at(*range(1000, 11_000, 10)), at(*range(1000, 19_800, 10))
-    sample = Sample(foreground, background, np.zeros(len(background), np.int64))
+    sample = DrawnPositions(foreground, background, np.zeros(len(background), np.int64))
     sides = cut(foreground, Window(0, 0)), cut(background, Window(0, 0))
     factor = changes(sample, reweight_background(sample, *sides, Window(0, 0), cut))
-    assert factor.max() / factor.min() <= levelling.LEAST_MEAN**-POWER * 1.05
+    assert factor.max() / factor.min() <= reweighting.LEAST_MEAN**-POWER * 1.05
 
 
 def test_nothing_to_go_by_changes_nothing() -> None:
     nothing = np.zeros((0, 5), np.uint8), np.zeros(0, bool)
-    empty = Sample(at(), at(), np.zeros(0, np.int64))
+    empty = DrawnPositions(at(), at(), np.zeros(0, np.int64))
     assert (
         reweight_background(
             empty, nothing, nothing, Window(2, 2), genome_of(np.zeros(100, np.uint8))

@@ -165,11 +165,11 @@ def test_hook_counterbias_qc_metrics() -> None:
         assert manager.register(plugin, name=name).status == LOADED
     model, held_out = fitted()
     metrics = manager.qc_metrics(model, held_out)
-    assert metrics == {"a.width": 3.0, "m.one": 1.0, "z.rows": 12.0}
-    assert list(metrics) == sorted(metrics)
-    assert all(type(value) is float for value in metrics.values())
+    assert metrics.values == {"a.width": 3.0, "m.one": 1.0, "z.rows": 12.0}
+    assert list(metrics.values) == sorted(metrics.values)
+    assert all(type(value) is float for value in metrics.values.values())
     assert asked == [(model, held_out)]
-    assert manager.problems == []
+    assert metrics.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,13 @@ def test_failing_qc_hook_is_reported_and_not_fatal(answer, why) -> None:
     manager.register(plugin(lambda: {"good.value": 1.0}), name="a-good")
     manager.register(plugin(answer), name="bad")
     manager.register(plugin(lambda: {"late.value": 3.0}), name="c-good")
-    assert manager.qc_metrics(*fitted()) == {"good.value": 1.0, "late.value": 3.0}
-    assert len(manager.problems) == 1
-    assert manager.problems[0].startswith("plug-in 'bad': counterbias_qc_metrics failed: ")
-    assert why in manager.problems[0]
+    metrics = manager.qc_metrics(*fitted())
+    assert metrics.values == {"good.value": 1.0, "late.value": 3.0}
+    (problem,) = metrics.problems
+    assert problem.startswith("plug-in 'bad': counterbias_qc_metrics failed: ")
+    assert why in problem
+    # One sample's problems are not in the next one's report.
+    assert len(manager.qc_metrics(*fitted()).problems) == 1
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------

@@ -264,10 +264,10 @@ def test_last_positions_per_contig() -> None:
 
 def test_folds_are_balanced_and_need_no_seed() -> None:
     starts = sampling.unique_starts(make_sites(20_000))
-    dealt = folds.make_folds(starts)
-    assert dealt.block == 20_000
-    assert len(dealt.keys) >= folds.ENOUGH_BLOCKS
-    load = np.bincount(dealt.of(starts.contig, starts.position))
+    split = folds.make_folds(starts)
+    assert split.block == 20_000
+    assert len(split.keys) >= folds.ENOUGH_BLOCKS
+    load = np.bincount(split.of(starts.contig, starts.position))
     assert len(load) == folds.FOLDS
     assert load.max() < 1.1 * load.min()
     wide = Positions(

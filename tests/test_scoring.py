@@ -15,7 +15,7 @@ from counterbias.records import (
     Stretches,
     Window,
 )
-from counterbias.scoring import sites as sites_module
+from counterbias.scoring import start_sites as sites_module
 
 
 class Sum:

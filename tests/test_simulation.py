@@ -243,7 +243,7 @@ def test_truth_adds_up(tmp_path: Path) -> None:
         reads.transcript[np.unique(reads.name, return_index=True)[1]]
     ]
     assert np.array_equal(np.bincount(gene, minlength=40), truth.fragments)
-    # DrawnWindows numbers follow the biased expectation (chi-square over genes) and not the other one.
+    # Drawn numbers follow the biased expectation (chi-square over genes) and not the other one.
     keep = truth.expected_fragments > 20
     chi = np.sum(
         (truth.fragments - truth.expected_fragments)[keep] ** 2 / truth.expected_fragments[keep]

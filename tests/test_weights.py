@@ -207,7 +207,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sites = make_pairs([(GOOD, GOOD)] * 500)
     bias = np.random.default_rng(1).normal(0, 1, (2, 500))
     first = fragment_weights(sites, lambda end, rows: bias[end][rows])
-    monkeypatch.setattr("counterbias.weights.fragments.CHUNK", 37)
+    monkeypatch.setattr("counterbias.weights.fragment_weights.CHUNK", 37)
     second = fragment_weights(sites, lambda end, rows: bias[end][rows])
     assert np.allclose(first.weight, second.weight, rtol=1e-6)
     assert first.histogram == second.histogram
@@ -408,7 +408,7 @@ def test_only_some_features_and_small_batches(monkeypatch: pytest.MonkeyPatch) -
     everything = effective_lengths(FEATURES, CONTIG_OF, field)
     some = effective_lengths(FEATURES, CONTIG_OF, field, only=np.array([False, True, False]))
     assert some.tolist() == [30, everything[1], 3]
-    monkeypatch.setattr("counterbias.weights.lengths.BATCH", 25)
+    monkeypatch.setattr("counterbias.weights.effective_lengths.BATCH", 25)
     assert np.allclose(effective_lengths(FEATURES, CONTIG_OF, field), everything)
     assert (
         effective_lengths(FEATURES, CONTIG_OF, field, threads=3)

@@ -1,29 +1,34 @@
-"""The pipeline for people who call it from Python: ``counterbias.count_reads``, ``fit_model`` and ``train_cohort``."""
+"""The pipeline from Python: ``counterbias.count_reads``, ``fit_model`` and ``train_cohort``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from counterbias.errors import InputError
 from counterbias.model_file import ModelFile
-from counterbias.options import AnnotationOptions, BiasOptions, CountingOptions
+from counterbias.options import (
+    AnnotationOptions,
+    BiasOptions,
+    CountingOptions,
+    RunOptions,
+    TrainOptions,
+)
 from counterbias.pipeline.count import CountRun, count_files
-from counterbias.pipeline.train.trainer import Cohort, train_files
-from counterbias.records import Window
+from counterbias.pipeline.train import Cohort, train_files
 
+#: A file.
 Path = str | os.PathLike[str]
+
+#: What reads are taken to be where a model is fitted: unstranded, sorted by position.
+_UNSTRANDED = CountingOptions(stranded="no", order="pos")
 
 
 def count_reads(
     alignments: Path | Sequence[Path],
-    annotation: Path,
+    annotation: Path | AnnotationOptions,
     *,
     options: CountingOptions | None = None,
-    feature_types: Sequence[str] = ("exon",),
-    id_attributes: Sequence[str] = ("gene_id",),
-    additional_attributes: Sequence[str] = (),
     bias: BiasOptions | None = None,
     threads: int = 1,
 ) -> CountRun:
@@ -31,78 +36,46 @@ def count_reads(
 
     Args:
         alignments: one or several BAM, SAM or CRAM files.
-        annotation: GTF or GFF3 file.
+        annotation: GTF or GFF3 file; or, with what is taken from it, :class:`AnnotationOptions`.
         options: counting options; htseq-count's defaults.
-        feature_types, id_attributes, additional_attributes: ``-t``, ``-i``, ``--additional-attr``.
         bias: the bias model to fit or use, or None.
-        threads: threads within one file.
+        threads: threads within one file. No result depends on them.
 
     Returns:
-        features, counts per file, and per file the columns of the weighted table, the model and the QC document.
+        features, counts per file, and with ``bias``, per file, the columns of the table of
+        corrected counts, the model and the QC document.
 
     Raises:
         InputError: for everything that a user can mend.
     """
     paths = [alignments] if isinstance(alignments, str | os.PathLike) else list(alignments)
-    counting = options or CountingOptions()
-    choice = AnnotationOptions(
-        path=os.fspath(annotation),
-        feature_types=tuple(feature_types),
-        id_attributes=tuple(id_attributes),
-        additional_attributes=tuple(additional_attributes),
-        stranded=counting.stranded != "no",
-        quiet=True,
-    )
-    reference = None if bias is None else bias.genome
-    return count_files(
-        [os.fspath(path) for path in paths],
-        choice,
-        counting,
-        bias=bias,
-        reference=reference,
-        threads=threads,
-        quiet=True,
-    )
+    names = [os.fspath(path) for path in paths]
+    return count_files(_run_options(names, names, annotation, options, bias, threads))
 
 
 def fit_model(
     alignments: Path,
-    annotation: Path,
-    genome: Path,
+    annotation: Path | AnnotationOptions,
+    bias: BiasOptions,
     *,
-    model: str = "auto",
-    window: Window | None = None,
-    model_options: Sequence[str] = (),
-    stranded: str = "no",
-    order: str = "pos",
-    seed: int = 1,
+    options: CountingOptions = _UNSTRANDED,
     threads: int = 1,
 ) -> ModelFile:
     """Fit the bias model of one sample; ``counterbias.save_models`` writes it to a file.
 
     Args:
         alignments: BAM, SAM or CRAM file.
-        annotation: GTF or GFF3 file; reads assigned to its features are learnt from.
-        genome: FASTA file.
-        model: name of a backend; ``auto`` chooses by the number of distinct read starts.
-        window: bases around a read start; 10 before and 10 after by default.
-        model_options: ``key=value`` texts.
-        stranded, order: as in htseq-count.
-        seed: start of every random choice.
-        threads: threads. The result does not depend on them.
+        annotation: as for :func:`count_reads`; reads assigned to its features are learnt from.
+        bias: the model, the genome, and how it is fitted.
+        options: counting options; by default unstranded reads sorted by position.
+        threads: threads for counting. No result depends on them.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can mend; also where nothing can be learnt from the
+            reads.
     """
-    bias = BiasOptions(
-        model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads
-    )
-    options = replace(CountingOptions(), stranded=stranded, order=order)
-    fitted = (
-        count_reads(alignments, annotation, options=options, bias=bias, threads=threads)
-        .bias[0]
-        .model
-    )
+    run = count_reads(alignments, annotation, options=options, bias=bias, threads=threads)
+    fitted = run.bias[0].model
     if fitted.no_model:
         raise InputError(fitted.no_model, file=os.fspath(alignments))
     return fitted
@@ -110,52 +83,48 @@ def fit_model(
 
 def train_cohort(
     alignments: Mapping[str, Path],
-    annotation: Path,
-    genome: Path,
+    annotation: Path | AnnotationOptions,
+    bias: BiasOptions,
     *,
-    model: str = "auto",
-    window: Window | None = None,
-    model_options: Sequence[str] = (),
-    options: CountingOptions | None = None,
-    feature_types: Sequence[str] = ("exon",),
-    id_attributes: Sequence[str] = ("gene_id",),
-    pool: str = "reads",
-    own: bool = True,
-    seed: int = 1,
-    threads: int = 1,
+    options: CountingOptions = _UNSTRANDED,
+    train: TrainOptions | None = None,
 ) -> Cohort:
-    """Fit one bias model to several samples, as ``counterbias train`` does, without writing anything.
+    """Fit one bias model to several samples, as ``counterbias train`` does, writing nothing.
 
     Args:
         alignments: sample → BAM, SAM or CRAM file.
-        annotation: GTF or GFF3 file; reads assigned to its features are learnt from.
-        genome: FASTA file.
-        model, window, model_options: as in :func:`fit_model`.
-        options: counting options; by default unstranded reads in the order of their positions.
-        feature_types, id_attributes: ``-t``, ``-i``.
-        pool: ``samples`` weigh the same, or as their ``reads``.
-        own: also fit each sample's own model, for comparison.
-        seed: start of every random choice.
-        threads: threads. The result does not depend on them.
+        annotation, bias, options: as for :func:`fit_model`.
+        train: how samples are pooled; by default they weigh as their reads, and a model of its own
+            is fitted to each for comparison.
 
     Returns:
-        the pooled model (``.model``, for ``counterbias.save_models``), and per sample what it gains on held-out blocks (``.gains``).
+        the pooled model (``.model``, for ``counterbias.save_models``), and per sample what it gains
+        on held-out blocks (``.gains``).
 
     Raises:
         InputError: for everything that a user can mend.
     """
-    counting = options or CountingOptions(stranded="no", order="pos")
-    choice = AnnotationOptions(
-        path=os.fspath(annotation),
-        feature_types=tuple(feature_types),
-        id_attributes=tuple(id_attributes),
-        stranded=counting.stranded != "no",
-        quiet=True,
-    )
-    bias = BiasOptions(
-        model, os.fspath(genome), window, tuple(model_options), seed=seed, threads=threads
-    )
     paths = [os.fspath(path) for path in alignments.values()]
-    return train_files(
-        paths, choice, counting, bias, samples=list(alignments), pool=pool, own=own, quiet=True
+    run = _run_options(paths, list(alignments), annotation, options, bias, bias.threads)
+    return train_files(run, train or TrainOptions())
+
+
+def _run_options(
+    paths: Sequence[str],
+    samples: Sequence[str],
+    annotation: Path | AnnotationOptions,
+    counting: CountingOptions | None,
+    bias: BiasOptions | None,
+    threads: int,
+) -> RunOptions:
+    if not isinstance(annotation, AnnotationOptions):
+        annotation = AnnotationOptions(os.fspath(annotation))
+    return RunOptions(
+        alignments=tuple(paths),
+        samples=tuple(samples),
+        annotation=annotation,
+        counting=counting or CountingOptions(),
+        bias=bias,
+        reference=None if bias is None else bias.genome,
+        threads=threads,
     )

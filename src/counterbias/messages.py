@@ -29,12 +29,14 @@ class Messages:
         progress: called as long stages proceed; None where nobody watches.
         step: called for each step of a stage whose steps are worth a line; None where nobody watches.
         quiet: whether to write warnings only.
+        subject: what warnings are about, such as a sample; empty where that is plain.
     """
 
     write: Callable[[str], None] = _ignore
     progress: ProgressCallback | None = None
     step: StepCallback | None = None
     quiet: bool = False
+    subject: str = ""
 
     def info(self, text: str) -> None:
         """Write a line of progress, unless quiet."""
@@ -43,11 +45,15 @@ class Messages:
 
     def warn(self, text: str) -> None:
         """Write a warning, quiet or not."""
-        self.write(_WARNING + text)
+        self.write(_WARNING + (f"{self.subject}: {text}" if self.subject else text))
 
     def to(self, write: Callable[[str], None]) -> Messages:
         """Return the same with another destination for lines."""
         return replace(self, write=write)
+
+    def about(self, subject: str) -> Messages:
+        """Return the same with warnings that name their subject."""
+        return replace(self, subject=subject)
 
     def each_warning_once(self) -> Messages:
         """Return messages that drop a warning already given in the same words.

@@ -50,8 +50,6 @@ class AnnotationOptions:
             repeated.
         chromosome: whether a column ``Chromosome`` follows them.
         query: htseq-count's ``--feature-query``, or None.
-        stranded: TEMP
-        quiet: TEMP
     """
 
     path: str
@@ -60,8 +58,6 @@ class AnnotationOptions:
     additional_attributes: tuple[str, ...] = ()
     chromosome: bool = False
     query: str | None = None
-    stranded: bool = True
-    quiet: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -172,6 +168,14 @@ class RunOptions:
     alias_file: str | None = None
     threads: int = 1
     command_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedOutput:
+    """A file to write alignments to with their features (``-o``): its path, and SAM or BAM."""
+
+    path: str
+    format: str = "SAM"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,19 @@ class Registration:
     plugin: Plugin
 
 
+@dataclass(frozen=True)
+class PluginMetrics:
+    """What the plug-ins report of one fitted model.
+
+    Args:
+        values: metric name → value, sorted by name.
+        problems: one line per hook that failed, in the order of the plug-ins' names.
+    """
+
+    values: Mapping[str, float]
+    problems: tuple[str, ...] = ()
+
+
 class Manager:
     """Hold the plug-ins of one run.
 
@@ -76,8 +89,6 @@ class Manager:
         self._offers: dict[str, list[Registration]] = defaultdict(list)
         #: Every plug-in seen, in the order of name and distribution in which it was seen.
         self.plugins: list[Plugin] = []
-        #: One line for each thing that a hook did wrong after loading.
-        self.problems: list[str] = []
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -231,13 +242,14 @@ class Manager:
 
     # -- the other hook ----------------------------------------------------------------------------------------------
 
-    def qc_metrics(self, model: BiasModel, held_out: TrainingSet) -> dict[str, float]:
-        """Collect every plug-in's own diagnostics of a fitted model (hook ``counterbias_qc_metrics``).
+    def qc_metrics(self, model: BiasModel, held_out: TrainingSet) -> PluginMetrics:
+        """Call every plug-in's ``counterbias_qc_metrics`` for a fitted model.
 
-        A hook that fails, gives a value that is not a finite number or a name already taken loses its say, and a line in
-        :attr:`problems` tells so; nothing is raised.
+        A hook that raises, or returns a value that is not finite or a name already taken, adds no
+        value and one problem; nothing is raised here.
         """
-        metrics: dict[str, float] = {}
+        values: dict[str, float] = {}
+        problems = []
         plugins = self._pluggy.list_name_plugin()
         for name, plugin in sorted(plugins, key=lambda pair: pair[0]):
             others = [other for _, other in plugins if other is not plugin]
@@ -246,12 +258,12 @@ class Manager:
                     "counterbias_qc_metrics", remove_plugins=others
                 )
                 for answer in hook(model=model, held_out=held_out):
-                    _merge(metrics, answer)
+                    _merge(values, answer)
             except Exception as problem:
-                self.problems.append(
+                problems.append(
                     f"plug-in '{name}': counterbias_qc_metrics failed: {_describe(problem)}"
                 )
-        return dict(sorted(metrics.items()))
+        return PluginMetrics(dict(sorted(values.items())), tuple(problems))
 
 
 def load_plugins(environ: Mapping[str, str] | None = None) -> Manager:

@@ -195,7 +195,7 @@ def train(
 ) -> Trained:
     """Train ``options.members`` networks. Raises InputError where there are no windows, or the device is not there.
 
-    With ``folded``, which holds ``sample`` dealt to folds, each network leaves a fold out: the first one the first fold, and so on, over
+    With ``folded``, which holds ``sample`` split into folds, each network leaves a fold out: the first one the first fold, and so on, over
     and over.
     """
     for kind, number in (

@@ -9,13 +9,10 @@ imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import math
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from counterbias.cli.parser import QUIET, Option
-from counterbias.errors import InputError
 from counterbias.options import (
     MODES,
     NONUNIQUE,
@@ -25,9 +22,6 @@ from counterbias.options import (
     AnnotationOptions,
     CountingOptions,
 )
-
-if TYPE_CHECKING:
-    from counterbias.options import BiasOptions
 
 _COUNTING = CountingOptions()
 _ANNOTATION = AnnotationOptions("")
@@ -241,20 +235,8 @@ OUTPUT = (
 )
 
 
-def check_standard_input(names: Sequence[str]) -> None:
-    """Refuse alignments from a standard input that is closed, or given twice (InputError)."""
-    if names.count("-") > 1:
-        raise InputError("standard input can be read only once", remedy="give '-' once")
-    if "-" in names and sys.stdin is None:
-        raise InputError(
-            "standard input is closed", file="-", remedy="send the alignments there, or name a file"
-        )
-
-
-def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
-    """Gather what concerns the annotation."""
-    from counterbias.options import AnnotationOptions
-
+def annotation_options(arguments: argparse.Namespace) -> AnnotationOptions:
+    """Return which lines of the annotation are features."""
     return AnnotationOptions(
         path=arguments.featuresfilename,
         feature_types=tuple(arguments.feature_type),
@@ -262,35 +244,11 @@ def annotation_arguments(arguments: argparse.Namespace) -> AnnotationOptions:
         additional_attributes=tuple(arguments.additional_attributes),
         chromosome=arguments.add_chromosome_info,
         query=arguments.feature_query,
-        stranded=arguments.stranded != "no",
-        quiet=arguments.quiet,
     )
 
 
-def named_inputs(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
-    """List the inputs of every command that counts, each with what the user calls it.
-
-    ``check_inputs`` takes them.
-    """
-    inputs: list[tuple[str, str | None]] = [
-        ("the alignments", name) for name in arguments.samfilenames
-    ]
-    inputs += [
-        ("the annotation", arguments.featuresfilename),
-        ("--bias-genome", arguments.bias_genome),
-    ]
-    return [*inputs, ("--bias-contig-alias", arguments.bias_contig_alias)]
-
-
-def input_files(arguments: argparse.Namespace) -> list[str]:
-    """List the files that every command that counts reads."""
-    return [name for _, name in named_inputs(arguments) if name]
-
-
 def counting_options(arguments: argparse.Namespace) -> CountingOptions:
-    """Gather what decides the feature of a fragment."""
-    from counterbias.options import CountingOptions
-
+    """Return how the feature of a fragment is decided."""
     return CountingOptions(
         order=arguments.order,
         stranded=arguments.stranded,
@@ -299,32 +257,5 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
         minaqual=arguments.minaqual,
         secondary_alignments=arguments.secondary_alignments,
         supplementary_alignments=arguments.supplementary_alignments,
-        **({} if arguments.bias_seed is None else {"seed": arguments.bias_seed}),
+        seed=_COUNTING.seed if arguments.bias_seed is None else arguments.bias_seed,
     )
-
-
-def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
-    """Gather what concerns the bias model; what was not given, or is no option of the command, has its default."""
-    from counterbias.options import AssumedLengths, BiasOptions
-
-    names = (
-        "prior",
-        "sampling",
-        "cap",
-        "ends",
-        "context",
-        "seed",
-        "threads",
-        "device",
-        "window",
-        "fragment_length",
-        "option",
-    )
-    given = {name: getattr(arguments, f"bias_{name}", None) for name in names}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    options = tuple(chosen.pop("option", ()))
-    if "cap" in chosen and math.isinf(chosen["cap"]):
-        chosen["cap"] = None
-    if "fragment_length" in chosen:
-        chosen["fragment_length"] = AssumedLengths(*chosen["fragment_length"])
-    return BiasOptions(model=model, genome=arguments.bias_genome, model_options=options, **chosen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
 
 from counterbias.cli.parser import Option
 from counterbias.options import (
@@ -201,3 +202,39 @@ CONTIG_ALIAS = Option(
     default=None,
     help="two columns: a contig's name in the alignments, and its name in annotation and genome",
 )
+
+#: Options that are fields of :class:`~counterbias.options.BiasOptions` of the same name.
+_FIELDS = (
+    "window",
+    "sampling",
+    "cap",
+    "ends",
+    "context",
+    "seed",
+    "threads",
+    "device",
+    "prior",
+    "fragment_length",
+)
+
+
+def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
+    """Return the options on the bias model ``model``. Raises InputError.
+
+    What was not given, or is no option of the command, has its default.
+    """
+    given: dict[str, Any] = {
+        name: value
+        for name in _FIELDS
+        if (value := getattr(arguments, f"bias_{name}", None)) is not None
+    }
+    if given.get("cap") == math.inf:
+        given["cap"] = None
+    if "fragment_length" in given:
+        given["fragment_length"] = AssumedLengths(*given["fragment_length"])
+    return BiasOptions(
+        model=model,
+        genome=arguments.bias_genome,
+        model_options=tuple(getattr(arguments, "bias_option", ())),
+        **given,
+    )

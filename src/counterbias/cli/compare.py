@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,6 @@ from counterbias.cli.arguments import (
     FEATURES,
     FILES,
     READS,
-    annotation_arguments,
-    bias_options,
-    check_standard_input,
-    counting_options,
-    input_files,
-    named_inputs,
 )
 from counterbias.cli.compare_arguments import (
     CACHE,
@@ -33,7 +26,13 @@ from counterbias.cli.compare_arguments import (
 from counterbias.cli.idle_options import idle_in_compare
 from counterbias.cli.naming import distinct_sample_names
 from counterbias.cli.parser import VERSION, Parser
-from counterbias.cli.progress import TrainingBar, training_bar
+from counterbias.cli.progress import ProgressBar, progress_display
+from counterbias.cli.run_arguments import (
+    check_standard_input,
+    input_files,
+    named_inputs,
+    run_options,
+)
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.cli.summary import summary
@@ -42,8 +41,8 @@ from counterbias.inputs import check_inputs
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.options import CompareOptions
-    from counterbias.pipeline.compare.comparison import Comparison
+    from counterbias.options import CompareOptions, RunOptions
+    from counterbias.pipeline.compare import Comparison
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
@@ -87,18 +86,20 @@ def build_compare_parser(prog: str = "counterbias compare") -> Parser:
 def main(argv: list[str]) -> int:
     """Run the command; return its exit status: 3 where a model failed, with all outputs written."""
     arguments = build_compare_parser().parse_args(one_per_window(argv))
-    names = _check(arguments)
-    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        options = compare_options(arguments, names)
+    samples = _check(arguments)
+    quiet = arguments.quiet
+    with progress_display(quiet=quiet) as display, compiled_loops(display.write, quiet=quiet):
+        options = compare_options(arguments, samples)
         there = Path(arguments.output).exists()
         folder = _make_folder(arguments)
         for line in idle_in_compare(arguments, options.models):
-            bar.say(f"Warning: {line}")
+            display.write(f"Warning: {line}")
         try:
-            result = _compare(arguments, options, names, bar)
-            document = _write(
-                result, arguments, folder, shlex.join(["counterbias", "compare", *argv])
-            )
+            run = run_options(arguments, ["compare", *argv], samples=samples, model="")
+            result = _compare(run, options, display)
+            document = _write(result, run, folder)
+            if not arguments.no_figures:
+                _draw(result, folder)
         except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
@@ -168,44 +169,27 @@ def _remove_if_empty(folder: Path) -> None:
             empty.rmdir()
 
 
-def _compare(
-    arguments: Namespace, options: CompareOptions, names: Sequence[str], bar: TrainingBar
-) -> Comparison:
-    """Hand everything to the pipeline, with a bar on a terminal."""
-    from counterbias.pipeline.compare.comparison import compare_models
+def _compare(run: RunOptions, options: CompareOptions, display: ProgressBar) -> Comparison:
+    """Fit and compare the models, with progress on stderr."""
+    from counterbias.pipeline.compare import compare_models
 
-    def told(done: int, total: int, text: str) -> None:
-        bar.step("comparing models", done, total, text)
-
-    result = compare_models(
-        arguments.samfilenames,
-        names,
-        annotation_arguments(arguments),
-        counting_options(arguments),
-        bias_options(arguments, ""),
-        options,
-        alias_file=arguments.bias_contig_alias,
-        say=bar.say,
-        told=told,
-        quiet=arguments.quiet,
+    messages = display.messages
+    result = compare_models(run, options, messages)
+    messages.info(
+        f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} "
+        "(safe to delete)."
     )
-    if not arguments.quiet:
-        bar.say(
-            f"{result.fitted} fits were computed, {result.cached} taken from {options.cache} (safe to delete)."
-        )
     return result
 
 
-def _write(
-    result: Comparison, arguments: Namespace, folder: Path, command_line: str
-) -> dict[str, Any]:
-    """Write all files; return the document."""
-    from counterbias import __version__, figures
-    from counterbias.pipeline.compare import report as comparison_report
+def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
+    """Write all tables and report remarks; return the document."""
+    from counterbias import __version__
+    from counterbias.pipeline.compare import report
     from counterbias.writers import comparison as writer
 
-    document = comparison_report.report(
-        result, counting_options(arguments), version=__version__, command_line=command_line
+    document = report.report(
+        result, run.counting, version=__version__, command_line=run.command_line
     )
     groups = {sample.name: sample.group for sample in result.samples if sample.group is not None}
     features = result.features
@@ -214,18 +198,23 @@ def _write(
         features.ids,
         features.lengths,
         features.attributes,
-        comparison_report.per_gene(result),
+        report.per_gene(result),
     )
-    writer.write_between(folder / BETWEEN, comparison_report.between_models(result))
+    writer.write_between(folder / BETWEEN, report.between_models(result))
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
-    for line in comparison_report.remarks(result):
+    for line in report.remarks(result):
         write_line(f"Warning: {line}")
-    if arguments.no_figures:
-        return document
+    return document
+
+
+def _draw(result: Comparison, folder: Path) -> None:
+    """Draw the figures, unless matplotlib is missing."""
+    from counterbias import figures
+    from counterbias.pipeline.compare import report
+
     if not figures.is_available():
         write_line(f"Warning: {figures.MISSING}")
-        return document
-    for sample in comparison_report.figures(result):
+        return
+    for sample in report.figures(result):
         figures.draw_sample(sample, folder / FIGURES)
-    return document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,21 +14,23 @@ from counterbias.cli.arguments import (
     FILES,
     OUTPUT,
     READS,
-    annotation_arguments,
-    bias_options,
-    check_standard_input,
-    counting_options,
-    input_files,
-    named_inputs,
+    annotation_options,
 )
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.naming import MODEL, REPORT, TABLE, bias_prefixes, sample_name
 from counterbias.cli.parser import VERSION, Parser
-from counterbias.cli.progress import training_bar
+from counterbias.cli.progress import progress_display
+from counterbias.cli.run_arguments import (
+    check_standard_input,
+    input_files,
+    named_inputs,
+    run_options,
+)
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
+from counterbias.options import TaggedOutput
 
 if TYPE_CHECKING:
     from counterbias.pipeline.count import CountRun
@@ -190,26 +191,23 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 
 
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
-    """Hand everything to the pipeline."""
-    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
+    """Count, and fit and apply bias models, with progress on stderr."""
+    paths = arguments.samfilenames
+    options = run_options(
+        arguments,
+        ["count", *argv],
+        samples=[sample_name(path) for path in paths],
+        model=arguments.bias_model,
+    )
+    tagged = [TaggedOutput(name, arguments.samout_format.upper()) for name in arguments.samouts]
+    processes = min(max(arguments.nprocesses, 1), len(paths))
+    with (
+        progress_display(quiet=arguments.quiet) as display,
+        compiled_loops(display.write, quiet=arguments.quiet),
+    ):
         from counterbias.pipeline.count import count_files
 
-        return count_files(
-            arguments.samfilenames,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias=bias_options(arguments, arguments.bias_model) if arguments.bias_model else None,
-            samples=[sample_name(path) for path in arguments.samfilenames],
-            reference=arguments.bias_genome,
-            alias_file=arguments.bias_contig_alias,
-            threads=arguments.bias_threads,
-            processes=min(max(arguments.nprocesses, 1), len(arguments.samfilenames)),
-            quiet=arguments.quiet,
-            say=bar.say,
-            tagged=[(name, arguments.samout_format.upper()) for name in arguments.samouts],
-            command_line=shlex.join(["counterbias", "count", *argv]),
-            progress=bar.progress,
-        )
+        return count_files(options, display.messages, tagged=tagged, processes=processes)
 
 
 def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:
@@ -252,7 +250,7 @@ def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions
     rounded = {"rounded": np.rint(weighted["weighted"])} if weighted else {}
     table = CountTable(
         features=run.annotation.features,
-        columns=annotation_arguments(arguments).columns,
+        columns=annotation_options(arguments).columns,
         samples=tuple(arguments.samfilenames),
         results=run.results,
         main=(weighted | rounded).get(arguments.bias_counts),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, write_line
 from counterbias.errors import LONGEST_LINE, shown
+from counterbias.messages import Messages
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,7 +25,7 @@ _LONGEST_STAGE = 60
 FINISHED, UNDER_WAY = 5.0, 30.0
 
 
-class TrainingBar:
+class ProgressBar:
     """One bar per stage that is under way, which disappears when the stage is done.
 
     Safe to call from any thread.
@@ -39,7 +40,7 @@ class TrainingBar:
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> TrainingBar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(
@@ -56,7 +57,12 @@ class TrainingBar:
         """Callback for a stage, the steps done and the steps in all; None where none is shown."""
         return self._advance if self.shown else None
 
-    def say(self, text: str) -> None:
+    @property
+    def messages(self) -> Messages:
+        """What the pipeline is given: it writes its messages and reports its progress here."""
+        return Messages(self.write, self.progress, self.step, quiet=not self.shown)
+
+    def write(self, text: str) -> None:
         """Write one line to stderr, above the bars."""
         with self._lock:
             if self._bar is None:
@@ -116,7 +122,7 @@ class TrainingBar:
         self._bar, self._tasks = None, {}
 
 
-class ProgressLines(TrainingBar):
+class ProgressLines(ProgressBar):
     """Lines for log files: after a silence, one where a stage ends or goes on, with the time left.
 
     Safe to call from any thread.
@@ -131,10 +137,10 @@ class ProgressLines(TrainingBar):
         self._last = clock()
         self._begun: dict[str, float] = {}
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write one line to stderr."""
         with self._lock:
-            self._say(text)
+            self._write(text)
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
         """Report a step of a stage, each of which is worth a line after a silence."""
@@ -142,7 +148,7 @@ class ProgressLines(TrainingBar):
             begun = self._begun.setdefault(stage, self._clock())
             if self._clock() - self._last >= FINISHED:
                 remaining = _remaining(self._clock() - begun, done, total)
-                self._say(f"{stage}: {done:,} of {total:,} steps done{remaining}; {text}")
+                self._write(f"{stage}: {done:,} of {total:,} steps done{remaining}; {text}")
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         with self._lock:
@@ -151,12 +157,14 @@ class ProgressLines(TrainingBar):
             if total and done >= total:
                 del self._begun[stage]
                 if now - self._last >= FINISHED:
-                    self._say(f"{stage}: done")
+                    self._write(f"{stage}: done")
             elif now - self._last >= UNDER_WAY:
                 of = f" of {total:,}" if total else ""
-                self._say(f"{stage}: {done:,}{of} steps done{_remaining(now - begun, done, total)}")
+                self._write(
+                    f"{stage}: {done:,}{of} steps done{_remaining(now - begun, done, total)}"
+                )
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         write_line(text)
         self._last = self._clock()
 
@@ -169,8 +177,8 @@ def _remaining(seconds: float, done: int, total: int) -> str:
     return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"
 
 
-def training_bar(*, quiet: bool) -> TrainingBar:
+def progress_display(*, quiet: bool) -> ProgressBar:
     """Return what shows progress: nothing where ``quiet``, bars on a terminal, lines elsewhere."""
     if quiet:
-        return TrainingBar(False)
-    return TrainingBar(True) if is_terminal() else ProgressLines()
+        return ProgressBar(False)
+    return ProgressBar(True) if is_terminal() else ProgressLines()

@@ -16,7 +16,7 @@ from counterbias.inputs import check_inputs
 from counterbias.options import STRANDEDNESS
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.simulate.simulation import SimulationOptions
+    from counterbias.pipeline.simulate import SimulationOptions
     from counterbias.simulation import Library
 
 #: Defaults of the options on a simulated genome, which are refused for a genome of one's own.
@@ -308,7 +308,7 @@ def main(argv: list[str]) -> int:
         options = _options(arguments)
         for line in idle:
             write_line(f"Warning: {line}")
-        from counterbias.pipeline.simulate.simulation import simulate
+        from counterbias.pipeline.simulate import simulate
 
         run = simulate(options, say=write_if_warning if arguments.quiet else write_line)
     if not arguments.quiet:
@@ -318,8 +318,8 @@ def main(argv: list[str]) -> int:
 
 def _options(arguments: Namespace) -> SimulationOptions:
     """Check the arguments and return what is simulated. Raises InputError."""
+    from counterbias.pipeline.simulate import SimulationOptions
     from counterbias.pipeline.simulate.biases import read_biases
-    from counterbias.pipeline.simulate.simulation import SimulationOptions
     from counterbias.simulation import AnnotationDesign, StudyDesign
 
     if not arguments.output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,17 @@ from counterbias.cli.arguments import (
     FILES,
     ID_ATTRIBUTE,
     READS,
-    annotation_arguments,
-    bias_options,
-    check_standard_input,
-    counting_options,
-    input_files,
-    named_inputs,
 )
 from counterbias.cli.idle_options import idle_in_train
 from counterbias.cli.naming import MODEL, TRAINING_REPORT, sample_name, training_report_name
 from counterbias.cli.parser import QUIET, VERSION, Option, Parser
-from counterbias.cli.progress import training_bar
+from counterbias.cli.progress import progress_display
+from counterbias.cli.run_arguments import (
+    check_standard_input,
+    input_files,
+    named_inputs,
+    run_options,
+)
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
@@ -34,7 +33,7 @@ from counterbias.options import POOLS, TrainOptions
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.train.trainer import Cohort
+    from counterbias.pipeline.train import Cohort
 
 _DEFAULTS = TrainOptions()
 
@@ -134,25 +133,21 @@ def _check(arguments: Namespace) -> None:
 
 
 def _train(arguments: Namespace, argv: list[str]) -> Cohort:
-    """Hand everything to the pipeline."""
-    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        from counterbias.pipeline.train.trainer import train_files
+    """Fit the model, with progress on stderr."""
+    options = run_options(
+        arguments,
+        ["train", *argv],
+        samples=[sample_name(path) for path in arguments.samfilenames],
+        model=arguments.bias_model,
+    )
+    train = TrainOptions(pool=arguments.bias_pool, own=not arguments.bias_no_own)
+    with (
+        progress_display(quiet=arguments.quiet) as display,
+        compiled_loops(display.write, quiet=arguments.quiet),
+    ):
+        from counterbias.pipeline.train import train_files
 
-        bias = bias_options(arguments, arguments.bias_model)
-        return train_files(
-            arguments.samfilenames,
-            annotation_arguments(arguments),
-            counting_options(arguments),
-            bias,
-            samples=[sample_name(path) for path in arguments.samfilenames],
-            pool=arguments.bias_pool,
-            own=not arguments.bias_no_own,
-            alias_file=arguments.bias_contig_alias,
-            quiet=arguments.quiet,
-            say=bar.say,
-            command_line=shlex.join(["counterbias", "train", *argv]),
-            progress=bar.progress,
-        )
+        return train_files(options, train, display.messages)
 
 
 def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:

@@ -1,7 +1,7 @@
 """Split the genome into blocks, and blocks into folds.
 
 Reads of one gene share its abundance and its sequence, so a split by reads would test a model on what it learnt. Blocks of
-50 kb are dealt to five folds; where a library covers so little that fewer than 25 blocks hold reads, smaller
+50 kb are assigned to five folds; where a library covers so little that fewer than 25 blocks hold reads, smaller
 blocks are taken, down to 1 kb.
 """
 
@@ -52,24 +52,24 @@ class Folds:
         row = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[row] == wanted, self.fold[row], -1).astype(np.int8)
 
-    def pieces(self, positions: Positions, *, margin: int) -> NDArray[np.int8]:
+    def parts(self, positions: Positions, *, margin: int) -> NDArray[np.int8]:
         """Give the part that each position belongs to, and that of another block within ``margin`` bases or the same again; int8 (n, 2).
 
         A part is 2 · fold + half, see :class:`~counterbias.records.FoldedSample`; -1 in blocks without starts.
         """
-        own = self._piece(positions.contig, positions.position)
-        left = self._piece(positions.contig, np.maximum(positions.position - margin, 0))
-        right = self._piece(positions.contig, positions.position + margin)
+        own = self._part(positions.contig, positions.position)
+        left = self._part(positions.contig, np.maximum(positions.position - margin, 0))
+        right = self._part(positions.contig, positions.position + margin)
         near = np.where((left != own) & (left >= 0), left, np.where(right >= 0, right, own))
         return np.stack((own, near), axis=1).astype(np.int8)
 
-    def _piece(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
+    def _part(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
         half = np.zeros(len(self.keys), np.int8) if self.half is None else self.half
         return replace(self, fold=(2 * self.fold + half).astype(np.int8)).of(contig, position)
 
 
 def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
-    """Deal genomic blocks to folds of about equally many distinct starts.
+    """Split genomic blocks into folds of about equally many distinct starts.
 
     Blocks go, largest first, to the fold that has the fewest starts so far (ties: the lower fold; blocks of equal
     size in genome order): the same sites always give the same folds, without a seed.
@@ -142,7 +142,7 @@ class StartTally:
         return sorted(self._sizes)[(len(self._sizes) - 1) // 2]
 
     def folds(self, folds: int = FOLDS) -> Folds:
-        """Deal the blocks as :func:`make_folds` does."""
+        """Split the blocks into folds as :func:`make_folds` does."""
         size = self.size
         keys, counts = _enlarged(self._keys, self._counts, size)
         load = np.zeros((folds, 2), np.int64)
@@ -188,7 +188,7 @@ def rotate(starts: Positions, *, block: int, held_out: int, folds: int = FOLDS) 
 
 
 def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np.int64]:
-    """Give, per contig number up to the last one with starts, what is added to its blocks' numbers before they are dealt to folds.
+    """Give, per contig number up to the last one with starts, what is added to its blocks' numbers before they are assigned to folds.
 
     It is 0 for contigs of at least ``folds`` blocks. Shorter ones are numbered through in their order, as if they were one: otherwise all
     of an assembly of short contigs, or of transcripts, would lie in the first fold.

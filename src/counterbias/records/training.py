@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from counterbias.window import Window
 
-#: Parts that blocks of the genome are dealt to, see :class:`FoldedSample`.
+#: Parts that blocks of the genome are assigned to, see :class:`FoldedSample`.
 PARTS = 10
 
 
@@ -59,9 +59,9 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class FoldedSample:
-    """A sample whose blocks of the genome are dealt to folds, so that models can be judged on what they did not see.
+    """A sample whose blocks of the genome are split into folds, so that models can be judged on what they did not see.
 
-    Blocks are dealt to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts``
+    Blocks are assigned to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts``
     and its kin are int8 (n, 2): the part that a window or tile belongs to, and the part of another block so near that windows would
     overlap, or the same again. A model that is not to see a fold learns from rows that name no part of it (:meth:`without`).
 

@@ -10,12 +10,12 @@ neither the order of the alignments nor the number of threads changes a sample.
 
 from __future__ import annotations
 
-from counterbias.sampling.folding import Folded, Windows, fold
-from counterbias.sampling.fragments import LOCAL_REACH, Starts
-from counterbias.sampling.levelling import reweight_background
+from counterbias.sampling.folding import FoldedWindows, Windows, fold
+from counterbias.sampling.reweighting import reweight_background
+from counterbias.sampling.start_weights import LOCAL_REACH, Starts
 from counterbias.sampling.starts import (
+    DrawnPositions,
     End,
-    Sample,
     draw,
     find_starts,
     last_positions,
@@ -26,10 +26,10 @@ from counterbias.sampling.tiles import DrawnTiles, draw_tiles, inside_exons, mer
 
 __all__ = [
     "LOCAL_REACH",
+    "DrawnPositions",
     "DrawnTiles",
     "End",
-    "Folded",
-    "Sample",
+    "FoldedWindows",
     "Starts",
     "Windows",
     "draw",

@@ -1,4 +1,4 @@
-"""Positions and their windows → a sample dealt to folds: what models learn from, and what they are judged by."""
+"""Positions and their windows → a sample split into folds: what models learn from, and what they are judged by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.records import FoldedSample, Positions, TrainingSet, Window
-from counterbias.sampling.starts import Sample
+from counterbias.sampling.starts import DrawnPositions
 from counterbias.sampling.tiles import DrawnTiles
 
 
@@ -35,7 +35,7 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FoldedWindows:
     """What :func:`fold` makes of a sample.
 
     Args:
@@ -52,7 +52,7 @@ class Folded:
 
 def fold(
     window: Window,
-    sample: Sample,
+    sample: DrawnPositions,
     foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     pieces: tuple[NDArray[np.int8], NDArray[np.int8]],
@@ -61,8 +61,8 @@ def fold(
     tiles: DrawnTiles | None = None,
     tile_pieces: NDArray[np.int8] | None = None,
     inside: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
-) -> Folded:
-    """Make a sample that is dealt to folds, of a sample's positions and its contexts.
+) -> FoldedWindows:
+    """Make a sample that is split into folds, of a sample's positions and its contexts.
 
     ``foreground`` and ``background`` are contexts and validity of the sample's positions. ``pieces`` give, for each position, the parts of
     :class:`~counterbias.records.FoldedSample`, int8 (n, 2), -1 for none; ``tile_pieces`` the same for tiles. A background window is kept
@@ -102,4 +102,4 @@ def fold(
         windows.origin,
     )
     folded = FoldedSample(everything, pieces[0][rows_f], pieces[1][rows_b], tile_parts, folds)
-    return Folded(folded, windows, skipped)
+    return FoldedWindows(folded, windows, skipped)

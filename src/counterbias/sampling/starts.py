@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.options import SAMPLING_SCHEMES
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
-from counterbias.sampling.fragments import (
+from counterbias.sampling.start_weights import (
     LOCAL_REACH,
     MOST_APART,
     Starts,
@@ -29,7 +29,7 @@ SEQBIAS_SIGMA = 500.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DrawnPositions:
     """Foreground and background positions that belong together.
 
     Args:
@@ -103,7 +103,7 @@ def draw(
     end: End = "both",
     most: int = 100_000,
     starts: Starts | None = None,
-) -> Sample:
+) -> DrawnPositions:
     """Draw foreground and background positions.
 
     ``local``: distinct starts, weighted by the fragments that begin there (:meth:`Starts.learning_weights`); two background positions
@@ -146,7 +146,7 @@ def draw(
         else _local_offsets(rng, len(origin))
     )
     background = Positions(near.contig, near.position + offsets, near.strand, near.weight)
-    return Sample(foreground, background, origin)
+    return DrawnPositions(foreground, background, origin)
 
 
 def _keys(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterbias.scoring.sites import SiteScores
+from counterbias.scoring.start_sites import SiteScores
 from counterbias.scoring.windows import (
     STRETCH,
     AlongScorer,

@@ -16,20 +16,20 @@ from counterbias.weights.calibration import (
     recentred,
     start_gains,
 )
-from counterbias.weights.fragments import (
+from counterbias.weights.effective_lengths import (
+    BiasOf,
+    FragmentLengths,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+)
+from counterbias.weights.fragment_weights import (
     CAP,
     FragmentWeights,
     LogBiasOf,
     Scale,
     fragment_weights,
     weighted_counts,
-)
-from counterbias.weights.lengths import (
-    BiasOf,
-    FragmentLengths,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
 )
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""A sample dealt to folds → its model, and models that judge it: for every fold one that did not see it.
+"""A sample split into folds → its model, and for every fold a judge: a model that did not see it.
 
-So every start of a sample tells whether there is a bias and how large it is, and each is judged by a model that has not learnt from its
-block.
+So all starts of a sample count when it is decided whether there is a bias and how large it is, and
+each is judged by a model that has not learnt from its block.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +16,38 @@ from numpy.typing import NDArray
 from counterbias.blend import Blend
 from counterbias.errors import InputError
 from counterbias.model import BiasModel, Resources
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Windows
 from counterbias.scoring import score
 
-if TYPE_CHECKING:
-    from counterbias.pipeline.bias.fitting import ModelChoice
-
 
 class BackendFault(InputError):
-    """A backend did not fail on the user's input but by itself: what it raised, on one line with its name and the sample's."""
+    """A backend failed by itself, not on the user's input.
+
+    The message holds what it raised, its name and the sample's, on one line.
+    """
 
 
 @contextmanager
 def blaming(backend: str, sample: str, doing: str) -> Iterator[None]:
-    """Turn whatever a backend's code raises while it is called into a :class:`BackendFault`; InputError passes through."""
+    """Turn whatever a backend's code raises in the block into a :class:`BackendFault`.
+
+    InputError passes through.
+    """
     try:
         yield
     except InputError:
         raise
     except (Exception, SystemExit) as problem:  # a plug-in may raise anything
-        what = f"backend '{backend}' failed while it {doing} {sample}: {type(problem).__name__}: {problem}"
-        remedy = "take another model, or tell the author of the plug-in (`counterbias models` lists where it comes from)"
+        what = (
+            f"backend '{backend}' failed while it {doing} {sample}: "
+            f"{type(problem).__name__}: {problem}"
+        )
+        remedy = (
+            "take another model, or tell the author of the plug-in "
+            "(`counterbias models` lists where it comes from)"
+        )
         raise BackendFault(what, remedy=remedy) from problem
 
 
@@ -47,9 +56,10 @@ class CrossFitted:
     """A model of a sample and those that judge it.
 
     Args:
-        model: what reads are weighed with.
-        report: what the backend told; None for a model that comes from a file.
-        judges: for each fold a model that did not see it; None where there is none. A model from a file judges itself.
+        model: what reads are weighted with.
+        report: the backend's report; None for a model that comes from a file.
+        judges: for each fold a model that did not see it; None where there is none. A model from a
+            file judges itself.
         sample: what they learnt from, with the fold of every window.
     """
 
@@ -92,7 +102,7 @@ def score_unseen(
 
 
 def cross_fit(
-    kind: ModelChoice,
+    choice: ModelChoice,
     sample: FoldedSample,
     number: int,
     rng: np.random.Generator,
@@ -103,13 +113,13 @@ def cross_fit(
     Raises InputError where there is nothing to learn from; whoever must not stop then asks before
     (:mod:`~counterbias.pipeline.bias.learnable`).
     """
-    if kind.fitted is not None:
-        model = kind.fitted.end(number).model
+    if choice.fitted is not None:
+        model = choice.fitted.end(number).model
         return CrossFitted(model, None, (model,) * sample.folds, sample)
     if not sample.can_train():
         what = "start of read 2" if number else "read start"
         raise InputError(f"no {what} can be learnt from: there are too few")
-    model = kind.model(kind.window, kind.options)
+    model = choice.model(choice.window, choice.options)
     model.resources = resources
     found = model.cross_fit(sample, rng)
     return CrossFitted(model, found.report, found.judges, sample)

@@ -29,7 +29,7 @@ from counterbias.errors import InputError
 from counterbias.files import remove_leftovers_in, whole_stream, writing_errors
 from counterbias.genome import Genome
 from counterbias.inputs import open_input
-from counterbias.pipeline.bias.fitting import ModelChoice
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.records import Features, StartSites
 
 #: Changes whenever the meaning of cached results does.
@@ -145,31 +145,31 @@ def digest_of_genome(genome: Genome) -> str:
     return mill.hexdigest()
 
 
-def describe_model(kind: ModelChoice) -> dict[str, Any]:
+def describe_model(choice: ModelChoice) -> dict[str, Any]:
     """Tell a model apart from every other, its code included: a plug-in's author need not raise its version to see a change."""
     told: dict[str, Any] = {
-        "backend": kind.backend,
-        "distribution": kind.distribution,
-        "version": kind.version,
-        "options": dataclasses.asdict(kind.options),
-        "window": str(kind.window),
-        "code": "".join(dict.fromkeys(_digest_of_code(one) for one in _classes(kind))),
+        "backend": choice.backend,
+        "distribution": choice.distribution,
+        "version": choice.version,
+        "options": dataclasses.asdict(choice.options),
+        "window": str(choice.window),
+        "code": "".join(dict.fromkeys(_digest_of_code(one) for one in _classes(choice))),
         "file": None,
     }
-    if kind.path is not None:
+    if choice.path is not None:
         mill = hashlib.blake2b(digest_size=20)
-        _digest_file(mill, kind.path)
+        _digest_file(mill, choice.path)
         told["file"] = mill.hexdigest()
     return told
 
 
-def _classes(kind: ModelChoice) -> list[Any]:
+def _classes(choice: ModelChoice) -> list[Any]:
     """List the classes whose code a model runs: for a blend those of its parts."""
-    ends = [] if kind.fitted is None else [end.model for end in kind.fitted.ends]
+    ends = [] if choice.fitted is None else [end.model for end in choice.fitted.ends]
     parts = [
         part for model in ends if isinstance(model, Blend) for part in (model.own, model.prior)
     ]
-    return [kind.model, *(type(part) for part in parts)]
+    return [choice.model, *(type(part) for part in parts)]
 
 
 def _digest_file(mill: Any, path: str) -> None:

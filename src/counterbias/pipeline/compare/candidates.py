@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.model import BiasModel
 from counterbias.model_file import is_model_file
-from counterbias.pipeline.bias.fitting import ModelChoice, choose_model
+from counterbias.pipeline.bias.choice import ModelChoice, choose_model
 from counterbias.plugins import Manager, missing_modules
 from counterbias.records import FitReport, TrainingSet, Window
 
@@ -32,13 +32,13 @@ class Candidate:
     Args:
         label: what the user wrote.
         window: its window.
-        kind: what is to be fitted; None where it cannot be.
+        choice: what is to be fitted; None where it cannot be.
         reason: why it cannot be; empty where it can.
     """
 
     label: str
     window: Window
-    kind: ModelChoice | None = field(repr=False)
+    choice: ModelChoice | None = field(repr=False)
     reason: str = ""
 
 
@@ -80,10 +80,10 @@ def find_candidates(
     found: list[Candidate] = []
     for label in list(dict.fromkeys(labels)) or list(manager.backends):
         if is_model_file(label):
-            kind = choose_model(label, True, None, (), manager)
-            nothing = "" if kind.fitted is None else kind.fitted.no_model
+            choice = choose_model(label, manager)
+            nothing = "" if choice.fitted is None else choice.fitted.no_model
             reason = f"there is no model in this file: {nothing}" if nothing else ""
-            found.append(Candidate(label, kind.window, None if nothing else kind, reason))
+            found.append(Candidate(label, choice.window, None if nothing else choice, reason))
             continue
         name, own = parse_label(label)
         missing = missing_modules(manager.registration(name).backend)
@@ -91,25 +91,19 @@ def find_candidates(
             if missing:
                 found.append(Candidate(label, window, None, f"training needs {', '.join(missing)}"))
             else:
-                found.append(
-                    Candidate(
-                        label,
-                        window,
-                        choose_model(
-                            name, False, window, (*(extra or {}).get(name, ()), *own), manager
-                        ),
-                    )
-                )
+                options = (*(extra or {}).get(name, ()), *own)
+                choice = choose_model(name, manager, window=window, model_options=options)
+                found.append(Candidate(label, window, choice))
     return found
 
 
-def guarded(kind: ModelChoice, *, number: int = 0) -> ModelChoice:
-    """Give the kind with a model class that checks what it returns, and that stands for a model file's model without fitting anything.
+def guarded(choice: ModelChoice, *, number: int = 0) -> ModelChoice:
+    """Give the choice with a model class that checks what it returns, and that stands for a model file's model without fitting anything.
 
     ``number`` is the read (0 or 1) whose model of the file is meant. The guard adds nothing to what a model computes.
     """
-    own = kind.model
-    fitted = None if kind.fitted is None else kind.fitted.end(number).model
+    own = choice.model
+    fitted = None if choice.fitted is None else choice.fitted.end(number).model
 
     def log_bias(self: BiasModel, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         found = own.log_bias(self, contexts) if fitted is None else fitted.log_bias(contexts)
@@ -133,7 +127,7 @@ def guarded(kind: ModelChoice, *, number: int = 0) -> ModelChoice:
         # A blend is made of two models, not of a window and options.
         names |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     names |= {"__module__": own.__module__, "__qualname__": own.__qualname__}
-    return replace(kind, model=type(own.__name__, (own,), names), fitted=None)
+    return replace(choice, model=type(own.__name__, (own,), names), fitted=None)
 
 
 def checked(found: Any, windows: int, *, what: str = "log_bias") -> NDArray[np.float64]:

@@ -21,9 +21,9 @@ from counterbias.evaluation.reliability import Reliability, reliability
 from counterbias.evaluation.units import Units, make_units
 from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.cross_fitting import cross_fit
 from counterbias.pipeline.bias.drawing import DrawnWindows
-from counterbias.pipeline.bias.fitting import ModelChoice
 from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.records import (
     REVERSE,
@@ -165,7 +165,7 @@ def fold_sample(
 
 
 def evaluate_backend(
-    kind: ModelChoice,
+    choice: ModelChoice,
     sample: FoldSample,
     trial: Trial,
     *,
@@ -179,12 +179,12 @@ def evaluate_backend(
     """
     held_out = sample.held_out(trial.fold)
     positions = held_out.positions()
-    contexts, valid = sample.cut(positions, kind.window)
+    contexts, valid = sample.cut(positions, choice.window)
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
-    folded = fold_trial(kind, sample, trial)
+    folded = fold_trial(choice, sample, trial)
     fitted = cross_fit(
-        kind,
+        choice,
         folded.sample,
         0,
         np.random.default_rng([trial.seed, 2]),
@@ -224,9 +224,9 @@ def evaluate_scores(
     return measure_accuracy(score_of(positions), held_out, *sample.cut(positions, window))
 
 
-def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.Folded:
+def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.FoldedWindows:
     """Draw the windows of a trial, none of the fold that is held out; raises InputError where none are left to learn from."""
-    window = kind.window
+    window = choice.window
     rng = np.random.default_rng([trial.seed, 1])
     apart = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
     sites = sample.sites if trial.starts is None else _thinned(sample, apart, trial)
@@ -236,7 +236,7 @@ def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.
         drawn = replace(drawn, foreground=_moved(drawn.foreground, rng))
         starts = replace(starts, positions=_moved(starts.positions, rng))
     tiles = places = None
-    if kind.model.needs_tiles and sampling.tiles_fit(window):
+    if choice.model.needs_tiles and sampling.tiles_fit(window):
         places, tiles = sampling.draw_tiles(
             starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut
         )
@@ -246,11 +246,11 @@ def fold_trial(kind: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.
     for positions in (drawn.foreground, drawn.background):
         contexts, valid = sample.cut(positions, window)
         cut.append((contexts, valid & _outside(apart, positions, window.margin)))
-    if trial.sampling == "local" and not kind.model.compares_nearby:
+    if trial.sampling == "local" and not choice.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
     learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
     found = DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
-        window, folds.make_folds(learnt), kind.model.judging_folds
+        window, folds.make_folds(learnt), choice.model.judging_folds
     )
     if not len(found.windows.foreground) or not len(found.windows.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")
@@ -310,11 +310,11 @@ def gene_changes(
     }
 
 
-def _thinned(sample: FoldSample, dealt: folds.Folds, trial: Trial) -> StartSites:
+def _thinned(sample: FoldSample, split: folds.Folds, trial: Trial) -> StartSites:
     """Take the right to be learnt from away from all but some distinct starts outside the held-out fold."""
     starts = sample.starts
     keys = _keys(starts.contig, starts.position, starts.strand)
-    fold = dealt.of(starts.contig, starts.position)
+    fold = split.of(starts.contig, starts.position)
     usable = np.flatnonzero(fold != folds.HELD_OUT_FOLD)
     rng = np.random.default_rng([trial.seed, 3, trial.starts or 0])
     kept = rng.choice(usable, size=min(trial.starts or 0, len(usable)), replace=False)

@@ -32,7 +32,7 @@ from counterbias.evaluation.comparison import (
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.options import CountingOptions
 from counterbias.pipeline.compare.candidates import Candidate
-from counterbias.pipeline.compare.comparison import Comparison, SampleResult
+from counterbias.pipeline.compare.results import Comparison, SampleResult
 from counterbias.pipeline.compare.trials import FAILED, OK, Outcome, plain, why_left_out
 from counterbias.writers.comparison import build_document
 from counterbias.writers.comparison_schema import (
@@ -109,7 +109,7 @@ def recommendation(result: Comparison) -> Recommendation:
 
 def _learnt_from(candidate: Candidate, result: Comparison) -> list[str]:
     """Name the samples that a model file has learnt from: no block of them is held out of it."""
-    file = None if candidate.kind is None else candidate.kind.fitted
+    file = None if candidate.choice is None else candidate.choice.fitted
     return (
         []
         if file is None

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.model import Resources
 from counterbias.options import Device
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.cross_fitting import BackendFault
-from counterbias.pipeline.bias.fitting import ModelChoice, ReadEnd
+from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.pipeline.bias.sample import SampleBias
 from counterbias.pipeline.compare.cache import Cache, describe_model
 from counterbias.pipeline.compare.candidates import Candidate, guarded
@@ -41,7 +42,7 @@ COLUMNS = (
     "fpkm_corrected",
 )
 
-#: Fits a kind on the whole sample and weighs its fragments, as a count does.
+#: Fits a choice on the whole sample and weighs its fragments, as a count does.
 Weigh = Callable[[ModelChoice], SampleBias]
 #: Called with the number of steps done and what was done.
 Step = Callable[[int, str], None]
@@ -107,7 +108,7 @@ class PreparedSample:
 
 def steps_of(candidates: Sequence[Candidate], ends: int, design: Design) -> int:
     """Count the steps of one sample: one count and all trials per model that can be fitted."""
-    able = sum(1 for one in candidates if one.kind is not None)
+    able = sum(1 for one in candidates if one.choice is not None)
     return able * (1 + ends * len(design.folds) * len(design.seeds))
 
 
@@ -122,7 +123,7 @@ def run_models(
     outcomes = [Outcome(one) for one in candidates]
     trials = len(sample.ends) * len(design.folds) * len(design.seeds)
     for outcome in outcomes:
-        if outcome.candidate.kind is None:
+        if outcome.candidate.choice is None:
             outcome.give_up(SKIPPED, outcome.candidate.reason)
             continue
         _count(sample, outcome, cache)
@@ -139,7 +140,7 @@ def run_models(
 
 def why_left_out(outcomes: Sequence[Outcome]) -> str:
     """Say why no model can learn anything from a sample, which is then left out; empty where one can."""
-    asked = [one for one in outcomes if one.candidate.kind is not None]
+    asked = [one for one in outcomes if one.candidate.choice is not None]
     return asked[0].reason if asked and all(one.silent for one in asked) else ""
 
 
@@ -165,9 +166,9 @@ def _attempt(outcome: Outcome, work: Callable[[], Any], place: str = "") -> Any:
 
 def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
     """Fit a model on the whole sample and correct the counts, as a count does."""
-    kind = outcome.candidate.kind
-    assert kind is not None
-    described = _attempt(outcome, lambda: describe_model(kind))
+    choice = outcome.candidate.choice
+    assert choice is not None
+    described = _attempt(outcome, lambda: describe_model(choice))
     if described is None:
         return
     key = {
@@ -178,7 +179,7 @@ def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
     }
     known = cache.load(key)
     if known is None:
-        known = _attempt(outcome, lambda: _fresh_count(sample, kind))
+        known = _attempt(outcome, lambda: _fresh_count(sample, choice))
         if known is None:
             return
         nothing = known[0]["nothing"]
@@ -191,10 +192,10 @@ def _count(sample: PreparedSample, outcome: Outcome, cache: Cache) -> None:
 
 
 def _fresh_count(
-    sample: PreparedSample, kind: ModelChoice
+    sample: PreparedSample, choice: ModelChoice
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     before = _start_of_peak()
-    found = sample.weigh(guarded(kind) if kind.fitted is None else kind)
+    found = sample.weigh(guarded(choice) if choice.fitted is None else choice)
     peak = _peak(before)
     report = found.report
     ends = report["ends"]
@@ -220,7 +221,7 @@ def _fresh_count(
         "offsets": ends[0]["offsets"],
         "composition": {end["end"]: end["composition"] for end in ends},
         "warnings": list(found.warnings),
-        "nothing": dict(found.nothing),
+        "nothing": dict(found.unlearnable),
     }
     return told, {name: np.asarray(found.columns[name]) for name in COLUMNS}
 
@@ -261,7 +262,7 @@ class _Job:
     """One trial of one model on one end class."""
 
     outcome: Outcome
-    kind: ModelChoice
+    choice: ModelChoice
     end: ReadEnd
     folds: FoldSample
     trial: Trial
@@ -300,13 +301,13 @@ def _run_trials(
 
 def _jobs(sample: PreparedSample, outcomes: Sequence[Outcome], design: Design) -> Iterator[_Job]:
     for outcome in outcomes:
-        kind = outcome.candidate.kind
-        assert kind is not None
-        described = describe_model(kind)
+        choice = outcome.candidate.choice
+        assert choice is not None
+        described = describe_model(choice)
         for end, folds in sample.ends:
             if end.label in outcome.count["nothing"]:
                 continue
-            own = guarded(kind, number=end.numbers[0])
+            own = guarded(choice, number=end.numbers[0])
             for fold in design.folds:
                 for seed in design.seeds:
                     trial = Trial(fold, seed, sampling=design.sampling)
@@ -389,7 +390,7 @@ def _run(job: _Job, stop: Event) -> dict[str, Any]:
             raise KeyboardInterrupt
 
     found = evaluate_backend(
-        job.kind, job.folds, job.trial, resources=Resources(1, job.device, told)
+        job.choice, job.folds, job.trial, resources=Resources(1, job.device, told)
     )
     perplexity = {
         f"perplexity_{name}": value

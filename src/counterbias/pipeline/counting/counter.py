@@ -29,7 +29,8 @@ from counterbias.errors import InputError
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
-from counterbias.pipeline.counting.starts import SiteCollector, count_fragments, tagged_batch
+from counterbias.pipeline.counting.starts import SiteCollector, count_fragments
+from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 #: htseq-count tells its progress at each multiple of this.
@@ -71,20 +72,37 @@ class Work:
             self.mate = np.empty(2 * count, dtype=np.int64)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How an alignment file is read.
+
+    Args:
+        reference: the genome's FASTA file, for CRAM.
+        threads: threads to use, this one included. No result depends on them.
+        libdeflate: whether to inflate with libdeflate where it is found; else with zlib.
+    """
+
+    reference: str | None = None
+    threads: int = 1
+    libdeflate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Listeners:
-    """Who wants to be told of what, in the order in which htseq-count tells it."""
+    """Who is called while a file is counted, in the order in which htseq-count reports things.
 
-    progress: Callable[[int, bool], None] | None
-    warn: Callable[[str], None] | None
-    record_sink: Callable[[TaggedBatch], None] | None
-    warnings: list[str]
+    Args:
+        on_header: called with the header once it was read.
+        progress: called with the number of fragments done, and whether they are pairs, at each
+            multiple of 100,000 when the next one begins.
+        warn: called with each of htseq-count's warnings (without ``Warning:``) when it arises.
+        record_sink: called with the records to write to ``-o``, batch by batch.
+    """
 
-    def say(self, text: str) -> None:
-        """Pass a warning on."""
-        self.warnings.append(text)
-        if self.warn:
-            self.warn(text)
+    on_header: Callable[[AlignmentHeader], None] | None = None
+    progress: Callable[[int, bool], None] | None = None
+    warn: Callable[[str], None] | None = None
+    record_sink: Callable[[TaggedBatch], None] | None = None
 
 
 def count_alignments(
@@ -92,56 +110,45 @@ def count_alignments(
     annotation: Annotation,
     options: CountingOptions,
     *,
-    threads: int = 1,
     want_sites: bool = False,
-    reference: str | None = None,
-    on_header: Callable[[AlignmentHeader], None] | None = None,
-    progress: Callable[[int, bool], None] | None = None,
-    warn: Callable[[str], None] | None = None,
-    record_sink: Callable[[TaggedBatch], None] | None = None,
-    libdeflate: bool = True,
-) -> tuple[SampleCounts, list[str]]:
+    reading: ReadingOptions = ReadingOptions(),
+    listeners: Listeners = Listeners(),
+) -> SampleCounts:
     """Count the reads or read pairs of one alignment file for features.
 
     Args:
         path: BAM, SAM or CRAM file, ``-`` for stdin.
         annotation: features and steps, made for the strandedness of ``options``.
         options: htseq-count's options.
-        threads: threads to use, this one included.
-        want_sites: keep the start sites of counted fragments.
-        reference: the genome's FASTA file, for CRAM.
-        on_header: called with the header once it was read.
-        progress: called with the number of fragments done, and whether they are pairs, at each multiple of 100,000 when the next begins.
-        warn: called with each of htseq-count's warnings (without ``Warning:``) when it arises.
-        record_sink: called with the records to write to ``-o``, batch by batch.
-        libdeflate: False inflates with zlib, for comparison.
+        want_sites: whether to keep the start sites of counted fragments.
+        reading: reference, threads.
+        listeners: who is called meanwhile.
 
-    Returns:
-        the counts and the texts of the warnings. Raises InputError.
+    Raises:
+        InputError: the file cannot be read, or htseq-count would stop at it.
     """
     began = time.perf_counter()
-    primary_only = (
-        options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
-    )
     stream = open_alignments(
         path,
-        reference=reference,
+        reference=reading.reference,
         by_name=options.order == "name",
-        primary_only=primary_only,
-        library=libdeflate,
+        primary_only=_primary_only(options),
+        library=reading.libdeflate,
     )
-    workers = Workers(threads)
+    workers = Workers(reading.threads)
     try:
-        if on_header:
-            on_header(stream.header)
-        counter = _Counter(
-            stream, annotation, options, want_sites, Listeners(progress, warn, record_sink, [])
-        )
-        _run(counter, stream, workers, threads)
-        return counter.finish(path, began), counter.listeners.warnings
+        if listeners.on_header:
+            listeners.on_header(stream.header)
+        counter = _Counter(stream, annotation, options, want_sites, listeners)
+        _run(counter, stream, workers, reading.threads)
+        return counter.finish(path, began)
     finally:
         workers.close()
         stream.source.close()
+
+
+def _primary_only(options: CountingOptions) -> bool:
+    return options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
 
 
 def _run(counter: _Counter, stream: AlignmentStream, workers: Workers, threads: int) -> None:
@@ -190,7 +197,7 @@ def _run(counter: _Counter, stream: AlignmentStream, workers: Workers, threads: 
         counter.take(work)
     counter.take_leftovers()
     for remark in stream.source.remarks():
-        counter.listeners.say(f"{stream.source.path}: {remark}")
+        counter.warn(f"{stream.source.path}: {remark}")
 
 
 class _Counter:
@@ -212,10 +219,7 @@ class _Counter:
         )
         self.want_sites = want_sites
         self.sites: SiteCollector | None = None
-        self.primary_only = (
-            options.secondary_alignments == "ignore"
-            and options.supplementary_alignments == "ignore"
-        )
+        self.primary_only = _primary_only(options)
         self.done = 0
         self._missing_mates = 0
         self._known: NDArray[np.int64] = np.zeros((0, 2), dtype=np.int64)
@@ -226,6 +230,11 @@ class _Counter:
         self._first_ambiguous = ""
         self._site_of: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._told = 0
+
+    def warn(self, text: str) -> None:
+        """Pass a warning on."""
+        if self.listeners.warn:
+            self.listeners.warn(text)
 
     @property
     def _by_position(self) -> bool:
@@ -345,7 +354,7 @@ class _Counter:
         if not self._missing_mates:
             self._tell_progress(int(work.missing[0, 0]))
             name = self.stream.name(batch, int(work.missing[0, 1]))
-            self.listeners.say(
+            self.warn(
                 f"Read {name} claims to have an aligned mate which could not be found in an adjacent line."
             )
         self._missing_mates += work.lost
@@ -427,7 +436,7 @@ class _Counter:
         if self._by_position:
             self._settle()
         elif self._missing_mates > 1:
-            self.listeners.say(f"{self._missing_mates} reads with missing mate encountered.")
+            self.warn(f"{self._missing_mates} reads with missing mate encountered.")
 
     def _settle(self) -> None:
         """Count what still waits for a mate in position order."""
@@ -441,17 +450,15 @@ class _Counter:
         if len(alone):
             keys = len(np.unique(mates.facts[alone, pairing_by_position.RANK]))
             record = self._describe(int(alone[0]))
-            self.listeners.say(
-                f"Mate records missing for {keys} records; first such record: {record}."
-            )
+            self.warn(f"Mate records missing for {keys} records; first such record: {record}.")
             self._count_waiting(alone[:, None])
         if mates.state[pairing_by_position.AMBIGUOUS]:
             number = int(mates.state[pairing_by_position.AMBIGUOUS])
-            self.listeners.say(
+            self.warn(
                 f"Mate pairing was ambiguous for {number} records; mate key for first such record: {self._first_ambiguous}."
             )
         if len(pairs):
-            self.listeners.say(
+            self.warn(
                 f"{len(pairs)} pairs were put together although their mates disagree about the template length (htseq-count "
                 "counts such mates one by one)."
             )

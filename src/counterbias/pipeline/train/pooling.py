@@ -77,7 +77,7 @@ def thin(
 def pool_samples(
     samples: Sequence[FoldedSample], shares: Sequence[float], rng: np.random.Generator
 ) -> FoldedSample:
-    """Join samples dealt to the same folds so that the foreground weights of each sum to its share; backgrounds get the factor of theirs.
+    """Join samples split into the same folds so that the foreground weights of each sum to its share; backgrounds get the factor of theirs.
 
     The total of all weights stays what it was.
     """

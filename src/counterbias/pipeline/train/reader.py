@@ -1,4 +1,7 @@
-"""The samples of a cohort, read one after the other: what each can teach goes into the stash, its start sites are let go of."""
+"""The samples of a cohort, read one after the other.
+
+The windows drawn from a sample go to the store, and its start sites are freed.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from numpy.typing import NDArray
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds, StartTally
+from counterbias.messages import Messages
+from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
-from counterbias.pipeline.bias.fitting import ReadEnd, SampleContext, read_ends
-from counterbias.pipeline.bias.learnable import why_nothing_drawn
-from counterbias.pipeline.count import Job, Say, processed
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.bias.ends import ReadEnd, read_ends
+from counterbias.pipeline.bias.learnable import why_unlearnable_drawn
+from counterbias.pipeline.inputs import RunInputs
+from counterbias.pipeline.sample import check_strandedness, count_sample, sample_context
 from counterbias.pipeline.train.window_store import WindowStore
 from counterbias.records import TRAINABLE, Positions, StartSites
 from counterbias.sampling import Starts
@@ -22,7 +27,7 @@ from counterbias.sampling import Starts
 
 @dataclass(slots=True)
 class CohortSample:
-    """One sample of the cohort: its number in the stash, and starts and reads per end class."""
+    """One sample of the cohort: its number in the store, and starts and reads per read end."""
 
     name: str
     number: int
@@ -31,12 +36,17 @@ class CohortSample:
 
 
 class CohortReader:
-    """Read the samples one after the other, draw their windows, and remember what the folds depend on."""
+    """Read the samples, draw their windows, and remember what the folds depend on.
 
-    def __init__(self, job: Job, stash: WindowStore, say: Say) -> None:
-        assert job.plan is not None
-        self.job, self.plan, self.stash, self.say = job, job.plan, stash, say
-        self.members: list[CohortSample] = []
+    Args:
+        inputs: what the samples share.
+        store: takes the windows.
+        messages: where progress and warnings go.
+    """
+
+    def __init__(self, inputs: RunInputs, store: WindowStore, messages: Messages) -> None:
+        self.inputs, self.store, self.messages = inputs, store, messages
+        self.samples: list[CohortSample] = []
         self.skipped: dict[str, str] = {}
         self.warnings: list[str] = []
         self.paths: dict[str, str] = {}
@@ -45,115 +55,99 @@ class CohortReader:
         self._contigs: dict[str, int] = {}
         self._lengths: dict[str, int] = {}
 
-    def take(self, number: int, sample: str, path: str, count: int) -> None:
-        """Count a file and put what it can teach into the stash; its start sites are let go of."""
-        job = self.job
-        self.paths[sample] = path
-        result, _ = count_alignments(
-            path,
-            job.annotation,
-            job.options,
-            threads=job.threads,
-            want_sites=True,
-            reference=job.reference,
-            on_header=lambda header: job.check_header(path, header),
-            progress=lambda done, paired: self._tell(processed(done, paired)),
-            warn=lambda text: self.say(f"Warning: {sample}: {text}"),
-        )
-        assert result.sites is not None
-        self._tell(processed(result.fragments, result.paired))
-        _, hint = job.strandedness(result, path)
+    def read(self, number: int, name: str, path: str) -> None:
+        """Count a file and draw its windows."""
+        messages, inputs = self.messages, self.inputs
+        self.paths[name] = path
+        counts = count_sample(inputs, path, messages.about(name))
+        _, hint = check_strandedness(inputs, counts, path)
         if hint is not None:
-            self.warn(f"{sample}: {hint}")
-        context = job.context(result.sites, self.plan.kind, sample)
-        member = self._draw(context, sample, number, path)
-        what = (
-            "nothing to learn from"
-            if member is None
-            else f"{sum(member.starts.values()):,} distinct read starts"
-        )
-        self._tell(f"{sample} ({number + 1} of {count}): {what}")
+            self.warn(f"{name}: {hint}")
+        context = sample_context(inputs, counts, name, messages)
+        sample = self._draw(context, number, path)
+        found = "nothing to learn from"
+        if sample is not None:
+            found = f"{sum(sample.starts.values()):,} distinct read starts"
+        messages.info(f"{name} ({number + 1} of {len(inputs.options.alignments)}): {found}")
 
     def warn(self, text: str) -> None:
         """Warn the user, and keep the warning for the report."""
         self.warnings.append(text)
-        self.say(f"Warning: {text}")
+        self.messages.warn(text)
 
-    def skip(self, sample: str, reason: str) -> None:
+    def skip(self, name: str, reason: str) -> None:
         """Leave a sample out, and say so."""
-        self.skipped[sample] = reason
-        self.warn(f"{sample} is left out: {reason}")
+        self.skipped[name] = reason
+        self.warn(f"{name} is left out: {reason}")
 
-    def _tell(self, text: str) -> None:
-        if not self.job.quiet:
-            self.say(text)
+    def _draw(self, context: SampleContext, number: int, path: str) -> CohortSample | None:
+        """Draw the windows of all read ends.
 
-    def _draw(
-        self, context: SampleContext, sample: str, number: int, path: str
-    ) -> CohortSample | None:
-        """Draw the windows of all end classes, unless one of them teaches nothing: then the cohort is as if the sample were not there."""
+        If one of them cannot be learnt from, the cohort is as if the sample were not there.
+        """
         found: list[tuple[ReadEnd, Starts, DrawnWindows]] = []
-        for reads in read_ends(context.sites, self.job.options.stranded):
+        for reads in read_ends(context.sites, context.stranded):
             starts = sampling.find_starts(context.sites, end=reads.end)
-            drawn = draw_end(
-                context, reads, starts, np.random.default_rng([context.seed, 1, reads.numbers[0]])
-            )
-            nothing = why_nothing_drawn(context, reads, starts, drawn)
-            if nothing:
-                self.skip(sample, nothing)
+            rng = np.random.default_rng([context.options.seed, 1, reads.numbers[0]])
+            drawn = draw_end(context, reads, starts, rng)
+            reason = why_unlearnable_drawn(context, reads, starts, drawn)
+            if reason:
+                self.skip(context.sample, reason)
                 return None
             found.append((reads, starts, drawn))
-        self._check_labels(tuple(reads.label for reads, *_ in found), sample, path)
+        self._check_labels(tuple(reads.label for reads, *_ in found), context.sample, path)
         lookup = self._number_contigs(context.sites, path)
         self.numbers = {reads.label: reads.numbers[0] for reads, *_ in found}
-        member = CohortSample(sample, number)
+        sample = CohortSample(context.sample, number)
         for reads, starts, drawn in found:
             tally = StartTally()
             tally.add(replace(starts.positions, contig=lookup[starts.positions.contig]))
-            self.stash.put(number, reads.label, _renumbered(drawn, lookup), tally)
-            member.starts[reads.label] = len(starts)
-            member.reads[reads.label] = sum(
+            self.store.put(number, reads.label, _renumbered(drawn, lookup), tally)
+            sample.starts[reads.label] = len(starts)
+            sample.reads[reads.label] = sum(
                 int(((context.sites.ends[i].bits & TRAINABLE) != 0).sum()) for i in reads.numbers
             )
-        self.members.append(member)
-        return member
+        self.samples.append(sample)
+        return sample
 
     def folds(self, label: str) -> Folds:
-        """Deal the blocks with starts of any member to folds."""
+        """Split the blocks with starts of any sample into folds."""
         every = StartTally()
-        for member in self.members:
-            every.join(self.stash.tally(member.number, label))
+        for sample in self.samples:
+            every.join(self.store.tally(sample.number, label))
         return every.folds()
 
-    def _check_labels(self, labels: tuple[str, ...], sample: str, path: str) -> None:
-        """Refuse single-end and paired-end samples in one stranded cohort: their end classes differ."""
-        if not self.members:
+    def _check_labels(self, labels: tuple[str, ...], name: str, path: str) -> None:
+        """Refuse single-end and paired-end samples together where their read ends differ."""
+        if not self.samples:
             self.labels = labels
         if labels != self.labels:
-            kinds = (
-                ("single-end", "paired-end") if len(labels) == 1 else ("paired-end", "single-end")
-            )
+            layouts = ("single-end", "paired-end")
+            this, others = layouts if len(labels) == 1 else layouts[::-1]
+            stranded = self.inputs.options.counting.stranded
             raise InputError(
-                f"{sample} is {kinds[0]} but {self.members[0].name} is {kinds[1]}: with -s {self.job.options.stranded} they have no model "
-                "in common",
+                f"{name} is {this} but {self.samples[0].name} is {others}: with -s {stranded} they "
+                "have no model in common",
                 file=path,
                 remedy="train them in two runs",
             )
 
     def _number_contigs(self, sites: StartSites, path: str) -> NDArray[np.int32]:
-        """Give the cohort's number of each contig of a sample, by its name in the genome."""
-        aliases = self.plan.genome.aliases
+        """Return the cohort's number of each contig of a sample, by its name in the genome."""
+        aliases = self.inputs.bias_inputs.genome.aliases
         names = [aliases.get(name, name) for name in sites.contigs]
         if self._contigs and names and not any(name in self._contigs for name in names):
             raise InputError(
-                f"no contig in common with the samples before it: it has '{sites.contigs[0]}' …, they have '{next(iter(self._contigs))}' …",
+                "no contig in common with the samples before it: it has "
+                f"'{sites.contigs[0]}' …, they have '{next(iter(self._contigs))}' …",
                 file=path,
                 remedy="train on samples aligned to one genome, or give --bias-contig-alias FILE",
             )
         for name, length in zip(names, sites.contig_lengths, strict=True):
             if self._lengths.setdefault(name, length) != length:
                 raise InputError(
-                    f"contig '{name}' has {length:,} bases here but {self._lengths[name]:,} in another sample",
+                    f"contig '{name}' has {length:,} bases here but {self._lengths[name]:,} in "
+                    "another sample",
                     file=path,
                     remedy="train on samples aligned to one genome",
                 )
@@ -162,13 +156,13 @@ class CohortReader:
 
 
 def _renumbered(drawn: DrawnWindows, lookup: NDArray[np.int32]) -> DrawnWindows:
-    """Give windows the cohort's contig numbers."""
+    """Return the windows with the cohort's contig numbers."""
 
     def renumber(positions: Positions) -> Positions:
         return replace(positions, contig=lookup[positions.contig])
 
-    sample = sampling.Sample(
+    positions = sampling.DrawnPositions(
         renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin
     )
     places = None if drawn.tile_positions is None else renumber(drawn.tile_positions)
-    return replace(drawn, sample=sample, tile_positions=places)
+    return replace(drawn, sample=positions, tile_positions=places)

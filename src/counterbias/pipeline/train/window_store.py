@@ -16,7 +16,7 @@ from counterbias.evaluation.folds import StartTally
 from counterbias.files import temporary_errors
 from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import Positions
-from counterbias.sampling import DrawnTiles, Sample
+from counterbias.sampling import DrawnPositions, DrawnTiles
 
 _PLACES = ("contig", "position", "strand", "weight")
 _TILES = ("sequence", "length", "row", "column", "weight")
@@ -89,7 +89,9 @@ class WindowStore:
             sequence, length, *starts = (arrays[f"tile_{name}"] for name in _TILES)
             tiles, places = DrawnTiles(sequence, int(length), *starts), _unpack("tiles", arrays)
         return DrawnWindows(
-            Sample(_unpack("foreground", arrays), _unpack("background", arrays), arrays["origin"]),
+            DrawnPositions(
+                _unpack("foreground", arrays), _unpack("background", arrays), arrays["origin"]
+            ),
             (arrays["foreground"], arrays["foreground_valid"]),
             (arrays["background"], arrays["background_valid"]),
             inside,

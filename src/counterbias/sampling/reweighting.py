@@ -21,8 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import Positions, Window
-from counterbias.sampling.fragments import LOCAL_REACH
-from counterbias.sampling.starts import Sample
+from counterbias.sampling.start_weights import LOCAL_REACH
+from counterbias.sampling.starts import DrawnPositions
 
 #: Power of the mean bias by which weights are divided.
 POWER = 0.5
@@ -40,12 +40,12 @@ Cut = Callable[[Positions, Window], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
 
 def reweight_background(
-    sample: Sample,
+    sample: DrawnPositions,
     foreground: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     background: tuple[NDArray[np.uint8], NDArray[np.bool_]],
     window: Window,
     cut: Cut,
-) -> Sample:
+) -> DrawnPositions:
     """Divide the weight of every background window by a power of the mean bias around it; the total of the weights stays.
 
     Args:

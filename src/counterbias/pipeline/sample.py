@@ -1,0 +1,215 @@
+"""One alignment file of a run: count it, see whether the strandedness fits, weight its reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from counterbias.alignments import AlignmentHeader, is_read_once
+from counterbias.messages import Messages
+from counterbias.options import BiasOptions
+from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
+from counterbias.pipeline.inputs import RunInputs
+from counterbias.records import SampleCounts, TaggedBatch
+
+if TYPE_CHECKING:  # counting alone imports no bias stage
+    from counterbias.evaluation.strandedness import StrandEvidence
+    from counterbias.pipeline.bias.choice import ModelChoice
+    from counterbias.pipeline.bias.context import SampleContext
+    from counterbias.pipeline.bias.report import Provenance
+    from counterbias.pipeline.bias.sample import SampleBias
+
+
+def count_sample(
+    inputs: RunInputs,
+    path: str,
+    messages: Messages,
+    *,
+    on_header: Callable[[AlignmentHeader], None] | None = None,
+    record_sink: Callable[[TaggedBatch], None] | None = None,
+) -> SampleCounts:
+    """Count one alignment file; with a bias model its start sites are kept.
+
+    Args:
+        inputs: what the run has read so far.
+        path: the file.
+        messages: progress and warnings in htseq-count's words.
+        on_header: called with the header once it has been checked.
+        record_sink: called with the records for ``-o``, batch by batch.
+    """
+
+    def check_header(header: AlignmentHeader) -> None:
+        inputs.check_header(path, header)
+        if on_header is not None:
+            on_header(header)
+
+    def progress(number: int, paired: bool) -> None:
+        messages.info(_processed(number, paired))
+
+    counts = count_alignments(
+        path,
+        inputs.annotation,
+        inputs.options.counting,
+        want_sites=inputs.bias is not None,
+        reading=_reading(inputs),
+        listeners=Listeners(check_header, progress, messages.warn, record_sink),
+    )
+    messages.info(_processed(counts.fragments, counts.paired))
+    return counts
+
+
+def _reading(inputs: RunInputs) -> ReadingOptions:
+    return ReadingOptions(reference=inputs.options.reference, threads=inputs.options.threads)
+
+
+def _processed(number: int, paired: bool) -> str:
+    """Return htseq-count's line of progress."""
+    return f"{number} alignment record{' pairs' if paired else 's'} processed."
+
+
+def check_strandedness(
+    inputs: RunInputs, counts: SampleCounts, path: str | None
+) -> tuple[StrandEvidence | None, str | None]:
+    """See whether ``--stranded`` fits a sample.
+
+    An unstranded count shows it by its start sites; a stranded one that looks wrong is counted once
+    more for the other strand, unless ``path`` is None or can be read only once.
+
+    Returns:
+        reads by the strand of their gene, or None; and a hint for the user, or None.
+    """
+    from counterbias.evaluation.strandedness import (
+        StrandEvidence,
+        strand_evidence,
+        strandedness_hint,
+    )
+
+    assert counts.sites is not None
+    counting = inputs.options.counting
+    stranded, assigned, no_feature = counting.stranded, len(counts.sites), counts.classes[0]
+    evidence = None
+    if stranded == "no":
+        evidence = strand_evidence(counts.sites, inputs.annotation.features)
+    hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
+    if hint is None or evidence is not None or path is None or is_read_once(path):
+        return evidence, hint
+    other = replace(counting, stranded="reverse" if stranded == "yes" else "yes")
+    opposite = count_alignments(path, inputs.annotation, other, reading=_reading(inputs))
+    same, against = int(counts.counts.sum()), int(opposite.counts.sum())
+    both = (same, against) if stranded == "yes" else (against, same)
+    evidence = StrandEvidence(*both)
+    return evidence, strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
+
+
+def sample_context(
+    inputs: RunInputs, counts: SampleCounts, sample: str, messages: Messages
+) -> SampleContext:
+    """Gather what the bias stages of one sample need.
+
+    Raises:
+        InputError: the genome lacks a contig with counted reads, or ends before one of them.
+    """
+    from counterbias.pipeline.bias.context import SampleContext, check_genome, contig_index
+    from counterbias.pipeline.bias.transcripts import sample_splices
+
+    bias, features, sites = inputs.bias_inputs, inputs.annotation.features, counts.sites
+    assert sites is not None
+    check_genome(bias.genome, sites, sample)
+    return SampleContext(
+        sample=sample,
+        counts=counts,
+        features=features,
+        contig_of=contig_index(features, sites.contigs),
+        genome=bias.genome,
+        choice=bias.choice,
+        options=bias.options,
+        stranded=inputs.options.counting.stranded,
+        manager=bias.manager,
+        splices=None if bias.transcripts is None else sample_splices(bias.transcripts, sites),
+        prior=bias.prior,
+        progress=messages.progress_of(sample),
+    )
+
+
+def weigh_counts(
+    inputs: RunInputs,
+    counts: SampleCounts,
+    sample: str,
+    messages: Messages,
+    *,
+    path: str | None,
+    want_read_weights: bool = False,
+) -> SampleBias:
+    """Run the bias stages on one sample, and report what the user should know.
+
+    ``path`` is the alignment file; None where it is not to be read again.
+    """
+    from counterbias.pipeline.bias.choice import choice_for_sample
+    from counterbias.pipeline.bias.learnable import is_learnable
+    from counterbias.pipeline.bias.sample import weigh_sample
+
+    evidence, hint = check_strandedness(inputs, counts, path)
+    context = sample_context(inputs, counts, sample, messages)
+    choice = choice_for_sample(
+        context.choice,
+        context.sites,
+        context.stranded,
+        context.manager,
+        is_learnable=lambda reads: is_learnable(context, reads),
+    )
+    weighed = weigh_sample(
+        replace(context, choice=choice),
+        _provenance(inputs, path, context.choice),
+        evidence=evidence,
+        warnings=() if hint is None else (hint,),
+        want_read_weights=want_read_weights,
+    )
+    for line in weighed.warnings:
+        messages.warn(f"{sample}: {line}")
+    if context.prior is not None:
+        for end in weighed.report["ends"]:
+            if end["no_model"] is None:
+                messages.info(f"{sample}: {_blend_summary(end)}")
+    return weighed
+
+
+def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Provenance:
+    """Gather where a sample's numbers come from, for its QC document."""
+    from counterbias.pipeline.bias.report import Provenance
+
+    options = inputs.options
+    return Provenance(
+        command_line=options.command_line,
+        inputs={
+            "alignments": path,
+            "annotation": options.annotation.path,
+            "genome": inputs.bias_inputs.options.genome,
+            "model": choice.path,
+        },
+        options={**asdict(options.counting), **recorded(inputs.bias_inputs.options)},
+        mode=options.counting.mode,
+        annotation_seconds=inputs.annotation_seconds,
+    )
+
+
+def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the options on bias as reports record them, ``bias_…`` → value.
+
+    Threads change nothing, and the window stands with the model.
+    """
+    left_out = ("threads", "window", *leave_out)
+    return {
+        f"bias_{name}": value for name, value in asdict(options).items() if name not in left_out
+    }
+
+
+def _blend_summary(end: Mapping[str, Any]) -> str:
+    """Describe a blend by its entry in the QC document."""
+    details, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
+    return (
+        f"the model{of} is {details['own_share']:.2f} × the sample's own + "
+        f"{details['prior_share']:.2f} × the prior; alone they gain {details['own_gain']:.3f} and "
+        f"{details['prior_gain']:.3f} bits per held-out start, together "
+        f"{end['calibration']['gain']:.3f}"
+    )
