@@ -65,20 +65,18 @@ _GENERAL = (
     Key(
         "strandedness.sense",
         "integer",
-        "fragments with read 1 on the feature's strand; null where it was not looked at",
+        "fragments with read 1 on the feature's strand; null where it was not determined",
     ),
     Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
-    Key(
-        "strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"
-    ),
+    Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that is not clear"),
     Key("model.backend", "text", "name of the bias model"),
-    Key("model.distribution", "text", "package that brought it"),
+    Key("model.distribution", "text", "package that provides it"),
     Key("model.version", "text", "that package's version"),
     Key("model.options", "object", "the model's options"),
     Key("model.upstream", "integer", "bases of the window before the read start"),
     Key("model.downstream", "integer", "bases of the window after the read's first base"),
     Key("sampling.scheme", "text", "`local`, `paper` or `seqbias`"),
-    Key("sampling.seed", "integer", "start of every random choice"),
+    Key("sampling.seed", "integer", "seed of every random choice"),
 )
 
 _END = (
@@ -174,7 +172,7 @@ _END = (
         "integer",
         "downstream bases of the window that would hold it",
     ),
-    Key("ends[].signature.offsets", "integers", "offsets that were looked at, −40 to +40"),
+    Key("ends[].signature.offsets", "integers", "offsets examined, −40 to +40"),
     Key(
         "ends[].signature.profile",
         "numbers",
@@ -188,7 +186,7 @@ _END = (
     Key(
         "ends[].calibration.applied",
         "boolean",
-        "whether the model is used; with false all weights are 1",
+        "whether the model is used; if not, all weights are 1",
     ),
     Key("ends[].calibration.reason", "text", "why it is not used"),
     Key("ends[].calibration.slope", "number", "what the log bias of reads was multiplied by"),
@@ -254,12 +252,12 @@ _END = (
     Key(
         "ends[].training.perplexity", "object", "name → perplexity per base on the validation part"
     ),
-    Key("ends[].training.details", "object", "what else the model has to say of its training"),
-    Key("ends[].metrics", "object", "figures that plug-ins added (`counterbias_qc_metrics`)"),
+    Key("ends[].training.details", "object", "further details of the training"),
+    Key("ends[].metrics", "object", "numbers that plug-ins added (`counterbias_qc_metrics`)"),
 )
 
 _RESULT = (
-    Key("weights.reads", "integer", "reads weighed"),
+    Key("weights.reads", "integer", "reads with a weight"),
     Key(
         "weights.unscored",
         "integer",
@@ -322,7 +320,7 @@ _RESULT = (
         "run.seconds",
         "object",
         "stage → wall time in seconds (the only block that differs between equal runs); "
-        "with several threads `evaluation` goes on beside the stages after it",
+        "with several threads `evaluation` runs alongside the stages after it",
     ),
     Key("run.threads", "integer", "threads"),
     Key("run.fragments_per_second", "number", "fragments counted per second of the counting pass"),
