@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, write_line
 from counterbias.errors import LONGEST_LINE, shown
-from counterbias.messages import Messages
+from counterbias.messages import Messages, ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -45,7 +45,7 @@ class ProgressBar:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        type_: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -53,7 +53,7 @@ class ProgressBar:
             self._stop()
 
     @property
-    def progress(self) -> Callable[[str, int, int], None] | None:
+    def progress(self) -> ProgressCallback | None:
         """Callback for a stage, the steps done and the steps in all; None where none is shown."""
         return self._advance if self.shown else None
 

@@ -13,8 +13,7 @@ from counterbias.compiled_code import Listeners, listening
 #: Other loops, which only some files need, compile in about a second.
 _COUNTING = frozenset({"annotation.scanner.scan", "alignments.decoding.decode"})
 #: Packages whose loops every count may need.
-_COUNTING_PACKAGES = ("alignments", "annotation", "assignment", "native", "pipeline", "writers")
-
+_COUNTING_PACKAGES = ("alignments", "annotation", "native", "pipeline", "writers")
 
 _REMEDY = "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER"
 

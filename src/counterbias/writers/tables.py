@@ -61,9 +61,9 @@ class TableOptions:
 
     @property
     def format(self) -> str:
-        """The format, from the ending of the file's name.
+        """The format: the extension of the file's name.
 
-        It is ``tsv`` for standard output and for streams whose names have no known ending.
+        It is ``tsv`` for standard output and for streams whose names have no known extension.
         """
         ending = self.filename.rsplit(".", 1)[-1].lower() if self.filename else "tsv"
         return "tsv" if ending not in (*_TEXT, *_MATRIX) and is_stream(self.filename) else ending
@@ -106,18 +106,17 @@ def check_table(options: TableOptions) -> None:
     """Refuse, before counting, a table that could not be written.
 
     Raises:
-        InputError: the ending of the file's name stands for no format or for one that cannot be
-            written there, a package is missing, or standard output is closed.
+        InputError: the extension of the file's name is not that of a format, or of one that cannot
+            be written there; a package is missing, or standard output is closed.
     """
     require_standard_output(options.filename, remedy="name a file with -c")
     if options.format in _TEXT:
         return
     if options.format not in _MATRIX:
         raise InputError(
-            "the ending of the file's name stands for no format that counts can be written in",
+            "the extension of the file's name is not that of a table format",
             file=options.filename,
-            remedy="let it end in .tsv, .csv, .mtx, .h5ad or .loom, or leave -c out and redirect "
-            "the output",
+            remedy="use .tsv, .csv, .mtx, .h5ad or .loom, or leave -c out and redirect the output",
         )
     if options.format == "mtx" and not options.filename.endswith(".mtx"):
         raise InputError(
