@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make docs · make fuzz MINUTES=10
+# make demo · make test · make one T=tests/genome · make coverage · make bench · make docs · make fuzz MINUTES=10
 # Every target sets up a virtual environment of its own; only Python (3.11-3.13) and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 READY := $(VENV)/.counterbias-ready
 
-.PHONY: demo test lint types contracts docs unit bench fuzz clean
+.PHONY: demo test lint types contracts docs unit one coverage bench fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +35,15 @@ docs: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
+# One test, file or folder: make one T=tests/genome/test_windows.py, with any other words for pytest.
+T ?= tests
+one: $(READY)
+	$(BIN)/python -m pytest -p no:xdist $(T)
+
+# Which lines run in the tests' own processes; takes half as long again as `make unit`.
+coverage: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report term
+
 bench: $(READY)
 	$(BIN)/python benchmarks/counting.py --pairs 2000000
 
@@ -45,4 +54,4 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 clean:
-	rm -rf $(VENV) demo site build dist
+	rm -rf $(VENV) demo site build dist .coverage

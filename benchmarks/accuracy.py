@@ -1,8 +1,9 @@
-"""Fit every bias model on four fifths of a genome and measure it on the rest.
+"""Train every bias model on four fifths of a genome and evaluate it on the rest.
 
     python benchmarks/accuracy.py --models pwm,cnn --folds 1,2,3,4 --seeds 1,2 --json accuracy.json
 
-What is measured stands in docs/accuracy.md, and so does what came out. The data are those of COUNTERBIAS_DATA.
+docs/explanation/accuracy.md describes the measures and has the results. The data are those of
+COUNTERBIAS_DATA.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from counterbias.evaluation.comparison import Mean, paired_difference, summarise
 from counterbias.evaluation.reliability import reliability
 from counterbias.genome import Genome
 from counterbias.options import CountingOptions
-from counterbias.pipeline.bias.fitting import ModelChoice
+from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
 from counterbias.pipeline.compare.evaluation import (
     FoldSample,
@@ -37,7 +38,7 @@ from counterbias.pipeline.compare.evaluation import (
     fold_sample,
     gene_changes,
 )
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import (
     CLIPPED,
@@ -50,7 +51,7 @@ from counterbias.records import (
     Window,
 )
 
-#: Name → folder and alignment file of the real sets.
+#: Name → folder and alignment file of the real data sets.
 DATASETS = {
     "fly": ("fly_pasilla_chr4", "reads.bam"),
     "isowt5": ("yeast", "isowt5.bam"),
@@ -58,7 +59,7 @@ DATASETS = {
     "rlp5": ("yeast", "rlp5.bam"),
     "unbiased": ("yeast", "unbiased.bam"),
 }
-#: The log bias that the R package seqbias gave for held-out positions of ``fly``.
+#: The log bias that the R package seqbias predicted for held-out positions of ``fly``.
 SEQBIAS_FILE = "seqbias_heldout_log_bias.npz"
 NONE, SEQBIAS = "none", "seqbias"
 REFERENCES = (NONE, SEQBIAS)
@@ -85,15 +86,15 @@ WEIGHTS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a label and, unless it is one of the references, a model."""
+    """A row of the table: a label and, unless it is one of the references, a model."""
 
     label: str
-    kind: ModelChoice | None = None
+    choice: ModelChoice | None = None
 
 
 @dataclass
 class Result:
-    """Everything that was measured on one set, trial by trial."""
+    """Everything that was measured on one data set, trial by trial."""
 
     data: str
     trials: list[dict[str, Any]] = field(default_factory=list)
@@ -105,11 +106,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("COUNTERBIAS_DATA", default))
 
 
-# -- samples -----------------------------------------------------------------------------------------------------------
+# -- samples ---------------------------------------------------------------------------------------
 
 
 def uniquely_aligned(path: Path) -> StartSites:
-    """Give the start of every primary alignment with NH 1, whether it lies in a feature or not."""
+    """Return the start of every primary alignment with NH 1, in a feature or not."""
     import pysam
 
     rows = []
@@ -141,7 +142,11 @@ def uniquely_aligned(path: Path) -> StartSites:
 
 
 def load_sample(name: str, reads: str) -> FoldSample:
-    """Read a real set. ``reads``: ``unique`` for all uniquely aligned reads, ``assigned`` for those that are counted for a feature."""
+    """Read a real data set.
+
+    ``reads``: ``unique`` for all uniquely aligned reads, ``assigned`` for those counted for a
+    feature.
+    """
     folder, file = DATASETS[name]
     root = data_folder() / folder
     gtf = str(root / "genes.gtf")
@@ -150,7 +155,7 @@ def load_sample(name: str, reads: str) -> FoldSample:
     if reads == "assigned":
         sites = count_alignments(
             str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True
-        )[0].sites
+        ).sites
         assert sites is not None
     else:
         sites = uniquely_aligned(root / file)
@@ -158,7 +163,7 @@ def load_sample(name: str, reads: str) -> FoldSample:
 
 
 def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
-    """Look positions of ``fly`` up in the stored log bias of seqbias."""
+    """Return a function that looks up positions of ``fly`` in the stored log bias of seqbias."""
     folder = data_folder() / DATASETS["fly"][0]
     stored = np.load(folder / SEQBIAS_FILE)["log_bias"].astype(np.float64)
     contig = sample.sites.contigs.index("chr4")
@@ -174,53 +179,55 @@ def seqbias_scores(sample: FoldSample) -> Callable[[Positions], np.ndarray]:
     return look_up
 
 
-# -- trials ------------------------------------------------------------------------------------------------------------
+# -- trials ----------------------------------------------------------------------------------------
 
 
 def choose_rows(
     arguments: argparse.Namespace, manager: Manager
 ) -> tuple[list[Row], dict[str, str]]:
-    """Give the table's rows, and label → why for models that cannot be trained."""
+    """Return the table's rows, and label → reason for models that cannot be trained."""
     labels = arguments.models.split(",") if arguments.models else []
     found = find_candidates(
         labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option)
     )
     rows = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else [])
-    rows += [Row(one.label, one.kind) for one in found if one.kind is not None]
-    return rows, {one.label: one.reason for one in found if one.kind is None}
+    rows += [Row(one.label, one.choice) for one in found if one.choice is not None]
+    return rows, {one.label: one.reason for one in found if one.choice is None}
 
 
 def run_trial(
     row: Row, sample: FoldSample, trial: Trial, *, window: Window, threads: int, null: bool
 ) -> dict[str, Any]:
     """Measure one row in one fold with one seed."""
-    told: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "label": row.label,
         "fold": trial.fold,
         "seed": trial.seed,
         "starts": trial.starts,
         "null": trial.null,
     }
-    if row.kind is None:
+    if row.choice is None:
         scores = (
             seqbias_scores(sample)
             if row.label == SEQBIAS
             else lambda positions: np.zeros(len(positions))
         )
-        measured = asdict(evaluate_scores(scores, sample, trial.fold, window))
+        values = asdict(evaluate_scores(scores, sample, trial.fold, window))
         held_out = sample.held_out(trial.fold)
         slope = reliability(scores(held_out.positions()), held_out).slope
-        return {**told, "values": plain({**measured, "reliability_slope": slope})}
-    found = evaluate_backend(row.kind, sample, trial, threads=threads)
-    # The size of what a count would use: gate and slope applied.
-    told["values"] = plain({**asdict(found.accuracy), "reliability_slope": found.reliability.slope})
-    told["perplexity"] = plain(dict(found.report.perplexity))
-    told["parameters"] = found.report.parameters
-    told["fit_seconds"] = found.report.seconds
-    told["windows_per_second"] = found.windows_per_second
-    told["training"], told["validation"] = found.training, found.validation
-    told["spread"], told["calibrated_cap5"] = found.spread, found.calibrated_cap5
-    told["calibration"] = plain(
+        return {**measured, "values": plain({**values, "reliability_slope": slope})}
+    found = evaluate_backend(row.choice, sample, trial, threads=threads)
+    # Reliability is that of the model as a counting run applies it, with gate and slope.
+    measured["values"] = plain(
+        {**asdict(found.accuracy), "reliability_slope": found.reliability.slope}
+    )
+    measured["perplexity"] = plain(dict(found.report.perplexity))
+    measured["parameters"] = found.report.parameters
+    measured["fit_seconds"] = found.report.seconds
+    measured["windows_per_second"] = found.windows_per_second
+    measured["training"], measured["validation"] = found.training, found.validation
+    measured["spread"], measured["calibrated_cap5"] = found.spread, found.calibrated_cap5
+    measured["calibration"] = plain(
         {
             name: getattr(found.calibration, name)
             for name in ("applied", "slope", "gain", "gain_error", "reason")
@@ -228,15 +235,15 @@ def run_trial(
     )
     if null:
         changes = gene_changes(found.model, found.calibration, sample, window, threads=threads)
-        told["genes"] = len(changes["used"])
-        told["largest_change"] = {
+        measured["genes"] = len(changes["used"])
+        measured["largest_change"] = {
             name: float(np.abs(factors - 1).max()) for name, factors in changes.items()
         }
-    return told
+    return measured
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Make numbers fit for JSON, which knows no NaN."""
+    """Replace numbers that JSON cannot represent (NaN, infinity) by None."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()
@@ -244,10 +251,10 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def trials_of(arguments: argparse.Namespace, row: Row) -> Iterator[Trial]:
-    """List what is to be fitted for a row."""
+    """Yield the trials of a row."""
     folds, seeds = whole_numbers(arguments.folds), whole_numbers(arguments.seeds)
     for fold in folds:
-        if row.kind is None:
+        if row.choice is None:
             yield Trial(fold)
             continue
         for seed in seeds:
@@ -262,10 +269,11 @@ def measure(
     result: Result,
     save: Callable[[], None],
 ) -> None:
-    """Run all trials of one set that the result does not hold yet."""
+    """Run all trials of one data set that are not in the result yet."""
     sample = load_sample(data, arguments.reads)
-    say(
-        f"{data}: {len(sample.starts):,} distinct starts, {len(sample.units)} units, blocks of {sample.block:,} bases"
+    log(
+        f"{data}: {len(sample.starts):,} distinct starts, {len(sample.units)} units, "
+        f"blocks of {sample.block:,} bases"
     )
     window = Window.parse(arguments.window)
     done = {key(trial) for trial in result.trials}
@@ -277,7 +285,7 @@ def measure(
                 continue
             began = time.perf_counter()
             try:
-                told = run_trial(
+                measured = run_trial(
                     row,
                     sample,
                     trial,
@@ -287,28 +295,30 @@ def measure(
                 )
             except (InputError, RuntimeError, ValueError, FloatingPointError) as problem:
                 result.failures[row.label] = f"{type(problem).__name__}: {problem}"
-                say(f"{row.label}: {result.failures[row.label]}")
+                log(f"{row.label}: {result.failures[row.label]}")
                 break
-            result.trials.append(told)
-            gain = told["values"]["gain_cap5"]
+            result.trials.append(measured)
+            gain = measured["values"]["gain_cap5"]
             size = "" if trial.starts is None else f" starts {trial.starts}"
             shown = "–" if gain is None else f"{gain:.3f}"
-            say(
-                f"{data} {row.label} fold {trial.fold} seed {trial.seed}{size}: cap5 {shown} ({time.perf_counter() - began:.1f} s)"
+            seconds = time.perf_counter() - began
+            log(
+                f"{data} {row.label} fold {trial.fold} seed {trial.seed}{size}: "
+                f"cap5 {shown} ({seconds:.1f} s)"
             )
             save()
 
 
 def key(trial: dict[str, Any]) -> tuple[Any, ...]:
-    """Tell trials apart."""
+    """Return what distinguishes a trial from all others."""
     return tuple(trial[name] for name in ("label", "fold", "seed", "starts", "null"))
 
 
-# -- summaries ---------------------------------------------------------------------------------------------------------
+# -- summaries -------------------------------------------------------------------------------------
 
 
 def table(result: Result) -> str:
-    """Lay the measures out as two Markdown tables, a line per row."""
+    """Format the measures as two Markdown tables."""
     labels = list(dict.fromkeys(trial["label"] for trial in result.trials))
     of = {label: [trial for trial in result.trials if trial["label"] == label] for label in labels}
     first, second = (
@@ -358,20 +368,20 @@ def table(result: Result) -> str:
     spreads = {
         label: summarise(trials, value_of("gain_cap5")).seeds for label, trials in of.items()
     }
-    told = [f"{label} {spread:.3f}" for label, spread in spreads.items() if math.isfinite(spread)]
-    if told:
-        lines.append(f"Standard deviation of cap5 between seeds: {', '.join(told)}.")
+    listed = [f"{label} {spread:.3f}" for label, spread in spreads.items() if math.isfinite(spread)]
+    if listed:
+        lines.append(f"Standard deviation of cap5 between seeds: {', '.join(listed)}.")
     return "\n".join(lines)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out as a Markdown table, the first one being its heading."""
+    """Format rows as a Markdown table, the first row being its heading."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def curve_table(result: Result) -> str:
-    """Lay gain_cap5 out by the number of starts."""
+    """Format gain_cap5 by the number of starts."""
     trials = [trial for trial in result.trials if trial["label"] not in REFERENCES]
     sizes = sorted({trial["starts"] for trial in trials})
     rows = [["model", *(f"{size:,} starts" for size in sizes)]]
@@ -387,14 +397,15 @@ def curve_table(result: Result) -> str:
                 f"{with_error(Mean(as_fitted.value, math.nan, 0), 2)} / {with_error(as_used, 2)}"
             )
         rows.append([label, *cells])
-    return (
-        markdown(rows)
-        + "\n\nEach cell: gain cap5 of the model as fitted / as a count uses it (slope and gate) ± SE over folds."
+    note = (
+        "Each cell: gain cap5 of the model as fitted / as a counting run applies it (slope and "
+        "gate) ± SE over folds."
     )
+    return f"{markdown(rows)}\n\n{note}"
 
 
 def null_table(result: Result) -> str:
-    """Lay out what models make of a sample in which there is nothing to be learnt."""
+    """Format what models learn from a sample without bias."""
     rows = [
         [
             "model",
@@ -447,7 +458,7 @@ def quantity(value: float) -> str:
     return f"{value / 1e6:.3g} M" if value >= 1e5 else f"{value:,.0f}"
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def whole_numbers(text: str | None) -> list[int]:
@@ -456,16 +467,17 @@ def whole_numbers(text: str | None) -> list[int]:
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Measure bias models on genomic blocks that they did not learn from."
+        description="Evaluate bias models on genomic blocks on which they were not trained."
     )
     parser.add_argument(
         "--data",
         default="fly",
-        help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]",
+        help=f"comma-separated data sets: {', '.join(DATASETS)} [%(default)s]",
     )
     parser.add_argument(
         "--models",
-        help="comma-separated backends, each with options of its own as in ensemble:members=vlmm/pwm+… [all]",
+        help="comma-separated backends, each with its own options as in "
+        "ensemble:members=vlmm/pwm+… [all]",
     )
     parser.add_argument(
         "--option",
@@ -488,37 +500,37 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--reads",
         choices=("unique", "assigned"),
         default="unique",
-        help="reads to learn from [%(default)s]",
+        help="reads to train on [%(default)s]",
     )
     parser.add_argument(
         "--learning-curve",
         metavar="STARTS",
-        help="learn from so many distinct starts, as in 1000,3000,10000,40000",
+        help="numbers of distinct starts to train on, as in 1000,3000,10000,40000",
     )
     parser.add_argument(
         "--null",
         action="store_true",
-        help="replace starts by places near them, so that there is nothing to be learnt",
+        help="replace starts by positions near them, so that there is no bias to learn",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for scoring [%(default)s]")
     parser.add_argument(
-        "--json", type=Path, help="write every trial to this file, after each of them"
+        "--json", type=Path, help="write all trials to this file, updated after each of them"
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="keep the trials that the file of --json holds and add the others",
+        help="keep the trials in the --json file and add the missing ones",
     )
     arguments = parser.parse_args(argv)
     arguments.data = arguments.data.split(",")
     for name in arguments.data:
         if name not in DATASETS:
-            parser.error(f"there is no set '{name}'; choose out of {', '.join(DATASETS)}")
+            parser.error(f"there is no set '{name}'; choose from {', '.join(DATASETS)}")
     for option in ("folds", "seeds", "learning_curve"):
         try:
             whole_numbers(getattr(arguments, option))
         except ValueError:
-            parser.error(f"--{option.replace('_', '-')}: give whole numbers, separated by commas")
+            parser.error(f"--{option.replace('_', '-')}: must be whole numbers, comma-separated")
     if not set(whole_numbers(arguments.folds)) <= set(range(5)):
         parser.error("--folds: there are folds 0 to 4")
     if arguments.resume and arguments.json is None:
@@ -526,27 +538,28 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
+    """Print progress or an error on stderr; stdout is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What trials must have in common to be put into one table."""
+    """Return the options that all trials of a table must share."""
     return {
         name: getattr(arguments, name) for name in ("window", "sampling", "reads", "option", "null")
     }
 
 
 def open_results(arguments: argparse.Namespace) -> dict[str, Result]:
-    """Give empty results, or those of the file with ``--resume``."""
+    """Return empty results or, with ``--resume``, those of the file."""
     results = {name: Result(name) for name in arguments.data}
     if arguments.resume and arguments.json.exists():
         stored = json.loads(arguments.json.read_text())
         if stored["settings"] != settings(arguments):
             raise InputError(
-                "these trials were made with other options",
+                "these trials were run with other options",
                 file=str(arguments.json),
-                remedy="leave --resume out",
+                remedy="omit --resume",
             )
         for entry in stored["results"]:
             results[entry["data"]] = Result(entry["data"], entry["trials"])
@@ -559,7 +572,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows, missing = choose_rows(arguments, load_plugins())
         results = open_results(arguments)
     except InputError as problem:
-        say(f"error: {problem}")
+        log(f"error: {problem}")
         return 1
 
     def save() -> None:
@@ -583,10 +596,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = results[name]
         result.failures.update(missing)
         measure(arguments, name, rows, result, save)
-        lay_out = (
+        format_table = (
             null_table if arguments.null else curve_table if arguments.learning_curve else table
         )
-        print(f"\n## {name}\n\n{lay_out(result)}")
+        print(f"\n## {name}\n\n{format_table(result)}")
         for label, reason in result.failures.items():
             print(f"{label}: not measured: {reason}")
     save()

@@ -2,8 +2,9 @@
 
     python benchmarks/bias_memory.py --pairs 500000,2000000
 
-Simulates samples of two sizes from one genome, runs ``counterbias count`` on each with and without a bias model, and prints peak
-memory and its growth per assigned fragment between the two sizes (which leaves out what does not depend on the sample).
+Simulates samples of two sizes from one genome, runs ``counterbias count`` on each with and without
+a bias model, and prints peak memory and its growth per assigned fragment between the two sizes
+(which excludes memory that does not depend on the sample).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def simulate(folder: Path, sizes: list[int], genes: int) -> None:
 
 
 def peak(folder: Path, size: int, model: str | None) -> int:
-    """Run the program; give its peak memory in bytes."""
+    """Run ``counterbias count`` and return its peak memory in bytes."""
     import json
 
     command = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", "pos"]
@@ -84,8 +85,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         for size in sizes:
             for model in (None, arguments.model):
                 peaks[size, model] = peak(folder, size, model)
+                megabytes = peaks[size, model] / 1e6
                 print(
-                    f"{size:>10,} pairs, {model or 'no model':<9} peak {peaks[size, model] / 1e6:7.0f} MB",
+                    f"{size:>10,} pairs, {model or 'no model':<9} peak {megabytes:7.0f} MB",
                     flush=True,
                 )
             assigned[size] = int(pd.read_csv(folder / f"{size}.counts.tsv", sep="\t").raw.sum())

@@ -2,7 +2,7 @@
 
     python benchmarks/counting.py --pairs 8000000 --threads 1,2 --repeats 3
 
-What is measured, and how, stands in benchmarks/README.md.
+benchmarks/README.md describes what is measured, and how.
 """
 
 from __future__ import annotations
@@ -37,19 +37,22 @@ from counterbias.simulation import (
     write_gtf,
 )
 
-# A process of its own, without numpy, starts each program: on Linux the peak memory of a child counts that of the process
-# it was forked from. Arguments: where to write the figures, where stdout goes, the command.
+# A separate process without numpy starts each program: on Linux, the peak memory of a child process
+# includes that of the process it was forked from. Arguments: the file for the figures, the file for
+# stdout, the command.
 LAUNCHER = """
 import json, os, sys, time
 figures, stdout, *command = sys.argv[1:]
 out = os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
 started = time.perf_counter()
-child = os.posix_spawnp(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, out, 1)])
+actions = [(os.POSIX_SPAWN_DUP2, out, 1)]
+child = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
 _, status, usage = os.wait4(child, 0)
 seconds = time.perf_counter() - started
 peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+cpu = usage.ru_utime + usage.ru_stime
 with open(figures, "w") as stream:
-    json.dump({"wall": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak": peak, "status": status}, stream)
+    json.dump({"wall": seconds, "cpu": cpu, "peak": peak, "status": status}, stream)
 """
 
 GTF_ONLY = """
@@ -63,7 +66,7 @@ print(time.perf_counter() - started)
 
 @dataclass
 class Program:
-    """One row of the table: a program on one file, and what its runs took."""
+    """One row of the table: a program on one file, and the time and memory of its runs."""
 
     name: str
     order: str
@@ -74,29 +77,29 @@ class Program:
     extrapolated: float | None = None
 
     def median(self, key: str) -> float:
-        """Give the median of ``wall``, ``cpu`` (s) or ``peak`` (bytes) over the runs."""
+        """Return the median of ``wall``, ``cpu`` (s) or ``peak`` (bytes) over the runs."""
         return statistics.median(run[key] for run in self.runs)
 
     @property
     def wall(self) -> float:
-        """Give the wall time that ratios are taken of: measured, or extrapolated from a smaller file."""
+        """Return the wall time used in ratios: measured, or extrapolated from a smaller file."""
         return self.median("wall") if self.extrapolated is None else self.extrapolated
 
 
-def say(text: str) -> None:
-    """Report progress."""
+def log(text: str) -> None:
+    """Print progress on stderr; stdout is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--pairs", type=int, default=1_000_000, help="read pairs to simulate (default: 1000000)"
     )
     parser.add_argument("--threads", default="1,2", help="numbers of threads, as in 1,2 (default)")
     parser.add_argument(
-        "--repeats", type=int, default=3, help="runs of each program but htseq-count (default: 3)"
+        "--repeats", type=int, default=3, help="runs per program except htseq-count (default: 3)"
     )
     parser.add_argument(
         "--order", default="name,pos", help="how the files are sorted: name, pos or both (default)"
@@ -116,14 +119,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="keep the simulated files in --workdir, and use those found there",
+        help="keep the simulated files in --workdir, and reuse those found there",
     )
     htseq = parser.add_mutually_exclusive_group()
-    htseq.add_argument("--skip-htseq", action="store_true", help="leave htseq-count out")
+    htseq.add_argument("--skip-htseq", action="store_true", help="do not run htseq-count")
     htseq.add_argument(
         "--htseq-pairs",
         type=int,
-        help="run htseq-count on so many pairs only, and extrapolate its time",
+        help="run htseq-count on this many pairs only, and extrapolate its time",
     )
     parser.add_argument(
         "--htseq-repeats", type=int, default=1, help="runs of htseq-count (default: 1)"
@@ -138,14 +141,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments.threads = [int(text) for text in arguments.threads.split(",")]
     arguments.order = arguments.order.split(",")
     if not set(arguments.order) <= {"name", "pos"}:
-        parser.error("--order takes name, pos or name,pos")
+        parser.error("--order must be name, pos or name,pos")
     if arguments.keep and arguments.workdir is None:
         parser.error("--keep needs --workdir")
     return arguments
 
 
 class Files:
-    """The simulated files: made where they are missing, kept with what they were made from."""
+    """The simulated files: generated where missing, stored with the options they depend on."""
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder, self.arguments = folder, arguments
@@ -153,7 +156,7 @@ class Files:
         self._models: tuple[Genome, GeneModels] | None = None
 
     def make(self) -> int:
-        """Write the annotation; give its number of exon lines."""
+        """Write the annotation and return its number of exon lines."""
         if not self._fresh(self.gtf):
             write_gtf(self.gtf, self._genome_and_genes()[1])
             self._stamp(self.gtf)
@@ -161,27 +164,26 @@ class Files:
             return sum("\texon\t" in line for line in stream)
 
     def bam(self, order: str, pairs: int) -> Path:
-        """Give the path of a BAM file, sorted by ``name`` or ``pos``."""
+        """Return the path of a BAM file, sorted by ``name`` or ``pos``."""
         path = self.folder / f"{order}_{pairs}.bam"
         if not self._fresh(path):
             started = time.perf_counter()
             genome, genes = self._genome_and_genes()
             rng = np.random.default_rng([self.arguments.seed, pairs])
-            share = {
+            fractions = {
                 "multi_mapped": 0.05,
                 "unmapped_mate": 0.02,
                 "unmapped": 0.03,
                 "error_rate": 0.002,
             }
             library = Library(
-                pairs, self.arguments.read_length, stranded=self.arguments.stranded, **share
+                pairs, self.arguments.read_length, stranded=self.arguments.stranded, **fractions
             )
             reads = simulate_reads(rng, genome, genes, simulate_abundance(rng, genes), library)
             write_bam(path, reads, order=order)
             self._stamp(path)
-            say(
-                f"simulated {path.name}: {path.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - started:.1f} s"
-            )
+            megabytes, seconds = path.stat().st_size / 1e6, time.perf_counter() - started
+            log(f"simulated {path.name}: {megabytes:.1f} MB in {seconds:.1f} s")
         return path
 
     def _genome_and_genes(self) -> tuple[Genome, GeneModels]:
@@ -221,14 +223,18 @@ class Runner:
         self.folder = folder / "runs"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
-        # Compiled code is kept in a cache of this benchmark's own, so that compilation can be timed.
+        # Compiled code is kept in a separate cache, so that compilation can be timed.
         cache = {"NUMBA_CACHE_DIR": str(self.folder / "compiled")} if compile_anew else {}
         self.environment = {**os.environ, **cache}
-        # Python's own compiled modules are kept, as pip keeps those of what it installs.
+        # Python's own compiled modules are kept, as they are for packages installed with pip.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(self, command: list[str], stdout: str = "stdout.txt") -> dict[str, float]:
-        """Run one command; give wall and CPU time (s) and peak memory (bytes). Raises RuntimeError where it fails."""
+        """Run one command and return wall and CPU time (s) and peak memory (bytes).
+
+        Raises:
+            RuntimeError: the command failed.
+        """
         figures = self.folder / "figures.json"
         launcher = [
             sys.executable,
@@ -251,20 +257,20 @@ class Runner:
         return result
 
     def output(self, name: str = "stdout.txt") -> bytes:
-        """Give what a command wrote to stdout."""
+        """Return what the last command wrote to stdout."""
         return (self.folder / name).read_bytes()
 
 
 def find(program: str) -> str | None:
-    """Give the path of a program: beside this Python, or in the search path."""
-    beside = Path(sys.executable).with_name(program)
-    return str(beside) if beside.exists() else shutil.which(program)
+    """Return the path of a program: next to this Python, or in the search path."""
+    neighbour = Path(sys.executable).with_name(program)
+    return str(neighbour) if neighbour.exists() else shutil.which(program)
 
 
 def counterbias_command(
     arguments: argparse.Namespace, order: str, threads: int, bam: Path, gtf: Path
 ) -> list[str]:
-    """Give our command line."""
+    """Return the command line of counterbias."""
     command = [sys.executable, "-m", "counterbias", "count", "-s", arguments.stranded, "-r", order]
     return [*command, "--bias-threads", str(threads), str(bam), str(gtf)]
 
@@ -272,7 +278,10 @@ def counterbias_command(
 def featurecounts_command(
     arguments: argparse.Namespace, threads: int, bam: Path, gtf: Path
 ) -> list[str]:
-    """Give featureCounts' command line: pairs counted once, the same strandedness, exons by gene_id (its default)."""
+    """Return the command line of featureCounts.
+
+    Pairs count once, with the same strandedness; exons are grouped by gene_id, its default.
+    """
     strand = {"no": "0", "yes": "1", "reverse": "2"}[arguments.stranded]
     command = [
         "featureCounts",
@@ -291,12 +300,12 @@ def featurecounts_command(
 def htseq_command(
     htseq: str, arguments: argparse.Namespace, order: str, bam: Path, gtf: Path
 ) -> list[str]:
-    """Give htseq-count's command line."""
+    """Return the command line of htseq-count."""
     return [htseq, "-s", arguments.stranded, "-r", order, str(bam), str(gtf)]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Simulate, run everything in turn, compare the outputs; give all figures."""
+    """Simulate, run everything in turn, compare the outputs, and return all figures."""
     files, runner = (
         Files(folder, arguments),
         Runner(folder, compile_anew=not arguments.skip_compilation),
@@ -320,12 +329,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     htseq = None if arguments.skip_htseq else find("htseq-count")
     if htseq is None:
         result["notes"].append(
-            "htseq-count was left out"
+            "htseq-count was skipped"
             if arguments.skip_htseq
-            else "htseq-count is not installed: left out"
+            else "htseq-count is not installed: skipped"
         )
     if shutil.which("featureCounts") is None:
-        result["notes"].append("featureCounts is not installed (Debian package subread): left out")
+        result["notes"].append("featureCounts is not installed (Debian package subread): skipped")
     rows = []
     for order in arguments.order:
         rows += measure_order(arguments, files, runner, order, htseq, result)
@@ -340,14 +349,16 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def measure_fixed(
     arguments: argparse.Namespace, files: Files, runner: Runner, empty: Path
 ) -> dict[str, float | None]:
-    """Time what does not depend on the number of reads: compilation, start-up with annotation, annotation alone."""
+    """Time whatever does not depend on the number of reads.
+
+    This is compilation, start-up with annotation, and the annotation alone.
+    """
     sample = files.bam(arguments.order[0], min(arguments.pairs, 1000))
-    say("counterbias: first run, which compiles")
+    log("counterbias: first run, with compilation")
     command = counterbias_command(arguments, arguments.order[0], 1, sample, files.gtf)
     first = runner.run(command)["wall"]
-    for (
-        order
-    ) in arguments.order:  # whatever another order or several threads need is compiled here as well
+    # Code that only the other order or several threads need is compiled here as well.
+    for order in arguments.order:
         other = files.bam(order, min(arguments.pairs, 1000))
         first += runner.run(
             counterbias_command(arguments, order, max(arguments.threads), other, files.gtf)
@@ -394,15 +405,16 @@ def measure_order(
         ]
     for repeat in range(arguments.repeats):
         for program in [*theirs, *ours]:
-            say(
-                f"{order}: {program.name}, {program.threads} thread(s), run {repeat + 1} of {arguments.repeats}"
+            log(
+                f"{order}: {program.name}, {program.threads} thread(s), "
+                f"run {repeat + 1} of {arguments.repeats}"
             )
             program.runs.append(
                 runner.run(program.command, f"{program.name}-{order}-{program.threads}.txt")
             )
     outputs = {runner.output(f"counterbias-{order}-{program.threads}.txt") for program in ours}
     if len(outputs) > 1:
-        raise RuntimeError(f"{order}: counterbias' output depends on the number of threads")
+        raise RuntimeError(f"{order}: the output of counterbias depends on the number of threads")
     if htseq is None:
         return [*theirs, *ours]
     return [measure_htseq(arguments, files, runner, order, htseq, result), *theirs, *ours]
@@ -416,7 +428,7 @@ def measure_htseq(
     htseq: str,
     result: dict[str, Any],
 ) -> Program:
-    """Run htseq-count, on all pairs or on a smaller file, and compare our output on that file with its own."""
+    """Run htseq-count on all pairs or on a smaller file, and compare the outputs on that file."""
     pairs = min(arguments.htseq_pairs or arguments.pairs, arguments.pairs)
     bam = files.bam(order, pairs)
     warm(bam)
@@ -424,30 +436,34 @@ def measure_htseq(
         "htseq-count", order, 1, htseq_command(htseq, arguments, order, bam, files.gtf)
     )
     for repeat in range(arguments.htseq_repeats):
-        say(f"{order}: htseq-count on {pairs} pairs, run {repeat + 1} of {arguments.htseq_repeats}")
+        log(f"{order}: htseq-count on {pairs} pairs, run {repeat + 1} of {arguments.htseq_repeats}")
         program.runs.append(runner.run(program.command, f"htseq-{order}.txt"))
     if pairs < arguments.pairs:
-        say(f"{order}: htseq-count on no reads, to extrapolate")
+        log(f"{order}: htseq-count on no reads, to extrapolate")
         fixed = runner.run(htseq_command(htseq, arguments, order, files.bam("name", 0), files.gtf))[
             "wall"
         ]
         program.extrapolated = (
             fixed + max(0.0, program.median("wall") - fixed) * arguments.pairs / pairs
         )
-        program.note = f"wall extrapolated from {program.median('wall'):.1f} s for {pairs} pairs; CPU and memory are of that run"
+        program.note = (
+            f"wall extrapolated from {program.median('wall'):.1f} s for {pairs} pairs; "
+            "CPU and memory are of that run"
+        )
     runner.run(
         counterbias_command(arguments, order, max(arguments.threads), bam, files.gtf), "ours.txt"
     )
     if runner.output("ours.txt") != runner.output(f"htseq-{order}.txt"):
         raise RuntimeError(
-            f"{order}: counterbias' output differs from htseq-count's (--keep leaves both under runs/)"
+            f"{order}: the output of counterbias differs from that of htseq-count "
+            "(--keep leaves both under runs/)"
         )
     result["notes"].append(f"{order}: output byte-identical to htseq-count's ({pairs} pairs)")
     return program
 
 
 def warm(path: Path) -> None:
-    """Read a file once, so that every program finds it in the file cache."""
+    """Read a file once, so that every program finds it in the page cache."""
     with path.open("rb") as stream:
         while stream.read(1 << 24):
             pass
@@ -457,10 +473,12 @@ def print_report(result: dict[str, Any], rows: list[Program]) -> None:
     """Print the table."""
     sizes = ", ".join(f"{order} {size / 1e6:.0f} MB" for order, size in result["bytes"].items())
     print(
-        f"{result['pairs']} read pairs ({sizes}), {result['exon_lines']} exon lines, {os.cpu_count()} processors\n"
+        f"{result['pairs']} read pairs ({sizes}), {result['exon_lines']} exon lines, "
+        f"{os.cpu_count()} processors\n"
     )
     print(
-        "order  program        threads   wall s    CPU s  peak MB  faster than htseq-count  wall over featureCounts'"
+        "order  program        threads   wall s    CPU s  peak MB  faster than htseq-count"
+        "  wall over featureCounts'"
     )
     walls = {(row.name, row.order, row.threads): row.wall for row in rows}
     for row in rows:
@@ -470,8 +488,9 @@ def print_report(result: dict[str, Any], rows: list[Program]) -> None:
             f"{row.wall / other:26.2f}" if other else ""
         )
         print(
-            f"{row.order:<6} {row.name:<14} {row.threads:>7} {row.wall:>8.2f} {row.median('cpu'):>8.2f} "
-            f"{row.median('peak') / 1e6:>8.0f} {ratios}{'   ' + row.note if row.note else ''}"
+            f"{row.order:<6} {row.name:<14} {row.threads:>7} {row.wall:>8.2f} "
+            f"{row.median('cpu'):>8.2f} {row.median('peak') / 1e6:>8.0f} "
+            f"{ratios}{'   ' + row.note if row.note else ''}"
         )
     fixed = result["fixed"]
     compilation = (
@@ -479,14 +498,15 @@ def print_report(result: dict[str, Any], rows: list[Program]) -> None:
     )
     print(f"\ncounterbias: {compilation}", end="")
     print(
-        f"start-up and annotation {fixed['start_and_annotation']:.2f} s, of which annotation {fixed['annotation']:.2f} s"
+        f"start-up and annotation {fixed['start_and_annotation']:.2f} s, "
+        f"of which annotation {fixed['annotation']:.2f} s"
     )
     for note in result["notes"]:
         print(note)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the benchmark; give all figures."""
+    """Run the benchmark and return all figures."""
     arguments = parse_arguments(argv)
     if arguments.workdir is not None:
         arguments.workdir.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""Per sample or pooled? Fit one model to several samples and one to each, and compare them on blocks held out of all.
+"""Compare one model per sample with one model pooled over samples, on blocks held out of all.
 
-Real samples are the yeast set (two lanes of one library, and another strain); simulated ones are small, of one priming bias or of two.
-``docs/how-to/per-sample-or-pooled.md`` holds the results with the commands.
+Real samples are the yeast set (two lanes of one library, and another strain); simulated ones are
+small, with one priming bias or two. ``docs/explanation/pooling.md`` has the results and the
+commands.
 """
 
 from __future__ import annotations
@@ -23,17 +24,49 @@ from counterbias import simulation
 
 #: Set → its samples.
 REAL = {"lanes": ("isowt5", "isowt6"), "yeast": ("isowt5", "isowt6", "rlp5")}
-#: Simulated sets: one bias for all; one for each half of the samples; one bias, but half of the samples have a tenth of the reads; the same
-#: where these small samples have another bias.
+#: Simulated sets: one bias for all samples; one for each half of the samples; one bias, but half of
+#: the samples have a tenth of the reads; the same, where these small samples have another bias.
 SIMULATED = ("one", "two", "unequal", "minority")
 HEADER = (
-    "set", "reads", "pool", "model", "seeds", "own", "pooled", "pooled - own", "+-", "lowest", "highest", "pooled better", "own better"
-)  # fmt: skip
+    "set",
+    "reads",
+    "pool",
+    "model",
+    "seeds",
+    "own",
+    "pooled",
+    "pooled - own",
+    "+-",
+    "lowest",
+    "highest",
+    "pooled better",
+    "own better",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """Samples that are trained on together.
+
+    Args:
+        name: a key of REAL, or one of SIMULATED.
+        reads: reads per simulated sample, 0 for a real set.
+        seed: of simulation and training.
+        alignments: sample → BAM file.
+        annotation, genome: GTF and FASTA files.
+    """
+
+    name: str
+    reads: int
+    seed: int
+    alignments: dict[str, Path]
+    annotation: Path
+    genome: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one sample gained in one run, bits per start."""
+    """The gains of one sample in one run, bits per start."""
 
     set: str
     reads: int
@@ -65,14 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--samples", type=int, default=8, help="simulated samples (default: 8)")
     parser.add_argument(
-        "--seeds", default="1,2,3", help="of simulation and training (default: 1,2,3)"
+        "--seeds", default="1,2,3", help="seeds of simulation and training (default: 1,2,3)"
     )
     parser.add_argument(
-        "--pools", default="samples", help="samples,reads: what --bias-pool says (default: samples)"
+        "--pools", default="samples", help="samples,reads: as in --bias-pool (default: samples)"
     )
     parser.add_argument("--options", default="", help="key=value,… for the models")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write every sample's figures here")
+    parser.add_argument("--json", type=Path, help="write the figures of every sample to this file")
     arguments = parser.parse_args(argv)
     rows = list(measure(arguments))
     if arguments.json:
@@ -91,49 +124,46 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
         for size in sizes:
             for seed in seeds:
                 with tempfile.TemporaryDirectory() as folder:
-                    files = (
-                        real_files(name)
+                    samples = (
+                        real_set(name, seed)
                         if name in REAL
                         else simulate(Path(folder), name, size, arguments.samples, seed)
                     )
                     for model in arguments.models.split(","):
                         for pool in arguments.pools.split(","):
-                            yield from train(name, size, seed, model, pool, files, arguments)
+                            yield from train(samples, model, pool, arguments)
 
 
 def train(
-    name: str,
-    size: int,
-    seed: int,
-    model: str,
-    pool: str,
-    files: tuple[dict[str, Path], Path, Path],
-    arguments: argparse.Namespace,
+    samples: SampleSet, model: str, pool: str, arguments: argparse.Namespace
 ) -> Iterator[Row]:
-    samples, annotation, genome = files
+    """Train one model on a set of samples and one on each; yield the gains of every sample."""
     options = tuple(arguments.options.split(",")) if arguments.options else ()
     cohort = counterbias.train_cohort(
-        samples,
-        annotation,
-        genome,
-        model=model,
-        model_options=options,
-        pool=pool,
-        seed=seed,
-        threads=arguments.threads,
+        samples.alignments,
+        samples.annotation,
+        counterbias.BiasOptions(
+            model,
+            str(samples.genome),
+            model_options=options,
+            seed=samples.seed,
+            threads=arguments.threads,
+        ),
+        train=counterbias.TrainOptions(pool=pool),
     )
+    run = f"{samples.name} {samples.reads} {model} seed {samples.seed}"
     for sample, reason in cohort.skipped.items():
-        print(f"{name} {size} {model} seed {seed}: {sample} left out: {reason}", file=sys.stderr)
+        print(f"{run}: {sample} skipped: {reason}", file=sys.stderr)
     for gain in cohort.gains:
-        label = name
-        if name in SIMULATED[2:]:
-            label = f"{name}, {'small' if is_small(gain.sample) else 'large'}"
+        label = samples.name
+        if samples.name in SIMULATED[2:]:
+            label = f"{samples.name}, {'small' if is_small(gain.sample) else 'large'}"
         yield Row(
             label,
-            size,
+            samples.reads,
             pool,
             model,
-            seed,
+            samples.seed,
             gain.sample,
             gain.own,
             gain.pooled,
@@ -143,27 +173,23 @@ def train(
         )
 
 
-def real_files(name: str) -> tuple[dict[str, Path], Path, Path]:
+def real_set(name: str, seed: int) -> SampleSet:
+    """Return a set of real samples."""
     root = os.environ.get("COUNTERBIAS_DATA")
     if not root:
-        sys.exit("pooling.py: set COUNTERBIAS_DATA to the folder with the set yeast")
+        sys.exit("pooling.py: set COUNTERBIAS_DATA to the folder that contains yeast/")
     folder = Path(root) / "yeast"
-    return (
-        {sample: folder / f"{sample}.bam" for sample in REAL[name]},
-        folder / "genes.gtf",
-        folder / "genome.fa",
-    )
+    alignments = {sample: folder / f"{sample}.bam" for sample in REAL[name]}
+    return SampleSet(name, 0, seed, alignments, folder / "genes.gtf", folder / "genome.fa")
 
 
 def is_small(sample: str) -> bool:
-    """In the sets ``unequal`` and ``minority`` every other sample is small."""
+    """Whether a sample of the sets ``unequal`` and ``minority`` is small: every other one is."""
     return int(sample[1:]) % 2 == 1
 
 
-def simulate(
-    folder: Path, name: str, size: int, samples: int, seed: int
-) -> tuple[dict[str, Path], Path, Path]:
-    """Simulate single-end samples of one genome, each with abundances and reads of its own."""
+def simulate(folder: Path, name: str, size: int, samples: int, seed: int) -> SampleSet:
+    """Simulate single-end samples of one genome that differ in abundances and reads."""
     rng = np.random.default_rng([seed, size, SIMULATED.index(name)])
     genome = simulation.simulate_genome(rng, {"chr1": 600_000, "chr2": 600_000})
     genes = simulation.simulate_annotation(
@@ -186,11 +212,14 @@ def simulate(
         )
         paths[sample] = folder / f"{sample}.bam"
         simulation.write_bam(paths[sample], reads, order="pos")
-    return paths, folder / "genes.gtf", folder / "genome.fa"
+    return SampleSet(name, size, seed, paths, folder / "genes.gtf", folder / "genome.fa")
 
 
 def summarise(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
-    """Give one line per set, size, way of pooling and model; the error is over samples and seeds, for a real sample that over blocks."""
+    """Yield one line per set, size, pooling scheme and model.
+
+    The error is over samples and seeds; for a real sample it is the mean error over blocks.
+    """
     groups: dict[tuple[str, int, str, str], list[Row]] = {}
     for row in rows:
         label = f"{row.set}: {row.sample}" if row.set in REAL else row.set
@@ -212,9 +241,14 @@ def summarise(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         numbers = [*means, float(error), float(differences.min()), float(differences.max())]
         better = [sum(row.better == which for row in group) for which in ("pooled", "own")]
         yield (
-            label, str(size or "all"), pool, model, str(len({row.seed for row in group})), *(f"{number:.3f}" for number in numbers),
+            label,
+            str(size or "all"),
+            pool,
+            model,
+            str(len({row.seed for row in group})),
+            *(f"{number:.3f}" for number in numbers),
             *(f"{count}/{len(group)}" for count in better),
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Blend models of few read starts with a model of another library, and measure both and the blend on blocks that none of them saw.
+r"""Blend models of few read starts with a model of another library, and evaluate all three.
 
     python benchmarks/priors.py --data rlp5 --prior fly --starts 300,1000,3000,10000,all
-    python benchmarks/priors.py --data fly --models cnn --partner bayesnet --starts all --folds 1,2,3,4
+    python benchmarks/priors.py --data fly --models cnn --partner bayesnet --starts all \
+        --folds 1,2,3,4
 
-The prior is fitted to four fifths of another library, of another organism, so that it cannot know the places it is measured at. Shares,
-slope and gate are found as `counterbias count --bias-prior` finds them, on the starts outside the held-out fold, each scored by a model of
-the sample's own that did not see it; the held-out fold has a say in nothing. With ``--partner`` the other model is no prior, but another
-backend fitted to the same starts, which is judged in the same way: an ensemble of two whose shares are learnt. The data are those of
-COUNTERBIAS_DATA; docs/accuracy.md has the figures.
+The sample's own model, the prior and the blend are evaluated on blocks that none of them was
+trained on. The prior is fitted to four fifths of a library of another organism, so it cannot know
+the positions on which it is evaluated. Coefficients, slope and gate are determined as
+`counterbias count --bias-prior` does, on the starts outside the held-out fold, each scored by a
+model of this sample that was not trained on it; nothing depends on the held-out fold. With
+``--partner``, the other model is not a prior but another backend fitted to the same starts and
+evaluated in the same way: an ensemble of two with learnt weights. The data are those of
+COUNTERBIAS_DATA; docs/explanation/priors.md has the results.
 """
 
 from __future__ import annotations
@@ -24,15 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from accuracy import DATASETS, load_sample, markdown, say, whole_numbers
+from accuracy import DATASETS, load_sample, log, markdown, whole_numbers
 
 from counterbias.blend import Blend
-from counterbias.evaluation import folds, measures
+from counterbias.evaluation import measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
+from counterbias.options import FOLDS
 from counterbias.pipeline.bias.auto import AUTO
+from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit
-from counterbias.pipeline.bias.fitting import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.held_out import calibrate_on_held_out, calibrate_scores
 from counterbias.pipeline.bias.prior import blend
 from counterbias.pipeline.compare.candidates import find_candidates
@@ -46,7 +51,7 @@ from counterbias.weights import Calibration, best_shares
 WINDOW = Window(10, 10)
 COLUMNS = ("own", "other", "blend")
 #: The part of a sample that lies outside the held-out fold.
-LEARNT = 1 - 1 / folds.FOLDS
+LEARNT = 1 - 1 / FOLDS
 
 #: Scores of starts and background, nats.
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -55,7 +60,10 @@ Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 def fit(
     kind: ModelChoice, sample: FoldSample, trial: Trial, threads: int
 ) -> tuple[CrossFitted, Windows]:
-    """Fit a model without the held-out fold; give it, and those that judge it, with the windows that it learnt from."""
+    """Fit a model, and those for evaluation, without the held-out fold.
+
+    Returns them together with the windows that they were trained on.
+    """
     folded = fold_trial(kind, sample, trial)
     return cross_fit(
         kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(threads)
@@ -65,7 +73,7 @@ def fit(
 def mix(
     models: tuple[BiasModel, BiasModel], scores: tuple[Scores, Scores], windows: Windows
 ) -> tuple[Blend, Calibration]:
-    """Blend two models of the same starts, by the scores of models like them that did not see these windows."""
+    """Blend two models of the same starts, by the scores of cross-fitted models."""
     foreground, background = (np.stack(pair, axis=1) for pair in zip(*scores, strict=True))
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
     return Blend(*models, *shares.tolist()), calibrate_scores(
@@ -76,7 +84,10 @@ def mix(
 def run_trial(
     kind: ModelChoice, sample: FoldSample, trial: Trial, other: EndModel | ModelChoice, threads: int
 ) -> dict[str, float]:
-    """Measure own model, prior and blend in one fold; what ``other`` is the kind of is fitted to the same starts."""
+    """Evaluate the sample's own model, another one and their blend in one fold.
+
+    ``other``: a prior, or a backend to fit to the same starts.
+    """
     own, windows = fit(kind, sample, trial, threads)
     scores = own.score(windows, threads=threads)
     used: dict[str, tuple[BiasModel, Calibration]] = {
@@ -101,7 +112,7 @@ def run_trial(
 def measure(
     sample: FoldSample, fold: int, used: dict[str, tuple[BiasModel, Calibration]], threads: int
 ) -> dict[str, float]:
-    """Give gain_cap5 of each model on the held-out fold, calibrated as a count would use it for reads."""
+    """Return gain_cap5 of each model on the held-out fold, calibrated as for weighting reads."""
     units = sample.held_out(fold)
     contexts, valid = sample.cut(units.positions(), WINDOW)
     found = {}
@@ -113,7 +124,7 @@ def measure(
 
 
 def table(trials: Sequence[dict[str, Any]]) -> str:
-    """Lay the means out: a line per number of starts, and the difference of blend and own."""
+    """Format the means, one row per number of starts, and the differences to the blend."""
     lines = [["data", "other", "model", "starts", *COLUMNS, "blend − own", "blend − other"]]
     for key in dict.fromkeys(
         (one["data"], one["source"], one["model"], one["starts"]) for one in trials
@@ -145,13 +156,13 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
     partner = (
         None
         if arguments.partner is None
-        else find_candidates([arguments.partner], [WINDOW], manager)[0].kind
+        else find_candidates([arguments.partner], [WINDOW], manager)[0].choice
     )
     source = None if partner is not None else load_sample(arguments.prior, "unique")
     sizes = [None if size == "all" else int(size) for size in arguments.starts.split(",")]
     trials = []
     for name in arguments.models.split(","):
-        chosen = choose_model(name, False, WINDOW, (), manager)
+        chosen = choose_model(name, manager, window=WINDOW)
         other: EndModel | ModelChoice | None = partner
         if source is not None:
             suited = choice_for_starts(chosen, round(LEARNT * len(source.starts)), manager)
@@ -165,7 +176,7 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
                 )
                 for fold in whole_numbers(arguments.folds):
                     for seed in whole_numbers(arguments.seeds):
-                        told = run_trial(
+                        gains = run_trial(
                             kind, sample, Trial(fold, seed, starts), other, arguments.threads
                         )
                         label = f"{name} ({kind.backend})" if name == AUTO else name
@@ -176,30 +187,28 @@ def run(arguments: argparse.Namespace, manager: Manager) -> list[dict[str, Any]]
                             "starts": starts,
                         }
                         about |= {"fold": fold, "seed": seed}
-                        trials.append(about | told)
-                        say(
-                            f"{about}: "
-                            + ", ".join(f"{column} {value:.3f}" for column, value in told.items())
-                        )
+                        trials.append(about | gains)
+                        listed = (f"{column} {value:.3f}" for column, value in gains.items())
+                        log(f"{about}: {', '.join(listed)}")
     return trials
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description="Measure models blended with one of another library."
+        description="Evaluate models blended with a model of another library."
     )
     parser.add_argument(
         "--data",
         default="rlp5",
-        help=f"comma-separated sets out of {', '.join(DATASETS)} [%(default)s]",
+        help=f"comma-separated data sets: {', '.join(DATASETS)} [%(default)s]",
     )
     parser.add_argument(
-        "--prior", default="fly", help="the set that the prior learns from [%(default)s]"
+        "--prior", default="fly", help="the data set the prior is trained on [%(default)s]"
     )
     parser.add_argument(
         "--partner",
         metavar="MODEL",
-        help="a backend to be fitted to the same starts, in the place of a prior",
+        help="a backend to be fitted to the same starts, in place of a prior",
     )
     parser.add_argument(
         "--models",
@@ -209,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--starts",
         default="300,1000,3000,10000,all",
-        help="distinct starts to learn from [%(default)s]",
+        help="numbers of distinct starts to train on [%(default)s]",
     )
     parser.add_argument(
         "--folds", default="0,1,2,3,4", help="folds to hold out in turn [%(default)s]"

@@ -1,4 +1,4 @@
-"""Photograph a MultiQC report in headless Chromium, for docs/images.
+"""Take a screenshot of a MultiQC report in headless Chromium, for docs/images.
 
     python -m counterbias.demo --directory demo
     python benchmarks/report_image.py demo/multiqc_report.html docs/images/multiqc-report.png
@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: No sandbox, so that it runs as root in a container; nothing is fetched, nothing of a user's profile is read.
+#: Without a sandbox, so that it runs as root in a container; without network access or a user
+#: profile.
 SWITCHES = (
     "--headless",
     "--no-sandbox",
@@ -31,7 +32,7 @@ SWITCHES = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-#: True when every plot that is to be seen is drawn; tables keep a hidden one.
+#: True once every visible plot is drawn; tables keep a hidden one.
 DRAWN = """
 const plots = [...document.querySelectorAll('.hc-plot')].filter(plot => plot.offsetParent !== null);
 return plots.length > 0 && plots.every(plot => plot.querySelector('.main-svg') !== null);
@@ -39,7 +40,7 @@ return plots.length > 0 && plots.every(plot => plot.querySelector('.main-svg') !
 
 
 def find_chromium() -> tuple[str, str] | None:
-    """Give the paths of Chromium and of its driver, or None where one is missing."""
+    """Return the paths of Chromium and of its driver, or None if either is missing."""
     browser = next(
         (
             path
@@ -54,7 +55,11 @@ def find_chromium() -> tuple[str, str] | None:
 
 @contextmanager
 def open_report(path: Path, *, width: int = 1400, height: int = 1000) -> Iterator[Any]:
-    """Open a report in a browser of its own and wait until its plots are drawn; give selenium's driver."""
+    """Open a report in a new browser, wait until its plots are drawn, and yield selenium's driver.
+
+    Raises:
+        RuntimeError: Chromium or chromedriver is not installed, or the plots are never drawn.
+    """
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -77,7 +82,11 @@ def open_report(path: Path, *, width: int = 1400, height: int = 1000) -> Iterato
 
 
 def wait_for(driver: Any, script: str, *, seconds: float = 60.0) -> None:
-    """Wait until a script gives true. Raises RuntimeError when it does not."""
+    """Wait until a script returns true.
+
+    Raises:
+        RuntimeError: it has not done so after ``seconds``.
+    """
     limit = time.monotonic() + seconds
     while not driver.execute_script(script):
         if time.monotonic() > limit:
@@ -86,7 +95,7 @@ def wait_for(driver: Any, script: str, *, seconds: float = 60.0) -> None:
 
 
 def main() -> int:
-    """Take the picture; give the exit status."""
+    """Take the screenshot and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("report", type=Path, help="MultiQC report, HTML")
     parser.add_argument("image", type=Path, help="PNG file to write")

@@ -1,9 +1,10 @@
-"""Time how many windows per second every bias model scores, and the networks against torch scoring the same networks.
+"""Time the scoring of windows with every bias model, and the networks against torch.
 
     python benchmarks/scoring.py --threads 2
 
-Models are not trained (or hardly), since their speed does not depend on what they learnt. Windows are random bases. Torch has as many
-threads, single precision and the best of three batch sizes. See benchmarks/README.md.
+Models are hardly trained, if at all, since their speed does not depend on what they have learnt.
+Windows are random bases. Torch scores the same networks, with the same number of threads, in single
+precision and with the best of three batch sizes. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bayesnet": ("bayesnet", ()),
 }
 BATCHES = (4096, 16_384, 65_536)
-#: The networks that cnn trains; the one that it distils from them, its default, does less work per window.
+#: The networks that cnn trains; the distilled one, its default, does less work per window.
 NETWORKS = "cnn:distil=false"
-#: Networks → how many times as fast as torch they ought to be; tables → as the default cnn, and as the networks that it trains.
+#: Target speeds: of networks relative to torch; of tables relative to the default cnn, and relative
+#: to the networks that it trains.
 WANTED_TORCH = {"gru": 12.0, "cnn": 15.0, NETWORKS: 15.0}
 WANTED_CNN = {"pwm": 5.0, "vlmm": 5.0}
 WANTED_NETWORKS = {"heptamer": 5.0, "pwm": 5.0, "vlmm": 5.0, "bayesnet": 5.0}
-#: How far scores may lie from torch's in double precision.
+#: Largest difference allowed between scores and those of torch in double precision.
 TOLERANCE = 1e-5
 
 Scoring = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -55,9 +57,12 @@ Scoring = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 def make_model(
     name: str, pairs: Sequence[str], window: Window
 ) -> tuple[BiasModel, Callable[[bool], Scoring] | None]:
-    """Give a model with some parameters, and for networks what gives torch's scores (double precision or single)."""
-    kind = load_plugins().backend(name).load()
-    model = kind(window, parse_options(kind, list(pairs)))
+    """Return a model with arbitrary parameters and, for networks, its scoring by torch.
+
+    The latter takes whether to use double precision; it is None for tables.
+    """
+    model_class = load_plugins().backend(name).load()
+    model = model_class(window, parse_options(model_class, list(pairs)))
     if name in ("gru", "lstm"):
         return model, _random_recurrent(model)
     if name == "cnn":
@@ -67,7 +72,6 @@ def make_model(
 
 
 def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
-    from counterbias_backends.rnn.network import log_ratio, ratio_scores
     from counterbias_backends.rnn.parameters import Parameters, parameter_count
 
     rng, hidden = np.random.default_rng(1), model.options.hidden
@@ -85,13 +89,38 @@ def _random_recurrent(model: Any) -> Callable[[bool], Scoring]:
     for role, network in zip(model.roles, networks, strict=True):
         arrays.update({f"{role}_{name}": values for name, values in network.arrays().items()})
     model.from_arrays(arrays)
-    if len(networks) == 1:
-        return lambda double: lambda contexts: ratio_scores(networks[0], contexts, double=double)
-    return lambda double: lambda contexts: log_ratio(networks, contexts, double=double)
+    return lambda double: _torch_scoring(networks, double)
+
+
+def _torch_scoring(parameters: Sequence[Any], double: bool) -> Scoring:
+    """Return the score of one network, or the difference between those of two, by torch."""
+    import torch
+
+    from counterbias_backends.rnn.network import CharacterNetwork, PositionNetwork
+
+    ratio = len(parameters) == 1
+    networks = [
+        PositionNetwork.from_parameters(one, ratio=ratio)
+        if one.places
+        else CharacterNetwork.from_parameters(one)
+        for one in parameters
+    ]
+    networks = [one.to(torch.float64 if double else torch.float32) for one in networks]
+
+    def scoring(contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        letters = torch.from_numpy(np.ascontiguousarray(contexts))
+        with torch.no_grad():
+            scores = [network(letters) for network in networks]
+            total = scores[0] if len(scores) == 1 else scores[0] - scores[1]
+            return np.asarray(total.double().numpy())
+
+    return scoring
 
 
 def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
-    from counterbias_backends.cnn.network import log_bias
+    import torch
+
+    from counterbias_backends.cnn.network import scores
 
     flat = (
         np.random.default_rng(1)
@@ -99,11 +128,19 @@ def _random_convolutional(model: Any) -> Callable[[bool], Scoring]:
         .astype(np.float32)
     )
     model.from_arrays(model.shape.split(flat))
-    return lambda double: lambda contexts: log_bias(flat, model.shape, contexts, double=double)
+
+    def scoring(double: bool, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
+        parameters = torch.from_numpy(flat).to(torch.float64 if double else torch.float32)
+        letters = torch.from_numpy(np.ascontiguousarray(contexts))
+        with torch.no_grad():
+            found = scores(parameters, model.shape, letters)
+            return np.asarray(found[:, :, 0].mean(dim=1).double().numpy())
+
+    return lambda double: lambda contexts: scoring(double, contexts)
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:
-    """Give the median seconds of some calls, after one that is not timed."""
+    """Return the median time of ``repeats`` calls in seconds, after one that is not timed."""
     call()
     seconds = []
     for _ in range(repeats):
@@ -114,7 +151,7 @@ def timed(call: Callable[[], object], repeats: int) -> float:
 
 
 def torch_rate(scoring: Scoring, contexts: NDArray[np.uint8], repeats: int) -> float:
-    """Give windows per second of torch, with the batch size that suits it best."""
+    """Return windows per second of torch, with its best batch size."""
     found = []
     for batch in BATCHES:
 
@@ -133,8 +170,8 @@ def measure(label: str, window: Window, windows: int, threads: int, repeats: int
     contexts = np.random.default_rng(2).integers(0, 4, (windows, window.width), dtype=np.uint8)
     began = time.perf_counter()
     model.log_bias(contexts[:1])
-    told: dict[str, Any] = {"label": label, "first_call_seconds": time.perf_counter() - began}
-    told["per_second"] = windows / timed(lambda: score(model, contexts, threads=threads), repeats)
+    result: dict[str, Any] = {"label": label, "first_call_seconds": time.perf_counter() - began}
+    result["per_second"] = windows / timed(lambda: score(model, contexts, threads=threads), repeats)
     sequence = np.random.default_rng(3).integers(0, 4, windows + window.width - 1, dtype=np.uint8)
     firsts = range(0, windows, STRETCH)
 
@@ -147,18 +184,18 @@ def measure(label: str, window: Window, windows: int, threads: int, repeats: int
                 )
             )
 
-    told["along_per_second"] = windows / timed(along, repeats)
+    result["along_per_second"] = windows / timed(along, repeats)
     if reference is not None:
         few = contexts[:131_072]
-        told["torch_per_second"] = torch_rate(reference(False), few, repeats)
-        told["difference"] = float(
+        result["torch_per_second"] = torch_rate(reference(False), few, repeats)
+        result["difference"] = float(
             np.abs(model.log_bias(few[:4096]) - reference(True)(few[:4096])).max()
         )
-    return told
+    return result
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Lay the results out as a Markdown table."""
+    """Format the results as a Markdown table."""
     rates = {one["label"]: one["per_second"] for one in results}
     titles = [
         "model",
@@ -187,9 +224,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Say what is slower than it ought to be, or wrong."""
+    """List the models that are slower than their target, or inaccurate."""
     of = {one["label"]: one for one in results}
-    told = [
+    found = [
         f"{label}: {one['difference']:.1e} from torch"
         for label, one in of.items()
         if one.get("difference", 0) > TOLERANCE
@@ -202,15 +239,15 @@ def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
                 else of.get(than, {}).get("per_second")
             )
             if label in of and other and of[label]["per_second"] < least * other:
-                told.append(
+                found.append(
                     f"{label}: {of[label]['per_second'] / other:.1f} times {than}, not {least:g}"
                 )
-    return told
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Time the scoring of windows.")
-    parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
+    parser.add_argument("--models", help=f"comma-separated, from {', '.join(MODELS)} [all]")
     parser.add_argument(
         "--windows", type=int, default=2_000_000, help="windows to score [%(default)s]"
     )
@@ -218,20 +255,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--window", default="10,10", help="window, as in --bias-window [%(default)s]"
     )
     parser.add_argument(
-        "--threads", type=int, default=2, help="threads, for torch too [%(default)s]"
+        "--threads", type=int, default=2, help="threads, also for torch [%(default)s]"
     )
     parser.add_argument(
         "--repeats",
         type=int,
         default=5,
-        help="timed repeats, of which the median is taken [%(default)s]",
+        help="timed repeats, whose median is reported [%(default)s]",
     )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args(argv)
     labels = arguments.models.split(",") if arguments.models else list(MODELS)
     for label in labels:
         if label not in MODELS:
-            parser.error(f"there is no model '{label}' here; choose out of {', '.join(MODELS)}")
+            parser.error(f"there is no model '{label}' here; choose from {', '.join(MODELS)}")
     import torch
 
     before = torch.get_num_threads()
@@ -245,11 +282,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         torch.set_num_threads(before)
     print(
-        f"{arguments.windows:,} windows of {window.width} bases, {arguments.threads} threads, torch {torch.__version__}\n"
+        f"{arguments.windows:,} windows of {window.width} bases, {arguments.threads} threads, "
+        f"torch {torch.__version__}\n"
     )
     print(table(results))
     short = shortcomings(results)
-    print("\nBelow what was wanted: " + ("; ".join(short) if short else "nothing") + ".")
+    print("\nBelow target: " + ("; ".join(short) if short else "nothing") + ".")
     if arguments.json:
         arguments.json.write_text(
             json.dumps(

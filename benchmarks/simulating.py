@@ -1,9 +1,10 @@
-"""Measure wall time and peak memory of ``counterbias simulate``, whole process.
+"""Measure wall time and peak memory of ``counterbias simulate`` as a whole process.
 
     python benchmarks/simulating.py --pairs 1000000 --threads 1,2 --repeats 3
 
-Each run writes position-sorted BAM, FASTA, GTF and all truth tables; ``--fastq`` and ``--order both`` are timed as well, as a row of
-their own. The files of all numbers of threads are compared: they must be the same.
+Each run writes position-sorted BAM, FASTA, GTF and all truth tables; ``--fastq`` and
+``--order both`` are timed in a separate row. The files must be identical for all numbers of
+threads.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from pathlib import Path
 
 from counting import LAUNCHER
 
-#: Row of the table → options beside those of the size.
-KINDS = {
+#: Row of the table → options in addition to those of the size.
+FILES = {
     "BAM by position": [],
     "both orders, FASTQ, GC": [
         "--order",
@@ -55,7 +56,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(folder: Path, options: Sequence[str]) -> tuple[dict[str, float], str]:
-    """Run the program once; give wall and processor time (s), peak memory (bytes), and a digest of all files."""
+    """Run the program once; return its time and memory, and a digest of all files.
+
+    Time and memory: wall and processor time (s) and peak memory (bytes).
+    """
     output, figures = folder / "simulated", folder / "figures.json"
     command = [sys.executable, "-m", "counterbias", "simulate", "-q", "-o", str(output), *options]
     subprocess.run(
@@ -85,10 +89,9 @@ def main(argv: Sequence[str] | None = None) -> list[dict[str, object]]:
             "--bias-model",
             arguments.bias_model,
         ]
-        measure(
-            Path(name), ["--pairs", "100", "--genes", "10", "--fastq"]
-        )  # compiles, where that was not done yet
-        for kind, options in KINDS.items():
+        # Compiles the loops where that has not been done yet.
+        measure(Path(name), ["--pairs", "100", "--genes", "10", "--fastq"])
+        for label, options in FILES.items():
             digests = set()
             for threads in (int(text) for text in arguments.threads.split(",")):
                 runs = []
@@ -98,18 +101,19 @@ def main(argv: Sequence[str] | None = None) -> list[dict[str, object]]:
                     )
                     runs.append(figures)
                     digests.add(digest)
-                middle = {
+                medians = {
                     key: statistics.median(run[key] for run in runs)
                     for key in ("wall", "cpu", "peak")
                 }
-                rows.append({"files": kind, "threads": threads, **middle, "runs": runs})
+                rows.append({"files": label, "threads": threads, **medians, "runs": runs})
                 print(
-                    f"{kind:<24} {threads:>7} {middle['wall']:>8.1f} {middle['cpu']:>8.1f} {middle['peak'] / 1e6:>9.0f}",
+                    f"{label:<24} {threads:>7} {medians['wall']:>8.1f} {medians['cpu']:>8.1f} "
+                    f"{medians['peak'] / 1e6:>9.0f}",
                     flush=True,
                 )
             if len(digests) != 1:
                 sys.exit("the files differ between runs")
-    print("all runs of a row's kind gave the same bytes")
+    print("all runs with the same options wrote identical files")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     return rows

@@ -1,9 +1,10 @@
-"""Time the training of every bias model on windows and tiles made here.
+"""Time the training of every bias model on simulated windows and tiles.
 
     python benchmarks/training.py --windows 100000 --threads 2
 
-What is timed is what a count does: fitting the model and those that judge it, each without a fold (``BiasModel.cross_fit``). Deferred it
-stands the time of the model alone (``BiasModel.fit``). Each model is trained in a process of its own. See benchmarks/README.md.
+What is timed is all fits of a counting run: the model and those that evaluate it, each without a
+fold (``BiasModel.cross_fit``). The time of the model alone (``BiasModel.fit``) is given as well.
+Each model is trained in a separate process. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from counterbias.plugins import missing_modules
 from counterbias.records import PARTS
 from counterbias.testing import planted_log_bias, planted_sample
 
-#: Label → backend, options, and the most seconds that its training on 100,000 windows, its judges included, may take on two cores.
+#: Label → backend, options, and the target for its training time in seconds: 100,000 windows, two
+#: cores, the models for evaluation included.
 MODELS: dict[str, tuple[str, tuple[str, ...], float]] = {
     "pwm": ("pwm", (), 1),
     "heptamer": ("heptamer", (), 1),
@@ -49,15 +51,15 @@ MODELS: dict[str, tuple[str, tuple[str, ...], float]] = {
     "gru:objective=ratio+hidden=20": ("gru", ("objective=ratio", "hidden=20"), 60),
     "lstm:objective=ratio+hidden=20": ("lstm", ("objective=ratio", "hidden=20"), 60),
 }
-#: The number of windows that the limits hold for.
+#: The number of windows for which the targets hold.
 STATED = 100_000
-#: Tiles per read start, as real libraries of 100,000 starts have them, positions per tile, and reads per tile.
+#: Tiles per read start, as in real libraries of 100,000 starts; positions and reads per tile.
 TILES, LENGTH, TILE_READS = 0.3, 100, 3.3
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time the training of bias models.")
-    parser.add_argument("--models", help=f"comma-separated, out of {', '.join(MODELS)} [all]")
+    parser.add_argument("--models", help=f"comma-separated, from {', '.join(MODELS)} [all]")
     parser.add_argument(
         "--windows",
         type=int,
@@ -78,7 +80,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--repeats",
         type=int,
         default=3,
-        help="trainings, of which the median is taken [%(default)s]",
+        help="training runs, whose median is reported [%(default)s]",
     )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
@@ -86,14 +88,17 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments.labels = arguments.models.split(",") if arguments.models else list(MODELS)
     for label in arguments.labels:
         if label not in MODELS:
-            parser.error(f"there is no model '{label}' here; choose out of {', '.join(MODELS)}")
+            parser.error(f"there is no model '{label}' here; choose from {', '.join(MODELS)}")
     return arguments
 
 
 def planted_folds(
     window: Window, starts: int, seed: int, folds: int, *, tiles: bool = True
 ) -> FoldedSample:
-    """Draw a sample with a known bias, split into folds: windows, and so many tiles as a library of this size has, or none."""
+    """Draw a sample with a known bias, split into folds.
+
+    It has windows and, unless ``tiles`` is false, as many tiles as a library of this size.
+    """
     whole, rng = (
         planted_sample(window, starts=starts, seed=seed, tiles=False),
         np.random.default_rng([seed, 1]),
@@ -111,9 +116,15 @@ def planted_folds(
             TILE_READS * bias / bias.sum(axis=1, keepdims=True)
         )
     everything = TrainingSet(
-        window, whole.foreground, whole.foreground_weight, whole.background, whole.background_weight,
-        Tiles(sequence, counts) if tiles else None, None, whole.origin,
-    )  # fmt: skip
+        window,
+        whole.foreground,
+        whole.foreground_weight,
+        whole.background,
+        whole.background_weight,
+        Tiles(sequence, counts) if tiles else None,
+        None,
+        whole.origin,
+    )
     front, tile_parts = (
         np.repeat(rng.integers(0, PARTS, (size, 1), dtype=np.int8), 2, axis=1)
         for size in (starts, number)
@@ -122,22 +133,22 @@ def planted_folds(
 
 
 def tiles_of(starts: int) -> int:
-    """Give the number of tiles of a library with so many read starts."""
+    """Return the number of tiles of a library with this many read starts."""
     return max(round(TILES * starts), 2)
 
 
 def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one model in this process, after a small training that is not timed (it compiles and imports)."""
+    """Train one model in this process, after a small untimed run for compilation and imports."""
     name, pairs, _ = MODELS[label]
     window = Window.parse(arguments.window)
     backend = load_plugins().backend(name)
     if missing_modules(backend):
         return {"label": label, "missing": f"needs {', '.join(missing_modules(backend))}"}
-    kind = backend.load()
-    options = parse_options(kind, list(pairs))
+    model_class = backend.load()
+    options = parse_options(model_class, list(pairs))
 
     def train(sample: FoldedSample, judged: bool) -> tuple[float, float]:
-        model = kind(window, options)
+        model = model_class(window, options)
         model.resources = Resources(arguments.threads, arguments.device)
         begun, used = time.perf_counter(), os.times()
         if judged:
@@ -147,15 +158,20 @@ def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
         seconds, after = time.perf_counter() - begun, os.times()
         return seconds, after.user + after.system - used.user - used.system
 
-    train(planted_folds(window, 300, 2, kind.judging_folds, tiles=kind.needs_tiles), True)
-    sample = planted_folds(window, arguments.windows, 1, kind.judging_folds, tiles=kind.needs_tiles)
+    train(
+        planted_folds(window, 300, 2, model_class.judging_folds, tiles=model_class.needs_tiles),
+        True,
+    )
+    sample = planted_folds(
+        window, arguments.windows, 1, model_class.judging_folds, tiles=model_class.needs_tiles
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     runs = [(train(sample, True), train(sample, False)) for _ in range(arguments.repeats)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "label": label,
-        "folds": kind.judging_folds,
+        "folds": model_class.judging_folds,
         "wall": [judged[0] for judged, _ in runs],
         "cpu": [judged[1] for judged, _ in runs],
         "alone": [alone[0] for _, alone in runs],
@@ -165,7 +181,7 @@ def measure_alone(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one model in a process of its own, so that peak memory is its own."""
+    """Train one model in a separate process, so that peak memory is that of this model."""
     words = [sys.executable, __file__, "--alone", label]
     words += [
         f"--{name}={getattr(arguments, name)}"
@@ -179,16 +195,16 @@ def measure(label: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Lay the results out as a Markdown table."""
+    """Format the results as a Markdown table."""
     headings = [
         "model",
         "wall s",
         "CPU s",
         "all wall s",
-        "of the model alone",
+        "model alone, wall s",
         "peak MB",
-        "of it for training",
-        "wanted, s",
+        "of which training",
+        "target, s",
     ]
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     for one in results:
@@ -210,13 +226,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def shortcomings(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Say what is slower than it ought to be."""
-    told = []
+    """List the models that are slower than their target."""
+    found = []
     for one in results:
         most = MODELS[one["label"]][2]
         if "wall" in one and statistics.median(one["wall"]) > most:
-            told.append(f"{one['label']}: {statistics.median(one['wall']):.1f} s, not {most:g}")
-    return told
+            found.append(f"{one['label']}: {statistics.median(one['wall']):.1f} s, not {most:g}")
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,12 +252,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         end=" ",
     )
     print(f"{tiles_of(arguments.windows):,} tiles for models that learn from them,", end=" ")
-    print(
-        f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n\n{table(results)}"
-    )
+    print(f"{arguments.threads} threads, device {arguments.device}, load average {load:.1f}\n")
+    print(table(results))
     if arguments.windows >= STATED:
         short = shortcomings(results)
-        print("\nSlower than wanted: " + ("; ".join(short) if short else "nothing") + ".")
+        print("\nSlower than the target: " + ("; ".join(short) if short else "nothing") + ".")
     if arguments.json:
         about = {
             name: getattr(arguments, name) for name in ("windows", "window", "threads", "device")

@@ -1,7 +1,8 @@
-"""Measure what each option of weights and effective lengths does.
+"""Measure the effect of each option for weights and effective lengths.
 
-In simulation every estimate is compared with the abundance that the reads were drawn from; on real reads with blocks of the genome that the
-model did not see. docs/weights.md holds the tables and says what they mean.
+In simulation, every estimate is compared with the abundance from which the reads were drawn; on
+real reads, measures are taken on genomic blocks that the model was not trained on.
+docs/explanation/weights.md has the tables and their interpretation.
 """
 
 from __future__ import annotations
@@ -25,20 +26,23 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
 from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
-from counterbias.options import AssumedLengths, CountingOptions
+from counterbias.options import FOLDS, AssumedLengths, BiasOptions, CountingOptions
+from counterbias.pipeline.bias.choice import choice_for_sample, choose_model
 from counterbias.pipeline.bias.columns import bias_columns
+from counterbias.pipeline.bias.context import SampleContext, contig_index
 from counterbias.pipeline.bias.cross_fitting import cross_fit
-from counterbias.pipeline.bias.fitting import SampleContext, choice_for_sample, choose_model
 from counterbias.pipeline.bias.held_out import calibrate_scores
-from counterbias.pipeline.bias.sample import contig_index, weigh_sample
+from counterbias.pipeline.bias.report import Provenance
+from counterbias.pipeline.bias.sample import weigh_sample
 from counterbias.pipeline.bias.transcripts import load_transcripts, sample_splices
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample, fold_trial
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import count_alignments
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE, Positions, StartSites, Window
 from counterbias.scoring import score_positions
 from counterbias.simulation import Library, PrimingBias
 from counterbias.weights import (
+    FragmentLayout,
     Scale,
     assumed_lengths,
     effective_lengths,
@@ -47,18 +51,18 @@ from counterbias.weights import (
     weighted_counts,
 )
 
-#: Real sets: folder, alignments.
+#: Real data sets: folder, alignments.
 DATASETS = {"fly": ("fly_pasilla_chr4", "reads.bam"), "yeast": ("yeast", "isowt5.bam")}
 WINDOW = Window()
 CAPS = (5.0, 10.0, 20.0, None)
 SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5)
-#: Genes with fewer fragments than this (had there been no bias) are left out.
+#: Genes with fewer fragments than this (expected without bias) are excluded.
 FEWEST = 50.0
 
-#: The row in which effective lengths and weights are made with the simulated bias itself.
+#: The row in which effective lengths and weights are computed from the simulated bias itself.
 TRUTH = "with the true bias"
 
-#: The choice of real reads that takes duplicates as they are.
+#: The choice of real reads in which duplicates count as separate reads.
 PAPER = "sampling paper"
 
 #: Simulated libraries.
@@ -77,7 +81,7 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the first table: the options of a count."""
+    """One row of the first table: the options of a counting run."""
 
     label: str
     cap: float | None = 10.0
@@ -99,12 +103,12 @@ SETTINGS = (
 )
 
 
-# -- simulation --------------------------------------------------------------------------------------------------------
+# -- simulation ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """A simulated library, counted, and what it was made from."""
+    """A simulated library, its counts, and what it was simulated from."""
 
     counted: Any
     features: Any
@@ -116,7 +120,7 @@ class Simulated:
 
 
 def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) -> Simulated:
-    """Simulate and count one library; genome, genes and bias depend on the seed alone."""
+    """Simulate and count one library; genome, genes and bias depend only on the seed."""
     rng = np.random.default_rng([seed, 1])
     genome = simulation.simulate_genome(
         rng, {"chr1": arguments.genes * 6_000, "chr2": arguments.genes * 4_000}
@@ -132,7 +136,7 @@ def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) 
     simulation.write_bam(folder / "reads.bam", reads, order="pos", level=1)
     annotation = load_annotation(folder / "genes.gtf", stranded=library.stranded != "no")
     options = CountingOptions(order="pos", stranded=library.stranded)
-    counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)[0]
+    counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)
     splices = sample_splices(load_transcripts(str(folder / "genes.gtf")), counted.sites)
     return Simulated(
         counted,
@@ -145,47 +149,44 @@ def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) 
     )
 
 
-def weigh(
+def counts_of_setting(
     sample: Simulated, setting: Setting, arguments: argparse.Namespace, seed: int, manager: Manager
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Weigh a simulated library as ``counterbias count`` does."""
+    """Compute counts of a simulated library as ``counterbias count`` does.
+
+    Returns the columns of the counts table, and gain and effective sample size.
+    """
     stranded = sample.library.stranded
-    kind = choice_for_sample(
-        choose_model(arguments.model, False, WINDOW, (), manager),
+    choice = choice_for_sample(
+        choose_model(arguments.model, manager, window=WINDOW),
         sample.counted.sites,
         stranded,
         manager,
     )
+    options = BiasOptions(
+        arguments.model,
+        sample.genome.path,
+        sampling=setting.sampling,
+        cap=setting.cap,
+        ends=setting.ends,
+        context=setting.context,
+        seed=seed,
+        threads=arguments.threads,
+        device="cpu",
+    )
     context = SampleContext(
-        sites=sample.counted.sites,
+        sample="s",
+        counts=sample.counted,
         features=sample.features,
         contig_of=contig_index(sample.features, sample.counted.sites.contigs),
         genome=sample.genome,
-        kind=kind,
-        sampling=setting.sampling,
-        seed=seed,
-        threads=arguments.threads,
-        cap=setting.cap,
+        choice=choice,
+        options=options,
+        stranded=stranded,
         manager=manager,
         splices=sample.splices if setting.context == "transcript" else None,
     )
-    about = {
-        "command_line": "",
-        "inputs": {},
-        "options": {},
-        "mode": "union",
-        "annotation_seconds": 0.0,
-    }
-    weighed = weigh_sample(
-        context,
-        sample.counted,
-        stranded=stranded,
-        sample="s",
-        about=about,
-        evidence=None,
-        warnings=(),
-        ends=setting.ends,
-    )
+    weighed = weigh_sample(context, Provenance("", {}, {}, "union", 0.0))
     gain = weighed.report["ends"][0]["gain"]["cap5"]["value"]
     return weighed.columns, {
         "gain": math.nan if gain is None else gain,
@@ -193,8 +194,11 @@ def weigh(
     }
 
 
-def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Weigh a simulated library with the bias that it was made with, neither learnt nor calibrated."""
+def counts_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Compute counts with the simulated bias itself, neither learnt nor calibrated.
+
+    Returns the same as :func:`counts_of_setting`.
+    """
     sites, library, bias = sample.counted.sites, sample.library, sample.bias
     splices = sample.splices if library.spliced_context else None
     contigs = contig_index(sample.features, sites.contigs)
@@ -217,7 +221,7 @@ def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, 
             end,
         )
 
-    weights = fragment_weights(sites, of_reads)
+    weights = fragment_weights(sites, of_reads, cap=Setting(TRUTH).cap)
     fragments = fragment_lengths(sites, sample.features, contigs) or assumed_lengths(
         AssumedLengths()
     )
@@ -225,8 +229,7 @@ def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, 
         sample.features,
         contigs,
         lambda part, end: bias_of(part.positions(), end),
-        stranded=library.stranded,
-        fragments=fragments,
+        FragmentLayout(library.stranded, fragments),
     )
     weighted = weighted_counts(sites, weights, len(sample.features))
     columns = bias_columns(sample.features.lengths, sample.counted.counts, weighted, lengths)
@@ -234,22 +237,22 @@ def weigh_by_truth(sample: Simulated) -> tuple[dict[str, np.ndarray], dict[str, 
 
 
 def compare(
-    sample: Simulated, counts: dict[str, np.ndarray], told: dict[str, float]
+    sample: Simulated, counts: dict[str, np.ndarray], about: dict[str, float]
 ) -> dict[str, float]:
-    """Compare one count with the truth."""
+    """Compare the columns of a counts table with the truth; ``about`` is added to the result."""
     row = {name: i for i, name in enumerate(sample.features.ids)}
     order = [row[name] for name in sample.truth.gene_ids]
     columns = {name: np.asarray(values, float)[order] for name, values in counts.items()}
     wanted, length = sample.truth.unbiased_fragments, sample.truth.length
     kept = (wanted >= FEWEST) & (columns["raw"] > 0)
     long = length[kept] >= np.median(length[kept])
-    found: dict[str, float] = {**told, "genes": float(kept.sum())}
+    found: dict[str, float] = {**about, "genes": float(kept.sum())}
     for name in ("raw", "weighted", "corrected"):
         error = np.log2(columns[name][kept] / wanted[kept])
         error -= error.mean()
         found[name] = float(np.sqrt(np.mean(error**2)))
         found[f"{name}_length"] = float(error[long].mean() - error[~long].mean())
-    # Without the noise of counting: the length's share that effective lengths give, against the mean bias of the gene's fragments.
+    # Free of counting noise: effective length / length against the mean bias of the fragments.
     bias = np.log2(columns["effective_length"] / length)[kept] - np.log2(
         sample.truth.mean_bias[kept]
     )
@@ -261,7 +264,7 @@ def compare(
 
 
 def run_simulation(arguments: argparse.Namespace, manager: Manager) -> Iterator[dict[str, Any]]:
-    """Give one row of figures per library, seed and setting."""
+    """Yield one row of figures per library, seed and setting."""
     for name in arguments.libraries:
         for seed in arguments.seeds:
             with tempfile.TemporaryDirectory(prefix="counterbias-weights-") as folder:
@@ -269,29 +272,29 @@ def run_simulation(arguments: argparse.Namespace, manager: Manager) -> Iterator[
                 for setting in SETTINGS:
                     if setting.ends == "first" and not sample.library.paired:
                         continue
-                    say(f"{name}, seed {seed}: {setting.label}")
+                    log(f"{name}, seed {seed}: {setting.label}")
                     known = setting.label == TRUTH
                     weighed = (
-                        weigh_by_truth(sample)
+                        counts_by_truth(sample)
                         if known
-                        else weigh(sample, setting, arguments, seed, manager)
+                        else counts_of_setting(sample, setting, arguments, seed, manager)
                     )
                     found = compare(sample, *weighed)
                     yield {"library": name, "seed": seed, "setting": setting.label, **found}
                 sample.genome.close()
 
 
-# -- real reads --------------------------------------------------------------------------------------------------------
+# -- real reads ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SplicedSample(FoldSample):
-    """A sample whose windows follow the transcript."""
+    """A sample whose windows continue in the transcript's next exon."""
 
     splices: Splices | None = None
 
     def cut(self, positions: Positions, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Cut windows, or tiles, which are longer on one side."""
+        """Cut windows, or tiles, which extend further downstream."""
         if window.upstream == WINDOW.upstream and window.downstream > WINDOW.downstream:
             return extract_tiles(
                 self.genome, self.sites.contigs, positions, window, WINDOW, self.splices
@@ -301,7 +304,13 @@ class SplicedSample(FoldSample):
 
 @dataclass(frozen=True)
 class Real:
-    """A real set: samples with other reads to learn from, and the reads that each kind of start has at each position of the units."""
+    """A real data set.
+
+    Args:
+        samples: choice of reads → sample that is trained on them.
+        reads: class of starts → reads of that class at each position of the units.
+        shares: class of starts → its share of all reads.
+    """
 
     samples: dict[str, FoldSample]
     reads: dict[str, np.ndarray]
@@ -309,13 +318,13 @@ class Real:
 
 
 def data_folder() -> Path:
-    """Give the folder of the real sets."""
+    """Return the folder of the real data sets."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("COUNTERBIAS_DATA", default))
 
 
 def trainable(sites: StartSites, choose: Callable[[np.ndarray], np.ndarray]) -> StartSites:
-    """Let those reads be learnt from that ``choose`` takes by their bits."""
+    """Return sites in which only the reads that ``choose`` selects by their bits are trainable."""
     ends = []
     for end in sites.ends:
         bits = np.where(
@@ -326,7 +335,7 @@ def trainable(sites: StartSites, choose: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 def load_real(name: str, folder: Path) -> Real:
-    """Read a real set; all reads that overlap a gene take part, multi-mapped ones apart."""
+    """Read a real data set: all reads that overlap a gene, with multi-mapped ones set apart."""
     gtf = str(folder / DATASETS[name][0] / "genes.gtf")
     bam = str(folder / DATASETS[name][0] / DATASETS[name][1])
     genes = load_annotation(gtf, stranded=False)
@@ -337,7 +346,7 @@ def load_real(name: str, folder: Path) -> Real:
     options = CountingOptions(
         order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore"
     )
-    sites = count_alignments(bam, genes, options, want_sites=True)[0].sites
+    sites = count_alignments(bam, genes, options, want_sites=True).sites
     assert sites is not None
     plain = fold_sample(sites, genes.features, edges, genome)
 
@@ -350,7 +359,7 @@ def load_real(name: str, folder: Path) -> Real:
 
     transcripts = load_transcripts(gtf)
     splices = sample_splices(transcripts, sites)
-    # Without reads to compare isoforms by, the longest one speaks.
+    # Without read counts for the comparison of isoforms, the longest one is chosen.
     nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
     longest = make_splices(
         transcripts, np.array([contig_of(sites, name) for name in transcripts.contigs]), *nothing
@@ -405,7 +414,7 @@ def load_real(name: str, folder: Path) -> Real:
 
 
 def contig_of(sites: StartSites, name: str) -> int:
-    """Give a contig's index among the alignments', or -1."""
+    """Return a contig's index among those of the alignments, or -1."""
     return sites.contigs.index(name) if name in sites.contigs else -1
 
 
@@ -426,17 +435,17 @@ def count_at(units: Units, starts: Positions) -> np.ndarray:
 def measure_fold(
     real: Real, learnt: str, trial: Trial, arguments: argparse.Namespace, manager: Manager
 ) -> dict[str, float]:
-    """Learn from one choice of reads and measure on the held-out units, by each kind of start."""
+    """Train on one choice of reads and evaluate on the held-out units, for each class of starts."""
     sample = real.samples["defaults" if learnt == PAPER else learnt]
     kind = choose_model(
-        arguments.model if arguments.model != "auto" else "cnn", False, WINDOW, (), manager
+        arguments.model if arguments.model != "auto" else "cnn", manager, window=WINDOW
     )
     folded = fold_trial(kind, sample, trial)
     fitted = cross_fit(
         kind, folded.sample, 0, np.random.default_rng([trial.seed, 2]), Resources(arguments.threads)
     )
     first = folds.rotation(sample.starts, block=sample.block)[sample.units.contig]
-    held = (first + sample.units.start // sample.block) % folds.FOLDS == trial.fold
+    held = (first + sample.units.start // sample.block) % FOLDS == trial.fold
     units = sample.units.take(held)
     rows = held[sample.units.of_position]
     calibration = calibrate_scores(
@@ -473,7 +482,7 @@ def measure_fold(
 
 
 def read_weights(log_bias: np.ndarray, units: Units, cap: float | None) -> np.ndarray:
-    """Weigh the reads of units as a count does, one number per read."""
+    """Return the weight of every read of the units, as a counting run computes it."""
     known = np.isfinite(log_bias)
     one = np.repeat(log_bias[known], units.reads[known].astype(np.int64))
     limit = math.inf if cap is None or not len(one) else cap * float(np.median(np.exp(-one)))
@@ -481,24 +490,24 @@ def read_weights(log_bias: np.ndarray, units: Units, cap: float | None) -> np.nd
 
 
 def run_real(arguments: argparse.Namespace, manager: Manager) -> Iterator[dict[str, Any]]:
-    """Give one row of figures per set, choice of reads, fold and seed."""
+    """Yield the shares of each data set, then a row per choice of reads, fold and seed."""
     for name in arguments.data:
         real = load_real(name, data_folder())
         yield {"data": name, "shares": real.shares}
         for learnt in (*real.samples, PAPER):
             for fold in arguments.folds:
                 for seed in arguments.seeds[:2]:
-                    say(f"{name}, fold {fold}, seed {seed}: {learnt}")
+                    log(f"{name}, fold {fold}, seed {seed}: {learnt}")
                     trial = Trial(fold, seed, sampling="paper" if learnt == PAPER else "local")
                     found = measure_fold(real, learnt, trial, arguments, manager)
                     yield {"data": name, "learnt": learnt, "fold": fold, "seed": seed, **found}
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def estimate(values: Sequence[float], digits: int = 3) -> str:
-    """Give mean ± standard error."""
+    """Format mean ± standard error."""
     known = np.array([value for value in values if math.isfinite(value)])
     if not len(known):
         return "–"
@@ -507,13 +516,13 @@ def estimate(values: Sequence[float], digits: int = 3) -> str:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out as a Markdown table, the first one being its heading."""
+    """Format rows as a Markdown table, the first row being its heading."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def simulation_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay the simulated libraries out: one table each, mean ± SE over seeds."""
+    """Format one table per simulated library, mean ± SE over seeds."""
     parts = []
     for name in dict.fromkeys(row["library"] for row in rows):
         own = [row for row in rows if row["library"] == name]
@@ -554,13 +563,14 @@ def simulation_table(rows: Sequence[dict[str, Any]]) -> str:
         ]
         genes = np.mean([row["genes"] for row in first])
         parts.append(
-            f"### {name}\n\n{markdown([lines[0], raw, *lines[1:]])}\n\n{genes:.0f} genes with at least {FEWEST:.0f} fragments."
+            f"### {name}\n\n{markdown([lines[0], raw, *lines[1:]])}\n\n"
+            f"{genes:.0f} genes with at least {FEWEST:.0f} fragments."
         )
     return "\n\n".join(parts)
 
 
 def real_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay the real sets out: per set one table of gains and one of half consistency, mean ± SE over folds of means over seeds."""
+    """Format one table of held-out measures per data set, mean ± SE over folds."""
     parts = []
     for name in dict.fromkeys(row["data"] for row in rows):
         shares = next(row["shares"] for row in rows if row["data"] == name and "shares" in row)
@@ -573,7 +583,7 @@ def real_table(rows: Sequence[dict[str, Any]]) -> str:
             [
                 "held-out measure",
                 *(
-                    f"learnt from: {choice}" if "context" not in choice else choice
+                    f"trained on: {choice}" if "context" not in choice else choice
                     for choice in choices
                 ),
             ]
@@ -588,38 +598,38 @@ def real_table(rows: Sequence[dict[str, Any]]) -> str:
                     ),
                 ]
             )
-        told = "; ".join(f"{label} {share:.2%}" for label, share in shares.items())
-        parts.append(f"### {name}\n\n{markdown(lines)}\n\nShares of all reads: {told}.")
+        listed = "; ".join(f"{label} {share:.2%}" for label, share in shares.items())
+        parts.append(f"### {name}\n\n{markdown(lines)}\n\nShares of all reads: {listed}.")
     return "\n\n".join(parts)
 
 
 def over_folds(rows: Sequence[dict[str, Any]], key: str) -> list[float]:
-    """Give the mean over seeds of each fold."""
+    """Return the mean over seeds of each fold."""
     return [
         float(np.mean([row[key] for row in rows if row["fold"] == fold]))
         for fold in dict.fromkeys(row["fold"] for row in rows)
     ]
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def numbers(text: str) -> list[int]:
-    """Read whole numbers, separated by commas."""
+    """Parse whole numbers, separated by commas."""
     return [int(part) for part in text.split(",") if part]
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description="Measure what each option of weights and effective lengths does."
+        description="Measure the effect of each option for weights and effective lengths."
     )
     parser.add_argument("--model", default="vlmm", help="backend, as in --bias-model [%(default)s]")
     parser.add_argument(
         "--seeds",
         type=numbers,
         default=[1, 2, 3],
-        help="seeds; real sets take the first two [1,2,3]",
+        help="seeds; real data sets use the first two [1,2,3]",
     )
     every = list(range(1, len(LIBRARIES) + 1))
     parser.add_argument(
@@ -641,13 +651,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--data",
         default="fly,yeast",
-        help=f"real sets out of {', '.join(DATASETS)}; empty for none [%(default)s]",
+        help=f"real data sets: {', '.join(DATASETS)}; empty for none [%(default)s]",
     )
     parser.add_argument(
         "--folds",
         type=numbers,
         default=[1, 2, 3, 4],
-        help="folds of real sets to hold out [1,2,3,4]",
+        help="folds of real data sets to hold out [1,2,3,4]",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for scoring [%(default)s]")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
@@ -655,20 +665,20 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.data = [name for name in arguments.data.split(",") if name]
     for name in arguments.data:
         if name not in DATASETS:
-            parser.error(f"there is no set '{name}'; choose out of {', '.join(DATASETS)}")
+            parser.error(f"there is no set '{name}'; choose from {', '.join(DATASETS)}")
     if not set(arguments.libraries) <= set(every):
-        parser.error(f"--libraries: there are 1 to {len(LIBRARIES)}")
+        parser.error(f"--libraries: must be from 1 to {len(LIBRARIES)}")
     arguments.libraries = [list(LIBRARIES)[number - 1] for number in arguments.libraries]
     return arguments
 
 
-def say(text: str) -> None:
-    """Tell progress."""
+def log(text: str) -> None:
+    """Print progress on stderr; stdout is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; print its tables."""
+    """Run the benchmark and print its tables."""
     arguments = parse_arguments(argv)
     manager = load_plugins()
     found = {
@@ -678,9 +688,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print(f"Model {arguments.model}, seeds {arguments.seeds}, folds {arguments.folds}.")
-    for rows, lay_out in ((found["simulation"], simulation_table), (found["real"], real_table)):
+    tables = ((found["simulation"], simulation_table), (found["real"], real_table))
+    for rows, format_table in tables:
         if rows:
-            print(f"\n{lay_out(rows)}")
+            print(f"\n{format_table(rows)}")
     return 0
 
 

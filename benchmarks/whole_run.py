@@ -1,8 +1,8 @@
-"""Time whole runs of ``counterbias count`` without a bias model and with some, on the same simulated read pairs.
+"""Time whole runs of ``counterbias count`` with and without bias models on the same read pairs.
 
     python benchmarks/whole_run.py --pairs 2000000 --models vlmm,cnn --threads 2 --rounds 4
 
-Runs take turns, so that what else the machine does hits all of them. See benchmarks/README.md.
+Runs alternate, so that other work on the machine affects all of them. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from counting import Runner, say, warm
+from counting import Runner, log, warm
 
 from counterbias import simulation
 
 PLAIN = "plain"
-#: Model → how much longer than the plain count a run may take: times, plus seconds, plus the training time or not.
+#: Model → target for a run relative to the plain count: factor, additional seconds, and whether the
+#: training time is added.
 WANTED = {"vlmm": (1.3, 2.0, False), "cnn": (2.0, 0.0, True)}
 
 
@@ -49,19 +50,22 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--workdir", type=Path, help="folder for all files, kept and used again [a temporary one]"
+        "--workdir", type=Path, help="folder for all files, kept and reused [a temporary one]"
     )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     return parser.parse_args(argv)
 
 
 def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
-    """Write genome, annotation and reads; give the alignment file. Files of the same options are used again."""
+    """Write genome, annotation and reads, and return the alignment file.
+
+    Files generated with the same options are reused.
+    """
     stamp = {key: getattr(arguments, key) for key in ("pairs", "genes", "order", "seed")}
     path, note = folder / "reads.bam", folder / "made_from.json"
     if path.exists() and note.exists() and json.loads(note.read_text()) == stamp:
         return path
-    say(f"simulating {arguments.pairs:,} pairs")
+    log(f"simulating {arguments.pairs:,} pairs")
     rng = np.random.default_rng(arguments.seed)
     contigs = min(22, max(1, arguments.genes // 50))
     lengths = {
@@ -86,7 +90,7 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
 
 
 def command(arguments: argparse.Namespace, folder: Path, model: str) -> list[str]:
-    """Give the command line of a run."""
+    """Return the command line of a run."""
     words = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", arguments.order]
     words += ["--bias-threads", str(arguments.threads)]
     if model != PLAIN:
@@ -102,16 +106,16 @@ def command(arguments: argparse.Namespace, folder: Path, model: str) -> list[str
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Run everything in turn; give all figures."""
+    """Run everything in turn and return all figures."""
     warm(simulate(folder, arguments))
     runner = Runner(folder, compile_anew=False)
     labels = [PLAIN, *arguments.models.split(",")]
     runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
-    for label in labels:  # compiles, and indexes the genome
+    for label in labels:  # untimed: compiles, and indexes the genome
         runner.run(command(arguments, folder, label))
     for number in range(arguments.rounds):
         for label in labels:
-            say(f"round {number + 1} of {arguments.rounds}: {label}")
+            log(f"round {number + 1} of {arguments.rounds}: {label}")
             found: dict[str, Any] = dict(runner.run(command(arguments, folder, label)))
             found["output"] = runner.output().decode()
             if label != PLAIN:
@@ -132,9 +136,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
-    """Give, round by round, what a run took for each second of the plain count, less what it may take beside.
+    """Return, round by round, the ratio of a run's wall time to that of the plain count.
 
-    For models of :data:`WANTED` the seconds that are granted (training, or a fixed number) are taken off before.
+    For models of :data:`WANTED`, the additional seconds allowed (training, or a fixed number) are
+    subtracted first.
     """
     _, seconds, training = WANTED.get(label, (0.0, 0.0, False))
     found = []
@@ -145,13 +150,13 @@ def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
 
 
 def report(result: dict[str, Any]) -> str:
-    """Lay the figures out."""
+    """Format the figures."""
     runs = result["runs"]
     lines = [
-        "| run | wall s | CPU s | peak MB | training s | over plain | wanted |",
+        "| run | wall s | CPU s | peak MB | training s | over plain | target |",
         "|---|---|---|---|---|---|---|",
     ]
-    told = []
+    short = []
     for label, own in runs.items():
         cells = [
             label,
@@ -169,16 +174,18 @@ def report(result: dict[str, Any]) -> str:
             wanted = ""
             if label in WANTED:
                 most, seconds, training = WANTED[label]
-                beside = "training" if training else f"{seconds:g} s"
+                allowed = "training" if training else f"{seconds:g} s"
                 after = ratios(runs, label)
-                wanted = f"{most:g} + {beside}: {', '.join(f'{one:.2f}' for one in after)} without"
+                listed = ", ".join(f"{one:.2f}" for one in after)
+                wanted = f"{most:g} + {allowed}: {listed} without {allowed}"
                 if statistics.median(after) > most:
-                    told.append(
-                        f"{label}: {statistics.median(after):.2f} times plain plus {beside}, not {most:g}"
+                    short.append(
+                        f"{label}: {statistics.median(after):.2f} times plain plus {allowed}, "
+                        f"not {most:g}"
                     )
             cells.append(wanted)
             if not all(run["used"] for run in own):
-                told.append(f"{label}: the model was not used")
+                short.append(f"{label}: the model was not used")
         lines.append("| " + " | ".join(cells) + " |")
     for label, own in runs.items():
         if label != PLAIN:
@@ -189,7 +196,7 @@ def report(result: dict[str, Any]) -> str:
             listed = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
             lines.append(f"\n{label}, {own[0]['starts']:,} distinct starts: {listed}.")
     return "\n".join(
-        [*lines, "\nBelow what was wanted: " + ("; ".join(told) if told else "nothing") + "."]
+        [*lines, "\nBelow target: " + ("; ".join(short) if short else "nothing") + "."]
     )
 
 
@@ -206,8 +213,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "load": os.getloadavg(),
     }
+    load = result["machine"]["load"][0]
     print(
-        f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {os.getloadavg()[0]:.1f}\n\n{report(result)}"
+        f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {load:.1f}\n\n"
+        f"{report(result)}"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,4 +1,7 @@
-"""Fixtures that every test may use."""
+"""Fixtures for the tests of several packages.
+
+None is used automatically, so that a single test starts within seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compile the counting loops before any test compares messages: the very first run says that it compiles."""
-    import contextlib
-    import io
-
-    from counterbias.cli import main
-
-    folder = tmp_path_factory.mktemp("first")
-    (folder / "genes.gtf").write_text('c\tt\texon\t1\t90\t.\t+\t.\tgene_id "g";\n')
-    (folder / "reads.sam").write_text("@SQ\tSN:c\tLN:99\nr\t0\tc\t5\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(["count", str(folder / "reads.sam"), str(folder / "genes.gtf")]) == 0
+from tests import ROOT
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Give the folder of real sequencing data; skip where it is absent."""
+    """The folder of real sequencing data; skips where it is absent."""
     folder = Path(os.environ.get("COUNTERBIAS_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (set COUNTERBIAS_DATA)")
@@ -38,7 +26,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def r_packages() -> tuple[str, ...]:
-    """Skip where R lacks a package that tests for differential expression need; give their names."""
+    """The R packages that tests of differential expression need; skips where one is missing."""
     debian = {
         "DESeq2": "r-bioc-deseq2",
         "edgeR": "r-bioc-edger",
@@ -54,12 +42,13 @@ def r_packages() -> tuple[str, ...]:
     ).stdout.split()
     if missing:
         pytest.skip(
-            f"R lacks {', '.join(missing)} (Debian packages {' '.join(debian[name] for name in missing)})"
+            f"R lacks {', '.join(missing)} "
+            f"(Debian packages {' '.join(debian[name] for name in missing)})"
         )
     return tuple(debian)
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """Give the project's root folder."""
+    """The project's root folder."""
     return ROOT

@@ -1,8 +1,10 @@
 # Test tables of counts for differential expression: Rscript differential.R FOLDER
 #
-# FOLDER/samples.tsv   sample, condition (of two); the rows are the columns of all other tables, in this order
-# FOLDER/methods.tsv   method, counts, lengths: names of files in FOLDER; lengths is empty where there are no offsets
-# FOLDER/results.tsv   written: method, test, gene, log2_fold_change, adjusted; a gene that a test leaves out has NA
+# FOLDER/samples.tsv   sample, condition (two); rows in the order of the columns of all other tables
+# FOLDER/methods.tsv   method, counts, lengths: file names in FOLDER; lengths is empty for methods
+#                      without offsets
+# FOLDER/results.tsv   output: method, test, gene, log2_fold_change, adjusted; NA for a gene that a
+#                      test filters out
 suppressPackageStartupMessages({
   library(DESeq2)
   library(edgeR)
@@ -11,14 +13,19 @@ suppressPackageStartupMessages({
 
 read_matrix <- function(path) as.matrix(read.delim(path, row.names = 1, check.names = FALSE))
 
-# Offsets as docs/how-to/differential-expression.md has them: each gene's effective lengths over their geometric mean.
+# Offsets as in docs/how-to/differential-expression.md: each gene's effective lengths over their
+# geometric mean.
 factors_of <- function(lengths) lengths / exp(rowMeans(log(lengths)))
 
 deseq2 <- function(counts, lengths, samples) {
   dds <- DESeqDataSetFromMatrix(round(counts), samples, ~ condition)
-  dds <- if (is.null(lengths)) estimateSizeFactors(dds) else estimateSizeFactors(dds, normMatrix = factors_of(lengths))
+  dds <- if (is.null(lengths)) {
+    estimateSizeFactors(dds)
+  } else {
+    estimateSizeFactors(dds, normMatrix = factors_of(lengths))
+  }
   dds <- tryCatch(DESeq(dds, quiet = TRUE), error = function(problem) {
-    # Samples that hardly differ: DESeq2 asks for each gene's own dispersion then.
+    # For samples that hardly differ, DESeq2 requires gene-wise dispersions.
     if (!grepl("within 2 orders of magnitude", conditionMessage(problem))) stop(problem)
     dds <- estimateDispersionsGeneEst(dds, quiet = TRUE)
     dispersions(dds) <- mcols(dds)$dispGeneEst
@@ -45,7 +52,7 @@ edger <- function(counts, lengths, samples) {
 }
 
 voom_limma <- function(counts, lengths, samples) {
-  if (!is.null(lengths)) return(NULL) # voom takes no offsets
+  if (!is.null(lengths)) return(NULL) # voom does not support offsets
   design <- model.matrix(~ condition, samples)
   fit <- eBayes(lmFit(voom(calcNormFactors(DGEList(counts)), design), design))
   found <- topTable(fit, coef = 2, number = Inf, sort.by = "none")
@@ -63,7 +70,10 @@ for (row in seq_len(nrow(methods))) {
   lengths <- if (nzchar(method$lengths)) read_matrix(file.path(folder, method$lengths)) else NULL
   for (test in names(tests)) {
     found <- suppressMessages(tests[[test]](counts, lengths, samples))
-    if (!is.null(found)) results[[length(results) + 1]] <- cbind(method = method$method, test = test, found)
+    if (!is.null(found)) {
+      results[[length(results) + 1]] <- cbind(method = method$method, test = test, found)
+    }
   }
 }
-write.table(do.call(rbind, results), file.path(folder, "results.tsv"), sep = "\t", quote = FALSE, row.names = FALSE)
+output <- file.path(folder, "results.tsv")
+write.table(do.call(rbind, results), output, sep = "\t", quote = FALSE, row.names = FALSE)

@@ -1,11 +1,14 @@
-"""Differential expression between groups that differ in their bias: false and true calls of DESeq2, edgeR and limma-voom.
+r"""False and true calls of differential expression between groups that differ in their bias.
 
-    python benchmarks/validation/differential.py --bias fly.model --seeds 21,31,32 --json differential.json
+    python benchmarks/validation/differential.py --bias fly.model --seeds 21,31,32 \
+        --json differential.json
 
-Each scenario is a study of `counterbias simulate`: two groups of samples, whose bias differs or does not, and whose truly changed genes are
-known. The same reads are tested as raw counts, as raw counts with offsets (from effective lengths, as
-docs/how-to/differential-expression.md has it), and as corrected counts; with bias models that learn from each sample alone, and
-with the true bias as the limit. R runs the tests (differential.R). docs/when-it-matters.md holds the results.
+Each scenario is a study of `counterbias simulate`: two groups of samples, whose bias differs or
+does not, and whose truly changed genes are known. DESeq2, edgeR and limma-voom test the same reads
+as raw counts, as raw counts with offsets (from effective lengths, as in
+docs/how-to/differential-expression.md), and as corrected counts; with bias models trained on each
+sample alone, and with the true bias as the limit. R runs the tests (differential.R).
+docs/explanation/when-it-matters.md has the results.
 """
 
 from __future__ import annotations
@@ -28,11 +31,11 @@ from numpy.typing import NDArray
 
 from counterbias import InputError, count_reads, simulation
 from counterbias.pipeline.simulate.biases import BIAS_STREAM, GroupBias
-from counterbias.pipeline.simulate.simulation import SimulationOptions, simulate
+from counterbias.pipeline.simulate.run import SimulationOptions, simulate
 
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")
-#: What differential.R needs, and where Debian has it.
+#: R packages that differential.R needs → Debian packages.
 PACKAGES = {
     "DESeq2": "r-bioc-deseq2",
     "edgeR": "r-bioc-edger",
@@ -44,9 +47,9 @@ RAW, TRUE = "raw", est.TRUE
 FDR = 0.05
 #: Library → whether reads are paired, and fragments per sample.
 LIBRARIES = {"single": (False, 100_000), "paired": (True, 100_000), "deep": (True, 600_000)}
-#: How the groups differ in bias: strength of the bias in each.
+#: How the groups differ in bias → strength of the bias in each.
 CONTRASTS = {"strong": (1.0, 0.0), "half": (1.0, 0.5), "equal": (1.0, 1.0), "unbiased": (0.0, 0.0)}
-#: Other words of a scenario: what they set.
+#: Other words of a scenario → what they set.
 WORDS = {"unchanged": {"changed": 0.0}, "varied": {"variation": 0.2}}
 SCENARIOS = ",".join(
     f"{library}{rest}"
@@ -57,12 +60,12 @@ SCENARIOS = ",".join(
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of study.
+    """The design of a study.
 
     Args:
         name: its words, joined by hyphens.
-        library, contrast: a key of LIBRARIES, and of CONTRASTS.
-        changed: part of the genes that truly differ between the groups.
+        library, contrast: a key of LIBRARIES and one of CONTRASTS.
+        changed: fraction of the genes that truly differ between the groups.
         variation: standard deviation of a gene's log abundance between samples of a group, nats.
     """
 
@@ -74,7 +77,7 @@ class Scenario:
 
 
 def scenario(name: str) -> Scenario:
-    """Read a scenario: a library, then any of the contrasts and of the other words, such as ``single-half-varied``."""
+    """Parse a scenario: a library, then contrasts and other words, as in ``single-half-varied``."""
     library, *words = name.split("-")
     settings: dict[str, Any] = {}
     for word in words:
@@ -82,17 +85,17 @@ def scenario(name: str) -> Scenario:
     if library not in LIBRARIES or "unknown" in settings:
         words = ", ".join((*CONTRASTS, *WORDS))
         raise argparse.ArgumentTypeError(
-            f"'{name}': give one of {', '.join(LIBRARIES)}, and after a hyphen any of {words}"
+            f"'{name}': must be one of {', '.join(LIBRARIES)}, and after a hyphen any of {words}"
         )
     return Scenario(name, library, **settings)
 
 
 def scenarios(text: str) -> list[Scenario]:
-    """Read comma-separated scenarios (for argparse)."""
+    """Parse comma-separated scenarios (for argparse)."""
     return [scenario(name) for name in rep.names(text)]
 
 
-# -- one study: simulated, counted, tested -----------------------------------------------------------------------------
+# -- one study: simulated, counted, tested ---------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,9 @@ class Study:
 
     Args:
         folder: the files of `counterbias simulate`.
-        names, groups: of the samples.
-        library: of the reads.
-        biases: the bias of each group, None where it has none.
+        names, groups: name and group of each sample.
+        library: the design of the libraries.
+        biases: the bias of each group, None for a group without bias.
     """
 
     folder: Path
@@ -114,7 +117,7 @@ class Study:
 
     @property
     def samples(self) -> list[est.Sample]:
-        """Files of each sample."""
+        """The files of each sample."""
         return [
             est.Sample(
                 self.folder / f"{name}.bam", self.folder / "genes.gtf", self.folder / "genome.fa"
@@ -125,13 +128,13 @@ class Study:
 
 @dataclass(frozen=True)
 class Tables:
-    """What counting gave: tables of genes × samples.
+    """Tables of genes × samples.
 
     Args:
-        genes: identifiers.
+        genes: gene identifiers.
         counts: method → counts, float64 (genes, samples).
         lengths: method → effective lengths for offsets; absent for a method without offsets.
-        applied: model → how many samples it was used for (the gate).
+        applied: model → number of samples in which it passed the gate.
         seconds: model → wall time of counting and fitting.
     """
 
@@ -170,7 +173,7 @@ def simulate_study(
     report = simulate(options).report
     names = tuple(str(one["sample"]) for one in report["samples"])
     groups = tuple(int(str(one["group"]).removeprefix("group")) - 1 for one in report["samples"])
-    made = [bias.make(np.random.default_rng([seed, BIAS_STREAM]), rep.say) for bias in biases]
+    made = [bias.make(np.random.default_rng([seed, BIAS_STREAM]), rep.log) for bias in biases]
     return Study(
         folder,
         names,
@@ -181,7 +184,7 @@ def simulate_study(
 
 
 def count_study(study: Study, models: Sequence[str], seed: int, threads: int) -> Tables:
-    """Count all samples once for each model, and once with the true bias."""
+    """Count all samples once with each model, and once with the true bias."""
     first = study.samples[0]
     paths = [sample.alignments for sample in study.samples]
     run = count_reads(paths, first.annotation, options=first.options, threads=threads)
@@ -189,13 +192,13 @@ def count_study(study: Study, models: Sequence[str], seed: int, threads: int) ->
     tables = Tables(tuple(run.annotation.features.ids), {RAW: raw}, {}, {}, {})
     for model in models:
         began = time.perf_counter()
-        bias = est.bias_options(first.genome, model, threads=threads, seed=seed)
+        bias = est.Training(seed=seed, threads=threads).options(first.genome, model)
         try:
             run = count_reads(
                 paths, first.annotation, options=first.options, bias=bias, threads=threads
             )
         except InputError as problem:
-            rep.say(f"{model}: not measured: {problem}")
+            rep.log(f"{model}: not measured: {problem}")
             continue
         found = [est.counted(run, number, 0.0) for number in range(len(paths))]
         tables.applied[model], tables.seconds[model] = (
@@ -216,7 +219,7 @@ def count_study(study: Study, models: Sequence[str], seed: int, threads: int) ->
 
 
 def _add(tables: Tables, model: str, columns: Sequence[Any]) -> None:
-    """Add the two ways in which a model enters a test."""
+    """Add the two methods that use a model: offsets and corrected counts."""
     tables.counts[f"{model}, offsets"] = tables.counts[RAW]
     tables.lengths[f"{model}, offsets"] = np.stack(
         [one["effective_length"] for one in columns], axis=1
@@ -227,7 +230,7 @@ def _add(tables: Tables, model: str, columns: Sequence[Any]) -> None:
 def _true_columns(
     study: Study, number: int, raw: NDArray[np.float64], lengths: NDArray[np.float64], threads: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Count a sample with the true bias of its group; fragment lengths are those that the library was drawn with."""
+    """Count a sample with the true bias of its group and the simulated fragment lengths."""
     bias = study.biases[study.groups[number]]
     if bias is None:
         return {"effective_length": lengths, "corrected": raw}
@@ -243,7 +246,11 @@ def _true_columns(
 def run_tests(
     study: Study, tables: Tables, kept: NDArray[np.bool_], folder: Path
 ) -> dict[str, list[str]]:
-    """Let R test the kept genes with every method; give the columns of its results. Raises RuntimeError where R fails."""
+    """Test the kept genes in R with every method, and return the columns of its results.
+
+    Raises:
+        RuntimeError: R failed.
+    """
     folder.mkdir()
     genes = [gene for gene, keep in zip(tables.genes, kept, strict=True) if keep]
     conditions = [f"group{group + 1}" for group in study.groups]
@@ -256,12 +263,12 @@ def run_tests(
             "counts": counts,
             **({"lengths": tables.lengths[method]} if method in tables.lengths else {}),
         }
-        for kind, values in files.items():
+        for table, values in files.items():
             lines = (
                 [gene, *map(repr, line)]
                 for gene, line in zip(genes, values[kept].tolist(), strict=True)
             )
-            _write(folder / f"{kind}{number}.tsv", ["gene", *study.names], lines)
+            _write(folder / f"{table}{number}.tsv", ["gene", *study.names], lines)
         rows.append(
             [method, f"counts{number}.tsv", f"lengths{number}.tsv" if "lengths" in files else ""]
         )
@@ -278,11 +285,11 @@ def _write(path: Path, head: Sequence[str], rows: Any) -> None:
     path.write_text("".join("\t".join(row) + "\n" for row in [head, *rows]))
 
 
-# -- calls against the truth -------------------------------------------------------------------------------------------
+# -- calls against the truth -----------------------------------------------------------------------
 
 
 def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[str, Any]]:
-    """Count false and true calls at 5 % FDR, a row for each method and test."""
+    """Count false and true calls at 5% FDR, a row for each method and test."""
     calls: dict[tuple[str, str], list[bool]] = {}
     for method, test, gene, adjusted in zip(
         *(results[name] for name in ("method", "test", "gene", "adjusted")), strict=True
@@ -309,10 +316,11 @@ def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[
 def removed(
     study: Study, tables: Tables, kept: NDArray[np.bool_]
 ) -> tuple[float, dict[str, float]]:
-    """Tell by how much the bias of the groups differs, and which part of that each model's effective lengths take away.
+    """Measure the difference in bias between the groups, and the fraction that each model removes.
 
-    The first is the standard deviation over genes of log2 of the groups' ratio of true mean biases; the second the slope over genes of log2
-    of their ratio of effective lengths on it, 1 being all; empty where both groups have the same bias.
+    Returns the standard deviation over genes of the log2 ratio of the groups' true mean biases, and
+    model → slope over genes of the log2 ratio of effective lengths on that ratio (1: all of the
+    difference is removed). The latter is empty if both groups have the same bias.
     """
     truth = [est.read_table(study.folder / f"{name}.genes.tsv") for name in study.names]
     bias = np.stack(
@@ -337,7 +345,7 @@ def removed(
         for method, lengths in tables.lengths.items()
     }
     differs = float(wanted.std())
-    if differs < 1e-4:  # the tables have six digits
+    if differs < 1e-4:  # rounding: the tables have six digits
         return 0.0, {}
     return differs, {
         method.removesuffix(", offsets"): value / size for method, value in found.items()
@@ -347,7 +355,7 @@ def removed(
 def measure_study(
     wanted: Scenario, seed: int, models: Sequence[str], arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Simulate, count, test and judge one study."""
+    """Simulate, count, test and evaluate one study."""
     with tempfile.TemporaryDirectory() as name:
         study = simulate_study(wanted, seed, Path(name) / "study", arguments)
         tables = count_study(study, models, seed, arguments.threads)
@@ -373,7 +381,7 @@ def measure_study(
 
 
 def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: Any) -> None:
-    """Run every study that is not there yet, saving after each."""
+    """Run every study that has not been run yet, saving after each."""
     done = {(one["scenario"], one["seed"]) for one in studies}
     for wanted in arguments.scenarios:
         for seed in arguments.seeds:
@@ -387,14 +395,14 @@ def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: 
                 for row in calls
                 if row["test"] == TESTS[0]
             }
-            rep.say(f"{wanted.name}, seed {seed}: {TESTS[0]}, false / true calls: {shown}")
+            rep.log(f"{wanted.name}, seed {seed}: {TESTS[0]}, false / true calls: {shown}")
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def cell(studies: list[dict[str, Any]], method: str, test: str, name: str) -> list[float]:
-    """Give one figure of each study; nothing where a method is not for a test."""
+    """Return one figure of each study; none if the method is not available for the test."""
     return [
         row[name]
         for one in studies
@@ -410,7 +418,7 @@ def methods_of(studies: list[dict[str, Any]]) -> list[str]:
 
 
 def calls_table(studies: list[dict[str, Any]]) -> str:
-    """Lay false calls, true calls and the observed FDR of one scenario out."""
+    """Format false calls, true calls and the observed FDR of one scenario."""
     laid = [["method", *(f"{test}, {name}" for test in TESTS for name in ("false", "true", "FDR"))]]
     for method in methods_of(studies):
         cells = []
@@ -428,14 +436,14 @@ def seeds_of(studies: list[dict[str, Any]]) -> str:
 
 
 def summary_table(studies: list[dict[str, Any]]) -> str:
-    """Lay false and true calls of the first test out, a line for each scenario."""
+    """Format false and true calls of the first test, a row for each scenario."""
     methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
     laid = [[f"{TESTS[0]}, false / true calls", "seeds", "bias differs by", "changed", *methods]]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         differs, changed = (rep.mean(one[what] for one in own) for what in ("differs", "changed"))
         cells = [
-            [rep.mean(cell(own, method, TESTS[0], kind)).text(0) for kind in ("false", "true")]
+            [rep.mean(cell(own, method, TESTS[0], calls)).text(0) for calls in ("false", "true")]
             for method in methods
         ]
         laid.append(
@@ -451,7 +459,7 @@ def summary_table(studies: list[dict[str, Any]]) -> str:
 
 
 def cost_table(studies: list[dict[str, Any]]) -> str:
-    """Lay out how many true calls a method has more or less than raw counts, where both groups have the same bias."""
+    """Format the difference in true calls from raw counts, where both groups have the same bias."""
     methods = [method for method in methods_of(studies) if method != RAW]
     laid = [["true calls − raw", *methods]]
     for name in dict.fromkeys(one["scenario"] for one in studies):
@@ -473,7 +481,7 @@ def cost_table(studies: list[dict[str, Any]]) -> str:
 
 
 def size_table(studies: list[dict[str, Any]]) -> str:
-    """Lay out which part of the groups' difference in bias the effective lengths take away."""
+    """Format the fraction of the groups' difference in bias that effective lengths remove."""
     names = list(dict.fromkeys(one["scenario"] for one in studies))
     laid = [["effective lengths", *names]]
     for model in dict.fromkeys(model for one in studies for model in one["removed"]):
@@ -495,8 +503,11 @@ def report(studies: list[dict[str, Any]]) -> str:
             rep.mean(one[what] for one in own).value for what in ("tested", "changed")
         )
         used = {model: sum(one["applied"][model] for one in own) for model in own[0]["applied"]}
-        told = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
-        about = f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed. {told}."
+        gate = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
+        about = (
+            f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed. "
+            f"{gate}."
+        )
         parts += [f"### {name}", about, calls_table(own)]
     same = [one for one in studies if not one["removed"] and one["changed"]]
     differing = [one for one in studies if one["removed"]]
@@ -508,7 +519,7 @@ def report(studies: list[dict[str, Any]]) -> str:
 
 
 def draw(studies: list[dict[str, Any]], folder: Path) -> Path:
-    """Draw the false calls of DESeq2 in each scenario, a colour for each method."""
+    """Draw the false calls of DESeq2 in each scenario, with a colour for each method."""
     names = list(dict.fromkeys(one["scenario"] for one in studies))
     methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
     figure, (panel,) = rep.canvas(9, 1.2 + 0.4 * len(names))
@@ -519,11 +530,11 @@ def draw(studies: list[dict[str, Any]], folder: Path) -> Path:
             )
             for name in names
         ]
-        places = np.arange(len(names)) + 0.8 * (number + 0.5) / len(methods) - 0.4
+        heights = np.arange(len(names)) + 0.8 * (number + 0.5) / len(methods) - 0.4
         errors = [np.nan_to_num(one.error) for one in means]
         colour = "black" if method == RAW else rep.COLOURS[number % len(rep.COLOURS)]
         panel.barh(
-            places,
+            heights,
             [one.value for one in means],
             0.8 / len(methods),
             xerr=errors,
@@ -537,15 +548,18 @@ def draw(studies: list[dict[str, Any]], folder: Path) -> Path:
     return rep.save_figure(figure, folder, "differential")
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def r_versions() -> dict[str, str | None]:
-    """Find R's packages: name → version, None where it is not installed; all None without R."""
+    """Return the R packages: name → version, None if not installed; all None without R."""
     if shutil.which("Rscript") is None:
         return dict.fromkeys(PACKAGES)
     names = ", ".join(f'"{name}"' for name in PACKAGES)
-    code = f"for (p in c({names})) cat(p, if (nzchar(system.file(package = p))) packageDescription(p)$Version else '', '\\n', sep = '\\t')"
+    code = (
+        f"for (p in c({names})) cat(p, if (nzchar(system.file(package = p))) "
+        "packageDescription(p)$Version else '', '\\n', sep = '\\t')"
+    )
     lines = subprocess.run(
         ["Rscript", "-e", code], capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -554,13 +568,13 @@ def r_versions() -> dict[str, str | None]:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for(
-        "Test simulated studies whose groups differ in bias for differential expression."
+        "Test for differential expression in simulated studies whose groups differ in bias."
     )
     parser.add_argument(
         "--scenarios",
         type=scenarios,
         default=SCENARIOS,
-        help="kinds of studies, words joined by hyphens [%(default)s]",
+        help="studies, words joined by hyphens [%(default)s]",
     )
     parser.add_argument(
         "--models", type=rep.names, default="auto", help="bias models [%(default)s]"
@@ -569,7 +583,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--bias",
         default="builtin",
         metavar="builtin|FILE",
-        help="the bias that is simulated [%(default)s]",
+        help="the bias to simulate [%(default)s]",
     )
     parser.add_argument(
         "--seeds", type=rep.whole_numbers, default="21,31,32", help="seeds [%(default)s]"
@@ -583,18 +597,18 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--fewest",
         type=float,
         default=10,
-        help="mean raw count of a gene that is tested [%(default)s]",
+        help="minimum mean raw count of a gene to be tested [%(default)s]",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="keep what the file of --json holds and add what is missing",
+        help="keep the studies in the --json file and add the missing ones",
     )
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.json is None:
         parser.error("--resume needs --json")
     if arguments.replicates < 2 or arguments.scale <= 0:
-        parser.error("tests need at least 2 samples per group and some reads")
+        parser.error("tests need at least 2 samples per group, and a positive --scale")
     return arguments
 
 
@@ -604,8 +618,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         packages = " ".join(PACKAGES[name] for name in missing)
-        rep.say(
-            f"error: R has no {', '.join(missing)}; install Debian's {packages}, or these packages in R"
+        rep.log(
+            f"error: R has no {', '.join(missing)}; install Debian's {packages}, "
+            "or these packages in R"
         )
         return 1
     settings = {
@@ -628,7 +643,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         measure(arguments, studies, save)
     except InputError as problem:
-        rep.say(f"error: {problem}")
+        rep.log(f"error: {problem}")
         return 1
     save()
     print(report(studies))

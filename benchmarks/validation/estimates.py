@@ -1,6 +1,6 @@
-"""Count a sample with one bias model after the other, and with the bias that is known to be true.
+"""Count a sample with bias models, and with a bias that is known to be true.
 
-Counting goes through :func:`counterbias.count_reads`, as any user's does. The truth measures are the project's own.
+Counting with models uses :func:`counterbias.count_reads`, like any script of a user.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
 from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.columns import bias_columns
-from counterbias.pipeline.bias.sample import contig_index
+from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.weights import (
+    FragmentLayout,
     FragmentLengths,
     assumed_lengths,
     effective_lengths,
@@ -32,11 +33,11 @@ from counterbias.weights import (
     weighted_counts,
 )
 
-#: The columns that are judged: estimate → column of fragments per base.
+#: The columns that are evaluated: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
 TRUE = "true bias"
 
-#: Gives the log bias of positions for reads of one end (0 or 1), nats, NaN where there is none; contigs are those of the alignments.
+#: Contigs of the alignments, positions, read end (0 or 1) → log bias in nats, NaN where unknown.
 Scores = Callable[[tuple[str, ...], Positions, int], NDArray[np.float64]]
 
 
@@ -62,13 +63,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Counted:
-    """What counting with one model gave.
+    """The counts obtained with one model.
 
     Args:
-        ids: features.
+        ids: identifiers of the features.
         columns: those of PREFIX.counts.tsv.
-        applied: whether the model was used (the gate).
-        gain, slope: of the first end's calibration, bits per start and dimensionless; None for the true bias.
+        applied: whether the model passed the gate and was used.
+        gain, slope: those of the first end's calibration, bits per start and dimensionless; None
+            for the true bias.
         seconds: wall time, counting and fitting included.
     """
 
@@ -80,70 +82,69 @@ class Counted:
     seconds: float
 
     def density(self, estimate: str) -> NDArray[np.float64]:
-        """Give fragments per kilobase and million, one per feature."""
+        """Return fragments per kilobase and million, one value per feature."""
         return np.asarray(self.columns[DENSITIES[estimate]], np.float64)
 
 
-def count_with(
-    sample: Sample,
-    model: str,
-    *,
-    threads: int = 1,
-    seed: int = 1,
-    sampling: str = "local",
-    window: Window | None = None,
-    model_options: Sequence[str] = (),
-) -> Counted:
-    """Fit a model (or take a model file) and count.
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained.
 
-    ``NAME@SCHEME`` samples by another scheme, as --bias-sampling does; ``NAME@transcript`` lets windows follow the transcript, as
-    --bias-context does.
+    Args:
+        sampling, window, model_options: as --bias-sampling, --bias-window and --bias-option.
+        seed, threads: as --bias-seed and --bias-threads.
+    """
+
+    sampling: str = "local"
+    window: Window | None = None
+    model_options: Sequence[str] = ()
+    seed: int = 1
+    threads: int = 1
+
+    def options(self, genome: Path, model: str) -> BiasOptions:
+        """Return the options of a counting run with a model, named as in :func:`count_with`."""
+        name, _, variant = model.partition("@")
+        context = variant if variant == "transcript" else "genome"
+        return BiasOptions(
+            name,
+            str(genome),
+            self.window,
+            tuple(self.model_options),
+            sampling=variant if variant and variant != context else self.sampling,
+            context=context,
+            seed=self.seed,
+            threads=self.threads,
+        )
+
+
+def count_with(sample: Sample, model: str, training: Training) -> Counted:
+    """Fit a model (or read a model file) and count.
+
+    ``NAME@SCHEME`` stands for another sampling scheme (--bias-sampling), ``NAME@transcript`` for
+    windows that continue in the transcript's next exon (--bias-context).
     """
     began = time.perf_counter()
-    bias = bias_options(
-        sample.genome,
-        model,
-        threads=threads,
-        seed=seed,
-        sampling=sampling,
-        window=window,
-        model_options=model_options,
-    )
     run = count_reads(
-        sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads
+        sample.alignments,
+        sample.annotation,
+        options=sample.options,
+        bias=training.options(sample.genome, model),
+        threads=training.threads,
     )
     return counted(run, 0, time.perf_counter() - began)
 
 
-def bias_options(
-    genome: Path,
-    model: str,
-    *,
-    threads: int = 1,
-    seed: int = 1,
-    sampling: str = "local",
-    window: Window | None = None,
-    model_options: Sequence[str] = (),
-) -> BiasOptions:
-    """Read the name of a model, as :func:`count_with` takes it."""
-    name, _, how = model.partition("@")
-    context = how if how == "transcript" else "genome"
-    scheme = how if how and how != context else sampling
-    options = (str(genome), window, tuple(model_options))
-    return BiasOptions(name, *options, sampling=scheme, context=context, seed=seed, threads=threads)
-
-
 def counted(run: CountRun, number: int, seconds: float) -> Counted:
-    """Take one sample out of a run."""
-    weighed = run.bias[number]
-    judged = weighed.report["ends"][0]["calibration"]
-    columns = {name: np.asarray(values, np.float64) for name, values in weighed.columns.items()}
+    """Return the counts of one sample of a run."""
+    corrected = run.bias[number]
+    calibration = corrected.report["ends"][0]["calibration"]
+    columns = {name: np.asarray(values, np.float64) for name, values in corrected.columns.items()}
     return Counted(
         tuple(run.annotation.features.ids),
         columns,
-        bool(judged["applied"]),
-        judged["gain"],
-        judged["slope"],
+        bool(calibration["applied"]),
+        calibration["gain"],
+        calibration["slope"],
         seconds,
     )
 
@@ -151,14 +152,14 @@ def counted(run: CountRun, number: int, seconds: float) -> Counted:
 def true_log_bias(
     bias: simulation.PrimingBias | simulation.ScoredBias,
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
-    """Give the function of windows that a simulated bias is, as :func:`count_with_truth` takes it."""
+    """Return a simulated bias as a function of windows, for :func:`count_with_truth`."""
     if isinstance(bias, simulation.PrimingBias):
         return bias.log_bias
     return lambda contexts: np.asarray(bias.strength * bias.score(contexts))
 
 
 def library_lengths(library: simulation.Library) -> FragmentLengths:
-    """Give the distribution that a simulated library's fragment lengths are drawn from."""
+    """Return the distribution from which the fragment lengths of a simulated library are drawn."""
     probability = library.length_probabilities()
     length = np.flatnonzero(probability)
     return FragmentLengths(
@@ -177,11 +178,16 @@ def count_with_truth(
     fragments: FragmentLengths | None = None,
     threads: int = 1,
 ) -> Counted:
-    """Count and correct with a bias that is known, as a count would with a model without any error.
+    """Count and correct with a known bias, as a counting run would with a model without error.
 
-    ``score`` gives the log bias of windows, uint8 (n, width) → float64 (n,), nats. ``fragments`` are the lengths of the library's
-    fragments; by default those of its pairs. In a single-end library they alone tell where the other end lies, which was not sequenced
-    and is biased all the same.
+    Args:
+        sample: the sample.
+        window: the bases around a read start that ``score`` sees.
+        score: windows, uint8 (n, width) → log bias, float64 (n,), nats.
+        fragments: the fragment length distribution; by default that of the pairs. In a single-end
+            library, only these lengths say where the other end lies, which was not sequenced but is
+            biased as well.
+        threads: number of threads.
     """
     return count_with_windows(
         sample, window, lambda contexts, end: score(contexts), fragments=fragments, threads=threads
@@ -189,7 +195,7 @@ def count_with_truth(
 
 
 def count_ungated(sample: Sample, fitted: ModelFile, *, threads: int = 1) -> Counted:
-    """Count with fitted models as they are: not calibrated, and used although a count might leave them out."""
+    """Count with fitted models without calibration, whether or not they pass the gate."""
     score = {number: fitted.end(number).model.log_bias for number in (0, 1)}
     return count_with_windows(
         sample, fitted.window, lambda contexts, end: score[end](contexts), threads=threads
@@ -204,7 +210,7 @@ def count_with_windows(
     fragments: FragmentLengths | None = None,
     threads: int = 1,
 ) -> Counted:
-    """Count with a function of windows and the number of the read's end."""
+    """Count with a log bias that is a function of the window and the read end (0 or 1)."""
     with Genome(str(sample.genome)) as genome:
 
         def of_positions(
@@ -221,16 +227,21 @@ def count_with_windows(
 def count_with_scores(
     sample: Sample, scores: Scores, *, fragments: FragmentLengths | None = None, threads: int = 1
 ) -> Counted:
-    """Count and correct with a log bias that comes from elsewhere, by position.
+    """Count and correct with a log bias given for each position.
 
-    The stages are those of a run; nothing is fitted, judged or calibrated. Features without a read are measured as well, since the
-    log bias has no calibrated zero. ``scores`` knows both ends, that of single reads which was not sequenced as end 1 of stranded
-    libraries; ``fragments`` are the lengths where they are known.
+    The stages are those of a counting run, without fitting, evaluation and calibration. Effective
+    lengths are computed for features without reads as well, since the log bias has no calibrated
+    zero. ``scores`` covers both ends; in stranded libraries, end 1 is also the unsequenced end of
+    single-end fragments. ``fragments`` is the fragment length distribution, if known.
     """
     began = time.perf_counter()
     annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
-    result, _ = count_alignments(
-        str(sample.alignments), annotation, sample.options, threads=threads, want_sites=True
+    result = count_alignments(
+        str(sample.alignments),
+        annotation,
+        sample.options,
+        want_sites=True,
+        reading=ReadingOptions(threads=threads),
     )
     sites, features = result.sites, annotation.features
     assert sites is not None
@@ -246,15 +257,17 @@ def count_with_scores(
     by_end = [
         scores(sites.contigs, _starts(sites, number), number) for number in range(len(sites.ends))
     ]
-    weights = fragment_weights(sites, lambda number, rows: by_end[number][rows])
+    weights = fragment_weights(
+        sites, lambda number, rows: by_end[number][rows], cap=BiasOptions("", "").cap
+    )
+    if fragments is None:
+        observed = fragment_lengths(sites, features, contig_of)
+        fragments = observed or assumed_lengths(AssumedLengths())
     lengths = effective_lengths(
         features,
         contig_of,
         of_stretches,
-        stranded=sample.stranded,
-        fragments=fragments
-        or fragment_lengths(sites, features, contig_of)
-        or assumed_lengths(AssumedLengths()),
+        FragmentLayout(sample.stranded, fragments),
     )
     columns = bias_columns(
         features.lengths, result.counts, weighted_counts(sites, weights, len(features)), lengths
@@ -264,7 +277,7 @@ def count_with_scores(
 
 
 def _starts(sites: StartSites, number: int) -> Positions:
-    """Give the 5' positions of one end of every fragment."""
+    """Return the 5' positions of one read end of every fragment."""
     end = sites.ends[number]
     strand = ((end.bits & REVERSE) != 0).astype(np.uint8)
     return Positions(end.contig, end.position.astype(np.int64), strand, np.ones(len(strand)))
@@ -273,13 +286,13 @@ def _starts(sites: StartSites, number: int) -> Positions:
 def in_order(
     ids: Sequence[str], wanted: Sequence[str], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Put values of features into the order of other ids; features without a value get 0."""
+    """Reorder the values of features to match other identifiers; 0 for those without a value."""
     row = {name: number for number, name in enumerate(ids)}
     return np.array([values[row[name]] if name in row else 0.0 for name in wanted], np.float64)
 
 
 def read_table(path: Path) -> dict[str, list[str]]:
-    """Read a TSV file with a heading: column → texts."""
+    """Read a TSV file with a header: column → texts."""
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}

@@ -1,11 +1,13 @@
-"""UHR against HBR: fold changes of a tiny cohort against deep sequencing of the same RNA by another laboratory.
+r"""UHR against HBR: fold changes of a tiny cohort compared with deep sequencing of the same RNA.
 
-    COUNTERBIAS_DATA=DIR python benchmarks/validation/maqc.py --json maqc.json --figures docs/images/validation
+    COUNTERBIAS_DATA=DIR python benchmarks/validation/maqc.py \
+        --json maqc.json --figures docs/images/validation
 
-Six samples of 600 to 1,200 pairs on 3 Mb of chromosome 22 hold a handful of genes with reads, so the result is an interval. Fold
-changes of raw, weighted and corrected counts are compared with those of the SEQC counts; intervals come from resampling replicates
-and from resampling genes. Each model is also used without its gate, to see what a correction would have done.
-docs/does-it-work.md holds the results.
+Six samples of 600 to 1,200 pairs on 3 Mb of chromosome 22 have reads for only a handful of genes,
+so the result is an interval. Fold changes of raw, weighted and corrected counts are compared with
+those of the counts of another laboratory (SEQC); intervals come from resampling replicates and from
+resampling genes. Each model is also used without the gate, to show what the correction would have
+done. docs/explanation/validation.md has the results.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from counterbias import count_reads
 from counterbias.evaluation.agreement import Interval, compare_with_truth
-from counterbias.options import BiasOptions
+from counterbias.options import AnnotationOptions, BiasOptions
 
 SCRIPT = "maqc.py"
 FOLDER, TRUTH = "human_maqc_chr22", "seqc_ILM_COH_counts_A_B.tsv"
@@ -40,7 +42,7 @@ class Cohort:
     Args:
         names: gene names.
         counts: estimate → condition → float64 (replicates, genes).
-        applied: samples in which the model was used.
+        applied: number of samples in which the model was used.
         gain: held-out gain per sample, bits per start.
     """
 
@@ -51,7 +53,10 @@ class Cohort:
 
 
 def count_cohort(model: str, arguments: argparse.Namespace, *, gate: bool = True) -> Cohort:
-    """Count all samples, each with a model of its own (or all with a model file); without the gate, models are used come what may."""
+    """Count all samples, each with its own model (or all with a model file).
+
+    With ``gate`` false, models are used whether or not they pass the gate, without calibration.
+    """
     root = rep.data_folder() / FOLDER
     paths = [
         root / f"{condition}_Rep{number}.bam" for condition in CONDITIONS for number in REPLICATES
@@ -60,38 +65,40 @@ def count_cohort(model: str, arguments: argparse.Namespace, *, gate: bool = True
     bias = BiasOptions(model, str(sample.genome), seed=arguments.seed, threads=arguments.threads)
     run = count_reads(
         paths,
-        sample.annotation,
+        AnnotationOptions(str(sample.annotation), additional_attributes=("gene_name",)),
         options=sample.options,
-        additional_attributes=["gene_name"],
         bias=bias,
     )
-    told = [est.counted(run, number, 0.0) for number in range(len(paths))]
-    gains = [one.gain for one in told]
+    counted = [est.counted(run, number, 0.0) for number in range(len(paths))]
+    gains = [one.gain for one in counted]
     if not gate:
         samples = [
             est.Sample(path, sample.annotation, sample.genome, sample.stranded) for path in paths
         ]
-        told = [
-            est.count_ungated(one, weighed.model)
-            for one, weighed in zip(samples, run.bias, strict=True)
+        counted = [
+            est.count_ungated(one, fitted.model)
+            for one, fitted in zip(samples, run.bias, strict=True)
         ]
     size = len(REPLICATES)
     counts = {
         estimate: {
             condition: np.stack(
-                [one.columns[column] for one in told[place * size : (place + 1) * size]]
+                [one.columns[column] for one in counted[number * size : (number + 1) * size]]
             )
-            for place, condition in enumerate(CONDITIONS)
+            for number, condition in enumerate(CONDITIONS)
         }
         for estimate, column in COLUMNS.items()
     }
     features = run.annotation.features
     names = tuple(features.attributes["gene_name"])
-    return Cohort(names, counts, sum(one.applied for one in told), gains)
+    return Cohort(names, counts, sum(one.applied for one in counted), gains)
 
 
 def true_changes(names: Sequence[str]) -> NDArray[np.float64]:
-    """Give log2(UHR / HBR) of the SEQC counts, normalised by their totals; NaN for genes that the table lacks or hardly saw."""
+    """Return log2(UHR / HBR) of the SEQC counts, normalised by their totals.
+
+    NaN for genes that are missing from the table or have fewer than 100 reads in it.
+    """
     table = est.read_table(rep.data_folder() / FOLDER / TRUTH)
     known = {}
     for symbol, change, first, second in zip(
@@ -108,7 +115,10 @@ def changes(
     totals: dict[str, float],
     drawn: dict[str, NDArray[np.int64]] | None = None,
 ) -> NDArray[np.float64]:
-    """Give log2 fold changes of the summed replicates, half a fragment added; ``drawn``: the replicates to sum, per condition."""
+    """Return log2 fold changes of the summed replicates, with half a fragment added.
+
+    ``drawn``: condition → indices of the replicates to sum; by default all of them, once.
+    """
     sums = {}
     for condition, counts in cohort.counts[estimate].items():
         rows = counts if drawn is None else counts[drawn[condition]]
@@ -117,7 +127,10 @@ def changes(
 
 
 def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Compare fold changes with the truth; genes with ``fewest`` raw fragments over the replicates of each condition."""
+    """Compare fold changes with the truth.
+
+    Only genes with ``fewest`` raw fragments over the replicates of each condition are compared.
+    """
     truth = true_changes(cohort.names)
     raw = cohort.counts["raw"]
     kept = np.isfinite(truth) & np.all(
@@ -125,7 +138,7 @@ def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, 
     )
     totals = {condition: float(counts.sum()) for condition, counts in raw.items()}
     whole = {name: changes(cohort, name, totals) for name in COLUMNS}
-    # compare_with_truth takes the log2 of what it is given: fold changes go in as ratios.
+    # compare_with_truth takes logarithms itself, so it gets ratios rather than log fold changes.
     ratios = {name: np.exp2(values) for name, values in whole.items()}
     agreement = compare_with_truth(
         np.where(kept, np.exp2(np.where(kept, truth, 0.0)), np.nan), ratios, rng
@@ -149,11 +162,11 @@ def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, 
     return {
         "genes": genes,
         "of": {
-            name: {measure: told(one) for measure, one in measures.items()}
+            name: {measure: bounds(one) for measure, one in measures.items()}
             for name, measures in agreement.of.items()
         },
         "minus_raw": {
-            name: {measure: told(one) for measure, one in measures.items()}
+            name: {measure: bounds(one) for measure, one in measures.items()}
             for name, measures in agreement.minus_raw.items()
         },
         "applied": cohort.applied,
@@ -161,11 +174,12 @@ def judge(cohort: Cohort, fewest: float, rng: np.random.Generator) -> dict[str, 
     }
 
 
-def told(one: Interval) -> list[float]:
+def bounds(one: Interval) -> list[float]:
+    """Return the value of an interval with its lower and upper bound."""
     return [one.value, one.low, one.high]
 
 
-# -- tables and figure -------------------------------------------------------------------------------------------------
+# -- tables and figure -----------------------------------------------------------------------------
 
 
 def gene_table(judged: dict[str, Any]) -> str:
@@ -186,7 +200,7 @@ def gene_table(judged: dict[str, Any]) -> str:
 
 
 def summary_table(by_model: dict[str, dict[str, Any]]) -> str:
-    """Lay out Pearson and RMSE with their intervals, and the differences to raw."""
+    """Format Pearson and RMSE with their intervals, and the differences from raw."""
     rows = [["model", "used in", "counts", "Pearson", "RMSE log2", "RMSE − raw"]]
     for model, judged in by_model.items():
         for name in COLUMNS:
@@ -196,11 +210,11 @@ def summary_table(by_model: dict[str, dict[str, Any]]) -> str:
             cells = [f"{own['pearson'][0]:.2f} ({rep.interval(*own['pearson'][1:])})"]
             cells.append("{:.3f} ({:.2f} … {:.2f})".format(*own["rmse"]))
             less = judged["minus_raw"].get(name)
-            cells.append(
-                ""
-                if less is None
-                else f"{rep.minus(format(less['rmse'][0], '+.3f'))} ({rep.interval(*less['rmse'][1:], 3)})"
-            )
+            if less is None:
+                cells.append("")
+            else:
+                difference = rep.minus(format(less["rmse"][0], "+.3f"))
+                cells.append(f"{difference} ({rep.interval(*less['rmse'][1:], 3)})")
             used = f"{judged['applied']} of {2 * len(REPLICATES)}"
             rows.append(
                 ["" if name == "raw" else model, "" if name == "raw" else used, name, *cells]
@@ -217,7 +231,7 @@ def report(by_model: dict[str, dict[str, Any]]) -> str:
 
 
 def draw(by_model: dict[str, dict[str, Any]], folder: Path) -> Path:
-    """Draw fold changes found against those of SEQC, one panel per model."""
+    """Plot the estimated fold changes against those of SEQC, one panel per model."""
     chosen = {model: judged for model, judged in by_model.items() if judged["applied"]}
     figure, panels = rep.canvas(4.2 * max(1, len(chosen)), 3.9, max(1, len(chosen)))
     for panel, (model, judged) in zip(panels, chosen.items(), strict=False):
@@ -243,7 +257,7 @@ def draw(by_model: dict[str, dict[str, Any]], folder: Path) -> Path:
     return rep.save_figure(figure, folder, "maqc")
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -259,7 +273,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--fewest",
         type=float,
         default=10,
-        help="fragments of a gene in each condition to be judged [%(default)s]",
+        help="minimum fragments of a gene in each condition [%(default)s]",
     )
     return parser.parse_args(argv)
 
@@ -267,7 +281,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if not (rep.data_folder() / FOLDER).is_dir():
-        rep.say(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
+        rep.log(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
         return 1
     by_model = {}
     for model in arguments.models:

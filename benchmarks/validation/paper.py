@@ -1,11 +1,13 @@
-"""The tables of Zhang et al. 2017 (BMC Genomics 18(Suppl 1):1044), rebuilt as far as the reads at hand allow.
+r"""The tables of Zhang et al. 2017 (BMC Genomics 18(Suppl 1):1044), as far as our reads allow.
 
-    COUNTERBIAS_DATA=DIR python benchmarks/validation/paper.py --json paper.json --figures docs/images/validation
+    COUNTERBIAS_DATA=DIR python benchmarks/validation/paper.py \
+        --json paper.json --figures docs/images/validation
 
-Training time and perplexity against hidden units, for windows of 21 and 41 bases; correlation between methods, Euclidean distance
-from raw to corrected expression, and genes going up and down. The reads are those of Drosophila S2 cells, not MAQC-III, so figures
-compare in kind and not in value. ``--taqman TABLE --truth FILE`` makes of the MAQC TaqMan table one that
-``counterbias compare --truth`` reads.
+Training time and perplexity against hidden units, for windows of 21 and 41 bases; correlation
+between methods, Euclidean distance between raw and corrected expression, and the numbers of genes
+that go up and down. The reads are from Drosophila S2 cells, not MAQC-III, so the figures can be
+compared qualitatively, but not in value. ``--taqman TABLE --truth FILE`` converts the MAQC TaqMan
+table to one that ``counterbias compare --truth`` reads.
 """
 
 from __future__ import annotations
@@ -27,24 +29,27 @@ import estimates as est
 import reporting as rep
 
 from counterbias.evaluation.agreement import change_of, log_pearson
-from counterbias.pipeline.bias.fitting import choose_model
+from counterbias.pipeline.bias.choice import choose_model
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, evaluate_backend
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions, Window
 
 SCRIPT = "paper.py"
-#: Bases of the paper's windows → window.
+#: Width of the paper's windows in bases → window.
 WINDOWS = {21: Window(10, 10), 41: Window(20, 20)}
-#: As in the paper: every iteration one pass over the windows, no early end.
+#: As in the paper: one pass over the windows per iteration, without early stopping.
 ITERATIONS = 30
 SEQBIAS = "seqbias (R)"
 
 
-# -- training time and perplexity --------------------------------------------------------------------------------------
+# -- training time and perplexity ------------------------------------------------------------------
 
 
 def as_in_paper(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Give the options of both networks that make them train as the paper says: one pass per iteration, no early end."""
+    """Return the options with which networks are trained as in the paper.
+
+    That is one pass over the windows per iteration, without early stopping.
+    """
     epochs = arguments.iterations
     return (
         f"epochs={epochs}",
@@ -57,14 +62,17 @@ def as_in_paper(arguments: argparse.Namespace) -> tuple[str, ...]:
 def train(
     cell: str, hidden: int, bases: int, sample: FoldSample, arguments: argparse.Namespace, seed: int
 ) -> dict[str, Any]:
-    """Train both networks as the paper does and measure them on the held-out fold."""
+    """Train both networks as in the paper and evaluate them on the held-out fold."""
     kind = choose_model(
-        cell, False, WINDOWS[bases], (f"hidden={hidden}", *as_in_paper(arguments)), load_plugins()
+        cell,
+        load_plugins(),
+        window=WINDOWS[bases],
+        model_options=(f"hidden={hidden}", *as_in_paper(arguments)),
     )
     found = evaluate_backend(
         kind, sample, Trial(arguments.fold, seed, sampling="paper"), threads=arguments.threads
     )
-    rep.say(
+    rep.log(
         f"{cell}, {hidden} hidden units, {bases} bases, seed {seed}: {found.report.seconds:.1f} s"
     )
     return {
@@ -93,7 +101,7 @@ def train_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def training_table(rows: list[dict[str, Any]]) -> str:
-    """Lay out a line per network and window."""
+    """Format a row per network and window."""
     laid = [
         [
             "network",
@@ -131,7 +139,7 @@ def training_table(rows: list[dict[str, Any]]) -> str:
     return rep.markdown(laid)
 
 
-# -- expression before and after ---------------------------------------------------------------------------------------
+# -- expression before and after -------------------------------------------------------------------
 
 
 def fly_sample() -> est.Sample:
@@ -140,7 +148,7 @@ def fly_sample() -> est.Sample:
 
 
 def seqbias_counts(sample: est.Sample) -> est.Counted:
-    """Count with the log bias that the R package gave, from the file beside the data."""
+    """Count with the log bias predicted by the R package, from the file stored with the data."""
     stored = np.load(sample.genome.parent / acc.SEQBIAS_FILE)["log_bias"].astype(np.float64)
 
     def scores(contigs: tuple[str, ...], positions: Positions, end: int) -> NDArray[np.float64]:
@@ -155,28 +163,29 @@ def seqbias_counts(sample: est.Sample) -> est.Counted:
 
 
 def count_all(arguments: argparse.Namespace) -> dict[tuple[str, int], est.Counted]:
-    """Count with every model in every window, learning as the paper does; and with seqbias."""
+    """Count with every model in every window, trained as in the paper, and with seqbias."""
     sample = fly_sample()
     found = {}
     for bases, window in WINDOWS.items():
         for model in arguments.models:
-            own = as_in_paper(arguments) if model in ("gru", "lstm") else ()
-            found[model, bases] = est.count_with(
-                sample,
-                model,
-                threads=arguments.threads,
+            training = est.Training(
                 sampling="paper",
                 window=window,
-                model_options=own,
+                model_options=as_in_paper(arguments) if model in ("gru", "lstm") else (),
                 seed=arguments.seeds[0],
+                threads=arguments.threads,
             )
-            rep.say(f"counted with {model}, {bases} bases: {found[model, bases].seconds:.1f} s")
+            found[model, bases] = est.count_with(sample, model, training)
+            rep.log(f"counted with {model}, {bases} bases: {found[model, bases].seconds:.1f} s")
     found[SEQBIAS, 21] = seqbias_counts(sample)
     return found
 
 
 def changes(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, Any]]:
-    """Measure what each method does to the expression of the genes, weighted (the paper's sum) and corrected."""
+    """Measure how each method changes the expression of the genes.
+
+    Both for weighted counts (the sum of the paper) and for corrected ones.
+    """
     rows = []
     for (model, bases), counted in found.items():
         raw = counted.density("raw")
@@ -196,7 +205,7 @@ def changes(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, Any]]:
 
 
 def correlations(found: dict[tuple[str, int], est.Counted]) -> list[dict[str, Any]]:
-    """Correlate log expression between every two methods."""
+    """Correlate log expression between each pair of methods."""
     keys = list(found)
     return [
         {
@@ -238,7 +247,7 @@ def change_table(rows: list[dict[str, Any]]) -> str:
 
 
 def correlation_table(rows: list[dict[str, Any]], estimate: str) -> str:
-    """Lay the correlations out as a triangle."""
+    """Format the correlations as a triangular table."""
     keys = list(dict.fromkeys(tuple(row[side]) for row in rows for side in ("first", "second")))
     known = {(tuple(row["first"]), tuple(row["second"])): row[estimate] for row in rows}
     labels = [f"{model}, {bases}" for model, bases in keys]
@@ -253,11 +262,11 @@ def correlation_table(rows: list[dict[str, Any]], estimate: str) -> str:
     return rep.markdown(laid)
 
 
-# -- figures -----------------------------------------------------------------------------------------------------------
+# -- figures ---------------------------------------------------------------------------------------
 
 
 def draw_training(rows: list[dict[str, Any]], folder: Path) -> Path:
-    """Draw training time and perplexity against hidden units."""
+    """Plot training time and perplexity against hidden units."""
     figure, (left, right) = rep.canvas(9, 3.8, 2)
     for number, (cell, bases) in enumerate(
         dict.fromkeys((row["cell"], row["bases"]) for row in rows)
@@ -293,7 +302,7 @@ def draw_training(rows: list[dict[str, Any]], folder: Path) -> Path:
 
 
 def draw_changes(found: dict[tuple[str, int], est.Counted], folder: Path) -> Path:
-    """Draw expression before and after, and the histogram of log fold changes, for windows of 21 bases."""
+    """Plot expression before and after, and log fold changes, for windows of 21 bases."""
     figure, (left, right) = rep.canvas(9, 3.8, 2)
     chosen = {model: one for (model, bases), one in found.items() if bases == 21}
     for number, (model, counted) in enumerate(chosen.items()):
@@ -317,29 +326,33 @@ def draw_changes(found: dict[tuple[str, int], est.Counted], folder: Path) -> Pat
     return rep.save_figure(figure, folder, "paper_changes")
 
 
-# -- TaqMan ------------------------------------------------------------------------------------------------------------
+# -- TaqMan ----------------------------------------------------------------------------------------
 
 
 def write_taqman_truth(source: Path, target: Path) -> dict[str, int]:
-    """Make a truth table of the TaqMan values: per gene symbol and sample the mean over its replicates that were detected.
+    """Write a truth table of the TaqMan values.
 
-    A symbol with several assays gets the mean of them, one detected nowhere NA. Gives the number of genes per sample.
+    For each gene symbol and sample it has the mean over the replicates in which the gene was
+    detected, averaged over the assays of the symbol; NA if detected in none.
+
+    Returns:
+        Sample → number of genes.
     """
     table = est.read_table(source)
     values: dict[str, dict[str, list[float]]] = {}
     for place, symbol in enumerate(table["Symbol"]):
         own = values.setdefault(symbol, {sample: [] for sample in "ABCD"})
         for sample in "ABCD":
-            told = [
+            replicates = [
                 (
                     table[f"{sample}{number}_value"][place],
                     table[f"{sample}{number}_detection"][place],
                 )
                 for number in range(1, 5)
             ]
-            seen = [float(value) for value, detected in told if detected == "P"]
-            if seen:
-                own[sample].append(float(np.mean(seen)))
+            detected = [float(value) for value, call in replicates if call == "P"]
+            if detected:
+                own[sample].append(float(np.mean(detected)))
     temporary = target.with_name(f"{target.name}.part")
     with temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
@@ -355,11 +368,11 @@ def write_taqman_truth(source: Path, target: Path) -> dict[str, int]:
     return {sample: sum(bool(own[sample]) for own in values.values()) for sample in "ABCD"}
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = rep.parser_for("Rebuild the tables of Zhang et al. 2017 on the reads at hand.")
+    parser = rep.parser_for("Reproduce the tables of Zhang et al. 2017 on other reads.")
     parser.add_argument(
         "--hidden", type=rep.whole_numbers, default="5,10,20", help="hidden units [%(default)s]"
     )
@@ -373,25 +386,25 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--seeds",
         type=rep.whole_numbers,
         default="1,2",
-        help="seeds of the training; counts take the first [%(default)s]",
+        help="seeds of training; counts use the first [%(default)s]",
     )
     parser.add_argument(
         "--iterations", type=int, default=ITERATIONS, help="passes over the windows [%(default)s]"
     )
     parser.add_argument(
-        "--windows", type=int, default=100_000, help="windows per network, at most [%(default)s]"
+        "--windows", type=int, default=100_000, help="maximum windows per network [%(default)s]"
     )
     parser.add_argument("--fold", type=int, default=1, help="fold to hold out [%(default)s]")
     parser.add_argument(
         "--taqman",
         type=Path,
         metavar="TABLE",
-        help="the MAQC TaqMan table; only --truth is written",
+        help="the MAQC TaqMan table; with it, only --truth is written",
     )
     parser.add_argument("--truth", type=Path, metavar="FILE", help="truth table to write")
     arguments = parser.parse_args(argv)
     if (arguments.taqman is None) != (arguments.truth is None):
-        parser.error("--taqman and --truth belong together")
+        parser.error("--taqman and --truth must be given together")
     return arguments
 
 
@@ -399,13 +412,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if arguments.taqman is not None:
         genes = write_taqman_truth(arguments.taqman, arguments.truth)
-        rep.say(
+        rep.log(
             f"{arguments.truth}: "
             + ", ".join(f"{number} genes in {sample}" for sample, number in genes.items())
         )
         return 0
     if not (rep.data_folder() / acc.DATASETS["fly"][0]).is_dir():
-        rep.say(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
+        rep.log(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
         return 1
     trained = train_all(arguments)
     print(f"### Training time and perplexity\n\n{training_table(trained)}", flush=True)
@@ -413,9 +426,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     changed, correlated = changes(found), correlations(found)
     print(f"\n### Expression before and after\n\n{change_table(changed)}")
     for estimate in ("weighted", "corrected"):
-        print(
-            f"\n### Log-Pearson between methods, {estimate}\n\n{correlation_table(correlated, estimate)}"
-        )
+        print(f"\n### Log-Pearson between methods, {estimate}\n")
+        print(correlation_table(correlated, estimate))
     rep.write_json(
         arguments.json,
         SCRIPT,

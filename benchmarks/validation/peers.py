@@ -1,10 +1,12 @@
-"""Peers side by side: counterbias, salmon and kallisto on the same simulated reads, judged by the same truth, at gene level.
+"""Compare counterbias, salmon and kallisto on the same simulated reads, at gene level.
 
     python benchmarks/validation/peers.py --json peers.json --figures docs/images/validation
 
-salmon runs with and without --seqBias, kallisto with and without --bias; a program that is not installed is left out and named. Two
-truths, since the tools do not estimate the same thing: the fragments that each gene would have given without bias (what a count
-estimates), and its molecules (what a transcript quantifier estimates). docs/does-it-work.md holds the results.
+salmon runs with and without --seqBias, kallisto with and without --bias; a program that is not
+installed is skipped with a message. There are two truths, since the tools do not estimate the same
+quantity: the fragments that each gene would have yielded without bias (what counts estimate), and
+its molecules (what a transcript quantifier estimates). docs/explanation/validation.md has the
+results.
 """
 
 from __future__ import annotations
@@ -32,18 +34,19 @@ from counterbias.evaluation.agreement import compare_with_truth
 
 SCRIPT = "peers.py"
 FRAGMENTS, MOLECULES = "fragments", "molecules"
-#: The limit: the fragments drawn, each gene's true bias (and, for molecules, its true fragments per molecule) taken out.
+#: The limit: the fragments drawn, divided by each gene's true mean bias and, for molecules, by its
+#: true number of fragments per molecule.
 CHANCE = "chance"
 
 
 @dataclass(frozen=True)
 class Reads:
-    """One simulated sample and all files that the tools take.
+    """One simulated sample and all input files of the tools.
 
     Args:
-        folder: where everything lies.
-        sample: BAM, GTF and FASTA for counting.
-        truth: per gene.
+        folder: the folder of all files.
+        sample: BAM, GTF and FASTA files for counting.
+        truth: the truth for each gene.
         transcript_gene: transcript → gene.
     """
 
@@ -60,18 +63,23 @@ class Reads:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a tool says of each gene: fragments (any scale) and molecules (any scale), in the order of the truth; its seconds."""
+    """The estimates of a tool for each gene, in the order of the truth.
+
+    Args:
+        fragments, molecules: on any scale.
+        seconds: wall time.
+    """
 
     fragments: NDArray[np.float64]
     molecules: NDArray[np.float64]
     seconds: float
 
 
-# -- input files -------------------------------------------------------------------------------------------------------
+# -- input files -----------------------------------------------------------------------------------
 
 
 def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder: Path) -> Reads:
-    """Draw a sample and write it in the form that each tool wants."""
+    """Draw a sample and write it in the formats that the tools read."""
     write_world(world, folder)
     rng = np.random.default_rng([world.seed, 5, biased])
     library = simulation.Library(arguments.pairs, read_length=75, error_rate=0.002)
@@ -92,11 +100,15 @@ def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder
     return found
 
 
-# -- tools -------------------------------------------------------------------------------------------------------------
+# -- tools -----------------------------------------------------------------------------------------
 
 
 def run(command: Sequence[str]) -> float:
-    """Run a program; give its wall time. Raises RuntimeError with its last words where it fails."""
+    """Run a program and return its wall time.
+
+    Raises:
+        RuntimeError: the program failed; the message has the end of its stderr.
+    """
     began = time.perf_counter()
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False
@@ -109,13 +121,13 @@ def run(command: Sequence[str]) -> float:
 
 
 def version(program: str) -> str | None:
-    """Give a program's version, None where it is not installed."""
+    """Return the version of a program, or None if it is not installed."""
     path = shutil.which(program)
     if path is None:
         return None
-    asked = [path, "--version"] if program == "salmon" else [path, "version"]
+    command = [path, "--version"] if program == "salmon" else [path, "version"]
     return (
-        subprocess.run(asked, capture_output=True, text=True, check=False)
+        subprocess.run(command, capture_output=True, text=True, check=False)
         .stdout.strip()
         .replace(", version", "")
     )
@@ -171,7 +183,15 @@ def with_and_without(
     columns: tuple[str, str, str],
     seconds: dict[str, float],
 ) -> dict[str, Estimate]:
-    """Sum a tool's tables, by option (empty: none), to genes; ``columns``: those of names, TPM and effective lengths."""
+    """Sum the tables of a tool to genes.
+
+    Args:
+        program: the name of the tool.
+        reads: the sample.
+        tables: option ("" for none) → the table of that run.
+        columns: the columns of names, TPM and effective lengths.
+        seconds: option → wall time.
+    """
     name, tpm, length = columns
     effective = dict(zip(tables[""][name], tables[""][length], strict=True))
     return {
@@ -187,8 +207,9 @@ def gene_level(
 ) -> Estimate:
     """Sum transcripts to genes.
 
-    Molecules: the sum of TPM. Fragments: the sum of TPM × the transcript's effective length in the run *without* bias correction, which is
-    what the transcript would give had there been no bias (tximport's lengthScaledTPM, transcript by transcript).
+    Molecules: the sum of TPM. Fragments: the sum of TPM × the transcript's effective length in the
+    run *without* bias correction, which is what the transcript would have yielded without bias
+    (tximport's lengthScaledTPM, transcript by transcript).
     """
     row = {name: number for number, name in enumerate(reads.truth.gene_ids)}
     molecules, fragments = np.zeros(len(row)), np.zeros(len(row))
@@ -200,13 +221,18 @@ def gene_level(
 
 
 def counterbias(reads: Reads, arguments: argparse.Namespace, seed: int) -> dict[str, Estimate]:
-    """Count, raw and with every model; fragments are counts, molecules counts per length (or effective length)."""
+    """Count, raw and with every model.
+
+    Fragments are the counts, molecules the counts per length (or effective length).
+    """
     found: dict[str, Estimate] = {}
     for model in arguments.models:
         try:
-            counted = est.count_with(reads.sample, model, threads=arguments.threads, seed=seed)
+            counted = est.count_with(
+                reads.sample, model, est.Training(seed=seed, threads=arguments.threads)
+            )
         except InputError as problem:
-            rep.say(f"{model}: not measured: {problem}")
+            rep.log(f"{model}: not measured: {problem}")
             continue
         for estimate in est.DENSITIES:
             label = estimate if estimate == "raw" else f"{estimate}, {model}"
@@ -216,11 +242,11 @@ def counterbias(reads: Reads, arguments: argparse.Namespace, seed: int) -> dict[
     return {"raw": found["raw"], **known} if found else {}
 
 
-# -- judging -----------------------------------------------------------------------------------------------------------
+# -- judging ---------------------------------------------------------------------------------------
 
 
 def by_chance(truth: simulation.Truth) -> Estimate:
-    """Give what a tool that knows everything but the chance of drawing would find."""
+    """Return the estimates of a tool whose only error is the sampling of fragments."""
     fragments = truth.fragments / truth.mean_bias
     per_molecule = np.divide(
         truth.unbiased_fragments,
@@ -238,7 +264,7 @@ def by_chance(truth: simulation.Truth) -> Estimate:
 def judge(
     found: dict[str, Estimate], reads: Reads, fewest: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Compare every tool with both truths, over all genes and over those with a single transcript."""
+    """Compare every tool with both truths, over all genes and those with one transcript."""
     truth = reads.truth
     names = list(reads.transcript_gene.values())
     single = np.array([names.count(gene) == 1 for gene in truth.gene_ids])
@@ -281,11 +307,11 @@ def measure(arguments: argparse.Namespace, seed: int, biased: bool) -> list[dict
         for row in judged
         if (row["truth"], row["genes"]) == (FRAGMENTS, "all")
     }
-    rep.say(f"seed {seed}, {'biased' if biased else 'unbiased'}: {shown}")
+    rep.log(f"seed {seed}, {'biased' if biased else 'unbiased'}: {shown}")
     return [{"seed": seed, "biased": biased, **row} for row in judged]
 
 
-# -- tables and figure -------------------------------------------------------------------------------------------------
+# -- tables and figure -----------------------------------------------------------------------------
 
 
 def pick(rows: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
@@ -293,7 +319,7 @@ def pick(rows: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]], biased: bool, genes: str) -> str:
-    """Lay out the error of every tool, mean ± SE over seeds, and its paired difference to raw."""
+    """Format the error of every tool, mean ± SE over seeds, and its paired difference from raw."""
     laid = [
         [
             "tool",
@@ -328,7 +354,10 @@ def table(rows: list[dict[str, Any]], biased: bool, genes: str) -> str:
 
 
 def duel(rows: list[dict[str, Any]], rival: str = "salmon --seqBias") -> str:
-    """Lay out the difference of our corrected counts to a rival on the same biased samples, all genes; empty without the rival."""
+    """Format the difference between corrected counts and a rival on the same biased samples.
+
+    Over all genes; empty if the rival was not run.
+    """
     chosen = pick(rows, biased=True, genes="all")
     tools = [
         tool
@@ -354,21 +383,22 @@ def report(rows: list[dict[str, Any]]) -> str:
     parts = []
     for biased in dict.fromkeys(row["biased"] for row in rows):
         for genes in ("all", "one transcript"):
-            heading = f"### {'With' if biased else 'Without'} bias, {'all genes' if genes == 'all' else 'genes with one transcript'}"
+            which = "all genes" if genes == "all" else "genes with one transcript"
+            heading = f"### {'With' if biased else 'Without'} bias, {which}"
             parts += [heading, table(rows, biased, genes)]
-    if told := duel(rows):
-        parts += ["### Against salmon --seqBias, paired by sample", told]
+    if differences := duel(rows):
+        parts += ["### Against salmon --seqBias, paired by sample", differences]
     return "\n\n".join(parts)
 
 
 def colour_of(tool: str) -> str:
-    """Give counterbias, salmon and kallisto a colour each."""
+    """Return the colour of a tool: one each for counterbias, salmon and kallisto."""
     known = {"raw": "black", CHANCE: rep.GREY, "salmon": rep.COLOURS[1], "kallisto": rep.COLOURS[2]}
     return known.get(tool.split(" ")[0], rep.COLOURS[0])
 
 
 def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
-    """Draw the error of every tool against both truths, biased samples."""
+    """Plot the error of every tool against both truths, in biased samples."""
     figure, panels = rep.canvas(9, 4.6, 2)
     chosen = pick(rows, biased=True, genes="all")
     tools = list(dict.fromkeys(row["tool"] for row in chosen))[::-1]
@@ -386,7 +416,7 @@ def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
     return rep.save_figure(figure, folder, name)
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -414,13 +444,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--bias",
         type=Path,
         metavar="FILE",
-        help="simulate the bias of this model file instead of a drawn one",
+        help="simulate the bias of this model file instead of a random one",
     )
     parser.add_argument(
         "--fewest",
         type=float,
         default=50,
-        help="expected fragments of a gene that is judged [%(default)s]",
+        help="minimum expected fragments of a gene [%(default)s]",
     )
     return parser.parse_args(argv)
 
@@ -429,8 +459,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     versions = {program: version(program) for program in ("salmon", "kallisto")}
     for program, found in versions.items():
-        rep.say(found or f"{program} is not installed and is left out (Debian package {program})")
-    # Without a bias it does not matter which one there is not.
+        rep.log(found or f"{program} is not installed and is left out (Debian package {program})")
+    # Samples without bias are the same whichever bias is simulated in the others.
     conditions = (True, False) if arguments.bias is None else (True,)
     rows = [
         row

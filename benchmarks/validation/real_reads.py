@@ -1,9 +1,11 @@
-"""Real reads: every measure on held-out blocks, and two lanes of one library that must agree.
+r"""Real reads: all measures on held-out blocks, and the agreement of two lanes of one library.
 
-    COUNTERBIAS_DATA=DIR python benchmarks/validation/real_reads.py --json real.json --figures docs/images/validation
+    COUNTERBIAS_DATA=DIR python benchmarks/validation/real_reads.py \
+        --json real.json --figures docs/images/validation
 
-The measures are those of benchmarks/accuracy.py, run here by the same code. Lanes: a model is fitted to each lane alone, both score
-the same exonic positions, and counts of the lanes are compared before and after correction. docs/does-it-work.md holds the results.
+The measures are those of benchmarks/accuracy.py, computed by the same code. Lanes: a model is
+fitted to each lane alone, both score the same exonic positions, and the counts of the lanes are
+compared before and after correction. docs/explanation/validation.md has the results.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import reporting as rep
 
 from counterbias import count_reads
 from counterbias.annotation import load_annotation
-from counterbias.evaluation.agreement import Replicates, replicate_agreement
+from counterbias.evaluation.agreement import Replicates, SampleEstimates, replicate_agreement
 from counterbias.genome import Genome, extract
 from counterbias.options import BiasOptions
 from counterbias.plugins import load_plugins
@@ -33,17 +35,20 @@ from counterbias.records import Positions
 
 SCRIPT = "real_reads.py"
 LANES = ("isowt5", "isowt6")
-#: Another strain, the same protocol: models of the first lane should agree with it nearly as well.
+#: Another strain with the same protocol: its model should agree with that of a lane nearly as well.
 STRAIN = "rlp5"
-#: Positions drawn into the figure.
+#: Positions shown in the figure.
 SHOWN = 3000
 
 
-# -- measures on held-out blocks ---------------------------------------------------------------------------------------
+# -- measures on held-out blocks -------------------------------------------------------------------
 
 
 def measure_set(name: str, arguments: argparse.Namespace) -> tuple[acc.Result, str]:
-    """Run all models on the held-out folds of one set, as benchmarks/accuracy.py does; give trials and tables."""
+    """Evaluate all models on the held-out folds of one data set, as benchmarks/accuracy.py does.
+
+    Returns the trials and the tables.
+    """
     folds = [1, 2, 3, 4] if name == "fly" else [0, 1, 2, 3, 4]
     options = [
         "--data",
@@ -66,12 +71,12 @@ def measure_set(name: str, arguments: argparse.Namespace) -> tuple[acc.Result, s
     return result, acc.table(result)
 
 
-# -- lanes -------------------------------------------------------------------------------------------------------------
+# -- lanes -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One lane, counted with a model of its own: its columns, and its log bias at the common positions."""
+    """One lane, counted with its own model, and its log bias at the common positions."""
 
     counted: est.Counted
     log_bias: NDArray[np.float64]
@@ -84,7 +89,7 @@ def lane_sample(name: str) -> est.Sample:
 
 
 def exonic_positions(sample: est.Sample, contig: str, first: int, last: int) -> Positions:
-    """List both strands of the exonic positions of a piece of one contig."""
+    """Return both strands of the exonic positions in a region of one contig."""
     features = load_annotation(str(sample.annotation), stranded=False).features
     own = np.flatnonzero(
         np.array([features.contigs[number] == contig for number in features.block_contig])
@@ -96,11 +101,11 @@ def exonic_positions(sample: est.Sample, contig: str, first: int, last: int) -> 
                 0, int(features.block_end[row]) - first
             )
         ] = True
-    place = np.flatnonzero(covered) + first
-    size = len(place)
+    exonic = np.flatnonzero(covered) + first
+    size = len(exonic)
     return Positions(
         np.zeros(2 * size, np.int32),
-        np.tile(place, 2),
+        np.tile(exonic, 2),
         np.repeat(np.array([0, 1], np.uint8), size),
         np.ones(2 * size),
     )
@@ -133,25 +138,26 @@ def count_lane(
 
 
 def correlation(first: Lane, second: Lane) -> float:
-    """Correlate two lanes' log biases over the positions that both know."""
+    """Correlate the log biases of two lanes over the positions that both can score."""
     known = np.isfinite(first.log_bias) & np.isfinite(second.log_bias)
     x, y = first.log_bias[known], second.log_bias[known]
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else float("nan")
 
 
 def agreement(first: Lane, second: Lane, fewest: float, seed: int) -> Replicates | None:
-    """Compare counts of two lanes before and after correction."""
+    """Compare the counts of two lanes before and after correction."""
     own, other = (
-        {name: lane.counted.density(name) for name in est.DENSITIES} for lane in (first, second)
+        SampleEstimates(
+            {name: lane.counted.density(name) for name in est.DENSITIES},
+            lane.counted.columns["raw"],
+        )
+        for lane in (first, second)
     )
-    counts = [lane.counted.columns["raw"] for lane in (first, second)]
-    return replicate_agreement(
-        own, [other], counts[0], [counts[1]], np.random.default_rng([seed, 4]), fewest=fewest
-    )
+    return replicate_agreement(own, [other], np.random.default_rng([seed, 4]), fewest=fewest)
 
 
 def by_chance(first: Lane, second: Lane, fewest: float) -> tuple[float, int]:
-    """Give the root mean square log2 ratio of two draws from the same library, and the number of genes compared."""
+    """Return the RMS log2 ratio of two draws from one library, and the number of genes compared."""
     one, two = (lane.counted.columns["raw"] for lane in (first, second))
     rows = (one >= fewest) & (two >= fewest)
     return float(np.sqrt(np.mean(1 / one[rows] + 1 / two[rows])) / np.log(2)), int(rows.sum())
@@ -160,7 +166,10 @@ def by_chance(first: Lane, second: Lane, fewest: float) -> tuple[float, int]:
 def compare_lanes(
     model: str, seed: int, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], list[NDArray[np.float64]]]:
-    """Fit one model to both lanes and to the other strain, and compare."""
+    """Fit a model to each lane and to the other strain, and compare.
+
+    Returns the figures, and the log bias of both lanes.
+    """
     positions = exonic_positions(lane_sample(LANES[0]), "XIII", 800_000, 900_000)
     lanes = [
         count_lane(name, model, positions, "XIII", arguments, seed) for name in (*LANES, STRAIN)
@@ -178,15 +187,15 @@ def compare_lanes(
         "fewest": arguments.fewest,
         "chance": chance,
         "agreement": None if found is None else asdict(found),
-        # What the correction does at all: SD over the same genes of log2(corrected / raw).
+        # The size of the correction itself: SD over the same genes of log2(corrected / raw).
         "moved": moved(lanes[0], arguments.fewest),
     }
-    rep.say(f"lanes, {model}, seed {seed}: log bias Pearson {row['log_bias_pearson']:.4f}")
+    rep.log(f"lanes, {model}, seed {seed}: log bias Pearson {row['log_bias_pearson']:.4f}")
     return row, [lane.log_bias for lane in lanes[:2]]
 
 
 def moved(lane: Lane, fewest: float) -> dict[str, float]:
-    """Give the standard deviation over genes of log2(estimate / raw)."""
+    """Return the standard deviation over genes of log2(estimate / raw)."""
     rows = lane.counted.columns["raw"] >= fewest
     raw = lane.counted.density("raw")[rows]
     return {
@@ -195,11 +204,14 @@ def moved(lane: Lane, fewest: float) -> dict[str, float]:
     }
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def lanes_table(rows: list[dict[str, Any]]) -> str:
-    """Lay the lanes out, mean ± SE over seeds; the interval of a difference is one seed's, by resampling of genes."""
+    """Format the comparison of the lanes, mean ± SE over seeds.
+
+    The error of a difference is that of a single seed, by resampling of genes.
+    """
     laid = [
         [
             "model",
@@ -217,18 +229,20 @@ def lanes_table(rows: list[dict[str, Any]]) -> str:
             rep.mean(row[name] for row in own).text()
             for name in ("log_bias_pearson", "other_strain_pearson")
         ]
-        told = [row["agreement"] for row in own if row["agreement"] is not None]
-        cells += [rep.mean(one["rmse"][name] for one in told).text() for name in est.DENSITIES]
+        agreed = [row["agreement"] for row in own if row["agreement"] is not None]
+        cells += [rep.mean(one["rmse"][name] for one in agreed).text() for name in est.DENSITIES]
         for name in ("weighted", "corrected"):
-            value = rep.mean(one["minus_raw"][name][0] for one in told).value
-            error = rep.mean(one["minus_raw"][name][1] for one in told).value
+            value = rep.mean(one["minus_raw"][name][0] for one in agreed).value
+            error = rep.mean(one["minus_raw"][name][1] for one in agreed).value
             cells.append(rep.minus(f"{value:+.3f} ± {error:.3f}"))
         laid.append([model, *cells, rep.mean(row["moved"]["corrected"] for row in own).text(2)])
     first = rows[0]
     note = (
-        f"Pearson over {first['positions']:,} exonic positions (both strands). Columns raw, weighted, corrected: RMS log2 ratio of the two "
-        f"lanes' densities over {first['genes']} genes with at least {first['fewest']:.0f} reads in both; "
-        f"two draws from one library differ by {first['chance']:.3f} by chance. Differences ± standard error by resampling of genes."
+        f"Pearson over {first['positions']:,} exonic positions (both strands). Columns raw, "
+        "weighted, corrected: RMS log2 ratio of the two lanes' densities over "
+        f"{first['genes']} genes with at least {first['fewest']:.0f} reads in both; "
+        f"two draws from one library differ by {first['chance']:.3f} by chance. "
+        "Differences ± standard error by resampling of genes."
     )
     return rep.markdown(laid) + "\n\n" + note
 
@@ -236,7 +250,7 @@ def lanes_table(rows: list[dict[str, Any]]) -> str:
 def draw(
     rows: list[dict[str, Any]], scores: list[NDArray[np.float64]], model: str, folder: Path
 ) -> Path:
-    """Draw the log bias of one lane against the other's, and how far the lanes' counts are apart."""
+    """Plot the log bias of one lane against the other, and the difference between their counts."""
     figure, (left, right) = rep.canvas(9, 3.8, 2)
     known = np.flatnonzero(np.isfinite(scores[0]) & np.isfinite(scores[1]))
     chosen = np.sort(np.random.default_rng(1).choice(known, min(SHOWN, len(known)), replace=False))
@@ -249,9 +263,9 @@ def draw(
         title=f"{model}, exonic positions",
     )
     models = list(dict.fromkeys(row["model"] for row in rows))
-    place = np.arange(len(models))
+    at = np.arange(len(models))
     for number, name in enumerate(est.DENSITIES):
-        told = [
+        errors = [
             [
                 row["agreement"]["rmse"][name]
                 for row in rows
@@ -259,12 +273,12 @@ def draw(
             ]
             for one in models
         ]
-        values = [rep.mean(own).value for own in told]
+        values = [rep.mean(own).value for own in errors]
         right.bar(
-            place + 0.27 * (number - 1), values, width=0.25, label=name, color=rep.COLOURS[number]
+            at + 0.27 * (number - 1), values, width=0.25, label=name, color=rep.COLOURS[number]
         )
     right.axhline(rows[0]["chance"], color=rep.GREY, linestyle=":", label="chance")
-    right.set_xticks(place, models)
+    right.set_xticks(at, models)
     right.set(
         ylabel="RMS log2 ratio of the lanes' counts",
         title="two lanes of one library",
@@ -274,18 +288,18 @@ def draw(
     return rep.save_figure(figure, folder, "lanes")
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for(
-        "Measure bias models on real reads, and compare two lanes of one library."
+        "Evaluate bias models on real reads, and compare two lanes of one library."
     )
     parser.add_argument(
         "--sets",
         type=rep.names,
         default="fly,isowt5,isowt6,unbiased",
-        help="sets to measure [%(default)s]",
+        help="data sets [%(default)s]",
     )
     parser.add_argument(
         "--models",
@@ -303,13 +317,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--folds",
         type=rep.whole_numbers,
-        help="folds to hold out [1 to 4 of fly, all of the others]",
+        help="folds to hold out [1 to 4 for fly, all for the others]",
     )
     parser.add_argument(
         "--fewest",
         type=float,
         default=20,
-        help="reads of a gene in both lanes to be compared [%(default)s]",
+        help="minimum reads of a gene in both lanes [%(default)s]",
     )
     return parser.parse_args(argv)
 
@@ -317,7 +331,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if not (rep.data_folder() / "yeast").is_dir():
-        rep.say(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
+        rep.log(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
         return 1
     measured = []
     for name in arguments.sets:

@@ -1,4 +1,4 @@
-"""What the validation scripts share: where the data lie, tables, JSON, figures, and means with their spread."""
+"""Shared by the validation scripts: data folder, tables, JSON, figures, means and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Colours that colour-blind readers can tell apart (Okabe & Ito 2008).
+#: A palette for colour-blind readers (Okabe & Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY = "#666666"
 _STYLE = {
@@ -38,18 +38,23 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds (or folds), its standard error, and how many there were; the error is NaN for a single one."""
+    """A mean over seeds (or folds), its standard error, and the number of values.
+
+    The error of a single value is NaN.
+    """
 
     value: float
     error: float
     number: int
 
     def text(self, digits: int = 3, *, sign: bool = False) -> str:
-        """Write it for a table."""
+        """Format the mean and its error for a table."""
         if not math.isfinite(self.value):
             return "–"
-        told = f"{self.value:{'+' if sign else ''}.{digits}f}"
-        return minus(told if not math.isfinite(self.error) else f"{told} ± {self.error:.{digits}f}")
+        value = f"{self.value:{'+' if sign else ''}.{digits}f}"
+        if not math.isfinite(self.error):
+            return minus(value)
+        return minus(f"{value} ± {self.error:.{digits}f}")
 
 
 def mean(values: Iterable[float | None]) -> Mean:
@@ -64,12 +69,12 @@ def mean(values: Iterable[float | None]) -> Mean:
 
 
 def minus(text: str) -> str:
-    """Write a minus sign for the hyphen of a number."""
+    """Replace the hyphen of a number by a minus sign."""
     return text.replace("-", "−")
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
-    """Write a confidence interval."""
+    """Format a confidence interval."""
     return (
         minus(f"{low:+.{digits}f} … {high:+.{digits}f}")
         if math.isfinite(low) and math.isfinite(high)
@@ -78,41 +83,43 @@ def interval(low: float, high: float, digits: int = 2) -> str:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out as a Markdown table, the first one being its heading."""
+    """Format rows as a Markdown table, the first row being its heading."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def data_folder() -> Path:
-    """Give the folder of real data: COUNTERBIAS_DATA, or the one beside the project."""
+    """Return the folder of real data: COUNTERBIAS_DATA, or shared/data next to the project."""
     return Path(os.environ.get("COUNTERBIAS_DATA", ROOT.parent / "shared" / "data"))
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Read comma-separated whole numbers (for argparse)."""
+    """Parse comma-separated whole numbers (for argparse)."""
     try:
         return [int(part) for part in text.split(",") if part]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"'{text}': give whole numbers, separated by commas"
+            f"'{text}': must be whole numbers, separated by commas"
         ) from None
 
 
 def numbers(text: str) -> list[float]:
-    """Read comma-separated numbers (for argparse)."""
+    """Parse comma-separated numbers (for argparse)."""
     try:
         return [float(part) for part in text.split(",") if part]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': give numbers, separated by commas") from None
+        raise argparse.ArgumentTypeError(
+            f"'{text}': must be numbers, separated by commas"
+        ) from None
 
 
 def names(text: str) -> list[str]:
-    """Read comma-separated names (for argparse)."""
+    """Parse comma-separated names (for argparse)."""
     return [part for part in text.split(",") if part]
 
 
 def parser_for(description: str) -> argparse.ArgumentParser:
-    """Give a parser with the options that every validation script has."""
+    """Return a parser with the options shared by all validation scripts."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument(
@@ -127,13 +134,13 @@ def parser_for(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def say(text: str) -> None:
-    """Tell progress on stderr; stdout holds the tables."""
+def log(text: str) -> None:
+    """Print progress or an error on stderr; stdout is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def plain(value: Any) -> Any:
-    """Make a tree fit for JSON: no NaN, no infinity, no numpy."""
+    """Convert nested values for JSON: no NaN, no infinity, no numpy types."""
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -150,12 +157,15 @@ def plain(value: Any) -> Any:
 def resumed(
     arguments: argparse.Namespace, settings: dict[str, Any], key: str
 ) -> list[dict[str, Any]] | None:
-    """Give what an earlier run stored under ``key``, with ``--resume``; None, having said so, where that run had other settings."""
+    """Return, with ``--resume``, what an earlier run stored under ``key``; else an empty list.
+
+    If that run had other settings, an error is printed and None returned.
+    """
     if not arguments.resume or not arguments.json.exists():
         return []
     stored = json.loads(arguments.json.read_text())
     if stored["settings"] != settings:
-        say(f"error: {arguments.json} was made with other options; leave --resume out")
+        log(f"error: {arguments.json} was written with other options; omit --resume")
         return None
     found: list[dict[str, Any]] = stored[key]
     return found
@@ -164,7 +174,7 @@ def resumed(
 def write_json(
     path: Path | None, script: str, argv: Sequence[str] | None, content: dict[str, Any]
 ) -> None:
-    """Write the figures with the command that made them; the file appears whole or not at all."""
+    """Write the figures and the command that produced them; the file appears only when complete."""
     if path is None:
         return
     command = shlex.join(
@@ -176,13 +186,13 @@ def write_json(
     os.replace(temporary, path)
 
 
-# -- figures -----------------------------------------------------------------------------------------------------------
+# -- figures ---------------------------------------------------------------------------------------
 
 
 def canvas(
     width: float, height: float, columns: int = 1, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """Start a figure of ``columns`` × ``rows`` panels, inches in all."""
+    """Start a figure of ``columns`` × ``rows`` panels; total width and height in inches."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -194,7 +204,7 @@ def canvas(
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> Path:
-    """Write an SVG file; the same figure gives the same bytes."""
+    """Write an SVG file; the same figure always gives the same bytes."""
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
-"""Simulated truth: how near raw, weighted and corrected counts come to the abundance, by depth and gene length.
+"""Simulated truth: error of raw, weighted and corrected counts, by depth and gene length.
 
     python benchmarks/validation/simulated.py --json simulated.json --figures docs/images/validation
 
-Each seed draws a genome, genes, abundances and a priming bias of its own; samples of several depths are drawn from them, and one
-without bias. Every model learns from the reads alone. Two limits stand beside them: the true bias, put through the same formulas,
-and chance, the error of drawing fragments at all. docs/does-it-work.md holds the results.
+For each seed, a genome, genes, abundances and a priming bias are drawn at random, and from these,
+samples of several depths and one without bias. Every model learns from the reads alone. There are
+two limits: the true bias, to which the same formulas are applied, and chance, the sampling error of
+the fragments. docs/explanation/validation.md has the results.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RAW, TRUE, CHANCE = "raw", est.TRUE, "chance"
-#: Bounds of the classes of gene length, bases.
+#: Class of gene length → bounds, bases.
 LENGTHS = {
     "all": (0, 10**9),
     "below 1 kb": (0, 1000),
@@ -41,7 +42,7 @@ SCRIPT = "simulated.py"
 
 @dataclass(frozen=True)
 class World:
-    """What the samples of one seed have in common."""
+    """What all samples of one seed share."""
 
     genome: simulation.Genome
     genes: simulation.GeneModels
@@ -50,7 +51,7 @@ class World:
     seed: int
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give the true log bias of windows, nats."""
+        """Return the true log bias of windows, nats."""
         return est.true_log_bias(self.bias)(contexts)
 
 
@@ -62,13 +63,16 @@ class Case:
     pairs: int
     biased: bool
 
-    def told(self) -> dict[str, Any]:
-        """Give what tells cases apart."""
+    def key(self) -> dict[str, Any]:
+        """Return what distinguishes the case from all others."""
         return {"seed": self.seed, "pairs": self.pairs, "biased": self.biased}
 
 
 def make_world(seed: int, genes: int, strength: float, model: Path | None = None) -> World:
-    """Draw genome, genes, abundance and bias, as the demo does; the bias may be that of a model file instead."""
+    """Draw genome, genes, abundance and bias, as the demo does.
+
+    With ``model``, the bias is that of a model file instead.
+    """
     rng = np.random.default_rng([seed, 1])
     lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
     genome = simulation.simulate_genome(rng, lengths, isochore=20_000)
@@ -92,7 +96,7 @@ def write_world(world: World, folder: Path) -> None:
 def draw_sample(
     world: World, case: Case, folder: Path, *, paired: bool = True, duplicates: float = 0.0
 ) -> tuple[est.Sample, simulation.Truth]:
-    """Draw the reads of a case and write them beside the world's files."""
+    """Draw the reads of a case and write them to the folder of the world's files."""
     rng = np.random.default_rng([case.seed, 2, case.pairs, case.biased])
     library = simulation.Library(
         case.pairs, read_length=50, error_rate=0.002, paired=paired, duplicates=duplicates
@@ -110,7 +114,10 @@ def draw_sample(
 
 
 def chance(truth: simulation.Truth) -> NDArray[np.float64]:
-    """Give the fragments drawn, each gene's true mean bias taken out: nothing but the chance of drawing is left."""
+    """Return the fragments drawn per base, divided by each gene's true mean bias.
+
+    Their only error is the sampling of fragments.
+    """
     return np.divide(truth.fragments, truth.mean_bias * truth.length)
 
 
@@ -121,8 +128,11 @@ def densities(counted: est.Counted, truth: simulation.Truth, estimate: str) -> N
 def judge(
     found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Compare estimates with the truth in each class of gene length; genes with ``fewest`` expected fragments."""
-    told = []
+    """Compare estimates with the truth in each class of gene length.
+
+    Only genes with ``fewest`` expected fragments are compared.
+    """
+    rows = []
     for label, (low, high) in LENGTHS.items():
         kept = (truth.unbiased_fragments >= fewest) & (truth.length >= low) & (truth.length < high)
         wanted = np.where(kept, truth.unbiased_fragments / truth.length, np.nan)
@@ -131,7 +141,7 @@ def judge(
         )
         for name, values in agreement.of.items():
             less = agreement.minus_raw.get(name)
-            told.append(
+            rows.append(
                 {
                     "length": label,
                     "estimate": name,
@@ -141,7 +151,7 @@ def judge(
                     "interval": None if less is None else [less["rmse"].low, less["rmse"].high],
                 }
             )
-    return told
+    return rows
 
 
 def run_model(
@@ -149,13 +159,13 @@ def run_model(
 ) -> est.Counted:
     if model == TRUE:
         return est.count_with_truth(sample, world.bias.window, world.log_bias, threads=threads)
-    return est.count_with(sample, model, threads=threads, seed=case.seed)
+    return est.count_with(sample, model, est.Training(seed=case.seed, threads=threads))
 
 
 def measure_case(
     world: World, case: Case, models: Sequence[str], folder: Path, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Draw a sample, count it with every model, and judge each of them."""
+    """Draw a sample, count it with every model, and evaluate each of them."""
     sample, truth = draw_sample(
         world, case, folder, paired=not arguments.single, duplicates=arguments.duplicates
     )
@@ -164,7 +174,7 @@ def measure_case(
         try:
             counted = run_model(sample, world, case, model, arguments.threads)
         except InputError as problem:
-            rep.say(f"{model}: not measured: {problem}")
+            rep.log(f"{model}: not measured: {problem}")
             continue
         found = {name: densities(counted, truth, name) for name in est.DENSITIES}
         found[CHANCE] = chance(truth)
@@ -178,21 +188,21 @@ def measure_case(
             "left": left,
             "spread_of_bias": spread_of_bias(truth, arguments.fewest),
         }
-        rows.append({**case.told(), "model": model, **about, "judged": judged})
+        rows.append({**case.key(), "model": model, **about, "judged": judged})
         shown = {one["estimate"]: round(one["rmse"], 3) for one in judged if one["length"] == "all"}
-        rep.say(
-            f"seed {case.seed}, {case.pairs:,} pairs, {'biased' if case.biased else 'unbiased'}, {model}: {shown}"
-        )
+        condition = "biased" if case.biased else "unbiased"
+        rep.log(f"seed {case.seed}, {case.pairs:,} pairs, {condition}, {model}: {shown}")
     return rows
 
 
 def share_removed(
     found: dict[str, NDArray[np.float64]], truth: simulation.Truth, fewest: float
 ) -> tuple[float | None, float | None]:
-    """Give the part of genes' bias that the correction takes away: the slope of log2(corrected / raw) on −log2 of the true mean bias.
+    """Measure how much of the genes' bias the correction removes, and how much remains.
 
-    1 is all of it, less is under-correction. And what is left of the bias: the standard deviation of the difference of the two, which the
-    chance of drawing reads has no part in.
+    Returns the slope of log2(corrected / raw) on −log2 of the true mean bias (1: all of it is
+    removed; less: undercorrection), and the standard deviation of the difference between the two.
+    The sampling of reads affects neither. Both are None with fewer than three genes.
     """
     kept = (truth.unbiased_fragments >= fewest) & (found["raw"] > 0) & (found["corrected"] > 0)
     if kept.sum() < 3:
@@ -206,7 +216,10 @@ def share_removed(
 
 
 def spread_of_bias(truth: simulation.Truth, fewest: float) -> float:
-    """Give the standard deviation of genes' log2 mean bias: the part of the error that a model can remove."""
+    """Return the standard deviation of the genes' log2 mean bias.
+
+    This is the part of the error that a model can remove.
+    """
     return float(np.log2(truth.mean_bias[truth.unbiased_fragments >= fewest]).std())
 
 
@@ -216,7 +229,7 @@ def cases_of(arguments: argparse.Namespace, seed: int) -> list[Case]:
 
 
 def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Run every case that the rows do not hold yet."""
+    """Run every case that is not in the rows yet."""
     done = {(row["seed"], row["pairs"], row["biased"], row["model"]) for row in rows}
     for seed in arguments.seeds:
         world = make_world(seed, arguments.genes, arguments.strength, arguments.bias)
@@ -225,18 +238,22 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
             write_world(world, folder)
             for case in cases_of(arguments, seed):
                 every = [*arguments.models, TRUE] if case.biased else arguments.models
-                models = [model for model in every if (*case.told().values(), model) not in done]
+                models = [model for model in every if (*case.key().values(), model) not in done]
                 if models:
                     rows += measure_case(world, case, models, folder, arguments)
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def pick(
     rows: list[dict[str, Any]], model: str | None, estimate: str, length: str, **case: Any
 ) -> list[dict[str, Any]]:
-    """Find judgements: of a model, or, where the model does not matter (raw, chance), of the first one of each sample."""
+    """Select the evaluations of one estimate with a model.
+
+    Where the model does not matter (raw, chance), ``model`` is None, and the first of each sample
+    is selected.
+    """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         if (model is None or row["model"] == model) and all(
@@ -252,7 +269,7 @@ def pick(
 
 
 def lines_of(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, str]]:
-    """Give the lines of a table: label, model and estimate."""
+    """Return the rows of a table: label, model and estimate."""
     models = list(dict.fromkeys(row["model"] for row in rows if row["model"] != TRUE))
     ordered = [*models, *([TRUE] if any(row["model"] == TRUE for row in rows) else [])]
     lines: list[tuple[str, str | None, str]] = [(RAW, None, RAW)]
@@ -264,7 +281,7 @@ def lines_of(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, str]]:
 def table(
     rows: list[dict[str, Any]], columns: dict[str, dict[str, Any]], *, difference: bool = False
 ) -> str:
-    """Lay the RMSE of log2 out, a line per estimate; columns: heading → case and length."""
+    """Format the RMSE of log2, a row per estimate; ``columns``: heading → case and length."""
     laid = [["RMSE log2" + (" − raw" if difference else ""), *columns]]
     for label, model, estimate in lines_of(rows):
         cells = []
@@ -300,7 +317,10 @@ def by_length(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def gate_table(rows: list[dict[str, Any]]) -> str:
-    """Lay out gain, part of the genes' bias that is removed, what is left (SD of log2), the gate, and the longest time of a count."""
+    """Format, for each model, the gain, the bias removed and left, the gate, and the longest time.
+
+    Bias removed is a fraction of the genes' bias; what is left is an SD of log2.
+    """
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
     headings = [
         f"{name}, {pairs:,} pairs"
@@ -356,15 +376,15 @@ def report(rows: list[dict[str, Any]]) -> str:
     )
 
 
-# -- figure ------------------------------------------------------------------------------------------------------------
+# -- figure ----------------------------------------------------------------------------------------
 
 
 def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
-    """Draw the error by depth, corrected and weighted side by side, and the part of the bias that is removed."""
+    """Plot the error of corrected and weighted counts, and the bias removed, by depth."""
     figure, panels = rep.canvas(12, 3.8, 3)
     depths = sorted({row["pairs"] for row in rows if row["biased"]})
-    for panel, kind in zip(panels, ("corrected", "weighted"), strict=False):
-        draw_errors(panel, rows, kind, depths)
+    for panel, estimate in zip(panels, ("corrected", "weighted"), strict=False):
+        draw_errors(panel, rows, estimate, depths)
     draw_removed(panels[2], rows, depths)
     for panel in panels:
         panel.set(xlabel="read pairs", xscale="log")
@@ -378,7 +398,7 @@ def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> Path:
 
 
 def style_of(rows: list[dict[str, Any]], label: str, model: str | None) -> dict[str, Any]:
-    """Give each model a colour; raw, the true bias and chance are black or grey."""
+    """Return the style of a line: a colour per model; the others are black or grey."""
     models = list(dict.fromkeys(row["model"] for row in rows if row["model"] != TRUE))
     known = {RAW: ("black", "-"), CHANCE: (rep.GREY, ":")}
     fitted = (
@@ -396,10 +416,10 @@ def style_of(rows: list[dict[str, Any]], label: str, model: str | None) -> dict[
     }
 
 
-def draw_errors(panel: Axes, rows: list[dict[str, Any]], kind: str, depths: list[int]) -> None:
-    """Draw one kind of estimate with its limits."""
+def draw_errors(panel: Axes, rows: list[dict[str, Any]], shown: str, depths: list[int]) -> None:
+    """Plot the error of one estimate with all models, and the limits."""
     for label, model, estimate in lines_of(rows):
-        if estimate in (kind, RAW, CHANCE):
+        if estimate in (shown, RAW, CHANCE):
             found = [
                 rep.mean(one["rmse"] for one in pick(rows, model, estimate, **case))
                 for case in by_depth(rows).values()
@@ -409,11 +429,11 @@ def draw_errors(panel: Axes, rows: list[dict[str, Any]], kind: str, depths: list
                 [np.nan_to_num(one.error) for one in found],
             )
             panel.errorbar(depths, values, yerr=errors, **style_of(rows, label, model))
-    panel.set_title(kind)
+    panel.set_title(shown)
 
 
 def draw_removed(panel: Axes, rows: list[dict[str, Any]], depths: list[int]) -> None:
-    """Draw the part of the genes' bias that corrected counts are rid of."""
+    """Plot the fraction of the genes' bias that is removed from corrected counts."""
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model and row["biased"]]
         found = [
@@ -424,11 +444,11 @@ def draw_removed(panel: Axes, rows: list[dict[str, Any]], depths: list[int]) -> 
     panel.set(title="part of the genes' bias that is removed", ylim=(0, 1.1))
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = rep.parser_for("Compare raw, weighted and corrected counts with a simulated truth.")
+    parser = rep.parser_for("Compare raw, weighted and corrected counts with simulated truth.")
     parser.add_argument(
         "--models",
         type=rep.names,
@@ -461,26 +481,26 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--bias",
         type=Path,
         metavar="FILE",
-        help="simulate the bias of this model file instead of a drawn one",
+        help="simulate the bias of this model file instead of a random one",
     )
-    parser.add_argument("--single", action="store_true", help="single reads instead of pairs")
+    parser.add_argument("--single", action="store_true", help="single-end reads, not pairs")
     parser.add_argument(
         "--duplicates",
         type=float,
         default=0.0,
         metavar="RATE",
-        help="part of the fragments that are copies [%(default)s]",
+        help="fraction of the fragments that are duplicates [%(default)s]",
     )
     parser.add_argument(
         "--fewest",
         type=float,
         default=50,
-        help="expected fragments of a gene that is judged [%(default)s]",
+        help="minimum expected fragments of a gene [%(default)s]",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="keep what the file of --json holds and add what is missing",
+        help="keep the rows in the --json file and add the missing ones",
     )
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.json is None:

@@ -1,10 +1,12 @@
-"""Stranded pairs whose reads differ in bias: what is left of it with both ends corrected, with read 1 alone, and as a count decides.
+"""Stranded pairs whose reads differ in bias: three ways to correct them, and what bias remains.
 
     python benchmarks/validation/stranded_ends.py --json stranded_ends.json
 
-Each seed draws a genome, genes and a bias; read 1 has it, read 2 has it at a fraction of its strength, 0 for none. A model is fitted to
-either read, and effective lengths are measured with both models whatever the gate says, with read 1's alone, and as a count does, which
-takes what passes the gate. What is left of the genes' bias is compared. docs/method.md holds the results.
+For each seed, a genome, genes and a bias are drawn; read 1 has this bias, read 2 has it at a
+fraction of its strength (0 for none). A model is fitted to each read, and effective lengths are
+computed with both models without the gate, with that of read 1 alone, and as a counting run does,
+which applies the gate. The bias of the genes that remains is compared. docs/explanation/weights.md
+has the results.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ WAYS = (NONE, FIRST, BOTH, COUNT)
 def draw(
     world: sim.World, pairs: int, weaker: float, folder: Path
 ) -> tuple[est.Sample, simulation.Truth]:
-    """Draw stranded pairs; read 2's log bias is ``weaker`` times read 1's."""
+    """Draw stranded pairs in which the log bias of read 2 is ``weaker`` times that of read 1."""
     rng = np.random.default_rng([world.seed, 7, pairs, int(1000 * weaker)])
     library = simulation.Library(pairs, read_length=50, error_rate=0.002, stranded="yes")
     biases = tuple(
@@ -50,7 +52,7 @@ def draw(
 
 
 def ungated(sample: est.Sample, model: ModelFile, ends: Sequence[int], threads: int) -> est.Counted:
-    """Count with the models of some ends as they are; the others have no bias."""
+    """Count with the models of some read ends, uncalibrated; the other end is taken as unbiased."""
 
     def score(contexts: NDArray[np.uint8], end: int) -> NDArray[np.float64]:
         return model.end(end).model.log_bias(contexts) if end in ends else np.zeros(len(contexts))
@@ -61,7 +63,7 @@ def ungated(sample: est.Sample, model: ModelFile, ends: Sequence[int], threads: 
 def measure(
     world: sim.World, pairs: int, weaker: float, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Give what is left of the genes' bias, each way, and which ends passed the gate."""
+    """Return the remaining bias of the genes with each correction, and which ends pass the gate."""
     sample, truth = draw(world, pairs, weaker, folder)
     bias = BiasOptions(
         arguments.model, str(sample.genome), seed=world.seed, threads=arguments.threads
@@ -85,11 +87,12 @@ def measure(
         counted = found[way]()
         densities = {name: sim.densities(counted, truth, name) for name in ("raw", "corrected")}
         left[way] = sim.share_removed(densities, truth, 1.0)[1]
-    # An end that is corrected only because the other one passes has a reason why it would not be by itself.
+    # The calibration of an end that is corrected only because the other one passes states why it
+    # would not have passed by itself.
     passed = [
         bool(end["calibration"]["applied"]) and not end["calibration"]["reason"] for end in ends
     ]
-    told = {
+    row = {
         "seed": world.seed,
         "pairs": pairs,
         "weaker": weaker,
@@ -97,15 +100,17 @@ def measure(
         "passed": passed,
         "left": left,
     }
-    rep.say(
-        f"seed {world.seed}, {pairs:,} pairs, read 2 × {weaker:g}: passed {passed}, left { ({k: round(v, 3) for k, v in left.items()}) }"
+    shown = {way: round(value, 3) for way, value in left.items()}
+    rep.log(
+        f"seed {world.seed}, {pairs:,} pairs, read 2 × {weaker:g}: passed {passed}, left {shown}"
     )
-    return told
+    return row
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """Lay out what is left, SD of log2, by size and by the bias of read 2."""
-    laid = [["read pairs", "read 2's bias", "read 1 passes", "read 2 passes", *WAYS]]
+    """Format the remaining bias, SD of log2, by the number of pairs and the bias of read 2."""
+    ways = ["counterbias count" if way == COUNT else way for way in WAYS]
+    laid = [["read pairs", "read 2's bias", "read 1 passes", "read 2 passes", *ways]]
     for pairs, weaker in sorted({(row["pairs"], row["weaker"]) for row in rows}):
         own = [row for row in rows if (row["pairs"], row["weaker"]) == (pairs, weaker)]
         passed = [f"{sum(row['passed'][end] for row in own)} of {len(own)}" for end in (0, 1)]
@@ -117,7 +122,7 @@ def report(rows: list[dict[str, Any]]) -> str:
                 *(rep.mean(row["left"][way] for row in own).text() for way in WAYS),
             ]
         )
-    return "SD of what is left of the genes' log2 mean bias:\n\n" + rep.markdown(laid)
+    return "Remaining bias of the genes, SD of log2:\n\n" + rep.markdown(laid)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--weaker",
         type=rep.numbers,
         default="0,0.15,0.4",
-        help="read 2's bias, as parts of read 1's [%(default)s]",
+        help="bias of read 2 as fractions of that of read 1 [%(default)s]",
     )
     parser.add_argument(
         "--seeds", type=rep.whole_numbers, default="1,2,3,4,5", help="seeds [%(default)s]"
@@ -143,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--strength",
         type=float,
         default=0.9,
-        help="standard deviation of read 1's log bias, nats [%(default)s]",
+        help="standard deviation of the log bias of read 1, nats [%(default)s]",
     )
     arguments = parser.parse_args(argv)
     rows = []

@@ -1,10 +1,11 @@
-"""The end that was not sequenced: effective lengths of single reads, from the start alone and from both ends of assumed fragments.
+"""The unsequenced end: effective lengths of single-end reads from the start alone or both ends.
 
     COUNTERBIAS_DATA=DIR python benchmarks/validation/unseen_end.py --json unseen_end.json
 
-What is compared is a gene's log2(effective length / length). In simulated single-end libraries the truth is its true mean bias; in real
-pairs it is what both reads give, of which single-end reads are told read 1 alone. The stranded pairs tell what to take for an end whose
-model nobody has. docs/weights.md holds the results.
+What is compared is a gene's log2(effective length / length). In simulated single-end libraries, the
+truth is its mean bias; in real pairs, it is the effective length computed from both reads, which is
+compared with that from read 1 alone. Stranded pairs show what to assume for an end for which there
+is no model. docs/explanation/weights.md has the results.
 """
 
 from __future__ import annotations
@@ -27,25 +28,25 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
-from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
-from counterbias.pipeline.bias.sample import contig_index
+from counterbias.options import AssumedLengths, BiasOptions, CountingOptions, TrainOptions
+from counterbias.pipeline.bias.context import contig_index
 from counterbias.records import Features, Stretches
-from counterbias.weights import assumed_lengths, effective_lengths
+from counterbias.weights import FragmentLayout, assumed_lengths, effective_lengths
 
 SCRIPT = "unseen_end.py"
 FLY, MAQC = "fly_pasilla_chr4", "human_maqc_chr22"
-#: Genes of the simulation that hardly hold a fragment.
+#: Length in bases below which simulated genes can hardly hold a fragment.
 SHORT = 600
-#: Draws of genes for a standard error.
+#: Number of bootstrap samples of genes for a standard error.
 RESAMPLES = 500
 
-#: Gives the log bias of windows, uint8 (n, width), as starts of read 1 (0) or of the other end (1): float64 (n,), nats.
+#: Windows, uint8 (n, width), and end (0: read 1, 1: the other end) → log bias, float64 (n,), nats.
 WindowScores = Callable[[NDArray[np.uint8], int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to an effective length: what fragments are taken to be, and which of their ends are biased."""
+    """A way to compute effective lengths: assumed fragment lengths, and which ends are biased."""
 
     label: str
     assumed: AssumedLengths | None
@@ -53,12 +54,11 @@ class Way:
 
 
 def ways_of(assumed: Sequence[AssumedLengths]) -> list[Way]:
-    """List what is compared: the start alone without and with places where a fragment fits, then both ends."""
-    told = [Way(f"both ends, {one.mean:g} ± {one.sd:g}", one) for one in assumed]
+    """Return the ways to compare: the start alone (anywhere, or where fragments fit), both ends."""
     return [
         Way("start alone", None),
         Way("start alone, where fragments fit", assumed[0], "first"),
-        *told,
+        *(Way(f"both ends, {one.mean:g} ± {one.sd:g}", one) for one in assumed),
     ]
 
 
@@ -71,7 +71,7 @@ class Library:
     stranded: str = "no"
 
     def factors(self, way: Way, window: Window, score: WindowScores) -> NDArray[np.float64]:
-        """Give log2(effective length / length) of all genes, as a count of single reads does."""
+        """Return log2(effective length / length) of all genes, computed as for single-end reads."""
         contigs = tuple(self.genome.names)
 
         def bias_of(stretches: Stretches, end: int) -> NDArray[np.float64]:
@@ -88,15 +88,17 @@ class Library:
             self.features,
             contig_of,
             bias_of,
-            stranded=self.stranded,
-            fragments=fragments,
-            ends=way.ends,
+            FragmentLayout(self.stranded, fragments, way.ends),
         )
         return np.asarray(np.log2(lengths / self.features.lengths))
 
 
 def compare(found: NDArray[np.float64], truth: NDArray[np.float64], seed: int) -> dict[str, float]:
-    """Compare log2 factors up to a constant: correlation, slope on the truth with its error over genes, root mean square difference."""
+    """Compare log2 factors up to a constant.
+
+    Returns the correlation, the slope on the truth with its error over genes, and the root mean
+    square difference.
+    """
 
     def slope(rows: NDArray[np.int64]) -> float:
         x, y = truth[rows] - truth[rows].sum() / max(len(rows), 1), found[rows]
@@ -120,11 +122,11 @@ def compare(found: NDArray[np.float64], truth: NDArray[np.float64], seed: int) -
     }
 
 
-# -- simulated single-end libraries ------------------------------------------------------------------------------------
+# -- simulated single-end libraries ----------------------------------------------------------------
 
 
 def run_simulation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Give one row per seed, true fragment lengths, model, way and class of gene lengths."""
+    """Yield one row per seed, true fragment lengths, model, way and class of gene lengths."""
     for seed in arguments.seeds:
         world = sim.make_world(seed, arguments.genes, arguments.strength)
         for lengths in arguments.simulated:
@@ -139,7 +141,7 @@ def run_simulation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     *(one for one in [lengths] if one not in arguments.assumed),
                 ]
                 for model in arguments.models:
-                    rep.say(f"simulated {lengths.mean:g} ± {lengths.sd:g}, seed {seed}: {model}")
+                    rep.log(f"simulated {lengths.mean:g} ± {lengths.sd:g}, seed {seed}: {model}")
                     window, score = scores_of(model, sample, world, seed, arguments.threads)
                     with Genome(str(sample.genome)) as genome:
                         for way in ways_of(assumed):
@@ -148,20 +150,20 @@ def run_simulation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                                 "all": kept,
                                 f"below {SHORT}": kept & (truth.length < SHORT),
                             }.items():
-                                told = compare(found[chosen], wanted[chosen], seed)
+                                compared = compare(found[chosen], wanted[chosen], seed)
                                 about = {
                                     "simulated": [lengths.mean, lengths.sd],
                                     "seed": seed,
                                     "model": model,
                                     "way": way.label,
                                 }
-                                yield {**about, "class": genes, **told}
+                                yield {**about, "class": genes, **compared}
 
 
 def draw(
     world: sim.World, lengths: AssumedLengths, folder: Path, fragments: int
 ) -> tuple[est.Sample, simulation.Truth]:
-    """Draw an unstranded single-end library of which both ends are biased."""
+    """Draw an unstranded single-end library in which both ends of fragments are biased."""
     sim.write_world(world, folder)
     library = simulation.Library(
         fragments,
@@ -181,7 +183,10 @@ def draw(
 def scores_of(
     model: str, sample: est.Sample, world: sim.World, seed: int, threads: int
 ) -> tuple[Window, WindowScores]:
-    """Give the true bias, or what a model learns from the sample; calibrated, and 0 where a count would not use it."""
+    """Return the true bias, or the one a model learns from the sample.
+
+    The latter is calibrated, and 0 if the model does not pass the gate.
+    """
     if model == est.TRUE:
         return world.bias.window, lambda contexts, end: world.log_bias(contexts)
     fitted = fit(model, sample, seed, threads)[0]
@@ -189,7 +194,7 @@ def scores_of(
 
 
 def fit(model: str, sample: est.Sample, seed: int, threads: int) -> tuple[ModelFile, est.Counted]:
-    """Count with a model, and give it as well."""
+    """Fit a model and count; return both."""
     bias = BiasOptions(model, str(sample.genome), seed=seed, threads=threads)
     run = count_reads(
         sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads
@@ -197,11 +202,11 @@ def fit(model: str, sample: est.Sample, seed: int, threads: int) -> tuple[ModelF
     return run.bias[0].model, est.counted(run, 0, 0.0)
 
 
-# -- read 1 of real pairs ----------------------------------------------------------------------------------------------
+# -- read 1 of real pairs --------------------------------------------------------------------------
 
 
 def single_reads(pairs: Path, target: Path) -> None:
-    """Write read 1 of each pair as a single read, in the order of the file."""
+    """Write read 1 of each pair as a single-end read, in the order of the file."""
     paired = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80
     with (
         pysam.AlignmentFile(str(pairs)) as source,
@@ -215,7 +220,7 @@ def single_reads(pairs: Path, target: Path) -> None:
 
 
 def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Give one row per seed, model, what it learnt from, and way: read 1 alone against the pairs."""
+    """Yield one row per model, seed, training reads and way: read 1 alone against the pairs."""
     root = rep.data_folder() / FLY
     pairs = est.Sample(root / "reads.bam", root / "genes.gtf", root / "genome.fa")
     features = load_annotation(str(pairs.annotation), stranded=False).features
@@ -227,7 +232,7 @@ def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         single_reads(pairs.alignments, single.alignments)
         for model in (one for one in arguments.models if one != est.TRUE):
             for seed in arguments.seeds:
-                rep.say(f"fly, seed {seed}: {model}")
+                rep.log(f"fly, seed {seed}: {model}")
                 of_pairs, counted = fit(model, pairs, seed, arguments.threads)
                 kept = counted.columns["raw"] >= arguments.fewest
                 wanted = np.log2(counted.columns["effective_length"] / counted.columns["length"])
@@ -237,21 +242,23 @@ def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                         found = Library(features, genome).factors(
                             way, fitted.window, lambda x, end, f=fitted: f.end(end).log_bias(x)
                         )
-                        told = compare(found[kept], wanted[kept], seed)
                         yield {
                             "seed": seed,
                             "model": model,
                             "learnt": learnt,
                             "way": way.label,
-                            **told,
+                            **compare(found[kept], wanted[kept], seed),
                         }
 
 
-# -- a stranded library without a model of the other end ---------------------------------------------------------------
+# -- a stranded library without a model of the other end -------------------------------------------
 
 
 def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Give one row per seed, model and guess at the other end: dUTP pairs, models of six small samples together, no gate."""
+    """Yield one row per seed, model and assumption about the other end.
+
+    The models are trained on six small samples of dUTP pairs together, and used without the gate.
+    """
     root = rep.data_folder() / MAQC
     alignments = {path.stem: path for path in sorted(root.glob("*.bam"))}
     features = load_annotation(str(root / "genes.gtf"), stranded=True).features
@@ -261,17 +268,23 @@ def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         library = Library(features, genome, "reverse")
         for model in arguments.stranded_models:
             for seed in arguments.seeds:
-                rep.say(f"MAQC, seed {seed}: {model}")
+                rep.log(f"MAQC, seed {seed}: {model}")
                 cohort = train_cohort(
-                    alignments, root / "genes.gtf", root / "genome.fa", model=model, options=options, own=False, seed=seed,
-                    threads=arguments.threads,
-                )  # fmt: skip
+                    alignments,
+                    root / "genes.gtf",
+                    BiasOptions(
+                        model, str(root / "genome.fa"), seed=seed, threads=arguments.threads
+                    ),
+                    options=options,
+                    train=TrainOptions(own=False),
+                )
                 first, second = (end.model for end in cohort.model.ends)
                 guesses: dict[str, tuple[str, WindowScores]] = {
                     "unbiased": ("first", lambda x, end, own=first: own.log_bias(x)),
                     "read 1's model": ("both", lambda x, end, own=first: own.log_bias(x)),
                 }
-                both: WindowScores = lambda x, end, models=(first, second): models[end].log_bias(x)  # noqa: E731
+                pair = (first, second)
+                both: WindowScores = lambda x, end, models=pair: models[end].log_bias(x)  # noqa: E731
                 wanted = library.factors(Way("", assumed), cohort.model.window, both)
                 for label, (ends, score) in guesses.items():
                     found = library.factors(Way(label, assumed, ends), cohort.model.window, score)
@@ -283,11 +296,14 @@ def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     }
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def table(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, over_genes: bool = False) -> str:
-    """Lay rows out by some of their keys, mean ± SE over seeds; ``over_genes``: slopes with the error by resampling of genes."""
+    """Format rows by some of their keys, mean ± SE over seeds.
+
+    ``over_genes``: the error of slopes is that by resampling of genes.
+    """
     laid = [[*keys, "genes", "r", "slope", "RMSE"]]
     for case in dict.fromkeys(tuple(str(row[key]) for key in keys) for row in rows):
         own = [row for row in rows if tuple(str(row[key]) for key in keys) == case]
@@ -311,7 +327,7 @@ def table(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, over_genes: bo
 
 
 def report(found: dict[str, list[dict[str, Any]]]) -> str:
-    """Lay everything out."""
+    """Format all tables."""
     parts = []
     for genes in dict.fromkeys(row["class"] for row in found["simulated"]):
         for lengths in dict.fromkeys(tuple(row["simulated"]) for row in found["simulated"]):
@@ -326,7 +342,8 @@ def report(found: dict[str, list[dict[str, Any]]]) -> str:
                 if (row["model"], row["way"]) == (own[0]["model"], own[0]["way"])
             ]
             parts.append(
-                f"### Simulated, fragments of {lengths[0]:g} ± {lengths[1]:g}, genes: {genes}\n\n{table(own, ('model', 'way'))}"
+                f"### Simulated, fragments of {lengths[0]:g} ± {lengths[1]:g}, genes: {genes}\n\n"
+                f"{table(own, ('model', 'way'))}"
             )
             parts.append(f"The truth's standard deviation over genes is {rep.mean(first).text()}.")
     if found["fly"]:
@@ -342,11 +359,11 @@ def report(found: dict[str, list[dict[str, Any]]]) -> str:
     return "\n\n".join(parts)
 
 
-# -- command line ------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------
 
 
 def mean_and_sd(text: str) -> AssumedLengths:
-    """Read ``MEAN,SD`` (for argparse)."""
+    """Parse ``MEAN,SD`` (for argparse)."""
     try:
         return AssumedLengths(*(float(part) for part in text.split(",")))
     except (TypeError, ValueError):
@@ -355,7 +372,7 @@ def mean_and_sd(text: str) -> AssumedLengths:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = rep.parser_for(
-        "Compare effective lengths of single reads from the start alone and from both ends."
+        "Compare effective lengths of single-end reads from the start alone and from both ends."
     )
     listed = {"nargs": "+", "type": mean_and_sd, "metavar": "MEAN,SD"}
     every = [AssumedLengths(*pair) for pair in ((200, 80), (250, 50), (300, 60), (150, 30))]
@@ -364,7 +381,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--models",
         type=rep.names,
         default=f"{est.TRUE},cnn",
-        help="bias models, or the true one [%(default)s]",
+        help="bias models, or the true bias [%(default)s]",
     )
     parser.add_argument(
         "--stranded-models",
@@ -401,11 +418,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="standard deviation of the simulated log bias, nats [%(default)s]",
     )
     parser.add_argument(
-        "--fewest", type=float, default=50, help="fragments of a gene that is judged [%(default)s]"
+        "--fewest", type=float, default=50, help="minimum fragments of a gene [%(default)s]"
     )
     arguments = parser.parse_args(argv)
     if arguments.figures is not None:
-        parser.error("--figures: this script draws none")
+        parser.error("--figures: this script draws no figures")
     return arguments
 
 
@@ -419,7 +436,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (rep.data_folder() / FLY).is_dir():
         found["fly"], found["stranded"] = list(run_fly(arguments)), list(run_stranded(arguments))
     else:
-        rep.say(f"no real data at {rep.data_folder()} (set COUNTERBIAS_DATA): simulation only")
+        rep.log(f"no real data at {rep.data_folder()} (set COUNTERBIAS_DATA): simulation only")
     rep.write_json(arguments.json, SCRIPT, argv, found)
     print(report(found))
     return 0

@@ -1,6 +1,13 @@
-"""MultiQC module of Counterbias: read-start bias before and after correction, sample by sample and model by model.
+"""MultiQC module of Counterbias: bias at read starts before and after correction, for each sample.
 
-MultiQC finds it by its entry points; nothing has to be configured. :mod:`counterbias_multiqc.parser` reads files and knows nothing
-of MultiQC, :mod:`counterbias_multiqc.samples` and :mod:`counterbias_multiqc.checks` judge what was read, ``sections`` draw it, and
-:mod:`counterbias_multiqc.module` puts the sections in order.
+MultiQC finds it through its entry points; no configuration is needed. From the inside out:
+
+- :mod:`~counterbias_multiqc.parser` turns JSON files into :mod:`~counterbias_multiqc.records`,
+- :mod:`~counterbias_multiqc.samples` puts together all files of a sample,
+- :mod:`~counterbias_multiqc.checks` decides which samples need a look,
+- :mod:`~counterbias_multiqc.view` and :mod:`~counterbias_multiqc.plots` serve all sections,
+- :mod:`~counterbias_multiqc.sections` has one module per section of the report,
+- :mod:`~counterbias_multiqc.module` finds the files and puts the sections in order.
+
+Parser, records, samples and checks do not need MultiQC.
 """

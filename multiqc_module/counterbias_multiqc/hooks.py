@@ -1,34 +1,43 @@
-"""What MultiQC runs before it looks for files: how ours are recognised, how names are cleaned, where the module stands.
+"""What MultiQC runs before it reads its configuration: how to find our files and name samples.
 
-An exception in here would end every MultiQC run of this user, ours or not: nothing heavy is imported, and nothing is done twice.
+An exception in here would stop every MultiQC run of this user, with or without our files. So this
+module imports nothing heavy and does nothing twice.
 """
 
 from __future__ import annotations
 
 from multiqc import config
 
+#: Where the configuration holds our thresholds.
+CONFIG_KEY = "counterbias"
 #: Search patterns. The part before ``/`` must equal the name of the module's entry point.
+QC_PATTERN, COMPARISON_PATTERN = "counterbias/qc", "counterbias/comparison"
 PATTERNS = {
-    "counterbias/qc": {
+    QC_PATTERN: {
         "fn": "*.counterbias.json",
         "contents": '"counterbias_schema"',
         "num_lines": 10,
     },
-    "counterbias/comparison": {
+    COMPARISON_PATTERN: {
         "fn": "*comparison.json",
         "contents": '"counterbias_comparison"',
         "num_lines": 10,
     },
 }
-#: What is cut off the names of our files; names that stand inside of them keep their text up to it as well.
+#: What MultiQC cuts off the names of our files, and off samples' names that contain it.
 ENDINGS = (".counterbias.json", ".comparison.json")
 
 
 def before_config() -> None:
-    """Register search patterns, file endings and the module's place, once; what users have configured comes later and wins."""
-    if "counterbias/qc" in config.sp:
+    """Register search patterns, file endings and the module's place in the report.
+
+    What users have configured is read later and takes precedence.
+    """
+    if QC_PATTERN in config.sp:
         return
     config.sp.update(PATTERNS)
+    # MultiQC resets its own settings before each run within a process, but not those of plug-ins.
+    setattr(config, CONFIG_KEY, {})
     for ending in ENDINGS:
         config.fn_clean_exts.append(
             {"type": "truncate", "pattern": ending, "module": "counterbias"}
@@ -37,5 +46,5 @@ def before_config() -> None:
         name if isinstance(name, str) else next(iter(name), "") for name in config.module_order
     ]
     if "counterbias" not in names:
-        place = names.index("htseq") + 1 if "htseq" in names else len(names)
-        config.module_order.insert(place, {"counterbias": {"module_tag": ["RNA"]}})
+        position = names.index("htseq") + 1 if "htseq" in names else len(names)
+        config.module_order.insert(position, {"counterbias": {"module_tag": ["RNA"]}})

@@ -1,147 +1,164 @@
-"""Put the files of a run together: one main report per sample, and all models that were tried on it, side by side."""
+"""Put all files together: the run that is shown for each sample, and the models tried on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterbias_multiqc.parser import ComparedModel, Comparison, Estimate, Measure, Report, Truth
-from counterbias_multiqc.values import Number
+from counterbias_multiqc.records import (
+    ComparedModel,
+    Comparison,
+    Estimate,
+    Measure,
+    QualityReport,
+    TruthAgreement,
+)
 
-#: Measures of single runs, in the words that a comparison uses.
+#: The measure by which models are ranked.
+MAIN_MEASURE = "gain_cap5"
+#: Measures of single runs. They have the same names as in comparisons.
 RUN_MEASURES = (
     Measure(
-        "gain_cap5",
+        MAIN_MEASURE,
         "Gain (≤5 reads)",
         "bits/read",
         "higher",
-        "Bits per read gained in held-out units, at most 5 reads per position",
+        "Bits gained per read on held-out exons, counting at most 5 reads per position",
     ),
     Measure(
         "reliability_slope",
         "Reliability slope",
         "",
         None,
-        "Held-out reads observed against predicted; 1: the right size",
+        "Slope of observed versus predicted held-out reads; 1 if the correction has the right size",
     ),
     Measure(
         "deviance_explained",
         "Deviance explained",
         "",
         "higher",
-        "Median share of the Poisson deviance explained in held-out units",
+        "Median share of the Poisson deviance explained in held-out exons",
     ),
     Measure(
-        "auc", "AUC", "", "higher", "Held-out read starts against uniform positions of their unit"
+        "auc",
+        "AUC",
+        "",
+        "higher",
+        "How well held-out read starts are distinguished from random positions of the same exon",
     ),
     Measure(
-        "log_loss", "Log loss", "nats", "lower", "The same, as logistic loss; 0.693 without a model"
+        "log_loss",
+        "Log loss",
+        "nats",
+        "lower",
+        "Logistic loss on the same task as the AUC; 0.693 without a model",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """One model of one sample, whether it comes from a run of its own or from a comparison."""
+    """One model of one sample, from a run of ``count`` or from a comparison."""
 
     label: str
     used: bool | None
-    failed: str | None
+    #: Why the model has no result; None if it has one.
+    failure: str | None
     measures: Mapping[str, Estimate]
     cost: Mapping[str, float]
-    curves: Mapping[str, tuple[Number, ...]]
-    truth: Truth = field(default_factory=dict)
+    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    truth: TruthAgreement = field(default_factory=dict)
 
     def value(self, measure: str) -> float | None:
-        """Give a measure's value."""
-        found = self.measures.get(measure)
-        return None if found is None else found.value
+        """Return the value of a measure, None if it is not known."""
+        estimate = self.measures.get(measure)
+        return None if estimate is None else estimate.value
+
+
+@dataclass(frozen=True, slots=True)
+class NamedComparison:
+    """A comparison, and the name in the report of each of its samples that is not ignored."""
+
+    comparison: Comparison
+    names: Mapping[str, str]
 
 
 @dataclass(slots=True)
 class Collection:
-    """All samples of a report, by their final names."""
+    """Everything that was read, under the names that samples have in the report."""
 
-    #: Sample → the run that is shown for it, and all runs of it.
-    main: dict[str, Report] = field(default_factory=dict)
-    runs: dict[str, list[Report]] = field(default_factory=dict)
-    comparisons: list[tuple[Comparison, dict[str, str]]] = field(default_factory=list)
+    #: All runs of a sample, and the one that is shown.
+    runs: dict[str, list[QualityReport]] = field(default_factory=dict)
+    shown: dict[str, QualityReport] = field(default_factory=dict)
+    comparisons: list[NamedComparison] = field(default_factory=list)
 
-    def add(self, name: str, report: Report) -> Report | None:
-        """Add a run; give the earlier run of the same sample, model and window that it replaces, if any."""
+    def add(self, name: str, report: QualityReport) -> QualityReport | None:
+        """Add a run. Return the earlier run with the same model and window that it replaces."""
         runs = self.runs.setdefault(name, [])
-        replaced = next(
-            (run for run in runs if (run.backend, run.window) == (report.backend, report.window)),
-            None,
-        )
+        model = (report.backend, report.window)
+        replaced = next((run for run in runs if (run.backend, run.window) == model), None)
         if replaced is not None:
             runs.remove(replaced)
         runs.append(report)
-        self.main[name] = max(runs, key=_merit)
+        self.shown[name] = max(runs, key=_used_and_gain)
         return replaced
 
-    def add_comparison(self, comparison: Comparison, names: dict[str, str]) -> None:
-        """Add a comparison; ``names`` leads from its samples to their final names and lacks those that are ignored."""
-        self.comparisons.append((comparison, names))
+    def add_comparison(self, comparison: Comparison, names: Mapping[str, str]) -> None:
+        """Add a comparison. ``names`` maps its samples to their names in the report."""
+        self.comparisons.append(NamedComparison(comparison, names))
 
-    @property
+    def names(self) -> list[str]:
+        """Return the names of all samples, sorted."""
+        compared = (name for entry in self.comparisons for name in entry.names.values())
+        return sorted({*self.shown, *compared})
+
     def measures(self) -> tuple[Measure, ...]:
-        """All measures that models are compared by; the first that stands for each name wins."""
-        found: dict[str, Measure] = {}
-        for measure in (
-            *(measure for comparison, _ in self.comparisons for measure in comparison.measures),
-            *RUN_MEASURES,
-        ):
-            found.setdefault(measure.name, measure)
-        return tuple(found.values())
+        """Return all measures; the first description of each one counts."""
+        measures: dict[str, Measure] = {}
+        for entry in self.comparisons:
+            for measure in entry.comparison.measures:
+                measures.setdefault(measure.name, measure)
+        for measure in RUN_MEASURES:
+            measures.setdefault(measure.name, measure)
+        return tuple(measures.values())
 
     def models(self) -> dict[str, list[ModelResult]]:
-        """Give, per sample, the models that were tried on it, the best first; samples come in the order of their names."""
-        found: dict[str, dict[str, ModelResult]] = {}
+        """Return the models tried on each sample, the best first; samples are sorted by name."""
+        results: dict[str, dict[str, ModelResult]] = {}
         for name, runs in self.runs.items():
             for run in runs:
-                result = _of_run(
-                    run, alone=sum(other.backend == run.backend for other in runs) == 1
-                )
-                found.setdefault(name, {})[result.label] = result
-        for comparison, names in self.comparisons:
-            for sample in comparison.samples:
-                if sample.sample not in names:
-                    continue
-                labels = _labels(sample.models)
-                for label, model in zip(labels, sample.models, strict=True):
-                    found.setdefault(names[sample.sample], {})[label] = _of_comparison(model, label)
-        measure = next(
-            (one.name for one in self.measures if one.name == "gain_cap5"), self.measures[0].name
-        )
-        return {
-            name: sorted(found[name].values(), key=lambda result: _rank(result, measure))
-            for name in sorted(found)
-        }
-
-
-def _merit(report: Report) -> tuple[bool, float]:
-    gains = [end.gain for end in report.ends if end.gain is not None]
-    return any(end.applied for end in report.ends), sum(gains) / len(gains) if gains else float(
-        "-inf"
-    )
-
-
-def _rank(result: ModelResult, measure: str) -> tuple[bool, float, str]:
-    value = result.value(measure)
-    return value is None, -(value or 0.0), result.label
+                same_backend = sum(other.backend == run.backend for other in runs)
+                result = _result_of_run(run, with_window=same_backend > 1)
+                results.setdefault(name, {})[result.label] = result
+        for entry in self.comparisons:
+            for sample in entry.comparison.samples:
+                if sample.sample in entry.names:
+                    found = results.setdefault(entry.names[sample.sample], {})
+                    found.update(_results_of_comparison(sample.models))
+        return {name: sorted(results[name].values(), key=_rank) for name in sorted(results)}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Give the mean of the values that there are."""
+    """Return the mean of the values that are known, None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def _of_run(run: Report, *, alone: bool) -> ModelResult:
+def _used_and_gain(report: QualityReport) -> tuple[bool, float]:
+    gain = mean(end.gain for end in report.ends)
+    return any(end.applied for end in report.ends), float("-inf") if gain is None else gain
+
+
+def _rank(result: ModelResult) -> tuple[bool, float, str]:
+    gain = result.value(MAIN_MEASURE)
+    return gain is None, -(gain or 0.0), result.label
+
+
+def _result_of_run(run: QualityReport, *, with_window: bool) -> ModelResult:
     label = run.backend or "model"
     values = {
-        one.name: mean(end.measures.get(one.name) for end in run.ends) for one in RUN_MEASURES
+        measure.name: mean(end.measures.get(measure.name) for end in run.ends)
+        for measure in RUN_MEASURES
     }
     cost = {
         "train_seconds": run.train_seconds,
@@ -149,39 +166,42 @@ def _of_run(run: Report, *, alone: bool) -> ModelResult:
         "windows_per_second": run.windows_per_second or None,
     }
     return ModelResult(
-        label=label if alone or not run.window else f"{label} {run.window}",
+        label=f"{label} {run.window}" if with_window and run.window else label,
         used=any(end.applied for end in run.ends) if run.ends else None,
-        failed=None,
+        failure=None,
         measures={name: Estimate(value) for name, value in values.items() if value is not None},
         cost={name: value for name, value in cost.items() if value is not None},
-        curves={},
     )
 
 
-def _labels(models: Iterable[ComparedModel]) -> list[str]:
-    """Give each model its name, with its window where one name stands for several."""
-    models = list(models)
+def _results_of_comparison(models: Sequence[ComparedModel]) -> dict[str, ModelResult]:
+    """Map labels to results. A label has the window if several models share a name."""
     names = [model.model for model in models]
     labels = [
-        model.model
-        if names.count(model.model) == 1 or not model.window
-        else f"{model.model} {model.window}"
+        f"{model.model} {model.window}"
+        if names.count(model.model) > 1 and model.window
+        else model.model
         for model in models
     ]
-    return [
-        label if labels.index(label) == place else f"{label} ({place + 1})"
-        for place, label in enumerate(labels)
+    unique = [
+        label if labels.index(label) == position else f"{label} ({position + 1})"
+        for position, label in enumerate(labels)
     ]
+    return {
+        label: ModelResult(
+            label,
+            model.used,
+            _failure(model),
+            model.measures,
+            model.cost,
+            model.curves,
+            model.truth,
+        )
+        for label, model in zip(unique, models, strict=True)
+    }
 
 
-def _of_comparison(model: ComparedModel, label: str) -> ModelResult:
-    failed = (
-        None
-        if model.status == "ok"
-        else f"{model.status}: {model.reason}"
-        if model.reason
-        else model.status
-    )
-    return ModelResult(
-        label, model.used, failed, model.measures, model.cost, model.curves, model.truth
-    )
+def _failure(model: ComparedModel) -> str | None:
+    if model.status == "ok":
+        return None
+    return f"{model.status}: {model.reason}" if model.reason else model.status

@@ -1,4 +1,8 @@
-"""Take single values out of a JSON tree: what is of another kind, not finite, too large or too long is absent."""
+"""Take single values from a JSON tree.
+
+A value of the wrong type, a number that is not finite or too large, and an empty text all count as
+absent; long texts and lists are cut.
+"""
 
 from __future__ import annotations
 
@@ -6,104 +10,108 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-#: Longest list and longest text that is taken over.
-MOST_VALUES, MOST_TEXT = 2000, 300
+MAX_LIST_LENGTH = 2000
+MAX_TEXT_LENGTH = 300
+#: No count, time or score comes near this. Sums and percentages of such numbers stay finite, as
+#: MultiQC needs them to be.
+LARGEST_NUMBER = 1e18
 
-#: No count, time or score comes near; sums and percentages of such numbers are finite, which MultiQC needs.
-LARGEST = 1e18
-
-Number = float | None
 Item = TypeVar("Item")
 
 
-def as_number(value: Any) -> Number:
-    """Give a finite number of sensible size as float; anything else is None."""
+def as_number(value: Any) -> float | None:
+    """Return a finite number of sensible size as a float, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        number = float(value)
     except OverflowError:
         return None
-    return found if abs(found) <= LARGEST else None
+    return number if abs(number) <= LARGEST_NUMBER else None
 
 
 def as_integer(value: Any) -> int | None:
-    """Give a whole number; anything else is None."""
-    found = as_number(value)
-    return int(found) if found is not None and found == int(found) else None
+    """Return a whole number, None for anything else."""
+    number = as_number(value)
+    return int(number) if number is not None and number == int(number) else None
 
 
-def as_text(value: Any, *, most: int = MOST_TEXT) -> str | None:
-    """Give a text without control characters, cut at ``most`` characters; empty texts and anything else are None."""
+def as_text(value: Any, *, max_length: int = MAX_TEXT_LENGTH) -> str | None:
+    """Return a text without control characters, None for an empty text and anything else."""
     if not isinstance(value, str):
         return None
-    clean = "".join(
-        character if character.isprintable() else " " for character in value[: most + 1]
+    printable = "".join(
+        character if character.isprintable() else " " for character in value[: max_length + 1]
     ).strip()
-    if len(clean) > most:
-        clean = clean[: most - 1] + "…"
-    return clean or None
+    if len(printable) > max_length:
+        printable = printable[: max_length - 1] + "…"
+    return printable or None
 
 
-def child(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Give the object under a key; anything else is an empty one."""
+def as_flag(value: Any) -> bool | None:
+    """Return a boolean, None for anything else."""
+    return value if isinstance(value, bool) else None
+
+
+def object_at(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the object under a key, an empty one for anything else."""
     value = tree.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def children(tree: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
-    """Give the objects of the list under a key."""
+def objects_at(tree: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    """Iterate over the objects in the list under a key; other entries are skipped."""
     value = tree.get(key)
     if isinstance(value, list):
-        yield from (entry for entry in value[:MOST_VALUES] if isinstance(entry, dict))
+        yield from (entry for entry in value[:MAX_LIST_LENGTH] if isinstance(entry, dict))
 
 
 def length(value: Any) -> int:
-    """Count the entries of a list; anything else has none."""
+    """Return the number of entries of a list, 0 for anything else."""
     return len(value) if isinstance(value, list) else 0
 
 
-def listed(value: Any, read: Callable[[Any], Item]) -> tuple[Item, ...]:
-    """Read each entry of a list; anything else is empty."""
-    return tuple(read(entry) for entry in value[:MOST_VALUES]) if isinstance(value, list) else ()
+def convert_list(value: Any, convert: Callable[[Any], Item]) -> tuple[Item, ...]:
+    """Convert each entry of a list; anything else is an empty list."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(convert(entry) for entry in value[:MAX_LIST_LENGTH])
 
 
-def numbers(value: Any) -> tuple[Number, ...]:
-    """Give the entries of a list as numbers, None for what is none."""
-    return listed(value, as_number)
+def numbers(value: Any) -> tuple[float | None, ...]:
+    """Return the entries of a list as numbers, None for an entry that is not a number."""
+    return convert_list(value, as_number)
 
 
 def finite_numbers(value: Any) -> tuple[float, ...]:
-    """Give the numbers of a list that holds nothing else; of any other list nothing."""
-    found = listed(value, as_number)
-    kept = tuple(number for number in found if number is not None)
-    return kept if len(kept) == len(found) else ()
+    """Return a list of numbers; a list with any other entry is empty."""
+    return _complete(convert_list(value, as_number))
 
 
 def integers(value: Any) -> tuple[int, ...]:
-    """Give the whole numbers of a list that holds nothing else; of any other list nothing."""
-    found = listed(value, as_integer)
-    kept = tuple(number for number in found if number is not None)
-    return kept if len(kept) == len(found) else ()
+    """Return a list of whole numbers; a list with any other entry is empty."""
+    return _complete(convert_list(value, as_integer))
+
+
+def _complete(entries: tuple[Item | None, ...]) -> tuple[Item, ...]:
+    present = tuple(entry for entry in entries if entry is not None)
+    return present if len(present) == len(entries) else ()
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Give the texts of a list."""
-    return tuple(text for text in listed(value, as_text) if text)
+    """Return the texts in a list."""
+    return tuple(text for text in convert_list(value, as_text) if text)
 
 
-def as_flag(value: Any) -> bool | None:
-    """Give a truth value; anything else is None."""
-    return value if isinstance(value, bool) else None
-
-
-def scalars(tree: Any, *, least: float = -math.inf) -> dict[str, float]:
-    """Keep the numbers of an object; the names are texts."""
+def scalars(tree: Any, *, minimum: float = -math.inf) -> dict[str, float]:
+    """Return the numbers in an object, by name; other entries and smaller numbers are dropped."""
     if not isinstance(tree, dict):
         return {}
-    found = {as_text(name): as_number(value) for name, value in list(tree.items())[:MOST_VALUES]}
+    entries = {
+        as_text(name): as_number(value) for name, value in list(tree.items())[:MAX_LIST_LENGTH]
+    }
     return {
-        name: value
-        for name, value in found.items()
-        if name and value is not None and value >= least
+        name: number
+        for name, number in entries.items()
+        if name and number is not None and number >= minimum
     }

@@ -1,1 +1,1 @@
-"""Counterbias's own backends: one module each, registered through entry points like anyone's."""
+"""The backends that come with Counterbias, registered through entry points like any plug-in."""

@@ -1,25 +1,71 @@
-"""The optimiser of the networks, compiled. This module is no backend.
+"""Adam, the networks' optimiser: the state that it keeps, and one compiled step. Not a backend.
 
-torch's own would have its threads wait for each other at each of some thousand tiny steps, which takes tens of times as long as soon as
-another process wants a processor.
+torch's own optimiser makes its threads wait for each other at each of thousands of tiny steps,
+which takes tens of times as long as soon as another process wants a processor.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+from counterbias_backends.lanes import aligned
+
+Float = TypeVar("Float", np.float32, np.float64)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def adam_step(flat, gradient, first, second, step, rate, decay):
-    """Take one step of Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), and set ``gradient`` to 0.
+@dataclass
+class Adam(Generic[Float]):
+    """A network's parameters and the state of their optimiser; every array is (size,).
 
     Args:
-        flat, gradient, first, second: float (size,), parameters, their gradient, running means of it and of its square.
-        step: number of this step, from 1.
-        rate: learning rate.
-        decay: float (size,), weight decay of each parameter.
+        flat: the parameters, changed in place.
+        gradient: of the loss with respect to them; losses add to it, each step sets it to 0.
+        first, second: running means of the gradient and of its square.
+        decays: weight decay of each parameter.
+        taken: steps taken so far.
+    """
+
+    flat: NDArray[Float]
+    gradient: NDArray[Float]
+    first: NDArray[Float]
+    second: NDArray[Float]
+    decays: NDArray[Float]
+    taken: int = 0
+
+    @classmethod
+    def of(cls, flat: NDArray[Float]) -> Adam[Float]:
+        """Start from these parameters, without weight decay."""
+        gradient, first, second, decays = (aligned(np.zeros_like(flat)) for _ in range(4))
+        return cls(flat, gradient, first, second, decays)
+
+    def step(self, rate: float) -> None:
+        """Take one step with this learning rate."""
+        self.taken += 1
+        adam_step(
+            self.flat, self.gradient, self.first, self.second, self.taken, rate, self.decays
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adam_step(
+    flat: NDArray[Float],
+    gradient: NDArray[Float],
+    first: NDArray[Float],
+    second: NDArray[Float],
+    step: int,
+    rate: float,
+    decays: NDArray[Float],
+) -> None:
+    """Take one step of Adam with decoupled weight decay, and set ``gradient`` to 0.
+
+    Arguments are those of :class:`Adam`; ``step`` is the number of this step, from 1, and ``rate``
+    its learning rate. Sources: Kingma & Ba 2015; Loshchilov & Hutter 2019.
     """
     whole_first = 1.0 - 0.9**step
     whole_second = 1.0 - 0.999**step
@@ -28,6 +74,6 @@ def adam_step(flat, gradient, first, second, step, rate, decay):
         second[i] += 0.001 * (gradient[i] * gradient[i] - second[i])
         flat[i] -= rate * (
             first[i] / whole_first / (math.sqrt(second[i] / whole_second) + 1e-8)
-            + decay[i] * flat[i]
+            + decays[i] * flat[i]
         )
         gradient[i] = 0.0

@@ -1,7 +1,8 @@
-"""The mean log bias of several backends.
+"""``ensemble``: the mean log bias of several backends.
 
-Comes in: windows with weights. Goes out: the plain mean of the members' log biases. What one model gets wrong by chance another one
-does not, so the mean of different models is often better than each. Members are found as users find them, by name.
+In: windows with weights. Out: the plain mean of the members' log biases. Different models err in
+different ways, so their mean is often better than each of them. Members are found by name, as users
+find them.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Options:
     """Options of ``ensemble``.
 
     Args:
-        members: names of backends, separated by commas. Options of a member follow its name after a colon, separated by semicolons, as in
-            ``vlmm:layout=salmon;pseudocount=2,pwm``; a slash stands for a comma in their values.
+        members: names of backends, separated by commas. Options of a member follow its name after
+            a colon, separated by semicolons, as in ``vlmm:layout=salmon;pseudocount=2,pwm``; in
+            their values, a slash replaces a comma.
     """
 
     members: tuple[str, ...] = ("vlmm", "bayesnet")
@@ -52,10 +54,13 @@ class Options:
 
 
 class Ensemble(BiasModel):
-    """Score windows by the mean of several models. Raises InputError where a member is unknown or does not take the window."""
+    """Score windows by the mean of several models.
+
+    Raises InputError where a member is unknown or refuses the window.
+    """
 
     Options = Options
-    #: A member may need them; which ones there are is known too late.
+    #: A member may need them; the members are known too late to ask.
     needs_tiles: ClassVar[bool] = True
 
     def __init__(self, window: Window, options: Any = None) -> None:
@@ -63,14 +68,14 @@ class Ensemble(BiasModel):
         manager = load_plugins()
         self._members: list[tuple[str, BiasModel]] = []
         for member in self.options.members:
-            name, _, given = member.partition(":")
-            kind = manager.backend(name).load()
-            pairs = [pair.replace("/", ",") for pair in given.split(";") if pair]
-            self._members.append((name, kind(window, parse_options(kind, pairs))))
+            name, _, settings = member.partition(":")
+            model = manager.backend(name).load()
+            pairs = [pair.replace("/", ",") for pair in settings.split(";") if pair]
+            self._members.append((name, model(window, parse_options(model, pairs))))
         self._fitted = False
 
     def check_resources(self) -> None:
-        """Raise InputError where a member does, or where a package is missing that it trains with."""
+        """Raise InputError where a member does, or lacks a package that its training needs."""
         manager = load_plugins()
         for name, model in self._members:
             manager.require(name)
@@ -78,7 +83,10 @@ class Ensemble(BiasModel):
             model.check_resources()
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Fit each member, with randomness of its own. Raises InputError where a package is missing that a member trains with."""
+        """Fit each member, with an independent random generator.
+
+        Raises InputError where a package is missing that a member's training needs.
+        """
         began = time.perf_counter()
         manager = load_plugins()
         for name, _ in self._members:
@@ -87,11 +95,10 @@ class Ensemble(BiasModel):
         perplexity: dict[str, float] = {}
         details: dict[str, object] = {}
         parameters = 0
-        for number, ((name, model), own) in enumerate(
-            zip(self._members, rng.spawn(len(self._members)), strict=True)
-        ):
+        generators = rng.spawn(len(self._members))
+        for number, (name, model) in enumerate(self._members):
             model.resources = self.resources
-            report = model.fit(sample, own)
+            report = model.fit(sample, generators[number])
             label = _label(number, name)
             curves.update({f"{label}_{key}": value for key, value in report.curves.items()})
             perplexity.update({f"{label}_{key}": value for key, value in report.perplexity.items()})
@@ -105,7 +112,7 @@ class Ensemble(BiasModel):
         return FitReport(time.perf_counter() - began, parameters, curves, perplexity, details)
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give the mean of the members' log biases: uint8 (n, width) → float64 (n,), nats."""
+        """Return the mean of the members' log biases: uint8 (n, width) → float64 (n,), nats."""
         if not self._fitted:
             raise RuntimeError("ensemble: log_bias was called before fit")
         contexts = self.as_contexts(contexts)
@@ -115,7 +122,7 @@ class Ensemble(BiasModel):
         return total / len(self._members)
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give the mean of the members' scores along a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
+        """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
         if not self._fitted:
             raise RuntimeError("ensemble: along was called before fit")
         if len(sequence) < self.window.width:
@@ -128,7 +135,7 @@ class Ensemble(BiasModel):
         return total / len(self._members)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the members' arrays, each named after the member's number and name."""
+        """Return the members' arrays; names begin with the member's number and name."""
         if not self._fitted:
             raise RuntimeError("ensemble: to_arrays was called before fit")
         return {
@@ -138,19 +145,22 @@ class Ensemble(BiasModel):
         }
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what :meth:`to_arrays` gave; raises InputError where a member does not take its part, or a part is nobody's."""
+        """Restore what :meth:`to_arrays` returned.
+
+        Raises InputError where a member refuses its part, or an array belongs to none.
+        """
         left = dict(arrays)
         for number, (name, model) in enumerate(self._members):
             prefix = f"{_label(number, name)}_"
-            own = {key: left.pop(key) for key in sorted(left) if key.startswith(prefix)}
-            model.from_arrays({key.removeprefix(prefix): array for key, array in own.items()})
+            keys = [key for key in sorted(left) if key.startswith(prefix)]
+            model.from_arrays({key.removeprefix(prefix): left.pop(key) for key in keys})
         if left:
             raise InputError(f"array '{min(left)}' of the model is unknown")
         self._fitted = True
 
 
 def _label(number: int, name: str) -> str:
-    """Name a member; a backend may be there twice."""
+    """Return a unique name of a member, as there may be several of one backend."""
     return f"{number + 1}-{name}"
 
 

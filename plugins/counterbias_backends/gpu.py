@@ -6,7 +6,7 @@ from counterbias import InputError
 
 
 def require_gpu() -> str:
-    """Give torch's name of the GPU. Raises InputError where there is no torch or torch finds no GPU."""
+    """Return torch's name of the GPU. Raises InputError without torch or without a GPU."""
     try:
         import torch
     except ImportError as problem:

@@ -1,8 +1,10 @@
-"""Weights from the heptamer that a read begins with (Hansen, Brenner & Dudoit 2010, Nucleic Acids Research 38:e131).
+"""``heptamer``: the bias of the heptamer at the start of a read.
 
-Comes in: windows that hold at least the read's first seven bases. Goes out: per heptamer ln P(at read starts) − ln P(elsewhere).
-``scheme=robust`` compares read starts with windows nearby and pulls rare heptamers towards what their bases say; ``scheme=published`` is
-the paper's form, with no pseudocount.
+In: windows that hold at least the read's first seven bases. Out: per heptamer
+ln P(at read starts) − ln P(elsewhere). ``scheme=robust`` compares read starts with windows nearby,
+and shrinks rare heptamers towards the bias of their single bases; ``scheme=published`` is the
+paper's form, without pseudocounts. Source: Hansen, Brenner & Dudoit 2010, Nucleic Acids Research
+38:e131.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
-from counterbias_backends.taking import take_logs
+from counterbias_backends.arrays import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 #: Bases per word, and number of words.
 SIZE, WORDS = 7, 4**7
 SCHEMES = ("robust", "published")
-#: Read positions (from 0) of the words that the paper averages: at the start of reads (its 1 and 2), and within them (its 24 to 29).
+#: Read positions (from 0) of the words that the paper averages: at the start of reads (its 1 and
+#: 2), and within them (its 24 to 29).
 INITIAL, INTERIOR = range(2), range(23, 29)
 
 
@@ -34,7 +37,8 @@ class Options:
 
     Args:
         scheme: ``robust``, or ``published`` for the paper's form.
-        pseudocount: with ``robust``, windows added per heptamer, shared out as the base composition says; above 0.
+        pseudocount: with ``robust``, windows added per heptamer on average, distributed according
+            to the base composition; above 0.
     """
 
     scheme: str = "robust"
@@ -51,7 +55,10 @@ class Options:
 
 
 class Heptamer(BiasModel):
-    """Score windows by the seven bases that the read begins with. Raises InputError for a window that does not hold them."""
+    """Score windows by the read's first seven bases.
+
+    Raises InputError for a window that does not hold them.
+    """
 
     Options = Options
 
@@ -61,14 +68,15 @@ class Heptamer(BiasModel):
         if window.downstream < needed:
             raise InputError(
                 f"window {window} is too small for heptamer (scheme {self.options.scheme})",
-                remedy=f"at least {needed} bases downstream are needed, as in --bias-window {window.upstream},{max(needed, 10)}",
+                remedy=f"at least {needed} bases downstream are needed, "
+                f"as in --bias-window {window.upstream},{max(needed, 10)}",
             )
         self._log_foreground: NDArray[np.float64] | None = None  # (16384,)
         self._log_background: NDArray[np.float64] | None = None  # (16384,)
         self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Count heptamers at the starts and elsewhere; nothing is random."""
+        """Count heptamers at read starts and elsewhere; nothing is random."""
         began = time.perf_counter()
         published = self.options.scheme == "published"
         foreground = np.ascontiguousarray(self.as_contexts(sample.foreground).T)
@@ -76,24 +84,18 @@ class Heptamer(BiasModel):
         start = self.window.upstream
         within = [start + position for position in INTERIOR]
         from_reads = published and within[-1] + SIZE <= self.window.width
-        # The background has no position: all places of its windows tell of it.
-        everywhere = range(self.window.width - SIZE + 1)
-        initial = _mean_counts(
-            foreground,
-            sample.foreground_weight,
-            [start + place for place in INITIAL] if published else [start],
-        )
+        at_starts = [start + position for position in INITIAL] if published else [start]
+        initial = _mean_counts(foreground, sample.foreground_weight, at_starts)
         if from_reads:
             other = _mean_counts(foreground, sample.foreground_weight, within)
         else:
+            # Background is the same everywhere, so all positions of its windows are counted.
+            everywhere = range(self.window.width - SIZE + 1)
             other = _mean_counts(background, sample.background_weight, everywhere)
-        self._set(
-            *(
-                _as_published(initial, other)
-                if published
-                else _shrunk(initial, other, self.options.pseudocount)
-            )
-        )
+        if published:
+            self._set(*_as_published(initial, other))
+        else:
+            self._set(*_shrunk(initial, other, self.options.pseudocount))
         return FitReport(
             seconds=time.perf_counter() - began,
             parameters=2 * (WORDS - 1),
@@ -112,19 +114,22 @@ class Heptamer(BiasModel):
         return self._sum(self.as_contexts(contexts))
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("heptamer: along was called before fit")
         return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give ln P of each heptamer, float64 (16384,), at starts and elsewhere; AAAAAAA comes first, the last base changes fastest."""
+        """Return ln P of each heptamer, float64 (16384,), at read starts and elsewhere.
+
+        AAAAAAA comes first; the last base changes fastest.
+        """
         if self._log_foreground is None or self._log_background is None:
             raise RuntimeError("heptamer: to_arrays was called before fit")
         return {"log_foreground": self._log_foreground, "log_background": self._log_background}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit."""
+        """Restore what :meth:`to_arrays` returned. Raises InputError where it does not fit."""
         taken = take_logs(arrays, log_foreground=(WORDS,), log_background=(WORDS,))
         self._set(taken["log_foreground"], taken["log_background"])
 
@@ -138,7 +143,7 @@ class Heptamer(BiasModel):
         self._sum = TableSum([Term(columns, log_foreground - log_background)], self.window.width)
 
     def _perplexity(self, held_out: TrainingSet | None) -> dict[str, float]:
-        """Give the weighted perplexity per base of the first seven, where there are windows."""
+        """Return the weighted perplexity per base of the first seven, where there are windows."""
         found: dict[str, float] = {}
         if held_out is None or self._log_foreground is None or self._log_background is None:
             return found
@@ -148,11 +153,8 @@ class Heptamer(BiasModel):
         ):
             total = float(weights.sum())
             if total:
-                counts = _mean_counts(
-                    np.ascontiguousarray(self.as_contexts(contexts).T),
-                    weights,
-                    [self.window.upstream],
-                )
+                columns = np.ascontiguousarray(self.as_contexts(contexts).T)
+                counts = _mean_counts(columns, weights, [self.window.upstream])
                 found[name] = float(np.exp(-np.dot(counts, logs) / total / SIZE))
         return found
 
@@ -160,7 +162,13 @@ class Heptamer(BiasModel):
 def _mean_counts(
     columns: NDArray[np.uint8], weights: NDArray[np.float64], places: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Give the weight of each heptamer per place, float64 (16384,), as a mean over places. ``columns`` are uint8 (width, n)."""
+    """Return the weight of each heptamer, float64 (16384,), as a mean over places.
+
+    Args:
+        columns: uint8 (width, n).
+        weights: float64 (n,).
+        places: the columns of the heptamers' first bases.
+    """
     from counterbias_backends.tables import count_words
 
     total = np.zeros(WORDS)
@@ -172,7 +180,10 @@ def _mean_counts(
 def _as_published(
     initial: NDArray[np.float64], other: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give ln of the proportions; a heptamer that either side lacks has no weight in the paper, and no bias here."""
+    """Return the logs of the proportions.
+
+    A heptamer that either side lacks has no weight in the paper, and no bias here.
+    """
     known = (initial > 0) & (other > 0)
     if not known.any():
         return np.full(WORDS, -np.log(WORDS)), np.full(WORDS, -np.log(WORDS))
@@ -184,9 +195,10 @@ def _as_published(
 def _shrunk(
     initial: NDArray[np.float64], other: NDArray[np.float64], pseudocount: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give ln of the proportions, with pseudocounts on both sides shared out as the side's base composition says.
+    """Return the logs of the proportions, with pseudocounts in each side's base composition.
 
-    A heptamer that was hardly seen gets the bias of its bases, and not the noise of its few reads.
+    So a heptamer that was hardly seen has the bias of its bases instead of the noise of its few
+    reads.
     """
     logs = []
     for counts in (initial, other):
@@ -196,7 +208,10 @@ def _shrunk(
 
 
 def _composition(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the probability of each heptamer if its seven bases were independent, float64 (16384,); one window is added per base."""
+    """Return the probability of each heptamer if its bases were independent, float64 (16384,).
+
+    One window is added per base.
+    """
     cube = counts.reshape((4,) * SIZE)
     product = np.ones(1)
     for place in range(SIZE):

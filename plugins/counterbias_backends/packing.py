@@ -1,4 +1,4 @@
-"""Pack bases, one to a byte, into two bits each, eight at a time, for compiled code."""
+"""Pack bases from one byte to two bits each, eight at a time, in compiled code. Not a backend."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-#: Bases that a packed window can hold.
+#: Bases that one pack holds at most.
 MOST = 32
 
 
 @intrinsic
 def _eight_bytes(typing_context: Any, array: Any, index: Any) -> Any:
-    """Read eight bytes of a flat array of bytes, the first one lowest (not checked)."""
+    """Read eight bytes of a flat array, the first one lowest, without a check of the index."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -30,25 +31,30 @@ def _eight_bytes(typing_context: Any, array: Any, index: Any) -> Any:
 _inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_inner  # type: ignore[misc]
-def _joined(eight):
+@_inner
+def _joined(eight: np.uint64) -> np.uint64:
     """Bring the lower two bits of eight bytes together, the first byte lowest.
 
-    Two bytes become four bits side by side; one multiplication then brings four such pairs together in the highest sixteen bits.
-    Its partial products lie four bits apart, so that none carries into another.
+    Two bytes become four bits side by side; one multiplication then brings four such pairs together
+    in the highest sixteen bits. Its partial products lie four bits apart, so that none carries into
+    another.
     """
     eight &= np.uint64(0x0303030303030303)
     eight = (eight | (eight >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
     return (eight * np.uint64(0x0001001001001000)) >> np.uint64(48)
 
 
-@_inner  # type: ignore[misc]
-def pack(bases, start, step, size, packs):
-    """Pack ``bases[start : start + size]``, at most 32, the first one lowest, then the same ``step`` bases further on, and so forth.
+@_inner
+def pack(
+    bases: NDArray[np.uint8], start: int, step: int, size: int, packs: NDArray[np.uint64]
+) -> np.uint64:
+    """Pack ``bases[start : start + size]``, then the same ``step`` bases further on, and so forth.
 
     Args:
-        bases: uint8, flat; not checked.
-        packs: uint64, to be filled.
+        bases: flat; indices are not checked.
+        start, step: where the first pack begins, and how far apart they are.
+        size: bases per pack, at most 32; the first one is put lowest.
+        packs: written.
 
     Returns the bits that no base has, 0 where all were bases; they are left out of the packs.
     """
@@ -64,7 +70,7 @@ def pack(bases, start, step, size, packs):
                 at += step
         return strange & np.uint64(0xFC)
     for part in range((size + 7) // 8):
-        # The last eight may overlap those before: the same bits once more.
+        # The last eight may overlap those before, which sets the same bits once more.
         column = min(8 * part, size - 8)
         shift = np.uint64(2 * column)
         at = start + column

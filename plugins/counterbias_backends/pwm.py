@@ -1,7 +1,8 @@
-"""Position-specific base composition: the simplest bias model, and the baseline of all others.
+"""``pwm``: position-specific base composition, the simplest bias model and the baseline of all.
 
-Foreground and background are each a product over offsets of the probability of the base there (order 0). Comes in: windows with
-weights. Goes out: per offset and base ln P(foreground) − ln P(background), summed over the window.
+Foreground and background are each a product over offsets of the probability of the base there
+(order 0). In: windows with weights. Out: per offset and base ln P(foreground) − ln P(background),
+summed over the window.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
-from counterbias_backends.taking import take_logs
+from counterbias_backends.arrays import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -26,7 +27,8 @@ class Options:
     """Options of ``pwm``.
 
     Args:
-        pseudocount: added to the weight of each base at each offset, above 0, so that no base has probability 0.
+        pseudocount: added to the weight of each base at each offset, above 0, so that no base has
+            probability 0.
     """
 
     pseudocount: float = 1.0
@@ -49,7 +51,7 @@ class PositionWeightMatrix(BiasModel):
         self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Count bases per offset, O(n · width); nothing is random."""
+        """Count bases per offset; nothing is random."""
         began = time.perf_counter()
         foreground = self._log_composition(sample.foreground, sample.foreground_weight)
         background = self._log_composition(sample.background, sample.background_weight)
@@ -76,19 +78,19 @@ class PositionWeightMatrix(BiasModel):
         return self._sum(self.as_contexts(contexts))
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("pwm: along was called before fit")
         return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give ln P per offset and base, float64 (width, 4), of foreground and background."""
+        """Return ln P per offset and base, float64 (width, 4), of foreground and background."""
         if self._log_foreground is None or self._log_background is None:
             raise RuntimeError("pwm: to_arrays was called before fit")
         return {"log_foreground": self._log_foreground, "log_background": self._log_background}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit the window."""
+        """Restore what :meth:`to_arrays` returned. Raises InputError where it does not fit."""
         shape = (self.window.width, 4)
         taken = take_logs(arrays, log_foreground=shape, log_background=shape)
         self._set(taken["log_foreground"], taken["log_background"])
@@ -98,40 +100,34 @@ class PositionWeightMatrix(BiasModel):
         self._sum = self._terms(foreground - background)
 
     def _terms(self, logs: NDArray[np.float64]) -> TableSum:
-        """Make one term per offset of numbers (width, 4)."""
+        """Make one term per offset of values (width, 4)."""
         from counterbias_backends.tables import TableSum, Term
 
         return TableSum(
-            [Term((offset,), own) for offset, own in enumerate(logs)], self.window.width
+            [Term((offset,), row) for offset, row in enumerate(logs)], self.window.width
         )
 
     def _log_composition(
         self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Give ln P(base) per offset, float64 (width, 4), from weighted counts and the pseudocount."""
+        """Return ln P(base) per offset, float64 (width, 4), from counts and the pseudocount."""
         columns = self.as_contexts(contexts).T
         counts = np.empty((self.window.width, 4))
         for offset, bases in enumerate(columns):
-            counts[offset] = np.bincount(
-                bases, weights, minlength=4
-            )  # a base above 3 makes it too long, and raises ValueError
+            # A base above 3 makes this too long, which raises ValueError.
+            counts[offset] = np.bincount(bases, weights, minlength=4)
         counts += self.options.pseudocount
         return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)), dtype=np.float64)
 
     def _perplexity(
         self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]
     ) -> float | None:
-        """Give the weighted perplexity per base, from 1 to 4 where the composition is right, or None without windows."""
+        """Return the weighted perplexity per base, or None without windows."""
         total = float(weights.sum())
         if not total:
             return None
-        return float(
-            np.exp(
-                -np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
-                / total
-                / self.window.width
-            )
-        )
+        log_p = np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
+        return float(np.exp(-log_p / total / self.window.width))
 
 
 def _load() -> type[BiasModel]:

@@ -1,18 +1,20 @@
-"""Look windows up in tables, compiled: the hot part of :mod:`.tables`.
+"""Look windows up in tables, compiled: the hot part of :mod:`.tables`. Not a backend.
 
-In: windows, or a stretch of sequence whose windows overlap; tables, and for each of them which bases of a window spell its entry. Out: the
-sum of the entries. Windows' bases are packed into two bits each, ``MOST`` to a *pack*, and a table's entry is put together from *runs* of
-neighbouring bases, for a block of windows side by side. The first base of an entry counts least.
+In: windows, or a stretch of sequence whose windows overlap; tables, and for each of them which
+bases of a window spell its entry. Out: the sum of the entries. Windows' bases are packed into two
+bits each, ``MOST`` to a *pack*, and a table's entry is assembled from *runs* of neighbouring bases,
+for a block of windows side by side. The first base of an entry counts least.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from counterbias_backends.packing import MOST, pack
 
-#: Windows whose bases are packed before any is looked up; what is held of them stays in the fastest cache.
+#: Windows that are packed before any is looked up; their packs stay in the fastest cache.
 BLOCK = 128
 #: The same along a sequence.
 ALONG = 512
@@ -20,9 +22,20 @@ ALONG = 512
 _inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_inner  # type: ignore[misc]
-def _look_up(packs, runs, groups, begins, tables, words, out):
-    """Fill ``out``, at most :data:`BLOCK` numbers, for packed windows."""
+@_inner
+def _look_up(
+    packs: NDArray[np.uint64],
+    runs: NDArray[np.uint64],
+    groups: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    tables: NDArray[np.float64],
+    words: NDArray[np.uint64],
+    out: NDArray[np.float64],
+) -> None:
+    """Write the sums of packed windows to ``out``, at most :data:`BLOCK` numbers.
+
+    ``words`` is scratch; the other arguments are those of :func:`add_windows`.
+    """
     if not len(begins):
         out[:] = 0.0
     for group in range(len(begins)):
@@ -40,18 +53,31 @@ def _look_up(packs, runs, groups, begins, tables, words, out):
                 out[w] = tables[words[w]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_windows(contexts, width, low, high, runs, groups, begins, tables, out):
-    """Fill ``out``; False where some base was above 3 (masked before use, so that no memory outside the tables is read).
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_windows(
+    contexts: NDArray[np.uint8],
+    width: int,
+    low: int,
+    high: int,
+    runs: NDArray[np.uint64],
+    groups: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    tables: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> bool:
+    """Write the sums of windows to ``out``; return False where a base was above 3.
+
+    Bases are masked before use, so that no memory outside the tables is read.
 
     Args:
-        contexts: uint8 (n · width,).
-        width: bases per window. low, high: the columns ``low`` to ``high`` (exclusive) are packed; no table asks for others.
-        runs: uint64 (runs, 4): the pack, how far to shift it down, the mask, how far to shift up.
-        groups: int64 (tables + 1,): the runs of table ``i`` are ``groups[i]`` to ``groups[i + 1]``.
-        begins: uint64 (tables,), where each table begins.
-        tables: float64, all tables.
-        out: float64 (n,).
+        contexts: (n · width,).
+        width: bases per window.
+        low, high: the columns ``low`` to ``high`` (exclusive) are packed; no table uses others.
+        runs: (runs, 4): the pack, how far to shift it down, the mask, how far to shift up.
+        groups: (tables + 1,): the runs of table ``i`` are ``groups[i]`` to ``groups[i + 1]``.
+        begins: (tables,), where each table begins.
+        tables: all tables, one after another.
+        out: (n,).
     """
     seen = np.uint64(0)
     wide = high - low
@@ -65,16 +91,27 @@ def add_windows(contexts, width, low, high, runs, groups, begins, tables, out):
             size = min(MOST, high - begin)
             seen |= pack(contexts, first * width + begin, width, size, packs[part, :count])
         _look_up(packs, runs, groups, begins, tables, words, out[first : first + count])
-    return seen == 0
+    return bool(seen == 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_along(sequence, columns, bounds, begins, tables, out):
-    """Fill ``out`` with the sums of all windows of a sequence: neighbouring windows need no packing.
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_along(
+    sequence: NDArray[np.uint8],
+    columns: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    tables: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Write the sums of all windows of a sequence to ``out``.
+
+    Neighbouring windows need no packing.
 
     Args:
-        sequence: uint8 (n + width − 1,), values above 3 must have been refused.
-        columns: int64, the columns of all tables; those of table ``i`` are ``columns[bounds[i] : bounds[i + 1]]``.
+        sequence: (n + width − 1,); the caller has refused values above 3.
+        columns: the columns of all tables; those of table ``i`` are
+            ``columns[bounds[i] : bounds[i + 1]]``.
+        bounds: (tables + 1,).
         begins, tables, out: as for :func:`add_windows`.
     """
     words = np.zeros(ALONG, np.uint32)

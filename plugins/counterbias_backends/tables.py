@@ -1,8 +1,10 @@
-"""Sums of small tables: what ``pwm``, ``heptamer``, ``vlmm`` and ``bayesnet`` share. This module is no backend.
+"""Sums of small tables, shared by ``pwm``, ``heptamer``, ``vlmm`` and ``bayesnet``. Not a backend.
 
-A *term* is a table over a few of a window's columns: its value for a window is the entry that the bases there spell. Many tables of
-few columns are added up into few tables of :data:`COLUMNS` columns before scoring, so that a window costs few look-ups whatever the
-model. Entry ``Σ base(columns[k]) · 4^(K − 1 − k)`` of a term of K columns: the last column changes fastest.
+A *term* is a table over a few of a window's columns: its value for a window is the entry that the
+bases there spell. Before scoring, many tables of few columns are added up into few tables of
+:data:`COLUMNS` columns, so that a window costs few look-ups whatever the model. The index of an
+entry of a term of K columns is ``Σ base(columns[k]) · 4^(K − 1 − k)``: the last column changes
+fastest.
 """
 
 from __future__ import annotations
@@ -13,35 +15,44 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Columns per table when scoring: 4^7 numbers are 128 KB, and the handful that a model needs stays in the cache.
+#: Columns per table when scoring: 4^7 numbers are 128 KB, and the handful of tables that a model
+#: needs stays in the cache.
 COLUMNS = 7
 #: Bases that are packed at a time.
-EASY = 8
+AT_ONCE = 8
+
+#: Columns of a table in use, and the terms that it is the sum of.
+Group = tuple[tuple[int, ...], list["Term"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A table over some columns of a window. Args: columns: distinct columns; table: float64 (4 ** columns,)."""
+    """A table over some columns of a window.
+
+    Args:
+        columns: distinct columns.
+        table: float64 (4 ** columns,).
+    """
 
     columns: tuple[int, ...]
     table: NDArray[np.float64]
 
 
 class TableSum:
-    """Add up terms over windows of ``width`` bases; unchanging, so safe in several threads."""
+    """Add up terms over windows of ``width`` bases; immutable, so safe in several threads."""
 
     def __init__(self, terms: Sequence[Term], width: int) -> None:
         groups = _group(terms, COLUMNS)
         used = sorted({column for columns, _ in groups for column in columns})
         low, high = (used[0], used[-1] + 1) if used else (0, 0)
         # Eight bases are packed as fast as one.
-        missing = max(min(EASY, width) - (high - low), 0)
+        missing = max(min(AT_ONCE, width) - (high - low), 0)
         self._high = min(high + missing, width)
-        self._low = max(min(low, self._high - min(EASY, width)), 0)
+        self._low = max(min(low, self._high - min(AT_ONCE, width)), 0)
         self._width = width
         runs = [_runs([column - self._low for column in columns]) for columns, _ in groups]
-        self._runs = np.array([run for own in runs for run in own], np.uint64).reshape(-1, 4)
-        self._groups = np.cumsum([0, *(len(own) for own in runs)]).astype(np.int64)
+        self._runs = np.array([run for table in runs for run in table], np.uint64).reshape(-1, 4)
+        self._groups = np.cumsum([0, *(len(table) for table in runs)]).astype(np.int64)
         tables = [
             sum((_spread(term, columns) for term in members), np.zeros(4 ** len(columns)))
             for columns, members in groups
@@ -54,7 +65,7 @@ class TableSum:
     def __call__(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Add up the terms of each window: C-contiguous uint8 (n, width) → float64 (n,).
 
-        Raises ValueError on a base that is none, but for columns outside those that terms use.
+        Raises ValueError for anything but bases in the columns that terms use.
         """
         from counterbias_backends.table_lookup import add_windows
 
@@ -70,7 +81,10 @@ class TableSum:
         return sums
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Add up the terms of the windows at consecutive places: uint8 (n + width - 1,) → float64 (n,), as for the windows themselves."""
+        """Add up the terms of each window of a sequence: uint8 (n + width - 1,) → float64 (n,).
+
+        The sums are those of the windows themselves.
+        """
         from counterbias_backends.table_lookup import add_along
 
         if sequence.ndim != 1 or len(sequence) < self._width:
@@ -92,7 +106,12 @@ class TableSum:
 
 
 def codes(columns: NDArray[np.uint8], chosen: Sequence[int]) -> NDArray[np.int64]:
-    """Number the words that windows spell in some columns. Args: columns: uint8 (width, n), the windows' transpose."""
+    """Number the words that windows spell in some columns.
+
+    Args:
+        columns: uint8 (width, n), the windows' transpose.
+        chosen: the columns of the word, in order.
+    """
     code = np.zeros(columns.shape[1], np.int64)
     for column in chosen:
         code <<= 2
@@ -103,20 +122,24 @@ def codes(columns: NDArray[np.uint8], chosen: Sequence[int]) -> NDArray[np.int64
 def count_words(
     columns: NDArray[np.uint8], chosen: Sequence[int], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give the weight of each word in some columns, float64 (4 ** chosen,). Raises ValueError on a base that is none."""
+    """Return the weight of each word in some columns, float64 (4 ** chosen,).
+
+    Raises ValueError for anything but bases.
+    """
     if columns.shape[1] and max(columns[column].max() for column in chosen) > 3:
         raise ValueError("contexts hold a value that is not 0, 1, 2 or 3")
-    return np.bincount(codes(columns, chosen), weights, 4 ** len(chosen))
+    words = np.bincount(codes(columns, chosen), weights, 4 ** len(chosen))
+    return np.asarray(words, dtype=np.float64)
 
 
-def _group(terms: Sequence[Term], limit: int) -> list[tuple[tuple[int, ...], list[Term]]]:
-    """Join terms that together span at most ``limit`` columns; wider ones stand alone."""
-    groups: list[tuple[tuple[int, ...], list[Term]]] = []
+def _group(terms: Sequence[Term], limit: int) -> list[Group]:
+    """Join terms that together use at most ``limit`` columns; larger ones stay alone."""
+    groups: list[Group] = []
     for term in sorted(terms, key=lambda one: (min(one.columns), max(one.columns))):
         best, least = -1, limit + 1
         for number, (columns, _) in enumerate(groups):
             united = len(set(columns) | set(term.columns))
-            # The group that grows least; of equals the fullest.
+            # The group that grows least; of equals the last.
             if united <= limit and (grown := united - len(columns)) <= least:
                 best, least = number, grown
         if best < 0:
@@ -128,7 +151,10 @@ def _group(terms: Sequence[Term], limit: int) -> list[tuple[tuple[int, ...], lis
 
 
 def _runs(columns: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Cut ascending columns into runs of neighbours within one pack: pack, shift down, mask, shift up."""
+    """Cut ascending columns into runs of neighbours within one pack.
+
+    A run is the index of the pack, the shift down, the mask and the shift up.
+    """
     from counterbias_backends.packing import MOST
 
     found: list[tuple[int, int, int, int]] = []
@@ -147,7 +173,10 @@ def _runs(columns: Sequence[int]) -> list[tuple[int, int, int, int]]:
 
 
 def _spread(term: Term, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """Give a term's value for each word of more columns, float64 (4 ** columns,), the first column changing fastest."""
+    """Return a term's value for each word of more columns, float64 (4 ** columns,).
+
+    The first column changes fastest.
+    """
     words = np.arange(4 ** len(columns))
     index = np.zeros(len(words), np.int64)
     for column in term.columns:

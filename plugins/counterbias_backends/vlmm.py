@@ -1,7 +1,9 @@
-"""Variable-length Markov model: each base of the window depends on so many bases before it (Roberts 2011, Cufflinks, Salmon).
+"""``vlmm``: a variable-length Markov model (Roberts et al. 2011; Cufflinks, Salmon).
 
-Comes in: windows with weights. Goes out: the sum over columns of ln P(base | bases before) at read starts minus the same in the
-background. How many bases before is the *order* of a column; a *layout* gives the order of each offset from the read start.
+Each base of the window depends on some of the bases before it; their number is the *order* of the
+column, and a *layout* is the order of each offset from the read start. In: windows with weights.
+Out: the sum over columns of ln P(base | preceding bases) at read starts, minus the same in the
+background.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import Backend, BiasModel, FitReport, InputError, TrainingSet, Window, hookimpl
-from counterbias_backends.taking import take_logs
+from counterbias_backends.arrays import take_logs
 
 if TYPE_CHECKING:
     from counterbias_backends.tables import TableSum
@@ -26,7 +28,7 @@ LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
     "roberts": (-8, (0,) * 5 + (1,) * 3 + (2,) * 7 + (1,) * 3 + (0,) * 3),
     "salmon": (-3, (0, 1) + (2,) * 7),
 }
-#: Orders above this have more parameters than any sample can fill.
+#: Higher orders have more parameters than any sample could determine.
 MAX_ORDER = 7
 
 
@@ -35,11 +37,13 @@ class Options:
     """Options of ``vlmm``.
 
     Args:
-        layout: ``cufflinks``, ``roberts``, ``salmon``, one order for all columns, as in ``2``, or the order of each column of the
-            window, separated by commas.
-        pseudocount: added to the weight of each base where nothing better is known, above 0.
-        backoff: windows added to each word, shared out among the bases as the model of the next lower order says; with 0 each base
-            gets ``pseudocount`` whatever the order, as in Cufflinks.
+        layout: ``cufflinks``, ``roberts``, ``salmon``, one order for all columns, as in ``2``, or
+            the order of each column of the window, separated by commas.
+        pseudocount: added to the weight of each base where there is no lower order to go by, above
+            0.
+        backoff: windows added after each word, in the base frequencies of the model of the next
+            lower order; with 0, ``pseudocount`` is added to each base whatever the order, as in
+            Cufflinks.
     """
 
     layout: str = "cufflinks"
@@ -52,7 +56,8 @@ class Options:
             if not all(part.strip().isdecimal() and int(part) <= MAX_ORDER for part in parts):
                 raise InputError(
                     f"--bias-option layout={self.layout}: there is no such layout",
-                    remedy=f"choose {', '.join(LAYOUTS)}, or give orders from 0 to {MAX_ORDER}, as in layout=2 or layout=0,1,2,2",
+                    remedy=f"choose {', '.join(LAYOUTS)}, or give orders from 0 to {MAX_ORDER}, "
+                    "as in layout=2 or layout=0,1,2,2",
                 )
         if not 0 < self.pseudocount < float("inf"):
             raise InputError(f"--bias-option pseudocount={self.pseudocount}: must be above 0")
@@ -61,23 +66,25 @@ class Options:
 
 
 def orders(layout: str, window: Window) -> dict[int, int]:
-    """Give the order of each column that the model uses, ascending by column.
+    """Return the order of each column that the model uses, ascending by column.
 
-    Columns outside a named layout are left out, and so is what lies outside the window. No order reaches back beyond the window's first
-    column. Raises InputError where a list of orders is not as long as the window.
+    Columns outside a named layout are left out, and so is any part of the layout outside the
+    window. No order reaches back beyond the window's first column. Raises InputError where a list
+    of orders is not as long as the window.
     """
     if layout in LAYOUTS:
-        first, given = LAYOUTS[layout]
+        first, listed = LAYOUTS[layout]
         first += window.upstream
     else:
-        first, given = 0, tuple(int(part) for part in layout.split(","))
-        if len(given) == 1:
-            given *= window.width
-        if len(given) != window.width:
+        first, listed = 0, tuple(int(part) for part in layout.split(","))
+        if len(listed) == 1:
+            listed *= window.width
+        if len(listed) != window.width:
             raise InputError(
-                f"--bias-option layout={layout}: {len(given)} orders for a window of {window.width} bases"
+                f"--bias-option layout={layout}: {len(listed)} orders "
+                f"for a window of {window.width} bases"
             )
-    placed = {first + number: order for number, order in enumerate(given)}
+    placed = {first + number: order for number, order in enumerate(listed)}
     return {
         column: min(order, column) for column, order in placed.items() if 0 <= column < window.width
     }
@@ -91,9 +98,8 @@ class MarkovModel(BiasModel):
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
         self._orders = orders(self.options.layout, window)
-        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = (
-            None  # foreground, background: columns' tables in turn
-        )
+        # Foreground and background, the columns' tables one after another.
+        self._logs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._sum: TableSum | None = None
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
@@ -128,22 +134,23 @@ class MarkovModel(BiasModel):
         return self._sum(self.as_contexts(contexts))
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score consecutive windows without cutting them: uint8 (n + width - 1,) → float64 (n,), nats."""
+        """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats."""
         if self._sum is None:
             raise RuntimeError("vlmm: along was called before fit")
         return self._sum.along(sequence)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give ln P(base | bases before) of foreground and background, float64: column after column 4^(order + 1) numbers.
+        """Return ln P(base | preceding bases) of foreground and background, float64.
 
-        The base itself changes fastest, then the one before it.
+        There are 4^(order + 1) numbers for one column after another. The base itself changes
+        fastest, then the one before it.
         """
         if self._logs is None:
             raise RuntimeError("vlmm: to_arrays was called before fit")
         return {"log_foreground": self._logs[0], "log_background": self._logs[1]}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what :meth:`to_arrays` gave; raises InputError where it does not fit window and layout."""
+        """Restore what :meth:`to_arrays` returned. Raises InputError where it does not fit."""
         size = sum(4 ** (order + 1) for order in self._orders.values())
         taken = take_logs(arrays, log_foreground=(size,), log_background=(size,))
         self._set(taken["log_foreground"], taken["log_background"])
@@ -166,48 +173,38 @@ class MarkovModel(BiasModel):
     def _learn(
         self, contexts: NDArray[np.uint8], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Give ln P(base | bases before), column after column."""
+        """Return ln P(base | preceding bases), column after column."""
         from counterbias_backends.tables import count_words
 
         columns = np.ascontiguousarray(self.as_contexts(contexts).T)
-        return np.concatenate(
-            [
-                np.log(
-                    conditional(
-                        count_words(columns, range(column - order, column + 1), weights),
-                        self.options.pseudocount,
-                        self.options.backoff,
-                    )
-                ).ravel()
-                for column, order in self._orders.items()
-            ]
-        )
+        tables = []
+        for column, order in self._orders.items():
+            counts = count_words(columns, range(column - order, column + 1), weights)
+            table = conditional(counts, self.options.pseudocount, self.options.backoff)
+            tables.append(np.log(table).ravel())
+        return np.concatenate(tables)
 
     def _perplexity(
         self, logs: NDArray[np.float64], contexts: NDArray[np.uint8], weights: NDArray[np.float64]
     ) -> float | None:
-        """Give the weighted perplexity per base of the columns in use, or None without windows."""
+        """Return the weighted perplexity per base of the columns in use; None without windows."""
         total = float(weights.sum())
         if not total:
             return None
-        return float(
-            np.exp(
-                -np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
-                / total
-                / len(self._orders)
-            )
-        )
+        log_p = np.dot(self._terms(logs)(self.as_contexts(contexts)), weights)
+        return float(np.exp(-log_p / total / len(self._orders)))
 
 
 def conditional(
     counts: NDArray[np.float64], pseudocount: float, backoff: float
 ) -> NDArray[np.float64]:
-    """Turn the weights of words into P(last base | bases before), float64 (words before, 4).
+    """Turn the weights of words into P(last base | preceding bases), float64 (4 ** order, 4).
 
     Args:
-        counts: float64 (4 ** (order + 1),), last base fastest.
+        counts: float64 (4 ** (order + 1),), the last base changing fastest.
         pseudocount: added per base, at order 0 or without backoff.
-        backoff: added per word, shared out as the words without their first base say, down to order 0.
+        backoff: added per word of preceding bases, in the frequencies found without the first of
+            them, and so on down to order 0.
     """
     table = counts.reshape(-1, 4)
     if backoff and len(table) > 1:

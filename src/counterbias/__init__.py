@@ -32,8 +32,27 @@ if TYPE_CHECKING:
         load_models,
         save_models,
     )
+    from counterbias.options import (
+        AnnotationOptions,
+        AssumedLengths,
+        BiasOptions,
+        CountingOptions,
+        TrainOptions,
+    )
+    from counterbias.pipeline.bias.sample import SampleBias
+    from counterbias.pipeline.count import CountRun
+    from counterbias.pipeline.train import Cohort, SampleGain
     from counterbias.plugins import load_plugins
-    from counterbias.records import FitReport, FoldedSample, Tiles, TrainingSet, Window
+    from counterbias.records import (
+        Annotation,
+        Features,
+        FitReport,
+        FoldedSample,
+        SampleCounts,
+        Tiles,
+        TrainingSet,
+        Window,
+    )
     from counterbias.weigher import Weigher
 
 __version__ = "0.1.0"
@@ -42,21 +61,33 @@ go_on_without_cache()
 
 #: Public name → the module that has it.
 _HOMES = {
+    "Annotation": "counterbias.records",
+    "AnnotationOptions": "counterbias.options",
+    "AssumedLengths": "counterbias.options",
     "Backend": "counterbias.model",
     "BiasModel": "counterbias.model",
+    "BiasOptions": "counterbias.options",
     "Blend": "counterbias.blend",
+    "Cohort": "counterbias.pipeline.train",
+    "CountRun": "counterbias.pipeline.count",
+    "CountingOptions": "counterbias.options",
     "CrossFit": "counterbias.model",
     "EndModel": "counterbias.model_file",
+    "Features": "counterbias.records",
     "FitReport": "counterbias.records",
     "FoldedSample": "counterbias.records",
     "InputError": "counterbias.errors",
     "ModelFile": "counterbias.model_file",
     "Resources": "counterbias.model",
+    "SampleBias": "counterbias.pipeline.bias.sample",
+    "SampleCounts": "counterbias.records",
+    "SampleGain": "counterbias.pipeline.train",
     "Tiles": "counterbias.records",
+    "TrainOptions": "counterbias.options",
     "Training": "counterbias.model_file",
     "TrainingSet": "counterbias.records",
     "Weigher": "counterbias.weigher",
-    "Window": "counterbias.records",
+    "Window": "counterbias.window",
     "count_reads": "counterbias.api",
     "fit_model": "counterbias.api",
     "hookimpl": "counterbias.hookspecs",
@@ -70,17 +101,29 @@ _HOMES = {
 }
 
 __all__ = [
+    "Annotation",
+    "AnnotationOptions",
+    "AssumedLengths",
     "Backend",
     "BiasModel",
+    "BiasOptions",
     "Blend",
+    "Cohort",
+    "CountRun",
+    "CountingOptions",
     "CrossFit",
     "EndModel",
+    "Features",
     "FitReport",
     "FoldedSample",
     "InputError",
     "ModelFile",
     "Resources",
+    "SampleBias",
+    "SampleCounts",
+    "SampleGain",
     "Tiles",
+    "TrainOptions",
     "Training",
     "TrainingSet",
     "Weigher",

@@ -1,8 +1,8 @@
-"""A sample's own model blended with one that was fitted before, to other samples.
+"""A sample's own model blended with a prior: a model fitted to other samples.
 
-Read starts of different libraries are chosen by much the same chemistry, so that a model of another sample knows most of what a small
-sample cannot tell. The blend's log bias is a weighted sum of both (a log-linear pool, Genest & Zidek 1986); the two shares are found on
-held-out windows.
+Read starts of different libraries are selected by much the same chemistry, so a model of other
+samples knows most of what a small sample cannot show. The blend's log bias is a weighted sum of the
+two (a log-linear pool, Genest & Zidek 1986); both shares are fitted on held-out windows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from counterbias.records import FitReport, TrainingSet
 
 
 class Blend(BiasModel):
-    """Score windows by ``own_share`` × own + ``prior_share`` × prior; both must be fitted, and have one window.
+    """A model whose log bias is ``own_share`` × own + ``prior_share`` × prior.
 
     Args:
-        own: the sample's own model, whose options the blend has.
-        prior: the model of other samples.
-        own_share, prior_share: what their log biases are multiplied by.
+        own: the sample's own model, fitted; its options are the blend's.
+        prior: the model of other samples, fitted, with the same window.
+        own_share, prior_share: factors of their log biases.
+
+    Raises:
+        ValueError: the windows differ.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class Blend(BiasModel):
         self.own_share, self.prior_share = own_share, prior_share
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Raise RuntimeError: both models come fitted."""
+        """Raise RuntimeError: a blend is made of fitted models."""
         raise RuntimeError("a blend is made of models that are fitted already")
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -54,9 +57,9 @@ class Blend(BiasModel):
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the own model's arrays; those of the prior are saved beside them (:mod:`counterbias.model_file`)."""
+        """Return the own model's arrays; :mod:`counterbias.model_file` saves the prior's too."""
         return self.own.to_arrays()
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Raise RuntimeError: what is read from a file is two models."""
+        """Raise RuntimeError: a model file holds two models, from which the blend is made."""
         raise RuntimeError("a blend is made of models that are fitted already")

@@ -1,26 +1,28 @@
-"""The one exception for everything that a user can cause and mend, and how text is shown in a message."""
+"""The one exception for everything a user can cause and fix, and how messages show text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-#: Characters of one message at most: it is read in a terminal or a log, where a whole line of a file would bury what is wrong; and of one
-#: line, which says first whose message it is.
-LONGEST, LONGEST_LINE = 280, 299
-#: A stretch without a space of more characters than this comes from a file or is a path: it gives way before words do.
+#: Most characters of a message, which in a terminal or a log must not drown in a line of a file.
+LONGEST = 280
+#: Most characters of an output line, which begins with the program's name.
+LONGEST_LINE = 299
+#: A longer run without spaces comes from a file or is a path: it is shortened before words are.
 _LONGEST_WORD = 72
-#: What of a long message is shortened first, and to how many characters at least: file, problem, place, remedy.
+#: What is shortened in a long message, in this order, and to how many characters at least, by
+#: position in (file, place, problem, remedy).
 _GIVING_WAY = ((0, 40), (2, 100), (1, 30), (3, 90))
 _BREAKS = re.compile(r"[ \t\r\n]+")
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
 
 class InputError(Exception):
-    """Report something wrong with what the user gave: a file, an option, a plug-in.
+    """Something is wrong with what the user gave: a file, an option, a plug-in.
 
     It is caught once, in ``counterbias.cli.main``, and printed as one line on stderr:
-    ``counterbias: FILE, PLACE: PROBLEM. REMEDY``. Library callers get the parts as attributes.
+    ``counterbias: FILE, PLACE: PROBLEM. REMEDY``. Python code finds the parts as attributes.
 
     Args:
         problem: what is wrong, without a full stop.
@@ -39,7 +41,7 @@ class InputError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Give the message as one line for a terminal, as :func:`shown` makes it, shortened where it is too long."""
+        """Return the message as one line for a terminal, its parts as :func:`shown` makes them."""
         file, place, problem, remedy = _fitted(
             (self.file, self.place, self.problem, self.remedy), LONGEST - len(", : . ")
         )
@@ -49,19 +51,20 @@ class InputError(Exception):
 
 
 class UsageError(InputError):
-    """Report a command line that cannot be understood."""
+    """The command line cannot be understood."""
 
     exit_code = 2
 
 
 def shown(text: str, most: int = LONGEST) -> str:
-    """Make one line of at most ``most`` characters of a text that may hold anything: names and values come from files.
+    """Return any text as one printable line of at most ``most`` characters.
 
-    Line breaks, tabs and several spaces become one space, everything else that is not seen is escaped (:func:`harmless`), and what is
+    Names and values come from files and may hold anything. Line breaks, tabs and runs of spaces
+    become one space, other invisible characters are escaped (:func:`harmless`), and a text that is
     too long loses its middle. A text of ordinary length and characters stays as it is.
     """
     folded = _BREAKS.sub(" ", text).strip(" ")
-    # Escapes are longer than what they stand for: cut before, so that a line of megabytes is not escaped, and after.
+    # Cut before, so that a line of megabytes is not escaped, and after, since escapes are longer.
     text = harmless(_without_middle(folded, 4 * most))
     if len(text) > most:
         text = _LONG_WORD.sub(lambda word: _without_middle(word[0], _LONGEST_WORD), text)
@@ -69,10 +72,11 @@ def shown(text: str, most: int = LONGEST) -> str:
 
 
 def harmless(text: str) -> str:
-    r"""Escape what a terminal would obey, hide or put elsewhere, as ``\x1b`` or ``\u202e``: control and formatting characters.
+    r"""Escape control and formatting characters, such as ``\x1b`` or ``\u202e``.
 
-    These are all that Unicode does not call printable, so bidirectional overrides, zero-width characters, line separators and lone
-    surrogates as well; a byte of a file name that is not UTF-8 is shown as that byte.
+    A terminal would obey them, hide them, or move text. These are all characters that Unicode does
+    not class as printable: bidirectional overrides, zero-width characters, line separators and lone
+    surrogates too. A byte of a file name that is not UTF-8 is shown as that byte.
     """
     if text.isprintable():
         return text
@@ -83,14 +87,14 @@ def harmless(text: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    # Python keeps a byte that it cannot decode as one of these surrogates.
+    # Python represents a byte that it cannot decode as one of these surrogates.
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 
 def _without_middle(text: str, most: int) -> str:
-    """Cut out the middle: how a text ends, as a path or a list with its advice, tells as much as how it begins."""
+    """Cut out the middle: the end of a text, as of a path, says as much as its beginning."""
     if len(text) <= most:
         return text
     tail = (most - 1) // 2
@@ -98,7 +102,7 @@ def _without_middle(text: str, most: int) -> str:
 
 
 def _fitted(parts: Sequence[str], most: int) -> list[str]:
-    """Make file, place, problem and remedy fit to be shown and no longer than ``most`` together; the remedy gives way last."""
+    """Shorten file, place, problem and remedy to ``most`` characters in all; the remedy last."""
     made = [shown(part, most) for part in parts]
     for place, least in _GIVING_WAY:
         too_much = sum(map(len, made)) - most

@@ -1,6 +1,7 @@
 """The hooks that plug-ins may implement: the markers and the specifications, nothing else.
 
-A plug-in is a module that an entry point of group ``counterbias`` names. It marks its functions with :data:`hookimpl`.
+A plug-in is a module named by an entry point of the group ``counterbias``. It marks its
+implementations with :data:`hookimpl`; a hook may take any subset of the arguments specified here.
 """
 
 from __future__ import annotations
@@ -21,28 +22,34 @@ hookimpl = pluggy.HookimplMarker("counterbias")
 
 @hookspec
 def counterbias_backends() -> list[Backend]:  # type: ignore[empty-body]
-    """Offer kinds of bias model.
+    """Return the bias models that the plug-in offers.
 
-    Called once per plug-in, right after it was imported, whenever a command needs a bias model or lists them. It must be quick
-    and import nothing heavy: ``Backend.load`` does that when the model is wanted.
+    Called once per plug-in, right after its import, whenever a command needs or lists bias models.
+    It must be quick and import nothing heavy: that is left to ``Backend.load``, which is called
+    when the model is used.
 
     Returns:
-        the plug-in's backends; their names must be unique among all plug-ins installed.
+        The plug-in's backends. Their names must be unique among all installed plug-ins: a name that
+        two plug-ins offer can be used from neither.
     """
 
 
 @hookspec
 def counterbias_qc_metrics(model: BiasModel, held_out: TrainingSet) -> dict[str, float]:  # type: ignore[empty-body]
-    """Measure a fitted model with a diagnostic of your own.
+    """Return diagnostics of a fitted model for the QC file.
 
-    Called once per end class after a model was fitted and calibrated, before the QC file is written. A plug-in is asked about
-    every model, so it first looks at the class of ``model`` and returns ``{}`` where it has nothing to say.
+    Called once per read end after a model was fitted and calibrated, before the QC file is written.
+    It is called for the models of all backends, so check the class of ``model`` first and return
+    ``{}`` for models of other backends. A hook that raises costs its values, never the run: the
+    error becomes a warning in the QC file.
 
     Args:
-        model: the fitted model of one end class (read 1, read 2 or both pooled).
-        held_out: windows of genomic blocks that the model did not learn from, with their weights.
+        model: a fitted model of one read end (read 1, read 2, or both pooled) that did not see
+            ``held_out``; so not the model that weights the reads, unless that comes from a file.
+        held_out: the windows of the first fold of genomic blocks, with their weights, and its tiles
+            where the model needs them.
 
     Returns:
-        name → finite value, written to ``plugin_metrics`` of the QC file. Names must be unique among all plug-ins: begin them
-        with the backend's name.
+        Metric name → finite number, written to ``ends[].metrics`` of the QC file. Names must be
+        unique among all plug-ins: begin them with the backend's name, as in ``gru.hidden``.
     """

@@ -1,8 +1,9 @@
-"""Open what a user gives to be read, be it a file or something that can be read only once: a named pipe, ``<(…)``, ``/dev/stdin``.
+"""Opening inputs, among them those that can be read only once: pipes, ``<(…)``, ``/dev/stdin``.
 
-What is needed once is read where it comes from. What is needed more than once is named with :func:`read_again` by whoever knows; it is then
-copied to a temporary file when it is first opened, and read from there each time. Messages name what the user gave. Alignments are opened
-by :mod:`counterbias.alignments`, by rules of their own.
+An input that is needed once is read where it is. One that is needed more than once is declared with
+:func:`read_again`: it is then copied to a temporary file when it is first opened, and read from
+there each time. Messages name what the user gave. Alignments are opened by
+:mod:`counterbias.alignments`, by other rules.
 """
 
 from __future__ import annotations
@@ -22,35 +23,40 @@ from typing import Any
 from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream, scratch_folder
 
-#: What alignments call standard input.
+#: The name of standard input where alignments are expected.
 _STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 _BUFFER = 1 << 17
 
 _lock = threading.RLock()
-#: Name as given → name of its copy, None until it is opened; how many blocks want it; and what removes the copy.
+#: Name as given → name of its copy, None until it is opened.
 _copies: dict[str, str | None] = {}
-_wanted: dict[str, int] = {}
+#: Name as given → number of :func:`read_again` blocks that need it.
+_users: dict[str, int] = {}
+#: Name as given → what removes the copy.
 _folders: dict[str, ExitStack] = {}
 
 
 def reads_once(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name stands for something that cannot be opened twice. Nothing is opened; a missing file is none.
+    """Whether a name stands for something that can be read only once. Nothing is opened.
 
-    Open descriptors count, too: a file behind one of them has a position that is shared, and no folder of its own.
+    Open descriptors count too: the file behind one has a shared position, and its folder is not
+    known.
     """
     return is_stream(path)
 
 
 def is_input(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is something of this name to read, and no folder. Nothing is opened."""
+    """Whether something of this name exists and is not a folder. Nothing is opened."""
     return os.path.exists(path) and not os.path.isdir(path)
 
 
 def open_input(path: str | os.PathLike[str]) -> io.FileIO:
-    """Open an input, without a buffer; in a block of :func:`read_again` its copy.
+    """Open an input, or its copy within :func:`read_again`, without a buffer.
 
-    Raises InputError for a device that is no terminal and for a socket, and OSError as ``open`` does.
+    Raises:
+        InputError: it is a socket, or a device other than a terminal.
+        OSError: as ``open`` does.
     """
     name = os.fspath(path)
     source = file_of(name)
@@ -58,40 +64,42 @@ def open_input(path: str | os.PathLike[str]) -> io.FileIO:
 
 
 def file_of(path: str) -> str:
-    """Give a name under which other programs can open an input: its own, or in a block of :func:`read_again` that of its copy."""
+    """Return a name by which other programs can open an input: its own or that of its copy."""
     with _lock:
         return _copy(path) if path in _copies and reads_once(path) else path
 
 
 @contextmanager
 def read_again(*paths: str | None) -> Iterator[None]:
-    """Let these inputs be opened as often as needed within the block; those that can be read only once are copied when first opened.
+    """Allow these inputs to be opened repeatedly within the block.
 
-    ``None`` stands for an input that was not given. Copies go with the block, however it ends.
+    Those that can be read only once are copied when they are first opened. ``None`` stands for an
+    input that was not given. Copies are removed at the end of the block.
     """
     names = [path for path in dict.fromkeys(paths) if path]
     with _lock:
         for name in names:
             _copies.setdefault(name, None)
-            _wanted[name] = _wanted.get(name, 0) + 1
+            _users[name] = _users.get(name, 0) + 1
     try:
         yield
     finally:
         with _lock:
             for name in names:
-                _wanted[name] -= 1
-                if not _wanted[name]:
-                    _forget(name)
+                _users[name] -= 1
+                if not _users[name]:
+                    _remove_copy(name)
 
 
 def check_inputs(inputs: Sequence[tuple[str, str | None]]) -> None:
-    """Find out before anything is opened whether an input is a device, or two of them would read the same pipe.
+    """Check before anything is opened that no input is a device, and no two are the same pipe.
 
     Args:
-        inputs: (what the user calls it; name, ``-`` for standard input, or None where it was not given) of each input.
+        inputs: (option or description; name, ``-`` for standard input, or None where it was not
+            given) of each input.
 
     Raises:
-        InputError: there is such an input.
+        InputError: one is a device, or two are the same pipe.
     """
     seen: dict[tuple[int, int], tuple[str, str]] = {}
     for label, name in inputs:
@@ -102,7 +110,7 @@ def check_inputs(inputs: Sequence[tuple[str, str | None]]) -> None:
         try:
             state = os.fstat(0) if name == _STDIN else os.stat(name)
         except OSError:
-            continue  # whoever opens it says what is wrong
+            continue  # opening it will report what is wrong
         key = (state.st_dev, state.st_ino)
         if key in seen:
             raise _given_twice(seen[key], (label, name))
@@ -110,7 +118,10 @@ def check_inputs(inputs: Sequence[tuple[str, str | None]]) -> None:
 
 
 def buffered(file: io.FileIO) -> io.BufferedReader:
-    """Put a buffer before an input whose ``peek`` gives two bytes where there are two, though a pipe may hand over one by one."""
+    """Wrap an input in a buffer whose ``peek`` returns at least two bytes, if there are two.
+
+    A pipe may deliver them one by one.
+    """
     if file.seekable():
         return io.BufferedReader(file, _BUFFER)
     head = b""
@@ -120,7 +131,7 @@ def buffered(file: io.FileIO) -> io.BufferedReader:
 
 
 def unpacked(stream: io.BufferedReader) -> Any:
-    """Give a stream of the content of a compressed file; reading it may raise one of :func:`damage`."""
+    """Return a stream of a compressed file's content; reading it may raise :func:`damage`."""
     try:
         from isal import igzip
     except ImportError:
@@ -129,12 +140,15 @@ def unpacked(stream: io.BufferedReader) -> Any:
 
 
 def is_packed(stream: io.BufferedReader) -> bool:
-    """Tell by its first two bytes whether a file is compressed, by gzip or bgzip: the content counts, not the name."""
+    """Whether a file is compressed by gzip or bgzip, by its first two bytes, not its name."""
     return stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
 
 
 def damage() -> tuple[Any, ...]:
-    """Give the exceptions that say that a compressed file is damaged; EOFError, that it ends too early, is not among them."""
+    """Return the exceptions that mean that a compressed file is damaged.
+
+    EOFError, which means that it ends too early, is not among them.
+    """
     known: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error)
     try:
         from isal import isal_zlib
@@ -144,7 +158,7 @@ def damage() -> tuple[Any, ...]:
 
 
 class _Rejoined(io.RawIOBase):
-    """First bytes that were read already, then the rest of the file they come from."""
+    """The first bytes of a file, already read, followed by the rest of it."""
 
     def __init__(self, head: bytes, rest: io.FileIO) -> None:
         self._head, self._rest = head, rest
@@ -162,7 +176,7 @@ class _Rejoined(io.RawIOBase):
 
 
 def _given_twice(first: tuple[str, str], second: tuple[str, str]) -> InputError:
-    """Say that two inputs, each as what the user calls it and its name, are the same pipe."""
+    """Return the error for two inputs, each (description, name), that are the same pipe."""
     remedy = "give a file for one of them"
     both = f"both {first[0]} and {second[0]}" if first[0] != second[0] else f"{first[0]} twice"
     if _STDIN in (first[1], second[1]):
@@ -175,7 +189,7 @@ def _given_twice(first: tuple[str, str], second: tuple[str, str]) -> InputError:
 
 
 def _refuse_device(name: str) -> None:
-    """Refuse what is neither a file nor a pipe nor a terminal: it may have no end, or none to write to it."""
+    """Refuse what is neither file, pipe nor terminal: it may never end, or never begin."""
     with suppress(OSError, ValueError):
         mode = os.stat(name).st_mode
         if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_terminal(name)):
@@ -189,7 +203,7 @@ def _refuse_device(name: str) -> None:
 
 
 def _is_terminal(name: str) -> bool:
-    """Tell whether a character device is a terminal, whose input a user can end."""
+    """Whether a character device is a terminal, whose input a user can end."""
     number = os.open(name, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         return os.isatty(number)
@@ -198,7 +212,10 @@ def _is_terminal(name: str) -> bool:
 
 
 def _open(name: str) -> io.FileIO:
-    """Open where it comes from; a descriptor is doubled, which works for sockets, too, and where another user opened it."""
+    """Open an input where it is.
+
+    A descriptor is duplicated, which also works for a socket, or where another user opened it.
+    """
     _refuse_device(name)
     number = descriptor_of(name)
     if number is None:
@@ -210,10 +227,10 @@ def _open(name: str) -> io.FileIO:
 
 
 def _copy(name: str) -> str:
-    """Copy an input to a temporary file, unless that was done, and give the copy's name, which other programs can open too."""
-    there = _copies[name]
-    if there is not None:
-        return there
+    """Copy an input to a temporary file, once, and return the copy's name."""
+    existing = _copies[name]
+    if existing is not None:
+        return existing
     with _open(name) as source, ExitStack() as stack:
         try:
             copy = os.path.join(stack.enter_context(scratch_folder()), "copy")
@@ -221,7 +238,8 @@ def _copy(name: str) -> str:
                 shutil.copyfileobj(source, target, 1 << 20)
         except OSError as error:
             raise InputError(
-                f"this is needed more than once, and cannot be copied to {tempfile.gettempdir()} ({error.strerror or error})",
+                "this is needed more than once, and cannot be copied to "
+                f"{tempfile.gettempdir()} ({error.strerror or error})",
                 file=name,
                 remedy="give a file, or set TMPDIR to a folder with more room",
             ) from None
@@ -230,8 +248,8 @@ def _copy(name: str) -> str:
     return copy
 
 
-def _forget(name: str) -> None:
-    """Remove a copy."""
-    del _wanted[name], _copies[name]
+def _remove_copy(name: str) -> None:
+    """Remove the copy of an input that no block needs any more."""
+    del _users[name], _copies[name]
     if name in _folders:
         _folders.pop(name).close()

@@ -1,4 +1,4 @@
-"""What a run says while it works: one object that every stage is handed.
+"""Messages, warnings and progress of a run: one object that is passed to every stage.
 
 The command line makes one that writes to standard error; from Python a run is silent by default.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 #: Called with a stage, the steps done, and the steps in all (0: not known). Any thread may call it.
 ProgressCallback = Callable[[str, int, int], None]
-#: Called with the same and, last, what was done in the step.
+#: Called with the same and a description of the step.
 StepCallback = Callable[[str, int, int, str], None]
 
 _WARNING = "Warning: "
@@ -26,8 +26,8 @@ class Messages:
 
     Args:
         write: takes one line for standard error.
-        progress: called as long stages proceed; None where nobody watches.
-        step: called for each step of a stage whose steps are worth a line; None where nobody watches.
+        progress: called as long stages proceed; None to ignore progress.
+        step: called for each step of a stage whose steps are worth a line; None to ignore them.
         quiet: whether to write warnings only.
         subject: what warnings are about, such as a sample; empty where that is plain.
     """
@@ -71,12 +71,12 @@ class Messages:
         return self.to(once)
 
     def progress_of(self, name: str) -> ProgressCallback | None:
-        """Return the callback for stages of one sample or model, whose name precedes theirs."""
+        """Return a callback that puts the name of a sample or model before each stage."""
         progress = self.progress
         if progress is None:
             return None
         return lambda stage, done, total: progress(f"{name}: {stage}", done, total)
 
 
-#: Says nothing at all.
+#: Drops everything.
 SILENT = Messages(quiet=True)

@@ -1,6 +1,8 @@
-"""The interface of a bias model: ``BiasModel``, to be subclassed, and ``Backend``, to be registered.
+"""The interface of bias models: ``BiasModel``, to be subclassed, ``Backend``, to be registered.
 
-A backend sees windows and returns numbers. Sampling, N, strands, pairs, clipping, calibration and files are the core's.
+A backend sees windows and returns numbers. Sampling, Ns, strands, pairs, clipping, calibration and
+files are the core's. Windows are called *contexts* where they are arrays: uint8 (n, width), with
+0-3 = A, C, G, T, read 5'→3' on the read's strand.
 """
 
 from __future__ import annotations
@@ -22,24 +24,31 @@ from counterbias.messages import ProgressCallback
 from counterbias.options import DEVICES, Device
 from counterbias.records import FitReport, FoldedSample, TrainingSet, Window
 
-#: Windows that :meth:`BiasModel.along` cuts at a time.
+#: Windows that :meth:`BiasModel.along` scores at a time.
 ALONG = 8192
 
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Options of a backend that has none."""
+    """The options of a backend that has none."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a model may use while it is fitted. None of it may change the model by more than rounding.
+    """What a model may use while it is fitted.
+
+    The defaults are the least: the commands set what ``--bias-threads`` and ``--bias-device`` ask
+    for.
 
     Args:
-        threads: threads, at least 1. The fitted model must be the same to the byte whatever their number.
-        device: ``cpu``; ``cuda``, a GPU, which only networks use, and which they ask for by InputError where there is none; ``auto``: a GPU
-            where there is one and the model gains by it.
-        progress: to be told of progress, or None.
+        threads: threads, at least 1. The fitted model must not depend on their number, to the byte.
+        device: ``cpu``; ``cuda``, a GPU, which only networks use (:meth:`BiasModel.check_resources`
+            raises InputError where there is none); or ``auto``, a GPU where there is one and the
+            model benefits from it. It may change the model by no more than rounding.
+        progress: called with a stage, the steps done, and the steps in all (0: not known); or None.
+
+    Raises:
+        ValueError: ``threads`` is below 1, or ``device`` is not one of these.
     """
 
     threads: int = 1
@@ -55,11 +64,12 @@ class Resources:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """What :meth:`BiasModel.cross_fit` gives besides the fitted model itself.
+    """What :meth:`BiasModel.cross_fit` returns in addition to fitting the model itself.
 
     Args:
-        report: of the fit.
-        judges: for each fold a model that did not see it; None where nothing else was there to learn from.
+        report: the report of the fit.
+        judges: for each fold a model fitted without it, by which the fold's windows are scored;
+            None where too little else is left to learn from.
     """
 
     report: FitReport
@@ -67,23 +77,31 @@ class CrossFit:
 
 
 class BiasModel(ABC):
-    """Model the bias of one end class (read 1, read 2 or both pooled) in one window.
+    """A model of the bias of one read end (read 1, read 2, or both pooled) in one window.
 
-    Subclasses set :attr:`Options` to a frozen dataclass whose fields all have defaults (bool, int, float, str or tuples of
-    these); users set them with ``--bias-option key=value``.
+    A subclass implements :meth:`fit`, :meth:`log_bias`, :meth:`to_arrays` and :meth:`from_arrays`.
+    It may set :attr:`Options` to a frozen dataclass whose fields all have defaults of type bool,
+    int, float, str, or tuple of these; users set them with ``--bias-option key=value``.
+
+    Args:
+        window: the window of the contexts.
+        options: an instance of :attr:`Options`; None for the defaults.
     """
 
+    #: The dataclass of the model's options.
     Options: ClassVar[type[Any]] = NoOptions
-    #: Declared by models for which a reversed and complemented sample gives the reversed and complemented model.
+    #: Whether a reversed and complemented sample gives the reversed and complemented model. The
+    #: conformance suite tests models that declare it.
     strand_symmetric: ClassVar[bool] = False
-    #: Declared by models whose ``fit`` reads :attr:`TrainingSet.tiles`.
+    #: Whether :meth:`fit` reads :attr:`TrainingSet.tiles`; otherwise none may be drawn.
     needs_tiles: ClassVar[bool] = False
-    #: Declared by models whose ``fit`` compares each read start only with its own background windows (:attr:`TrainingSet.origin`) and with
-    #: places of one tile. For all others the weights of the background are rid of the bias around it before they are fitted.
+    #: Whether :meth:`fit` compares each read start only with its own background windows
+    #: (:attr:`TrainingSet.origin`) and with positions of the same tile. For other models, the
+    #: background weights are first corrected for the bias of the reads around them.
     compares_nearby: ClassVar[bool] = False
-    #: Folds by which :meth:`cross_fit` has the model judged, 2 to 5: so many times, by default, it is fitted besides.
+    #: Folds of :meth:`cross_fit`, 2 to 5: by default the model is fitted that many times more.
     judging_folds: ClassVar[int] = 5
-    #: What :meth:`fit` may use; whoever fits a model may set it before. Models are free to ignore it.
+    #: What :meth:`fit` may use; set before it is called. Models are free to ignore it.
     resources: Resources = Resources()
 
     def __init__(self, window: Window, options: Any = None) -> None:
@@ -91,20 +109,40 @@ class BiasModel(ABC):
         self.options = self.Options() if options is None else options
 
     def check_resources(self) -> None:  # noqa: B027 (most models have nothing to check)
-        """Raise InputError where :meth:`fit` could not use :attr:`resources`. Called before anything is counted."""
+        """Raise InputError if :meth:`fit` cannot use :attr:`resources`; called before counting."""
 
     @abstractmethod
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Learn from a sample. All randomness comes from ``rng``: same sample and seed, same model.
+        """Fit the model to a sample.
 
-        Raise InputError for a sample that holds too little to learn from: it then gets no model, and the user is told why.
+        All randomness must come from ``rng``: the same sample and seed give the same model. The
+        sample's arrays must not be changed.
+
+        Args:
+            sample: what to learn from.
+            rng: the source of all random numbers.
+
+        Returns:
+            A report for the QC file.
+
+        Raises:
+            InputError: the sample holds too little to learn from. It then gets no model, and the
+                message is shown to the user.
         """
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
-        """Learn from a whole sample, and give for each of its folds a model that did not see it.
+        """Fit the model to a whole sample, and for each fold a model that does not see it.
 
-        By default the model is fitted to all, and then one like it for every fold without that fold. A model that consists of several, each
-        of which may leave a fold out, can do it at less cost.
+        By default the model is fitted to all folds, then a new one for each fold to the others. A
+        model that is an ensemble can override this at less cost, by leaving each fold out of some
+        of its members.
+
+        Args:
+            sample: the sample, split into folds.
+            rng: as for :meth:`fit`.
+
+        Raises:
+            InputError: as for :meth:`fit`.
         """
         report = self.fit(sample.without(None), rng)
         judges: list[BiasModel | None] = []
@@ -116,25 +154,34 @@ class BiasModel(ABC):
                 judge.resources = self.resources
                 try:
                     judge.fit(training, rng)
-                except InputError:  # without the fold there are too few
+                except InputError:  # too few starts are left without the fold
                     judge = None
             judges.append(judge)
         return CrossFit(report, tuple(judges))
 
     @abstractmethod
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score windows: uint8 (n, width) → float64 (n,).
+        """Score contexts: uint8 (n, width) → float64 (n,), nats.
 
-        In nats: ln P(context | read start) − ln P(context | background), up to a constant, always finite. Raises RuntimeError
-        before :meth:`fit`. Must be safe to call from several threads at once.
+        The log bias is ln P(context | read start) − ln P(context | background), up to a constant.
+        It must be finite for every context, and must not depend on the other rows. The method must
+        be safe to call from several threads at once.
+
+        Raises:
+            RuntimeError: the model is not fitted.
         """
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score the windows at consecutive positions: uint8 (n + width - 1,), 0-3 → float64 (n,), nats.
+        """Score the windows along a sequence: uint8 (n + width - 1,) → float64 (n,), nats.
 
-        Number ``i`` is what :meth:`log_bias` gives for ``sequence[i : i + width]``. Effective lengths take most of a run's scores this
-        way, so a model whose neighbouring windows share work should say how; by default windows are cut and handed to ``log_bias``.
-        Raises ValueError where the sequence is shorter than a window. Must be safe to call from several threads at once.
+        Score ``i`` is that of :meth:`log_bias` for ``sequence[i : i + width]``. Most scores of a
+        run are computed here, for effective lengths, so override this where neighbouring windows
+        can share work; by default windows are cut out and passed to :meth:`log_bias`. The method
+        must be safe to call from several threads at once.
+
+        Raises:
+            ValueError: the sequence is shorter than a window.
+            RuntimeError: the model is not fitted.
         """
         windows = sliding_window_view(sequence, self.window.width)
         scores = np.empty(len(windows))
@@ -144,32 +191,43 @@ class BiasModel(ABC):
         return scores
 
     def as_contexts(self, contexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give contexts as C-contiguous uint8 (n, width) for compiled code; raises ValueError where they do not fit."""
+        """Return contexts as C-contiguous uint8 (n, width), for compiled code.
+
+        Raises:
+            ValueError: they are of another shape.
+        """
         if contexts.ndim != 2 or contexts.shape[1] != self.window.width:
             raise ValueError(
-                f"contexts of shape {contexts.shape} do not fit a window of {self.window.width} bases"
+                f"contexts of shape {contexts.shape} do not fit a window of "
+                f"{self.window.width} bases"
             )
         return np.require(contexts, np.uint8, ("C", "W"))
 
     @abstractmethod
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give all that :meth:`from_arrays` needs, as plain numeric arrays."""
+        """Return the fitted state as named arrays of plain numbers, for :meth:`from_arrays`."""
 
     @abstractmethod
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the state that :meth:`to_arrays` gave.
+        """Restore the fitted state from what :meth:`to_arrays` returned.
 
-        Raises InputError where an array is missing, unknown or of a shape that does not fit the window and options
-        (:func:`take_arrays` does).
+        The arrays come from a file and must be checked, as :func:`take_arrays` does.
+
+        Raises:
+            InputError: an array is missing, unknown, or of a shape that does not fit window and
+                options.
         """
 
 
-#: Calibrated log biases go no further from 0 than this, nats: e to the 300 is as good as infinite, and its square is still a number.
+#: Largest absolute value of a calibrated log bias, nats: the square of exp(300) is still finite.
 MOST_LOG_BIAS = 300.0
 
 
 def bounded(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keep log biases within ± :data:`MOST_LOG_BIAS`, nats, so that weights, their squares and their sums are finite; NaN stays NaN."""
+    """Clip log biases, nats, to ± :data:`MOST_LOG_BIAS`; NaN stays NaN.
+
+    Weights, their squares and their sums are then finite.
+    """
     return np.asarray(np.clip(log_bias, -MOST_LOG_BIAS, MOST_LOG_BIAS))
 
 
@@ -179,15 +237,20 @@ def take_arrays(
     *,
     largest: float = math.inf,
 ) -> dict[str, NDArray[np.float64]]:
-    """Check the arrays of a model file against the shapes expected and copy them to float64.
+    """Check the arrays of a model file against the expected shapes and copy them to float64.
 
     Args:
-        arrays: what :meth:`BiasModel.from_arrays` was given.
-        shapes: name → shape; None stands for any length.
-        largest: what no value may go beyond, on either side of 0: sums and products of numbers that are finite need not be.
+        arrays: the argument of :meth:`BiasModel.from_arrays`.
+        shapes: name → shape, in which None stands for any length.
+        largest: largest absolute value that is accepted; sums and products of finite numbers need
+            not be finite.
+
+    Returns:
+        Name → C-contiguous float64 copy.
 
     Raises:
-        InputError: an array is missing, unknown, of another shape, or holds a value that is not finite or too large.
+        InputError: an array is missing, unknown, of another shape, or holds a value that is not
+            finite or too large.
     """
     unlike = sorted(set(arrays) ^ set(shapes))
     if unlike:
@@ -212,15 +275,21 @@ def take_arrays(
 
 @dataclass(frozen=True)
 class Backend:
-    """Name a kind of bias model and say how to load it, without loading it.
+    """A bias model that a plug-in offers, with its name and a function that loads it.
 
     Args:
-        name: what users write after ``--bias-model``: lower case letters, digits, ``_`` and ``-``.
+        name: what users write after ``--bias-model``: lower-case letters, digits, ``_`` and ``-``,
+            beginning with a letter or digit.
         summary: one line for ``counterbias models``.
-        load: imports and returns the :class:`BiasModel` subclass. It must work without the packages of ``extra``, unless they are
-            needed for scoring as well.
-        extra: the extra that training needs, as in ``rnn`` (``pip install 'counterbias[rnn]'``).
-        requires: modules that training imports, as in ``("torch",)``; checked without importing them.
+        load: imports and returns the :class:`BiasModel` subclass. It must work without the packages
+            of ``extra``, unless scoring needs them too.
+        extra: the extra of the plug-in's distribution that training needs, as ``rnn`` in
+            ``pip install 'counterbias[rnn]'``; empty for none.
+        requires: modules that training imports, as in ``("torch",)``; they are looked for without
+            being imported.
+
+    Raises:
+        ValueError: the name holds other characters.
     """
 
     name: str
@@ -232,12 +301,24 @@ class Backend:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
             raise ValueError(
-                f"'{self.name}' cannot name a backend: use lower case letters, digits, '_' and '-'"
+                f"'{self.name}' cannot name a backend: use lower-case letters, digits, '_' and '-'"
             )
 
 
 def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
-    """Turn ``key=value`` texts into an instance of ``model.Options``. Raises InputError, naming the known keys."""
+    """Parse options given as ``key=value``.
+
+    Args:
+        model: the class whose ``Options`` are meant.
+        pairs: the texts; the parts of a tuple are separated by commas.
+
+    Returns:
+        An instance of ``model.Options``; options that are not given have their defaults.
+
+    Raises:
+        InputError: an option is unknown (the message lists those that exist), or its value is not
+            of the type of the option's default.
+    """
     fields = {field.name: field for field in dataclasses.fields(model.Options)}
     hints = _hints(model.Options)
     values: dict[str, Any] = {}
@@ -253,7 +334,7 @@ def parse_options(model: type[BiasModel], pairs: list[str]) -> Any:
 
 
 def _hints(options: type[Any]) -> dict[str, Any]:
-    """Give the annotations of options; none where they name what only a type checker sees."""
+    """Return the annotations of options; none where they refer to type-checking-only imports."""
     try:
         return get_type_hints(options)
     except NameError:
@@ -261,34 +342,34 @@ def _hints(options: type[Any]) -> dict[str, Any]:
 
 
 def _convert(pair: str, text: str, default: Any, hint: Any) -> object:
-    """Read a text as the type of the option's default, a tuple's parts as the type that its annotation names."""
-    kind: type[Any] = type(default)
+    """Convert a text to the type of the option's default; a tuple's parts to that of its hint."""
+    value_type: type[Any] = type(default)
     try:
         if isinstance(default, tuple):
-            kind = _part_type(default, hint)
-            return tuple(_scalar(kind, part) for part in text.split(",") if part)
-        return _scalar(kind, text)
+            value_type = _part_type(default, hint)
+            return tuple(_scalar(value_type, part) for part in text.split(",") if part)
+        return _scalar(value_type, text)
     except (KeyError, ValueError):
-        what = (
-            f"a list of {kind.__name__}, as in a,b"
+        expected = (
+            f"a list of {value_type.__name__}, as in a,b"
             if isinstance(default, tuple)
-            else f"of type {kind.__name__}"
+            else f"of type {value_type.__name__}"
         )
-        raise InputError(f"--bias-option {pair}: the value is not {what}") from None
+        raise InputError(f"--bias-option {pair}: the value is not {expected}") from None
 
 
 def _part_type(default: tuple[Any, ...], hint: Any) -> type[Any]:
-    """Give the type of a tuple's parts: that of ``tuple[int, ...]``, or else of the first one."""
+    """Return the type of a tuple's parts: that of ``tuple[int, ...]``, else of the first one."""
     named = get_args(hint) if get_origin(hint) is tuple else ()
     if named and named[0] in (bool, int, float, str):
         return named[0]  # type: ignore[no-any-return]
     return type(default[0]) if default else str
 
 
-def _scalar(kind: type[Any], text: str) -> object:
-    """Read a text as a value of a type. Raises KeyError or ValueError where it is none."""
-    if kind is bool:
+def _scalar(value_type: type[Any], text: str) -> object:
+    """Convert a text to a value of a type. Raises KeyError or ValueError where that fails."""
+    if value_type is bool:
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
             text.lower()
         ]
-    return kind(text)
+    return value_type(text)

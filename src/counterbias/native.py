@@ -1,8 +1,9 @@
-"""Read and write little-endian numbers at addresses, and call C functions, from compiled loops.
+"""Reading and writing numbers at addresses, and calling C functions, from compiled loops.
 
-The loops over records work on addresses instead of arrays: handing an array to a helper costs more than the helper's own work, since
-numba counts its references. numba caches a compiled loop only if it refers to no address of this process, so the addresses of C
-functions come in as plain integers too, as arguments.
+Numbers are little-endian. The loops over records work on addresses instead of arrays: passing an
+array to a helper costs more than the helper's own work, since numba counts references. numba caches
+a compiled loop only if it refers to no address of the process, so the addresses of C functions are
+passed as integer arguments too.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-#: Bytes that must follow the last byte that matters in any buffer: names are hashed and copied eight bytes at a time.
+#: Bytes that must follow the last byte of any buffer: names are hashed and copied eight at a time.
 SLACK = 64
 
 
-#: Decorates helpers of compiled loops. They take numbers and addresses, never arrays, and are compiled into the loops that call them.
+#: Decorates helpers of compiled loops. They take numbers and addresses, never arrays, and are
+#: compiled into the loops that call them.
 helper = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def _loader(bits: int, result: types.Type) -> Any:
-    """Make an intrinsic that reads one unaligned number at an address, widened to 64 bits."""
+    """Return an intrinsic that reads an unaligned number at an address, widened to 64 bits."""
 
     def load(typing_context: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -47,13 +49,13 @@ load_u64 = _loader(64, types.uint64)
 
 
 def _storer(bits: int) -> Any:
-    """Make an intrinsic that writes the lower bits of a number at an address."""
+    """Return an intrinsic that writes the lower bits of a number to an address."""
 
     def store(typing_context: Any, address: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.IntType(bits)
-            value = builder.trunc(args[1], kind) if bits < 64 else args[1]
-            builder.store(value, builder.inttoptr(args[0], kind.as_pointer()), align=1)
+            integer = ir.IntType(bits)
+            value = builder.trunc(args[1], integer) if bits < 64 else args[1]
+            builder.store(value, builder.inttoptr(args[0], integer.as_pointer()), align=1)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), codegen
@@ -67,14 +69,14 @@ store_i64 = _storer(64)
 
 @intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
-    """Ask the processor to fetch an address that will be read soon; any address will do."""
+    """Let the processor fetch an address that will be read soon; any address is allowed."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         number = ir.IntType(32)
         pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function_type = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
         function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
-            builder.module, kind, "llvm.prefetch.p0"
+            builder.module, function_type, "llvm.prefetch.p0"
         )
         builder.call(
             function, [builder.inttoptr(args[0], pointer), number(0), number(3), number(1)]
@@ -85,18 +87,18 @@ def prefetch(typing_context: Any, address: Any) -> Any:
 
 
 def _caller(result: ir.Type, signature: types.Type, pointers: tuple[bool, ...]) -> Any:
-    """Give the code that calls the C function whose address is the first argument."""
+    """Return signature and code that call the C function whose address is the first argument."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         values = args[1:]
-        kinds = [
+        value_types = [
             ir.IntType(8).as_pointer() if pointer else value.type
             for pointer, value in zip(pointers, values, strict=True)
         ]
-        function = builder.inttoptr(args[0], ir.FunctionType(result, kinds).as_pointer())
+        function = builder.inttoptr(args[0], ir.FunctionType(result, value_types).as_pointer())
         converted = [
-            builder.inttoptr(value, kind) if pointer else value
-            for pointer, kind, value in zip(pointers, kinds, values, strict=True)
+            builder.inttoptr(value, value_type) if pointer else value
+            for pointer, value_type, value in zip(pointers, value_types, values, strict=True)
         ]
         return builder.call(function, converted)
 
@@ -139,7 +141,7 @@ def call_pread(
 
 
 def with_slack(size: int) -> NDArray[np.uint8]:
-    """Allocate ``size`` bytes and the slack behind them."""
+    """Allocate ``size`` bytes followed by the slack (:data:`SLACK`)."""
     array = np.empty(size + SLACK, dtype=np.uint8)
     array[size:] = 0
     return array

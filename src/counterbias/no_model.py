@@ -1,4 +1,4 @@
-"""The model of reads that teach nothing: it favours no place, and says why there is no other."""
+"""The model of a sample from which none could be learnt: it scores every window 0."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from counterbias.records import FitReport, TrainingSet, Window
 
 
 class NoModel(BiasModel):
-    """Stand for a model where nothing could be learnt: every log bias is 0, so that reads weigh 1.
+    """A placeholder where no model could be learnt: every log bias is 0, so every read weighs 1.
 
     Args:
-        window, options: what the model would have had.
-        reason: why there is none, one line.
+        window, options: those that the model would have had.
+        reason: why there is no model, one line.
     """
 
     def __init__(self, window: Window, options: Any, reason: str) -> None:
@@ -26,22 +26,22 @@ class NoModel(BiasModel):
         self.reason = reason
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Raise RuntimeError: there is nothing to fit."""
+        """Raise RuntimeError: this model cannot be fitted."""
         raise RuntimeError(f"there is no model: {self.reason}")
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give zeros: uint8 (n, width) → float64 (n,), nats."""
+        """Return zeros: uint8 (n, width) → float64 (n,), nats."""
         return np.zeros(len(contexts))
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give zeros: uint8 (n + width - 1,) → float64 (n,), nats."""
+        """Return zeros: uint8 (n + width - 1,) → float64 (n,), nats."""
         return np.zeros(len(sequence) - self.window.width + 1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give no arrays."""
+        """Return no arrays."""
         return {}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take no arrays. Raises InputError where there are any."""
+        """Raise InputError if there are any arrays."""
         if arrays:
             raise InputError(f"array '{min(arrays)}' belongs to no model")

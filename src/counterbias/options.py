@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from counterbias.errors import InputError
 from counterbias.window import Window
 
-#: What models are fitted on.
+#: The devices on which models are fitted: processor, GPU, or a GPU if there is one that helps.
 Device = Literal["cpu", "cuda", "auto"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 
@@ -21,33 +21,33 @@ ORDERS = ("pos", "name")
 STRANDEDNESS = ("yes", "no", "reverse")
 MODES = ("union", "intersection-strict", "intersection-nonempty")
 NONUNIQUE = ("none", "all", "fraction", "random")
-#: What to do with secondary or supplementary alignments.
+#: The treatment of secondary or supplementary alignments.
 NOT_PRIMARY = ("score", "ignore")
 
-#: How foreground and background windows are drawn: our own scheme, the paper's, seqbias's.
+#: How foreground and background windows are drawn: our scheme, that of the paper, of seqbias.
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
 #: Which reads of a pair determine its weight and its feature's effective length.
 WEIGHED_ENDS = ("both", "first")
-#: What a window follows beyond an exon's edge.
+#: What a window follows beyond the edge of an exon.
 CONTEXTS = ("genome", "transcript")
-#: How samples are weighted in a pooled model: all alike, or by their reads.
+#: How samples are weighted in a pooled model: equally, or by their reads.
 POOLS = ("samples", "reads")
-#: What true values are: abundances, compared with FPKM, or counts.
+#: The scale of true values: abundances, compared with FPKM, or counts.
 TRUTH_SCALES = ("abundance", "counts")
-#: Folds of a sample of which each is held out in turn when models are compared.
+#: Folds of a sample when models are compared, each held out in turn.
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationOptions:
-    """htseq-count's options that decide which lines of the annotation are features.
+    """htseq-count's options that define the features and their attributes.
 
     Args:
         path: GTF or GFF3 file.
         feature_types: types (third column) that are counted.
         id_attributes: attributes whose values, joined by ``:``, name a feature.
-        additional_attributes: attributes written next to the name, in this order; one may be
-            repeated.
+        additional_attributes: attributes written next to the name, in this order, '' where a
+            feature has none; one may be repeated. The last line of a feature counts.
         chromosome: whether a column ``Chromosome`` follows them.
         query: htseq-count's ``--feature-query``, or None.
     """

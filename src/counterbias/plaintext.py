@@ -1,4 +1,4 @@
-"""Small text files that users write by hand or export from a spreadsheet: their encoding, their line ends, and tables in them."""
+"""Small text files written by hand or exported from a spreadsheet: encoding, line ends, tables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import re
 from counterbias.errors import InputError
 from counterbias.inputs import buffered, open_input
 
-#: What editors and spreadsheets put in front of UTF-8; where files were joined, it stands in front of any line.
+#: The byte order mark that editors and spreadsheets put before UTF-8; in concatenated files, it may
+#: begin any line.
 MARK = codecs.BOM_UTF8
-#: Bytes of a text file at most: it is kept whole in memory, and a pipe need not end.
+#: Most bytes of a text file: it is read into memory, and a pipe may never end.
 MOST_BYTES = 1 << 28
-#: UTF-32 begins as UTF-16 does.
+#: Byte order marks of UTF-16; that of UTF-32 begins with one of them.
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _TO_UTF8 = "as with 'iconv -f UTF-16 -t UTF-8'"
 
 
 def refuse_wide(start: bytes, path: str) -> None:
-    """Raise InputError where a file begins as UTF-16 does, which spreadsheets call Unicode text."""
+    """Raise InputError where a file begins as UTF-16, which spreadsheets call Unicode text."""
     if start.startswith(_WIDE):
         raise InputError(
             "this is UTF-16 text, expected UTF-8", file=path, remedy=f"convert the file, {_TO_UTF8}"
@@ -30,13 +31,14 @@ def refuse_wide(start: bytes, path: str) -> None:
 
 
 def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
-    """Give the lines of a UTF-8 file without their ends: LF, CR LF or CR; byte order marks are no part of them.
+    """Return the lines of a UTF-8 file, without line ends (LF, CR LF or CR) and byte order marks.
 
     Args:
         path: the file.
-        what: how messages name it, as in ``truth table``.
+        what: what messages call it, for example ``truth table``.
 
-    Raises InputError for a file that cannot be read, or is no such text.
+    Raises:
+        InputError: the file cannot be read, or is not UTF-8 text.
     """
     name = os.fspath(path)
     try:
@@ -51,15 +53,14 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
             f"the {what} cannot be read: {problem.strerror or problem}", file=name
         ) from None
     if len(content) > MOST_BYTES:
-        raise InputError(f"larger than {MOST_BYTES >> 20} MiB, no {what} is", file=name)
+        raise InputError(f"larger than {MOST_BYTES >> 20} MiB, which no {what} is", file=name)
     refuse_wide(content, name)
     if b"\0" in content:
-        zero, place = (
-            f"the {what} holds a byte of value zero, as text does not",
-            _line(content, content.index(b"\0")),
-        )
         raise InputError(
-            zero, file=name, place=place, remedy=f"is it UTF-16? Convert it then, {_TO_UTF8}"
+            f"the {what} holds a NUL byte, so it is not text",
+            file=name,
+            place=_line(content, content.index(b"\0")),
+            remedy=f"if it is UTF-16, convert it, {_TO_UTF8}",
         )
     try:
         text = content.decode("utf-8")
@@ -75,10 +76,17 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
 
 
 def read_table(path: str | os.PathLike[str], what: str) -> list[tuple[int, list[str]]]:
-    """Give the rows of a table, each with the number of its line, the line of column names first; lines without anything are left out.
+    """Return the rows of a table, column names first, as (line number, cells); skip empty lines.
 
-    Columns are separated by tabs, by commas where the file's name ends with ``.csv``; cells may be quoted, and lose blanks around them.
-    Raises InputError for what :func:`read_lines` refuses, an empty table, a quote that is not closed, and rows of differing lengths.
+    Columns are separated by tabs, or by commas where the file's name ends with ``.csv``. Cells may
+    be quoted, and are stripped.
+
+    Args:
+        path, what: as for :func:`read_lines`.
+
+    Raises:
+        InputError: what :func:`read_lines` refuses, an empty table, an unclosed quote, or rows of
+            different lengths.
     """
     name = os.fspath(path)
     text = "\n".join(read_lines(name, what))
@@ -114,7 +122,7 @@ def read_table(path: str | os.PathLike[str], what: str) -> list[tuple[int, list[
 
 
 def _line(content: bytes, position: int) -> str:
-    """Say in which line a byte stands."""
+    """Return the place of a byte for messages: its line."""
     return f"line {len(_LINE_END.findall(content, 0, position)) + 1}"
 
 

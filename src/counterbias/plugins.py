@@ -1,8 +1,9 @@
-"""Find, load and question plug-ins.
+"""Finding and loading plug-ins, and calling their hooks.
 
-Comes in: the entry points of group ``counterbias``. Goes out: a :class:`Manager`, made once by :func:`load_plugins` and passed
-on; there is no global one. Entry points are loaded one by one under ``try``, each by its distribution and name: one that cannot
-be imported is reported and never takes the others with it.
+Input: the entry points of the group ``counterbias``. Output: a :class:`Manager`, made once by
+:func:`load_plugins` and passed on; there is no global one. Entry points are loaded one by one, each
+identified by distribution and name: one that cannot be imported is reported and does not affect the
+others.
 """
 
 from __future__ import annotations
@@ -23,23 +24,25 @@ from counterbias.errors import InputError
 from counterbias.model import Backend, BiasModel
 from counterbias.records import TrainingSet
 
-#: Entry-point group, and the name of the project in pluggy's eyes.
+#: The entry-point group, also pluggy's name of the project.
 GROUP = "counterbias"
-#: Environment variable: names of plug-ins to leave out, as in ``pwm,rnn`` or, where two share a name, ``distribution:name``.
+#: Environment variable with the names of plug-ins to leave out, as in ``pwm,rnn``; where two
+#: plug-ins share a name, ``distribution:name``.
 DISABLE = "COUNTERBIAS_DISABLE_PLUGINS"
 
+#: The values of :attr:`Plugin.status`.
 LOADED, FAILED, DISABLED, DUPLICATE = "loaded", "failed", "disabled", "duplicate"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """Say what became of one plug-in.
+    """A plug-in, and whether it could be loaded.
 
     Args:
-        name: its entry point's name.
-        distribution, version: the distribution that brought it; empty for one registered by hand.
+        name: the name of its entry point.
+        distribution, version: the distribution that provides it; empty if registered by hand.
         status: ``loaded``, ``failed``, ``disabled`` or ``duplicate``.
-        problem: why it was not loaded, one line; empty when it was.
+        problem: why it was not loaded, one line; empty if it was.
     """
 
     name: str
@@ -50,13 +53,13 @@ class Plugin:
 
     @property
     def origin(self) -> str:
-        """Name the distribution and its version for messages."""
+        """The distribution and its version, for messages."""
         return f"{self.distribution} {self.version}".strip() or "registered by hand"
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A backend and the plug-in that brought it."""
+    """A backend and the plug-in that offers it."""
 
     backend: Backend
     plugin: Plugin
@@ -76,10 +79,10 @@ class PluginMetrics:
 
 
 class Manager:
-    """Hold the plug-ins of one run.
+    """The plug-ins of one run.
 
     Args:
-        disabled: names of plug-ins to leave out (see :data:`DISABLE`).
+        disabled: names of plug-ins to leave out, see :data:`DISABLE`.
     """
 
     def __init__(self, disabled: Iterable[str] = ()) -> None:
@@ -87,15 +90,18 @@ class Manager:
         self._pluggy.add_hookspecs(hookspecs)
         self._disabled = frozenset(name.strip() for name in disabled if name.strip())
         self._offers: dict[str, list[Registration]] = defaultdict(list)
-        #: Every plug-in seen, in the order of name and distribution in which it was seen.
+        #: Every plug-in found, loaded or not; those of entry points by name and distribution.
         self.plugins: list[Plugin] = []
 
-    # -- loading -----------------------------------------------------------------------------------------------------
+    # -- loading ---------------------------------------------------------------------------------
 
     def load_entry_points(
         self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None
     ) -> None:
-        """Load the entry points of the installed distributions (or those given), whatever some of them do."""
+        """Load the entry points of the installed distributions, or those given.
+
+        A plug-in that cannot be loaded raises nothing: see :attr:`plugins`.
+        """
         if entry_points is None:
             entry_points = importlib.metadata.entry_points(group=GROUP)
         by_name: dict[str, dict[tuple[str, str], importlib.metadata.EntryPoint]] = defaultdict(dict)
@@ -107,46 +113,38 @@ class Manager:
     def _load_name(
         self, name: str, candidates: dict[tuple[str, str], importlib.metadata.EntryPoint]
     ) -> None:
-        """Load the entry point of a name; of several distributions' ones load none."""
-        wanted = {}
+        """Load the entry point of this name; where several distributions have one, load none."""
+        enabled = {}
         for (distribution, version), entry_point in sorted(candidates.items()):
             if name in self._disabled or f"{distribution}:{name}" in self._disabled:
                 self.plugins.append(
                     Plugin(name, distribution, version, DISABLED, f"switched off by {DISABLE}")
                 )
             else:
-                wanted[distribution, version] = entry_point
-        for (distribution, version), entry_point in wanted.items():
-            if len(wanted) > 1:
-                sides = " and ".join(" ".join(origin) for origin in wanted)
-                problem = f"{sides} bring a plug-in '{name}', none is used: uninstall one or set {DISABLE}=DISTRIBUTION:{name}"
-                self.plugins.append(Plugin(name, distribution, version, DUPLICATE, problem))
+                enabled[distribution, version] = entry_point
+        for (distribution, version), entry_point in enabled.items():
+            if len(enabled) > 1:
+                origins = " and ".join(" ".join(origin) for origin in enabled)
+                reason = (
+                    f"{origins} both provide a plug-in '{name}', so neither is used: "
+                    f"uninstall one or set {DISABLE}=DISTRIBUTION:{name}"
+                )
+                self.plugins.append(Plugin(name, distribution, version, DUPLICATE, reason))
                 continue
             try:
                 module = entry_point.load()
-            except (
-                Exception,
-                SystemExit,
-            ) as problem_:  # whatever a plug-in does on import is its own affair
-                self.plugins.append(
-                    Plugin(
-                        name,
-                        distribution,
-                        version,
-                        FAILED,
-                        f"cannot be imported: {_describe(problem_)}",
-                    )
-                )
+            except (Exception, SystemExit) as problem:  # a plug-in may do anything on import
+                reason = f"cannot be imported: {_describe(problem)}"
+                self.plugins.append(Plugin(name, distribution, version, FAILED, reason))
             else:
                 self.register(module, name=name, distribution=distribution, version=version)
 
     def register(
         self, module: object, *, name: str, distribution: str = "", version: str = ""
     ) -> Plugin:
-        """Take in a plug-in that is already imported (a module or any object with marked methods).
+        """Register a plug-in that is already imported: a module, or an object with marked methods.
 
-        Returns:
-            what became of it; nothing is raised for what the plug-in does wrong.
+        Nothing is raised for a faulty plug-in; see :attr:`Plugin.status` of the returned value.
         """
         if name in self._disabled:
             plugin = Plugin(name, distribution, version, DISABLED, f"switched off by {DISABLE}")
@@ -167,34 +165,35 @@ class Manager:
         return plugin
 
     def _offered(self, module: object) -> list[Backend]:
-        """Ask one plug-in, and no other, for its backends."""
+        """Call ``counterbias_backends`` of one plug-in only."""
         others = [other for other in self._pluggy.get_plugins() if other is not module]
         answers = self._pluggy.subset_hook_caller("counterbias_backends", remove_plugins=others)()
         backends = [backend for answer in answers for backend in answer]
         for backend in backends:
             if not isinstance(backend, Backend):
                 raise TypeError(
-                    f"counterbias_backends() gave {backend!r}, which is not a counterbias.Backend"
+                    f"counterbias_backends() returned {backend!r}, not a counterbias.Backend"
                 )
         names = [backend.name for backend in backends]
         if len(set(names)) < len(names):
             raise ValueError(
-                f"counterbias_backends() gave two backends of one name: {', '.join(sorted(names))}"
+                "counterbias_backends() returned two backends of one name: "
+                f"{', '.join(sorted(names))}"
             )
         return backends
 
-    # -- backends ----------------------------------------------------------------------------------------------------
+    # -- backends --------------------------------------------------------------------------------
 
     @property
     def backends(self) -> Mapping[str, Registration]:
-        """Name → backend and plug-in, sorted by name; names that two plug-ins claim are left out."""
+        """Name → backend and plug-in, sorted by name, without :attr:`duplicates`."""
         return {
             name: offers[0] for name, offers in sorted(self._offers.items()) if len(offers) == 1
         }
 
     @property
     def duplicates(self) -> Mapping[str, tuple[Plugin, ...]]:
-        """Backend name → the plug-ins that claim it, where there are several."""
+        """Backend name → the plug-ins that offer it, where there are several."""
         return {
             name: tuple(offer.plugin for offer in offers)
             for name, offers in sorted(self._offers.items())
@@ -202,30 +201,28 @@ class Manager:
         }
 
     def registration(self, name: str) -> Registration:
-        """Find a backend and who brought it.
+        """Return a backend and the plug-in that offers it.
 
         Raises:
-            InputError: there is none of that name (the nearest names are given), or several plug-ins claim it.
+            InputError: no plug-in offers the name (the message suggests similar ones), or several
+                do.
         """
         found = self.backends.get(name)
         if found is not None:
             return found
         if name in self.duplicates:
-            sides = " and ".join(
-                f"'{plugin.name}' ({plugin.origin})" for plugin in self.duplicates[name]
-            )
-            remedy = (
-                f"uninstall one, or leave one out with {DISABLE}={self.duplicates[name][-1].name}"
-            )
-            raise InputError(f"backend '{name}' is offered by two plug-ins, {sides}", remedy=remedy)
+            offering = self.duplicates[name]
+            both = " and ".join(f"'{plugin.name}' ({plugin.origin})" for plugin in offering)
+            remedy = f"uninstall one, or leave one out with {DISABLE}={offering[-1].name}"
+            raise InputError(f"backend '{name}' is offered by two plug-ins, {both}", remedy=remedy)
         raise InputError(f"there is no backend '{name}'", remedy=self._hint(name))
 
     def backend(self, name: str) -> Backend:
-        """Find a backend by name; raises InputError as :meth:`registration` does."""
+        """Return a backend by name. Raises InputError as :meth:`registration` does."""
         return self.registration(name).backend
 
     def _hint(self, name: str) -> str:
-        """Say what the user may have meant, and where to look."""
+        """Return a remedy: names that the user may have meant, and where to look."""
         near = difflib.get_close_matches(name, self.backends, n=3, cutoff=0.5)
         parts = [f"did you mean {' or '.join(near)}?"] if near else []
         parts.append("'counterbias models' lists what is installed")
@@ -235,12 +232,16 @@ class Manager:
         return " ".join(parts)
 
     def require(self, name: str) -> Backend:
-        """Find a backend that is about to be trained; raises InputError, also where the packages it trains with are missing."""
+        """Return a backend that is about to be trained.
+
+        Raises InputError as :meth:`registration` does, and where packages it trains with are
+        missing.
+        """
         found = self.registration(name)
         require(found.backend, found.plugin.distribution or GROUP)
         return found.backend
 
-    # -- the other hook ----------------------------------------------------------------------------------------------
+    # -- metrics ---------------------------------------------------------------------------------
 
     def qc_metrics(self, model: BiasModel, held_out: TrainingSet) -> PluginMetrics:
         """Call every plug-in's ``counterbias_qc_metrics`` for a fitted model.
@@ -267,32 +268,40 @@ class Manager:
 
 
 def load_plugins(environ: Mapping[str, str] | None = None) -> Manager:
-    """Make a manager and load what is installed, but for the plug-ins that the environment switches off."""
+    """Load the installed plug-ins, except those that :data:`DISABLE` names.
+
+    Args:
+        environ: environment variables; None for those of the process.
+
+    Returns:
+        A manager; plug-ins that could not be loaded are listed in :attr:`Manager.plugins`.
+    """
     manager = Manager((os.environ if environ is None else environ).get(DISABLE, "").split(","))
     manager.load_entry_points()
     return manager
 
 
 def missing_modules(backend: Backend) -> tuple[str, ...]:
-    """Name the modules that training this backend needs and that are not installed, without importing them."""
+    """Return the modules that training the backend needs and that are not installed.
+
+    Nothing is imported.
+    """
     return tuple(module for module in backend.requires if not _is_installed(module))
 
 
 def require(backend: Backend, distribution: str = GROUP) -> None:
-    """Refuse to train a backend whose packages are missing.
+    """Raise InputError if packages that training the backend needs are missing.
+
+    The message is as in ``Backend 'gru' needs: pip install 'counterbias[rnn]'``.
 
     Args:
         backend: the backend about to be trained.
-        distribution: the distribution that has the extra.
-
-    Raises:
-        InputError: as in ``Backend 'gru' needs: pip install 'counterbias[rnn]'``.
+        distribution: the distribution whose extra brings these packages.
     """
     missing = missing_modules(backend)
     if missing:
-        what = f"{distribution}[{backend.extra}]" if backend.extra else " ".join(missing)
-        quoted = f"'{what}'" if backend.extra else what
-        raise InputError(f"Backend '{backend.name}' needs: pip install {quoted}")
+        packages = f"'{distribution}[{backend.extra}]'" if backend.extra else " ".join(missing)
+        raise InputError(f"Backend '{backend.name}' needs: pip install {packages}")
 
 
 def _is_installed(module: str) -> bool:
@@ -303,28 +312,28 @@ def _is_installed(module: str) -> bool:
 
 
 def _merge(metrics: dict[str, float], answer: Mapping[str, float]) -> None:
-    """Add one hook's answer, all of it or nothing."""
+    """Add one hook's metrics, all of them or none."""
     values = {str(name): float(value) for name, value in answer.items()}
     for name, value in values.items():
         if not math.isfinite(value):
             raise ValueError(f"'{name}' is not finite")
         if name in metrics:
-            raise ValueError(f"another plug-in gave '{name}'")
+            raise ValueError(f"another plug-in already reports '{name}'")
     metrics.update(values)
 
 
 def _origin(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """Give the distribution and version that an entry point comes from."""
+    """Return the distribution and version that an entry point comes from."""
     distribution = entry_point.dist
     if distribution is None:
         return "unknown", ""
-    told = distribution.metadata  # read from its file each time
-    return told["Name"], told["Version"]
+    metadata = distribution.metadata  # read from its file each time
+    return metadata["Name"], metadata["Version"]
 
 
 def _describe(problem: BaseException) -> str:
-    """Put an exception on one line; import failures speak for themselves."""
+    """Describe an exception on one line, with its type unless it is an ImportError."""
     text = " ".join(str(problem).split())
-    return (
-        text if text and isinstance(problem, ImportError) else f"{type(problem).__name__}: {text}"
-    )
+    if text and isinstance(problem, ImportError):
+        return text
+    return f"{type(problem).__name__}: {text}"

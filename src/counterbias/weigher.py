@@ -1,4 +1,4 @@
-"""The weight of a read or pair, for people whose counting is a script of their own."""
+"""The weight of a read or pair, for scripts that count reads themselves."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from counterbias.genome import Genome, extract
 from counterbias.model_file import ModelFile, load_model
 from counterbias.records import Positions
 
-#: Remembered start sites; beyond that the memory is emptied, so that a long loop does not grow.
-MOST_REMEMBERED = 1 << 20
+#: Start sites whose weights are cached; then the cache is emptied, so that its memory is bounded.
+MOST_CACHED = 1 << 20
 
 
 class Weigher:
-    """Give reads and pairs the weights that ``counterbias count`` gives them.
+    """The weights that ``counterbias count`` gives reads and pairs.
 
-    ``weigher(read)`` takes a ``pysam.AlignedSegment``, an ``HTSeq.SAM_Alignment`` or a pair (a tuple of two, either of which
-    may be None) and returns a float: exp(−log_bias) of the read's start site, capped and scaled as in the run that wrote the
-    model; for a pair the mean of its reads. A read that is unmapped, clipped at its 5' end, or whose window holds an N or
-    leaves the contig has weight 1.
+    ``weigher(read)`` takes a ``pysam.AlignedSegment``, an ``HTSeq.SAM_Alignment`` or a pair (a
+    tuple of two, either of which may be None) and returns a float: exp(−log_bias) of the read's
+    start site, capped and scaled as in the run that wrote the model, and for a pair the mean over
+    its reads. A read that is clipped at its 5' end, or whose window contains an N or extends beyond
+    the contig, has weight 1; unmapped reads are ignored, and a pair of them has weight 1.
 
     Args:
-        model: a model file (``PREFIX.model``) or what ``counterbias.load_model`` gave.
+        model: a model file (``PREFIX.model``), or what ``counterbias.load_model`` returned.
         genome: the FASTA file, or a ``Genome``.
         aliases: contig name in the alignments → name in the genome, where they differ.
 
     Raises:
-        InputError: the model or the genome cannot be read, or the genome lacks a read's contig.
+        InputError: the model or the genome cannot be read. Calls raise it where the genome lacks a
+            read's contig, or for an object that is no alignment.
     """
 
     def __init__(
@@ -45,10 +47,10 @@ class Weigher:
             genome if isinstance(genome, Genome) else Genome(os.fspath(genome), aliases or {})
         )
         self._names = frozenset(self.genome.names)
-        self._remembered: dict[tuple[str, int, int, int], float] = {}
+        self._cached: dict[tuple[str, int, int, int], float] = {}
 
     def __call__(self, alignment: Any) -> float:
-        """Give the weight of one read or pair."""
+        """Return the weight of a read or pair."""
         reads = alignment if isinstance(alignment, tuple | list) else (alignment,)
         starts = [
             start for read in reads if read is not None and (start := _start_of(read)) is not None
@@ -58,17 +60,17 @@ class Weigher:
         return sum(self._weight(*start) for start in starts) / len(starts)
 
     def _weight(self, contig: str, position: int, strand: int, end: int) -> float:
-        """Give the weight of one start site; a position below 0 stands for one that cannot be known."""
+        """Return the weight of a start site; a position below 0 is unknown."""
         if position < 0:
             return 1.0
         key = (contig, position, strand, end)
-        if key not in self._remembered:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = self._score(contig, position, strand, end)
-        return self._remembered[key]
+        if key not in self._cached:
+            if len(self._cached) >= MOST_CACHED:
+                self._cached.clear()
+            self._cached[key] = self._weight_of_window(contig, position, strand, end)
+        return self._cached[key]
 
-    def _score(self, contig: str, position: int, strand: int, end: int) -> float:
+    def _weight_of_window(self, contig: str, position: int, strand: int, end: int) -> float:
         site = Positions(
             np.zeros(1, np.int32),
             np.array([position], np.int64),
@@ -83,7 +85,10 @@ class Weigher:
 
 
 def _start_of(read: Any) -> tuple[str, int, int, int] | None:
-    """Give contig, 5' position (-1 where clipped), strand and end (0 read 1, 1 read 2) of a mapped read, else None."""
+    """Return contig, 5' position, strand and end of a mapped read; None for an unmapped one.
+
+    The position is -1 where the read is clipped there; the end is 0 for read 1, 1 for read 2.
+    """
     if hasattr(read, "reference_start"):
         return _pysam_start(read)
     if hasattr(read, "iv") and hasattr(read, "cigar"):

@@ -1,4 +1,4 @@
-"""Run htseq-count and ``counterbias count`` on the same command line and compare everything that they write."""
+"""Run htseq-count and ``counterbias count`` on one command line and compare all that they write."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from unittest import mock
 
 import pytest
 
-#: Stands in a command line for the folder where a program writes.
+from tests.helpers.messages import FIRST_RUN
+
+#: Placeholder in a command line for the folder where a program writes.
 OUT = "{out}"
+#: How lines on stderr begin that only counterbias writes.
+OWN = ("counterbias", FIRST_RUN)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Outcome:
     Args:
         status: its exit status.
         stdout: as text.
-        stderr: its lines, without those that only counterbias has (``counterbias: …``).
+        stderr: its lines, without those that begin as :data:`OWN` does.
         own: these.
         files: name → content, uncompressed, of what it wrote into its folder.
     """
@@ -69,14 +73,14 @@ def _outcome(status: int, out: str, err: str, folder: Path) -> Outcome:
     return Outcome(
         status=status,
         stdout=out,
-        stderr=tuple(line for line in lines if not line.startswith("counterbias")),
-        own=tuple(line for line in lines if line.startswith("counterbias")),
+        stderr=tuple(line for line in lines if not line.startswith(OWN)),
+        own=tuple(line for line in lines if line.startswith(OWN)),
         files={path.name: content(path) for path in sorted(folder.iterdir())},
     )
 
 
 def content(path: Path) -> bytes:
-    """Give a file's bytes, uncompressed where it is a BAM file: how well blocks are packed is nobody's business."""
+    """Return a file's bytes, those of a BAM file uncompressed: compression may differ."""
     data = path.read_bytes()
     return gzip.decompress(data) if path.suffix == ".bam" and data.startswith(b"\x1f\x8b") else data
 
@@ -131,7 +135,7 @@ def run_program(
 
 
 def htseq_count() -> list[str]:
-    """Give the command of the installed htseq-count, or skip."""
+    """Return the command of the installed htseq-count; skip the test where there is none."""
     found = shutil.which("htseq-count", path=sysconfig.get_path("scripts")) or shutil.which(
         "htseq-count"
     )
@@ -141,12 +145,12 @@ def htseq_count() -> list[str]:
 
 
 def counterbias_count() -> list[str]:
-    """Give the command of this project's own program."""
+    """Return the command of this project's own program."""
     return [sys.executable, "-m", "counterbias", "count"]
 
 
 def differences(theirs: Outcome, ours: Outcome) -> str:
-    """Tell how the two differ; empty where they do not."""
+    """Describe how the two differ; empty where they do not."""
     parts = []
     if theirs.status != ours.status:
         parts.append(
@@ -178,7 +182,7 @@ def differences(theirs: Outcome, ours: Outcome) -> str:
 
 
 def compare(argv: Sequence[str], folder: Path) -> Outcome:
-    """Run both and fail with the differences; give htseq-count's outcome."""
+    """Run both, fail if they differ, and return htseq-count's outcome."""
     theirs_folder, ours_folder = folder / "theirs", folder / "ours"
     theirs_folder.mkdir(exist_ok=True)
     ours_folder.mkdir(exist_ok=True)

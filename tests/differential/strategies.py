@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Case:
-    """Two input files and the options; ``text`` leaves the alignments as SAM, otherwise they become BAM."""
+    """Two input files and the options; with ``text`` alignments stay SAM, else become BAM."""
 
     gtf: str
     sam: str
@@ -58,7 +58,7 @@ class Case:
 
 
 def _sizes(text: str) -> tuple[int, int]:
-    """Give the bases that a CIGAR covers in the read and on the reference."""
+    """Return the bases that a CIGAR covers in the read and on the reference."""
     number, query, reference = "", 0, 0
     for letter in text:
         if letter.isdigit():
@@ -70,7 +70,8 @@ def _sizes(text: str) -> tuple[int, int]:
     return query, reference
 
 
-# A read of a single base makes pysam, under htseq-count, change Python's own one-byte strings: no oracle for those.
+# Under htseq-count, a read of a single base makes pysam change Python's own one-byte strings: no
+# oracle for those.
 CIGARS = st.one_of(
     st.sampled_from(["10M", "10M", "30M", "1M", "80M"]),
     st.builds(
@@ -129,7 +130,7 @@ def single_reads(draw: st.DrawFn) -> list[Read]:
 
 @st.composite
 def read_pairs(draw: st.DrawFn) -> list[Read]:
-    """Draw a pair, whole or with a mate missing or unmapped; the fields on the mate agree with the mate."""
+    """Draw a pair, whole or with a missing or unmapped mate, whose fields on it agree."""
     name, extra = draw(NAMES), draw(EXTRA_FLAGS)
     kind = draw(
         st.sampled_from(
@@ -165,7 +166,7 @@ def read_pairs(draw: st.DrawFn) -> list[Read]:
 
 
 def _link(pair: list[Read], length: int) -> None:
-    """Let both mates tell of each other."""
+    """Set each mate's fields on the other."""
     for index, read in enumerate(pair):
         mate = pair[1 - index]
         read.flag |= (mate.flag & 16) << 1

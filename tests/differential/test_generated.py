@@ -10,10 +10,10 @@ import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from differential.harness import compare, require_oracle
-from differential.strategies import Case, cases
+from tests.differential.harness import compare, require_oracle
+from tests.differential.strategies import Case, cases
 
-#: More examples, freshly drawn, for those who ask: COUNTERBIAS_EXAMPLES=2000.
+#: More examples, freshly drawn, on request: COUNTERBIAS_EXAMPLES=2000.
 EXAMPLES = int(os.environ.get("COUNTERBIAS_EXAMPLES", "0"))
 
 CHECKED = settings(

@@ -1,4 +1,4 @@
-"""The installed programs as users start them: several files, standard input, compressed and other formats, and what fails."""
+"""The installed programs as users start them: several files, stdin, other formats, failures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from differential.harness import (
+from tests.differential.harness import (
     Outcome,
     counterbias_count,
     differences,
@@ -82,7 +82,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(
     files: Path, line: str, tmp_path: Path, stdin: Path | None = None
 ) -> tuple[Outcome, Outcome]:
-    """Run both programs in processes of their own."""
+    """Run both programs, each in its own process."""
     argv = line.replace("{in}", str(files)).split()
     folders = [tmp_path / "theirs", tmp_path / "ours"]
     for folder in folders:
@@ -108,7 +108,7 @@ def test_processes(files: Path, line: str, tmp_path: Path) -> None:
 
 
 def test_files_side_by_side(files: Path, tmp_path: Path) -> None:
-    """The table is the same; the order of lines on stderr depends on which file is done first, in both."""
+    """The table is the same; the order of stderr depends on which file ends first, in both."""
     theirs, ours = both(
         files, "-n 2 --with-header {in}/a.bam {in}/b.bam {in}/a.sam {in}/g.gtf.gz", tmp_path
     )
@@ -140,7 +140,10 @@ def test_running_in_process_is_the_same(files: Path, tmp_path: Path) -> None:
 
 
 def test_appending_twice(files: Path, tmp_path: Path) -> None:
-    argv = f"-s no --append-output --with-header -c {{out}}/x.tsv {files}/a.bam {files}/b.bam {files}/g.gtf".split()
+    argv = (
+        f"-s no --append-output --with-header -c {{out}}/x.tsv "
+        f"{files}/a.bam {files}/b.bam {files}/g.gtf"
+    ).split()
     outcomes = []
     for run in (run_theirs, run_ours):
         folder = tmp_path / run.__name__

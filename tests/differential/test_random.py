@@ -1,4 +1,4 @@
-"""``--nonunique random``: htseq-count draws without a seed, so the distribution is compared, and our own draws repeat."""
+"""``--nonunique random``: htseq-count draws without a seed, so distributions are compared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from differential.harness import OUT, run_ours, run_theirs
+from tests.differential.harness import OUT, run_ours, run_theirs
 
 READS = 3000
 #: The 99.9 % point of chi-square with two degrees of freedom.
@@ -64,7 +64,8 @@ def test_all_that_is_not_drawn_equals_htseq_count(inputs: list[str], tmp_path: P
     for folder in folders:
         folder.mkdir()
     line = ["-o", f"{OUT}/x.bam", "-p", "bam", *inputs]
-    # htseq-count needs qualities to write a BAM file; it gets none here, so only its table is asked for.
+    # htseq-count needs qualities to write a BAM file; it gets none here, so only its table is
+    # compared.
     theirs, ours = run_theirs(inputs, folders[0]), run_ours(line, folders[1])
     assert chi_square(counts(theirs.stdout)) < 2 * LIMIT
     assert {

@@ -1,7 +1,8 @@
 """Every set of real reads with many combinations of options: byte for byte what htseq-count writes.
 
-htseq-count is slow, so most combinations run on a fixed part of each file's fragments (whole fragments, by a checksum of their
-name) and on the annotation of the contigs that these touch; a few run on whole files.
+htseq-count is slow, so most combinations run on a fixed part of each file's fragments (whole
+fragments, by a checksum of their name) and on the annotation of the contigs that these touch; a few
+run on whole files.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from pathlib import Path
 import pysam
 import pytest
 
-from differential.harness import compare, require_oracle
+from tests.differential.harness import compare, require_oracle
 
-#: Alignment file (annotation beside it) → one fragment in so many is taken.
+#: Alignment file (its annotation is in the same folder) → one fragment in this many is taken.
 SETS = {
     "fly_pasilla_chr4/reads.bam": 120,
     "human_maqc_chr22/HBR_Rep1.bam": 1,
@@ -38,12 +39,20 @@ COMBINATIONS = {
     "reverse, strict": "pos -s reverse -m intersection-strict -a 0",
     "nonempty, all": "name -s no -m intersection-nonempty --nonunique all",
     "fraction": "pos -s no --nonunique fraction -m union --with-header",
-    "fraction, nonempty, secondary": "name -m intersection-nonempty --nonunique fraction --secondary-alignments score",
-    "secondary, supplementary": "pos -s no --secondary-alignments score --supplementary-alignments score --nonunique all -a 3",
+    "fraction, nonempty, secondary": (
+        "name -m intersection-nonempty --nonunique fraction --secondary-alignments score"
+    ),
+    "secondary, supplementary": (
+        "pos -s no --secondary-alignments score --supplementary-alignments score "
+        "--nonunique all -a 3"
+    ),
     "sam": "name -s no -o {out}/x.sam --nonunique all --secondary-alignments score",
     "sam by position": "pos -s reverse -o {out}/x.sam -m intersection-nonempty",
     "bam": "pos -s no -o {out}/x.bam -p BAM --nonunique fraction -m intersection-strict",
-    "exons": "name -s no -i gene_id -i exon_number -t exon -t CDS --additional-attr gene_id --add-chromosome-info",
+    "exons": (
+        "name -s no -i gene_id -i exon_number -t exon -t CDS --additional-attr gene_id "
+        "--add-chromosome-info"
+    ),
     "tsv": "pos -s no -c {out}/x.tsv --with-header --additional-attr transcript_id",
     "csv": "name -s reverse -c {out}/x.csv -d , -a 60 -q",
     "mtx": "pos -s no -c {out}/x.mtx --nonunique fraction --additional-attr gene_id",
@@ -78,7 +87,7 @@ def _oracle() -> None:
 
 @pytest.fixture(scope="module")
 def parts(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Part]:
-    """Lend a place for the parts, each made when it is first needed."""
+    """A folder for the parts, each of which is made when it is first needed."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""With a bias model everything that htseq-count writes stays as it was; ``-o`` gains a weight before the assignment."""
+"""With a bias model htseq-count's outputs stay the same; ``-o`` gains a weight."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from differential.harness import Outcome, require_oracle, run_ours, run_theirs
+from tests.differential.harness import Outcome, require_oracle, run_ours, run_theirs
 
 
 @pytest.fixture(scope="module")
 def outcomes(
     data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Outcome, Outcome, Path]:
-    """Count with htseq-count, and with a model by us."""
+    """Count with htseq-count, and with a model by ours."""
     require_oracle()
     source = data_dir / "human_trimmed"
     line = [

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: run targets, or check one kept input again."""
+"""``python -m tests.fuzz``: run targets, or check one input again."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-TESTS = str(Path(__file__).resolve().parent.parent)
-if TESTS not in sys.path:
-    # Where the tests' helpers are; the processes that are started need to find them too.
-    sys.path.insert(0, TESTS)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (TESTS, os.environ.get("PYTHONPATH"))))
+from tests.fuzz import targets
+from tests.fuzz.case import Case
+from tests.fuzz.runner import Run, draw
 
 
 def main() -> int:
-    """Run and report; 1 where anything failed."""
-    from fuzz import targets
-    from fuzz.case import Case
-    from fuzz.runner import Run, draw
-
+    """Run targets and print reports. Return 1 if anything failed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz", description="Fuzz the readers of files."
     )
@@ -33,10 +28,10 @@ def main() -> int:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="minutes in all, shared by the targets (default: 1 unless --inputs is given)",
+        help="total minutes, shared by the targets (default: 1 unless --inputs is given)",
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="what the inputs are drawn from (default: 1)"
+        "--seed", type=int, default=1, help="seed from which inputs are drawn (default: 1)"
     )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)"
@@ -51,32 +46,39 @@ def main() -> int:
         "--only",
         type=int,
         metavar="NUMBER",
-        help="check this input of the seed in this process, and show it",
+        help="check and print this input of the seed, in this process",
     )
     parser.add_argument(
-        "--case", type=Path, metavar="FILE", help="check a kept input in this process"
+        "--case", type=Path, metavar="FILE", help="check an input from a file, in this process"
     )
-    given = parser.parse_args()
-    names = given.target or list(targets.NAMES)
+    arguments = parser.parse_args()
+    names = arguments.target or list(targets.NAMES)
     unknown = set(names) - set(targets.NAMES)
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
-    if given.case or given.only is not None:
+    if arguments.case or arguments.only is not None:
         if len(names) != 1:
             parser.error("--case and --only need one TARGET")
         target = targets.load(names[0])
-        case = Case.load(given.case) if given.case else draw(target, given.seed, given.only)
-        if not given.case:
+        case = (
+            Case.load(arguments.case)
+            if arguments.case
+            else draw(target, arguments.seed, arguments.only)
+        )
+        if not arguments.case:
             print(case.dump(), end="")
         print(target.check(case))
         return 0
-    minutes = given.minutes if given.minutes is not None else (None if given.inputs else 1.0)
-    limits: dict[str, float] = {} if minutes is None else {"seconds": 60 * minutes / len(names)}
+    minutes = (
+        arguments.minutes if arguments.minutes is not None else (None if arguments.inputs else 1.0)
+    )
+    limits: dict[str, Any] = {} if minutes is None else {"seconds": 60 * minutes / len(names)}
+    if arguments.inputs:
+        limits["inputs"] = arguments.inputs
     failed = False
     for name in names:
-        more = {"inputs": given.inputs} if given.inputs else {}
         result = Run(
-            name, given.seed, given.failures, workers=given.workers, **more, **limits
+            name, arguments.seed, arguments.failures, workers=arguments.workers, **limits
         ).run()
         print(result.report(), flush=True)
         failed = failed or bool(result.failures)

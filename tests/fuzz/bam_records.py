@@ -1,4 +1,7 @@
-"""BAM streams: sound records with whatever the format allows, and changes that know where its fields lie (SAMv1, section 4.2)."""
+"""BAM streams: sound records with anything that the format allows, and changes to their fields.
+
+The layout of a record is that of the SAM specification (SAMv1), section 4.2.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-from alignment_builders import CONTIGS, header, random_cigar, record
+from tests.helpers.alignment_builders import CONTIGS, header, random_cigar, record
 
-#: Numbers at which something may begin or end.
+#: Integers at or next to a limit of some field or buffer.
 EDGES = (
     -(1 << 31),
     -2,
@@ -31,11 +34,13 @@ EDGES = (
     (1 << 31) - 2,
     (1 << 31) - 1,
 )
-#: Where a record's fixed numbers of four bytes lie.
+#: Positions of a record's integers of four bytes.
 BLOCK_SIZE, CONTIG, POSITION, BASES, NEXT_CONTIG, NEXT_POSITION, TEMPLATE = 0, 4, 8, 20, 24, 28, 32
-#: The same for smaller ones.
+#: Positions of its smaller integers and of the name.
 NAME_LENGTH, MAPQ, OPERATIONS, FLAG, NAME = 12, 13, 16, 18, 36
+#: Type of a tag → format of :mod:`struct`.
 INTEGERS = {"c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I"}
+#: Type of a tag → smallest and largest value.
 LIMITS = {
     "c": (-128, 127),
     "C": (0, 255),
@@ -51,42 +56,43 @@ def random_tag(rng: random.Random, name: str = "") -> bytes:
     code = (
         name or rng.choice(("XA", "NH", "XS", "MD", "Zz", "XF", "ZW", "CG", "X0", "NM"))
     ).encode()
-    kind = rng.choice("AcCsSiIfZHBZi" if rng.random() < 0.98 else "d")
-    if kind == "A":
+    tag_type = rng.choice("AcCsSiIfZHBZi" if rng.random() < 0.98 else "d")
+    if tag_type == "A":
         value = bytes([rng.choice(b"+-!~*0aA")])
-    elif kind == "f":
+    elif tag_type == "f":
         value = struct.pack(
             "<f", rng.choice((0.0, 1.0, 1.5, -2.5, 1e30, float("inf"), float("nan"), 1e-42))
         )
-    elif kind == "d":
+    elif tag_type == "d":
         value = struct.pack("<d", rng.choice((0.0, 1.0, 2.5, float("nan"))))
-    elif kind == "Z":
+    elif tag_type == "Z":
         value = (
             bytes(rng.choice(b" !~:+azAZ09\t") for _ in range(rng.choice((0, 1, 7, 8, 40)))) + b"\0"
         )
-    elif kind == "H":
+    elif tag_type == "H":
         value = b"1AE301"[: 2 * rng.randrange(4)] + b"\0"
-    elif kind == "B":
+    elif tag_type == "B":
         inner = rng.choice("cCsSiIf")
         count = rng.choice((0, 1, 2, 3, 17))
         form = INTEGERS.get(inner, "f")
         numbers = [rng.choice(LIMITS[inner]) if inner in LIMITS else 0.5 for _ in range(count)]
         value = inner.encode() + struct.pack(f"<i{count}{form}", count, *numbers)
     else:
-        low, high = LIMITS[kind]
+        low, high = LIMITS[tag_type]
         value = struct.pack(
-            "<" + INTEGERS[kind], rng.choice((low, high, 0, 1, 2, min(high, 128), min(high, 40000)))
+            "<" + INTEGERS[tag_type],
+            rng.choice((low, high, 0, 1, 2, min(high, 128), min(high, 40000))),
         )
-    return code + kind.encode() + value
+    return code + tag_type.encode() + value
 
 
 def hits_tag(rng: random.Random) -> bytes:
     """Draw an NH tag as aligners write it, in any integer type."""
-    kind = rng.choice("cCsSiI")
+    tag_type = rng.choice("cCsSiI")
     return (
         b"NH"
-        + kind.encode()
-        + struct.pack("<" + INTEGERS[kind], rng.choice((1, 1, 1, 1, 0, 2, 3, 100)))
+        + tag_type.encode()
+        + struct.pack("<" + INTEGERS[tag_type], rng.choice((1, 1, 1, 1, 0, 2, 3, 100)))
     )
 
 
@@ -98,7 +104,7 @@ def random_name(rng: random.Random) -> str:
 
 def _tags(rng: random.Random) -> bytes:
     tags = [random_tag(rng) for _ in range(rng.choice((0, 0, 1, 2)))]
-    # A record with two NH tags makes htseq-count stop, so it is drawn rarely, by the changes below.
+    # A record with two NH tags stops htseq-count, so only the changes below make some.
     tags = [tag for tag in tags if not tag.startswith((b"NH", b"CG"))]
     if rng.random() < 0.8:
         tags.append(hits_tag(rng))
@@ -107,7 +113,7 @@ def _tags(rng: random.Random) -> bytes:
 
 
 def _cigar(rng: random.Random) -> dict[str, object]:
-    """Draw a CIGAR, sometimes an odd one that is still allowed, sometimes one that stands in the tag CG."""
+    """Draw a CIGAR: usual, unusual but allowed, or one that is stored in the tag CG."""
     chance = rng.random()
     if chance < 0.8:
         return {"cigar": random_cigar(rng)}
@@ -133,15 +139,16 @@ def _cigar(rng: random.Random) -> dict[str, object]:
         return {"cigar": random_cigar(rng), "sequence": 0}
     if chance < 0.94:
         return {"cigar": "", "sequence": rng.choice((0, 12))}
-    # SAMv1, section 4.2.2: a CIGAR too long for its field stands in CG, and <bases>S<span>N in its place.
+    # SAMv1, section 4.2.2: a CIGAR that is too long for its field is stored in CG, and the field
+    # holds <bases>S<span>N.
     words = [
-        rng.randint(1, 6) << 4 | kind
-        for kind in rng.choices((0, 1, 2, 3, 4, 7, 8), k=rng.randint(1, 9))
+        rng.randint(1, 6) << 4 | operation
+        for operation in rng.choices((0, 1, 2, 3, 4, 7, 8), k=rng.randint(1, 9))
     ]
     bases = sum(word >> 4 for word in words if (word & 15) in (0, 1, 4, 7, 8))
     span = sum(word >> 4 for word in words if (word & 15) in (0, 2, 3, 7, 8))
-    kind = rng.choice((b"I", b"i"))
-    tag = b"CGB" + kind + struct.pack(f"<i{len(words)}I", len(words), *words)
+    integer = rng.choice((b"I", b"i"))
+    tag = b"CGB" + integer + struct.pack(f"<i{len(words)}I", len(words), *words)
     return {"raw_cigar": [bases << 4 | 4, span << 4 | 3], "sequence": bases, "more_tags": tag}
 
 
@@ -161,7 +168,7 @@ def _record(rng: random.Random, name: str, flag: int, **place: int) -> bytes:
         )
     )  # type: ignore[arg-type]
     if rng.random() < 0.3:
-        # Bases and qualities of all values; record() gives A and 33.
+        # Any bases and qualities; record() only has A and 33.
         start = NAME + content[NAME_LENGTH] + 4 * struct.unpack_from("<H", content, OPERATIONS)[0]
         bases = struct.unpack_from("<i", content, BASES)[0]
         first = rng.choice((0xFF, 0, 93, 40))
@@ -173,16 +180,16 @@ def _record(rng: random.Random, name: str, flag: int, **place: int) -> bytes:
 
 
 def _group(rng: random.Random, number: int, paired: bool) -> list[bytes]:
-    """Draw all records of one name."""
+    """Draw all records with the same name."""
     name = random_name(rng) if rng.random() < 0.3 else f"r{number}"
     out: list[bytes] = []
-    for k in range(rng.choice((1, 1, 1, 1, 2, 3)) if paired else 1):
+    for alignment in range(rng.choice((1, 1, 1, 1, 2, 3)) if paired else 1):
         ends = []
         for which in (0x40, 0x80) if paired else (0,):
             flag = (
                 which
                 | (1 if paired else 0)
-                | (0x100 if k and paired else 0)
+                | (0x100 if alignment and paired else 0)
                 | (2 if rng.random() < 0.5 else 0)
             )
             for bit, chance in (
@@ -224,7 +231,7 @@ def _group(rng: random.Random, number: int, paired: bool) -> list[bytes]:
 
 @lru_cache(maxsize=1)
 def pool() -> tuple[list[list[bytes]], list[list[bytes]]]:
-    """Give groups of sound records, single-end and paired-end, always the same ones."""
+    """Return groups of sound single-end and paired-end records, always the same ones."""
     rng = random.Random(20)
     return [_group(rng, number, False) for number in range(300)], [
         _group(rng, number, True) for number in range(300)
@@ -238,36 +245,39 @@ def _tags_start(item: bytearray) -> int:
 
 
 def tag_places(item: bytes, start: int) -> list[int] | None:
-    """Give where the tags behind ``start`` begin, None where one is malformed. Slow, plain and written from the specification."""
+    """Return where each tag after ``start`` begins, None if any is malformed.
+
+    Slow and simple, and written from the specification.
+    """
     widths = {"A": 1, "c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "f": 4, "d": 8}
-    places = []
-    here = start
-    while here < len(item):
-        places.append(here)
-        if here + 4 > len(item):
+    starts = []
+    position = start
+    while position < len(item):
+        starts.append(position)
+        if position + 4 > len(item):
             return None
-        kind = chr(item[here + 2])
-        here += 3
-        if kind in widths:
-            here += widths[kind]
-        elif kind in "ZH":
-            end = item.find(b"\0", here)
+        tag_type = chr(item[position + 2])
+        position += 3
+        if tag_type in widths:
+            position += widths[tag_type]
+        elif tag_type in "ZH":
+            end = item.find(b"\0", position)
             if end < 0:
                 return None
-            here = end + 1
-        elif kind == "B":
-            if here + 5 > len(item):
+            position = end + 1
+        elif tag_type == "B":
+            if position + 5 > len(item):
                 return None
-            width = widths.get(chr(item[here]), 0) if chr(item[here]) in "cCsSiIf" else 0
-            count = struct.unpack_from("<i", item, here + 1)[0]
+            width = widths.get(chr(item[position]), 0) if chr(item[position]) in "cCsSiIf" else 0
+            count = struct.unpack_from("<i", item, position + 1)[0]
             if not width or count < 0:
                 return None
-            here += 5 + width * count
+            position += 5 + width * count
         else:
             return None
-        if here > len(item):
+        if position > len(item):
             return None
-    return places
+    return starts
 
 
 def _resize(item: bytearray) -> None:
@@ -275,7 +285,7 @@ def _resize(item: bytearray) -> None:
 
 
 def _edge(rng: random.Random, item: bytearray, at: int) -> None:
-    """Put an edge, or the old value and a little, into a number of four bytes."""
+    """Replace an integer of four bytes by one of :data:`EDGES`, or change it a little."""
     value = rng.choice(EDGES)
     if rng.random() < 0.4:
         value = struct.unpack_from("<i", item, at)[0] + rng.choice((-2, -1, 1, 2, 4, 10))
@@ -283,7 +293,7 @@ def _edge(rng: random.Random, item: bytearray, at: int) -> None:
 
 
 def change_number(rng: random.Random, item: bytearray) -> None:
-    """Change one of the fixed numbers."""
+    """Change an integer of four bytes."""
     _edge(
         rng,
         item,
@@ -313,7 +323,7 @@ def change_short(rng: random.Random, item: bytearray) -> None:
 
 
 def change_flag(rng: random.Random, item: bytearray) -> None:
-    """Turn one or all bits of the flag."""
+    """Change one or all bits of the flag."""
     flag = struct.unpack_from("<H", item, FLAG)[0]
     struct.pack_into(
         "<H",
@@ -324,7 +334,7 @@ def change_flag(rng: random.Random, item: bytearray) -> None:
 
 
 def change_name(rng: random.Random, item: bytearray) -> None:
-    """Put another name in, or odd bytes into it."""
+    """Change the name, or put unusual bytes into it."""
     length = item[NAME_LENGTH]
     end = NAME + length
     if length < 1 or end > len(item):
@@ -342,7 +352,7 @@ def change_name(rng: random.Random, item: bytearray) -> None:
 
 
 def change_operation(rng: random.Random, item: bytearray) -> None:
-    """Change one operation of the CIGAR: its kind or its length."""
+    """Change the type or the length of one CIGAR operation."""
     number = struct.unpack_from("<H", item, OPERATIONS)[0]
     first = NAME + item[NAME_LENGTH]
     number = min(number, (len(item) - first) // 4)
@@ -359,7 +369,7 @@ def change_operation(rng: random.Random, item: bytearray) -> None:
 
 
 def change_cigar(rng: random.Random, item: bytearray) -> None:
-    """Put a whole CIGAR in, often one that fits the bases no more."""
+    """Replace the CIGAR, often by one that no longer fits the bases."""
     first = NAME + item[NAME_LENGTH]
     number = struct.unpack_from("<H", item, OPERATIONS)[0]
     if first + 4 * number > len(item):
@@ -370,7 +380,7 @@ def change_cigar(rng: random.Random, item: bytearray) -> None:
         for _ in range(rng.choice((0, 1, 2, 3, 20)))
     ]
     if rng.random() < 0.5 and bases < 1 << 28:
-        # Let the bases fit.
+        # Make the CIGAR fit the bases.
         words = [word for word in words if (word & 15) in (2, 3, 5, 6)]
         words.insert(rng.randint(0, len(words)), bases << 4 | rng.choice((0, 1, 4, 7, 8)))
     item[first : first + 4 * number] = struct.pack(f"<{len(words)}I", *words)
@@ -379,7 +389,7 @@ def change_cigar(rng: random.Random, item: bytearray) -> None:
 
 
 def add_tag(rng: random.Random, item: bytearray) -> None:
-    """Add a well-formed tag before, between or behind the others."""
+    """Add a well-formed tag before, between or after the others."""
     start = _tags_start(item)
     places = tag_places(bytes(item), start)
     name = rng.choice(("NH", "NH", "CG", "XF", "ZW", ""))
@@ -390,7 +400,7 @@ def add_tag(rng: random.Random, item: bytearray) -> None:
 
 
 def change_tag(rng: random.Random, item: bytearray) -> None:
-    """Break a tag: its type, its value, its end."""
+    """Damage a tag: its type, its value or its end."""
     places = tag_places(bytes(item), _tags_start(item))
     if not places:
         return
@@ -416,7 +426,7 @@ def change_tag(rng: random.Random, item: bytearray) -> None:
 
 
 def change_bytes(rng: random.Random, item: bytearray) -> None:
-    """Change, remove or insert any bytes, with or without the record's length."""
+    """Change, remove or insert any bytes, with or without adjusting the record's length."""
     at = rng.randrange(len(item))
     chance = rng.random()
     if chance < 0.6:
@@ -429,21 +439,22 @@ def change_bytes(rng: random.Random, item: bytearray) -> None:
         _resize(item)
 
 
-#: Changes of one record, the ones with more weight more than once.
+#: Changes of one record. Those that are listed twice are drawn twice as often.
 CHANGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
-    change_number, change_number, change_short, change_flag, change_flag, change_name, change_operation, change_cigar, change_cigar,
-    add_tag, add_tag, change_tag, change_tag, change_bytes,
+    change_number, change_number, change_short, change_flag, change_flag, change_name,
+    change_operation, change_cigar, change_cigar, add_tag, add_tag, change_tag, change_tag,
+    change_bytes,
 )  # fmt: skip
 
 
 def sound_records(rng: random.Random, paired: bool, groups: int) -> list[bytes]:
-    """Draw groups of sound records, which rarely share a name."""
+    """Draw groups of sound records. Names rarely occur in two groups."""
     chosen = rng.sample(range(300), groups)
     return [item for group in chosen for item in pool()[paired][group]]
 
 
 def random_stream(rng: random.Random, changes: int | None = None) -> list[bytes]:
-    """Draw records, nearly always some of them changed."""
+    """Draw records, usually with some changes."""
     paired = rng.random() < 0.65
     records = sound_records(rng, paired, rng.choice((1, 1, 2, 3, 5, 8)))
     if rng.random() < 0.03:
@@ -470,7 +481,7 @@ def random_stream(rng: random.Random, changes: int | None = None) -> list[bytes]
 
 
 def random_header(rng: random.Random) -> bytes:
-    """Draw a header: sound, or with one of its numbers, names or its text changed."""
+    """Draw a header, sometimes with a change to its numbers, names or text."""
     content = header()
     chance = rng.random()
     if chance < 0.9:

@@ -1,4 +1,4 @@
-"""An input of any target, and how it is kept as a file."""
+"""An input of any target, and its file format."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 @dataclass
 class Case:
-    """Bytes in parts (records, lines, files: whatever may be left out to make an input smaller) and options, which JSON can hold."""
+    """Bytes in parts, and options that JSON can hold.
+
+    Parts are what may be left out to make an input smaller: records, lines or files.
+    """
 
     parts: list[bytes]
     options: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> str:
-        """Give the case as JSON: bytes as text of the characters 0 to 255, so that what is text in them stays readable."""
+        """Return the case as JSON, with bytes as the characters 0 to 255 to keep text readable."""
         return (
             json.dumps(
                 {"options": self.options, "parts": [part.decode("latin-1") for part in self.parts]},
@@ -27,6 +30,6 @@ class Case:
 
     @staticmethod
     def load(path: Path) -> Case:
-        """Read a case that :meth:`dump` gave."""
+        """Read a file with the text of :meth:`dump`."""
         content = json.loads(path.read_text())
         return Case([part.encode("latin-1") for part in content["parts"]], content["options"])

@@ -1,4 +1,4 @@
-"""What every refusal must be."""
+"""What every refusal of an input must look like."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import re
 from counterbias.errors import InputError
 
 
-def reason(error: InputError, files: tuple[str, ...]) -> str:
-    """Judge a refusal: one line that names a file that was given. Gives its words, without what differs from input to input."""
+def refusal_wording(error: InputError, files: tuple[str, ...]) -> str:
+    """Check that a refusal is one line that names an input file, and return its wording."""
     line = error.line()
-    assert line, "says nothing"
+    assert line, "the refusal is empty"
     assert len(line.splitlines()) == 1, f"not one line: {line!r}"
     assert error.file in files or os.path.basename(error.file) in files, (
         f"names {error.file!r}, which is none of {files}"
     )
-    return words(error.problem)
+    return wording(error.problem)
 
 
-def words(problem: str) -> str:
-    """Give a message without names and numbers."""
+def wording(problem: str) -> str:
+    """Return a message without what differs between inputs: names and numbers."""
     text = " ".join(problem.split())
     text = re.sub(r"^read .* and its mate", "read … and its mate", text)
     text = re.sub(r"(['\"]).*\1", "…", text)

@@ -1,8 +1,9 @@
-"""Make the small models in ``models/`` that the target ``models`` changes: ``python -m tests.fuzz.make_models``.
+"""Fit the small models in ``models/``, from which the target ``models`` starts.
 
-They are kept as files because some take longer to fit than fuzzing should, and two backends need torch for it; ``heptamer``, whose file is
-large, is fitted when it is needed. They have learnt next to nothing, which does not matter here. Where a backend's arrays change, make
-them anew.
+They are kept as files because some take long to fit, and two backends need torch to do so. The file
+of ``heptamer`` is large, so this model is fitted when needed. That the models have learnt next to
+nothing does not matter. If the arrays of a backend change, run ``python -m
+tests.fuzz.make_models``.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def fitted(name: str, seed: int) -> Any:
-    kind = load_plugins().registration(name).backend.load()
+    """Return a model of a backend, fitted to a few hundred read starts."""
+    model_class = load_plugins().registration(name).backend.load()
     window = Window(3, 8) if name == "heptamer" else WINDOW
-    model = kind(window, kind.Options(**OPTIONS[name]))
+    model = model_class(window, model_class.Options(**OPTIONS[name]))
     model.fit(planted_sample(window, starts=200, seed=seed), np.random.default_rng(seed))
     return model
 
@@ -45,7 +47,7 @@ TRAINING = Training(("a", "b"), 7, "local", "0.1.0")
 
 
 def save(path: Path, name: str) -> None:
-    """Write a model of a backend: one for both reads, but of ``pwm`` one for each."""
+    """Write a model file: one model for both reads, or with ``pwm``, one for each."""
     if name == "pwm":
         ends = (
             EndModel("read1", fitted(name, 1), 0.25, 0.875, 1234, 0.1),
@@ -59,7 +61,7 @@ def save(path: Path, name: str) -> None:
 
 
 def main() -> None:
-    """Write one file per backend, and one with a prior."""
+    """Write a file for each backend, and one with a prior."""
     FOLDER.mkdir(exist_ok=True)
     for name in OPTIONS:
         if name != "heptamer":

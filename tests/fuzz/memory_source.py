@@ -1,4 +1,4 @@
-"""Let the reader take its bytes from memory, and cut them into batches as small as wanted."""
+"""Make the reader take its bytes from memory, in batches of any size."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import counterbias.alignments
 from counterbias.alignments import stream
 from counterbias.alignments.source import BGZF, RAW, Source
 
-#: What an error must name as its file.
+#: The file name that errors must have.
 NAME = "reads.bam"
 
 
 class MemorySource(Source):
-    """Bytes that are there already."""
+    """A source of bytes in memory."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(
@@ -27,8 +27,12 @@ class MemorySource(Source):
 def reading(
     content: bytes, batch: int = stream.ENOUGH, headroom: int = stream.HEADROOM
 ) -> Iterator[str]:
-    """Let whoever opens the given name get ``content``; ``batch`` bytes at a time, with ``headroom`` bytes for what is carried over."""
-    kept = (
+    """Replace the file that is opened under the yielded name by ``content``.
+
+    It is read in batches of ``batch`` bytes, with ``headroom`` bytes for what one batch leaves to
+    the next.
+    """
+    originals = (
         counterbias.alignments.open_source,
         stream.ENOUGH,
         stream.HEADROOM,
@@ -41,8 +45,8 @@ def reading(
 
     counterbias.alignments.open_source = open_memory
     stream.ENOUGH, stream.HEADROOM = batch, headroom
-    if batch < kept[1]:
-        # A block may need this much, and smaller buffers are quicker to make.
+    if batch < originals[1]:
+        # Enough for any block, and faster to allocate than larger buffers.
         stream.SOURCE_BYTES, stream.MAX_BLOCKS = 1 << 17, 64
     try:
         yield NAME
@@ -53,4 +57,4 @@ def reading(
             stream.HEADROOM,
             stream.SOURCE_BYTES,
             stream.MAX_BLOCKS,
-        ) = kept
+        ) = originals

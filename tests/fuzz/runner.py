@@ -1,8 +1,8 @@
-"""Run a target over many inputs, in processes that are watched.
+"""Run a target on many inputs, in processes that are watched.
 
-Input ``i`` of a run is drawn from a generator seeded with the run's seed and ``i``, whatever the number of processes:
-``--seed 3 --only 17`` draws the same input again. A process that dies or takes longer than :data:`~fuzz.targets.HANG` seconds for
-one input is replaced, and the input kept as a failure like any other.
+Input ``i`` of a run depends only on the seed of the run and on ``i``, so ``--seed 3 --only 17``
+draws the same input again. A process that dies, or takes longer than :data:`~fuzz.targets.HANG`
+seconds for one input, is replaced. Its input is kept like any other that fails.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fuzz import scratch, targets
-from fuzz.case import Case
-from fuzz.shrinking import failure_kind, flush, outcome_in_child, shrink
+from tests.fuzz import scratch, targets
+from tests.fuzz.case import Case
+from tests.fuzz.shrinking import describe_failure, flush, outcome_in_child, shrink
 
-#: Seconds between two reports of a process, and for making one failing input small.
+#: Seconds between two reports of a process, and for shrinking one failing input.
 REPORT, SHRINK = 2.0, 20.0
-#: Inputs kept per kind of failure.
+#: How many inputs with the same failure are kept.
 KEPT = 3
-#: Bytes of address space of a process.
+#: Address space of a process, in bytes.
 MEMORY = 6 << 30
 
 
 def draw(target: targets.Target, seed: int, number: int) -> Case:
-    """Draw an input."""
+    """Draw an input of a target."""
     return target.mutate(random.Random((seed << 40) + number))
 
 
 @dataclass
 class Result:
-    """What a run gave."""
+    """The result of a run: how many inputs had which outcome or failure."""
 
     target: str
     inputs: int = 0
@@ -47,18 +47,17 @@ class Result:
     files: list[Path] = field(default_factory=list)
 
     def report(self) -> str:
-        """Give it as text."""
-        lines = [
-            f"{self.target}: {self.inputs:,} inputs in {self.seconds:.0f} s ({self.inputs / max(self.seconds, 0.01):,.0f} a second)"
-        ]
-        lines += [f"{number:>10,}  {words}" for words, number in self.outcomes.most_common()]
-        lines += [f"{number:>10,}  FAILED: {kind}" for kind, number in self.failures.most_common()]
+        """Return the result as text."""
+        rate = f"{self.inputs / max(self.seconds, 0.01):,.0f} a second"
+        lines = [f"{self.target}: {self.inputs:,} inputs in {self.seconds:.0f} s ({rate})"]
+        lines += [f"{number:>10,}  {outcome}" for outcome, number in self.outcomes.most_common()]
+        lines += [f"{number:>10,}  FAILED: {name}" for name, number in self.failures.most_common()]
         text = "\n".join([*lines, *(f"            {path}" for path in self.files)])
         return text.encode("utf-8", "backslashreplace").decode()
 
 
 def run_here(name: str, seed: int, inputs: int) -> Result:
-    """Run a target in this process, for tests: a failure is raised."""
+    """Run a target in this process, for tests. Failures are raised."""
     target = targets.load(name)
     result = Result(name)
     began = time.monotonic()
@@ -73,15 +72,15 @@ def run_here(name: str, seed: int, inputs: int) -> Result:
     return result
 
 
-def _settle(base: str) -> None:
-    """Prepare a process: files go to the run's folder, and memory is limited, since a wrong number may ask for all there is."""
+def _prepare_process(base: str) -> None:
+    """Put files into the folder of the run, and limit memory: a wrong number may ask for it all."""
     scratch.use(base)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 @dataclass
 class _Task:
-    """What a process is to do."""
+    """What a process has to do."""
 
     name: str
     seed: int
@@ -92,80 +91,84 @@ class _Task:
     base: str
 
 
-def _work(task: _Task, here: Any, pipe: Connection) -> None:
-    """Check inputs one after the other; ``here`` (the input's number, when it was begun, how many are done) tells the parent."""
-    _settle(task.base)
+def _work(task: _Task, progress: Any, pipe: Connection) -> None:
+    """Check inputs one after the other.
+
+    ``progress`` is shared with the parent: the number of the input (-1 at the end), when it was
+    begun, and how many inputs are done.
+    """
+    _prepare_process(task.base)
     target = targets.load(task.name)
     outcomes: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     failed_before: Counter[str] = Counter()
-    told = time.monotonic()
+    reported = time.monotonic()
     for number in range(task.first, task.last, task.step):
         now = time.monotonic()
         if now > task.ends:
             break
-        here[0], here[1] = number, now
+        progress[0], progress[1] = number, now
         case = draw(target, task.seed, number)
         try:
             outcomes[target.check(case)] += 1
         except Exception as error:
-            kind = failure_kind(error)
-            failed[kind] += 1
-            known = failed[kind] + failed_before[kind]
-            if known <= KEPT:
+            failure = describe_failure(error)
+            failed[failure] += 1
+            times = failed[failure] + failed_before[failure]
+            if times <= KEPT:
                 flush()
-                small = case if known > 1 else _smaller(target, case, kind, lambda: _beat(here))
-                pipe.send((number, kind, str(error)[:2000], small))
-        here[2] += 1
-        if now - told > REPORT:
+                if times == 1:
+                    case = _smaller(target, case, failure, lambda: _show_alive(progress))
+                pipe.send((number, failure, str(error)[:2000], case))
+        progress[2] += 1
+        if now - reported > REPORT:
             pipe.send((outcomes, failed))
-            outcomes, told = Counter(), now
+            outcomes, reported = Counter(), now
             failed_before.update(failed)
             failed = Counter()
     pipe.send((outcomes, failed))
-    here[0] = -1
+    progress[0] = -1
 
 
 def _smaller(
-    target: targets.Target, case: Case, kind: str, alive: Callable[[], None] = lambda: None
+    target: targets.Target, case: Case, failure: str, alive: Callable[[], None] = lambda: None
 ) -> Case:
     hang = targets.hang(target)
-    return shrink(
-        target.check, case, kind, SHRINK if kind != "hang" else 3 * hang, hang=hang, alive=alive
-    )
+    seconds = SHRINK if failure != "hang" else 3 * hang
+    return shrink(target.check, case, failure, seconds, hang=hang, alive=alive)
 
 
-def _beat(here: Any) -> None:
-    here[1] = time.monotonic()
+def _show_alive(progress: Any) -> None:
+    progress[1] = time.monotonic()
 
 
 def _shrink_crash(task: _Task, pipe: Connection) -> None:
-    """Find out how an input ends a process, and make it small; runs in a process of its own."""
-    _settle(task.base)
+    """Find out how an input ends a process, and shrink it. This runs in another process."""
+    _prepare_process(task.base)
     target = targets.load(task.name)
     case = draw(target, task.seed, task.first)
-    kind = outcome_in_child(target.check, case, targets.hang(target))
-    pipe.send((kind, _smaller(target, case, kind) if kind else case))
+    failure = outcome_in_child(target.check, case, targets.hang(target))
+    pipe.send((failure, _smaller(target, case, failure) if failure else case))
 
 
 class _Worker:
-    """A process and what it was told to do."""
+    """A process of a run, and how many of its outcomes are known."""
 
     def __init__(self, run: Run, first: int) -> None:
         self.run = run
-        self.here = run.context.RawArray("d", [first, time.monotonic() + 120, 0])
-        self.told = 0
+        self.progress = run.context.RawArray("d", [first, time.monotonic() + 120, 0])
+        self.reported = 0
         self.pipe, other = run.context.Pipe(duplex=False)
         self.process = run.context.Process(
-            target=_work, args=(run.task(first), self.here, other), daemon=True
+            target=_work, args=(run.task(first), self.progress, other), daemon=True
         )
         self.process.start()
         other.close()
 
     @property
     def hangs(self) -> bool:
-        # While it starts, which includes compiling, the time lies ahead.
-        return time.monotonic() - self.here[1] > self.run.hang
+        # While the process starts, which includes compiling, this time lies in the future.
+        return time.monotonic() - self.progress[1] > self.run.hang
 
     def stop(self) -> None:
         self.process.kill()
@@ -196,7 +199,7 @@ class Run:
         self.hang = targets.hang(targets.load(name))
 
     def task(self, first: int) -> _Task:
-        """Give a process's task, from an input onwards."""
+        """Return the task of the process that begins with input ``first``."""
         return _Task(
             self.name, self.seed, first, self.workers, self.last, self.ends, self._scratch.name
         )
@@ -212,22 +215,22 @@ class Run:
         while busy:
             for worker in list(busy):
                 self._listen(worker)
-                number = int(worker.here[0])
+                number = int(worker.progress[0])
                 if worker.process.is_alive() and not worker.hangs:
                     continue
                 worker.stop()
                 self._listen(worker)
                 busy.remove(worker)
-                done = int(worker.here[2])
+                done = int(worker.progress[2])
                 self.result.inputs += done
-                if done > worker.told:
+                if done > worker.reported:
                     self.result.outcomes[
-                        "checked by a process that was lost before it told the outcome"
-                    ] += done - worker.told
-                if worker.here[0] >= 0 and not (
+                        "checked by a process that was lost before it reported the outcome"
+                    ] += done - worker.reported
+                if worker.progress[0] >= 0 and not (
                     worker.process.exitcode == 0 and time.monotonic() > self.ends
                 ):
-                    self._ended_badly(number)
+                    self._keep_fatal(number)
                     if number + self.workers < self.last and time.monotonic() < self.ends:
                         busy.append(_Worker(self, number + self.workers))
             time.sleep(0.05)
@@ -242,13 +245,13 @@ class Run:
                         (self.result.outcomes, self.result.failures), message, strict=True
                     ):
                         counts.update(more)
-                        worker.told += more.total()
+                        worker.reported += more.total()
                 else:
                     self._keep(*message)
         except EOFError:
             pass
 
-    def _ended_badly(self, number: int) -> None:
+    def _keep_fatal(self, number: int) -> None:
         """Keep an input that ended its process or took too long."""
         pipe, other = self.context.Pipe(duplex=False)
         process = self.context.Process(
@@ -257,29 +260,29 @@ class Run:
         process.start()
         other.close()
         try:
-            kind, case = (
+            failure, case = (
                 pipe.recv()
                 if pipe.poll(2 * SHRINK + 6 * self.hang)
                 else ("hang", draw(targets.load(self.name), self.seed, number))
             )
         except EOFError:
-            kind, case = (
-                "crash outside of the check",
+            failure, case = (
+                "crash outside the check",
                 draw(targets.load(self.name), self.seed, number),
             )
         process.kill()
         process.join()
-        kind = kind or "ended its process once, but not again"
-        self.result.failures[kind] += 1
+        failure = failure or "ended its process once, but not again"
+        self.result.failures[failure] += 1
         self.result.inputs += 1
-        self._keep(number, kind, "", case)
+        self._keep(number, failure, "", case)
 
-    def _keep(self, number: int, kind: str, words: str, case: Case) -> None:
-        self._kept[kind] += 1
-        if self._kept[kind] > KEPT:
+    def _keep(self, number: int, failure: str, message: str, case: Case) -> None:
+        self._kept[failure] += 1
+        if self._kept[failure] > KEPT:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{self.name}-{self.seed}-{number}.json"
         path.write_text(case.dump())
-        path.with_suffix(".txt").write_text(f"{kind}\n{words}\n", errors="backslashreplace")
+        path.with_suffix(".txt").write_text(f"{failure}\n{message}\n", errors="backslashreplace")
         self.result.files.append(path)

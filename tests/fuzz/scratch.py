@@ -1,4 +1,4 @@
-"""A folder for the files that other programs' readers need: in memory where that is possible, and gone at the end."""
+"""Folders for files that other programs read: in memory if possible, and removed at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-#: Where files cost least.
+#: A file system in memory, if there is one.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _PREFIX = "counterbias-fuzz."
 _base: list[str | None] = [MEMORY]
@@ -19,7 +19,7 @@ def new() -> tempfile.TemporaryDirectory[str]:
 
 
 def use(base: str) -> None:
-    """Let this process make its folder within another one, whose maker removes it whatever becomes of this process."""
+    """Make this process create its folder within another, which another process will remove."""
     _base[0] = base
 
 
@@ -29,12 +29,12 @@ def _own() -> tempfile.TemporaryDirectory[str]:
 
 
 def prepare() -> None:
-    """Make this process's folder now, so that forked children share it and it goes with this process."""
+    """Create the folder of this process now, so that forked children share it."""
     _own()
 
 
 def folder(name: str) -> Path:
-    """Give this process's folder for a target."""
+    """Return the folder of this process for a target."""
     path = Path(_own().name) / name
     path.mkdir(exist_ok=True)
     return path

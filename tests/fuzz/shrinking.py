@@ -1,4 +1,4 @@
-"""Make a failing input small: leave parts out, then bytes, as long as it fails in the same way."""
+"""Shrink a failing input: leave out parts, then bytes, as long as it fails in the same way."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
-from fuzz import scratch
-from fuzz.case import Case
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
 
 
-def failure_kind(error: BaseException) -> str:
-    """Give what makes two failures the same: the exception's type, its first words and where it was raised."""
+def describe_failure(error: BaseException) -> str:
+    """Return what identical failures share: exception type, first words and where it was raised."""
     words = " ".join(str(error).split())
     words = re.sub(r"-?\d[\d.e+-]*|0x[0-9a-f]+", "N", words)
     words = re.split(r"[:(\[{'\"]", words)[0][:60].strip()
@@ -27,46 +27,46 @@ def failure_kind(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if f"{os.sep}tests{os.sep}" not in frame.filename
     ]
-    place = ""
+    location = ""
     if frames and not isinstance(error, AssertionError):
-        place = f" in {os.path.basename(frames[-1].filename)}, {frames[-1].name}"
-    return f"{type(error).__name__}: {words}{place}"
+        location = f" in {os.path.basename(frames[-1].filename)}, {frames[-1].name}"
+    return f"{type(error).__name__}: {words}{location}"
 
 
 def outcome_in_child(check: Callable[[Case], str], case: Case, limit: float) -> str:
-    """Check an input in a forked child; gives ``""`` where all is well, otherwise the kind of failure."""
+    """Check an input in a forked child. Return how it fails, empty if it does not."""
     scratch.prepare()
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Other threads, if there are any, wait for messages only.
+        # Any other threads only wait for messages.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        kind = ""
+        failure = ""
         try:
             os.close(reading)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(int(limit) + 1)
-            # What a child says while it fails was said before.
+            # The parent has already printed what the child would print.
             faulthandler.disable()
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             check(case)
         except BaseException as error:
-            kind = failure_kind(error)
-        os.write(writing, pickle.dumps(kind))
+            failure = describe_failure(error)
+        os.write(writing, pickle.dumps(failure))
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
-        told = stream.read()
+        sent = stream.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         return "hang" if number == signal.SIGALRM else f"crash: {signal.Signals(number).name}"
-    return str(pickle.loads(told)) if told else "crash: exit"
+    return str(pickle.loads(sent)) if sent else "crash: exit"
 
 
 def _smaller(case: Case) -> Iterator[Case]:
-    """Give candidates, the boldest first."""
+    """Iterate over smaller cases, those that leave out most first."""
     parts = case.parts
     size = len(parts) // 2
     while size >= 1:
@@ -76,7 +76,8 @@ def _smaller(case: Case) -> Iterator[Case]:
     for number, part in enumerate(parts):
         size = len(part) // 2
         while size >= 1:
-            # At most so many places per size: this is to make reading easier, not to find the smallest there is.
+            # A limited number of positions for each size: the result should be easy to read, but
+            # need not be the smallest one possible.
             for start in range(0, len(part), max(size, len(part) // 16)):
                 yield Case(
                     [*parts[:number], part[:start] + part[start + size :], *parts[number + 1 :]],
@@ -88,13 +89,13 @@ def _smaller(case: Case) -> Iterator[Case]:
 def shrink(
     check: Callable[[Case], str],
     case: Case,
-    kind: str,
+    failure: str,
     seconds: float,
     *,
     hang: float,
     alive: Callable[[], None] = lambda: None,
 ) -> Case:
-    """Give the smallest case found in ``seconds`` that fails as ``kind`` says."""
+    """Return the smallest case found in ``seconds`` with the same failure."""
     ends = time.monotonic() + seconds
     found = True
     while found:
@@ -103,13 +104,13 @@ def shrink(
             alive()
             if time.monotonic() > ends:
                 return case
-            if outcome_in_child(check, candidate, limit=hang) == kind:
+            if outcome_in_child(check, candidate, limit=hang) == failure:
                 case, found = candidate, True
                 break
     return case
 
 
 def flush() -> None:
-    """Leave nothing in buffers that a forked child would write a second time."""
+    """Flush buffers, which a forked child would write a second time."""
     sys.stdout.flush()
     sys.stderr.flush()

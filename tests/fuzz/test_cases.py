@@ -1,4 +1,4 @@
-"""Inputs that once failed, made small and kept; ``cases/TARGET/NAME.json`` says by its name what was wrong."""
+"""Inputs that once failed, as files ``cases/TARGET/NAME.json`` whose names are what was wrong."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import targets
-from fuzz.case import Case
-from fuzz.shrinking import outcome_in_child
+from tests.fuzz import targets
+from tests.fuzz.case import Case
+from tests.fuzz.shrinking import outcome_in_child
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*/*.json"))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_kept_input(path: Path) -> None:
-    pytest.importorskip("HTSeq", reason="HTSeq judges some of the targets")
+    pytest.importorskip("HTSeq", reason="HTSeq is the oracle of some targets")
     target = targets.load(path.parent.name)
-    # In a process of its own: some of these once hung in loops that nothing can interrupt.
+    # In another process, because some of these once hung in loops that nothing can interrupt.
     assert outcome_in_child(target.check, Case.load(path), limit=20) == ""
 
 

@@ -1,13 +1,17 @@
-"""Commands that are ended, run out of room, or lose their input; ``make fuzz`` does the same at many more moments."""
+"""Commands that are stopped, run out of disk space or lose their input.
+
+``make fuzz`` does the same at many more moments.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from fuzz.case import Case
-from fuzz.targets import processes
+from tests.fuzz.case import Case
+from tests.fuzz.targets import processes
 
-#: Command, what befalls it, and when: a share of its time (for signals: after it has begun to write) or of its largest file.
+#: Command, event, and its moment: a share of the running time (for signals, after the first output)
+#: or of the size of the largest file.
 MOMENTS = [
     ("count", "TERM", 0.0),
     ("count", "KILL", 0.0),

@@ -1,4 +1,4 @@
-"""A few seconds of fuzzing per target; ``make fuzz`` goes on for longer, with other inputs."""
+"""A few seconds of fuzzing for each target; ``make fuzz`` runs longer, with other inputs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.runner import Run, run_here
+from tests import ROOT
+from tests.fuzz.runner import Run, run_here
 
-ROOT = Path(__file__).resolve().parents[2]
-
-#: Target → inputs, one to three seconds of them.
+#: Target → number of inputs, which take one to three seconds.
 INPUTS = {
     "bam_counts": 1200,
     "bam_loops": 12_000,
@@ -31,18 +30,18 @@ WATCHED = ("bam_counts", "bam_loops")
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_no_input_fails(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("HTSeq", reason="HTSeq judges some of the targets")
+    pytest.importorskip("HTSeq", reason="HTSeq is the oracle of some targets")
     if name in WATCHED:
         result = Run(name, 1, tmp_path, inputs=INPUTS[name]).run()
         assert not result.failures, result.report()
     else:
         result = run_here(name, seed=1, inputs=INPUTS[name])
-    # Neither all sound nor all refused: the changes reach the readers, and the readers take what is right.
-    refused = sum(number for words, number in result.outcomes.items() if "refused" in words)
+    # Some inputs are refused and others are not: changes reach the readers, but do not damage all.
+    refused = sum(number for outcome, number in result.outcomes.items() if "refused" in outcome)
     assert 0 < refused < result.inputs
 
 
-def test_the_program_runs_targets_and_tells_what_became_of_them(tmp_path: Path) -> None:
+def test_the_command_line_runs_targets_and_prints_reports(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

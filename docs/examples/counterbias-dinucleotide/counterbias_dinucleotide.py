@@ -1,4 +1,4 @@
-"""A bias model in which each base depends on the one before it (an out-of-tree plug-in for Counterbias)."""
+"""A bias model in which each base depends on the one before it (a plug-in for Counterbias)."""
 
 import time
 from dataclasses import dataclass
@@ -15,23 +15,19 @@ class Options:
 
 class Dinucleotide(BiasModel):
     Options = Options
-    table = (
-        None  # float64 (width, 16): ln P(base | base before) at read starts minus the same nearby
-    )
+    # float64 (width, 16): ln P(base | base before) at read starts minus the same in the background
+    table = None
 
     def fit(self, sample, rng):
         began = time.perf_counter()
-        at_starts = self.conditional(sample.foreground, sample.foreground_weight)
-        self.table = at_starts - self.conditional(sample.background, sample.background_weight)
-        return FitReport(
-            seconds=time.perf_counter() - began, parameters=2 * 12 * self.window.width - 18
-        )
+        self.table = self.log_conditional(sample.foreground, sample.foreground_weight)
+        self.table -= self.log_conditional(sample.background, sample.background_weight)
+        parameters = 2 * (3 + 12 * (self.window.width - 1))
+        return FitReport(seconds=time.perf_counter() - began, parameters=parameters)
 
-    def conditional(self, contexts, weights):
-        counts = np.stack(
-            [np.bincount(column, weights, 16) for column in pairs(contexts).T]
-        ).reshape(-1, 4, 4)
-        counts += self.options.pseudocount
+    def log_conditional(self, contexts, weights):
+        counts = np.stack([np.bincount(column, weights, 16) for column in pairs(contexts).T])
+        counts = counts.reshape(-1, 4, 4) + self.options.pseudocount
         return np.log(counts / counts.sum(axis=2, keepdims=True)).reshape(-1, 16)
 
     def log_bias(self, contexts):
@@ -47,9 +43,8 @@ class Dinucleotide(BiasModel):
 
 
 def pairs(contexts):
-    codes = contexts.astype(
-        np.intp
-    )  # (n, width): 4 × base before + base; the first column has no base before
+    # (n, width): 4 × base before + base; the first column has no base before
+    codes = contexts.astype(np.intp)
     codes[:, 1:] += 4 * codes[:, :-1]
     return codes
 
@@ -61,8 +56,6 @@ def counterbias_backends():
 
 @hookimpl
 def counterbias_qc_metrics(model, held_out):
-    return (
-        {"dinucleotide.largest_effect": float(abs(model.table).max())}
-        if isinstance(model, Dinucleotide)
-        else {}
-    )
+    if not isinstance(model, Dinucleotide):
+        return {}
+    return {"dinucleotide.largest_effect": float(abs(model.table).max())}

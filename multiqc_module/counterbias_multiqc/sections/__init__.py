@@ -1,1 +1,4 @@
-"""One module per section; each has ``add(view)``, which adds what there is to see and nothing otherwise."""
+"""The sections of the report, one per module.
+
+Each module has a function ``add(view)``, which adds its section if there is anything to show.
+"""

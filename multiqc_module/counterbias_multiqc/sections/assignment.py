@@ -1,10 +1,10 @@
-"""What became of the fragments, in htseq-count's classes."""
+"""How many fragments were assigned to a feature, and why the others were not."""
 
 from __future__ import annotations
 
 from multiqc.plots import bargraph
 
-from counterbias_multiqc.draw import View
+from counterbias_multiqc.view import View
 
 _CATEGORIES = {
     "assigned": {"name": "Assigned", "color": "#2b7bba"},
@@ -15,54 +15,62 @@ _CATEGORIES = {
     "not_aligned": {"name": "Not aligned", "color": "#c0392b"},
 }
 _HELP = """
-The classes are htseq-count's. **Assigned** fragments count for a feature; **no feature**: they overlap none; **ambiguous**: they
-overlap several; **too low quality**: mapping quality below `-a`; **alignment not unique**: more than one reported alignment;
-**not aligned**. The counts/percentages buttons change the axis.
+The categories are those of htseq-count. **Assigned**: counted for a feature. **No feature**:
+overlaps no feature. **Ambiguous**: overlaps several features. **Too low quality**: mapping
+quality below `-a`. **Alignment not unique**: more than one reported alignment. **Not aligned**: no
+alignment.
 
-*Good*: most fragments are assigned, and samples of one experiment look alike.
+*Good*: most fragments are assigned, and samples of the same experiment look alike.
 
-*Bad*: much **no feature** together with doubtful strandedness means that `-s` is wrong; with contigs that do not match, that
-annotation and alignments are of different assemblies (`--bias-contig-alias` maps names). Much **not unique** is typical of total
-RNA with ribosomal reads.
+*Bad*: a large share of **no feature**. If the strandedness looks wrong, too, the `-s` setting is
+the cause; if contigs are missing, the annotation and the alignments are from different assemblies
+(`--bias-contig-alias` translates contig names). A large share of **alignment not unique** is
+typical of total RNA with ribosomal reads.
 """
+_CHECKS = ("assigned", "strand", "contigs")
 
 
 def add(view: View) -> None:
-    """Add the bar plot of assignment classes."""
-    data = {
+    """Add the bar plot of assignment categories."""
+    counts = {
         name: dict(report.counts)
         for name, report in view.reports.items()
         if sum(report.counts.values()) > 0
     }
-    if not data:
+    if not counts:
         return
-    paired = {view.reports[name].paired for name in data} - {None}
-    unit = (
-        "Read pairs"
-        if paired == {True}
-        else "Reads"
-        if paired == {False}
-        else "Reads or read pairs"
-    )
-    if any(view.reports[name].nonunique in ("all", "fraction") for name in data):
-        unit += ", each feature's share counted"
+    unit = _unit(view, list(counts))
     plot = bargraph.plot(
-        data,
+        counts,
         _CATEGORIES,
         {
-            "id": view.id("assignment_plot"),
+            "id": view.plot_id("assignment_plot"),
             "title": "Counterbias: Assignment",
             "ylab": unit,
             "cpswitch_counts_label": "Counts",
             "cpswitch_percent_label": "Percentages",
         },
     )
-    view.section(
+    view.add_section(
         "Assignment",
         "assignment",
-        description=f"{unit} by what became of them, in htseq-count's classes.",
+        plot,
+        description=f"{unit} by assignment category, as in htseq-count.",
         helptext=_HELP,
-        plot=plot,
-        statuses=view.statuses("assigned", "strand", "contigs"),
-        alerts=view.alerts("assigned", "strand", "contigs"),
+        statuses=view.statuses(*_CHECKS),
+        alerts=view.alerts(*_CHECKS),
     )
+
+
+def _unit(view: View, names: list[str]) -> str:
+    """Return what is counted."""
+    paired = {view.reports[name].paired for name in names} - {None}
+    if paired == {True}:
+        unit = "Read pairs"
+    elif paired == {False}:
+        unit = "Reads"
+    else:
+        unit = "Reads or read pairs"
+    # A fragment may then count for several features, in full or in part.
+    several = any(view.reports[name].nonunique in ("all", "fraction") for name in names)
+    return f"{unit} (counts summed over features)" if several else unit

@@ -1,4 +1,4 @@
-"""Agreement of raw and corrected counts with a truth, where ``counterbias compare --truth`` was given one."""
+"""Agreement of counts with the truth, if ``counterbias compare --truth`` was given one."""
 
 from __future__ import annotations
 
@@ -9,154 +9,178 @@ from multiqc.plots import table
 from multiqc.plots.table_object import InputRow
 from multiqc.types import SampleName
 
-from counterbias_multiqc import draw
-from counterbias_multiqc.draw import View
-from counterbias_multiqc.parser import Estimate
+from counterbias_multiqc import plots
+from counterbias_multiqc.colours import WORSE_BETTER
 from counterbias_multiqc.samples import ModelResult
-from counterbias_multiqc.text import escape
+from counterbias_multiqc.text import escape_html
+from counterbias_multiqc.view import View
 
+#: Statistic → title, description, colour scale.
 _STATISTICS = {
     "pearson": ("Pearson", "Correlation of log counts with the log truth", "Greens"),
     "spearman": ("Spearman", "Rank correlation with the truth", "Greens"),
     "r2": ("r²", "Share of the variance of the log truth explained", "Greens"),
-    "rmse": ("RMSE", "Root mean square error, log2, after the median is subtracted", "Greens-rev"),
+    "rmse": (
+        "RMSE",
+        "Root mean square error on a log2 scale, after subtracting the median",
+        "Greens-rev",
+    ),
 }
+_SHOWN_STATISTICS = ("pearson", "rmse")
+_SHOWN_DIFFERENCE = "pearson"
+#: Key of a difference between counts: corrected or weighted counts, then this.
+_MINUS_RAW = "_minus_raw"
+_LIMITS = ("low", "high")
 _HELP = """
-Agreement with quantities known from elsewhere: qPCR, spike-ins, a simulation. Columns with **Δ** are differences *corrected −
-raw* and *weighted − raw*, paired over the same features; the columns with limits, hidden at first, hold their 95 % confidence
-intervals.
+Agreement with quantities known from elsewhere: qPCR, spike-ins or a simulation. Columns with **Δ**
+are differences, *corrected − raw* and *weighted − raw*, paired over the same features. The columns
+*low* and *high*, hidden by default, hold their 95% confidence intervals.
 
-*Good*: a Δ Pearson above zero, a Δ RMSE below it, with an interval that does not hold zero.
+*Good*: a Δ Pearson above zero or a Δ RMSE below zero, with an interval that excludes zero.
 
-*Bad*: a Δ on the wrong side. An interval that holds zero says that these features cannot tell: do not read it as a gain or as a
-loss.
+*Bad*: a Δ on the wrong side of zero. If the interval includes zero, these features cannot tell
+whether there is a difference: do not take it for a gain or a loss.
 """
 
 
 def add(view: View) -> None:
-    """Add table and heat map, if any model was compared with a truth."""
-    known = {
-        name: [model for model in models if model.truth] for name, models in view.models.items()
+    """Add a table and a heat map, if any model was compared with a truth."""
+    models_by_sample = {
+        name: with_truth
+        for name, models in view.models.items()
+        if (with_truth := [model for model in models if model.truth])
     }
-    known = {name: models for name, models in known.items() if models}
-    if not known:
-        return
+    if models_by_sample:
+        _add_table(view, models_by_sample)
+        _add_differences(view, models_by_sample)
+
+
+def _add_table(view: View, models_by_sample: Mapping[str, Sequence[ModelResult]]) -> None:
     rows = {
         name: [
             InputRow(
-                sample=SampleName(name if place == 0 else f"{name}, {escape(model.label)}"),
+                sample=SampleName(name if rank == 0 else f"{name}, {escape_html(model.label)}"),
                 data=_cells(model),
             )
-            for place, model in enumerate(models)
+            for rank, model in enumerate(models)
         ]
-        for name, models in known.items()
+        for name, models in models_by_sample.items()
     }
     plot = table.plot(
         rows,
         _headers(),
         {
-            "id": view.id("truth_table"),
+            "id": view.plot_id("truth_table"),
             "title": "Counterbias: Agreement with the truth",
             "namespace": "Truth",
             "save_file": False,
         },
     )
-    view.section(
+    view.add_section(
         "Agreement with the truth",
         "truth",
-        description="How well raw, corrected and weighted counts agree with the truth that `compare --truth` was given.",
+        plot,
+        description="How well raw, corrected and weighted counts agree with the truth given to "
+        "`compare --truth`.",
         helptext=_HELP,
-        plot=plot,
     )
-    _add_differences(view, known)
 
 
 def _cells(model: ModelResult) -> dict[str, Any]:
-    cells: dict[str, Any] = {"model": escape(model.label)}
-    for part, values in model.truth.items():
-        for name, estimate in values.items():
+    cells: dict[str, Any] = {"model": escape_html(model.label)}
+    for part, estimates in model.truth.items():
+        for name, estimate in estimates.items():
             if name not in _STATISTICS:
                 continue
             cells[f"{part}_{name}"] = estimate.value
-            if part.endswith("_minus_raw"):
-                cells.update(
-                    {
-                        f"{part}_{name}_{key}": limit
-                        for key in ("low", "high")
-                        if (limit := getattr(estimate, key)) is not None
-                    }
-                )
-    return cells
+            if part.endswith(_MINUS_RAW):
+                for limit in _LIMITS:
+                    cells[f"{part}_{name}_{limit}"] = getattr(estimate, limit)
+    return {key: value for key, value in cells.items() if value is not None}
 
 
 def _headers() -> dict[Any, Any]:
     headers: dict[Any, Any] = {
         "model": {"title": "Model", "description": "Bias model", "scale": False}
     }
-    for name, (title, description, scale) in _STATISTICS.items():
-        for part in ("raw", "corrected", "weighted"):
-            headers[f"{part}_{name}"] = {
-                "title": f"{title} {part}",
-                "description": f"{description}, {part} counts",
-                "scale": scale,
-                "format": "{:,.4f}",
-                "hidden": name not in ("pearson", "rmse") or part == "weighted",
-            }
-        for part in ("corrected", "weighted"):
-            key = f"{part}_minus_raw_{name}"
-            headers[key] = {
-                "title": f"Δ {title} {part}",
-                "description": f"{description}: {part} − raw, paired",
-                "scale": "RdBu",
-                "bars_zero_centrepoint": True,
-                "format": "{:+,.4f}",
-                "hidden": name != "pearson" or part == "weighted",
-            }
-            for limit in ("low", "high"):
-                headers[f"{key}_{limit}"] = {
-                    "title": f"Δ {title} {part}, {limit}",
-                    "description": f"{limit.capitalize()} end of the 95 % confidence interval of {part} − raw",
-                    "scale": False,
-                    "format": "{:+,.4f}",
-                    "hidden": True,
-                }
+    for name in _STATISTICS:
+        headers.update(_value_headers(name))
+        for counts in ("corrected", "weighted"):
+            headers.update(_difference_headers(name, counts))
     return headers
 
 
-def _add_differences(view: View, known: Mapping[str, Sequence[ModelResult]]) -> None:
-    labels = sorted({model.label for models in known.values() for model in models})
+def _value_headers(statistic: str) -> dict[Any, Any]:
+    title, description, scale = _STATISTICS[statistic]
+    return {
+        f"{counts}_{statistic}": {
+            "title": f"{title} {counts}",
+            "description": f"{description}, {counts} counts",
+            "scale": scale,
+            "format": "{:,.4f}",
+            "hidden": statistic not in _SHOWN_STATISTICS or counts == "weighted",
+        }
+        for counts in ("raw", "corrected", "weighted")
+    }
+
+
+def _difference_headers(statistic: str, counts: str) -> dict[Any, Any]:
+    """Return the headers of the difference from raw counts and of its interval."""
+    title, description, _ = _STATISTICS[statistic]
+    key = f"{counts}{_MINUS_RAW}_{statistic}"
+    headers: dict[Any, Any] = {
+        key: {
+            "title": f"Δ {title} {counts}",
+            "description": f"{description}: {counts} − raw, paired over features",
+            "scale": "RdBu",
+            "bars_zero_centrepoint": True,
+            "format": "{:+,.4f}",
+            "hidden": statistic != _SHOWN_DIFFERENCE or counts == "weighted",
+        }
+    }
+    for limit, end in zip(_LIMITS, ("Lower", "Upper"), strict=True):
+        headers[f"{key}_{limit}"] = {
+            "title": f"Δ {title} {counts}, {limit}",
+            "description": f"{end} limit of the 95% confidence interval of {counts} − raw",
+            "scale": False,
+            "format": "{:+,.4f}",
+            "hidden": True,
+        }
+    return headers
+
+
+def _add_differences(view: View, models_by_sample: Mapping[str, Sequence[ModelResult]]) -> None:
+    labels = sorted({model.label for models in models_by_sample.values() for model in models})
     rows: dict[str, list[float | None]] = {}
-    for name, models in known.items():
-        found = {model.label: _difference(model) for model in models}
-        rows[name] = [None if (one := found.get(label)) is None else one.value for label in labels]
-    sizes = [abs(value) for row in rows.values() for value in row if value is not None]
-    if not sizes:
+    for name, models in models_by_sample.items():
+        differences = {model.label: _difference(model) for model in models}
+        rows[name] = [differences.get(label) for label in labels]
+    if plots.largest_magnitude(rows) is None:
         return
-    most = max(sizes) or 1.0
-    plot = draw.heat(
+    plot = plots.heat_map(
         rows,
-        [escape(label) for label in labels],
+        [escape_html(label) for label in labels],
         {
-            "id": view.id("truth_heatmap"),
+            "id": view.plot_id("truth_heatmap"),
             "title": "Counterbias: Gain in agreement with the truth",
             "xlab": "Model",
             "ylab": "Sample",
-            "zlab": "Pearson of corrected − Pearson of raw",
-            "min": -most,
-            "max": most,
-            "colstops": draw.BETTER,
+            "zlab": "Pearson corrected − Pearson raw",
+            **plots.symmetric_range(rows),
+            "colstops": WORSE_BETTER,
             "tt_decimals": 4,
         },
     )
-    view.section(
+    view.add_section(
         "Gain in agreement",
         "truth-gain",
-        description="Pearson correlation of log counts with the log truth, corrected − raw; green is better, purple worse. "
-        "See the intervals in the table above.",
+        plot,
+        description="Pearson correlation of log counts with the log truth, corrected − raw. Green "
+        "is better, purple is worse. The table above has the confidence intervals.",
         helptext=_HELP,
-        plot=plot,
     )
 
 
-def _difference(model: ModelResult) -> Estimate | None:
-    return model.truth.get("corrected_minus_raw", {}).get("pearson")
+def _difference(model: ModelResult) -> float | None:
+    estimate = model.truth.get(f"corrected{_MINUS_RAW}", {}).get("pearson")
+    return None if estimate is None else estimate.value

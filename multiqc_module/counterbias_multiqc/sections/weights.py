@@ -1,182 +1,165 @@
-"""How read weights are spread, and the scalars of weighting."""
+"""The distribution of read weights, and numbers that sum it up."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from multiqc.plots import violin
 
-from counterbias_multiqc import checks, draw
-from counterbias_multiqc.draw import Line, View
-from counterbias_multiqc.parser import Report
+from counterbias_multiqc import plots
+from counterbias_multiqc.checks import is_weighted
+from counterbias_multiqc.colours import INTENSITY
+from counterbias_multiqc.plots import MAX_SAMPLES_IN_LEGEND, ZERO_LINE, Line
+from counterbias_multiqc.records import Histogram, QualityReport
+from counterbias_multiqc.view import View
 
-_HELP = """
-A read's weight is 1/bias: 1 (log2 = 0) where its start is neither favoured nor disfavoured, 2 (log2 = 1) where such starts are
-seen half as often as they should be. All weights of a sample sum to its assigned fragments.
+_HISTOGRAM_HELP = """
+The weight of a read is 1/bias: 1 (log2 = 0) if its start is neither favoured nor disfavoured, 2
+(log2 = 1) if such starts are seen half as often as they should be. The weights of a sample sum to
+its number of assigned fragments.
 
 *Good*: one smooth hump around 0, at most a few units wide.
 
-*Bad*: a long tail to the right that ends in a wall: weights were cut to the cap (`--bias-cap`). A library whose hump is much
-wider than its siblings' has a stronger bias or a model that has learnt noise.
+*Bad*: a long tail to the right that ends in a wall: weights were reduced to the cap
+(`--bias-cap`). If the hump of one library is much wider than those of similar libraries, its bias
+is stronger or its model has learnt noise.
 """
-_SCALAR_HELP = """
-* **Effective sample size**: as how many equally weighted reads the weighted ones count, % of the reads. 100 % with equal weights;
-  at 50 %, weighted counts scatter as if half of the reads had been sequenced. Use *corrected* counts, which do not pay this
-  price.
-* **Clipped**: reads whose weight was cut to the cap. *Good*: well under 1 %.
-* **Unscored**: reads of weight 1 because their start could not be scored (N in the window, end of the contig, clipped 5′ end).
-* **Largest weight**: over the mean weight.
+_NUMBERS_HELP = """
+* **Effective sample size**: how many reads of equal weight would be as precise as the weighted
+  ones, % of the reads. It is 100% if all weights are equal; at 50%, weighted counts scatter as if
+  half of the reads had been sequenced. Use *corrected* counts, which do not pay this price.
+* **Capped**: reads whose weight was reduced to the cap. *Good*: well below 1%.
+* **Unscored**: reads of weight 1 because their start could not be scored (N in the window, end of
+  the contig, clipped 5′ end).
+* **Largest weight**: relative to the mean weight.
 """
 
 
 def add(view: View) -> None:
     """Add both sections."""
-    plot = _heat(view) if view.many else _lines(view)
-    view.section(
+    _add_histograms(view)
+    _add_numbers(view)
+
+
+def _add_histograms(view: View) -> None:
+    if view.uses_heat_maps:
+        plot, note = _heat_map(view), ""
+    else:
+        plot, note = _line_plot(view), _note_on_unweighted(view)
+    view.add_section(
         "Read weights",
         "weights",
-        description=f"How the weights of reads are spread, log2 scale; 0 is a weight of 1.{_left_out(view)}",
-        helptext=_HELP,
-        plot=plot,
+        plot,
+        description="Distribution of read weights on a log2 scale; 0 is a weight of 1." + note,
+        helptext=_HISTOGRAM_HELP,
         statuses=view.statuses("weights"),
         alerts=view.alerts("weights"),
     )
-    _add_scalars(view)
 
 
-def _histogram(report: Report) -> dict[float, float]:
-    """Give bin centre → % of the reads, without the empty bins at both ends."""
-    total = sum(report.histogram_counts)
+def _percentages(histogram: Histogram) -> dict[float, float]:
+    """Map the centres of bins to % of the reads, without the empty bins at both ends."""
+    edges, counts = histogram.edges, histogram.counts
+    total = sum(counts)
     if total <= 0:
         return {}
-    edges, counts = report.histogram_edges, report.histogram_counts
-    filled = [place for place, count in enumerate(counts) if count > 0]
+    filled = [position for position, count in enumerate(counts) if count > 0]
     first, last = max(filled[0] - 1, 0), min(filled[-1] + 1, len(counts) - 1)
     return {
-        (edges[place] + edges[place + 1]) / 2: 100.0 * counts[place] / total
-        for place in range(first, last + 1)
+        (edges[position] + edges[position + 1]) / 2: 100.0 * counts[position] / total
+        for position in range(first, last + 1)
     }
 
 
-def _drawn(view: View) -> dict[str, Report]:
-    """Give the samples with weights other than 1; all, if there are none."""
-    return {name: report for name, report in view.reports.items() if checks.used(report)} or dict(
-        view.reports
-    )
+def _weighted(view: View) -> dict[str, QualityReport]:
+    """Return the samples with weights other than 1; all samples if there are none."""
+    weighted = {name: report for name, report in view.reports.items() if is_weighted(report)}
+    return weighted or dict(view.reports)
 
 
-def _left_out(view: View) -> str:
-    number = 0 if view.many else len(view.reports) - len(_drawn(view))
+def _note_on_unweighted(view: View) -> str:
+    number = len(view.reports) - len(_weighted(view))
     if not number:
         return ""
-    return (
-        f" {number} samples whose weights are all 1 are not drawn."
-        if number > 1
-        else " 1 sample whose weights are all 1 is not drawn."
-    )
+    samples = "1 sample" if number == 1 else f"{number} samples"
+    return f" Not shown: {samples} in which all weights are 1."
 
 
-def _lines(view: View) -> Any:
-    data: dict[str, Line] = {
-        name: found for name, report in _drawn(view).items() if (found := _histogram(report))
+def _line_plot(view: View) -> object:
+    lines: dict[str, Line] = {
+        name: line
+        for name, report in _weighted(view).items()
+        if (line := _percentages(report.weight_histogram))
     }
-    return draw.lines(
-        [data],
+    return plots.line_plot(
+        [lines],
         {
-            "id": view.id("weights_plot"),
+            "id": view.plot_id("weights_plot"),
             "title": "Counterbias: Read weights",
             "xlab": "log2 of the weight",
             "ylab": "Reads (%)",
             "ymin": 0,
             "tt_label": "<b>log2 weight %{x:.2f}</b>: %{y:.2f}% of reads",
-            "x_lines": [{"value": 0, "color": "#999999", "width": 1, "dash": "dot"}],
-            "showlegend": len(data) <= 15,
+            "x_lines": [ZERO_LINE],
+            "showlegend": len(lines) <= MAX_SAMPLES_IN_LEGEND,
         },
-        colour=dict(view.colours),
+        colours=view.colours,
     )
 
 
-def _heat(view: View) -> Any:
-    found = {name: _histogram(report) for name, report in view.reports.items()}
-    steps = sorted({step for values in found.values() for step in values})
-    rows = {
-        name: [round(values.get(step, 0.0), 3) for step in steps]
-        for name, values in found.items()
-        if values
+def _heat_map(view: View) -> object:
+    histograms = {
+        name: percentages
+        for name, report in view.reports.items()
+        if (percentages := _percentages(report.weight_histogram))
     }
-    return draw.heat(
+    centres = sorted({centre for percentages in histograms.values() for centre in percentages})
+    rows = {
+        name: [round(percentages.get(centre, 0.0), 3) for centre in centres]
+        for name, percentages in histograms.items()
+    }
+    return plots.heat_map(
         rows,
-        [f"log2 {step:+.3g}" for step in steps],
+        [f"log2 {centre:+.3g}" for centre in centres],
         {
-            "id": view.id("weights_heatmap"),
+            "id": view.plot_id("weights_heatmap"),
             "title": "Counterbias: Read weights",
             "xlab": "log2 of the weight",
             "ylab": "Sample",
             "zlab": "Reads (%)",
             "min": 0,
-            "colstops": draw.RISING,
+            "colstops": INTENSITY,
             "angled_xticks": True,
         },
     )
 
 
-def _add_scalars(view: View) -> None:
-    data = {name: row for name, report in view.reports.items() if (row := _scalars(report))}
-    if not data:
+def _add_numbers(view: View) -> None:
+    rows = {name: row for name, report in view.reports.items() if (row := _row(report.weights))}
+    if not rows:
         return
-    share: dict[str, Any] = {"suffix": "%", "min": 0}
-    headers: dict[Any, Any] = {
-        "effective": {
-            "title": "Effective sample size",
-            "description": "% of the reads",
-            "max": 100,
-            "scale": "RdYlGn",
-            **share,
-        },
-        "clipped": {
-            "title": "Clipped",
-            "description": "Weights cut to the cap",
-            "minrange": 1,
-            "scale": "OrRd",
-            **share,
-        },
-        "unscored": {
-            "title": "Unscored",
-            "description": "Reads of weight 1 without a score",
-            "minrange": 1,
-            "scale": "OrRd",
-            **share,
-        },
-        "largest": {
-            "title": "Largest weight",
-            "description": "Largest weight over mean weight",
-            "min": 0,
-            "scale": "Blues",
-        },
-    }
-    for header in headers.values():
-        header["format"] = "{:,.2f}"
     plot = violin.plot(
-        data,
-        headers,
+        rows,
+        _headers(),
         {
-            "id": view.id("weight_scalars"),
-            "title": "Counterbias: Weights in numbers",
+            "id": view.plot_id("weight_scalars"),
+            "title": "Counterbias: Weight statistics",
             "namespace": "Weights",
             "save_file": False,
         },
     )
-    view.section(
-        "Weights in numbers",
+    view.add_section(
+        "Weight statistics",
         "weight-scalars",
-        description="Effective sample size, clipped and unscored reads, and the largest weight; each point is a sample.",
-        helptext=_SCALAR_HELP,
-        plot=plot,
+        plot,
+        description="Effective sample size, capped and unscored reads, and the largest weight. "
+        "Each point is a sample.",
+        helptext=_NUMBERS_HELP,
     )
 
 
-def _scalars(report: Report) -> dict[Any, Any]:
-    weights = report.weights
+def _row(weights: Mapping[str, float]) -> dict[Any, Any]:
     row: dict[str, float] = {}
     for key, name in (("effective", "effective_sample_size"), ("clipped", "capped_share")):
         if name in weights:
@@ -186,3 +169,39 @@ def _scalars(report: Report) -> dict[Any, Any]:
     if "max_over_mean" in weights:
         row["largest"] = weights["max_over_mean"]
     return row
+
+
+def _headers() -> dict[Any, Any]:
+    percent: dict[str, Any] = {"suffix": "%", "min": 0}
+    headers: dict[Any, Any] = {
+        "effective": {
+            "title": "Effective sample size",
+            "description": "% of the reads",
+            "max": 100,
+            "scale": "RdYlGn",
+            **percent,
+        },
+        "clipped": {
+            "title": "Capped",
+            "description": "Reads whose weight was reduced to the cap",
+            "minrange": 1,
+            "scale": "OrRd",
+            **percent,
+        },
+        "unscored": {
+            "title": "Unscored",
+            "description": "Reads of weight 1 because their start could not be scored",
+            "minrange": 1,
+            "scale": "OrRd",
+            **percent,
+        },
+        "largest": {
+            "title": "Largest weight",
+            "description": "Relative to the mean weight",
+            "min": 0,
+            "scale": "Blues",
+        },
+    }
+    for header in headers.values():
+        header["format"] = "{:,.2f}"
+    return headers

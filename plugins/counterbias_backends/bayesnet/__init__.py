@@ -1,6 +1,6 @@
-"""A Bayesian network over the window's columns: ``bayesnet`` (Jones, Ruzzo, Peng & Katze 2012, Bioinformatics 28:921; seqbias).
+"""``bayesnet``: a Bayesian network over the window's columns, as in seqbias.
 
-Listing it imports no numba.
+Listing it does not import numba. Source: Jones, Ruzzo, Peng & Katze 2012, Bioinformatics 28:921.
 """
 
 from __future__ import annotations

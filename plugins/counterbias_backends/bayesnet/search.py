@@ -1,13 +1,16 @@
-"""Find the graph of a Bayesian network by hill climbing on the conditional likelihood (Jones et al. 2012).
+"""Find the graph of a Bayesian network by hill climbing on the conditional likelihood.
 
-The score of a graph is ln L − c · parameters · ln n, where L is the probability of telling read starts from background windows as they
-are, given all windows: ``L = Σ ln P(class | window)``. Each side's tables are its own conditional frequencies with a pseudocount.
-A move adds a column or an edge, deletes one, or reverses an edge; the best move is made until none raises the score.
+The score of a graph is ln L − c · parameters · ln n, where L is the probability of labelling all
+windows correctly as read starts or background: ``ln L = Σ ln P(class | window)``. Each side's
+tables are its own conditional frequencies with a pseudocount. A move adds a column or an edge,
+deletes one, or reverses an edge; the best move is made until none raises the score. Source: Jones
+et al. 2012.
 
-L does not fall apart into columns, so every move has to be weighed against all windows. What makes that fast: a move changes the log
-odds d of a window by a δ that depends on the few bases of one table only. With slope g and curvature h of ln P(class) in d, the
-change of L is close to ``Σ g δ + ½ Σ h δ²``, and both sums need only the totals of g and h per word: one pass of additions per move.
-Only the moves that look best so are computed in full.
+L does not factorise into columns, so every move has to be weighed against all windows. What makes
+that fast: a move changes the log odds d of a window by a δ that depends on the few bases of one
+table only. With slope g and curvature h of ln P(class) in d, the change of ln L is close to
+``Σ g δ + ½ Σ h δ²``, and both sums need only the totals of g and h per word: one pass of additions
+per move. Only the moves that then look best are calculated exactly.
 """
 
 from __future__ import annotations
@@ -22,22 +25,29 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources
+from counterbias_backends.bayesnet.options import Options
 from counterbias_backends.progress import Steps
 
-#: Moves computed in full, each round: so many; and, where none of these raises the score, up to so many.
+#: Moves calculated exactly in each round; and where none of these raises the score, at most.
 EXACT, EXACT_AT_END = 4, 16
 #: Tables that are kept, each with two bytes per window.
 REMEMBERED = 200
 
+#: The columns of a table: a column itself, then its parents, ascending; empty where it is not used.
+Columns = tuple[int, ...]
+#: Column → the columns of its table.
+Graph = dict[int, Columns]
+
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class LabelledWindows:
     """Windows of both classes, read starts first.
 
     Args:
         columns: uint8 (width, n).
-        weight: float64 (n,), scaled so that their sum is the effective number of windows, (Σw)²/Σw².
-        starts: how many are read starts.
+        weight: float64 (n,), scaled so that their sum is the effective number of windows,
+            (Σw)²/Σw².
+        starts: number of read starts.
     """
 
     columns: NDArray[np.uint8]
@@ -51,8 +61,11 @@ class Samples:
         foreground_weight: NDArray[np.float64],
         background: NDArray[np.uint8],
         background_weight: NDArray[np.float64],
-    ) -> Samples:
-        """Join the classes. Raises InputError where one is empty, ValueError on a base that is none."""
+    ) -> LabelledWindows:
+        """Join the classes.
+
+        Raises InputError where one is empty, ValueError for anything but bases.
+        """
         if not len(foreground) or not len(background):
             raise InputError(
                 "bayesnet needs read starts and background windows", remedy="use more reads"
@@ -65,17 +78,18 @@ class Samples:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundGraph:
     """A graph, its tables, and how it was found.
 
     Args:
-        graph: column → itself and its parents, ascending by column.
-        logs: column → ln P(base | parents) of foreground and background; the column's own base fastest, then the first parent's.
-        scores: the score after each move.
-        moves: kind → number of moves made.
+        graph: the columns that are used, in ascending order.
+        logs: column → ln P(base | parents) of foreground and background; the column's own base
+            changes fastest, then the first parent's.
+        scores: the score at first and after each move.
+        moves: action → number of moves made.
     """
 
-    graph: dict[int, tuple[int, ...]]
+    graph: Graph
     logs: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]
     scores: list[float] = field(default_factory=list)
     moves: Counter[str] = field(default_factory=Counter)
@@ -83,67 +97,68 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of one or two columns' parents. Args: kind; gain: of the score, about; graph: the columns that change, () to leave out."""
+    """A change of one or two columns' tables.
 
-    kind: str
+    Args:
+        action: ``add``, ``delete`` or ``reverse``.
+        gain: about what it adds to the score.
+        graph: the columns that change.
+    """
+
+    action: str
     gain: float
-    graph: dict[int, tuple[int, ...]]
+    graph: Graph
 
 
 def climb(
-    samples: Samples,
-    max_parents: int,
-    max_distance: int,
-    penalty: float,
-    pseudocount: float,
-    resources: Resources | None = None,
-) -> Found:
-    """Find a graph of which no single move raises the score; nothing is random, and the number of threads changes nothing."""
-    given = resources or Resources()
-    # How many moves there will be is not known.
-    told = Steps(given, "finding the graph of bayesnet", 0)
-    with ThreadPoolExecutor(given.threads) as pool:
+    windows: LabelledWindows, options: Options, resources: Resources | None = None
+) -> FoundGraph:
+    """Find a graph whose score no single move raises.
+
+    Nothing is random, and the number of threads changes nothing.
+    """
+    resources = resources or Resources()
+    progress = Steps(resources, "finding the graph of bayesnet", 0)  # unknown number of moves
+    with ThreadPoolExecutor(resources.threads) as pool:
         try:
-            return _Climber(samples, max_parents, max_distance, penalty, pseudocount, pool).run(
-                told
-            )
+            return _Climber(windows, options, pool).run(progress)
         finally:
-            told.finish()
+            progress.finish()
 
 
 class _Climber:
+    """A graph that changes move by move.
+
+    Attributes:
+        graph: the columns of each column's table.
+        tables: columns of a table → each window's entry of it, and the table (foreground minus
+            background) that is added to the log odds.
+        odds: float64 (n,), the log odds of each window.
+        slope, curvature: float64 (n,), derivatives of ln P(class) with respect to the log odds.
+    """
+
     def __init__(
-        self,
-        samples: Samples,
-        max_parents: int,
-        max_distance: int,
-        penalty: float,
-        pseudocount: float,
-        pool: ThreadPoolExecutor,
+        self, windows: LabelledWindows, options: Options, pool: ThreadPoolExecutor
     ) -> None:
-        self.samples, self.width, self.pool = samples, len(samples.columns), pool
-        self.max_parents, self.max_distance, self.pseudocount = (
-            max_parents,
-            max_distance,
-            pseudocount,
-        )
-        self.cost = penalty * np.log(len(samples.weight))  # of one parameter
-        n = samples.columns.shape[1]
-        self.graph: dict[int, tuple[int, ...]] = dict.fromkeys(range(self.width), ())
-        # Columns of a table → each window's entry of it, and the table (foreground minus background) that is added to the log odds.
-        self.tables: dict[tuple[int, ...], tuple[NDArray[np.uint16], NDArray[np.float64]]] = {
+        self.windows, self.options, self.pool = windows, options, pool
+        self.width, n = windows.columns.shape
+        self.cost = options.penalty * np.log(len(windows.weight))  # of one parameter
+        self.graph: Graph = dict.fromkeys(range(self.width), ())
+        self.tables: dict[Columns, tuple[NDArray[np.uint16], NDArray[np.float64]]] = {
             (): (np.zeros(n, np.uint16), np.zeros(1))
         }
-        starts = float(samples.weight[: samples.starts].sum())
-        self.odds = np.full(n, np.log(starts / (float(samples.weight.sum()) - starts)))
+        starts = float(windows.weight[: windows.starts].sum())
+        self.odds = np.full(n, np.log(starts / (float(windows.weight.sum()) - starts)))
         self.slope, self.curvature = np.empty(n), np.empty(n)
         self.zeros = np.zeros(n)
 
-    def run(self, told: Steps) -> Found:
+    def run(self, progress: Steps) -> FoundGraph:
+        """Make the best move until none raises the score."""
+        windows = self.windows
         likelihood = self.likelihood(self.zeros)
-        scores, moves = [likelihood], Counter()
+        scores, moves = [likelihood], Counter[str]()
         while True:
-            _slopes(self.odds, self.samples.weight, self.samples.starts, self.slope, self.curvature)
+            _slopes(self.odds, windows.weight, windows.starts, self.slope, self.curvature)
             chosen, best, gained = None, 0.0, likelihood
             for rank, move in enumerate(sorted(self.moves(), key=lambda move: -move.gain)):
                 if rank >= (EXACT_AT_END if chosen is None else EXACT):
@@ -156,183 +171,168 @@ class _Climber:
                 break
             self.make(chosen)
             likelihood = gained
-            moves[chosen.kind] += 1
+            moves[chosen.action] += 1
             scores.append(scores[-1] + best)
-            told.advance()
-        graph = {column: own for column, own in self.graph.items() if own}
-        return Found(
-            graph, {column: self.logs(own) for column, own in graph.items()}, scores, moves
-        )
+            progress.advance()
+        graph = {column: columns for column, columns in self.graph.items() if columns}
+        logs = {column: self.logs(columns) for column, columns in graph.items()}
+        return FoundGraph(graph, logs, scores, moves)
 
-    # -- moves -------------------------------------------------------------------------------------------------------
+    # -- moves ------------------------------------------------------------------------------------
 
     def moves(self) -> list[Move]:
-        """Give all moves, each with about the gain that it brings."""
+        """Return all moves, each with its approximate gain."""
         below = self.reached()
-        return [
-            move
-            for moves in self.pool.map(lambda column: self.moves_of(column, below), self.graph)
-            for move in moves
-        ]
+        per_column = self.pool.map(lambda column: self.moves_of(column, below), self.graph)
+        return [move for moves in per_column for move in moves]
 
     def moves_of(self, column: int, below: NDArray[np.bool_]) -> list[Move]:
-        """Give the moves that add to a column's parents, take away from them or turn the edges from them round."""
-        own = self.graph[column]
+        """Return the moves that add or delete a parent of a column, or reverse an edge to it."""
+        columns = self.graph[column]
         found = list(self.deletions(column))
-        near = (
-            range(
-                max(0, column - self.max_distance), min(self.width, column + self.max_distance + 1)
-            )
-            if own
-            else (column,)
-        )
+        nearby = range(column, column + 1)
+        if columns:
+            reach = self.options.max_distance
+            nearby = range(max(0, column - reach), min(self.width, column + reach + 1))
         # An edge from a column that this one leads to would close a circle.
-        candidates = [other for other in near if other not in own and not below[column, other]]
-        if candidates and len(own) < self.max_parents:
+        candidates = [
+            other for other in nearby if other not in columns and not below[column, other]
+        ]
+        if candidates and len(columns) < self.options.max_parents:
             found.extend(self.additions(column, candidates))
-        for parent in own[1:]:
-            other = self.graph[parent]
-            # Another way from parent to column would close a circle, too.
+        for parent in columns[1:]:
+            others = [other for other in columns[1:] if other != parent]
+            # So would another path from the parent to the column.
             if (
-                other
-                and len(other) < self.max_parents
-                and not below[parent, [one for one in own[1:] if one != parent]].any()
+                0 < len(self.graph[parent]) < self.options.max_parents
+                and not below[parent, others].any()
             ):
                 found.append(self.reversal(column, parent))
         return found
 
-    def move(self, kind: str, gain: float, graph: dict[int, tuple[int, ...]]) -> Move:
-        """Make a move out of a gain of ln L alone."""
-        return Move(kind, gain - self.cost * self.added(graph), graph)
+    def move(self, action: str, gain: float, graph: Graph) -> Move:
+        """Make a move from its gain of ln L, which leaves out the penalty."""
+        return Move(action, gain - self.cost * self.added(graph), graph)
 
-    def added(self, graph: dict[int, tuple[int, ...]]) -> int:
-        """Count the parameters that a change adds, as seqbias counts them: words less one, for both sides."""
-        return 2 * sum(
-            4 ** len(own) - 4 ** len(self.graph[column]) for column, own in graph.items()
-        )
+    def added(self, graph: Graph) -> int:
+        """Count the parameters that a change adds, as seqbias: words minus 1, on both sides."""
+        sizes = ((len(columns), len(self.graph[column])) for column, columns in graph.items())
+        return 2 * sum(int(4**new) - int(4**old) for new, old in sizes)
 
     def additions(self, column: int, candidates: list[int]) -> Iterator[Move]:
         """Weigh each new parent of a column (the column itself, where it is not in the graph)."""
-        own, samples = self.graph[column], self.samples
-        code, ratio = self.table(own)
+        columns, windows = self.graph[column], self.windows
+        code, ratio = self.table(columns)
         gains = np.empty(len(candidates))
         _weigh_additions(
-            code, samples.columns, np.array(candidates), samples.weight, samples.starts, self.slope, self.curvature, ratio,
-            self.pseudocount, np.empty((4 * len(ratio), 4)), gains,
+            code, windows.columns, np.array(candidates), windows.weight, windows.starts, self.slope,
+            self.curvature, ratio, self.options.pseudocount, np.empty((4 * len(ratio), 4)), gains,
         )  # fmt: skip
         for parent, gain in zip(candidates, gains.tolist(), strict=True):
-            longer = (column, *sorted((*own[1:], parent))) if own else (column,)
+            longer = (column, *sorted((*columns[1:], parent))) if columns else (column,)
             yield self.move("add", gain, {column: longer})
 
     def deletions(self, column: int) -> Iterator[Move]:
-        """Weigh each parent of a column that could be let go (the column itself, where it has none)."""
-        own, samples = self.graph[column], self.samples
-        code, ratio = self.table(own)
+        """Weigh the loss of each parent of a column (of the column itself, where it has none)."""
+        columns, windows = self.graph[column], self.windows
+        code, ratio = self.table(columns)
         totals = np.zeros((len(ratio), 4))
-        if own:
-            _total(code, samples.weight, samples.starts, self.slope, self.curvature, totals)
-        for digit in range(1, len(own)) if len(own) > 1 else range(len(own)):
+        if columns:
+            _total(code, windows.weight, windows.starts, self.slope, self.curvature, totals)
+        for digit in range(1, len(columns)) if len(columns) > 1 else range(len(columns)):
             change = -ratio
             if digit:
                 kept = totals[:, :2].reshape(-1, 4, 4**digit, 2).sum(axis=1).reshape(-1, 2)
-                shorter = _log_conditional(kept[:, 0], self.pseudocount) - _log_conditional(
-                    kept[:, 1], self.pseudocount
-                )
+                shorter = self.log_conditional(kept[:, 0]) - self.log_conditional(kept[:, 1])
                 change = change + np.repeat(shorter.reshape(-1, 1, 4**digit), 4, axis=1).ravel()
             gain = float(totals[:, 2] @ change + 0.5 * (totals[:, 3] @ change**2))
-            yield self.move(
-                "delete", gain, {column: tuple(other for other in own if other != own[digit])}
-            )
+            rest = tuple(other for other in columns if other != columns[digit])
+            yield self.move("delete", gain, {column: rest})
 
     def reversal(self, column: int, parent: int) -> Move:
-        """Weigh turning the edge from a parent to a column round."""
-        turned = {
-            column: tuple(one for one in self.graph[column] if one != parent),
+        """Weigh the reversal of the edge from a parent to a column."""
+        reversed_edge = {
+            column: tuple(other for other in self.graph[column] if other != parent),
             parent: (parent, *sorted((*self.graph[parent][1:], column))),
         }
-        (code_a, old_a), (code_b, old_b) = (
-            self.table(self.graph[column]),
-            self.table(self.graph[parent]),
-        )
-        (code_c, new_a), (code_d, new_b) = self.table(turned[column]), self.table(turned[parent])
+        old_column, old_parent = self.table(self.graph[column]), self.table(self.graph[parent])
+        new_column, new_parent = (self.table(reversed_edge[one]) for one in (column, parent))
         gain = _weigh_reversal(
-            code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, self.slope, self.curvature
+            *old_column, *old_parent, *new_column, *new_parent, self.slope, self.curvature
         )
-        return self.move("reverse", gain, turned)
+        return self.move("reverse", gain, reversed_edge)
 
     def reached(self) -> NDArray[np.bool_]:
-        """Tell which columns are reached along edges from which, bool (from, to)."""
+        """Return which columns are reached along edges from which, bool (from, to)."""
         below = np.zeros((self.width, self.width), bool)
-        for column, own in self.graph.items():
-            below[list(own[1:]), column] = True
+        for column, columns in self.graph.items():
+            below[list(columns[1:]), column] = True
         for middle in range(self.width):
             below |= below[:, middle, None] & below[middle]
         return below
 
-    # -- what a move does --------------------------------------------------------------------------------------------
+    # -- what a move does -------------------------------------------------------------------------
 
-    def table(self, own: tuple[int, ...]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-        """Give a table and each window's entry of it; what was looked at before is remembered."""
-        known = self.tables.get(own)
+    def table(self, columns: Columns) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+        """Return each window's entry of a table, and the table; recent ones are remembered."""
+        known = self.tables.get(columns)
         if known is None:
-            foreground, background = self.logs(own)
-            known = self.tables[own] = (self.encode(own), foreground - background)
+            foreground, background = self.logs(columns)
+            known = self.tables[columns] = (self.encode(columns), foreground - background)
         return known
 
-    def encode(self, own: tuple[int, ...]) -> NDArray[np.uint16]:
-        """Give each window's entry of a table: the first column is the lowest digit."""
-        code = np.zeros(self.samples.columns.shape[1], np.uint16)
-        for column in own[::-1]:
+    def encode(self, columns: Columns) -> NDArray[np.uint16]:
+        """Return each window's entry of a table; the first column is the lowest digit."""
+        code = np.zeros(self.windows.columns.shape[1], np.uint16)
+        for column in columns[::-1]:
             code <<= 2
-            code |= self.samples.columns[column]
+            code |= self.windows.columns[column]
         return code
 
-    def logs(self, own: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give ln P(base | parents) of both sides."""
-        totals = np.zeros((4 ** len(own), 4))
-        _total(
-            self.encode(own),
-            self.samples.weight,
-            self.samples.starts,
-            self.zeros,
-            self.zeros,
-            totals,
-        )
-        return _log_conditional(totals[:, 0], self.pseudocount), _log_conditional(
-            totals[:, 1], self.pseudocount
-        )
+    def logs(self, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ln P(base | parents) of both sides."""
+        totals = np.zeros((4 ** len(columns), 4))
+        windows, code = self.windows, self.encode(columns)
+        _total(code, windows.weight, windows.starts, self.zeros, self.zeros, totals)
+        return self.log_conditional(totals[:, 0]), self.log_conditional(totals[:, 1])
+
+    def log_conditional(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn weights of words into ln P(lowest digit | the others)."""
+        table = counts.reshape(-1, 4) + self.options.pseudocount
+        return np.asarray(np.log(table / table.sum(axis=1, keepdims=True))).ravel()
 
     def change(self, move: Move) -> NDArray[np.float64]:
-        """Give the change of each window's log odds."""
+        """Return how a move changes each window's log odds."""
         total = self.zeros
-        for column, own in move.graph.items():
-            for code, ratio, sign in ((*self.table(own), 1), (*self.table(self.graph[column]), -1)):
-                total = total + sign * ratio[code]
+        for column, columns in move.graph.items():
+            code, ratio = self.table(columns)
+            total = total + ratio[code]
+            code, ratio = self.table(self.graph[column])
+            total = total - ratio[code]
         return total
 
     def likelihood(self, change: NDArray[np.float64]) -> float:
-        """Give ln L after a change of the log odds."""
-        return float(_log_likelihood(self.odds, change, self.samples.weight, self.samples.starts))
+        """Return ln L after a change of the log odds."""
+        return float(_log_likelihood(self.odds, change, self.windows.weight, self.windows.starts))
 
     def make(self, move: Move) -> None:
-        """Make a move, and forget tables that will hardly be asked for again."""
+        """Make a move, and forget tables that are unlikely to be needed again."""
         self.odds += self.change(move)
         self.graph.update(move.graph)
         if len(self.tables) > REMEMBERED:
-            self.tables = {
-                own: self.tables[own] for own in {(), *self.graph.values()} if own in self.tables
-            }
-
-
-def _log_conditional(counts: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:
-    """Turn weights of words into ln P(lowest digit | the others)."""
-    table = counts.reshape(-1, 4) + pseudocount
-    return np.asarray(np.log(table / table.sum(axis=1, keepdims=True))).ravel()
+            kept = {(), *self.graph.values()} & self.tables.keys()
+            self.tables = {columns: self.tables[columns] for columns in kept}
 
 
 @njit(cache=True, nogil=True)
-def _slopes(odds, weight, starts, slope, curvature):  # type: ignore[no-untyped-def]
-    """Fill in first and second derivative of each window's ln P(class) by its log odds."""
+def _slopes(
+    odds: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    starts: int,
+    slope: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+) -> None:
+    """Write the derivatives of each window's ln P(class) with respect to its log odds."""
     for i in range(len(odds)):
         p = 1.0 / (1.0 + np.exp(-odds[i]))
         slope[i] = weight[i] * ((1.0 if i < starts else 0.0) - p)
@@ -340,21 +340,36 @@ def _slopes(odds, weight, starts, slope, curvature):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _log_likelihood(odds, change, weight, starts):  # type: ignore[no-untyped-def]
-    """Sum ln P(class) over windows: −ln(1 + exp(−d)) for starts, −ln(1 + exp(d)) for the others."""
+def _log_likelihood(
+    odds: NDArray[np.float64],
+    change: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    starts: int,
+) -> float:
+    """Return Σ ln P(class): −ln(1 + exp(−d)) for read starts, −ln(1 + exp(d)) for the others."""
     total = 0.0
     for i in range(len(odds)):
         wrong = odds[i] + change[i]
         if i < starts:
             wrong = -wrong
-        # Either way of the formula keeps exp within range.
+        # In this form, exp cannot overflow.
         total -= weight[i] * (max(wrong, 0.0) + np.log1p(np.exp(-abs(wrong))))
     return total
 
 
 @njit(cache=True, nogil=True)
-def _total(code, weight, starts, slope, curvature, totals):  # type: ignore[no-untyped-def]
-    """Add up per word the weight at starts and in the background, slope and curvature: float64 (words, 4)."""
+def _total(
+    code: NDArray[np.uint16],
+    weight: NDArray[np.float64],
+    starts: int,
+    slope: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+    totals: NDArray[np.float64],
+) -> None:
+    """Add up the columns of ``totals``, (words, 4), for each word.
+
+    They are the weight at read starts, that in the background, the slope and the curvature.
+    """
     for i in range(len(code)):
         totals[code[i], 0 if i < starts else 1] += weight[i]
         totals[code[i], 2] += slope[i]
@@ -362,8 +377,19 @@ def _total(code, weight, starts, slope, curvature, totals):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, slope, curvature):  # type: ignore[no-untyped-def]
-    """Give about the gain of ln L where two tables take the place of two others."""
+def _weigh_reversal(
+    code_a: NDArray[np.uint16],
+    old_a: NDArray[np.float64],
+    code_b: NDArray[np.uint16],
+    old_b: NDArray[np.float64],
+    code_c: NDArray[np.uint16],
+    new_a: NDArray[np.float64],
+    code_d: NDArray[np.uint16],
+    new_b: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+) -> float:
+    """Return the approximate gain of ln L where two tables replace two others."""
     gain = 0.0
     for i in range(len(slope)):
         change = new_a[code_c[i]] - old_a[code_a[i]] + new_b[code_d[i]] - old_b[code_b[i]]
@@ -373,23 +399,40 @@ def _weigh_reversal(code_a, old_a, code_b, old_b, code_c, new_a, code_d, new_b, 
 
 @njit(cache=True, nogil=True)
 def _weigh_additions(
-    code, columns, candidates, weight, starts, slope, curvature, ratio, pseudocount, totals, gains
-):  # type: ignore[no-untyped-def]
-    """Fill in about the gain of ln L for each new parent of the column whose table entries are ``code`` and ``ratio``.
+    code: NDArray[np.uint16],
+    columns: NDArray[np.uint8],
+    candidates: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    starts: int,
+    slope: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+    ratio: NDArray[np.float64],
+    pseudocount: float,
+    totals: NDArray[np.float64],
+    gains: NDArray[np.float64],
+) -> None:
+    """Write the approximate gain of ln L for each new parent of a column.
 
-    ``totals`` float64 (4 · table, 4) is for scratch: per word the weight at starts and in the background, slope and curvature.
+    Args:
+        code, ratio: each window's entry of the column's table, and the table.
+        columns, weight, starts: as in :class:`LabelledWindows`.
+        candidates: the new parents.
+        slope, curvature: as in :class:`_Climber`.
+        pseudocount: added to the weight of each word.
+        totals: (4 · table, 4), scratch, as for :func:`_total`.
+        gains: (candidates,), written.
     """
     size, n = len(ratio), len(code)
     for number in range(len(candidates)):
         bases = columns[candidates[number]]
         for cell in range(4 * size):
-            for kind in range(4):
-                totals[cell, kind] = 0.0
+            for column in range(4):
+                totals[cell, column] = 0.0
         for i in range(n):
-            cell = np.uint64(code[i]) + np.uint64(size) * np.uint64(bases[i])
-            totals[cell, 0 if i < starts else 1] += weight[i]
-            totals[cell, 2] += slope[i]
-            totals[cell, 3] += curvature[i]
+            word = np.uint64(code[i]) + np.uint64(size) * np.uint64(bases[i])
+            totals[word, 0 if i < starts else 1] += weight[i]
+            totals[word, 2] += slope[i]
+            totals[word, 3] += curvature[i]
         gain = 0.0
         for first in range(0, 4 * size, 4):
             at_starts, elsewhere = 4.0 * pseudocount, 4.0 * pseudocount

@@ -1,6 +1,7 @@
-"""``cnn``: a small convolutional network that tells where reads start from places near by.
+"""``cnn``: small convolutional networks that tell read starts from nearby positions.
 
-Listing it imports neither numba nor torch; training and scoring import numba; torch is imported only to train on a GPU.
+Listing it imports neither numba nor torch. Training and scoring import numba; only training on a
+GPU imports torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Loss and gradient by torch, on a GPU: the same numbers as the compiled code, in double precision."""
+"""The loss and its gradient by torch, on a GPU: the numbers of the compiled code, in float64."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from counterbias_backends.adam import Adam
+from counterbias_backends.cnn.loss import Batch, descend_step_by_step
 from counterbias_backends.cnn.network import scores
 from counterbias_backends.cnn.parameters import Shape
-from counterbias_backends.cnn.rows import Draw, Rows
-from counterbias_backends.cnn.training import Part, State, descend_singly
+from counterbias_backends.cnn.rows import Batches, Rows
 
 
-class TorchGradient:
-    """As :class:`~counterbias_backends.cnn.training.CompiledGradient`; parameters and gradient stay numpy arrays of the host."""
+class TorchLoss:
+    """Calculate what :class:`~counterbias_backends.cnn.loss.CompiledLoss` does, by torch.
+
+    Parameters and gradient stay numpy arrays of the host.
+    """
 
     def __init__(self, shape: Shape, device: str) -> None:
         self._shape, self._device = shape, torch.device(device)
 
     def descend(
-        self, state: State, draws: Sequence[Draw], rates: NDArray[np.float64]
+        self, network: Adam[np.float64], streams: Sequence[Batches], rates: NDArray[np.float64]
     ) -> list[float]:
-        """Take a step for each learning rate."""
-        return descend_singly(self, state, draws, rates)
+        """Take one step per learning rate."""
+        return descend_step_by_step(self, network, streams, rates)
 
     def __call__(
-        self, flat: NDArray[np.float64], parts: list[Part], gradient: NDArray[np.float64]
+        self, flat: NDArray[np.float64], batches: Sequence[Batch], gradient: NDArray[np.float64]
     ) -> list[float]:
-        """Give the loss of each part and add the gradient of their sum."""
+        """Return the loss of each batch, and add the gradient of their sum to ``gradient``."""
         leaf = torch.from_numpy(flat.copy()).to(self._device).requires_grad_(len(gradient) > 0)
         losses = [
-            scale * self._loss(leaf, rows, order[first:last])
-            for rows, order, first, last, scale in parts
+            batch.scale * self._loss(leaf, batch.rows, batch.order[batch.first : batch.last])
+            for batch in batches
         ]
         if len(gradient):
             torch.stack(losses).sum().backward()
@@ -53,9 +57,8 @@ class TorchGradient:
         if rows.squares:
             each = 0.5 * (found - counts).square().sum(dim=1)
         elif found.shape[1] == 1:
-            each = functional.binary_cross_entropy_with_logits(found, counts, reduction="none").sum(
-                dim=1
-            )
+            each = functional.binary_cross_entropy_with_logits(found, counts, reduction="none")
+            each = each.sum(dim=1)
         else:
             each = -(counts * torch.log_softmax(found, dim=1)).sum(dim=1)
         return (weights * each).sum()

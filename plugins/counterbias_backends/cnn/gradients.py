@@ -1,14 +1,20 @@
 """Loss and gradient of one convolutional network, compiled.
 
-In: codes of overlapping k-mers, counts, the flat parameters (:mod:`.parameters`). Out: the loss, and its gradient in the order of
-the parameters. The first layer sees only ``kmer`` bases, so it is calculated once per step for all 4^kmer words; the second
-layer is then a sum over places of one row of a table each (places × words × units). The gradient goes back the same way: it
-is added up in a table of the same shape, and taken through both layers once per step. A step thus costs about the same for a
-hundred windows and for a thousand. tests/test_cnn_training.py compares every entry with torch's autograd.
+In: codes of overlapping k-mers, counts, the flat parameters (:mod:`.parameters`). Out: the loss,
+and its gradient in the order of the parameters. The first layer sees only ``kmer`` bases, so it is
+calculated once per step for all 4^kmer words; the second layer is then a sum over places of one row
+of a table each (places × words × units). The gradient goes back the same way: it is added up in a
+table of the same shape, and taken through both layers once per step. So a step costs about the same
+for a hundred windows as for a thousand. Tests compare every entry with torch's autograd.
 
-A *row* holds the words of ``length`` windows, each of which begins ``stride`` words after the one before it: tiles, whose windows are
-those of consecutive positions (a stride of 1); sets, a read start and background windows drawn near it (a stride of ``places``); or single
-windows. Tiles and sets have a softmax over their windows, single ones the logistic loss, or the squared one where scores are to be learnt.
+A *row* holds the words of ``length`` windows, each beginning ``stride`` words after the one before:
+
+- a tile, with the windows of consecutive positions (a stride of 1);
+- a set, a read start and the background windows drawn near it (a stride of ``places``);
+- a single window.
+
+Tiles and sets have a softmax over their windows; single windows have the logistic loss, or the
+squared one where scores are to be learnt.
 """
 
 from __future__ import annotations
@@ -17,28 +23,36 @@ import math
 
 import numpy as np
 from numba import njit, types
+from numpy.typing import NDArray
 
 from counterbias_backends.adam import adam_step
-from counterbias_backends.lanes import vector_kind
+from counterbias_backends.cnn.parameters import LANES
+from counterbias_backends.lanes import vector_functions
 
-#: Units that are calculated side by side; a second layer has a multiple of these.
-LANES = 16
-
-_KIND = vector_kind(types.float64, LANES)
-_load, _store, _splat, _total, _rectified, _where_positive = (
-    _KIND.load, _KIND.store, _KIND.splat, _KIND.total, _KIND.rectified, _KIND.where_positive
-)  # fmt: skip
+_VECTORS = vector_functions(types.float64, LANES)
+_load, _store, _splat, _total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total
+_rectified, _where_positive = _VECTORS.rectified, _VECTORS.where_positive
 _inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def fill_tables(flat, kmer, channels, places, units, words, tables):
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_tables(
+    flat: NDArray[np.float64],
+    kmer: int,
+    channels: int,
+    places: int,
+    units: int,
+    words: NDArray[np.float64],
+    tables: NDArray[np.float64],
+) -> None:
     """Write both layers' tables.
 
     Args:
-        flat: float64, the parameters.
-        words: float64 (4^kmer · channels), written: the first layer, rectified.
-        tables: float64 (places · 4^kmer · units), written: what each word adds to the second layer's sums at each place.
+        flat: the parameters.
+        kmer, channels, places, units: the network's shape.
+        words: (4^kmer · channels,), written: the first layer, rectified.
+        tables: (places · 4^kmer · units,), written: what each word adds to the second layer's sums
+            at each place.
     """
     number = 4**kmer
     bias = 4 * kmer * channels
@@ -61,42 +75,63 @@ def fill_tables(flat, kmer, channels, places, units, words, tables):
                 _store(tables, (place * number + word) * units + g, sums)
 
 
-@_inner  # type: ignore[misc]
-def _forward(codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores):
+@_inner
+def _forward(
+    codes: NDArray[np.uint16],
+    row: int,
+    length: int,
+    stride: int,
+    places: int,
+    number: int,
+    units: int,
+    tables: NDArray[np.float64],
+    flat: NDArray[np.float64],
+    head: int,
+    hidden: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
     """Write the rectified second layer and the scores of a row's windows."""
     for j in range(length):
         score = flat[head + 2 * units]
         for g in range(0, units, LANES):
             sums = _load(flat, head + g)
             for place in range(places):
-                sums = sums + _load(
-                    tables, (place * number + np.int64(codes[row, j * stride + place])) * units + g
-                )
+                code = np.int64(codes[row, j * stride + place])
+                sums = sums + _load(tables, (place * number + code) * units + g)
             sums = _rectified(sums)
             _store(hidden, j * units + g, sums)
             score += _total(sums * _load(flat, head + units + g))
         scores[j] = score
 
 
-@_inner  # type: ignore[misc]
-def _logistic(score, label, weight):
-    """Give loss and its derivative by the score, times ``weight``."""
+@_inner
+def _logistic(score: float, label: float, weight: float) -> tuple[float, float]:
+    """Return the logistic loss and its derivative with respect to the score, times ``weight``."""
     power = math.exp(-abs(score))
     loss = max(score, 0.0) - label * score + math.log1p(power)
     probability = 1.0 / (1.0 + power) if score > 0 else power / (1.0 + power)
     return weight * loss, weight * (probability - label)
 
 
-@_inner  # type: ignore[misc]
-def _squares(score, target, weight):
-    """Give half the squared difference and its derivative by the score, times ``weight``."""
+@_inner
+def _squared(score: float, target: float, weight: float) -> tuple[float, float]:
+    """Return half the squared difference and its derivative, times ``weight``."""
     difference = score - target
     return 0.5 * weight * difference * difference, weight * difference
 
 
-@_inner  # type: ignore[misc]
-def _softmax(scores, counts, row, length, weight):
-    """Replace scores by the derivative of the loss, −Σ counts · ln softmax(scores) times ``weight``; give the loss."""
+@_inner
+def _softmax(
+    scores: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    row: int,
+    length: int,
+    weight: float,
+) -> float:
+    """Return the loss −Σ counts · ln softmax(scores), times ``weight``.
+
+    Scores are replaced by the derivative of the loss with respect to them.
+    """
     top = scores[0]
     for j in range(length):
         top = max(top, scores[j])
@@ -113,35 +148,41 @@ def _softmax(scores, counts, row, length, weight):
     return weight * loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_rows(
-    codes,
-    counts,
-    weights,
-    squares,
-    stride,
-    order,
-    first,
-    last,
-    scale,
-    places,
-    units,
-    tables,
-    flat,
-    head,
-    grad_tables,
-    gradient,
-):
-    """Give Σ scale · weight · loss over the rows ``order[first:last]``; add its gradient to ``grad_tables`` and ``gradient``.
+    codes: NDArray[np.uint16],
+    counts: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    squares: bool,
+    stride: int,
+    order: NDArray[np.int64],
+    first: int,
+    last: int,
+    scale: float,
+    places: int,
+    units: int,
+    tables: NDArray[np.float64],
+    flat: NDArray[np.float64],
+    head: int,
+    grad_tables: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> float:
+    """Return Σ scale · weight · loss over the rows ``order[first:last]``.
+
+    Its gradient is added to ``grad_tables`` and ``gradient``.
 
     Args:
-        codes: uint16 (rows, (length − 1) · stride + places).
-        counts: float64 (rows, length); for windows 1 at a read start and 0 in the background, or the score to be learnt.
-        weights: float64 (rows,).
-        squares: whether windows have the squared loss instead of the logistic one.
+        codes: (rows, (length − 1) · stride + places).
+        counts: (rows, length); of single windows, 1 at a read start and 0 in the background, or the
+            score to be learnt.
+        weights: (rows,).
+        squares: whether single windows have the squared loss instead of the logistic one.
         stride: words from one window of a row to the next.
-        tables: of :func:`fill_tables`; ``grad_tables`` of the same length, or empty where no gradient is wanted.
-        head: where the second layer's biases begin in ``flat``; the readout and its bias follow.
+        tables: of :func:`fill_tables`.
+        flat: the parameters.
+        head: index of the second layer's biases in ``flat``; the readout and its bias follow.
+        grad_tables: as long as ``tables``, or empty where no gradient is wanted.
+        gradient: as long as ``flat``.
     """
     length = counts.shape[1]
     number = len(tables) // (places * units)
@@ -156,7 +197,7 @@ def add_rows(
             codes, row, length, stride, places, number, units, tables, flat, head, hidden, scores
         )
         if squares:
-            part, scores[0] = _squares(scores[0], counts[row, 0], weight)
+            part, scores[0] = _squared(scores[0], counts[row, 0], weight)
         elif length == 1:
             part, scores[0] = _logistic(scores[0], counts[row, 0], weight)
         else:
@@ -180,9 +221,20 @@ def add_rows(
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_scores(codes, places, units, tables, flat, head, out):
-    """Add the scores of windows, uint16 (n, places), to ``out``, float64 (n,); arguments as for :func:`add_rows`."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_scores(
+    codes: NDArray[np.uint16],
+    places: int,
+    units: int,
+    tables: NDArray[np.float64],
+    flat: NDArray[np.float64],
+    head: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Add the scores of windows, ``codes`` (n, places), to ``out`` (n,).
+
+    The other arguments are those of :func:`add_rows`.
+    """
     number = len(tables) // (places * units)
     hidden = np.zeros(units, np.float64)
     scores = np.zeros(1, np.float64)
@@ -191,9 +243,21 @@ def add_scores(codes, places, units, tables, flat, head, out):
         out[row] += scores[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient):
-    """Take the gradient at the tables through both layers: add it to ``gradient``, and set ``grad_tables`` to 0."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_layers(
+    flat: NDArray[np.float64],
+    kmer: int,
+    channels: int,
+    places: int,
+    units: int,
+    words: NDArray[np.float64],
+    grad_tables: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> None:
+    """Take the gradient with respect to the tables back through both layers.
+
+    It is added to ``gradient``, and ``grad_tables`` are set to 0.
+    """
     number = 4**kmer
     bias = 4 * kmer * channels
     second = bias + channels
@@ -227,31 +291,64 @@ def add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient
         _store(grad_tables, at, _splat(0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, nogil=True, error_model="numpy")
 def descend(
-    flat, gradient, first, second, decays, begun, rates, kmer, channels, places, units, head, words, tables, grad_tables, losses,
-    codes, counts, weights, squares, stride, order, size, scale,
-    more_codes, more_counts, more_weights, more_stride, more_order, more_size, more_scale,
-):  # fmt: skip
-    """Take as many steps of the optimiser as there are learning rates, each with a batch of rows, or of two kinds of them.
+    flat: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    decays: NDArray[np.float64],
+    taken: int,
+    rates: NDArray[np.float64],
+    kmer: int,
+    channels: int,
+    places: int,
+    units: int,
+    head: int,
+    words: NDArray[np.float64],
+    tables: NDArray[np.float64],
+    grad_tables: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    codes: NDArray[np.uint16],
+    counts: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    squares: bool,
+    stride: int,
+    order: NDArray[np.int64],
+    size: int,
+    scale: float,
+    more_codes: NDArray[np.uint16],
+    more_counts: NDArray[np.float64],
+    more_weights: NDArray[np.float64],
+    more_stride: int,
+    more_order: NDArray[np.int64],
+    more_size: int,
+    more_scale: float,
+) -> None:
+    """Take one step of the optimiser per learning rate, with one or two batches each.
 
     Args:
-        first, second, decays: as for :func:`~counterbias_backends.adam.adam_step`; ``begun``: steps taken before.
-        rates: float64 (steps,).
-        losses: float64 (2,), the losses of either kind are added to it.
-        order: int64 (steps · size,), the rows of each batch in turn; ``more_order`` for the second kind, whose ``more_size`` may be 0.
-        codes, counts, weights, squares, stride, scale: as for :func:`add_rows`, and so are the others.
+        flat, gradient, first, second, decays, taken: as in
+            :class:`~counterbias_backends.adam.Adam`.
+        rates: (steps,).
+        kmer, channels, places, units, words, tables: as for :func:`fill_tables`.
+        head, grad_tables: as for :func:`add_rows`.
+        losses: (2,), the loss of each of the two batches is added to it.
+        codes, counts, weights, squares, stride, scale: the rows, as for :func:`add_rows`.
+        order: (steps · size,), the rows of one batch after another.
+        more_codes and so on: the rows of a second batch per step; ``more_size`` may be 0.
     """
     for step in range(len(rates)):
         fill_tables(flat, kmer, channels, places, units, words, tables)
         losses[0] += add_rows(
-            codes, counts, weights, squares, stride, order, step * size, (step + 1) * size, scale, places, units, tables, flat, head,
-            grad_tables, gradient,
+            codes, counts, weights, squares, stride, order, step * size, (step + 1) * size, scale,
+            places, units, tables, flat, head, grad_tables, gradient,
         )  # fmt: skip
         if more_size > 0:
             losses[1] += add_rows(
-                more_codes, more_counts, more_weights, False, more_stride, more_order, step * more_size, (step + 1) * more_size,
-                more_scale, places, units, tables, flat, head, grad_tables, gradient,
+                more_codes, more_counts, more_weights, False, more_stride, more_order,
+                step * more_size, (step + 1) * more_size, more_scale, places, units, tables, flat,
+                head, grad_tables, gradient,
             )  # fmt: skip
         add_layers(flat, kmer, channels, places, units, words, grad_tables, gradient)
-        adam_step(flat, gradient, first, second, begun + step + 1, rates[step], decays)
+        adam_step(flat, gradient, first, second, taken + step + 1, rates[step], decays)

@@ -1,9 +1,10 @@
 """Score windows with fitted convolutional networks, without torch.
 
-In: the parameters of the networks, and windows. Out: the mean of the networks' scores. The first layer sees a few bases at a time, so
-what a word of bases adds to the second layer's sums at a place can be looked up. Neighbouring places are joined to longer
-words, so that a window of 21 bases takes a few look-ups of one row each. Sums are float32; they agree with torch in double
-precision to better than 1e-5 (tests/test_cnn_torch.py). The windows of a stretch of sequence share its words; their sums are their own.
+In: the parameters of the networks, and windows. Out: the mean of the networks' scores. The first
+layer sees a few bases at a time, so what a word of bases adds to the second layer's sums at a place
+can be looked up. Neighbouring places are joined to longer words, so that a window of 21 bases takes
+a few look-ups of one row each. Sums are float32; tests hold them to within 1e-5 of torch in double
+precision. The windows of a stretch of sequence share its words, but each has its own sums.
 """
 
 from __future__ import annotations
@@ -12,34 +13,48 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from counterbias_backends.cnn.parameters import Shape
-from counterbias_backends.lanes import aligned, vector_kind
+from counterbias_backends.cnn.parameters import LANES, Shape
+from counterbias_backends.lanes import aligned, vector_functions
 from counterbias_backends.packing import MOST, pack
 
-#: Units that are calculated side by side.
-LANES = 16
-#: Bases per looked-up word. With 5 the tables of a network of 16 units take 0.5 MB; longer words need fewer, but may miss the cache.
+#: Bases per looked-up word. With 5, the tables of a network of 16 units take 0.5 MB; longer words
+#: need fewer look-ups, but may miss the cache.
 WORD = 5
-#: Windows whose bases are packed before any is looked up.
+#: Windows that are packed before any of their words is looked up.
 BLOCK = 64
 
-_KIND = vector_kind(types.float32, LANES)
-_load, _rectified, _splat, _total = _KIND.load, _KIND.rectified, _KIND.splat, _KIND.total
+_VECTORS = vector_functions(types.float32, LANES)
+_load, _rectified, _total = _VECTORS.load, _VECTORS.rectified, _VECTORS.total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _score(contexts, width, begins, groups, word, tables, bias, readout, offset, out):
-    """Fill ``out``; False where some base was above 3 (masked before use, so that no memory outside the tables is read).
+@njit(cache=True, nogil=True, error_model="numpy")
+def _score(
+    contexts: NDArray[np.uint8],
+    width: int,
+    begins: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    word: int,
+    tables: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    readout: NDArray[np.float32],
+    offset: float,
+    out: NDArray[np.float64],
+) -> bool:
+    """Write the scores of windows to ``out``; return False where a base was above 3.
+
+    Bases are masked before use, so that no memory outside the tables is read.
 
     Args:
-        contexts: uint8 (n · width,).
+        contexts: (n · width,).
         width: bases per window.
-        begins: int64 (look-ups,), ascending: the column of the first base of each word.
-        groups: int64 (groups + 1,): look-ups ``groups[i]`` to ``groups[i + 1]`` have their words within 32 bases, which are packed.
+        begins: (look-ups,), ascending: the column of the first base of each word.
+        groups: (groups + 1,): look-ups ``groups[i]`` to ``groups[i + 1]`` have their words within
+            32 bases, which are packed.
         word: bases per word.
-        tables: float32 (look-ups · 4^word · units,), the first base of a word counting least.
-        bias, readout: float32 (units,) of all networks.
-        offset: float64.
+        tables: (look-ups · 4^word · units,), the first base of a word counting least.
+        bias, readout: (units,) of all networks.
+        offset: added to every score.
+        out: (n,).
     """
     units = len(bias)
     size = 1 << (2 * word)
@@ -63,34 +78,46 @@ def _score(contexts, width, begins, groups, word, tables, bias, readout, offset,
             score = np.float32(0.0)
             for g in range(0, units, LANES):
                 sums = _load(bias, g)
-                at = np.uint64(w)  # unsigned, so that it is not looked at for being below 0
+                at = np.uint64(w)  # unsigned: no check for being below 0
                 for _ in range(lookups):
                     sums = sums + _load(tables, rows[at] + g)
                     at += np.uint64(BLOCK)
                 score += _total(_rectified(sums) * _load(readout, g))
             out[start + w] = offset + score
-    return seen == 0
+    return bool(seen == 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, out):
-    """Fill ``out`` with the scores of all windows of a sequence; arguments and result as for :func:`_score`.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _score_along(
+    sequence: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    word: int,
+    tables: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    readout: NDArray[np.float32],
+    offset: float,
+    codes: NDArray[np.uint32],
+    out: NDArray[np.float64],
+) -> bool:
+    """Write the scores of all windows of a sequence to ``out``, as :func:`_score` does.
 
     Args:
-        sequence: uint8 (n + width − 1,).
-        codes: uint32 (n + width − 1,), of work: where the row of the word that begins at each base lies in its table.
+        sequence: (n + width − 1,).
+        begins, word, tables, bias, readout, offset, out: as for :func:`_score`.
+        codes: (n + width − 1,), scratch: where in its table the row of the word lies that begins at
+            each base.
     """
     units = len(bias)
     lookups = len(begins)
     size = 1 << (2 * word)
     seen = np.uint8(0)
-    code = 0
+    code = np.int64(0)
     for i in range(len(sequence) - 1, -1, -1):
         base = sequence[i]
         seen |= base
         code = ((code << 2) | np.int64(base & 3)) & (size - 1)
         codes[i] = code * units
-    # Unsigned addresses are not looked at for being below 0; four windows at a time share what they are made of.
+    # Unsigned addresses are not checked for being below 0; four windows at a time share theirs.
     table = np.uint64(size * units)
     whole = len(out) // 4 * 4
     for j in range(0, whole, 4):
@@ -126,11 +153,11 @@ def _score_along(sequence, begins, word, tables, bias, readout, offset, codes, o
                 )
             score += _total(_rectified(sums) * _load(readout, g))
         out[j] = offset + score
-    return seen <= 3
+    return bool(seen <= 3)
 
 
 class Scorer:
-    """Score windows with one or several networks; unchanging, so safe in several threads.
+    """Score windows with one or several networks; immutable, so safe in several threads.
 
     Args:
         flat: float32 (networks, size).
@@ -147,7 +174,7 @@ class Scorer:
         self._offset = float(named["readout_bias"].mean())
         joined = self._word - shape.kmer + 1
         firsts = list(range(0, shape.places, joined))
-        # The last word may have to begin earlier; it then adds only places that no word before it has.
+        # The last word may have to begin earlier; it then adds only places that no word has yet.
         begins = [min(first, shape.width - self._word) for first in firsts]
         self._begins = np.array(begins, np.int64)
         self._groups = np.array(_grouped(begins, self._word), np.int64)
@@ -163,23 +190,27 @@ class Scorer:
         self._tables = aligned(tables.astype(np.float32))
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score windows, in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""
+        """Score windows: uint8 (n, width) → float64 (n,), nats.
+
+        Raises ValueError for anything but windows of bases.
+        """
         contexts = np.ascontiguousarray(contexts, dtype=np.uint8)
         if contexts.ndim != 2 or contexts.shape[1] != self.width:
             raise ValueError(f"contexts of shape {contexts.shape} instead of (n, {self.width})")
         out = np.empty(len(contexts))
         valid = _score(
-            contexts.reshape(-1), self.width, self._begins, self._groups, self._word, self._tables, self._bias, self._readout,
-            self._offset, out,
+            contexts.reshape(-1), self.width, self._begins, self._groups, self._word, self._tables,
+            self._bias, self._readout, self._offset, out,
         )  # fmt: skip
         if not valid:
             raise ValueError("contexts hold values other than 0, 1, 2 and 3")
         return out
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score every window of a sequence: uint8 (n + width − 1,) → float64 (n,), to the bit what :meth:`log_bias` gives.
+        """Score every window of a sequence: uint8 (n + width − 1,) → float64 (n,), nats.
 
-        Raises ValueError for what is no sequence, or one shorter than a window.
+        The scores are those of :meth:`log_bias`, bit for bit. Raises ValueError for anything but a
+        sequence of bases, no shorter than a window.
         """
         sequence = np.ascontiguousarray(sequence, dtype=np.uint8)
         if sequence.ndim != 1 or len(sequence) < self.width:
@@ -189,7 +220,8 @@ class Scorer:
         out = np.empty(len(sequence) - self.width + 1)
         codes = np.empty(len(sequence), np.uint32)
         valid = _score_along(
-            sequence, self._begins, self._word, self._tables, self._bias, self._readout, self._offset, codes, out
+            sequence, self._begins, self._word, self._tables, self._bias, self._readout,
+            self._offset, codes, out,
         )  # fmt: skip
         if not valid:
             raise ValueError("the sequence holds values other than 0, 1, 2 and 3")
@@ -197,7 +229,7 @@ class Scorer:
 
 
 def _grouped(begins: list[int], word: int) -> list[int]:
-    """Group words that begin in these columns so that those of a group lie within as many bases as can be packed."""
+    """Group words, by their first columns, so that the bases of a group can be packed together."""
     groups = [0]
     for found, begin in enumerate(begins):
         if begin + word - begins[groups[-1]] > MOST:
@@ -212,7 +244,10 @@ def _codes(letters: NDArray[np.int64]) -> NDArray[np.int64]:
 def _place_table(
     named: dict[str, NDArray[np.float64]], shape: Shape, place: int
 ) -> NDArray[np.float64]:
-    """Give what each word of ``kmer`` bases adds to the sums of all networks at a place: float64 (4^kmer, networks · units)."""
+    """Return what each word of ``kmer`` bases adds to the sums of all networks at a place.
+
+    float64 (4^kmer, networks · units).
+    """
     letters = (np.arange(4**shape.kmer)[:, None] >> 2 * np.arange(shape.kmer)[::-1]) & 3
     parts = []
     for first, bias, second in zip(

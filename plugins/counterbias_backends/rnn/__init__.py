@@ -1,6 +1,7 @@
-"""Character language models of windows: ``gru`` and ``lstm`` (Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044).
+"""``gru`` and ``lstm``: character language models of windows.
 
-Listing them imports neither numba nor torch; scoring imports numba; only training imports torch.
+Listing them imports neither numba nor torch. Scoring imports numba; only training imports torch.
+Source: Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Loss and gradient of one character network over a batch of windows, compiled.
 
-In: windows, weights, the flat parameters. Out: Σ weight · −ln p(window), and its gradient in the order of the parameters.
-Back-propagation through time is written out, since torch spends most of its time on the overhead of a thousand small
-operations per batch of 64; tests/test_rnn_training.py compares every entry with torch's autograd.
+In: windows, weights, the flat parameters. Out: Σ weight · −ln p(window), and its gradient in the
+order of the parameters. Back-propagation through time is written out, since torch would spend most
+of its time on the overhead of a thousand small operations per batch of 64. Tests compare every
+entry with torch's autograd.
 
-Arrays of work are flat rows of ``width + 1`` vectors of 32 windows. Rows of ``values``: letters (4), states (hidden), for an LSTM
-cells (hidden). At position ``t`` stands what step ``t`` takes in: the letter, state and cell of step ``t − 1``, zeros at 0.
-Rows of ``gates`` (4 · hidden): GRU reset, update, new, and the units' part of new; LSTM in, forget, new, out.
+Scratch arrays are flat rows of ``width + 1`` vectors of 32 windows. Rows of ``values``: letters
+(4), states (hidden) and, for an LSTM, cells (hidden). Position ``t`` holds what step ``t`` takes
+in: the letter, state and cell of step ``t − 1``, zeros at 0. Rows of ``gates`` (4 · hidden): for a
+GRU reset, update, new, and the units' part of new; for an LSTM in, forget, new, out.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
 
@@ -24,9 +27,15 @@ _EXP = np.float32(1.0 / math.log(2.0))
 _TINY = np.float32(1e-30)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _gru_forward(hidden, width, flat, values, gates):
-    """Fill states and gates."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def gru_forward(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    values: NDArray[np.float32],
+    gates: NDArray[np.float32],
+) -> None:
+    """Write states and gates."""
     row = (width + 1) * LANES
     hh = 12 * hidden
     outer = hh + 3 * hidden * hidden
@@ -61,20 +70,36 @@ def _gru_forward(hidden, width, flat, values, gates):
             store(gates, (3 * hidden + unit) * row + now, s)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, direct):
-    """Replace gates by the gradient at their sums; ``flow``: gradient at the states that a step gives.
+@njit(cache=True, nogil=True, error_model="numpy")
+def gru_backward(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    readout: int,
+    stride: int,
+    values: NDArray[np.float32],
+    gates: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    flow: NDArray[np.float32],
+    direct: NDArray[np.float32],
+) -> None:
+    """Replace gates by the gradient with respect to their sums.
 
-    ``stride``: between the readouts of two steps, 0 where all have the same one.
+    Args:
+        hidden, width, flat, values, gates: as for the forward pass.
+        readout: index of the first readout in ``flat``.
+        stride: between the readouts of two steps, 0 where all steps share one.
+        errors: gradient with respect to the outputs.
+        flow: gradient with respect to the states that a step returns; zeros at first.
+        direct: scratch.
     """
     row = (width + 1) * LANES
     hh = 12 * hidden
     for t in range(width - 1, -1, -1):
         now = t * LANES
         for unit in range(hidden):
-            at_r, at_z, at_n, at_s = (
-                unit * row + now, (hidden + unit) * row + now, (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now,
-            )  # fmt: skip
+            at_r, at_z = unit * row + now, (hidden + unit) * row + now
+            at_n, at_s = (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now
             up = load(flow, unit * LANES)
             for letter in range(4):
                 up = up + flat[readout + t * stride + letter * hidden + unit] * load(
@@ -101,9 +126,15 @@ def _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, f
             store(flow, k * LANES, down)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _lstm_forward(hidden, width, flat, values, gates):
-    """Fill states, cells and gates."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def lstm_forward(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    values: NDArray[np.float32],
+    gates: NDArray[np.float32],
+) -> None:
+    """Write states, cells and gates."""
     row = (width + 1) * LANES
     hh = 16 * hidden
     outer = hh + 4 * hidden * hidden
@@ -144,17 +175,31 @@ def _lstm_forward(hidden, width, flat, values, gates):
             store(gates, o_unit * row + now, o)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, cells):
-    """Replace gates by the gradient at their sums; ``flow``, ``cells``: gradient at the states and cells that a step gives."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def lstm_backward(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    readout: int,
+    stride: int,
+    values: NDArray[np.float32],
+    gates: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    flow: NDArray[np.float32],
+    cells: NDArray[np.float32],
+) -> None:
+    """Replace gates by the gradient with respect to their sums.
+
+    Arguments are those of :func:`gru_backward`; ``cells`` is the gradient with respect to the
+    cells that a step returns, zeros at first.
+    """
     row = (width + 1) * LANES
     hh = 16 * hidden
     for t in range(width - 1, -1, -1):
         now = t * LANES
         for unit in range(hidden):
-            at_i, at_f, at_g, at_o = (
-                unit * row + now, (hidden + unit) * row + now, (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now,
-            )  # fmt: skip
+            at_i, at_f = unit * row + now, (hidden + unit) * row + now
+            at_g, at_o = (2 * hidden + unit) * row + now, (3 * hidden + unit) * row + now
             up = load(flow, unit * LANES)
             for letter in range(4):
                 up = up + flat[readout + t * stride + letter * hidden + unit] * load(
@@ -177,9 +222,21 @@ def _lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, 
             store(flow, k * LANES, down)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _readout(hidden, width, flat, readout, values, weights, errors, observed):
-    """Write the gradient at the four sums before the softmax (rows of ``errors``), and the observed letters' probabilities."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _readout(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    readout: int,
+    values: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    observed: NDArray[np.float32],
+) -> None:
+    """Write the gradient with respect to the four sums before the softmax, the rows of ``errors``.
+
+    ``observed`` is filled with the probabilities of the observed letters.
+    """
     row = (width + 1) * LANES
     offset = readout + 4 * hidden
     for t in range(width):
@@ -197,16 +254,29 @@ def _readout(hidden, width, flat, readout, values, weights, errors, observed):
         known = splat(_ZERO)
         for letter in range(4):
             probability = load(errors, letter * row + now) / whole
-            # The letter of step t stands at position t + 1.
+            # The letter of step t is at position t + 1.
             here = load(values, letter * row + now + LANES)
             known = known + probability * here
             store(errors, letter * row + now, load(weights, 0) * (probability - here))
         store(observed, now, known)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _products(left, at_left, right, at_right, rows, row, width, gradient, at):
-    """Add to ``gradient[at : at + rows]`` one row of ``left`` times rows of ``right``, summed over steps and windows."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_products(
+    left: NDArray[np.float32],
+    at_left: int,
+    right: NDArray[np.float32],
+    at_right: int,
+    rows: int,
+    row: int,
+    width: int,
+    gradient: NDArray[np.float32],
+    at: int,
+) -> None:
+    """Add products of a row of ``left`` and rows of ``right`` to ``gradient[at : at + rows]``.
+
+    Each is summed over steps and windows.
+    """
     for k in range(rows):
         start = at_right + k * row
         one = splat(_ZERO)
@@ -215,49 +285,68 @@ def _products(left, at_left, right, at_right, rows, row, width, gradient, at):
         gradient[at + k] += total(one)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _sum(left, at_left, width):
-    """Sum a row over steps and windows."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def row_sum(left: NDArray[np.float32], at_left: int, width: int) -> float:
+    """Return the sum of a row over steps and windows."""
     one = splat(_ZERO)
     for t in range(0, width * LANES, LANES):
         one = one + load(left, at_left + t)
-    return total(one)
+    summed: float = total(one)
+    return summed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _add_gates(hidden, width, cell, values, gates, gradient):
-    """Add the gradient of the gates' weights and biases, from that at their sums."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_gates(
+    hidden: int,
+    width: int,
+    cell: int | None,
+    values: NDArray[np.float32],
+    gates: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+) -> None:
+    """Add the gradient of the gates' weights and biases, from that of their sums."""
     row = (width + 1) * LANES
     number = 3 if cell is None else 4
     hh = 4 * number * hidden
     outer = hh + number * hidden * hidden
     inner = outer + number * hidden
-    # Variables, since numba compiles once more for the numbers 0 and 4.
+    # Variables, since numba would compile once more for the literals 0 and 4.
     top, letters = 0 * row, 0 * row + 4
     for unit in range(number * hidden):
         at = unit * row
-        # In a GRU the reset gate stands between the new gate's two parts, so that their gradients differ.
+        # In a GRU, the reset gate acts between the new gate's two parts: their gradients differ.
         at_inner = at + hidden * row if cell is None and unit >= 2 * hidden else at
-        _products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
-        _products(
+        add_products(gates, at, values, top, letters, row, width, gradient, 4 * unit)
+        add_products(
             gates, at_inner, values, 4 * row, hidden, row, width, gradient, hh + unit * hidden
         )
-        gradient[outer + unit] += _sum(gates, at, width)
-        gradient[inner + unit] += _sum(gates, at_inner, width)
+        gradient[outer + unit] += row_sum(gates, at, width)
+        gradient[inner + unit] += row_sum(gates, at_inner, width)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden, cell, gradient):
-    """Give Σ scale · weight · −ln p over the windows ``order[first:last]``, in nats; add its gradient to ``gradient``.
+@njit(cache=True, nogil=True, error_model="numpy")
+def loss_and_gradient(
+    contexts: NDArray[np.uint8],
+    weights: NDArray[np.float32],
+    order: NDArray[np.int64],
+    first: int,
+    last: int,
+    scale: np.float32,
+    flat: NDArray[np.float32],
+    hidden: int,
+    cell: int | None,
+    gradient: NDArray[np.float32],
+) -> float:
+    """Return Σ scale · weight · −ln p over the windows ``order[first:last]``, in nats.
 
     Args:
-        contexts: uint8 (n, width), 0–3.
-        weights: float32 (n,).
-        order: int64, rows of ``contexts``.
-        scale: float32.
-        flat: float32, all parameters (:mod:`.parameters`).
+        contexts: (n, width), 0–3.
+        weights: (n,).
+        order: rows of ``contexts``.
+        flat: all parameters (:mod:`.parameters`).
+        hidden: number of hidden units.
         cell: None for a GRU, 0 for an LSTM; the type decides which of them is compiled.
-        gradient: float32, as long as ``flat``, or empty where it is not wanted.
+        gradient: as long as ``flat``, added to; or empty where no gradient is wanted.
     """
     width = contexts.shape[1]
     row = (width + 1) * LANES
@@ -281,9 +370,9 @@ def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden
             for t in range(width):
                 values[contexts[window, t] * row + (t + 1) * LANES + w] = 1
         if cell is None:
-            _gru_forward(hidden, width, flat, values, gates)
+            gru_forward(hidden, width, flat, values, gates)
         else:
-            _lstm_forward(hidden, width, flat, values, gates)
+            lstm_forward(hidden, width, flat, values, gates)
         _readout(hidden, width, flat, readout, values, lane_weights, errors, observed)
         for w in range(lanes):
             information = 0.0
@@ -295,23 +384,14 @@ def loss_and_gradient(contexts, weights, order, first, last, scale, flat, hidden
         flow[:] = 0
         other[:] = 0
         if cell is None:
-            _gru_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
+            gru_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
         else:
-            _lstm_backward(
-                hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other
-            )
-        _add_gates(hidden, width, cell, values, gates, gradient)
+            lstm_backward(hidden, width, flat, readout, 0 * row, values, gates, errors, flow, other)
+        add_gates(hidden, width, cell, values, gates, gradient)
         for letter in range(4):
-            _products(
-                errors,
-                letter * row,
-                values,
-                4 * row + LANES,
-                hidden,
-                row,
-                width,
-                gradient,
+            add_products(
+                errors, letter * row, values, 4 * row + LANES, hidden, row, width, gradient,
                 readout + letter * hidden,
-            )
-            gradient[readout + 4 * hidden + letter] += _sum(errors, letter * row, width)
+            )  # fmt: skip
+            gradient[readout + 4 * hidden + letter] += row_sum(errors, letter * row, width)
     return loss

@@ -1,4 +1,7 @@
-"""A vector of 32 floats, one per window: every value of the network for 32 windows side by side (:mod:`counterbias_backends.lanes`)."""
+"""A vector of 32 floats, one per window: each value of the network for 32 windows side by side.
+
+See :mod:`counterbias_backends.lanes`.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from counterbias_backends.lanes import splat_value, vector_kind
+from counterbias_backends.lanes import splat_value, vector_functions
 
-#: Windows that are calculated side by side; 32 was the fastest of 16, 32 and 64 on the one processor tried (AVX-512).
+#: Windows that are calculated side by side; of 16, 32 and 64, 32 was the fastest on the one
+#: processor tried (AVX-512).
 LANES = 32
 
-_KIND = vector_kind(types.float32, LANES)
-lanes_type, load, store, splat, total = (
-    _KIND.type,
-    _KIND.load,
-    _KIND.store,
-    _KIND.splat,
-    _KIND.total,
-)
+_VECTORS = vector_functions(types.float32, LANES)
+lanes_type = _VECTORS.type
+load, store, splat, total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total
 
 _BITS = ir.VectorType(ir.IntType(32), LANES)
 _FUSE = ("contract",)
@@ -32,23 +31,28 @@ def _constant(value: float) -> Any:
 
 
 def _power_coefficients(degree: int = 5) -> list[float]:
-    """Fit 2**x on [-0.5, 0.5] by a polynomial: at Chebyshev's points, relative error 1e-7 for degree 5."""
+    """Fit 2**x on [-0.5, 0.5] by a polynomial at Chebyshev's points.
+
+    The relative error is 1e-7 for degree 5.
+    """
     points = np.cos(np.pi * (np.arange(200) + 0.5) / 200) / 2
     weights = 2.0**-points / (1 - (2 * points) ** 2 + 1e-3) ** 0.25
-    return [
-        float(value)
-        for value in np.polynomial.polynomial.polyfit(points, 2.0**points, degree, w=weights)
-    ]
+    found = np.polynomial.polynomial.polyfit(points, 2.0**points, degree, w=weights)
+    return [float(value) for value in found]
 
 
 _COEFFICIENTS = _power_coefficients()
-#: Added to a float32, this leaves the nearest whole number, plus the bias of the exponent, in the low bits.
+#: Added to a float32, this leaves the nearest integer, plus the bias of the exponent, in the low
+#: bits.
 _ROUND = 1.5 * 2.0**23 + 127
 
 
 @intrinsic
 def power2(typingctx: Any, exponent: Any, limit: Any) -> Any:
-    """``power2(vector, limit)``: 2**vector with the exponent held within ± ``limit`` (at most 126); relative error 2e-7."""
+    """``power2(vector, limit)``: 2**vector, with the exponent kept within ± ``limit``.
+
+    The limit is 126 at most; the relative error is 2e-7.
+    """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, limit = args[0], splat_value(builder, args[1], lanes_type)

@@ -1,4 +1,4 @@
-"""What training asks of a device: the loss of some windows and its gradient, for every form of the networks."""
+"""What training asks of a device: the loss of a batch and its gradient, for every network."""
 
 from __future__ import annotations
 
@@ -8,77 +8,51 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias_backends.gpu import require_gpu
 from counterbias_backends.rnn.gradients import loss_and_gradient
 from counterbias_backends.rnn.position import position_loss_and_gradient
+from counterbias_backends.rnn.windows import Batch
 
 
-class Gradient(Protocol):
-    """Give Σ scale · weight · loss over ``order[first:last]``, nats, and add its gradient to ``gradient``, unless that is empty.
-
-    Arguments are those of :func:`~counterbias_backends.rnn.position.position_loss_and_gradient`.
-    """
+class Loss(Protocol):
+    """The loss of one network, calculated on some device."""
 
     def __call__(
-        self,
-        contexts: NDArray[np.uint8],
-        targets: NDArray[np.float32],
-        weights: NDArray[np.float32],
-        order: NDArray[np.int64],
-        first: int,
-        last: int,
-        scale: float,
-        flat: NDArray[np.float32],
-        gradient: NDArray[np.float32],
+        self, flat: NDArray[np.float32], batch: Batch, gradient: NDArray[np.float32]
     ) -> float:
-        """Give the loss."""
+        """Return Σ scale · weight · loss over the batch, in nats.
+
+        The gradient with respect to the parameters ``flat`` is added to ``gradient``, unless that
+        is empty.
+        """
         ...
 
 
-#: Makes the gradient of a network: cell, hidden units, output layers (0: one for all positions), mode of the loss.
-Maker = Callable[[str, int, int, int], Gradient]
+#: Makes the loss of a network: cell, hidden units, output layers (0: one shared by all positions),
+#: mode of the loss (:mod:`.position`).
+LossMaker = Callable[[str, int, int, int], Loss]
 
 
-class CompiledGradient:
-    """The compiled code, single precision with sums of the loss in double."""
+class CompiledLoss:
+    """The loss by the compiled code, in single precision, but summed in double precision."""
 
     def __init__(self, cell: str, hidden: int, places: int, mode: int) -> None:
-        # None and 0: the type decides which cell is compiled.
-        self._hidden, self._kind, self._places, self._mode = (
-            hidden,
-            None if cell == "gru" else 0,
-            places,
-            mode,
-        )
+        self._hidden, self._places, self._mode = hidden, places, mode
+        # The type, None or int, decides which cell is compiled.
+        self._cell = None if cell == "gru" else 0
 
     def __call__(
-        self,
-        contexts: NDArray[np.uint8],
-        targets: NDArray[np.float32],
-        weights: NDArray[np.float32],
-        order: NDArray[np.int64],
-        first: int,
-        last: int,
-        scale: float,
-        flat: NDArray[np.float32],
-        gradient: NDArray[np.float32],
+        self, flat: NDArray[np.float32], batch: Batch, gradient: NDArray[np.float32]
     ) -> float:
-        """Give the loss."""
-        rows = (weights, order, first, last, np.float32(scale), flat, self._hidden, self._kind)
+        """Return the loss, and add its gradient to ``gradient``."""
+        windows = batch.windows
+        common = (
+            windows.weights, batch.order, batch.first, batch.last, np.float32(batch.scale), flat,
+            self._hidden, self._cell,
+        )  # fmt: skip
         if self._places:
-            return float(position_loss_and_gradient(contexts, targets, *rows, self._mode, gradient))
-        return float(loss_and_gradient(contexts, *rows, gradient))
-
-
-def gradient_maker(device: str) -> Maker:
-    """Give what makes gradients. Raises InputError where ``cuda`` is not there.
-
-    ``auto`` is the processor: a step takes 21 positions in turn for 64 windows, so that a GPU would wait for its next small operation
-    nearly all the time.
-    """
-    if device != "cuda":
-        return CompiledGradient
-    where = require_gpu()
-    from counterbias_backends.rnn.device import TorchGradient
-
-    return lambda cell, hidden, places, mode: TorchGradient(cell, hidden, places, mode, where)
+            loss = position_loss_and_gradient(
+                windows.contexts, windows.targets, *common, self._mode, gradient
+            )
+        else:
+            loss = loss_and_gradient(windows.contexts, *common, gradient)
+        return float(loss)

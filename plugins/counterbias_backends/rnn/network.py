@@ -1,54 +1,52 @@
-"""The character network in plain torch: the definition that the compiled code of this package is tested and timed against."""
+"""The networks in plain torch, the definition that the compiled code is tested and timed against.
+
+Also their first parameters, which torch draws.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from counterbias_backends.rnn.parameters import Parameters, parameter_count
 
 
-class CharacterNetwork(nn.Module):
-    """Predict each base of a window from the bases before it: one-hot → GRU or LSTM → linear → softmax over A, C, G, T.
+class CharacterNetwork(nn.Module):  # type: ignore[misc]  # torch is optional, its types are skipped
+    """Predict each base of a window from the bases before it.
 
-    The first base is predicted from a start symbol, an input of zeros. Source: Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044.
+    Layers: one-hot, GRU or LSTM, linear, softmax over A, C, G, T. The first base is predicted from
+    a start symbol, an input of zeros. Source: Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044.
     """
 
     def __init__(self, cell: str, hidden: int) -> None:
         super().__init__()
-        kind = nn.GRU if cell == "gru" else nn.LSTM
-        # By way of "meta", torch's global generator is not drawn from; the parameters come from elsewhere.
-        self.cell = kind(4, hidden, batch_first=True, device="meta").to_empty(device="cpu")
+        layer = nn.GRU if cell == "gru" else nn.LSTM
+        # On "meta", nothing is drawn from torch's global generator; parameters come from elsewhere.
+        self.cell = layer(4, hidden, batch_first=True, device="meta").to_empty(device="cpu")
         self.readout = nn.Linear(hidden, 4, device="meta").to_empty(device="cpu")
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> CharacterNetwork:
         """Make the network that has these parameters."""
         network = cls(parameters.cell, parameters.hidden)
-        nn.utils.vector_to_parameters(
-            torch.from_numpy(parameters.flat.copy()), network.parameters()
-        )
+        flat = torch.from_numpy(parameters.flat.copy())
+        nn.utils.vector_to_parameters(flat, network.parameters())
         return network
 
     def forward(self, contexts: torch.Tensor) -> torch.Tensor:
-        """Give ln p(window): integer (n, width) → (n,)."""
-        letters = nn.functional.one_hot(contexts.long(), 4).to(
-            self.readout.weight.dtype
-        )  # (n, width, 4)
-        before = torch.cat(
-            [torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1
-        )  # (n, width, 4)
+        """Return ln p(window): integer (n, width) → (n,)."""
+        letters, before = _one_hot(contexts, self.readout.weight.dtype)  # (n, width, 4)
         states, _ = self.cell(before)  # (n, width, hidden)
         log_probability = torch.log_softmax(self.readout(states), dim=-1)  # (n, width, 4)
         return (log_probability * letters).sum(dim=(1, 2))
 
 
-class PositionNetwork(nn.Module):
-    """A GRU or LSTM with an output layer per position, to which the letter before adds.
+class PositionNetwork(nn.Module):  # type: ignore[misc]  # torch is optional, its types are skipped
+    """A GRU or LSTM with an output layer per position, to which the previous letter adds.
 
-    ``forward`` gives ln p(window), or with ``ratio`` the sum of the outputs of the window's letters.
+    ``forward`` returns ln p(window), or with ``ratio`` the sum of the outputs of the window's
+    letters.
     """
 
     def __init__(self, cell: str, hidden: int, places: int, ratio: bool) -> None:
@@ -67,33 +65,37 @@ class PositionNetwork(nn.Module):
         return network
 
     def ordered(self) -> list[nn.Parameter]:
-        """Give the parameters in the order of the flat vector."""
+        """Return the parameters in the order of the flat vector."""
         return [*self.cell.parameters(), self.readout_weight, self.readout_bias, self.skip_weight]
 
     def forward(self, contexts: torch.Tensor) -> torch.Tensor:
         """Score windows: integer (n, width) → (n,)."""
-        letters = nn.functional.one_hot(contexts.long(), 4).to(
-            self.readout_weight.dtype
-        )  # (n, width, 4)
-        before = torch.cat(
-            [torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1
-        )  # (n, width, 4)
+        letters, before = _one_hot(contexts, self.readout_weight.dtype)  # (n, width, 4)
         states, _ = self.cell(before)  # (n, width, hidden)
         outputs = torch.einsum("nth,tlh->ntl", states, self.readout_weight) + self.readout_bias
         outputs = outputs + torch.einsum("ntk,tlk->ntl", before, self.skip_weight)
         if not self.ratio:
-            outputs = torch.log_softmax(outputs, dim=-1)
+            outputs = torch.log_softmax(outputs, dim=-1)  # (n, width, 4)
         return (outputs * letters).sum(dim=(1, 2))
+
+
+def _one_hot(contexts: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the letters of windows, and those before them, zeros before the first."""
+    letters = nn.functional.one_hot(contexts.long(), 4).to(dtype)
+    return letters, torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)
 
 
 def initial_parameters(
     cell: str, hidden: int, width: int, seed: int, places: int = 0
 ) -> Parameters:
-    """Draw parameters as torch does for these layers, uniform within ± 1 / √hidden, but let every other unit start slow.
+    """Draw the parameters that training starts from; let every other unit be slow to forget.
 
-    The biases of the gate that keeps its state are drawn so that it forgets over 1 to ``width`` bases (Tallec & Ollivier 2018,
-    arXiv:1804.11188). Such states tell the position in the window, which a network has to find out before anything else; without
-    them, one of two networks trained on 10,000 starts stayed on that plateau until training was stopped.
+    Parameters are uniform within ± 1 / √hidden, as torch draws them for these layers. In every
+    other unit, however, the biases of the gate that preserves the state are drawn so that the unit
+    forgets over 1 to ``width`` bases (Tallec & Ollivier 2018, arXiv:1804.11188). Such states
+    indicate the position in the window, which a network has to find out before anything else;
+    without them, one of two networks trained on 10,000 starts stayed on that plateau until training
+    was stopped.
     """
     generator = torch.Generator().manual_seed(seed)
     flat = torch.empty(parameter_count(cell, hidden, places), dtype=torch.float32)
@@ -111,32 +113,3 @@ def initial_parameters(
     if cell == "lstm":
         arrays["bias_ih"][slow], arrays["bias_hh"][slow] = -bases[slow], 0
     return parameters
-
-
-def log_ratio(
-    networks: tuple[Parameters, Parameters], contexts: NDArray[np.uint8], *, double: bool = True
-) -> NDArray[np.float64]:
-    """Score windows by torch: uint8 (n, width) → float64 (n,), ln p_f − ln p_b; in float64 or, as fast as torch can, float32."""
-    kind = torch.float64 if double else torch.float32
-    letters = torch.from_numpy(np.ascontiguousarray(contexts))
-    with torch.no_grad():
-        foreground, background = (_network(one).to(kind)(letters) for one in networks)
-        return np.asarray((foreground - background).double().numpy())
-
-
-def _network(parameters: Parameters) -> nn.Module:
-    if parameters.places:
-        return PositionNetwork.from_parameters(parameters, ratio=False)
-    return CharacterNetwork.from_parameters(parameters)
-
-
-def ratio_scores(
-    parameters: Parameters, contexts: NDArray[np.uint8], *, double: bool = True
-) -> NDArray[np.float64]:
-    """Score windows by torch with the one network of ``objective=ratio``: uint8 (n, width) → float64 (n,)."""
-    kind = torch.float64 if double else torch.float32
-    with torch.no_grad():
-        network = PositionNetwork.from_parameters(parameters, ratio=True).to(kind)
-        return np.asarray(
-            network(torch.from_numpy(np.ascontiguousarray(contexts))).double().numpy()
-        )

@@ -1,6 +1,7 @@
 """The parameters of one character network: names, shapes, and one flat vector that holds them all.
 
-Names, order and meaning are those of ``torch.nn.GRU`` and ``torch.nn.LSTM`` (one layer) followed by ``torch.nn.Linear``.
+Names, order and meaning are those of ``torch.nn.GRU`` and ``torch.nn.LSTM`` (one layer) followed by
+``torch.nn.Linear``.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from numpy.typing import NDArray
 
 
 def gate_count(cell: str) -> int:
-    """Give the number of gates: GRU reset, update, new; LSTM in, forget, new, out."""
+    """Return the number of gates: GRU reset, update, new; LSTM in, forget, new, out."""
     return 3 if cell == "gru" else 4
 
 
 def shapes(cell: str, hidden: int, places: int = 0) -> dict[str, tuple[int, ...]]:
-    """Give the shape of each array, in the order in which they stand in the flat vector.
+    """Return the shape of each array, in their order in the flat vector.
 
-    ``places``: 0 where all steps share one output layer; otherwise the bases of a window, each with an output layer of its own and
-    with ``skip_weight``, what the base before adds to each letter.
+    ``places`` is 0 where all steps share one output layer. Otherwise it is the number of bases of a
+    window, each with its own output layer, and ``skip_weight`` is what the previous base adds to
+    each letter.
     """
     rows = gate_count(cell) * hidden
     gates = {
@@ -42,19 +44,19 @@ def shapes(cell: str, hidden: int, places: int = 0) -> dict[str, tuple[int, ...]
 
 
 def parameter_count(cell: str, hidden: int, places: int = 0) -> int:
-    """Give the length of the flat vector."""
+    """Return the length of the flat vector."""
     return sum(math.prod(shape) for shape in shapes(cell, hidden, places).values())
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """One network.
+    """The parameters of one network.
 
     Args:
         cell: ``gru`` or ``lstm``.
-        hidden: units.
+        hidden: number of hidden units.
         flat: float32 (parameter_count,).
-        places: output layers, or 0 for one that all steps share (:func:`shapes`).
+        places: number of output layers, or 0 for one that all steps share (:func:`shapes`).
     """
 
     cell: str
@@ -63,7 +65,7 @@ class Parameters:
     places: int = 0
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Give the named arrays, as views of the flat vector."""
+        """Return the named arrays, as views of the flat vector."""
         named, start = {}, 0
         for name, shape in shapes(self.cell, self.hidden, self.places).items():
             end = start + math.prod(shape)
@@ -73,9 +75,16 @@ class Parameters:
 
     @classmethod
     def from_arrays(
-        cls, cell: str, hidden: int, arrays: Mapping[str, NDArray[np.float32]], places: int = 0
+        cls,
+        cell: str,
+        hidden: int,
+        arrays: Mapping[str, NDArray[np.floating]],
+        places: int = 0,
     ) -> Parameters:
-        """Join named arrays. Raises ValueError, naming the array, where one is missing, of another shape or not finite."""
+        """Join named arrays.
+
+        Raises ValueError, naming the array, where one is missing, misshapen or not finite.
+        """
         parts = []
         for name, shape in shapes(cell, hidden, places).items():
             if name not in arrays:

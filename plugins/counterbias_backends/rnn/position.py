@@ -1,9 +1,11 @@
-"""Loss and gradient of networks with an output layer per position, compiled: ``head=position`` and ``objective=ratio``.
+"""Loss and gradient of networks with an output layer per position, compiled.
 
-As :mod:`.gradients`, whose cells it uses; the output at step ``t`` is ``V[t] h + c[t] + B[t] x``, one number per letter, with ``h`` the
-state and ``x`` the letter before. Modes: :data:`PROBABILITY`, −ln p(window) with a softmax over the letters; otherwise a window's score
-is the sum of the outputs of its letters, and the loss is :data:`LOGISTIC` (read start or not) or :data:`SOFTMAX`, over 32 places of one
-stretch of the genome with their numbers of reads.
+That is ``head=position`` and ``objective=ratio``. The cells are those of :mod:`.gradients`; the
+output at step ``t`` is ``V[t] h + c[t] + B[t] x``, one number per letter, with ``h`` the state and
+``x`` the previous letter. Modes of the loss: :data:`PROBABILITY`, −ln p(window) with a softmax over
+the letters. Otherwise, a window's score is the sum of the outputs of its letters, and the loss is
+:data:`LOGISTIC` (read start or not), or :data:`SOFTMAX` over 32 positions of one stretch of the
+genome with their numbers of reads.
 """
 
 from __future__ import annotations
@@ -12,16 +14,17 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from counterbias_backends.rnn.gradients import (
-    _add_gates,
-    _gru_backward,
-    _gru_forward,
-    _lstm_backward,
-    _lstm_forward,
-    _products,
-    _sum,
-)  # fmt: skip
+    add_gates,
+    add_products,
+    gru_backward,
+    gru_forward,
+    lstm_backward,
+    lstm_forward,
+    row_sum,
+)
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
 
 PROBABILITY, LOGISTIC, SOFTMAX = 0, 1, 2
@@ -31,8 +34,15 @@ _EXP = np.float32(1.0 / math.log(2.0))
 _TINY = np.float32(1e-30)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _outputs(hidden, width, flat, readout, values, errors):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _outputs(
+    hidden: int,
+    width: int,
+    flat: NDArray[np.float32],
+    readout: int,
+    values: NDArray[np.float32],
+    errors: NDArray[np.float32],
+) -> None:
     """Write the outputs of every step into the rows of ``errors``."""
     row = (width + 1) * LANES
     offset = readout + 4 * hidden * width
@@ -51,9 +61,15 @@ def _outputs(hidden, width, flat, readout, values, errors):
             store(errors, letter * row + now, output)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _probability(width, values, errors, lane_weights, lanes):
-    """Turn outputs into the gradient at them; give Σ weight · −ln p."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _probability(
+    width: int,
+    values: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    lane_weights: NDArray[np.float32],
+    lanes: int,
+) -> float:
+    """Return Σ weight · −ln p; replace the outputs in ``errors`` by the gradient."""
     row = (width + 1) * LANES
     known = np.zeros(LANES, np.float32)
     loss = 0.0
@@ -76,11 +92,17 @@ def _probability(width, values, errors, lane_weights, lanes):
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _lane_errors(scores, lane_weights, targets, lanes, mode):
-    """Replace scores by the derivative of the loss; give the loss."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lane_errors(
+    scores: NDArray[np.float32],
+    lane_weights: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    lanes: int,
+    mode: int,
+) -> float:
+    """Return the loss; replace the scores by its derivative with respect to them."""
     loss = 0.0
-    if mode == 1:
+    if mode == LOGISTIC:
         for w in range(lanes):
             score, target = np.float64(scores[w]), np.float64(targets[w])
             power = math.exp(-abs(score))
@@ -103,9 +125,17 @@ def _lane_errors(scores, lane_weights, targets, lanes, mode):
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _ratio(width, values, errors, lane_weights, targets, lanes, mode):
-    """Turn outputs into the gradient at them; give Σ weight · loss."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ratio(
+    width: int,
+    values: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    lane_weights: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    lanes: int,
+    mode: int,
+) -> float:
+    """Return Σ weight · loss; replace the outputs in ``errors`` by the gradient."""
     row = (width + 1) * LANES
     sums = splat(_ZERO)
     for t in range(width):
@@ -114,7 +144,7 @@ def _ratio(width, values, errors, lane_weights, targets, lanes, mode):
             sums = sums + load(errors, at) * load(values, at + LANES)
     scores = np.zeros(LANES, np.float32)
     store(scores, 0, sums)
-    loss = _lane_errors(scores, lane_weights, targets, lanes, mode)
+    loss: float = _lane_errors(scores, lane_weights, targets, lanes, mode)
     for w in range(lanes, LANES):
         scores[w] = 0
     for t in range(width):
@@ -124,22 +154,31 @@ def _ratio(width, values, errors, lane_weights, targets, lanes, mode):
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, nogil=True, error_model="numpy")
 def position_loss_and_gradient(
-    contexts, targets, weights, order, first, last, scale, flat, hidden, cell, mode, gradient
-):
-    """Give Σ scale · weight · loss over the windows ``order[first:last]``, in nats; add its gradient to ``gradient``.
+    contexts: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    order: NDArray[np.int64],
+    first: int,
+    last: int,
+    scale: np.float32,
+    flat: NDArray[np.float32],
+    hidden: int,
+    cell: int | None,
+    mode: int,
+    gradient: NDArray[np.float32],
+) -> float:
+    """Return Σ scale · weight · loss over the windows ``order[first:last]``, in nats.
 
     Args:
-        contexts: uint8 (n, width), 0–3.
-        targets: float32 (n,): logistic 1 or 0; softmax numbers of reads; not read for probabilities.
-        weights: float32 (n,).
-        order: int64, rows of ``contexts``; for the softmax each 32 of them, from ``first`` on, are one stretch.
-        scale: float32.
-        flat: float32, all parameters (:mod:`.parameters`).
-        cell: None for a GRU, 0 for an LSTM; the type decides which of them is compiled.
+        contexts, weights, scale, flat, hidden, cell, gradient: as for
+            :func:`~counterbias_backends.rnn.gradients.loss_and_gradient`.
+        targets: (n,): for the logistic loss 1 or 0, for the softmax numbers of reads; not read for
+            probabilities.
+        order: rows of ``contexts``; for the softmax, each 32 of them from ``first`` on are one
+            stretch.
         mode: PROBABILITY, LOGISTIC or SOFTMAX.
-        gradient: float32, as long as ``flat``, or empty where it is not wanted.
     """
     width = contexts.shape[1]
     row = (width + 1) * LANES
@@ -153,7 +192,7 @@ def position_loss_and_gradient(
     other = np.zeros(hidden * LANES, np.float32)
     lane_weights = np.zeros(LANES, np.float32)
     lane_targets = np.zeros(LANES, np.float32)
-    # Variables, since numba compiles once more for numbers.
+    # Variables, since numba would compile once more for literals.
     letters, one, stride = 0 * row + 4, 0 * row + 1, 4 * hidden
     loss = 0.0
     for start in range(first, last, LANES):
@@ -167,11 +206,11 @@ def position_loss_and_gradient(
             for t in range(width):
                 values[contexts[window, t] * row + (t + 1) * LANES + w] = 1
         if cell is None:
-            _gru_forward(hidden, width, flat, values, gates)
+            gru_forward(hidden, width, flat, values, gates)
         else:
-            _lstm_forward(hidden, width, flat, values, gates)
+            lstm_forward(hidden, width, flat, values, gates)
         _outputs(hidden, width, flat, readout, values, errors)
-        if mode == 0:
+        if mode == PROBABILITY:
             loss += _probability(width, values, errors, lane_weights, lanes)
         else:
             loss += _ratio(width, values, errors, lane_weights, lane_targets, lanes, mode)
@@ -180,35 +219,21 @@ def position_loss_and_gradient(
         flow[:] = 0
         other[:] = 0
         if cell is None:
-            _gru_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, other)
+            gru_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, other)
         else:
-            _lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, other)
-        _add_gates(hidden, width, cell, values, gates, gradient)
+            lstm_backward(hidden, width, flat, readout, stride, values, gates, errors, flow, other)
+        add_gates(hidden, width, cell, values, gates, gradient)
         for t in range(width):
             for letter in range(4):
                 at = 4 * t + letter
                 left = letter * row + t * LANES
-                _products(
-                    errors,
-                    left,
-                    values,
-                    4 * row + (t + 1) * LANES,
-                    hidden,
-                    row,
-                    one,
-                    gradient,
+                add_products(
+                    errors, left, values, 4 * row + (t + 1) * LANES, hidden, row, one, gradient,
                     readout + at * hidden,
-                )
-                gradient[offset + at] += _sum(errors, left, one)
-                _products(
-                    errors,
-                    left,
-                    values,
-                    t * LANES,
-                    letters,
-                    row,
-                    one,
-                    gradient,
+                )  # fmt: skip
+                gradient[offset + at] += row_sum(errors, left, one)
+                add_products(
+                    errors, left, values, t * LANES, letters, row, one, gradient,
                     offset + 4 * width + 4 * at,
-                )
+                )  # fmt: skip
     return loss

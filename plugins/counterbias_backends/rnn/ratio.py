@@ -1,57 +1,97 @@
-"""Train one network to tell read starts from places near by: ``objective=ratio``.
+"""Train one network to tell read starts from nearby positions: ``objective=ratio``.
 
-In: a training set. Out: the parameters of one network with an output layer per position, and its curves. The loss is the sum of
-two: of stretches of 32 neighbouring positions, −Σ reads · ln softmax (the reads of a tile weigh the less the more there are), and of
-windows, the logistic one. Every step adds the gradients of two halves in one order, whether they were calculated at the same time or not,
-so that the result does not depend on the number of threads.
+In: a training set. Out: the parameters of one network with an output layer per position, and its
+curves. The loss is the sum of two: for stretches of 32 neighbouring positions,
+−Σ reads · ln softmax (the reads of a tile weigh less the more there are); for windows, the logistic
+loss. Every step adds the gradients of two halves of its batches in a fixed order, whether or not
+they were calculated at the same time, so that the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources, Tiles, TrainingSet
-from counterbias_backends.adam import adam_step
+from counterbias_backends.adam import Adam
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
-from counterbias_backends.rnn.loss import gradient_maker
 from counterbias_backends.rnn.network import initial_parameters
+from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters
 from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
+from counterbias_backends.rnn.training import loss_maker
+from counterbias_backends.rnn.windows import Batch, Windows
 
-if TYPE_CHECKING:
-    from counterbias_backends.rnn.model import Options
-
-#: A tile with μ fragments per place weighs 1 / (1 + DISPERSION · μ); stretches and windows per step; stretches kept at most; points of the
-#: curves.
-DISPERSION, BATCH_STRETCHES, BATCH_WINDOWS, MAX_STRETCHES, STAGES = 1.0, 8, 128, 60_000, 20
-#: Passes over the stretches, and bounds of the optimiser's steps.
+#: A tile with μ fragments per position weighs 1 / (1 + DISPERSION · μ).
+DISPERSION = 1.0
+#: Stretches and windows per step.
+BATCH_STRETCHES, BATCH_WINDOWS = 8, 128
+#: Where there are more stretches, this many are drawn.
+MAX_STRETCHES = 60_000
+#: Passes over the stretches, and limits of the number of optimiser steps.
 EPOCHS, LEAST_STEPS, MOST_STEPS = 8, 800, 3000
-#: Learning rate at its highest; fraction of steps in which it rises.
+#: Highest learning rate, and fraction of the steps in which it rises.
 LEARNING_RATE, WARM_UP = 1e-2, 0.05
+#: Weight decay times read starts, and limits of the weight decay.
+DECAY, LEAST_DECAY, MOST_DECAY = 3e3, 0.03, 2.0
+#: Points of the curves in the report.
+STAGES = 20
+
+#: Windows of one side, uint8 (n, width), and their weights, float64 (n,).
+Side = tuple[NDArray[np.uint8], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Windows of one loss. Args: contexts: uint8 (n, width); targets, weights: float32 (n,); group: windows drawn together; mode: loss."""
+    """Windows of one loss.
 
-    contexts: NDArray[np.uint8]
-    targets: NDArray[np.float32]
-    weights: NDArray[np.float32]
+    Args:
+        windows: with targets.
+        group: number of consecutive windows that are drawn together.
+        mode: the loss, LOGISTIC or SOFTMAX.
+    """
+
+    windows: Windows
     group: int
     mode: int
 
     @property
     def groups(self) -> int:
         """Number of groups."""
-        return len(self.contexts) // self.group
+        return len(self.windows) // self.group
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the network is trained.
+
+    Args:
+        sizes: groups per batch, of each part.
+        steps: of the optimiser.
+        decay: weight decay.
+    """
+
+    sizes: tuple[int, ...]
+    steps: int
+    decay: float
+
+    @classmethod
+    def of(cls, parts: list[Part], starts: int) -> Plan:
+        """Plan training on stretches and windows, or on windows alone."""
+        wanted = [BATCH_STRETCHES, BATCH_WINDOWS] if len(parts) == 2 else [4 * BATCH_WINDOWS]
+        sizes = tuple(min(size, part.groups) for size, part in zip(wanted, parts, strict=True))
+        passes = EPOCHS * math.ceil(parts[0].groups / sizes[0])
+        return cls(
+            sizes,
+            min(max(passes, LEAST_STEPS), MOST_STEPS),
+            min(max(DECAY / starts, LEAST_DECAY), MOST_DECAY),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,150 +108,163 @@ def train_ratio(
 ) -> TrainedRatio:
     """Train one network on the training and the validation part.
 
-    Raises InputError where there are no windows, or the device is not there.
+    Raises InputError where there are no windows, or the device is missing.
     """
     sets = [sample] + ([sample.validation] if sample.validation is not None else [])
     foreground = np.concatenate([one.foreground for one in sets])
+    foreground_weight = np.concatenate([one.foreground_weight for one in sets])
     background = np.concatenate([one.background for one in sets])
-    for kind, windows in (("read starts", foreground), ("background windows", background)):
+    background_weight = np.concatenate([one.background_weight for one in sets])
+    for name, windows in (("read starts", foreground), ("background windows", background)):
         if not len(windows):
             raise InputError(
-                f"no {kind} to train a network with", remedy="use --bias-model pwm or more reads"
+                f"no {name} to train a network with", remedy="use --bias-model pwm or more reads"
             )
-    sides = [
-        _side(
-            windows, np.concatenate([getattr(one, name) for one in sets]), options.max_windows, rng
+    width = sample.window.width
+    parts = [
+        _windows(
+            _at_most(options.max_windows, foreground, foreground_weight, rng),
+            _at_most(options.max_windows, background, background_weight, rng),
         )
-        for windows, name in ((foreground, "foreground_weight"), (background, "background_weight"))
     ]
-    parts = [_windows(*sides)]
-    stretches = [
-        _stretches(one.tiles, sample.window.width) for one in sets if one.tiles is not None
-    ]
-    if sum(len(targets) for _, targets in stretches):
-        parts.insert(0, _stretch_part(stretches, rng))
-    flat, curves, steps, decay = _train(
-        cell, parts, len(foreground), options, int(rng.integers(0, 2**62)), resources
-    )
+    stretches = [_stretches(one.tiles, width) for one in sets if one.tiles is not None]
+    if sum(len(counts) for _, counts in stretches):
+        parts.insert(0, _stretch_windows(stretches, rng))
+    plan, seed = Plan.of(parts, len(foreground)), int(rng.integers(0, 2**62))
+    parameters = initial_parameters(cell, options.hidden, width, seed, width)
+    curves = _train(parameters, parts, plan, seed, resources)
     details: dict[str, object] = {
         "cell": cell,
         "hidden": options.hidden,
         "objective": "ratio",
-        "steps": steps,
-        "weight_decay": decay,
-        "windows": len(parts[-1].contexts),
+        "steps": plan.steps,
+        "weight_decay": plan.decay,
+        "windows": len(parts[-1].windows),
         "stretches": parts[0].groups if len(parts) == 2 else 0,
     }
-    return TrainedRatio(
-        Parameters(cell, options.hidden, flat, sample.window.width), curves, details
-    )
+    return TrainedRatio(parameters, curves, details)
 
 
 def _train(
-    cell: str, parts: list[Part], starts: int, options: Options, seed: int, resources: Resources
-) -> tuple[NDArray[np.float32], dict[str, list[float]], int, float]:
-    width = parts[0].contexts.shape[1]
-    parameters = initial_parameters(cell, options.hidden, width, seed, width)
-    flat = parameters.flat
-    halves = np.zeros((2, len(flat)), np.float32)
-    gradient, mean, square = (np.zeros_like(flat) for _ in range(3))
-    decay = min(max(3e3 / starts, 0.03), 2.0)
-    decays = np.full_like(flat, decay)
-    sizes = [BATCH_STRETCHES, BATCH_WINDOWS] if len(parts) == 2 else [4 * BATCH_WINDOWS]
-    sizes = [min(size, part.groups) for size, part in zip(sizes, parts, strict=True)]
-    steps = min(max(EPOCHS * math.ceil(parts[0].groups / sizes[0]), LEAST_STEPS), MOST_STEPS)
-    generator = np.random.default_rng(seed)
-    orders = [np.zeros(0, np.int64)] * len(parts)
-    at = [0] * len(parts)
-    names = ["training_gain", "training_log_loss"][-len(parts) :]
-    curves: dict[str, list[float]] = {name: [] for name in names}
-    sums, begun = np.zeros(len(parts)), 0
-    maker = gradient_maker(resources.device)
-    loss_of = {part.mode: maker(cell, options.hidden, width, part.mode) for part in parts}
-    told = Steps(resources, f"training {cell}", steps)
+    parameters: Parameters, parts: list[Part], plan: Plan, seed: int, resources: Resources
+) -> dict[str, list[float]]:
+    """Train a network in place, and return its curves."""
+    network = Adam.of(parameters.flat)
+    network.decays[:] = plan.decay
+    make_loss = loss_maker(resources.device)
+    losses = [
+        make_loss(parameters.cell, parameters.hidden, parameters.places, part.mode)
+        for part in parts
+    ]
+    rng = np.random.default_rng(seed)
+    streams = [_Stream(part, size, rng) for part, size in zip(parts, plan.sizes, strict=True)]
+    gradients = np.zeros((2, len(network.flat)), np.float32)
+    curves = _Curves(["training_gain", "training_log_loss"][-len(parts) :], plan.steps)
+    progress = Steps(resources, f"training {parameters.cell}", plan.steps)
 
-    def half(number: int, chosen: list[NDArray[np.int64]]) -> list[float]:
-        gradient = halves[number]
-        gradient[:] = 0
-        losses = []
-        for part, rows in zip(parts, chosen, strict=True):
-            middle = (len(rows) // LANES + 1) // 2 * LANES
-            first, last = (
-                (0, min(middle, len(rows))) if number == 0 else (min(middle, len(rows)), len(rows))
-            )
-            scale = 1 / (len(rows) // part.group)
-            loss = loss_of[part.mode](
-                part.contexts, part.targets, part.weights, rows, first, last, scale, flat, gradient
-            )
-            losses.append(loss)
-        return losses
+    def losses_of(half: int, batches: list[tuple[Batch, Batch]]) -> list[float]:
+        gradients[half] = 0
+        return [
+            loss(network.flat, halves[half], gradients[half])
+            for loss, halves in zip(losses, batches, strict=True)
+        ]
 
     with ThreadPoolExecutor(1) as pool:
-        for step in range(1, steps + 1):
-            chosen = []
-            for i, (part, size) in enumerate(zip(parts, sizes, strict=True)):
-                if at[i] + size > len(orders[i]):
-                    orders[i], at[i] = generator.permutation(part.groups), 0
-                groups = orders[i][at[i] : at[i] + size]
-                at[i] += size
-                chosen.append((groups[:, None] * part.group + np.arange(part.group)).ravel())
+        for step in range(1, plan.steps + 1):
+            batches = [_halved(stream.take()) for stream in streams]
             if resources.threads > 1:
-                other = pool.submit(half, 1, chosen)
-                losses = [half(0, chosen), other.result()]
+                second = pool.submit(losses_of, 1, batches)
+                both = [losses_of(0, batches), second.result()]
             else:
-                losses = [half(0, chosen), half(1, chosen)]
-            sums += np.sum(losses, axis=0)
-            np.add(halves[0], halves[1], out=gradient)
-            progress = step / steps
-            rate = (
-                LEARNING_RATE
-                * min(1.0, progress / WARM_UP)
-                * 0.5
-                * (1 + math.cos(math.pi * progress))
-            )
-            adam_step(flat, gradient, mean, square, step, rate, decays)
-            told.advance()
-            if step * STAGES // steps > (step - 1) * STAGES // steps:
-                means = sums / (step - begun)
-                sums, begun = np.zeros(len(parts)), step
-                for name, loss in zip(names, means.tolist(), strict=True):
-                    curves[name].append(
-                        (math.log(LANES) - loss) / math.log(2) if name == "training_gain" else loss
-                    )
-    told.finish()
-    return flat.copy(), curves, steps, decay
+                both = [losses_of(0, batches), losses_of(1, batches)]
+            np.add(gradients[0], gradients[1], out=network.gradient)
+            network.step(_learning_rate(step / plan.steps))
+            curves.add(step, np.sum(both, axis=0))
+            progress.advance()
+    progress.finish()
+    return curves.values
 
 
-def _side(
-    windows: NDArray[np.uint8], weights: NDArray[np.float64], most: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+class _Stream:
+    """An endless stream of batches of a part, in random order."""
+
+    def __init__(self, part: Part, size: int, rng: np.random.Generator) -> None:
+        self._part, self._size, self._rng = part, size, rng
+        self._order, self._next = np.zeros(0, np.int64), 0
+
+    def take(self) -> Batch:
+        """Return the next batch; its loss is the mean per group."""
+        if self._next + self._size > len(self._order):
+            self._order, self._next = self._rng.permutation(self._part.groups), 0
+        groups = self._order[self._next : self._next + self._size]
+        self._next += self._size
+        rows = (groups[:, None] * self._part.group + np.arange(self._part.group)).ravel()
+        return Batch(self._part.windows, rows, 0, len(rows), 1 / len(groups))
+
+
+def _halved(batch: Batch) -> tuple[Batch, Batch]:
+    """Split a batch in two, so that stretches stay whole."""
+    middle = min((batch.last // LANES + 1) // 2 * LANES, batch.last)
+    return replace(batch, last=middle), replace(batch, first=middle)
+
+
+class _Curves:
+    """The curves of the losses: name → mean loss in each stage."""
+
+    def __init__(self, names: list[str], steps: int) -> None:
+        self.values: dict[str, list[float]] = {name: [] for name in names}
+        self._steps, self._sums, self._before = steps, np.zeros(len(names)), 0
+
+    def add(self, step: int, losses: NDArray[np.float64]) -> None:
+        """Take the losses of a step, and add a point to each curve where a stage ends.
+
+        The loss of stretches is reported as what is gained over all positions being alike, in bits
+        per read.
+        """
+        self._sums += losses
+        if step * STAGES // self._steps > (step - 1) * STAGES // self._steps:
+            means = self._sums / (step - self._before)
+            self._sums, self._before = np.zeros(len(means)), step
+            for name, loss in zip(self.values, means.tolist(), strict=True):
+                gain = name == "training_gain"
+                self.values[name].append((math.log(LANES) - loss) / math.log(2) if gain else loss)
+
+
+def _learning_rate(progress: float) -> float:
+    """Return a learning rate that rises, then falls to 0 along half a cosine."""
+    return LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _at_most(
+    most: int,
+    windows: NDArray[np.uint8],
+    weights: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Side:
+    """Return windows and weights; where there are more than ``most``, that many are drawn."""
     if len(windows) > most:
         rows = np.sort(rng.choice(len(windows), most, replace=False))
         return windows[rows], weights[rows]
     return windows, weights
 
 
-def _windows(
-    foreground: tuple[NDArray[np.uint8], NDArray[np.float64]],
-    background: tuple[NDArray[np.uint8], NDArray[np.float64]],
-) -> Part:
-    """Give both sides' windows; both sides weigh the same in all, and a window 1 on average."""
+def _windows(foreground: Side, background: Side) -> Part:
+    """Return both sides' windows; each side has half of the weight, and the mean weight is 1."""
     contexts = np.ascontiguousarray(np.concatenate([foreground[0], background[0]]), np.uint8)
-    weights = (
-        np.concatenate([side[1] / side[1].sum() for side in (foreground, background)])
-        * len(contexts)
-        / 2
-    )
+    shares = [weights / weights.sum() for _, weights in (foreground, background)]
+    weights = np.concatenate(shares) * len(contexts) / 2
     targets = np.concatenate([np.ones(len(foreground[0])), np.zeros(len(background[0]))])
-    return Part(contexts, targets.astype(np.float32), weights.astype(np.float32), 1, LOGISTIC)
+    windows = Windows(contexts, weights.astype(np.float32), targets.astype(np.float32))
+    return Part(windows, 1, LOGISTIC)
 
 
-def _stretches(tiles: Tiles | None, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut tiles into stretches of 32 positions with reads: sequences, uint8 (n, 32 + width − 1), and counts, (n, 32).
+def _stretches(tiles: Tiles, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut tiles into stretches of 32 positions, and keep those with reads.
 
-    Those of a tile with μ fragments per place are multiplied by 1 / (1 + DISPERSION · μ).
+    Returns sequences, uint8 (n, 32 + width − 1), and counts, float64 (n, 32). The counts of a tile
+    with μ fragments per position are multiplied by 1 / (1 + DISPERSION · μ).
     """
-    if tiles is None or tiles.counts.shape[1] < LANES:
+    if tiles.counts.shape[1] < LANES:
         return np.zeros((0, LANES + width - 1), np.uint8), np.zeros((0, LANES))
     sequences, counts = [], []
     weights = 1.0 / (1.0 + DISPERSION * tiles.counts.mean(axis=1, keepdims=True, dtype=np.float64))
@@ -223,10 +276,10 @@ def _stretches(tiles: Tiles | None, width: int) -> tuple[NDArray[np.uint8], NDAr
     return np.concatenate(sequences), np.concatenate(counts)
 
 
-def _stretch_part(
+def _stretch_windows(
     stretches: list[tuple[NDArray[np.uint8], NDArray[np.float64]]], rng: np.random.Generator
 ) -> Part:
-    """Make the stretches' windows; a read weighs so that a stretch's reads are 1 on average."""
+    """Return the windows of stretches; weights make the reads of a stretch 1 on average."""
     sequence, counts = (np.concatenate(arrays) for arrays in zip(*stretches, strict=True))
     if len(counts) > MAX_STRETCHES:
         rows = np.sort(rng.choice(len(counts), MAX_STRETCHES, replace=False))
@@ -234,4 +287,5 @@ def _stretch_part(
     width = sequence.shape[1] - LANES + 1
     contexts = np.ascontiguousarray(sliding_window_view(sequence, width, axis=1)).reshape(-1, width)
     weights = np.full(counts.size, len(counts) / counts.sum(), np.float32)
-    return Part(contexts, counts.ravel().astype(np.float32), weights, LANES, SOFTMAX)
+    windows = Windows(contexts, weights, counts.ravel().astype(np.float32))
+    return Part(windows, LANES, SOFTMAX)

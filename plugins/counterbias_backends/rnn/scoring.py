@@ -1,16 +1,17 @@
 """Score windows with two fitted character networks, without torch.
 
-In: the parameters of the foreground and the background network, and windows. Out: ln p_f − ln p_b per window.
-Three things make it fast: 32 windows go side by side (:mod:`.lanes`), the states after each of the 4^7 possible beginnings of a
-window are calculated once per model and looked up, and logarithms are taken of products of several steps. States are float32;
-the sum agrees with torch in double precision to better than 1e-5 (tests/test_rnn_scoring.py).
+In: the parameters of the foreground and the background network, and windows. Out: ln p_f − ln p_b
+per window. Three things make it fast: 32 windows are calculated side by side (:mod:`.lanes`); the
+states after each of the 4^7 possible beginnings of a window are calculated once per model and
+looked up; and logarithms are taken of products of several steps. States are float32; tests hold the
+scores to within 1e-5 of torch in double precision.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,28 +20,31 @@ from numpy.typing import NDArray
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
 from counterbias_backends.rnn.parameters import Parameters, gate_count
 
-#: Bases whose states are kept in a table: 4^7 rows; an eighth would cost four times the memory to save one step of 14.
+#: Bases whose states are kept in a table, of 4^7 rows; an eighth base would cost four times the
+#: memory to save one step of 14.
 PREFIX = 7
 
-# Exponents of 2 beyond which a gate, or the odds of a letter, change no more. GATE: the product of two factors (1 + 2^38) fits
-# float32 and leaves room.
-# ODDS and FLUSH: the product of 6 steps of both networks, at most 2^(6 × 162), fits float64.
+# Exponents of 2 beyond which a gate, or the odds of a letter, no longer change. GATE: the product
+# of two factors (1 + 2^38) fits float32 and leaves room. ODDS and FLUSH: the product of 6 steps of
+# both networks, at most 2^(6 × 162), fits float64.
 _GATE, _ODDS, _FLUSH = np.float32(38.0), np.float32(80.0), 6
-_ONE = np.float32(1.0)
+_ONE, _TANH = np.float32(1.0), np.float32(-2.0 / math.log(2.0))
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Both networks as the kernel reads them: index 0 foreground, 1 background; all float32, C order.
+    """Both networks as the kernel reads them, index 0 foreground, 1 background; all in C order.
 
     Gates are scaled so that a logistic gate is 1 / (1 + 2^a) and a tanh gate (1 − 2^a) / (1 + 2^a).
 
     Args:
-        gates: (2, hidden · gates · (4 + hidden)), per unit and gate the weights of letters (biases included) and of units.
+        gates: (2, hidden · gates · (4 + hidden)), per unit and gate the weights of letters (biases
+            included) and of units.
         bias: (2, hidden), the bias that the reset gate of a GRU multiplies; zeros for an LSTM.
         readout: (2, 3 · hidden), log2 odds of A, C, G against T per unit.
         offset: (2, 3), log2 odds at a state of 0.
-        start: (2, 1, state), the state after the start symbol: hidden values, then, for an LSTM, its cell.
+        start: (2, 1, state), the state after the start symbol: hidden values, then, for an LSTM,
+            its cell.
     """
 
     gates: NDArray[np.float32]
@@ -50,9 +54,15 @@ class Packed:
     start: NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _gru_step(hidden, gates, bias, now, after):
-    """Write the next states of 32 windows; ``now``: rows of letters (4), then of states."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def gru_step(
+    hidden: int,
+    gates: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    now: NDArray[np.float32],
+    after: NDArray[np.float32],
+) -> None:
+    """Write the next states of 32 windows to ``after``; rows are letters (4), then states."""
     size = 4 + hidden
     for unit in range(hidden):
         at_r = 3 * unit * size
@@ -73,7 +83,7 @@ def _gru_step(hidden, gates, bias, now, after):
             r = r + gates[at_r + k] * x
             z = z + gates[at_z + k] * x
             s = s + gates[at_n + k] * x
-        # (1 − z) n + z h, brought to one fraction: one division instead of two.
+        # (1 − z) n + z h as a single fraction: one division instead of two.
         power_n = power2(n + s / (_ONE + power2(r, _GATE)), _GATE)
         power_z = power2(z, _GATE)
         below = _ONE + power_n
@@ -85,9 +95,11 @@ def _gru_step(hidden, gates, bias, now, after):
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _lstm_step(hidden, gates, now, after):
-    """Write the next states of 32 windows; ``now``: rows of letters (4), of states, of cells."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def lstm_step(
+    hidden: int, gates: NDArray[np.float32], now: NDArray[np.float32], after: NDArray[np.float32]
+) -> None:
+    """Write the next states of 32 windows; rows are letters (4), states, cells."""
     size = 4 + hidden
     for unit in range(hidden):
         at_i = 4 * unit * size
@@ -109,7 +121,7 @@ def _lstm_step(hidden, gates, now, after):
         below_f = _ONE + power2(f, _GATE)
         below_ig = (_ONE + power2(i, _GATE)) * (_ONE + power_g)
         row = (4 + hidden + unit) * LANES
-        # Two fractions, since a cell may be large: their common denominator could overflow.
+        # Two fractions, since a cell may be large, so that their common denominator may overflow.
         cell = load(now, row) / below_f + (_ONE - power_g) / below_ig
         store(after, row, cell)
         power_c = power2(_TANH * cell, _GATE)
@@ -120,12 +132,15 @@ def _lstm_step(hidden, gates, now, after):
         )
 
 
-_TANH = np.float32(-2.0 / math.log(2.0))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
-def _readout(hidden, readout, offset, now, ratio):
-    """Write the odds of the observed letter against T (row 0) and the sum of all letters' odds (row 1)."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _readout(
+    hidden: int,
+    readout: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    now: NDArray[np.float32],
+    ratio: NDArray[np.float32],
+) -> None:
+    """Write the observed letter's odds against T (row 0) and the sum of all odds (row 1)."""
     a = splat(offset[0])
     c = splat(offset[1])
     g = splat(offset[2])
@@ -144,30 +159,33 @@ def _readout(hidden, readout, offset, now, ratio):
     store(ratio, LANES, _ONE + a + c + g)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _advance(
-    contexts,
-    first,
-    last,
-    states,
-    logs,
-    hidden,
-    gates,
-    bias,
-    readout,
-    offset,
-    cell,
-    out_logs,
-    out_states,
-):
-    """Read columns ``first:last`` of all windows, from the states and log ratios after the columns before ``first``.
+    contexts: NDArray[np.uint8],
+    first: int,
+    last: int,
+    states: NDArray[np.float32],
+    logs: NDArray[np.float64],
+    hidden: int,
+    gates: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    readout: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    cell: int | None,
+    out_logs: NDArray[np.float64],
+    out_states: NDArray[np.float32],
+) -> None:
+    """Read columns ``first:last`` of all windows, from the states after the columns before.
 
     Args:
-        contexts: uint8 (n, width).
-        states, logs: float32 (2, 4^first, state), float64 (4^first,): after each code of the columns before ``first``.
+        contexts: (n, width).
+        states: (2, 4^first, state), after each code of the columns before ``first``.
+        logs: (4^first,), ln p_f − ln p_b of these columns.
+        hidden: number of hidden units.
+        gates, bias, readout, offset: as in :class:`Packed`.
         cell: None for a GRU, 0 for an LSTM; the type decides which of them is compiled.
-        out_logs: float64 (n,), written: ln p_f − ln p_b of columns ``0:last``.
-        out_states: float32 (2, n, state), written; with (2, 0, state) not wanted.
+        out_logs: (n,), written: ln p_f − ln p_b of columns ``0:last``.
+        out_states: (2, n, state), written; not wanted where it is (2, 0, state).
     """
     windows = contexts.shape[0]
     size = states.shape[2]
@@ -206,9 +224,9 @@ def _advance(
             if wanted or t < last - 1:
                 for q in range(2):
                     if cell is None:
-                        _gru_step(hidden, gates[q], bias[q], now[q], after[q])
+                        gru_step(hidden, gates[q], bias[q], now[q], after[q])
                     else:
-                        _lstm_step(hidden, gates[q], now[q], after[q])
+                        lstm_step(hidden, gates[q], now[q], after[q])
                 now, after = after, now
         if wanted:
             for w in range(lanes):
@@ -218,17 +236,15 @@ def _advance(
 
 
 def pack(networks: tuple[Parameters, Parameters]) -> Packed:
-    """Bring two networks of one kind and size into the layout of the kernel."""
+    """Lay out two networks of one cell and size for the kernel."""
     parts = [_pack_one(network) for network in networks]
-    return Packed(
-        *(
-            np.ascontiguousarray(np.stack(part), dtype=np.float32)
-            for part in zip(*parts, strict=True)
-        )
+    stacked = (
+        np.ascontiguousarray(np.stack(part), dtype=np.float32) for part in zip(*parts, strict=True)
     )
+    return Packed(*stacked)
 
 
-def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
+def _pack_one(network: Parameters) -> tuple[NDArray[np.float64], ...]:
     named = network.arrays()
     weight, bias = (
         np.asarray(named[name], dtype=np.float64) for name in ("readout_weight", "readout_bias")
@@ -243,8 +259,10 @@ def _pack_one(network: Parameters) -> tuple[NDArray[Any], ...]:
     )
 
 
-def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Give ``gates``, ``bias`` and ``start`` of one network, as :class:`Packed` has them."""
+def pack_gates(
+    network: Parameters,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``gates``, ``bias`` and ``start`` of one network, as in :class:`Packed`."""
     hidden, gates = network.hidden, gate_count(network.cell)
     double = {
         name: np.asarray(values, dtype=np.float64) for name, values in network.arrays().items()
@@ -258,10 +276,8 @@ def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray
         outer[tanh_gate] = inner[tanh_gate]
     bias = double["bias_ih"].reshape(gates, hidden) + inner - outer
     letters = double["weight_ih"].reshape(gates, hidden, 4) + bias[..., None]
-    both = (
-        np.concatenate([letters, double["weight_hh"].reshape(gates, hidden, hidden)], axis=2)
-        * scale[:, None, None]
-    )
+    units = double["weight_hh"].reshape(gates, hidden, hidden)
+    both = np.concatenate([letters, units], axis=2) * scale[:, None, None]
     return (
         both.transpose(1, 0, 2).ravel(),  # (hidden, gates, 4 + hidden)
         outer[tanh_gate] * scale[tanh_gate],
@@ -270,74 +286,101 @@ def pack_gates(network: Parameters) -> tuple[NDArray[Any], NDArray[Any], NDArray
 
 
 def _first_state(cell: str, double: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Give the state after the start symbol: input and state before it are zero."""
+    """Return the state after the start symbol; input and state before it are zero."""
     gates = gate_count(cell)
     outer, inner = double["bias_ih"].reshape(gates, -1), double["bias_hh"].reshape(gates, -1)
     if cell == "gru":
         reset, update = (_logistic(outer[gate] + inner[gate]) for gate in (0, 1))
         return np.asarray((1 - update) * np.tanh(outer[2] + reset * inner[2]))
-    into, _, new, out = outer + inner
-    held = _logistic(into) * np.tanh(new)
-    return np.concatenate([_logistic(out) * np.tanh(held), held])
+    gate_in, _, new, gate_out = outer + inner
+    state = _logistic(gate_in) * np.tanh(new)
+    return np.concatenate([_logistic(gate_out) * np.tanh(state), state])
 
 
 def _logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values))
 
 
-class Scorer:
-    """Score windows with a foreground and a background network; unchanging, so safe in several threads.
+@dataclass(frozen=True)
+class Progress:
+    """How far windows were read.
 
     Args:
-        networks: the foreground and the background network, of one kind and size.
-        width: bases per window.
+        scores: float64 (n,), of the columns that were read.
+        states: float32 (networks, n, state), of the networks after these columns; (networks, 0,
+            state) where they are not wanted.
     """
 
-    def __init__(self, networks: tuple[Parameters, Parameters], width: int) -> None:
+    scores: NDArray[np.float64]
+    states: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, windows: int, states: tuple[int, int, int]) -> Progress:
+        """Return arrays to be filled; ``states`` is the shape of the states."""
+        return cls(np.empty(windows), np.empty(states, dtype=np.float32))
+
+
+class PrefixScorer(ABC):
+    """Score windows from a table of their first bases; immutable, so safe in several threads.
+
+    Args:
+        width: bases per window.
+        start: float32 (networks, 1, state), the networks' states after the start symbol.
+    """
+
+    def __init__(self, width: int, start: NDArray[np.float32]) -> None:
         self.width = width
-        self._hidden = networks[0].hidden
-        self._cell = None if networks[0].cell == "gru" else 0
-        self._packed = pack(networks)
+        self._networks, _, self._state = start.shape
         self._prefix = min(PREFIX, width)
         words = np.arange(4**self._prefix)[:, None] >> 2 * np.arange(self._prefix)[::-1]
-        state = self._packed.start.shape[2]
-        self._logs = np.empty(len(words))
-        self._states = np.empty((2, len(words), state), dtype=np.float32)
-        self._run(
-            (words & 3).astype(np.uint8),
-            0,
-            self._prefix,
-            self._packed.start,
-            np.zeros(1),
-            self._logs,
-            self._states,
-        )
+        self._table = Progress.empty(len(words), (self._networks, len(words), self._state))
+        begun = Progress(np.zeros(1), start)
+        self._read((words & 3).astype(np.uint8), 0, self._prefix, begun, self._table)
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score windows, ln p_f − ln p_b in nats: uint8 (n, width) → float64 (n,). Raises ValueError for what is no window."""
+        """Score windows: uint8 (n, width) → float64 (n,), nats.
+
+        Raises ValueError for anything but windows of bases.
+        """
         contexts = np.ascontiguousarray(contexts, dtype=np.uint8)
         if contexts.ndim != 2 or contexts.shape[1] != self.width:
             raise ValueError(f"contexts of shape {contexts.shape} instead of (n, {self.width})")
         # The kernel uses letters as addresses.
         if contexts.size and contexts.max() > 3:
             raise ValueError("contexts hold values other than 0, 1, 2 and 3")
-        scores = np.empty(len(contexts))
-        none = np.empty((2, 0, self._states.shape[2]), dtype=np.float32)
-        self._run(contexts, self._prefix, self.width, self._states, self._logs, scores, none)
-        return scores
+        read = Progress.empty(len(contexts), (self._networks, 0, self._state))
+        self._read(contexts, self._prefix, self.width, self._table, read)
+        return read.scores
 
-    def _run(
-        self,
-        contexts: Any,
-        first: int,
-        last: int,
-        states: Any,
-        logs: Any,
-        out_logs: Any,
-        out_states: Any,
+    @abstractmethod
+    def _read(
+        self, contexts: NDArray[np.uint8], first: int, last: int, before: Progress, after: Progress
+    ) -> None:
+        """Read columns ``first:last`` of windows, and write ``after``.
+
+        ``before`` holds one row for each code of the columns before ``first``.
+        """
+
+
+class Scorer(PrefixScorer):
+    """Score windows with a foreground and a background network.
+
+    Args:
+        networks: the foreground and the background network, of one cell and size.
+        width: bases per window.
+    """
+
+    def __init__(self, networks: tuple[Parameters, Parameters], width: int) -> None:
+        self._hidden = networks[0].hidden
+        self._cell = None if networks[0].cell == "gru" else 0
+        self._packed = pack(networks)
+        super().__init__(width, self._packed.start)
+
+    def _read(
+        self, contexts: NDArray[np.uint8], first: int, last: int, before: Progress, after: Progress
     ) -> None:
         packed = self._packed
         _advance(
-            contexts, first, last, states, logs, self._hidden, packed.gates, packed.bias, packed.readout, packed.offset,
-            self._cell, out_logs, out_states,
+            contexts, first, last, before.states, before.scores, self._hidden, packed.gates,
+            packed.bias, packed.readout, packed.offset, self._cell, after.scores, after.states,
         )  # fmt: skip

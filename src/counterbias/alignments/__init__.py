@@ -1,4 +1,4 @@
-"""Read alignments: BAM, SAM, CRAM or stdin → batches of records → fragments."""
+"""Reading alignments: BAM, SAM, CRAM or stdin → batches of records as rows of numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ def open_alignments(
     primary_only: bool = False,
     library: bool = True,
 ) -> AlignmentStream:
-    """Open alignments and read their header. Raises InputError.
+    """Open alignments and read their header.
 
     Args:
         path: a file, or ``-`` for stdin.
         reference: the genome's FASTA file, which CRAM needs.
-        by_name: keep adjacent records of one name in one batch.
-        primary_only: leave records that are not primary out of consideration there.
-        library: inflate with libdeflate where it can be found.
+        by_name: whether adjacent records with the same name stay in one batch.
+        primary_only: whether records that are not primary are ignored in doing so.
+        library: whether to inflate with libdeflate where it is available.
+
+    Raises:
+        InputError: the file cannot be read or is no alignment file.
     """
     source = open_source(path, reference)
     try:
@@ -47,7 +50,7 @@ def open_alignments(
 
 
 def read_header(path: str, *, reference: str | None = None) -> AlignmentHeader:
-    """Read an alignment file's header only, for early checks. Raises InputError."""
+    """Read only the header of an alignment file, for early checks. Raises InputError."""
     stream = open_alignments(path, reference=reference)
     stream.source.close()
     return stream.header

@@ -1,8 +1,9 @@
-"""Find and inflate the blocks of BGZF (SAMv1 specification, section 4.1), many per call.
+"""Finding and inflating the blocks of BGZF (SAMv1 specification, section 4.1), many per call.
 
-Comes in: compressed bytes. Goes out: the same blocks' contents, one after the other, checked by CRC32 and length. Blocks are inflated by
-libdeflate, which the ``deflate`` wheel carries, called from a compiled loop without the interpreter; where the wheel does not offer
-libdeflate's functions, zlib does the same, slower.
+Input: compressed bytes. Output: the contents of the blocks, one after the other, checked by CRC32
+and length. Blocks are inflated by libdeflate, which the ``deflate`` wheel contains, called from a
+compiled loop without the interpreter; where the wheel does not export libdeflate's functions, zlib
+does the same, more slowly.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from counterbias.native import call_crc32, call_decompress, load_i32, load_u16
 
-#: No block is longer, compressed or inflated.
+#: Most bytes of a block, compressed or inflated.
 MAX_BLOCK = 1 << 16
 
-#: Columns of the block table: where the compressed data start, their bytes, bytes inflated, CRC32, where the output starts.
+#: Columns of the block table: where the compressed data start, their number of bytes, the number of
+#: inflated bytes, their CRC32, and where the output starts.
 DATA, SIZE, INFLATED, CRC, TARGET = range(5)
 
-#: What :func:`scan_blocks` may find wrong.
+#: The problems that :func:`scan_blocks` finds.
 BAD_MAGIC, BAD_SIZE, BAD_INFLATED = 1, 2, 3
 SCAN_PROBLEMS = {
     BAD_MAGIC: "what follows is not a BGZF block",
@@ -34,9 +36,10 @@ SCAN_PROBLEMS = {
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> Any:
-    """List the complete blocks in ``source[start:end]`` until ``enough`` inflated bytes are listed or ``blocks`` is full.
+    """List the complete blocks in ``source[start:end]``.
 
-    Gives (blocks found, where the first unlisted block starts, inflated bytes, problem or 0).
+    Stops where the listed blocks hold ``enough`` inflated bytes or the table ``blocks`` is full.
+    Returns (blocks found, start of the first unlisted block, inflated bytes, problem or 0).
     """
     base = source.ctypes.data
     found = 0
@@ -97,13 +100,13 @@ def _inflate_blocks(
     crc32: Any,
     state: Any,
 ) -> Any:
-    """Inflate ``count`` blocks to ``target[base:]``; gives the number of the first bad block, or -1."""
+    """Inflate ``count`` blocks to ``target[base:]``; return the first bad block, or -1."""
     source_address = source.ctypes.data
     target_address = target.ctypes.data + base
     for i in range(count):
         place = target_address + blocks[i, 4]
         size = blocks[i, 2]
-        # Without a place for the number of bytes got, libdeflate fails unless the block gives exactly the size asked for.
+        # With no pointer for the actual size, libdeflate fails unless it is exactly the given one.
         if (
             call_decompress(
                 decompress, state, source_address + blocks[i, 0], blocks[i, 1], place, size, 0
@@ -143,7 +146,7 @@ class Libdeflate(NamedTuple):
 
 
 def find_libdeflate() -> Libdeflate | None:
-    """Look for libdeflate's functions in the ``deflate`` wheel; None where it has them not."""
+    """Find libdeflate's functions in the ``deflate`` wheel; None where it does not export them."""
     try:
         import deflate
 
@@ -164,7 +167,7 @@ def find_libdeflate() -> Libdeflate | None:
 
 
 class Inflater:
-    """Inflate blocks; one per buffer, because libdeflate's state must not be shared between threads."""
+    """Inflates blocks; one per buffer, since libdeflate's state must not be shared by threads."""
 
     def __init__(self, library: Libdeflate | None) -> None:
         self._library = library
@@ -178,7 +181,10 @@ class Inflater:
         blocks: NDArray[np.int64],
         count: int,
     ) -> int:
-        """Inflate the first ``count`` blocks of the table to ``target[base:]``; gives the number of the first bad block, or -1."""
+        """Inflate the table's first ``count`` blocks to ``target[base:]``.
+
+        Returns the number of the first bad block, or -1.
+        """
         if self._library is None or not self._state:
             return _inflate_with_zlib(source, target, base, blocks[:count])
         library = self._library

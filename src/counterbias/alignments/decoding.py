@@ -1,8 +1,9 @@
-"""Turn the bytes of BAM records into rows of numbers (SAMv1 specification, section 4.2).
+"""Turning the bytes of BAM records into rows of numbers (SAMv1 specification, section 4.2).
 
-Comes in: inflated bytes. :func:`walk` finds where records start, one after the other; :func:`decode` then reads a batch of them, in any
-thread. Goes out: one row of eight int64 per record and the list of the reference intervals that it covers. The loops read untrusted bytes
-without the interpreter's checks, so every length is compared with the record's end before it is used.
+Input: inflated bytes. :func:`walk` finds where records start, one after the other; :func:`decode`
+then reads a batch of them, in any thread. Output: one row of eight int64 per record, and the
+reference intervals that it covers. The loops read untrusted bytes without the interpreter's checks,
+so every length is compared with the record's end before it is used.
 """
 
 from __future__ import annotations
@@ -26,25 +27,27 @@ from counterbias.native import (
 from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 
 #: Columns of a row.
-#: NAME: 64-bit hash of the name. HERE, NEXT: contig << 32 | position of the record and of its mate, -1 where htseq-count takes
-#: it for unaligned. INFO: see below. FIVE: position of the 5'-most aligned base. SET: what it overlaps (filled in by the assignment
-#: stage). TLEN: template length. END: where the alignment ends.
+#: NAME: 64-bit hash of the name. HERE, NEXT: contig << 32 | position of the record and of its mate,
+#: -1 where htseq-count regards it as unaligned. INFO: see below. FIVE: position of the 5'-most
+#: aligned base. SET: the features it overlaps (filled in by the assignment stage). TLEN: template
+#: length. END: where the alignment ends.
 NAME, HERE, NEXT, INFO, FIVE, SET, TLEN, END = range(8)
 COLUMNS = 8
 
-#: Within INFO: the flag (16 bits), MAPQ (8), the bits of ``EndSites`` (4), what the NH tag says (2).
+#: Within INFO: the flag (16 bits), MAPQ (8), the bits of ``EndSites`` (4), the NH tag (2).
 MAPQ_SHIFT, BITS_SHIFT, NH_SHIFT = 16, 24, 28
 NH_ABSENT, NH_ONE, NH_MANY, NH_INVALID = 0, 1, 2, 3
 
 PAIRED_FLAG, UNMAPPED, MATE_UNMAPPED, REVERSE_FLAG, READ1, READ2 = 0x1, 0x4, 0x8, 0x10, 0x40, 0x80
 NOT_PRIMARY = 0x900
 
-#: What SET holds until the assignment stage fills it in.
+#: SET until the assignment stage fills it in.
 SET_NONE = -1
 
-#: Longest record taken for possible: a corrupted length must not make us collect the rest of the file.
+#: Longest record that is accepted: a corrupted length must not make us collect the whole file.
 MAX_RECORD = 1 << 28
 
+#: The problems that :func:`walk` and :func:`decode` find.
 (
     BAD_SIZE,
     BAD_LENGTHS,
@@ -70,13 +73,16 @@ PROBLEMS = {
 
 
 def name_of(field: NDArray[np.uint8]) -> str:
-    """Give the text of a name's field, for messages."""
+    """Return the text of a name field, for messages."""
     return field.tobytes().partition(b"\0")[0].decode("utf-8", "replace")
 
 
 @helper
 def _fields_end(start: Any) -> Any:
-    """Give the address at which a record's tags start, -1 where a length is impossible. The first 36 bytes must be there."""
+    """Return the address at which a record's tags start, -1 where a length is impossible.
+
+    The record's first 36 bytes must have been read.
+    """
     length = load_i32(start + 20)
     name = load_u8(start + 12)
     end = start + 36 + name + 4 * load_u16(start + 16) + ((length + 1) >> 1) + length
@@ -87,9 +93,9 @@ def _fields_end(start: Any) -> Any:
 
 @helper
 def same_name(first: Any, second: Any) -> Any:
-    """Tell whether two records, whose names lie within them, have the same name.
+    """Whether two records, whose name fields lie within them, have the same name.
 
-    A name ends at its first NUL or, where a damaged file has none, with its field, as for htslib.
+    As in htslib, a name ends at its first NUL or, where a damaged file has none, with its field.
     """
     length = load_u8(first + 12)
     if length == load_u8(second + 12):
@@ -98,7 +104,7 @@ def same_name(first: Any, second: Any) -> Any:
         while left >= 8 and load_u64(first + place) == load_u64(second + place):
             place += 8
             left -= 8
-        # Bytes behind the name are shifted out; what is read of them lies within the record or the buffer's slack.
+        # Bytes after the name are shifted out; they lie within the record or the buffer's slack.
         if left == 0 or (
             left < 8
             and ((load_u64(first + place) ^ load_u64(second + place)) << np.uint64(64 - 8 * left))
@@ -117,10 +123,11 @@ def same_name(first: Any, second: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primary_only: Any) -> Any:
-    """List where the complete records in ``data[start:end]`` start, in ``offsets``.
+    """Write the starts of the complete records in ``data[start:end]`` to ``offsets``.
 
-    With ``keep_groups`` the last group of records with one name is left for the next batch, since it may go on there.
-    Records that take no part in pairing do not separate groups. Gives (records, where the rest starts, problem or 0).
+    With ``keep_groups`` the last group of records with the same name is left for the next batch,
+    since it may continue there. Records that take no part in pairing do not separate groups.
+    Returns (records, start of the rest, problem or 0).
     """
     base = data.ctypes.data
     count = 0
@@ -133,7 +140,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
             if here + 36 <= end and _fields_end(base + here) < 0:
                 return count, here, BAD_LENGTHS
             break
-        # Records are about equally long, so this is roughly where one of the next lies.
+        # Records are of similar length, so one of the next lies about here.
         prefetch(base + here + 5 * size)
         offsets[count] = here
         count += 1
@@ -158,33 +165,33 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
 
 @helper
 def _next_tag(here: Any, end: Any) -> Any:
-    """Give where the tag after the one at ``here`` starts, -1 where it is malformed."""
+    """Return the start of the tag after the one at ``here``, -1 where it is malformed."""
     if here + 4 > end:
         return -1
-    kind = load_u8(here + 2)
+    tag_type = load_u8(here + 2)
     here += 3
-    if kind == 65 or kind == 99 or kind == 67:  # A c C
+    if tag_type == 65 or tag_type == 99 or tag_type == 67:  # A c C
         here += 1
-    elif kind == 115 or kind == 83:  # s S
+    elif tag_type == 115 or tag_type == 83:  # s S
         here += 2
-    elif kind == 105 or kind == 73 or kind == 102:  # i I f
+    elif tag_type == 105 or tag_type == 73 or tag_type == 102:  # i I f
         here += 4
-    elif kind == 100:  # d
+    elif tag_type == 100:  # d
         here += 8
-    elif kind == 90 or kind == 72:  # Z H
+    elif tag_type == 90 or tag_type == 72:  # Z H
         while here < end and load_u8(here) != 0:
             here += 1
         here += 1
-    elif kind == 66:  # B
+    elif tag_type == 66:  # B
         if here + 5 > end:
             return -1
-        kind = load_u8(here)
+        element = load_u8(here)
         count = load_i32(here + 1)
-        if kind == 99 or kind == 67:
+        if element == 99 or element == 67:
             size = 1
-        elif kind == 115 or kind == 83:
+        elif element == 115 or element == 83:
             size = 2
-        elif kind == 105 or kind == 73 or kind == 102:
+        elif element == 105 or element == 73 or element == 102:
             size = 4
         else:
             return -1
@@ -198,25 +205,25 @@ def _next_tag(here: Any, end: Any) -> Any:
 
 @helper
 def _hits(here: Any) -> Any:
-    """Tell whether the well-formed NH tag at ``here`` says more than 1."""
-    kind = load_u8(here + 2)
+    """Classify the well-formed NH tag at ``here``: NH_ONE, NH_MANY (above 1) or NH_INVALID."""
+    tag_type = load_u8(here + 2)
     here += 3
-    if kind == 67:  # C
+    if tag_type == 67:  # C
         value = load_u8(here)
-    elif kind == 99:  # c
+    elif tag_type == 99:  # c
         value = load_u8(here)
         value = value - 256 if value > 127 else value
-    elif kind == 83:  # S
+    elif tag_type == 83:  # S
         value = load_u16(here)
-    elif kind == 115:  # s
+    elif tag_type == 115:  # s
         value = load_u16(here)
         value = value - 65536 if value > 32767 else value
-    elif kind == 105 or kind == 73:  # i, and I, which htseq-count reads alike
+    elif tag_type == 105 or tag_type == 73:  # i, and I, which htseq-count reads alike
         value = load_i32(here)
-    elif kind == 102:  # f: positive floats are ordered as their bits are, up to infinity
+    elif tag_type == 102:  # f: positive floats are ordered as their bits are, up to infinity
         value = load_i32(here)
         value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
-    elif kind == 100:  # d: likewise
+    elif tag_type == 100:  # d: likewise
         value = load_i64(here)
         value = (
             np.int64(2)
@@ -230,7 +237,7 @@ def _hits(here: Any) -> Any:
 
 @helper
 def _read_tags(here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
-    """Look for NH and, if wanted, CG. Gives (what NH says, where CG starts or -1, problem or 0)."""
+    """Find NH and, if wanted, CG. Returns (class of NH, start of CG or -1, problem or 0)."""
     hits = NH_ABSENT
     cigar = np.int64(-1)
     while here < end:
@@ -250,7 +257,7 @@ def _read_tags(here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
 
 @helper
 def _long_cigar(start: Any, operations: Any) -> Any:
-    """Tell whether the CIGAR may be a placeholder for one in the tag CG: all bases soft-clipped first."""
+    """Whether the CIGAR may stand in for one in the CG tag: it begins with all bases clipped."""
     if operations == 0 or load_i32(start + 4) < 0 or load_i32(start + 8) < 0:
         return False
     first = load_i32(start + 36 + load_u8(start + 12)) & 0xFFFFFFFF
@@ -259,7 +266,10 @@ def _long_cigar(start: Any, operations: Any) -> Any:
 
 @helper
 def _hash_bytes(here: Any, length: Any) -> Any:
-    """Hash bytes, eight at a time; bytes read beyond the end are masked out. Tells as well whether one of them is NUL."""
+    """Hash bytes, eight at a time; those read beyond the end are masked out.
+
+    Returns (hash, whether one of the bytes is NUL).
+    """
     low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
     value = np.uint64(length) * np.uint64(0x9E3779B97F4A7C15)
     zeros = np.uint64(0)
@@ -308,9 +318,10 @@ def decode(
     first_block: Any,
     blocks: Any,
 ) -> Any:
-    """Fill ``rows[:count]``, ``first_block[: count + 1]`` and ``blocks`` (start << 32 | end, adjacent ones joined).
+    """Fill ``rows[:count]``, ``first_block[: count + 1]`` and ``blocks``.
 
-    ``blocks`` must have room for one entry per four bytes of records. Gives (records done, problem or 0).
+    A block is a covered reference interval, start << 32 | end; adjacent ones are joined. ``blocks``
+    must have room for one entry per four bytes of records. Returns (records done, problem or 0).
     """
     base = data.ctypes.data
     row = rows.ctypes.data
@@ -342,7 +353,8 @@ def decode(
         if problem != 0:
             return i, problem
         cigar = start + 36 + name_length
-        # htslib's rule: the tag must be an array of 32-bit numbers, at least as many as the placeholder has operations.
+        # htslib's rule: the tag must be an array of at least as many 32-bit numbers as the
+        # placeholder has operations.
         if (
             tag >= 0
             and load_u8(tag + 2) == 66
@@ -355,9 +367,8 @@ def decode(
         first_block[i] = filled
         here = position
         query = np.int64(0)
-        covered = np.int64(
-            -1
-        )  # where the covered bases start that are not yet written, and end; and the first of all
+        # Start and end of the block that is not yet written, and the first covered base of all.
+        covered = np.int64(-1)
         covered_end = np.int64(-1)
         first_covered = np.int64(-1)
         first_word = np.int64(0)
@@ -380,7 +391,7 @@ def decode(
                             first_covered = here
                         covered = here
                     covered_end = here + size
-                    # Checked at once, so that nothing impossible is written.
+                    # Checked here, so that no impossible block is written.
                     if covered_end > 0x7FFFFFFF or here < 0:
                         return i, BAD_POSITION
                 here += size

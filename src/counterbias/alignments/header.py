@@ -1,4 +1,4 @@
-"""The header of an alignment file, read from BAM bytes as they come (SAMv1 specification, section 4.2)."""
+"""The header of an alignment file, read from BAM bytes (SAMv1 specification, section 4.2)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from counterbias.errors import InputError
 
-#: Longest text taken for possible.
+#: Longest header text that is accepted, bytes.
 MAX_TEXT = 1 << 31
-#: Longest name of a contig, its NUL included.
+#: Longest contig name that is accepted, bytes, its NUL included.
 MAX_NAME = 1 << 16
 
 CORRUPTED = "the file is corrupted: copy or make it again"
@@ -17,14 +17,20 @@ CORRUPTED = "the file is corrupted: copy or make it again"
 
 @dataclass(frozen=True, slots=True)
 class AlignmentHeader:
-    """The header of an alignment file: contig names, their lengths as the file has them, and the text (``@HD``, ``@SQ`` … lines)."""
+    """The header of an alignment file.
+
+    Args:
+        contigs: contig names.
+        lengths: contig lengths as the file states them.
+        text: the ``@HD``, ``@SQ`` … lines.
+    """
 
     contigs: tuple[str, ...]
     lengths: tuple[int, ...]
     text: str
 
     def as_bam(self) -> bytes:
-        """Give the header as BAM has it, uncompressed (SAMv1 section 4.2)."""
+        """Return the header in BAM format, uncompressed (SAMv1 specification, section 4.2)."""
         text = self.text.encode("utf-8", "surrogateescape")
         parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(self.contigs))]
         for name, length in zip(self.contigs, self.lengths, strict=True):
@@ -34,7 +40,7 @@ class AlignmentHeader:
 
 
 class HeaderReader:
-    """Read a header piece by piece; no byte is looked at twice, however many contigs there are.
+    """Reads a header piece by piece, each byte once, however many contigs there are.
 
     Args:
         path: the file, for messages.
@@ -50,7 +56,10 @@ class HeaderReader:
         self._lengths: list[int] = []
 
     def feed(self, piece: bytes | memoryview) -> tuple[AlignmentHeader, bytes] | None:
-        """Take the next bytes; give the header and what follows it, or None while bytes are missing. Raises InputError."""
+        """Take the next bytes; return the header and what follows it, None while incomplete.
+
+        Raises InputError where the bytes are no header.
+        """
         del self._bytes[: self._here]
         self._here = 0
         self._bytes += piece
@@ -62,7 +71,7 @@ class HeaderReader:
         )
 
     def _read_text(self) -> bool:
-        """Read magic, text and number of contigs, if that was not done; False where bytes are missing."""
+        """Read magic, text and number of contigs, once; return False while bytes are missing."""
         if self._text is not None:
             return True
         content = self._bytes
@@ -89,7 +98,7 @@ class HeaderReader:
         return True
 
     def _read_contigs(self) -> bool:
-        """Read contigs as far as they are there; False where bytes are missing."""
+        """Read the contigs that are complete; return False while bytes are missing."""
         content, here, end = self._bytes, self._here, len(self._bytes)
         number = struct.Struct("<i").unpack_from
         contigs, lengths = self._contigs, self._lengths
@@ -99,13 +108,13 @@ class HeaderReader:
                 raise self._impossible("length of a contig's name")
             if here + 8 + size > end:
                 break
-            # As for htslib, a name ends at its first NUL or, in a damaged file, with its field.
+            # As in htslib, a name ends at its first NUL or, in a damaged file, with its field.
             contigs.append(
                 content[here + 4 : here + 4 + size]
                 .partition(b"\0")[0]
                 .decode("utf-8", "surrogateescape")
             )
-            # A negative length is no reason not to count, as for htslib.
+            # Like htslib, accept a negative length: counting does not need it.
             lengths.append(number(content, here + 4 + size)[0])
             here += 8 + size
         self._here = here

@@ -1,6 +1,6 @@
-"""Open alignments of any format as a stream of bytes that holds BAM.
+"""Opening alignments of any format as a stream of BAM bytes.
 
-BAM is read as it is; everything else goes through :mod:`~counterbias.alignments.transcoding`.
+BAM is read directly; every other format goes through :mod:`~counterbias.alignments.transcoding`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from counterbias.alignments.transcoding import TranscodedSource
 from counterbias.errors import InputError
 from counterbias.inputs import reads_once
 
-#: Bytes looked at to tell the format: more than one BGZF block.
+#: Bytes read to recognise the format: more than one BGZF block.
 HEAD = (1 << 16) + 1024
 
 
 def is_read_once(path: str) -> bool:
-    """Tell whether alignments are gone once they were read: ``-``, a pipe, an open descriptor."""
+    """Whether alignments can be read only once: ``-``, a pipe, an open descriptor."""
     return path == "-" or reads_once(path)
 
 
 def open_source(path: str, reference: str | None = None) -> Source:
-    """Open a path, or stdin for ``-``, and find out its format. Raises InputError."""
+    """Open a path, or stdin for ``-``, and recognise its format. Raises InputError."""
     stream = _open(path)
     try:
         return _recognise(path, stream, _read_head(path, stream), reference)
@@ -61,7 +61,7 @@ def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> So
 
 def _open(path: str) -> Any:
     if path == "-":
-        # Without its buffer, whose lock a thread that waits for bytes would hold when the program ends.
+        # Without its buffer: a thread waiting for bytes would hold the buffer's lock at exit.
         buffer = getattr(sys.stdin, "buffer", None)
         return getattr(buffer, "raw", buffer) or open(0, "rb", buffering=0, closefd=False)
     if os.path.isdir(path):
@@ -86,7 +86,10 @@ def _read_head(path: str, stream: Any) -> bytes:
 
 
 def _peek_gzip(head: bytes) -> bytes | None:
-    """Give the first bytes of what was gzipped, None where they cannot be inflated (the reader will say where and why)."""
+    """Return the first bytes of gzipped content, None where they cannot be inflated.
+
+    The reader will then say where and why.
+    """
     try:
         return zlib.decompressobj(wbits=31).decompress(head, 4096) or None
     except zlib.error:

@@ -1,4 +1,4 @@
-"""Bytes of alignments, wherever they come from."""
+"""The bytes of an alignment file, wherever they come from."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ from typing import Any
 
 from counterbias.errors import InputError
 
+#: How the BAM bytes of a source are compressed: in BGZF blocks, or not at all.
 BGZF, RAW = "bgzf", "raw"
-#: What to do about a file that ends too early.
+#: The remedy for a file that ends too early.
 TRUNCATED = "it is probably truncated: copy or make it again"
 
 
 def is_bgzf(head: bytes) -> bool:
-    """Tell whether gzipped bytes are BGZF: an extra field named BC."""
+    """Whether gzipped bytes are BGZF, which has an extra field named BC."""
     return len(head) >= 18 and head[2] == 8 and bool(head[3] & 4) and head[12:14] == b"BC"
 
 
 class Source:
-    """Bytes of a file, of stdin or of the child process, with the first ones already looked at."""
+    """The BAM bytes of a file, of stdin or of a child process.
 
-    def __init__(self, path: str, stream: Any, head: bytes, kind: str) -> None:
+    Args:
+        path: the file as the user named it; ``-`` is stdin.
+        stream: an unbuffered binary stream.
+        head: bytes already read from it, to recognise the format.
+        compression: :data:`BGZF` or :data:`RAW`.
+    """
+
+    def __init__(self, path: str, stream: Any, head: bytes, compression: str) -> None:
         self.path = path
-        self.kind = kind
+        self.compression = compression
         self._stream = stream
         self._head = head
 
     def readinto(self, target: memoryview) -> int:
-        """Fill ``target`` with the next bytes; gives their number, 0 at the end."""
+        """Read the next bytes into ``target``; return their number, 0 at the end."""
         if self._head:
             size = min(len(self._head), len(target))
             target[:size] = self._head[:size]
@@ -38,10 +46,10 @@ class Source:
             raise InputError(f"it cannot be read: {error.strerror}", file=self.path) from None
 
     def check(self) -> None:
-        """Raise InputError if the stream ended because of something that is not in it."""
+        """Raise InputError if the stream ended because whatever produces it failed."""
 
     def remarks(self) -> list[str]:
-        """Give what the user should know of the reading, one line each, once the stream has ended."""
+        """Return warnings about the file, one line each, once the stream has ended."""
         return []
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""Cut a stream of BAM bytes into batches of whole records.
+"""Cutting a stream of BAM bytes into batches of whole records.
 
-The steps of a batch: :meth:`AlignmentStream.load` reads compressed bytes in the file's order; :func:`inflate` inflates them, in any thread;
-:meth:`AlignmentStream.walk` cuts records out, in the file's order again, since a record may go on in the next batch;
-:func:`decode_batch` reads them, in any thread. Batches are used again, so memory does not grow with the file.
+A batch goes through four steps. :meth:`AlignmentStream.load` reads compressed bytes, in file order.
+:func:`inflate` inflates them, in any thread. :meth:`AlignmentStream.walk` finds the records, in
+file order again, since a record may continue in the next batch. :func:`decode_batch` reads them, in
+any thread. Batches are reused, so memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from counterbias.alignments.source import RAW, TRUNCATED, Source
 from counterbias.errors import InputError
 from counterbias.native import with_slack
 
-#: Compressed bytes read per batch at most, and inflated bytes at which a batch is full.
+#: Most compressed bytes read per batch, and inflated bytes at which a batch is full.
 SOURCE_BYTES = 1 << 20
 ENOUGH = 3 << 20
-#: Room before a batch's bytes for what the batch before left over.
+#: Room before a batch's own bytes for what the previous batch left over.
 HEADROOM = 1 << 18
 _ROOM = HEADROOM + ENOUGH + bgzf.MAX_BLOCK
-#: Blocks per batch at most.
+#: Most BGZF blocks per batch.
 MAX_BLOCKS = 4096
 
 
 class Batch:
-    """Buffers of one batch; ``data[start:end]`` holds whole records, ``offsets[:count]`` says where they start."""
+    """The buffers of one batch.
+
+    ``data[start:end]`` holds whole records, which start at ``offsets[:count]``.
+    """
 
     def __init__(self, library: bgzf.Libdeflate | None) -> None:
         self.inflater = bgzf.Inflater(library)
@@ -46,12 +50,12 @@ class Batch:
         self.first_record = 0
 
     def size(self, record: int) -> int:
-        """Give a record's bytes, its length field included."""
+        """Return the number of bytes of a record, its length field included."""
         start = int(self.offsets[record])
         return 4 + int.from_bytes(self.data[start : start + 4].tobytes(), "little")
 
     def make_rows(self) -> None:
-        """See to it that the tables that decoding fills are large enough for this batch's records."""
+        """Make the tables that decoding fills large enough for this batch's records."""
         if len(self.rows) < self.count:
             self.rows = np.empty((2 * self.count, decoding.COLUMNS), dtype=np.int64)
         if len(self.first_block) <= self.count:
@@ -62,7 +66,7 @@ class Batch:
 
 
 def inflate(batch: Batch) -> None:
-    """Inflate a loaded batch; any thread may do it."""
+    """Inflate a loaded batch; may run in any thread."""
     if batch.block_count:
         batch.bad_block = batch.inflater.inflate(
             batch.source, batch.data, HEADROOM, batch.blocks, batch.block_count
@@ -70,7 +74,7 @@ def inflate(batch: Batch) -> None:
 
 
 def decode_batch(batch: Batch, contigs: int, paired: bool, check_tags: bool) -> tuple[int, int]:
-    """Fill the batch's rows; any thread may do it. Gives (records done, problem or 0)."""
+    """Fill the batch's rows; may run in any thread. Returns (records done, problem or 0)."""
     batch.make_rows()
     done, problem = decoding.decode(
         batch.data,
@@ -87,10 +91,11 @@ def decode_batch(batch: Batch, contigs: int, paired: bool, check_tags: bool) -> 
 
 
 class AlignmentStream:
-    """Records of one source, batch by batch.
+    """The records of one source, batch by batch.
 
-    ``header`` is read on construction; ``paired`` is htseq-count's rule (the first record's flag), None before it was seen.
-    Raises InputError, here and later, for anything wrong with the bytes.
+    ``header`` is read on construction. ``paired`` follows htseq-count's rule, the first record's
+    flag, and is None until that has been read. The constructor and the methods raise InputError for
+    anything wrong with the bytes.
     """
 
     def __init__(
@@ -119,11 +124,11 @@ class AlignmentStream:
         self.header = self._read_header()
 
     def new_batch(self) -> Batch:
-        """Give a batch whose buffers are free."""
+        """Return a batch whose buffers are free."""
         return self._spare.pop() if self._spare else Batch(self._library)
 
     def release(self, batch: Batch) -> None:
-        """Take back a batch that nobody looks at any more; buffers of an unusual size go."""
+        """Take back a batch that is no longer used; buffers of an unusual size are dropped."""
         if not _ROOM <= len(batch.data) <= 4 * _ROOM:
             batch.data = with_slack(_ROOM)
         if len(batch.offsets) > ENOUGH:
@@ -131,10 +136,10 @@ class AlignmentStream:
         self._spare.append(batch)
 
     def load(self, batch: Batch) -> bool:
-        """Read the next compressed bytes into the batch; False at the end."""
+        """Read the next compressed bytes into the batch; return False at the end."""
         batch.bad_block = -1
         batch.block_count = 0
-        if self.source.kind == RAW:
+        if self.source.compression == RAW:
             return self._load_raw(batch)
         size = len(self._rest)
         batch.source[:size] = self._rest
@@ -192,7 +197,7 @@ class AlignmentStream:
     def check_inflated(self, batch: Batch) -> None:
         """Raise InputError if a block of the batch could not be inflated."""
         if batch.bad_block >= 0:
-            # The block's header starts 18 bytes before its data, unless there are further extra fields.
+            # A block's header is 18 bytes long, unless it has further extra fields.
             place = f"byte {batch.position + int(batch.blocks[batch.bad_block, bgzf.DATA]) - 18}"
             raise InputError(
                 "a block is corrupted: its content does not match its checksum and length",
@@ -202,10 +207,11 @@ class AlignmentStream:
             )
 
     def walk(self, batch: Batch) -> None:
-        """Find the batch's records, after what the batch before left over; batches must come in order.
+        """Find the batch's records, after what the previous batch left over.
 
-        Where one record or one group of records with one name grows over several batches, their bytes are only gathered, and looked at each
-        time that there are twice as many.
+        Batches must come in order. Where a record, or a group of records with the same name, spans
+        several batches, its bytes are gathered and searched each time that their number has
+        doubled, so that the time stays linear.
         """
         self.check_inflated(batch)
         if self._growing and not self._gather(batch):
@@ -218,7 +224,7 @@ class AlignmentStream:
         self._carry = batch.data[batch.end : batch.end + self._carry_size].copy()
 
     def last_batch(self) -> Batch | None:
-        """Give what is left when all batches were walked: the last group of records, or None."""
+        """Return what is left after all batches: the last group of records, or None."""
         carry = np.concatenate((self._carry, *self._gathered))
         self._gathered, self._gathered_size = [], 0
         if not len(carry):
@@ -239,7 +245,10 @@ class AlignmentStream:
         return batch
 
     def _gather(self, batch: Batch) -> bool:
-        """Put a batch's bytes by; True, and all of them are in the batch, where they are as many as what was carried over."""
+        """Keep a batch's bytes for later.
+
+        Returns True once they are as many as those carried over; the batch then holds all of them.
+        """
         self._gathered.append(batch.data[HEADROOM : batch.end].copy())
         self._gathered_size += batch.end - HEADROOM
         if self._gathered_size < len(self._carry):
@@ -251,7 +260,7 @@ class AlignmentStream:
         return True
 
     def _prepend(self, batch: Batch) -> None:
-        """Put the bytes carried over before the batch's own."""
+        """Put the bytes carried over in front of the batch's own."""
         size = len(self._carry)
         if size > HEADROOM:
             own = batch.end - HEADROOM
@@ -283,7 +292,7 @@ class AlignmentStream:
             raise self.problem(batch, batch.count, int(problem))
 
     def problem(self, batch: Batch, record: int, problem: int) -> InputError:
-        """Make the error for something wrong with a record of a batch."""
+        """Return the error for a problem with a record of a batch."""
         remedy = "" if problem in (decoding.NOT_PAIRED, decoding.NEITHER_READ) else CORRUPTED
         place = f"record {batch.first_record + record + 1}"
         return InputError(
@@ -291,7 +300,7 @@ class AlignmentStream:
         )
 
     def name(self, batch: Batch, record: int) -> str:
-        """Give a record's name."""
+        """Return a record's name."""
         start = int(batch.offsets[record])
         return decoding.name_of(batch.data[start + 36 : start + 36 + int(batch.data[start + 12])])
 

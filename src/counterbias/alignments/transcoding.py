@@ -1,7 +1,8 @@
-"""Alignments that are not plain BAM, turned into BAM by htslib.
+"""Alignments that are not plain BAM, converted to BAM by htslib.
 
-SAM, CRAM and anything gzipped in another way go through htslib in a child process, so that one reader serves them all and htslib's own
-messages can be caught: a failure becomes an error, and what it warns of is told once per kind, with a number.
+SAM, CRAM and anything gzipped other than as BGZF go through htslib in a child process, so that one
+reader serves all formats and htslib's own messages can be caught: a failure becomes an error, and
+similar warnings become one, with their number.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from counterbias.errors import InputError
 from counterbias.files import can_be_made, scratch_folder, temporary_errors
 from counterbias.inputs import file_of
 
-#: Run by a child process: htslib turns any format into BAM of stored blocks on stdout. Signals are for its parent, which ends it; where the
-#: parent is killed, writing to nobody ends it.
+#: Run by a child process: htslib converts any format to uncompressed BGZF blocks of BAM on stdout.
+#: Signals are left to the parent, which ends the child; where the parent is killed, the child ends
+#: because nobody reads its output.
 _TRANSCODE = """
 import os
 import signal
@@ -44,18 +46,18 @@ _NO_MARKER = "EOF marker is absent"
 
 
 class _Messages:
-    """What a child process writes to stderr, gathered by kind while it runs: there may be a line per record.
+    """What a child process writes to stderr, grouped while it runs: there may be a line per record.
 
-    Lines that differ only in a quoted name or a number are of one kind.
+    Lines that differ only in a quoted name or a number are in the same group.
     """
 
     _VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
     _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
-    #: Bounds on what is kept: kinds, names per kind, bytes of a line.
-    KINDS, NAMES, LINE = 100, 4, 1000
+    #: Limits on what is kept: groups, names per group, bytes of a line.
+    GROUPS, NAMES, LINE = 100, 4, 1000
 
     def __init__(self, stream: Any) -> None:
-        self._kinds: dict[str, _Kind] = {}
+        self._groups: dict[str, _SimilarMessages] = {}
         self._others = 0
         self._stream = io.BufferedReader(stream)
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -68,34 +70,34 @@ class _Messages:
 
     def _take(self, line: str) -> None:
         key = self._VARIABLE.sub("…", line)
-        kind = self._kinds.get(key)
-        if kind is None:
-            if not line or len(self._kinds) == self.KINDS:
+        group = self._groups.get(key)
+        if group is None:
+            if not line or len(self._groups) == self.GROUPS:
                 self._others += bool(line)
                 return
-            kind = self._kinds[key] = _Kind(line)
-        kind.number += 1
+            group = self._groups[key] = _SimilarMessages(line)
+        group.number += 1
         names = " ".join(one or other for one, other in self._QUOTED.findall(line))
-        if len(kind.names) < self.NAMES and names not in kind.names:
-            kind.names.append(names)
+        if len(group.names) < self.NAMES and names not in group.names:
+            group.names.append(names)
 
     def first_lines(self) -> list[str]:
-        """Give the first line of each kind, when the process has ended."""
+        """Return the first line of each group, once the process has ended."""
         self._thread.join()
-        return [kind.line for kind in self._kinds.values()]
+        return [group.line for group in self._groups.values()]
 
-    def told(self) -> Iterator[str]:
-        """Give what htslib itself has said, a line per kind, when the process has ended."""
+    def from_htslib(self) -> Iterator[str]:
+        """Yield htslib's own messages, a line per group, once the process has ended."""
         self._thread.join()
-        for kind in self._kinds.values():
-            if kind.line.startswith(("[W::", "[E::")):
-                yield f"htslib: {kind}"
+        for group in self._groups.values():
+            if group.line.startswith(("[W::", "[E::")):
+                yield f"htslib: {group}"
         if self._others:
             yield f"htslib: {self._others:,} further messages"
 
 
-class _Kind:
-    """A kind of message: its first line, how often it came, and the first names in it."""
+class _SimilarMessages:
+    """A group of similar messages: its first line, their number, and the first names in them."""
 
     def __init__(self, line: str) -> None:
         self.line = line
@@ -108,15 +110,21 @@ class _Kind:
             return text
         others = self.names[1 : _Messages.NAMES - 1]
         also = (
-            f", also of {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}"
+            f", also for {', '.join(others)}{' …' if len(self.names) == _Messages.NAMES else ''}"
             if others
             else ""
         )
-        return f"{text} (said {self.number:,} times{also})"
+        return f"{text} (reported {self.number:,} times{also})"
 
 
 class TranscodedSource(Source):
-    """The output of a child process in which htslib turns a file, or bytes handed to it, into BAM."""
+    """The output of a child process in which htslib converts a file, or bytes piped to it, to BAM.
+
+    Args:
+        path, stream, head: as for :class:`Source`.
+        reference: the genome's FASTA file for CRAM, or None.
+        cram: whether the file is CRAM.
+    """
 
     def __init__(
         self, path: str, stream: Any, head: bytes, reference: str | None, cram: bool
@@ -127,14 +135,14 @@ class TranscodedSource(Source):
         genome = file_of(reference) if reference else ""
         if cram and genome:
             _refuse_gzip(genome, str(reference))
-        # pysam makes a temporary file, which would stay where we end the child, as when we have read all that we need.
+        # pysam makes a temporary file, which would be left behind where we end the child early.
         self._scratch = ExitStack()
         with temporary_errors("what htslib says"):
             folder = self._scratch.enter_context(scratch_folder())
             if cram and genome:
                 genome = _indexable(genome, folder)
-        # A file is read by the child itself, under our descriptor, since names such as /dev/stdin mean something else to it; a pipe has
-        # already given us its first bytes, so we pass everything on.
+        # A file is read by the child itself, from our descriptor, since a name such as /dev/stdin
+        # means something else to it. Of a pipe we have already read the head, so we pass on all.
         direct = path != "-" and os.path.isfile(path)
         if direct:
             stream.seek(0)
@@ -156,15 +164,15 @@ class TranscodedSource(Source):
             ).start()
 
     def check(self) -> None:
-        """Raise InputError if the child process failed, with htslib's own words."""
+        """Raise InputError, in htslib's own words, if the child process failed."""
         if self._process.wait() == 0:
             return
         lines = self._messages.first_lines()
         words = [line for line in lines if line.startswith("[E::")] or lines or ["no reason given"]
-        word = (
-            words[-1] if words[0].startswith("Traceback") else words[0]
-        )  # Python's last line tells
-        if "samtools returned" in word:  # htslib itself is silent of CRAM that ends too early
+        # The last line of a traceback names the exception.
+        word = words[-1] if words[0].startswith("Traceback") else words[0]
+        # htslib itself says nothing about CRAM that ends too early.
+        if "samtools returned" in word:
             raise InputError("htslib cannot read it to its end", file=self.path, remedy=TRUNCATED)
         reason = word.partition("] ")[2] or word
         raise InputError(
@@ -181,9 +189,11 @@ class TranscodedSource(Source):
         return f"check that {self._reference} is the genome that the file was made with"
 
     def remarks(self) -> list[str]:
-        """Give htslib's warnings, once per kind."""
-        # What was compressed by plain gzip never has the marker of BGZF.
-        return [text for text in self._messages.told() if self._marked or _NO_MARKER not in text]
+        """Return htslib's warnings, similar ones joined."""
+        # Plain gzip never has BGZF's end-of-file marker.
+        return [
+            text for text in self._messages.from_htslib() if self._marked or _NO_MARKER not in text
+        ]
 
     def close(self) -> None:
         """End the child process."""
@@ -195,7 +205,10 @@ class TranscodedSource(Source):
 
 
 def _refuse_gzip(genome: str, name: str) -> None:
-    """Raise InputError where a genome, which users know by ``name``, is compressed in a way that htslib cannot read piecemeal."""
+    """Raise InputError for a genome compressed by gzip, within which htslib cannot seek.
+
+    ``name`` is what the user calls it.
+    """
     with suppress(OSError), open(genome, "rb") as file:
         head = file.read(18)
         if head.startswith(b"\x1f\x8b") and not is_bgzf(head):
@@ -206,7 +219,10 @@ def _refuse_gzip(genome: str, name: str) -> None:
 
 
 def _indexable(genome: str, folder: str) -> str:
-    """Give a name of the genome beside which htslib can write the index that it needs: a link in ``folder`` where its own will not do."""
+    """Return a name of the genome next to which htslib can write the index that it needs.
+
+    It is a symbolic link in ``folder`` where the genome's own folder is read-only.
+    """
     index = f"{genome}.fai"
     if os.path.exists(index) or can_be_made(index):
         return genome
@@ -224,4 +240,4 @@ def _pump(head: bytes, stream: Any, target: IO[bytes] | None) -> None:
             while chunk := stream.read(1 << 16):
                 target.write(chunk)
     except (OSError, ValueError):
-        pass  # the child has ended or we are closing: check() tells why
+        pass  # the child has ended or we are closing it; check() reports why

@@ -1,7 +1,8 @@
 """A few threads that share work with the thread that waits for it.
 
-Compiled loops release the interpreter's lock, so plain threads do. The caller counts as one of the threads: while it waits for a result it
-does other open jobs itself, so ``threads=2`` keeps two cores busy, not three.
+Compiled loops release the interpreter's lock, so plain threads are enough. The caller counts as one
+of the threads: while it waits for a result it runs other open jobs itself, so that ``threads=2``
+keeps two cores busy, not three.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 
 class Job:
-    """One call, done at most once."""
+    """One call, made at most once."""
 
     __slots__ = ("args", "done", "error", "function", "value")
 
@@ -25,16 +26,16 @@ class Job:
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Call the function and keep what it gives or raises."""
+        """Call the function and keep what it returns or raises."""
         try:
             self.value = self.function(*self.args)
-        except BaseException as error:  # handed to whoever asks for the result
+        except BaseException as error:  # raised again by Workers.result
             self.error = error
         self.done.set()
 
 
 class Workers:
-    """Run jobs in ``threads - 1`` threads and in the caller's."""
+    """Threads that run jobs: ``threads - 1`` of them and the caller's."""
 
     def __init__(self, threads: int) -> None:
         self._open: deque[Job] = deque()
@@ -47,7 +48,7 @@ class Workers:
             thread.start()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Job:
-        """Hand in a call; jobs are begun in the order in which they came."""
+        """Queue a call; jobs are started in the order in which they were submitted."""
         job = Job(function, args)
         with self._changed:
             self._open.append(job)
@@ -55,7 +56,7 @@ class Workers:
         return job
 
     def result(self, job: Job) -> Any:
-        """Give what the job gives or raises, working meanwhile."""
+        """Return what the job returns, or raise what it raises, working meanwhile."""
         while not job.done.is_set():
             with self._changed:
                 try:
@@ -74,7 +75,7 @@ class Workers:
         return job.value
 
     def close(self) -> None:
-        """Drop what was not begun and wait for what was."""
+        """Drop the jobs that were not started and wait for the others."""
         with self._changed:
             self._closed = True
             self._open.clear()

@@ -1,8 +1,9 @@
-"""GTF or GFF3 file → :class:`~counterbias.records.Annotation`: the features and the genome cut at their edges.
+"""GTF or GFF3 file → :class:`~counterbias.records.Annotation`, features and steps of the genome.
 
-What htseq-count makes of a file decides every rule here, down to its attribute syntax and the way it counts lines. A compiled
-scanner (:mod:`.scanner`) takes the ordinary lines straight from the file's bytes; each line that is in any way unusual goes
-through :mod:`.lines`, which is slow, exact and the only place that reports broken lines. :mod:`.steps` then cuts the genome.
+Every rule here is htseq-count's, down to its attribute syntax and the way it counts lines. A
+compiled scanner (:mod:`.scanner`) reads the ordinary lines straight from the file's bytes; every
+line that is in any way unusual goes through :mod:`.lines`, which is slow, exact and the only place
+that reports malformed lines. :mod:`.steps` then cuts the genome at the features' edges.
 """
 
 from __future__ import annotations

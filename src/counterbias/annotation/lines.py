@@ -1,6 +1,7 @@
-"""One annotation line, read slowly and exactly, and the messages for those that cannot be used.
+"""Reading one annotation line slowly and exactly, and the messages for malformed ones.
 
-The rules are htseq-count's: what it accepts is accepted here with the same meaning, what it stops at is an InputError.
+The rules are htseq-count's: what it accepts is accepted here with the same meaning, and what stops
+it is an InputError.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to take from a file.
+    """What to read from a file.
 
     Args:
-        types: feature types (third column).
-        ids: attributes that make up the identifier.
-        others: attributes that are taken where they are there.
-        query: (attribute, value) that a line must have, or None.
+        types: feature types (third column) that are counted.
+        ids: attributes that make up the identifier; a counted line must have them.
+        others: further attributes, which a line may lack.
+        query: (attribute, value) that a line must have to be counted, or None.
         stranded: whether a counted line needs a strand.
-        gtf: whether GTF's attribute syntax holds, otherwise GFF3's.
+        gtf: whether attributes are written as in GTF, otherwise as in GFF3.
     """
 
     types: tuple[str, ...]
@@ -38,14 +39,22 @@ class Wanted:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All attributes to take, each once, those of the identifier first."""
+        """All attributes to read, each once, those of the identifier first."""
         query = () if self.query is None else (self.query[0],)
         return tuple(dict.fromkeys((*self.ids, *self.others, *query)))
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One feature line. ``start`` is 0-based; ``taken`` tells whether it is to be counted for; see Wanted."""
+    """One feature line.
+
+    Args:
+        contig, type, strand: columns 1, 3 and 7.
+        start, end: 0-based, half open.
+        attributes: column 9.
+        taken: whether the line is one of a counted feature.
+        dropped: whether it is of a counted type but does not meet the query.
+    """
 
     contig: str
     type: str
@@ -58,16 +67,22 @@ class Line:
 
 
 class LineParser:
-    """Read single lines of one file."""
+    """Reads single lines of one file.
+
+    Args:
+        path: the file, for messages.
+        wanted: what to read.
+    """
 
     def __init__(self, path: str, wanted: Wanted) -> None:
         self.path = path
         self.wanted = wanted
 
     def parse(self, raw: bytes, number: int) -> Line | None:
-        """Read a line without its line break; None for a comment. Raises InputError, naming the line.
+        """Read a line, given without its line break; return None for a comment.
 
-        A byte order mark is no part of the line. htseq-count takes it for the beginning of the contig's name, and counts nothing there.
+        A byte order mark is not part of the line (htseq-count takes it for the beginning of the
+        contig's name, and counts nothing there). Raises InputError, naming the line.
         """
         text = self._text(raw.removeprefix(MARK), number)
         if not text or text.startswith("#"):
@@ -75,7 +90,9 @@ class LineParser:
         columns = text.split("\t", 8)
         if len(columns) != 9:
             raise self._error(number, *_too_few_columns(text, len(columns)))
-        contig, _, kind, start_text, end_text, score, strand, frame, attribute_text = columns
+        contig, _, feature_type, start_text, end_text, score, strand, frame, attribute_text = (
+            columns
+        )
         attributes = self._attributes(attribute_text, number)
         start = self._coordinate(start_text, "start", number) - 1
         end = self._coordinate(end_text, "end", number)
@@ -92,14 +109,14 @@ class LineParser:
         self._number(score, float, "score (column 6)", "a number or '.'", number)
         self._number(frame, int, "frame (column 8)", "a whole number or '.'", number)
         taken, dropped = False, False
-        if kind in self.wanted.types:
-            self._check_counted(kind, strand, attributes, number)
+        if feature_type in self.wanted.types:
+            self._check_counted(feature_type, strand, attributes, number)
             query = self.wanted.query
             dropped = query is not None and attributes.get(query[0]) != query[1]
             taken = not dropped
         if taken:
             self._check_interval(start, end, number)
-        return Line(contig, kind, start, end, strand, attributes, taken, dropped)
+        return Line(contig, feature_type, start, end, strand, attributes, taken, dropped)
 
     def _error(self, number: int, problem: str, remedy: str = "") -> InputError:
         return InputError(problem, file=self.path, place=f"line {number}", remedy=remedy)
@@ -123,7 +140,7 @@ class LineParser:
             ) from None
 
     def _attributes(self, text: str, number: int) -> dict[str, str]:
-        """Read the last column; the last of several attributes of one name holds."""
+        """Read the last column; the last of several attributes of the same name counts."""
         attributes = {}
         for part in _split_outside_quotes(text) if self.wanted.gtf else text.split(";"):
             if not part or part.isspace():
@@ -159,34 +176,34 @@ class LineParser:
         return value
 
     def _number(
-        self, text: str, kind: type[int] | type[float], name: str, expected: str, number: int
+        self, text: str, convert: type[int] | type[float], name: str, expected: str, number: int
     ) -> None:
         if text == ".":
             return
         try:
-            kind(text)
+            convert(text)
         except ValueError:
             raise self._error(
                 number, f"the {name} is '{_short(text)}', expected {expected}"
             ) from None
 
     def _check_counted(
-        self, kind: str, strand: str, attributes: dict[str, str], number: int
+        self, feature_type: str, strand: str, attributes: dict[str, str], number: int
     ) -> None:
-        """Check what only a line of the counted type needs."""
+        """Check what only a line of a counted type needs."""
         for key in self.wanted.ids:
             if key not in attributes:
-                there = ", ".join(attributes) or "none"
+                present = ", ".join(attributes) or "none"
                 raise self._error(
                     number,
-                    f"this '{kind}' line has no attribute '{key}'",
-                    f"it has: {there}; choose one with -i (--idattr)",
+                    f"this '{feature_type}' line has no attribute '{key}'",
+                    f"it has: {present}; choose one with -i (--idattr)",
                 )
         if self.wanted.stranded and strand == ".":
             raise self._error(
                 number,
-                f"this '{kind}' line has no strand, but counting is stranded",
-                "use --stranded=no or mend the strand (column 7)",
+                f"this '{feature_type}' line has no strand, but counting is stranded",
+                "use --stranded=no or correct the strand (column 7)",
             )
 
     def _check_interval(self, start: int, end: int, number: int) -> None:
@@ -203,7 +220,7 @@ class LineParser:
 
 
 def parse_query(text: str) -> tuple[str, str]:
-    """Read ``attribute == "value"``, the syntax of ``--feature-query``. Raises InputError."""
+    """Parse ``attribute == "value"``, the syntax of ``--feature-query``. Raises InputError."""
     before, quote, rest = text.partition('"')
     value, last_quote, _ = rest.rpartition('"')
     key, equals, _ = before.partition("==")
@@ -221,7 +238,7 @@ def _split_outside_quotes(text: str) -> Sequence[str]:
         return text.split(";")
     parts = [""]
     for index, piece in enumerate(text.split('"')):
-        # Pieces with an odd number lie within quotes.
+        # Pieces with an odd index lie within quotes.
         quote = '"' if index else ""
         if index % 2:
             parts[-1] += quote + piece
@@ -233,7 +250,7 @@ def _split_outside_quotes(text: str) -> Sequence[str]:
 
 
 def _too_few_columns(text: str, found: int) -> tuple[str, str]:
-    """Say what is wrong with a line that has fewer than nine columns."""
+    """Return problem and remedy for a line that has fewer than nine columns."""
     remedy = "columns are separated by tabs" if found == 1 else ""
     if text.startswith(">"):
         remedy = (
@@ -244,6 +261,6 @@ def _too_few_columns(text: str, found: int) -> tuple[str, str]:
 
 
 def _short(text: str, width: int = 60) -> str:
-    """Give a text for a message: one line, cut to a width."""
+    """Shorten a text for a message to one line of at most ``width`` characters."""
     clean = "".join(letter if letter.isprintable() else " " for letter in text[: width + 1])
     return clean if len(clean) <= width else clean[: width - 1] + "…"

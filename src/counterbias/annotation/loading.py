@@ -1,4 +1,4 @@
-"""Put the scanner, the exact parser and the steps together."""
+"""Loading an annotation: the scanner, the exact parser and the steps, put together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from counterbias.annotation import scanner
 from counterbias.annotation.lines import Line, LineParser, Wanted, parse_query
 from counterbias.annotation.reading import is_gtf, read_pieces
-from counterbias.annotation.steps import make_steps, merge_blocks
+from counterbias.annotation.steps import Intervals, make_steps, merge_blocks
 from counterbias.errors import InputError
 from counterbias.records import Annotation, Features
 
-#: htseq-count reports its progress this often, in lines.
+#: Lines between two reports of progress, as in htseq-count.
 _PROGRESS = 100_000
 
 _STRANDS = {"+": 0, "-": 1, ".": 2}
@@ -79,7 +79,14 @@ def load_annotation(
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What a scan gave: rows of the counted types, strings by number, lines of feature types, all lines counted."""
+    """What a scan found.
+
+    Args:
+        rows: the lines of the counted types, see :mod:`counterbias.annotation.scanner`.
+        strings: the strings by number.
+        types: feature type → lines of it.
+        lines: feature lines in all.
+    """
 
     rows: NDArray[np.int64]
     strings: list[str]
@@ -88,7 +95,7 @@ class _Content:
 
 
 def _scan_file(path: str, wanted: Wanted) -> _Content:
-    """Run the scanner over the file, and the exact parser over the lines at which it stops."""
+    """Run the scanner over the file, and the exact parser on the lines at which it stops."""
     keys = wanted.keys
     words = [word.encode("utf-8", "surrogateescape") for word in (*wanted.types, *keys)]
     text = np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8).copy()
@@ -138,7 +145,10 @@ def _scan_file(path: str, wanted: Wanted) -> _Content:
 
 
 def _larger(tables: list[NDArray[Any]], state: NDArray[np.int64], size: int) -> list[NDArray[Any]]:
-    """Double whichever of the scanner's tables may be full; the arena gets room for a line of ``size`` bytes, a whole piece."""
+    """Double whichever of the scanner's tables may be full.
+
+    The arena gets room for a line of ``size`` bytes, as long as a whole piece.
+    """
     rows, strings, arena, table = tables
     if state[scanner.ROWS] == len(rows):
         return [np.concatenate((rows, np.empty_like(rows))), strings, arena, table]
@@ -158,7 +168,10 @@ def _larger(tables: list[NDArray[Any]], state: NDArray[np.int64], size: int) -> 
 
 
 class _OddLines:
-    """Keep the rows of lines that the scanner left to the exact parser, with strings of their own numbered from -2 down."""
+    """The lines that the scanner left to the exact parser.
+
+    Their strings are numbered separately, from -2 downwards, until :meth:`unite`.
+    """
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.keys = keys
@@ -166,7 +179,7 @@ class _OddLines:
         self._numbers: dict[str, int] = {}
 
     def add(self, line: Line, rows: NDArray[np.int64], state: NDArray[np.int64]) -> None:
-        """Count a line and, where it is to be counted for, append its row."""
+        """Count a line and, where it is one of a counted feature, append its row."""
         self.types[line.type] += 1
         if line.dropped:
             return
@@ -185,7 +198,7 @@ class _OddLines:
         state[scanner.ROWS] += 1
 
     def unite(self, rows: NDArray[np.int64], names: list[str]) -> NDArray[np.int64]:
-        """Number the strings like the scanner's, appending the new ones to ``names``."""
+        """Renumber the strings like the scanner's, appending new ones to ``names``."""
         if not self._numbers:
             return rows
         known = {name: number for number, name in enumerate(names)}
@@ -226,22 +239,16 @@ def _make_features(
     rank = np.empty(len(first), dtype=np.int64)
     rank[appearance] = np.arange(len(first))
     contigs = _texts(contig_strings[appearance], strings)
-    blocks = merge_blocks(
-        numbers,
-        rank[contig],
-        rows[:, scanner.STRAND],
-        rows[:, scanner.START],
-        rows[:, scanner.END],
-        len(ids),
-        len(contigs),
-    )
+    strand, start, end = (rows[:, c] for c in (scanner.STRAND, scanner.START, scanner.END))
+    intervals = Intervals(numbers, rank[contig], strand, start, end)
+    blocks = merge_blocks(intervals, len(ids), len(contigs))
     return Features(tuple(ids), attributes, contigs, *blocks)
 
 
 def _identify(
     rows: NDArray[np.int64], strings: list[str], columns: list[int]
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Give each row the index of its feature among the sorted identifiers, and these."""
+    """Return each row's index among the sorted identifiers, and these."""
     codes = np.zeros(len(rows), dtype=np.int64)
     parts: list[tuple[str, ...]] = [()]
     for column in columns:
@@ -252,7 +259,7 @@ def _identify(
             for code in codes.tolist()
         ]
         codes = pair
-    # Different combinations may be joined to the same text; then they are one feature.
+    # Different combinations may join to the same text; then they are one feature.
     joined = [":".join(part) for part in parts]
     ids = sorted(set(joined))
     place = {name: index for index, name in enumerate(ids)}
@@ -260,14 +267,14 @@ def _identify(
 
 
 def _texts(numbers: NDArray[np.int64], strings: list[str]) -> tuple[str, ...]:
-    """Look strings up by number; -1, none, becomes ''."""
+    """Look up strings by number; -1 (none) becomes ''."""
     return tuple("" if number < 0 else strings[number] for number in numbers.tolist())
 
 
 def _nothing_to_count(
     path: str, wanted: Wanted, query: str | None, types: Counter[str]
 ) -> InputError:
-    """Explain why no line was counted for."""
+    """Return the error for an annotation without any counted feature."""
     asked = " or ".join(f"'{name}'" for name in wanted.types)
     found = sum(types[name] for name in wanted.types)
     if found:

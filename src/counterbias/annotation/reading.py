@@ -1,4 +1,4 @@
-"""Bytes of an annotation file, in pieces that end with a whole line."""
+"""The bytes of an annotation file, in pieces of whole lines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PIECE = 1 << 24
 
 
 def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Yield (buffer, size): ``size`` bytes of whole lines, the last one always ended by a line break.
+    """Yield (buffer, size): ``size`` bytes of whole lines, each ended by a line break.
 
-    The buffer is reused: what is needed of a piece must be taken before the next one is asked for. Raises InputError where the
-    file cannot be read.
+    The buffer is reused: a piece is valid until the next one is requested. Raises InputError where
+    the file cannot be read.
     """
     try:
         with open_input(path) as file, _text_of(file) as stream:
@@ -51,16 +51,17 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
 
 
 def _text_of(file: io.FileIO) -> Any:
-    """Give a stream of the text: the content, not the name, says whether it is compressed.
+    """Return a stream of the text; the content, not the name, shows whether it is compressed.
 
-    htseq-count goes by the name and fails where name and content disagree, so nothing that it reads is read differently.
+    htseq-count goes by the name and fails where name and content disagree, so whatever it can read
+    is read in the same way.
     """
     stream = buffered(file)
     return unpacked(stream) if is_packed(stream) else stream
 
 
 def _whole_lines(stream: Any, piece: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Cut a stream after line breaks, carrying the rest of a line over to the next piece."""
+    """Cut a stream after line breaks, carrying an incomplete line over to the next piece."""
     store = bytearray(piece + 1)
     held = 0
     while True:
@@ -87,5 +88,5 @@ def _whole_lines(stream: Any, piece: int) -> Iterator[tuple[NDArray[np.uint8], i
 
 
 def is_gtf(path: str) -> bool:
-    """Tell by htseq-count's rule, the file's name, whether GTF's attribute syntax holds (otherwise GFF3's)."""
+    """Whether attributes are written as in GTF, otherwise GFF3: by the name, as in htseq-count."""
     return os.fspath(path).lower().endswith((".gtf", ".gtf.gz", ".gtf.gzip"))

@@ -1,7 +1,8 @@
-"""The compiled scanner: bytes of an annotation → rows of integers and a table of the strings that they name.
+"""The compiled scanner: bytes of an annotation → rows of integers and the strings they refer to.
 
-It takes every line that is pure ASCII and well formed, with htseq-count's meaning, and stops at each other one, which the caller
-reads with :class:`~counterbias.annotation.lines.LineParser`. So it never reports an error and never guesses.
+It reads every line that is pure ASCII and well formed, with htseq-count's meaning, and stops at any
+other, which the caller reads with :class:`~counterbias.annotation.lines.LineParser`. So it never
+reports an error and never guesses.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -13,23 +14,25 @@ from numba import njit
 # Entries of the state, which lives from call to call.
 POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
 STATE_SIZE = 8
-# Columns of a row; the values of the wanted attributes follow. Strings are named by their number, -1 is none.
+# Columns of a row; the values of the wanted attributes follow. A string is given by its number,
+# -1 where there is none.
 CONTIG, START, END, STRAND, VALUES = range(5)
-# Columns of the string table: where the string lies in the arena, its hash, and how often it was a feature type.
+# Columns of the string table: offset and length of the string in the arena, its hash, and how often
+# it was a feature type.
 OFFSET, LENGTH, HASH, AS_TYPE = range(4)
 
-# What a scan ended with.
+# Why a scan stopped.
 DONE, ODD, FULL = range(3)
 
 _TAB, _LF, _CR, _SPACE, _QUOTE, _SEMICOLON, _EQUALS = 9, 10, 13, 32, 34, 59, 61
 
-# Functions that only compiled code calls need no way in from Python, which halves the time that they take to compile.
+# Functions that only compiled code calls need no Python wrapper, which halves their compile time.
 _inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @_inner
 def _columns(data, position, tabs):
-    """Find the first eight tabs; give the position after them, or -1 where the line is not ordinary."""
+    """Find the first eight tabs; return the position after them, -1 for an unusual line."""
     found = 0
     while True:
         byte = data[position]
@@ -45,7 +48,7 @@ def _columns(data, position, tabs):
 
 @_inner
 def _integer(data, start, end):
-    """Read plain digits, at most 18; -1 for anything else."""
+    """Read plain digits, at most 18; return -1 for anything else."""
     if end <= start or end - start > 18:
         return -1
     value = np.int64(0)
@@ -59,7 +62,7 @@ def _integer(data, start, end):
 
 @_inner
 def _plain_score(data, start, end):
-    """Tell whether a score is ``.`` or of the form 12.5: at least one digit, at most one point."""
+    """Whether a score is ``.`` or of the form 12.5: at least one digit, at most one point."""
     if end - start == 1 and data[start] == 46:
         return True
     digits = 0
@@ -77,7 +80,7 @@ def _plain_score(data, start, end):
 
 @_inner
 def _same(data, start, end, other, other_start, other_end):
-    """Compare two stretches of bytes."""
+    """Whether two stretches of bytes are equal."""
     if end - start != other_end - other_start:
         return False
     shift = other_start - start
@@ -89,18 +92,19 @@ def _same(data, start, end, other, other_start, other_end):
 
 @_inner
 def _is_among(data, start, end, wanted, bounds, types):
-    """Tell whether a stretch of bytes is one of the first ``types`` words."""
-    for kind in range(types):
-        if _same(data, start, end, wanted, bounds[kind], bounds[kind + 1]):
+    """Whether a stretch of bytes is one of the first ``types`` words."""
+    for word in range(types):
+        if _same(data, start, end, wanted, bounds[word], bounds[word + 1]):
             return True
     return False
 
 
 @_inner
 def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
-    """Read the last column up to its line break; give the break's position, or -1 where the line is not ordinary.
+    """Read the last column; return the position of its line break, -1 for an unusual line.
 
-    ``spans`` takes start and end of the value of each wanted attribute, start -1 where there is none; the last one holds.
+    ``spans`` gets start and end of the value of each wanted attribute, start -1 where the line has
+    none; the last of several counts.
     """
     keys = len(spans) // 2
     for key in range(keys):
@@ -146,7 +150,7 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
             value_start += 1
             value_end -= 1
         else:
-            # Whatever follows a closing quote belongs to the value, and then the quotes stay.
+            # What follows a closing quote belongs to the value, and then the quotes are kept.
             value_end = position
         for key in range(keys):
             if _same(
@@ -163,7 +167,10 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
 
 @_inner
 def _intern(data, start, end, guess, state, strings, arena, table):
-    """Give the number of a string, adding it where it is new. ``guess`` is a number to try first, or -1."""
+    """Return the number of a string, adding it where it is new.
+
+    ``guess`` is a number to try first, or -1.
+    """
     if guess >= 0:
         offset = strings[guess, OFFSET]
         if _same(data, start, end, arena, offset, offset + strings[guess, LENGTH]):
@@ -197,7 +204,10 @@ def _intern(data, start, end, guess, state, strings, arena, table):
 
 @njit(cache=True, nogil=True)
 def index_strings(strings, used, table):
-    """Fill the empty hash index ``table`` (all -1, its length a power of two) with the first ``used`` strings."""
+    """Enter the first ``used`` strings into the hash index ``table``.
+
+    The table is all -1, and its length a power of two.
+    """
     mask = len(table) - 1
     for number in range(used):
         slot = strings[number, HASH] & mask
@@ -208,7 +218,7 @@ def index_strings(strings, used, table):
 
 @_inner
 def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
-    """Check the columns between the tabs and write the interval and strand to ``row``; False where the line is not ordinary."""
+    """Check columns 4 to 8 and write interval and strand to ``row``; False for an unusual line."""
     first = _integer(data, tabs[2] + 1, tabs[3])
     last = _integer(data, tabs[3] + 1, tabs[4])
     if first < 0 or last < 0 or first > last + 1 or tabs[6] - tabs[5] != 2:
@@ -236,7 +246,7 @@ def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
 
 @_inner
 def _line_end(data, position):
-    """Give the position of the next line break."""
+    """Return the position of the next line break."""
     while data[position] != _LF and data[position] != _CR:
         position += 1
     return position
@@ -261,12 +271,14 @@ def scan(
     spans,
     latest,
 ):
-    """Scan ``data[state[POSITION]:size]``, which ends with a line break, up to its end or to a line that it cannot take.
+    """Scan ``data[state[POSITION]:size]``, which ends with a line break.
 
-    ``wanted[bounds[i]:bounds[i + 1]]`` are first the ``types`` feature types, then the attributes, of which the first
-    ``required`` must be there. ``tabs`` (8), ``spans`` (2 per attribute) and ``latest`` (2 more than attributes, -1) are scratch.
-    Returns DONE; ODD, where ``state`` names a line that is not ordinary and ``rows`` has room for it; or FULL, where a table
-    needs room before it can go on.
+    ``wanted[bounds[i]:bounds[i + 1]]`` are first the ``types`` feature types, then the attributes,
+    of which a line must have the first ``required``. ``tabs`` (8), ``spans`` (2 per attribute) and
+    ``latest`` (2 more than attributes, all -1) are scratch.
+
+    Returns DONE at the end; ODD at an unusual line, whose bounds are in ``state`` and for which
+    ``rows`` has room; or FULL where a table must grow before the scan can go on.
     """
     keys = len(spans) // 2
     no_spans = spans[:0]

@@ -1,7 +1,9 @@
-"""Cut the genome at the features' edges and name the set of features of each step."""
+"""Cutting the genome at the features' edges into steps, each with its set of features."""
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -9,28 +11,41 @@ from numpy.typing import NDArray
 
 from counterbias.records import Features, Steps
 
-# Functions that only compiled code calls need no way in from Python, which halves the time that they take to compile.
+# Functions that only compiled code calls need no Python wrapper, which halves their compile time.
 _inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """The intervals of the counted lines, one row each.
+
+    Args:
+        feature: int64 (n,), index of the feature.
+        contig: int64 (n,), index of the contig.
+        strand: int64 (n,), 0 ``+``, 1 ``-``, 2 ``.``.
+        start, end: int64 (n,), 0-based, half open.
+    """
+
+    feature: NDArray[np.int64]
+    contig: NDArray[np.int64]
+    strand: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
 def merge_blocks(
-    feature: NDArray[np.int64],
-    contig: NDArray[np.int64],
-    strand: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    n_features: int,
-    n_contigs: int,
+    intervals: Intervals, n_features: int, n_contigs: int
 ) -> tuple[
     NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]
 ]:
     """Merge each feature's intervals per contig and strand.
 
-    All arguments are (n,). Returns the offsets, contigs, strands, starts and ends of :class:`~counterbias.records.Features`.
+    Returns the block offsets, contigs, strands, starts and ends of
+    :class:`~counterbias.records.Features`.
     """
-    key = (feature * n_contigs + contig) * 3 + strand
-    order = np.lexsort((start, key))
-    key, start, end = key[order], start[order], end[order]
+    key = (intervals.feature * n_contigs + intervals.contig) * 3 + intervals.strand
+    order = np.lexsort((intervals.start, key))
+    key, start, end = key[order], intervals.start[order], intervals.end[order]
     merged = _merge(key, start, end)
     key, start, end = key[:merged], start[:merged], end[:merged]
     owner = key // (3 * n_contigs)
@@ -48,29 +63,29 @@ def make_steps(features: Features, *, stranded: bool) -> Steps:
     vector = np.concatenate((vector, vector))
     change = np.concatenate((owner + 1, -owner - 1)).astype(np.int32)
     order = np.lexsort((position, vector))
+    return _cut(_Edges(vector[order], position[order], change[order]), features, stranded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """The starts and ends of all blocks, sorted by vector, then position.
+
+    Args:
+        vector: int64 (n,), see :class:`~counterbias.records.Steps`.
+        position: int64 (n,), 0-based.
+        change: int32 (n,), feature + 1 at the start of a block, its negative at the end.
+    """
+
+    vector: NDArray[np.int64]
+    position: NDArray[np.int64]
+    change: NDArray[np.int32]
+
+
+def _cut(cuts: _Edges, features: Features, stranded: bool) -> Steps:
+    """Run the sweep, with room for as many set members as it turns out to need."""
+    edges = len(cuts.position)
+    n_features = len(features)
     n_vectors = len(features.contigs) * (2 if stranded else 1)
-    return _cut(
-        vector[order],
-        position[order],
-        change[order],
-        n_vectors,
-        features.contigs,
-        len(features),
-        stranded,
-    )
-
-
-def _cut(
-    vector: NDArray[np.int64],
-    position: NDArray[np.int64],
-    change: NDArray[np.int32],
-    n_vectors: int,
-    contigs: tuple[str, ...],
-    n_features: int,
-    stranded: bool,
-) -> Steps:
-    """Run the sweep, giving it room for as many set members as it turns out to need."""
-    edges = len(position)
     offsets = np.zeros(n_vectors + 1, dtype=np.int64)
     starts = np.zeros(edges + n_vectors, dtype=np.int64)
     sets = np.zeros(edges + n_vectors, dtype=np.int32)
@@ -82,9 +97,9 @@ def _cut(
         codes = np.zeros(edges + 2, dtype=np.int64)
         depth, active = np.zeros(n_features, dtype=np.int32), np.zeros(n_features, dtype=np.int32)
         n_sets = _sweep(
-            vector,
-            position,
-            change,
+            cuts.vector,
+            cuts.position,
+            cuts.change,
             offsets,
             starts,
             sets,
@@ -97,12 +112,12 @@ def _cut(
         )
         if n_sets >= 0:
             break
-        # Rare: sets of very many features. Starting again keeps the compiled part small.
+        # Rare: sets of very many features. Starting over keeps the compiled part small.
         members = np.empty(4 * len(members), dtype=np.int32)
     steps = offsets[-1]
     return Steps(
         stranded,
-        contigs,
+        features.contigs,
         offsets,
         starts[:steps].copy(),
         sets[:steps].copy(),
@@ -113,7 +128,10 @@ def _cut(
 
 @njit(cache=True, nogil=True)
 def _merge(key, start, end):
-    """Merge overlapping and adjacent intervals of one key in place; give the number left. Sorted by key, then start."""
+    """Merge overlapping and adjacent intervals of the same key in place; return the number left.
+
+    The intervals are sorted by key, then start.
+    """
     kept = -1
     for row in range(len(key)):
         if kept >= 0 and key[row] == key[kept] and start[row] <= end[kept]:
@@ -128,7 +146,7 @@ def _merge(key, start, end):
 
 @_inner
 def _mix(feature):
-    """Hash a feature; a set's hash is the exclusive or of its members', so that it can be kept up to date."""
+    """Hash a feature; the hash of a set is the exclusive or of its members', cheap to update."""
     value = np.int64(feature + 1) * np.int64(0x1E3779B97F4A7C15)
     value = (value ^ (value >> 29)) * np.int64(0x3F58476D1CE4E5B9)
     return value ^ (value >> 32)
@@ -136,7 +154,7 @@ def _mix(feature):
 
 @_inner
 def _toggle(feature, active, n_active):
-    """Put a feature into the sorted list of active ones or, where it is in, take it out; give the new length."""
+    """Add a feature to the sorted list of active ones, or remove it; return the new length."""
     place = 0
     while place < n_active and active[place] < feature:
         place += 1
@@ -152,7 +170,7 @@ def _toggle(feature, active, n_active):
 
 @_inner
 def _find(code, active, n_active, codes, member_offsets, members, table):
-    """Look a set up; give its number, or the complement of the slot of the table where it belongs."""
+    """Look up a set; return its number, or the complement of the table slot where it belongs."""
     mask = len(table) - 1
     slot = code & mask
     while table[slot] >= 0:
@@ -183,10 +201,11 @@ def _sweep(
     depth,
     active,
 ):
-    """Walk over the edges, sorted by vector and position; ``change`` is feature + 1 at a start, its negative at an end.
+    """Walk over the edges (see :class:`_Edges`) and write the steps and their sets.
 
-    Fills ``offsets``, ``starts``, ``sets``, ``member_offsets`` and ``members``; returns the number of sets, -1 where ``members``
-    is too short. ``depth`` counts how often each feature is active: on both strands of a place, where these share a vector.
+    Fills ``offsets``, ``starts``, ``sets``, ``member_offsets`` and ``members``; returns the number
+    of sets, -1 where ``members`` is too short. ``depth`` counts how often each feature is active:
+    where strands share a vector, it may be so on both.
     """
     edges = len(position)
     n_active = np.int64(0)

@@ -1,6 +1,6 @@
 """All measures of one log bias on the units of one held-out fold, in one record.
 
-The log bias may come from a model, from a file, or be zero everywhere: nothing here knows of models.
+The log bias may come from a model, from a file, or be zero everywhere.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.evaluation import measures
-from counterbias.evaluation.composition import composition, noise_floor, symmetrised_kl
+from counterbias.evaluation.composition import KMERS, composition, noise_floor, symmetrised_kl
 from counterbias.evaluation.units import Units
 
-#: Lengths of k-mers whose divergence is measured.
-KMERS = (1, 2, 3, 4)
-#: Cap of read weights, times their median, in the half consistency of weighted densities.
+#: Cap of read weights in the measure ``half_weighted``, times their median.
 HALF_CAP = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """What a log bias is worth on held-out units; NaN where there was nothing to measure by.
+    """How accurate a log bias is on held-out units; NaN where a measure is not defined.
 
     Args:
-        gain_uniq, gain_cap5, gain_all: bits per read with reads per position capped at 1, at 5, and not; ``gain_cap5`` is the primary
-            measure.
-        r2: 1 − L′/L of Poisson log likelihoods, median over units (:func:`~counterbias.evaluation.measures.likelihood_explained`).
-        deviance: the same of Poisson deviances.
+        gain_uniq, gain_cap5, gain_all: bits per read with reads per position capped at 1, at 5, and
+            not capped; ``gain_cap5`` is the primary measure.
+        r2: 1 − L′/L of Poisson log likelihoods, median over units
+            (:func:`~counterbias.evaluation.measures.likelihood_explained`).
+        deviance: the same for Poisson deviances.
         auc, log_loss: distinct starts against uniform positions of their unit (log loss in nats).
-        ess, max_over_mean: effective sample size and largest weight of 1/b over distinct starts, not capped.
-        kl1_before … kl4_after: symmetrised KL of k-mers between distinct starts and positions of their units, bits, mean over the window's
-            offsets, unweighted and weighted by 1/b.
-        kl1_floor … kl4_floor: what the same would be of weighted starts drawn from the background: noise.
-        half_raw, half_weighted, half_effective: RMS log2 ratio of densities of alternating 50-base blocks: reads, reads weighted by capped
-            1/b, reads by effective length.
-        units, starts: how many units and distinct starts there were.
+        ess, max_over_mean: effective sample size and largest weight of 1/b over distinct starts,
+            not capped.
+        kl1_before … kl4_after: symmetrised KL divergence of k-mers between distinct starts and
+            positions of their units, bits, mean over the window's offsets, unweighted and weighted
+            by 1/b.
+        kl1_floor … kl4_floor: the same for weighted starts drawn from the background: noise.
+        half_raw, half_weighted, half_effective: RMS log2 ratio of densities of alternating 50-base
+            blocks: reads, reads weighted by capped 1/b, reads by effective length.
+        units, starts: number of units and distinct starts.
     """
 
     gain_uniq: float
@@ -77,7 +78,8 @@ def measure_accuracy(
     """Take all measures of a log bias.
 
     Args:
-        log_bias: float64 (positions,), nats, up to a constant, one per row of ``units.reads``; NaN where there is none.
+        log_bias: float64 (positions,), nats, up to a constant, one per row of ``units.reads``; NaN
+            for none.
         units: the held-out units.
         contexts: uint8 (positions, width), the windows at the units' positions.
         valid: bool (positions,), whether the window can be used.
@@ -114,7 +116,7 @@ def measure_accuracy(
 
 
 def inverse_bias(log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give 1/b up to a constant, at most 1, so that no constant in the log bias can make it overflow."""
+    """Return 1/b up to a constant, at most 1, so that it cannot overflow."""
     if not len(log_bias):
         return np.zeros(0)
     return np.asarray(np.exp(log_bias.min() - log_bias))
@@ -127,10 +129,11 @@ def _divergence(
     valid: NDArray[np.bool_],
     k: int,
 ) -> tuple[float, float, float]:
-    """Give the mean divergence over offsets of distinct starts from the background, before and after weighting by 1/b, and its floor.
+    """Return the mean divergence of distinct starts from the background, and its noise floor.
 
-    The background is every position of a unit, weighted so that each unit counts as much as on the side of the starts: what uniform
-    draws, one per start, give on average.
+    The divergence is a mean over offsets, before and after weighting by 1/b. The background is
+    every position of a unit, weighted so that each unit counts as much as among the starts: the
+    expectation of uniform draws, one per start.
     """
     known = valid & np.isfinite(log_bias)
     started = known & (units.reads > 0)

@@ -1,7 +1,7 @@
-"""How well estimates of expression agree with a truth, with each other, and with what they were before correction.
+"""How well estimates of expression agree with a truth, with replicates, and with raw estimates.
 
-All take numbers per feature. Logarithms are to base 2. What is compared has units of its own (FPKM against attomoles), so that a constant
-factor between the two never counts.
+All functions take numbers per feature. Logarithms are to base 2. The quantities compared may have
+different units (FPKM and attomoles), so a constant factor between the two never counts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 #: The measures against a truth, in the order of the columns.
 MEASURES = ("pearson", "spearman", "r2", "rmse")
-#: Fewer features than this, and nothing is said.
+#: Features needed for a comparison.
 MIN_FEATURES = 3
-#: Resamples of features for the intervals, the part of them that lies inside, and resamples held in memory at a time.
+#: Resamples of features for intervals, the intervals' coverage, resamples in memory at a time.
 RESAMPLES, COVERAGE, AT_A_TIME = 2000, 0.95, 200
-#: A log2 fold change nearer to 0 than this is neither up nor down: rounding.
+#: A log2 fold change nearer to 0 than this is rounding, neither up nor down.
 NO_CHANGE = 1e-9
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number with its bootstrap interval; NaN where there were too few features."""
+    """A number with its bootstrap interval; NaN with too few features."""
 
     value: float
     low: float
@@ -38,9 +38,9 @@ class Agreement:
     """How estimates agree with a truth.
 
     Args:
-        features: features compared: those in both, with a truth and raw counts above zero.
+        features: number of features compared: those whose truth and estimates are above zero.
         of: estimate → measure → interval.
-        minus_raw: estimate → measure → its difference to ``raw``, from the same resamples.
+        minus_raw: estimate → measure → its difference from ``raw``, over the same resamples.
     """
 
     features: int
@@ -58,10 +58,11 @@ def compare_with_truth(
     """Compare estimates with a truth, feature by feature.
 
     Args:
-        truth: float64 (features,); NaN, zero and negative ones are left out.
-        estimates: name → float64 (features,); ``raw`` among them. Features without reads (``raw`` or any other not above zero) are left
-            out of all of them, so that every estimate answers for the same features.
-        rng: draws features with replacement; one draw serves all estimates, which makes the differences paired.
+        truth: float64 (features,); NaN, zero and negative values are left out.
+        estimates: name → float64 (features,); ``raw`` among them. Features for which any estimate
+            is not above zero are left out of all, so that all are compared over the same features.
+        rng: draws features with replacement; each draw serves all estimates, so that differences
+            are paired.
         resamples: number of draws.
     """
     known = np.isfinite(truth) & (truth > 0)
@@ -90,9 +91,13 @@ def compare_with_truth(
 def _resampled(
     logs: Mapping[str, Floats], target: Floats, rng: np.random.Generator, resamples: int
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Give, per estimate, the measures of every resample, float64 (measures, resamples), and of the whole, float64 (measures,).
+    """Take the measures of every resample, and of all features.
 
-    Ranks are those of all features, in every resample: ranking 20,000 features 2,000 times would take minutes.
+    Ranks are those among all features, in every resample: ranking 20,000 features 2,000 times would
+    take minutes.
+
+    Returns:
+        estimate → float64 (measures, resamples), and estimate → float64 (measures,).
     """
     from scipy.stats import rankdata
 
@@ -112,13 +117,13 @@ def _resampled(
 
 
 def _draws(rng: np.random.Generator, resamples: int, size: int) -> Iterator[NDArray[np.int64]]:
-    """Draw rows with replacement, some resamples at a time."""
+    """Draw rows with replacement, :data:`AT_A_TIME` resamples at a time."""
     for first in range(0, resamples, AT_A_TIME):
         yield rng.integers(0, size, (min(AT_A_TIME, resamples - first), size))
 
 
 def _intervals(whole: Floats, drawn: Floats) -> dict[str, Interval]:
-    """Give the percentile interval of each measure; resamples in which a measure does not exist are left out."""
+    """Return the percentile interval of each measure, without resamples where it is not defined."""
     tail = (1 - COVERAGE) / 2
     found = {}
     for measure, value, values in zip(MEASURES, whole, drawn, strict=True):
@@ -129,7 +134,7 @@ def _intervals(whole: Floats, drawn: Floats) -> dict[str, Interval]:
 
 
 def _measure(x: Floats, y: Floats, x_ranks: Floats, y_ranks: Floats) -> Floats:
-    """Take the measures of logs and their ranks, (n, features) each: float64 (measures, n)."""
+    """Take the measures of logs and their ranks, (n, features) each; float64 (measures, n)."""
     pearson = _correlation(x, y)
     return np.stack([pearson, _correlation(x_ranks, y_ranks), pearson**2, _spread(x - y)])
 
@@ -145,12 +150,15 @@ def _correlation(x: Floats, y: Floats) -> Floats:
 
 
 def _spread(difference: Floats) -> Floats:
-    """Give the root mean square of each row about its mean: a constant factor between the two sides does not count."""
+    """Return the standard deviation of each row: a constant factor between the sides cancels."""
     return np.asarray(difference.std(axis=1))
 
 
 def log_pearson(first: Floats, second: Floats) -> float:
-    """Correlate the logs of two estimates over the features where both are above zero; NaN with fewer than three."""
+    """Correlate the logs of two estimates over features where both are above zero.
+
+    NaN with fewer than :data:`MIN_FEATURES` of them.
+    """
     rows = np.isfinite(first) & np.isfinite(second) & (first > 0) & (second > 0)
     if rows.sum() < MIN_FEATURES:
         return float("nan")
@@ -159,11 +167,11 @@ def log_pearson(first: Floats, second: Floats) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a correction did to the expression of all features, as in table 3 of Zhang et al. 2017.
+    """How a correction changed the expression of all features, as in table 3 of Zhang et al. 2017.
 
     Args:
-        distance: Euclidean distance between the two vectors of expression, each divided by its sum.
-        up, down: features whose share of the expression rose and fell.
+        distance: Euclidean distance between the two expression vectors, each divided by its sum.
+        up, down: number of features whose share of the expression rose and fell.
     """
 
     distance: float
@@ -172,7 +180,10 @@ class Change:
 
 
 def change_of(raw: Floats, other: Floats) -> Change:
-    """Compare expression before and after, FPKM or any other abundance; features without raw reads are left out."""
+    """Compare expression before and after, FPKM or any other abundance.
+
+    Features without raw reads are left out.
+    """
     if not raw.sum() > 0 or not other.sum() > 0:
         return Change(float("nan"), 0, 0)
     before, after = raw / raw.sum(), other / other.sum()
@@ -190,9 +201,11 @@ class Replicates:
     """How a sample agrees with the others of its group, mean over them.
 
     Args:
-        pairs: samples that it was compared with.
-        rmse, pearson: estimate → root mean square log2 ratio (a constant factor apart), and correlation of logs.
-        minus_raw: estimate → (difference of rmse to raw, its standard error by resampling of features).
+        pairs: number of samples that it was compared with.
+        rmse: estimate → root mean square log2 ratio, whatever the constant factor between samples.
+        pearson: estimate → correlation of logs.
+        minus_raw: estimate → (difference of rmse from ``raw``, its standard error by resampling of
+            features).
     """
 
     pairs: int
@@ -201,30 +214,46 @@ class Replicates:
     minus_raw: Mapping[str, tuple[float, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class SampleEstimates:
+    """The estimated expression of one sample's features.
+
+    Args:
+        expression: estimate (``raw`` among them) → float64 (features,).
+        counts: float64 (features,), raw counts.
+    """
+
+    expression: Mapping[str, Floats]
+    counts: Floats
+
+
 def replicate_agreement(
-    own: Mapping[str, Floats],
-    partners: Sequence[Mapping[str, Floats]],
-    counts: Floats,
-    partner_counts: Sequence[Floats],
+    sample: SampleEstimates,
+    partners: Sequence[SampleEstimates],
     rng: np.random.Generator,
     *,
     fewest: float = 10.0,
     resamples: int = RESAMPLES,
 ) -> Replicates | None:
-    """Compare a sample's estimates with those of the other samples of its group; None without any that shares enough features.
+    """Compare a sample's estimates with those of the other samples of its group.
 
     Args:
-        own, partners: estimate (``raw`` among them) → expression per feature.
-        counts, partner_counts: raw counts; features with fewer than ``fewest`` in either sample are left out.
+        sample: the sample.
+        partners: the others, with the same features and estimates.
         rng: draws features with replacement.
-        fewest: see above.
+        fewest: features with fewer raw counts in either sample are left out.
         resamples: number of draws.
+
+    Returns:
+        The agreement, or None where no partner shares :data:`MIN_FEATURES` features.
     """
+    own = sample.expression
     rmse: dict[str, list[float]] = {name: [] for name in own}
     pearson: dict[str, list[float]] = {name: [] for name in own}
     ratios: list[tuple[NDArray[np.int64], dict[str, Floats]]] = []
-    for other, reads in zip(partners, partner_counts, strict=True):
-        rows = (counts >= fewest) & (reads >= fewest)
+    for partner in partners:
+        other = partner.expression
+        rows = (sample.counts >= fewest) & (partner.counts >= fewest)
         for values in (*own.values(), *other.values()):
             rows &= values > 0
         chosen = np.flatnonzero(rows)
@@ -252,10 +281,11 @@ def _errors_of_differences(
     rng: np.random.Generator,
     resamples: int,
 ) -> dict[str, float]:
-    """Give the standard error of each estimate's mean RMS less that of ``raw``, by resampling of features.
+    """Return the standard error of each estimate's mean RMS less that of ``raw``.
 
-    ``ratios``: per partner its features, and estimate → log2 ratio to it. One draw of features serves all partners: they are
-    compared with one and the same sample, and what is particular to a feature there is so in every pair.
+    ``ratios`` holds, per partner, its features, and estimate → log2 ratio to it. Features are
+    resampled. Each draw serves all partners: they are compared with the same sample, so what is
+    particular to a feature there is shared by all pairs.
     """
     every = np.unique(np.concatenate([chosen for chosen, _ in ratios]))
     places = [np.searchsorted(every, chosen) for chosen, _ in ratios]
@@ -278,9 +308,12 @@ def _errors_of_differences(
 
 
 def _spread_of_draws(values: Floats, times: Floats) -> Floats:
-    """Give the root mean square about the mean of resamples: values (features,), drawn so many times each, (n, features)."""
+    """Return the standard deviation of resamples of values (features,).
+
+    ``times``, (n, features), is how often each value was drawn.
+    """
     centred = values - values.mean()
     total = np.maximum(times.sum(axis=1), 1.0)
-    # Not by matrix product: its sums depend on the machine's threads.
+    # Not a matrix product: its sums depend on the machine's threads.
     mean, square = (np.einsum("ij,j->i", times, one) / total for one in (centred, centred**2))
     return np.asarray(np.sqrt(np.maximum(square - mean**2, 0.0)))

@@ -1,4 +1,4 @@
-"""Sum up trials over folds and seeds, and say which model to use.
+"""Summarise trials over folds and seeds, and recommend a model.
 
 A *trial* here is a mapping with ``fold``, ``seed`` and ``values`` (measure → number or None).
 """
@@ -17,7 +17,13 @@ Trials = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over folds of means over seeds, its standard error over folds, and the spread (SD) between seeds."""
+    """A mean over folds of means over seeds.
+
+    Args:
+        value: the mean.
+        error: its standard error over folds.
+        seeds: standard deviation between seeds.
+    """
 
     value: float
     error: float
@@ -42,12 +48,12 @@ def summarise(trials: Trials, take: Callable[[Mapping[str, Any]], float | None])
 
 
 def value_of(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    """Take a measure out of a trial."""
+    """Return a function that takes a measure from a trial."""
     return lambda trial: trial["values"][name]
 
 
 def by_fold(trials: Trials, name: str = "gain_cap5") -> dict[Any, float]:
-    """Give the mean over seeds of each fold."""
+    """Average a measure over the seeds of each fold."""
     found: dict[Any, list[float]] = {}
     for trial in trials:
         value = trial["values"][name]
@@ -57,7 +63,7 @@ def by_fold(trials: Trials, name: str = "gain_cap5") -> dict[Any, float]:
 
 
 def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5") -> Mean:
-    """Average over folds the difference to a reference in the same fold (mean over its seeds)."""
+    """Average over folds the difference from a reference in the same fold (means over seeds)."""
     own, against = by_fold(trials, name), by_fold(reference, name)
     shared = [
         {"fold": fold, "values": {name: own[fold] - against[fold]}}
@@ -69,7 +75,10 @@ def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5"
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Held-out reads predicted and observed per bin, log2 over those of an even spread; ``error`` is of ``observed``, over folds."""
+    """Held-out reads predicted and observed per bin, log2 over those of an even spread.
+
+    ``error`` is the standard error of ``observed`` over folds.
+    """
 
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
@@ -79,8 +88,9 @@ class Points:
 def mean_points(trials: Trials) -> Points:
     """Average the bins of ``reliability`` over seeds, then over folds.
 
-    All bins of a trial hold the same share of the predicted reads, so that the bins of one rank belong together. Trials with fewer bins
-    than others, such as those in which the model was not used, are left out.
+    All bins of a trial hold the same share of the predicted reads, so bins of the same rank belong
+    together. Trials with fewer bins than others, such as those in which the model was not used, are
+    left out.
     """
     most = max((len(trial["reliability"]["predicted"]) for trial in trials), default=0)
     chosen = [trial for trial in trials if len(trial["reliability"]["predicted"]) == most]
@@ -102,11 +112,12 @@ class Contender:
     """A model that may be recommended.
 
     Args:
-        model, window: what users name it by.
-        parameters: number of free parameters: of two models as good as each other the one with fewer is taken.
-        used: in how many samples a count would use it, out of ``samples``.
-        trials: of all samples; ``fold`` tells apart the folds of different samples.
-        unused: why a count would not use it in the first sample in which it would not.
+        model, window: the names that users give.
+        parameters: number of free parameters; of two equally good models, the one with fewer is
+            preferred.
+        used, samples: number of samples in which a count would use it, and of all samples.
+        trials: those of all samples; ``fold`` differs between samples.
+        unused: why a count would not use it, in the first sample where it would not.
     """
 
     model: str
@@ -120,7 +131,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The model to use (None: none), and why, in plain words."""
+    """The model to use, or None, and the reason in plain words."""
 
     model: str | None
     window: str | None
@@ -130,8 +141,9 @@ class Recommendation:
 def recommend(contenders: Sequence[Contender]) -> Recommendation:
     """Choose by held-out gain (capped at five reads per position).
 
-    Models that a count would leave out in half of the samples or more are no candidates. The best mean gain is looked for; a model with
-    fewer parameters whose gain lies within one standard error of the paired difference is taken instead, the smallest of them.
+    Models that a count would not use in half of the samples or more are not considered. The model
+    with the highest mean gain is chosen, unless models with fewer parameters come within one
+    standard error of it (of the paired difference): then the smallest of them.
     """
     measured = [one for one in contenders if math.isfinite(_gain(one).value)]
     if not contenders:
@@ -144,7 +156,8 @@ def recommend(contenders: Sequence[Contender]) -> Recommendation:
         return Recommendation(
             None,
             None,
-            "No model could be shown to gain anything on held-out blocks: there are too few reads to tell.",
+            "No model could be shown to gain anything on held-out blocks: there are too few reads "
+            "to tell.",
         )
     best = max(able, key=lambda one: (_gain(one).value, -one.parameters))
     chosen, apart = best, Mean(0.0, 0.0, 0.0)
@@ -176,34 +189,37 @@ def _named(one: Contender, every: Sequence[Contender]) -> str:
 def _why(
     chosen: Contender, best: Contender, apart: Mean, able: Sequence[Contender], compared: int
 ) -> str:
-    """Say why a model was chosen."""
+    """Explain why a model was chosen."""
     gain = _gain(chosen)
     lines = [
-        f"On genomic blocks that it did not learn from, {_named(chosen, able)} gains {_with_error(gain)} bits per read."
+        f"On genomic blocks that it did not learn from, {_named(chosen, able)} gains "
+        f"{_with_error(gain)} bits per read."
     ]
     if chosen is not best:
         simpler = (
-            f"has only {chosen.parameters:,.0f} parameters of {best.parameters:,.0f}"
+            f"has only {chosen.parameters:,.0f} parameters instead of {best.parameters:,.0f}"
             if chosen.parameters
             else "needs no training"
         )
         lines.append(
-            f"{_named(best, able)} gains {_with_error(apart)} bits more, which is within one standard error. {_named(chosen, able)} "
-            f"{simpler} and is preferred."
+            f"{_named(best, able)} gains {_with_error(apart)} bits more, which is within one "
+            f"standard error. {_named(chosen, able)} {simpler} and is preferred."
         )
         return " ".join(lines)
     others = [one for one in able if one is not chosen]
     if not others:
-        return " ".join([*lines, *(["No other model is of use."] if compared > 1 else [])])
+        return " ".join([*lines, *(["No other model helps."] if compared > 1 else [])])
     second = max(others, key=lambda one: _gain(one).value)
     ahead = paired_difference(chosen.trials, second.trials)
     lines.append(
-        f"The next best is {_named(second, able)}, {_with_error(ahead)} bits per read behind in the same blocks."
+        f"The next best is {_named(second, able)}, {_with_error(ahead)} bits per read behind in "
+        "the same blocks."
     )
     return " ".join(lines)
 
 
 def _why_none(contenders: Sequence[Contender]) -> str:
+    """Explain why no model was chosen."""
     names = ", ".join(_named(one, contenders) for one in contenders)
     best = max(
         contenders,
@@ -211,15 +227,17 @@ def _why_none(contenders: Sequence[Contender]) -> str:
     )
     gain = _gain(best)
     if math.isfinite(gain.error) and gain.value > 2 * gain.error:
-        # The table and a count's decision are then told of together.
+        # The table shows a gain, so the reason has to reconcile it with a count's decision.
         return (
-            f"{_named(best, contenders)} gains {_with_error(gain)} bits per read on genomic blocks that it did not learn from, but a count "
-            f"would not use it: {best.unused or 'it was not clearly better than chance'}. Leave the counts as they are, or pool this "
-            "sample with others (`counterbias train`)."
+            f"{_named(best, contenders)} gains {_with_error(gain)} bits per read on genomic blocks "
+            "that it did not learn from, but a count would not use it: "
+            f"{best.unused or 'it was not clearly better than chance'}. Leave the counts as they "
+            "are, or pool this sample with others (`counterbias train`)."
         )
     return (
-        f"No model helps: none of {names} tells held-out read starts from places near by clearly better than chance. A count would "
-        "leave all weights at 1; leave the counts as they are."
+        f"No model helps: none of {names} distinguishes held-out read starts from nearby places "
+        "clearly better than chance. A count would leave all weights at 1; leave the counts as "
+        "they are."
     )
 
 

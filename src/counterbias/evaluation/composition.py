@@ -1,4 +1,4 @@
-"""Composition around read starts: k-mer frequencies per offset, their divergence, and where a signature lies."""
+"""Composition around read starts: k-mer frequencies, their divergence, and its signature."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from counterbias.records import Window
 
-#: Bits, summed over offsets, from which a signature counts as found.
+#: Lengths of k-mers whose divergence is measured.
+KMERS = (1, 2, 3, 4)
+#: Least divergence of a signature, in bits, summed over offsets.
 MIN_SIGNATURE = 0.05
+#: Least share of a signature's divergence that each of its offsets has.
+MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +24,9 @@ class Composition:
 
     Args:
         k: length of the k-mers.
-        frequency: float64 (offsets, 4**k), rows sum to 1; offset ``j`` is the k-mer's first column. k-mers are numbered with
-            their first base as the highest digit (AA, AC, AG, AT, CA …).
-        effective: number of equally weighted windows with the same variance, (Σw)²/Σw².
+        frequency: float64 (offsets, 4**k), rows sum to 1; offset ``j`` is the k-mer's first column.
+            k-mers are numbered with their first base as the highest digit (AA, AC, AG, AT, CA …).
+        effective: effective number of windows, (Σw)²/Σw².
     """
 
     k: int
@@ -33,23 +37,26 @@ class Composition:
 def composition(
     contexts: NDArray[np.uint8], weights: NDArray[np.float64] | None = None, *, k: int = 1
 ) -> Composition:
-    """Count k-mers per offset of windows (uint8 (n, width), no N), weighted; frequencies of an empty set are uniform."""
+    """Count weighted k-mers per offset of windows, uint8 (n, width), without N.
+
+    The frequencies of an empty set are uniform.
+    """
     n, width = contexts.shape
     weights = np.ones(n) if weights is None else weights
-    offsets, kinds = width - k + 1, 4**k
+    offsets, kmers = width - k + 1, 4**k
     total, squares = float(weights.sum()), float((weights**2).sum())
     if total <= 0:
-        return Composition(k, np.full((offsets, kinds), 1.0 / kinds), 0.0)
-    sums = np.zeros((offsets, kinds))
+        return Composition(k, np.full((offsets, kmers), 1.0 / kmers), 0.0)
+    sums = np.zeros((offsets, kmers))
     _add_windows(
-        np.ascontiguousarray(contexts, np.uint8), np.asarray(weights, np.float64), kinds - 1, sums
+        np.ascontiguousarray(contexts, np.uint8), np.asarray(weights, np.float64), kmers - 1, sums
     )
     return Composition(k, sums / total, total**2 / squares)
 
 
 @njit(cache=True, nogil=True)
 def _add_windows(contexts, weights, mask, sums):  # type: ignore[no-untyped-def]
-    """Add each window's weight to the k-mers that it holds, at their offsets; ``mask`` is 4**k − 1."""
+    """Add each window's weight to its k-mers at their offsets; ``mask`` is 4**k − 1."""
     width = contexts.shape[1]
     before = width - sums.shape[0]
     for row in range(len(contexts)):
@@ -61,19 +68,21 @@ def _add_windows(contexts, weights, mask, sums):  # type: ignore[no-untyped-def]
 
 
 def symmetrised_kl(first: Composition, second: Composition) -> NDArray[np.float64]:
-    """Give ½ KL(p‖q) + ½ KL(q‖p) per offset, in bits; float64 (offsets,).
+    """Return ½ KL(p‖q) + ½ KL(q‖p) per offset, float64 (offsets,), bits.
 
-    Half a window is added to each k-mer on either side, so that k-mers seen once on one side only do not make it infinite.
+    Half a window is added to each k-mer on either side, so that k-mers seen on one side only do not
+    make it infinite.
     """
     p, q = _smooth(first), _smooth(second)
     return np.asarray(((p - q) * (np.log2(p) - np.log2(q))).sum(axis=1) / 2)
 
 
 def noise_floor(first: Composition, second: Composition) -> float:
-    """Give the symmetrised KL, in bits, that two samples of one and the same distribution show on average.
+    """Return the mean symmetrised KL of two sets of windows from the same distribution, in bits.
 
-    Twice a sample's KL from its source is chi-square distributed with 4**k − 1 degrees of freedom per window, so that two
-    samples of n and m effective windows differ by (4**k − 1)/(2 ln 2) · (1/n + 1/m). Effective numbers are (Σw)²/Σw².
+    Twice the KL of n windows from their source, times n, is chi-square distributed with 4**k − 1
+    degrees of freedom, so sets of n and m effective windows differ by
+    (4**k − 1)/(2 ln 2) · (1/n + 1/m).
     """
     if first.effective <= 0 or second.effective <= 0:
         return float("nan")
@@ -87,19 +96,19 @@ def _smooth(one: Composition) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Where around the read start composition differs from the background.
+    """Where around the read start the composition differs from the background.
 
     Offsets count from the read's first base (0), negative before it.
 
     Args:
-        found: whether anything stands out of the noise.
-        first, last: the offsets between which it lies.
+        found: whether the divergence exceeds the noise anywhere.
+        first, last: the first and last offset of the signature.
         peak: the offset where it is strongest.
         before_start: share of the excess divergence at negative offsets, 0 to 1.
-        outside: share that lies outside the window in use.
-        window: the window that would hold it.
-        offsets, profile: the wide profile that was looked at: symmetrised KL per offset, bits.
-        noise: its noise floor.
+        outside: share outside the window in use.
+        window: the window that would contain it.
+        offsets, profile: the wide profile in which it was found: symmetrised KL per offset, bits.
+        noise: the profile's noise floor.
     """
 
     found: bool
@@ -115,31 +124,31 @@ class Signature:
 
     @property
     def precedes_start(self) -> bool:
-        """Whether most of the signature lies before the read start, as in reads cut at their 5' end."""
+        """Whether most of it lies before the read start, as in reads trimmed at their 5' end."""
         return self.found and self.before_start > 0.7 and self.peak < 0
 
 
 def signature_span(
-    profile: NDArray[np.float64],
-    noise: float,
-    *,
-    upstream: int,
-    window: Window,
-    share: float = 0.02,
+    profile: NDArray[np.float64], noise: float, *, upstream: int, window: Window
 ) -> Signature:
     """Find the signature in a wide profile of divergences.
 
-    ``profile``: symmetrised KL per offset (bits), ``upstream`` its columns before the read start, ``noise`` its noise floor.
-    The level of the two outer eighths (or the noise floor, if higher) is the base line. The signature spans the offsets
-    whose excess is above four noise floors and above ``share`` of the total, bridging gaps of up to two offsets around the
-    peak.
+    The level of the two outer eighths (or the noise floor, if higher) is the baseline. The
+    signature spans the offsets whose excess is above four noise floors and above
+    :data:`MIN_SHARE` of the total, bridging gaps of up to two offsets around the peak.
+
+    Args:
+        profile: float64 (offsets,), symmetrised KL, bits.
+        noise: its noise floor.
+        upstream: number of its offsets before the read start.
+        window: the window in use.
     """
     offsets = np.arange(len(profile)) - upstream
     edge = max(2, len(profile) // 8)
     base = max(noise, float(np.median(np.concatenate((profile[:edge], profile[-edge:])))))
     excess = np.maximum(profile - base, 0.0)
     strong = excess > 4 * noise
-    strong &= excess > share * excess[strong].sum() if strong.any() else False
+    strong &= excess > MIN_SHARE * excess[strong].sum() if strong.any() else False
     if not strong.any() or excess[strong].sum() < MIN_SIGNATURE:
         return Signature(False, 0, 0, 0, 0.0, 0.0, window)
     peak = int(np.argmax(excess))
@@ -162,7 +171,10 @@ def composition_report(
     background: NDArray[np.uint8],
     background_weight: NDArray[np.float64],
 ) -> dict[str, dict[str, list[float]]]:
-    """Give the shares of A, C, G, T per offset of starts ``before`` and ``after`` weighting, and of the ``background``."""
+    """Return the shares of A, C, G, T per offset: ``before``, ``after`` weighting, ``background``.
+
+    ``inverse_bias`` is the weight of each start, 1/b, capped as that of reads.
+    """
     parts = {
         "before": composition(foreground, weight),
         "after": composition(foreground, weight * inverse_bias),
@@ -180,18 +192,16 @@ def divergence_report(
     inverse_bias: NDArray[np.float64],
     background: NDArray[np.uint8],
     background_weight: NDArray[np.float64],
-    *,
-    longest: int = 4,
 ) -> list[dict[str, int | float | list[float]]]:
-    """Give the symmetrised KL between starts and background for k = 1 … ``longest``, before and after weighting, with noise
-    floors.
+    """Return the symmetrised KL between starts and background for each k, with noise floors.
 
-    ``inverse_bias``: weight of each start, 1/b, capped as reads are. Empty where there are no windows on either side.
+    It is taken before and after weighting; ``inverse_bias`` is the weight of each start, 1/b,
+    capped as that of reads. Empty without windows on either side.
     """
     if not len(foreground) or not len(background):
         return []
     entries: list[dict[str, int | float | list[float]]] = []
-    for k in range(1, min(longest, foreground.shape[1]) + 1):
+    for k in [k for k in KMERS if k <= foreground.shape[1]]:
         reference = composition(background, background_weight, k=k)
         first, second = (
             composition(foreground, weight, k=k),

@@ -1,8 +1,8 @@
 """Split the genome into blocks, and blocks into folds.
 
-Reads of one gene share its abundance and its sequence, so a split by reads would test a model on what it learnt. Blocks of
-50 kb are assigned to five folds; where a library covers so little that fewer than 25 blocks hold reads, smaller
-blocks are taken, down to 1 kb.
+Reads of one gene share its abundance and its sequence, so a split by reads would test a model on
+what it learnt. Blocks of 50 kb are assigned to five folds; where a library covers so little that
+fewer than 25 blocks contain reads, smaller blocks are used, down to 1 kb.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.options import FOLDS
 from counterbias.records import Positions
 
 #: Block sizes in bases, tried in this order.
 BLOCK_SIZES = (50_000, 20_000, 10_000, 5_000, 2_000, 1_000)
-#: Populated blocks wanted before a block size is taken.
+#: Blocks with reads that a block size needs.
 ENOUGH_BLOCKS = 25
-FOLDS = 5
 #: The fold that :func:`rotate` holds out.
 HELD_OUT_FOLD = 0
 
@@ -35,7 +35,8 @@ class Folds:
         keys: int64 (blocks,), ascending: contig and block number of every block with reads.
         fold: int8 (blocks,).
         count: number of folds.
-        half: int8 (blocks,), 0 or 1: which half of its fold a block belongs to; both have about equally many starts.
+        half: int8 (blocks,), 0 or 1: which half of its fold a block belongs to; both halves have
+            about the same number of starts.
     """
 
     block: int
@@ -45,7 +46,7 @@ class Folds:
     half: NDArray[np.int8] | None = None
 
     def of(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int8]:
-        """Give the fold of each position, int8 (n,); -1 for blocks without reads."""
+        """Return the fold of each position, int8 (n,); -1 for blocks without reads."""
         if not len(self.keys):
             return np.full(len(position), -1, np.int8)
         wanted = _block_keys(contig, position, self.block)
@@ -53,9 +54,10 @@ class Folds:
         return np.where(self.keys[row] == wanted, self.fold[row], -1).astype(np.int8)
 
     def parts(self, positions: Positions, *, margin: int) -> NDArray[np.int8]:
-        """Give the part that each position belongs to, and that of another block within ``margin`` bases or the same again; int8 (n, 2).
+        """Return the part of each position, and that of another block within ``margin`` bases.
 
-        A part is 2 · fold + half, see :class:`~counterbias.records.FoldedSample`; -1 in blocks without starts.
+        int8 (n, 2), the same part twice if no other block is near. A part is 2 · fold + half, see
+        :class:`~counterbias.records.FoldedSample`; -1 in blocks without starts.
         """
         own = self._part(positions.contig, positions.position)
         left = self._part(positions.contig, np.maximum(positions.position - margin, 0))
@@ -69,10 +71,11 @@ class Folds:
 
 
 def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
-    """Split genomic blocks into folds of about equally many distinct starts.
+    """Split genomic blocks into folds with about the same number of distinct starts.
 
-    Blocks go, largest first, to the fold that has the fewest starts so far (ties: the lower fold; blocks of equal
-    size in genome order): the same sites always give the same folds, without a seed.
+    Each block, the one with most starts first, goes to the fold with the fewest starts so far
+    (ties: the lower fold; equal blocks in genome order): the same sites always give the same folds,
+    without a seed.
     """
     tally = StartTally()
     tally.add(starts)
@@ -80,17 +83,21 @@ def make_folds(starts: Positions, *, folds: int = FOLDS) -> Folds:
 
 
 def block_size(starts: Positions) -> int:
-    """Give the size of blocks in bases: the first of :data:`BLOCK_SIZES` of which enough hold starts, or the smallest."""
+    """Return the block size: the first of :data:`BLOCK_SIZES` with enough blocks with starts.
+
+    The smallest if none has enough.
+    """
     tally = StartTally()
     tally.add(starts)
     return tally.size
 
 
 class StartTally:
-    """Distinct starts per smallest block, added up over samples, so that a cohort has one set of folds; never larger than the genome.
+    """Distinct starts per smallest block, summed over samples, so that a cohort shares its folds.
 
-    All samples must number their contigs alike. The size of blocks is the (lower) median of those that the samples would have alone: a
-    sample that covers little of the genome must still have several blocks, but one among many must not cut the blocks of all.
+    All samples must number their contigs alike. The block size is the (lower) median of those that
+    the samples would have alone: a sample that covers little of the genome must still have several
+    blocks, but must not alone determine the size for many others. Memory is bounded by the genome.
     """
 
     def __init__(self) -> None:
@@ -118,7 +125,7 @@ class StartTally:
         )
 
     def to_arrays(self) -> dict[str, NDArray[np.int64]]:
-        """Give all that :meth:`from_arrays` needs."""
+        """Return all that :meth:`from_arrays` needs."""
         return {
             "sizes": np.array(self._sizes, np.int64),
             "keys": self._keys,
@@ -127,7 +134,7 @@ class StartTally:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.int64]]) -> StartTally:
-        """Make a tally of what :meth:`to_arrays` gave."""
+        """Make a tally from what :meth:`to_arrays` returned."""
         tally = cls()
         tally._sizes, tally._keys, tally._counts = (
             arrays["sizes"].tolist(),
@@ -138,7 +145,7 @@ class StartTally:
 
     @property
     def size(self) -> int:
-        """The size of blocks in bases."""
+        """The block size in bases."""
         return sorted(self._sizes)[(len(self._sizes) - 1) // 2]
 
     def folds(self, folds: int = FOLDS) -> Folds:
@@ -157,14 +164,14 @@ class StartTally:
 def _enlarged(
     keys: NDArray[np.int64], counts: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Join smallest blocks into blocks of ``size`` bases."""
+    """Merge smallest blocks into blocks of ``size`` bases."""
     return _summed(keys // _STRIDE * _STRIDE + keys % _STRIDE // (size // BLOCK_SIZES[-1]), counts)
 
 
 def _summed(
     keys: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give distinct keys, ascending, and the sum of the counts of each."""
+    """Return the distinct keys, ascending, and the sum of the counts of each."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     first = np.flatnonzero(
@@ -175,9 +182,10 @@ def _summed(
 
 
 def rotate(starts: Positions, *, block: int, held_out: int, folds: int = FOLDS) -> Folds:
-    """Hold out every fifth block: those with ``position // block % folds == held_out`` (see :func:`rotation`).
+    """Hold out every fifth block: those with ``position // block % folds == held_out``.
 
-    They are numbered :data:`HELD_OUT_FOLD` here, all others 1.
+    They are numbered :data:`HELD_OUT_FOLD` here, all others 1. See :func:`rotation` for short
+    contigs.
     """
     keys = np.unique(_block_keys(starts.contig, starts.position, block))
     contig = keys // _STRIDE
@@ -188,10 +196,11 @@ def rotate(starts: Positions, *, block: int, held_out: int, folds: int = FOLDS) 
 
 
 def rotation(starts: Positions, *, block: int, folds: int = FOLDS) -> NDArray[np.int64]:
-    """Give, per contig number up to the last one with starts, what is added to its blocks' numbers before they are assigned to folds.
+    """Return the offset added to each contig's block numbers before they are assigned to folds.
 
-    It is 0 for contigs of at least ``folds`` blocks. Shorter ones are numbered through in their order, as if they were one: otherwise all
-    of an assembly of short contigs, or of transcripts, would lie in the first fold.
+    int64, one per contig up to the last one with starts. It is 0 for contigs of at least ``folds``
+    blocks. The blocks of shorter contigs are numbered consecutively, as if they were one contig:
+    otherwise an assembly of short contigs, or of transcripts, would lie in the first fold only.
     """
     last = np.full(int(starts.contig.max()) + 1 if len(starts) else 0, -1, np.int64)
     np.maximum.at(last, starts.contig, starts.position // block)

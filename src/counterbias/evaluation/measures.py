@@ -1,8 +1,8 @@
-"""The measures: how well a log bias tells where reads start within a unit.
+"""The measures: how well a log bias predicts where reads start within a unit.
 
-All take ``log_bias``, float64 (positions,), natural logarithm, one number per row of ``Units.reads``; a constant added to it
-changes nothing.
-Give windows that cannot be scored (N, off the contig) the log bias NaN: they are left out, with their reads.
+All take ``log_bias``, float64 (positions,), nats, one value per row of ``Units.reads``; a constant
+added to it changes nothing. Windows that cannot be scored (N, off the contig) have the log bias
+NaN: they are left out, with their reads.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from counterbias.evaluation.units import Units
 
-#: Reads per position that count in the three gains; None is no limit.
+#: Cap of reads per position in the three gains; None for no cap.
 GAIN_CAPS: dict[str, float | None] = {"uniq": 1.0, "cap5": 5.0, "all": None}
+#: Reads that a unit needs for its deviance and likelihood to count.
 MIN_READS_DEVIANCE = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its standard error over units; ``units`` is how many there were. NaN where there were too few."""
+    """A mean over units with its standard error; NaN with too few ``units``."""
 
     value: float
     standard_error: float
@@ -32,7 +33,7 @@ class Estimate:
 
 
 def relative_bias(log_bias: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
-    """Divide exp(log_bias) by its mean over the unit; float64 (positions,), NaN where log_bias is."""
+    """Divide exp(log_bias) by its mean over the unit; float64 (positions,), NaN stays NaN."""
     unit = units.of_position
     known = np.isfinite(log_bias)
     top = np.full(len(units), -np.inf)
@@ -55,10 +56,11 @@ def gain(
     cap: float | None = 5.0,
     relative: NDArray[np.float64] | None = None,
 ) -> Estimate:
-    """Give bits gained per read: Σ y log2(b / mean of b over the unit) / Σ y, with y = min(reads, cap).
+    """Return bits gained per read: Σ y log2(b / mean of b over the unit) / Σ y.
 
-    Zero for no model; at its largest where b is proportional to the true rate. The standard error is that of a ratio of sums
-    over units (reads of one unit are not independent). ``relative``: what :func:`relative_bias` gives, where it is at hand.
+    y is the number of reads, at most ``cap``. Zero without a model; largest if b is proportional to
+    the true rate. The standard error is that of a ratio of sums over units, as reads of one unit
+    are not independent. ``relative`` is the result of :func:`relative_bias`, if known already.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
     unit, y, b = _with_reads(relative, units)
@@ -71,14 +73,14 @@ def gain(
 def _with_reads(
     relative: NDArray[np.float64], units: Units
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Give the known positions where reads start, most have none: unit, reads, and relative bias (1 where that is 0)."""
+    """Return unit, reads and relative bias (1 for 0) of the scored positions where reads start."""
     rows = np.flatnonzero((units.reads > 0) & np.isfinite(relative))
     unit = np.searchsorted(units.offsets, rows, side="right") - 1
     return unit, units.reads[rows], np.where(relative[rows] > 0, relative[rows], 1.0)
 
 
 def ratio_estimate(numerator: NDArray[Any], denominator: NDArray[Any]) -> Estimate:
-    """Estimate Σ numerator / Σ denominator over independent groups, with its standard error (linearised)."""
+    """Estimate Σ numerator / Σ denominator over independent groups, with linearised error."""
     n, total = len(numerator), float(denominator.sum())
     if n == 0 or total <= 0:
         return Estimate(float("nan"), float("nan"), n)
@@ -92,7 +94,7 @@ def ratio_estimate(numerator: NDArray[Any], denominator: NDArray[Any]) -> Estima
 def gains(
     log_bias: NDArray[np.float64], units: Units, *, relative: NDArray[np.float64] | None = None
 ) -> dict[str, Estimate]:
-    """Give the gain with reads per position capped at 1 (``uniq``), at 5 (``cap5``, the primary measure) and not (``all``)."""
+    """Return the gain for each of :data:`GAIN_CAPS`; ``cap5`` is the primary measure."""
     relative = relative_bias(log_bias, units) if relative is None else relative
     return {
         name: gain(log_bias, units, cap=cap, relative=relative) for name, cap in GAIN_CAPS.items()
@@ -106,9 +108,10 @@ def deviance_explained(
     min_reads: float = MIN_READS_DEVIANCE,
     relative: NDArray[np.float64] | None = None,
 ) -> float:
-    """Give the median over units of the Poisson deviance that the bias explains, 1 − D′/D.
+    """Return the median over units of the Poisson deviance explained by the bias, 1 − D′/D.
 
-    Per unit a constant rate a is compared with a·b, a by maximum likelihood. NaN without units of at least ``min_reads``.
+    Per unit, a constant rate a is compared with a·b, with a by maximum likelihood. NaN without
+    units of at least ``min_reads``.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
     size = len(units)
@@ -116,7 +119,8 @@ def deviance_explained(
     unit, y, b = _with_reads(relative, units)
     total = np.bincount(unit, weights=y, minlength=size)
     mean = np.divide(total, n, out=np.zeros(size), where=n > 0)
-    # Relative bias averages 1 over the unit, so both models have the same maximum likelihood rate and the same Σ rate.
+    # Relative bias averages 1 over the unit, so both have the same maximum likelihood rate and the
+    # same Σ rate.
     base = y * (np.log(y) - np.log(mean[unit]))
     deviance = np.bincount(unit, weights=base, minlength=size)
     remaining = np.bincount(unit, weights=base - y * np.log(b), minlength=size)
@@ -131,9 +135,10 @@ def deviance_explained(
 def likelihood_explained(
     log_bias: NDArray[np.float64], units: Units, *, min_reads: float = MIN_READS_DEVIANCE
 ) -> float:
-    """Give the median over units of 1 − L′/L with Poisson log likelihoods L (rate a) and L′ (rate a·b), as Jones et al. 2012 do.
+    """Return the median over units of 1 − L′/L, as Jones et al. 2012 do.
 
-    Both hold the factorials of the counts, and a by maximum likelihood. NaN without units of at least ``min_reads``.
+    L and L′ are the Poisson log likelihoods with rate a and a·b, including the factorials of the
+    counts, with a by maximum likelihood. NaN without units of at least ``min_reads``.
     """
     from scipy.special import gammaln
 
@@ -158,10 +163,11 @@ def likelihood_explained(
 def discrimination(
     log_bias: NDArray[np.float64], units: Units, *, relative: NDArray[np.float64] | None = None
 ) -> tuple[float, float]:
-    """Give AUC and log loss (nats) of distinct starts against uniform positions of the same unit.
+    """Return AUC and log loss (nats) of distinct starts against uniform positions of their unit.
 
-    AUC: chance that a start scores above a position drawn from its unit, ties half, mean over starts. Log loss: of telling a
-    start from one position of its unit by b/(1 + b), b relative to the unit; ln 2 for no model.
+    AUC: probability that a start scores above a position drawn from its unit, ties counting half,
+    mean over starts. Log loss: of telling a start from one position of its unit by b/(1 + b), b
+    relative to the unit; ln 2 without a model.
     """
     relative = relative_bias(log_bias, units) if relative is None else relative
     wins, losses, starts = _compare_within(units.offsets, relative, units.reads)
@@ -170,7 +176,7 @@ def discrimination(
 
 @njit(cache=True, nogil=True)
 def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
-    """Add up, over the distinct starts of all units, the share of positions they score above and the log loss; and count the starts."""
+    """Sum over the distinct starts of all units: share of positions outscored, log loss, starts."""
     wins, losses, starts = 0.0, 0.0, 0
     for unit in range(len(offsets) - 1):
         first, last = offsets[unit], offsets[unit + 1]
@@ -187,7 +193,7 @@ def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
                 )
         if hit == 0:
             continue
-        # Positions per gap between starts in the order of their scores, and per start that they equal.
+        # Positions that score between two starts, in the order of scores, and equal to a start.
         ordered = np.sort(hits[:hit])
         between, equal = np.zeros(hit + 1, np.int64), np.zeros(hit, np.int64)
         background, product = 0.0, 1.0
@@ -196,7 +202,7 @@ def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
             if not np.isfinite(b):
                 continue
             known += 1
-            # The logarithm of a product is that of fewer numbers.
+            # One logarithm of a product instead of many.
             product *= 1.0 + b
             if product > 1e200:
                 background += math.log(product)
@@ -228,7 +234,7 @@ def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
 
 
 def effective_sample_size(weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Give (Σw)²/(n Σw²), 1 for equal weights, and max w / mean w; NaN without weights."""
+    """Return (Σw)²/(n Σw²), 1 for equal weights, and max w / mean w; NaN without weights."""
     if not len(weights) or weights.sum() <= 0:
         return float("nan"), float("nan")
     total = float(weights.sum())
@@ -245,10 +251,18 @@ def half_consistency(
     by: str = "effective_length",
     cap: float | None = None,
 ) -> float:
-    """Give the root mean square log2 ratio between densities of alternating 50-base blocks of each unit.
+    """Return the root mean square log2 ratio between the two halves of each unit.
 
-    ``by``: ``raw`` (reads per position), ``weighted`` (Σ reads/b per position, 1/b capped at ``cap`` times its median) or
-    ``effective_length`` (Σ reads / Σ b). Units where a half has no reads are left out; NaN without any.
+    The halves are alternating blocks of ``block`` bases. Units where a half has no reads are left
+    out; NaN without any.
+
+    Args:
+        log_bias: the log bias.
+        units: the units.
+        block: bases per block.
+        by: the density compared: ``raw`` (reads per position), ``weighted`` (Σ reads/b per
+            position) or ``effective_length`` (Σ reads / Σ b).
+        cap: limit of 1/b, times its median over reads, for ``weighted``; None for no limit.
     """
     relative = relative_bias(log_bias, units)
     known = np.isfinite(relative)

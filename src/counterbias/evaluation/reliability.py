@@ -1,11 +1,13 @@
-"""Measure whether a log bias has the right size: held-out reads observed against reads predicted.
+"""Measure whether a log bias has the right size: held-out reads observed against predicted.
 
-The gain tells whether a model ranks the places of a unit rightly; a log bias that is a third too small loses little of it. Its size is
-another question: does a place that is predicted twice the reads of its unit's mean get twice as many? In come a log bias and held-out
-units; out go a slope (1 for the right size, more where the bias is larger than the model says) and the points of a figure.
+The gain shows whether a model ranks the places of a unit correctly; a log bias that is a third too
+small loses little of it. Its size is another question: does a place that is predicted twice the
+mean of its unit get twice as many reads? In: a log bias and held-out units. Out: a slope (1 for the
+right size, more if the bias is larger than predicted) and the points of a figure.
 
-Reads enter linearly. E[reads of a place] = abundance × bias holds with amplified copies too, but not for square roots of counts, nor for
-counts that are capped. What keeps a few deep units from deciding alone is the weight of a unit.
+Reads enter linearly. E[reads of a place] = abundance × bias holds with amplified copies too, but
+not for square roots of counts, nor for capped counts. The weight of a unit keeps a few deep units
+from dominating.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from counterbias.evaluation.units import Units
 
 #: Variance of the reads of a place beyond Poisson, as in a negative binomial: Var = μ + φ μ².
 DISPERSION = 1.0
-#: Bins of the figure, each with as many expected reads (weighted) as any other.
+#: Bins of the figure, each with the same number of expected reads (weighted).
 BINS = 15
-#: Bases per group of units that are resampled as one observation: about a gene.
+#: Bases per group of units that count as one observation: about a gene.
 BLOCK = 10_000
-#: Coverage of the interval, and the largest slope that is looked for.
+#: Coverage of the interval, and the largest slope considered.
 COVERAGE, LARGEST = 0.95, 20.0
-#: Rounds of the search for the slope; six are the rule.
+#: Most iterations of the search for the slope; it usually takes six.
 _ROUNDS = 60
 
 Floats = NDArray[np.float64]
@@ -37,17 +39,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Held-out reads observed against those predicted; NaN where there was nothing to measure by, or no bias predicted.
+    """Held-out reads observed against predicted; NaN without reads, or if no bias is predicted.
 
     Args:
-        slope: what the log bias must be multiplied by to fit the held-out reads best: 1 where its size is right.
+        slope: factor for the log bias that fits the held-out reads best: 1 if its size is right.
         error: its standard error over genomic blocks.
         low, high: its 95 % interval.
-        predicted: float64 (bins,), log2 of the reads predicted by the bias over those of an even spread in each unit, ascending.
-        observed: float64 (bins,), the same of the reads observed; NaN where there were none.
+        predicted: float64 (bins,), log2 of the reads predicted by the bias over those of an even
+            spread in each unit, ascending.
+        observed: float64 (bins,), the same for the reads observed; NaN where there are none.
         observed_error: float64 (bins,), its standard error over blocks.
-        expected, reads: float64 (bins,), reads predicted and observed, as many as they are.
-        units, blocks: how many there were with reads and more than one place.
+        expected, reads: float64 (bins,), number of reads predicted and observed.
+        units, blocks: number of units and blocks with reads and more than one place.
     """
 
     slope: float
@@ -63,7 +66,7 @@ class Reliability:
     blocks: int
 
     def report(self) -> dict[str, Any]:
-        """Give it as reports hold it: numbers, and lists of numbers under ``bins``."""
+        """Return it as in reports: numbers, and lists of numbers under ``bins``."""
         names = {
             "predicted": "predicted",
             "observed": "observed",
@@ -88,14 +91,16 @@ def reliability(
 ) -> Reliability:
     """Compare the reads of held-out units with those that a log bias predicts, place by place.
 
-    Place j of a unit with n reads is predicted n b_j / Σ b reads. The slope s maximises Σ_u w_u Σ_j y_j ln(b_j^s / Σ_k b_k^s): Poisson
-    regression with an abundance of its own for each unit, which cancels. A unit of μ reads per place weighs w = 1/(1 + φμ). Given n, the
-    derivative at s = 1 has mean zero where b is right, at any depth and with any number of amplified copies, as long as amplification does
-    not depend on the place. The standard error is the sandwich over genomic blocks, the interval is Student's.
+    For place j of a unit with n reads, n b_j / Σ b reads are predicted. The slope s maximises
+    Σ_u w_u Σ_j y_j ln(b_j^s / Σ_k b_k^s): Poisson regression with a separate abundance for each
+    unit, which cancels. A unit of μ reads per place has the weight w = 1/(1 + φμ). Given n, the
+    derivative at s = 1 has mean zero if b is right, at any depth and with any number of amplified
+    copies, as long as amplification does not depend on the place. The standard error is the
+    sandwich estimate over genomic blocks; the interval is from Student's t distribution.
 
     Args:
-        log_bias: float64 (positions,), calibrated, nats, up to a constant, one per row of ``units.reads``; NaN where it is not known:
-            these places are left out, with their reads.
+        log_bias: float64 (positions,), calibrated, nats, up to a constant, one per row of
+            ``units.reads``; places where it is NaN are left out, with their reads.
         units: held-out units.
         dispersion: φ.
         bins: most bins; places of equal bias share one.
@@ -126,7 +131,7 @@ def _slope(
         above, below = float(weight @ score), float(weight @ information)
         if not below > 1e-12:
             return nothing
-        # The likelihood is concave, so that the sign of its derivative tells on which side the slope lies.
+        # The likelihood is concave, so the sign of its derivative shows on which side the slope is.
         lowest, highest = (slope, highest) if above > 0 else (lowest, slope)
         step = slope + above / below
         step = step if lowest < step < highest else (lowest + highest) / 2
@@ -151,9 +156,10 @@ def _bins(
     group: NDArray[np.int64],
     most: int,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Sort places into bins by their bias relative to their unit; see :class:`Reliability` for what comes back.
+    """Sort places into bins by their bias relative to their unit.
 
-    ``of_unit``: reads per place and weight of each unit.
+    ``of_unit`` holds reads per place and weight of each unit. Returns ``predicted``, ``observed``,
+    ``observed_error``, ``expected`` and ``reads`` of :class:`Reliability`.
     """
     unit = units.of_position
     rows = np.flatnonzero(np.isfinite(log_bias) & (of_unit[1] > 0)[unit])
@@ -163,7 +169,7 @@ def _bins(
     unit, reads = unit[rows], units.reads[rows]
     density, weight = of_unit[0][unit], of_unit[1][unit]
     expected = density * relative
-    # Rounded, so that places of one bias stay together.
+    # Rounded, so that places of equal bias stay together.
     key = np.round(np.log2(np.maximum(relative, 1e-300)), 9)
     order = np.argsort(key, kind="stable")
     filled = np.cumsum((weight * expected)[order])
@@ -203,7 +209,7 @@ def _bins(
 
 @njit(cache=True, nogil=True)
 def _totals(offsets, log_bias, reads):  # type: ignore[no-untyped-def]
-    """Count the reads and the places of each unit whose bias is known."""
+    """Count each unit's places whose bias is known, and their reads."""
     total, places = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1)
     for unit in range(len(offsets) - 1):
         for i in range(offsets[unit], offsets[unit + 1]):
@@ -215,7 +221,7 @@ def _totals(offsets, log_bias, reads):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _derivatives(offsets, log_bias, reads, slope):  # type: ignore[no-untyped-def]
-    """Give, per unit, the first derivative of Σ y ln(b^s / Σ b^s) at ``slope`` and minus the second."""
+    """Return, per unit, the first and minus the second derivative of Σ y ln(b^s / Σ b^s) in s."""
     score, information = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1)
     for unit in range(len(offsets) - 1):
         total, top = 0.0, -np.inf
@@ -225,7 +231,7 @@ def _derivatives(offsets, log_bias, reads, slope):  # type: ignore[no-untyped-de
                 top = max(top, slope * log_bias[i])
         if total <= 0:
             continue
-        # About the first known value, so that a constant in the log bias costs no digits.
+        # Relative to the first known value, so that a constant in the log bias costs no precision.
         origin, started = 0.0, False
         share, mean, square, seen = 0.0, 0.0, 0.0, 0.0
         for i in range(offsets[unit], offsets[unit + 1]):

@@ -1,9 +1,10 @@
-"""Notice when ``--stranded`` does not fit the library.
+"""Notice when ``--stranded`` does not match the library.
 
-A count with the wrong strandedness still looks like a count. With ``no`` the start sites themselves tell: reads of a stranded
-library all lie on one strand of their features. With ``yes`` or ``reverse`` the wrong fragments are not
-among the counted ones; then a sample of the alignments has to be counted once more with ``no`` (its start sites tell), or,
-without one, an unusually high share of fragments without feature is all there is to go by.
+A count with the wrong strandedness still looks like a count. With ``no``, the start sites reveal
+it: all reads of a stranded library lie on one strand of their features. With ``yes`` or
+``reverse``, the fragments on the other strand are not counted; then part of the alignments has to
+be counted again with ``no``, or, without that, an unusually high share of fragments without a
+feature is the only evidence.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from numba import njit
 
 from counterbias.records import PRESENT, REVERSE, Features, StartSites
 
-#: Fragments needed before anything is said.
+#: Fragments needed for a verdict.
 FEWEST = 200
-#: A library with a share of sense read 1 above this (or below one minus this) is stranded.
+#: A library is stranded if its share of sense fragments is above this, or below one minus this.
 STRANDED_SHARE = 0.9
-#: A library with a share between one minus this and this is unstranded.
+#: A library is unstranded if its share of sense fragments is between one minus this and this.
 UNSTRANDED_SHARE = 0.7
-#: Share of fragments without feature, among these and the assigned ones, that is worth a remark in a stranded count.
+#: A stranded count is suspicious if more than this share of fragments has no feature.
 SUSPICIOUS_NO_FEATURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class StrandEvidence:
-    """Count fragments, assigned without regard to strand, by the strand of their read 1 (where missing, the opposite of read
-    2's).
+    """Fragments assigned without regard to strand, by the strand of their read 1.
+
+    If read 1 is missing, its strand is the opposite of read 2's.
 
     Args:
-        sense: read 1 on the feature's strand, as ``--stranded yes`` expects.
-        antisense: on the other strand, as ``--stranded reverse`` expects.
+        sense: fragments with read 1 on the feature's strand, as ``--stranded yes`` expects.
+        antisense: fragments with read 1 on the other strand, as ``--stranded reverse`` expects.
     """
 
     sense: int
@@ -40,13 +42,13 @@ class StrandEvidence:
 
     @property
     def share(self) -> float | None:
-        """Share of sense fragments, or None where there are too few to tell."""
+        """Share of sense fragments, or None with too few fragments."""
         total = self.sense + self.antisense
         return self.sense / total if total >= FEWEST else None
 
     @property
     def verdict(self) -> str | None:
-        """The ``--stranded`` that fits: ``yes``, ``reverse``, ``no``, or None where that cannot be told."""
+        """The right ``--stranded``: ``yes``, ``reverse`` or ``no``; None if that is not clear."""
         share = self.share
         if share is None:
             return None
@@ -58,7 +60,7 @@ class StrandEvidence:
 
 
 def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
-    """Count sense and antisense fragments among start sites that were counted with ``--stranded no``.
+    """Count sense and antisense fragments among sites counted with ``--stranded no``.
 
     Features without a strand, or with blocks on both, are left out.
     """
@@ -77,7 +79,7 @@ def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
 
 @njit(cache=True, nogil=True)
 def _agreeing(feature, first, last, strand):  # type: ignore[no-untyped-def]
-    """Count fragments on their feature's strand, and on the other one: read 1's strand, or the opposite of read 2's."""
+    """Count fragments on their feature's strand, and on the other one."""
     same, against = 0, 0
     for i in range(len(feature)):
         if strand[feature[i]] > 1:
@@ -98,19 +100,23 @@ def _agreeing(feature, first, last, strand):  # type: ignore[no-untyped-def]
 def strandedness_hint(
     stranded: str, evidence: StrandEvidence | None, *, assigned: int = 0, no_feature: int = 0
 ) -> str | None:
-    """Say in one line, without a full stop, that ``--stranded`` looks wrong; None where nothing speaks against it.
+    """Return a one-line hint, without a full stop, if ``--stranded`` looks wrong; None if not.
 
     Args:
         stranded: ``yes``, ``no`` or ``reverse``, as counted.
-        evidence: from fragments counted with ``no``: the sites themselves where ``stranded`` is ``no``, else those of a sample.
-        assigned, no_feature: fragments of the whole count; they stand in where there is no evidence.
+        evidence: from fragments counted with ``no``: all of them if ``stranded`` is ``no``, else
+            some.
+        assigned, no_feature: fragments of the whole count, used without evidence.
     """
     if evidence is not None and evidence.share is not None:
         verdict = evidence.verdict
         if verdict is None or verdict == stranded:
             return None
         total = evidence.sense + evidence.antisense
-        seen = f"of {total:,} fragments in features, {100 * (evidence.share or 0.0):.0f} % have read 1 on the feature's strand"
+        seen = (
+            f"of {total:,} fragments in features, {100 * evidence.share:.0f} % have read 1 on the "
+            "feature's strand"
+        )
         return f"--stranded {stranded} looks wrong: {seen}, as with --stranded {verdict}"
     if stranded == "no" or assigned + no_feature < FEWEST:
         return None
@@ -119,6 +125,6 @@ def strandedness_hint(
         return None
     other = "reverse" if stranded == "yes" else "yes"
     return (
-        f"--stranded {stranded} may be wrong: {100 * share:.0f} % of the fragments that could be counted lie in no feature; "
-        f"compare with --stranded {other} and --stranded no"
+        f"--stranded {stranded} may be wrong: {100 * share:.0f} % of the fragments that could be "
+        f"counted lie in no feature; compare with --stranded {other} and --stranded no"
     )

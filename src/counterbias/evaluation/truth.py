@@ -1,6 +1,7 @@
-"""Read a table of true abundances (qPCR, spike-ins, a simulation, another platform) and join it to features.
+"""Read a table of true values, and join it with features.
 
-A table has a line of column names; :func:`counterbias.plaintext.read_table` says how it is read.
+They may come from qPCR, spike-ins, a simulation or another platform. The table has a header line;
+:func:`counterbias.plaintext.read_table` reads it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from counterbias.errors import InputError
 from counterbias.plaintext import read_table
 from counterbias.records import Features
 
-#: Cells that stand for no value.
+#: Cells that mean a missing value.
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "-"})
 
 
@@ -28,7 +29,7 @@ class TruthTable:
     Args:
         path: the file.
         identifier: the column of identifiers.
-        columns: column → identifier → value; missing ones are left out.
+        columns: column → identifier → value; missing values are left out.
         missing: column → number of cells without a value.
         rows: identifiers in the table.
     """
@@ -45,10 +46,10 @@ class Joined:
     """True values per feature.
 
     Args:
-        values: float64 (features,), NaN where there is none.
-        joined: features with a value.
-        absent: identifiers of the table that no feature has.
-        shared: names that several features bear; these features have no value.
+        values: float64 (features,), NaN for none.
+        joined: number of features with a value.
+        absent: number of identifiers in the table that no feature has.
+        shared: number of identifiers that several features share; these have no value.
     """
 
     values: NDArray[np.float64]
@@ -60,10 +61,16 @@ class Joined:
 def read_truth(
     path: str | os.PathLike[str], columns: Sequence[str], *, identifier: str | None = None
 ) -> TruthTable:
-    """Read some columns of a table; ``identifier`` names the column of identifiers, the first one by default.
+    """Read some columns of a table of true values.
+
+    Args:
+        path: the table.
+        columns: the columns to read.
+        identifier: the column of identifiers; None for the first one.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, an identifier stands twice, or a value is not a number.
+        InputError: the file cannot be read, a column is missing, an identifier occurs twice, or a
+            value is not a number.
     """
     name = os.fspath(path)
     wanted = tuple(dict.fromkeys(columns))
@@ -78,7 +85,7 @@ def read_truth(
         if row in line_of:
             remedy = "keep one line for each, as the mean of its assays"
             raise InputError(
-                f"'{row}' stands in line {line_of[row]} already",
+                f"'{row}' is already in line {line_of[row]}",
                 file=name,
                 place=f"line {number}",
                 remedy=remedy,
@@ -94,7 +101,7 @@ def read_truth(
 
 
 def _place(path: str, header: list[str], line: int, column: str) -> int:
-    """Find a column."""
+    """Return a column's index."""
     if header.count(column) != 1:
         state = "no" if column not in header else "more than one"
         listed = ", ".join(f"'{cell}'" for cell in header[:8]) + (" …" if len(header) > 8 else "")
@@ -108,7 +115,7 @@ def _place(path: str, header: list[str], line: int, column: str) -> int:
 
 
 def _value(cell: str, path: str, line: int, column: str) -> float | None:
-    """Read a number; None where the cell says that there is none."""
+    """Read a number; None for a missing value."""
     if cell.lower() in MISSING:
         return None
     try:
@@ -129,10 +136,12 @@ def _value(cell: str, path: str, line: int, column: str) -> float | None:
 def join_truth(
     table: TruthTable, column: str, features: Features, *, attribute: str | None = None
 ) -> Joined:
-    """Give each feature its true value, by its identifier or by an attribute that the annotation has.
+    """Find each feature's true value, by the feature's name or by an attribute.
 
-    A name that several features bear is left out: which of them was meant is not known.
-    Raises InputError where no name is in common.
+    Names that several features share are left out, since it is not known which of them is meant.
+
+    Raises:
+        InputError: no feature has the attribute, or table and features have no name in common.
     """
     names = features.ids if attribute is None else features.attributes[attribute]
     seen: dict[str, int] = {}
@@ -152,9 +161,11 @@ def join_truth(
         what = "identifier" if attribute is None else f"'{attribute}'"
         ours, theirs = next(iter(sorted(known)), ""), next(iter(table.rows), "")
         raise InputError(
-            f"no name of column '{table.identifier}' is the {what} of a feature: the table says '{theirs}' …, the annotation '{ours}' …",
+            f"no name in column '{table.identifier}' is the {what} of a feature: the table has "
+            f"'{theirs}' …, the annotation '{ours}' …",
             file=table.path,
-            remedy="name another column with --truth-id, or the attribute that holds these names with --truth-attribute",
+            remedy="name another column with --truth-id, or the attribute that holds these names "
+            "with --truth-attribute",
         )
     shared = sum(1 for name, number in seen.items() if number > 1 and name in given)
     return Joined(

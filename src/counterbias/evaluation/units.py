@@ -1,7 +1,8 @@
-"""Cut exons into units within which abundance is taken as constant.
+"""Cut exons into units within which abundance is treated as constant.
 
-A unit is an exon bin on one strand: merged exons cut at every edge of a feature's merged blocks (and at block edges of the
-folds), at least 100 bases long, with at least 20 reads. Whatever differs between positions of one unit is bias or noise, not
+A unit is an exon bin on one strand: merged exons cut at every edge of a feature's merged blocks
+(and at block edges of the folds), at least :data:`MIN_LENGTH` bases long, with at least
+:data:`MIN_READS` reads. Differences between positions of one unit are bias or noise, not
 expression.
 """
 
@@ -46,7 +47,7 @@ class Units:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def positions(self) -> Positions:
-        """List every position of every unit, weighted by its reads, for scoring."""
+        """List every position of every unit, weighted by its reads."""
         unit = self.of_position
         within = np.arange(len(unit)) - self.offsets[unit]
         return Positions(
@@ -54,7 +55,7 @@ class Units:
         )
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Units:
-        """Give the units chosen by a mask or by indices."""
+        """Select units by a mask or by indices."""
         chosen = np.arange(len(self))[rows]
         lengths = np.diff(self.offsets)[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -74,23 +75,24 @@ def make_units(
     features: Features,
     contig_of: NDArray[np.int64],
     *,
-    block: int = 50_000,
-    min_length: int = MIN_LENGTH,
-    min_reads: float = MIN_READS,
+    block: int,
 ) -> Units:
     """Cut the features' exons into units and count the reads that start at each position.
 
-    ``starts`` are distinct starts weighted by their reads; ``contig_of`` gives, per contig of ``features``, its index in the
-    starts' contig names, or -1; ``block`` is the block size of the folds, so that each unit lies in one block.
+    Args:
+        starts: distinct starts, weighted by their reads.
+        features: the features.
+        contig_of: per contig of ``features``, its index in the starts' contig names, or -1.
+        block: block size of the folds, so that each unit lies in one block.
     """
-    contig, begin, end = _bins(features, contig_of, block, min_length)
+    contig, begin, end = _bins(features, contig_of, block)
     parts = []
     starts_of, every = rows_by_contig(starts.contig), np.arange(len(contig))
     for strand in (0, 1):
         for number, own in rows_by_contig(contig).items():
             here = starts.take(starts_of.get(number, slice(0)))
             here = here.take(here.strand == strand)
-            kept, reads = _reads_within(begin[own], end[own], here.position, here.weight, min_reads)
+            kept, reads = _reads_within(begin[own], end[own], here.position, here.weight)
             parts.append((every[own][kept], np.full(len(kept), strand, np.uint8), reads))
     if not parts:
         parts.append((np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0)))
@@ -100,9 +102,9 @@ def make_units(
 
 
 def _bins(
-    features: Features, contig_of: NDArray[np.int64], block: int, min_length: int
+    features: Features, contig_of: NDArray[np.int64], block: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Cut the union of all blocks at every edge; contig, start and end of the bins that are long enough."""
+    """Cut the union of all blocks at every edge; return contig, start, end of long enough bins."""
     mapped = np.asarray(contig_of)[features.block_contig]
     contigs, begins, ends = [], [], []
     for contig, rows in rows_by_contig(mapped).items():
@@ -113,10 +115,10 @@ def _bins(
         start, end = np.sort(start), np.sort(end)
         edges = np.sort(np.concatenate((start, end, np.arange(0, last + block, block))))
         edges = edges[np.concatenate(([True], edges[1:] != edges[:-1]))]
-        # Depth of exons over each stretch between two edges: opened before it minus closed before it.
+        # Number of exons over each stretch between two edges: those opened minus those closed.
         opened = np.searchsorted(start, edges[:-1], side="right")
         closed = np.searchsorted(end, edges[:-1], side="right")
-        kept = (opened > closed) & (np.diff(edges) >= min_length)
+        kept = (opened > closed) & (np.diff(edges) >= MIN_LENGTH)
         begins.append(edges[:-1][kept])
         ends.append(edges[1:][kept])
         contigs.append(np.full(int(kept.sum()), contig, np.int64))
@@ -131,18 +133,17 @@ def _reads_within(
     end: NDArray[np.int64],
     position: NDArray[np.int64],
     weight: NDArray[np.float64],
-    least: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give the bins with at least ``least`` reads (and one), and the reads that start at each of their positions, bin after bin.
+    """Return the bins with enough reads, and the reads that start at each of their positions.
 
-    Bins are apart from each other and ascending.
+    Bins are disjoint and ascending, as are the returned positions.
     """
     row = np.searchsorted(begin, position, side="right") - 1
     inside = row >= 0
     inside[inside] = position[inside] < end[row[inside]]
     row, position, weight = row[inside], position[inside], weight[inside]
     reads = np.bincount(row, weights=weight, minlength=len(begin))
-    kept = np.flatnonzero((reads >= least) & (np.bincount(row, minlength=len(begin)) > 0))
+    kept = np.flatnonzero(reads >= MIN_READS)
     first = np.full(len(begin), -1, np.int64)
     lengths = end[kept] - begin[kept]
     first[kept] = np.cumsum(lengths) - lengths

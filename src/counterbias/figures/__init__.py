@@ -1,8 +1,11 @@
 """Figures of a comparison: numbers in, SVG and PNG files out.
 
-matplotlib draws them and is imported here only, at use. The same numbers give the same bytes: no dates, no random identifiers, no state
-shared with other users of matplotlib.
+They are drawn with matplotlib, which is imported only here, when a figure is drawn. The same
+numbers give the same bytes: no dates, no random identifiers, no state shared with other users of
+matplotlib.
 """
+
+from __future__ import annotations
 
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.figures.drawing import FIGURES, MISSING, draw_sample, is_available

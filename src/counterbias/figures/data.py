@@ -14,16 +14,18 @@ class ModelFigures:
     """One model in one sample.
 
     Args:
-        name: what the model is called in the figures.
+        name: the model's name in the figures.
         used: whether a count would use it.
-        gain, gain_error: gain_cap5 and its standard error; NaN where there are none.
+        gain, gain_error: gain_cap5 and its standard error; NaN if unknown.
         seconds: training time.
         offsets: offsets of the window from the read start.
-        composition: end class → ``before``, ``after``, ``background`` → base → share per offset.
+        composition: read end → ``before``, ``after``, ``background`` → base → share per offset.
         expression: ``raw``, ``weighted``, ``corrected`` → FPKM per feature.
-        truth: the estimates that were compared with the truth, as ``expression``; empty without a truth.
-        difference: ``weighted``, ``corrected`` → measure → (value, low, high) of the paired difference to raw; empty without a truth.
-        points: ``predicted``, ``observed``, ``error`` → log2 of held-out reads over an even spread, per bin; empty where there are none.
+        truth: the estimates compared with the truth, as ``expression``; empty without a truth.
+        difference: ``weighted``, ``corrected`` → measure → (value, low, high) of the paired
+            difference from raw; empty without a truth.
+        points: ``predicted``, ``observed``, ``error`` → log2 of held-out reads over an even spread,
+            per bin; may be empty.
     """
 
     name: str
@@ -41,7 +43,15 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True)
 class SampleFigures:
-    """One sample. Args: name; counts: raw counts per feature; models; truth: true values per feature, or None; truth_label: its column."""
+    """One sample and its models.
+
+    Args:
+        name: the sample's name.
+        counts: raw counts per feature.
+        models: the models compared.
+        truth: true values per feature, or None.
+        truth_label: their column in the truth table.
+    """
 
     name: str
     counts: NDArray[np.float64]

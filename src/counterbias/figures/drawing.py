@@ -16,7 +16,7 @@ from counterbias.figures import panels
 from counterbias.figures.data import SampleFigures
 from counterbias.files import remove_leftovers_in, whole_stream
 
-#: Name in the file → what draws it; it gives None where there is nothing to draw.
+#: Figure's name in file names → function that draws it, or returns None with nothing to draw.
 FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
     "composition": panels.composition,
     "fold_change": panels.fold_change,
@@ -26,9 +26,14 @@ FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
     "truth": panels.truth,
     "truth_difference": panels.truth_difference,
 }
-#: What users are told where matplotlib is missing.
+#: Message if matplotlib is not installed.
 MISSING = "no figures are drawn: they need matplotlib; pip install 'counterbias[compare]'"
 
+#: Formats: extension, dots per inch, and metadata that would change from run to run.
+_FORMATS: tuple[tuple[str, int, dict[str, None]], ...] = (
+    ("svg", 100, {"Date": None, "Creator": None}),
+    ("png", 200, {"Software": None}),
+)
 #: Text stays text in SVG; identifiers come from this salt and the content.
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "counterbias",
@@ -57,13 +62,19 @@ _STYLE: dict[str, Any] = {
 
 
 def is_available() -> bool:
-    """Tell whether matplotlib is installed, without importing it."""
+    """Return whether matplotlib is installed, without importing it."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[str]:
-    """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``; the names of the files written. Raises InputError."""
-    # Without a home it says in two lines that it makes a temporary folder, which is nobody's concern.
+    """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``.
+
+    Returns the paths of the files written.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -80,15 +91,10 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
             if figure is None:
                 continue
             FigureCanvasAgg(figure)
-            for kind, about in (
-                ("svg", {"Date": None, "Creator": None}),
-                ("png", {"Software": None}),
-            ):
+            for extension, dpi, metadata in _FORMATS:
                 buffer = io.BytesIO()
-                figure.savefig(
-                    buffer, format=kind, dpi=200 if kind == "png" else 100, metadata=about
-                )
-                path = target / f"{sample.name}.{name}.{kind}"
+                figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
+                path = target / f"{sample.name}.{name}.{extension}"
                 with whole_stream(path) as file:
                     file.write(buffer.getvalue())
                 written.append(str(path))
@@ -96,7 +102,7 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
 
 
 def _harmless(sample: SampleFigures) -> SampleFigures:
-    """Escape in all names what cannot be drawn, or stand in an SVG file."""
+    """Escape characters in names that cannot be drawn or are not allowed in SVG."""
     models = [replace(model, name=harmless(model.name)) for model in sample.models]
     return replace(
         sample, name=harmless(sample.name), models=models, truth_label=harmless(sample.truth_label)

@@ -1,6 +1,7 @@
 """The figures one by one.
 
-Each function takes matplotlib's ``Figure`` and a sample, and gives a figure, or None where there is nothing to draw.
+Each function takes matplotlib's ``Figure`` and a sample, and returns a figure, or None if there is
+no data for it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from counterbias.figures.data import ModelFigures, SampleFigures
 #: Colours that people with colour blindness can tell apart (Okabe and Ito).
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 WEIGHTED, CORRECTED, RAW = "#E69F00", "#0072B2", "#8a8a8a"
-#: Panels in a row, their size in inches, and points beyond which a cloud is drawn as pixels.
-ACROSS, WIDTH, HEIGHT, MANY = 4, 2.7, 2.25, 400
+#: Panels per row, and their size in inches.
+ACROSS, WIDTH, HEIGHT = 4, 2.7, 2.25
+#: Points beyond which a cloud is drawn as pixels.
+MANY = 400
 #: Raw fragments that a feature needs to be in a histogram of fold changes.
 FEWEST = 10
 
@@ -43,7 +46,7 @@ def _grid(
         empty.set_axis_off()
     for number, panel in enumerate(panels.flat[: len(models)]):
         panel.set_title(_shown(models[number]), fontsize=8.5)
-        # In the last row, and above panels that stay empty, the axis bears numbers.
+        # In the last row, and above empty panels, the axis has numbers.
         panel.tick_params(labelbottom=number + across >= len(models))
     return page, list(panels.flat[: len(models)])
 
@@ -53,7 +56,7 @@ def _shown(model: ModelFigures) -> str:
 
 
 def _name_below(panels: Sequence[Any], text: str) -> None:
-    """Name the horizontal axis under each panel that has none below it."""
+    """Label the horizontal axis of each panel without another below it."""
     for panel in panels[-ACROSS:]:
         panel.set_xlabel(text, fontsize=8)
 
@@ -65,7 +68,10 @@ def _legend(page: Any, panel: Any, columns: int = 6) -> None:
 
 
 def _logarithmic(axis: Any) -> None:
-    """Write the numbers of a logarithmic axis as they are: markup for mathematics is off, since names may hold any character."""
+    """Write the numbers of a logarithmic axis as plain text.
+
+    Math markup is off, since names may contain any character.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(numticks=6))
@@ -82,7 +88,10 @@ def _plain(value: float, _: object = None) -> str:
 
 
 def composition(figure: Any, sample: SampleFigures) -> Any:
-    """Shares of the bases around read starts, before (dashed) and after weighting (solid), and in the background (dotted)."""
+    """Shares of the bases around read starts.
+
+    Dashed before weighting, solid after, dotted for the background.
+    """
     models = [model for model in sample.models if model.composition]
     if not models:
         return None
@@ -237,7 +246,7 @@ def gain_cost(figure: Any, sample: SampleFigures) -> Any:
 
 
 def _label(panel: Any, models: Sequence[ModelFigures], seconds: Sequence[float]) -> None:
-    """Write names to the right of the points, moved up or down where they would cover a point or another name."""
+    """Write names to the right of the points, moved up or down so that nothing overlaps."""
     (left, right), (low, high) = panel.get_xlim(), panel.get_ylim()
     gains = [model.gain for model in models]
     at = [
@@ -272,7 +281,10 @@ def _label(panel: Any, models: Sequence[ModelFigures], seconds: Sequence[float])
 
 
 def reliability(figure: Any, sample: SampleFigures) -> Any:
-    """Held-out reads observed against predicted, on logarithmic axes to base 2; on the diagonal a correction has the right size."""
+    """Held-out reads observed against predicted, on log2 axes.
+
+    On the diagonal, a correction has the right size.
+    """
     models = [model for model in sample.models if len(model.points.get("predicted", ())) > 1]
     if not models:
         return None
@@ -317,7 +329,7 @@ def _powers_of_two(panel: Any, reach: int) -> None:
 
 
 def truth(figure: Any, sample: SampleFigures) -> Any:
-    """Estimates against the truth, on logarithmic axes; a constant factor between them is taken out."""
+    """Estimates against the truth, on logarithmic axes, without their constant factor."""
     models = [model for model in sample.models if model.truth]
     if not models or sample.truth is None:
         return None
@@ -362,8 +374,10 @@ def truth_difference(figure: Any, sample: SampleFigures) -> Any:
         fontweight="bold",
     )
     left, right = page.subplots(1, 2, sharey=True)
-    for panel, measure, text in ((left, "rmse", "RMSE log2: difference to raw\n(below 0 is better)"),
-                                 (right, "pearson", "log-Pearson: difference to raw\n(above 0 is better)")):  # fmt: skip
+    for panel, measure, text in (
+        (left, "rmse", "RMSE log2: difference to raw\n(below 0 is better)"),
+        (right, "pearson", "log-Pearson: difference to raw\n(above 0 is better)"),
+    ):
         for shift, (name, colour) in (
             (-0.13, ("weighted", WEIGHTED)),
             (0.13, ("corrected", CORRECTED)),

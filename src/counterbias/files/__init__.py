@@ -1,8 +1,10 @@
-"""Files that appear whole or not at all, streams that are written into, and what an ended run leaves behind.
+"""Writing files that appear whole or not at all, writing to streams, and removing leftovers.
 
-Every file that Counterbias writes goes through here. A regular file is written beside its final place under a temporary name and
-renamed when it is complete, so that an interrupted run or a full disk leaves what was there before. Streams (``/dev/stdout``,
-``/dev/fd/3``, a named pipe, ``/dev/null``) are written into and never replaced. Symbolic links stay links: their target is written.
+Every file that Counterbias writes goes through here. A regular file is written next to its final
+place under a temporary name and renamed when it is complete, so that an interrupted run or a full
+disk leaves what was there before. Streams (``/dev/stdout``, ``/dev/fd/3``, a named pipe,
+``/dev/null``) are written to and never replaced. Symbolic links remain links: their target is
+replaced.
 """
 
 from counterbias.files.names import readable

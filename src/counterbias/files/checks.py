@@ -1,4 +1,4 @@
-"""Checks of output names before the work starts."""
+"""Checking the names of outputs before the work starts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from counterbias.files.whole import can_be_made
 
 
 def check_outputs(outputs: Sequence[tuple[str, str]], *, inputs: Sequence[str] = ()) -> None:
-    """Find out before the work starts whether every output can be written.
+    """Check before the work starts that every output can be written.
 
-    Nothing is created or changed, but for what killed runs have left of the same outputs: that is removed.
+    Nothing is created or changed, except that what killed runs left of the same outputs is removed.
 
     Args:
-        outputs: (what the user calls it, as in ``-c`` or ``--bias-output``; file name) of each file.
-        inputs: files that are read; ``-`` stands for standard input.
+        outputs: (option, such as ``-c`` or ``--bias-output``; file name) of each file.
+        inputs: files that are read; ``-`` is standard input.
 
     Raises:
-        InputError: an empty name, a folder, a missing or read-only folder, a read-only file, the same file or stream twice, or an input.
+        InputError: an output has no name, is a folder, lies in a missing or read-only folder, is
+            write-protected, is given twice, or is an input.
     """
     sources = {os.path.realpath(name): name for name in inputs if name != "-"}
     seen: dict[str, str] = {}
@@ -42,14 +43,14 @@ def check_outputs(outputs: Sequence[tuple[str, str]], *, inputs: Sequence[str] =
             raise InputError(
                 f"{both} would write the same file twice",
                 file=name,
-                remedy="give each output a name of its own",
+                remedy="give each output its own name",
             )
         seen[real] = label
     remove_leftovers(name for _, name in outputs)
 
 
 def _check_output(label: str, name: str) -> None:
-    """Check one name by itself."""
+    """Check a single output."""
     if not name:
         raise InputError(f"{label} needs a file name")
     if os.path.isdir(name):
@@ -75,7 +76,10 @@ def _check_output(label: str, name: str) -> None:
 
 
 def _check_stream(label: str, name: str) -> None:
-    """Check the name of a descriptor, pipe or device, without opening it: that would wait for the reader of a pipe."""
+    """Check the name of a descriptor, pipe or device.
+
+    It is not opened: that would wait for the reader of a pipe.
+    """
     number = descriptor_of(name)
     if number is None:
         if stat.S_ISSOCK(os.stat(name).st_mode):
@@ -87,9 +91,8 @@ def _check_stream(label: str, name: str) -> None:
         if not os.access(name, os.W_OK):
             raise InputError(f"{label} cannot be written: permission denied", file=name)
         return
-    closed = (
-        number < 3 and (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number] is None
-    )  # the number may be another file's by now
+    # Where Python started without a standard stream, its number may now be that of another file.
+    closed = number < 3 and (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number] is None
     try:
         if closed:
             raise OSError

@@ -1,16 +1,17 @@
-"""Names whose bytes are not UTF-8, as a Latin-1 ``ø`` in a file's name is not."""
+"""Names whose bytes are not UTF-8, such as a Latin-1 ``ø`` in a file's name."""
 
 from __future__ import annotations
 
 
 def readable(text: str) -> str:
-    r"""Give a text that UTF-8 can hold: each byte that is not UTF-8 becomes an escape, as in ``pr\xf8ve.bam``.
+    r"""Escape the bytes of a name that are not UTF-8, as in ``pr\xf8ve.bam``.
 
-    JSON and HDF5 hold nothing but UTF-8. Tables of text keep such a name's bytes as they are, as htseq-count does.
+    JSON and HDF5 hold only UTF-8. Text tables keep the bytes of such names as they are, as
+    htseq-count does.
     """
     if text.isascii():
         return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a character, which no file's name makes
+    except UnicodeEncodeError:  # a lone surrogate, which no file name gives
         return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,12 +1,14 @@
-"""Temporary names beside their targets, and the removal of what a killed run has left of them.
+"""Temporary files next to their targets, and the removal of those that a killed run left.
 
-A temporary file is called ``.NAME.MACHINE-PROCESS-NUMBER.partial.SUFFIX`` after its target NAME, hidden from shells and from reports that
-search folders. MACHINE stands for the running system (it changes when a computer starts anew), PROCESS for the process. While it is
-written it is locked (flock), which the system ends with the process, however that ends.
+A temporary file is called ``.NAME.MACHINE-PROCESS-NUMBER.partial.SUFFIX`` after its target NAME,
+hidden from shells and from reports that search folders. MACHINE identifies the running system (it
+changes when a computer is restarted), PROCESS the process. While it is written it is locked
+(flock); the system releases the lock when the process ends, however it ends.
 
-The next run that writes the same target removes it where nobody writes it any more: nobody holds its lock, and the process is gone.
-Where MACHINE is another one, as on a network folder, processes cannot be seen and locks do not always reach: there it must also have
-lain unchanged for a day. A temporary folder has the same name and holds its lock in a file.
+The next run that writes the same target removes the file if nobody is writing it any more: its lock
+is free, and the process is gone. On another MACHINE, as on a network folder, processes cannot be
+seen and locks may not work: there it must also have been unchanged for a day. A temporary folder is
+named in the same way and has its lock in a file inside it.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ from itertools import count
 
 from counterbias.files.streams import is_stream
 
-#: Within a temporary folder: the locked file, and the folder that is lent.
+#: Within a temporary folder: the locked file, and the folder that is used.
 LOCK, CONTENT = "lock", "content"
-#: Seconds that something of another machine must have lain unchanged.
+#: Seconds that a temporary file of another machine must have been unchanged.
 DAY = 86_400.0
-#: Bytes of a target's name that its temporary name repeats (of 255 that most file systems allow), and of its suffix.
+#: Most bytes of a target's name, and of its suffix, that its temporary name repeats; most file
+#: systems allow names of 255 bytes.
 _LONGEST, _LONGEST_SUFFIX = 150, 16
 
 _NAME = re.compile(
@@ -37,23 +40,23 @@ _NAME = re.compile(
 )
 
 _serial = count(int.from_bytes(os.urandom(2)))
-#: What this process has begun to write.
+#: Temporary files and folders of this process that are not finished.
 _unfinished: set[str] = set()
 
 
 @functools.cache
 def _machine() -> str:
-    """Name the running system: containers on it share the name, another boot has another."""
+    """Identify the running system: its containers share the name, a restart changes it."""
     try:
         with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            told = file.read()
+            identity = file.read()
     except OSError:
-        told = os.uname().nodename.encode()
-    return f"{zlib.crc32(told):08x}"
+        identity = os.uname().nodename.encode()
+    return f"{zlib.crc32(identity):08x}"
 
 
 def _label(name: str) -> str:
-    """Give what stands for a target's name: a long one is cut."""
+    """Return the part of a temporary name that identifies the target: a long one is cut."""
     raw = os.fsencode(name)
     return name if len(raw) <= _LONGEST else f"{os.fsdecode(raw[:100])}~{zlib.crc32(raw):08x}"
 
@@ -68,13 +71,16 @@ def _new_name(target: str) -> str:
 
 
 def make_file(target: str) -> tuple[str, int]:
-    """Make the temporary file of a target (a name without links): its name, and a descriptor that holds its lock. Raises OSError."""
+    """Make the temporary file of a target, which is a name without symbolic links.
+
+    Returns its name, and a descriptor that holds its lock. Raises OSError.
+    """
     while True:
         name = _new_name(target)
         _unfinished.add(name)
         try:
             descriptor = _locked(name, 0o666)
-        except FileExistsError:  # another container's, whose processes have the same numbers
+        except FileExistsError:  # of another container, whose processes have the same numbers
             _unfinished.discard(name)
             continue
         except OSError:
@@ -86,7 +92,10 @@ def make_file(target: str) -> tuple[str, int]:
 
 
 def make_folder(target: str) -> tuple[str, int]:
-    """Make the temporary folder of a target, with :data:`CONTENT` in it: its name, and a descriptor that holds its lock."""
+    """Make the temporary folder of a target, with :data:`CONTENT` in it.
+
+    Returns its name, and a descriptor that holds its lock. Raises OSError.
+    """
     while True:
         name = _new_name(target)
         _unfinished.add(name)
@@ -106,7 +115,7 @@ def make_folder(target: str) -> tuple[str, int]:
 
 
 def _locked(name: str, mode: int) -> int | None:
-    """Make a file and lock it; None where another run has removed it before it was locked. Raises OSError."""
+    """Make a file and lock it; None where another run removed it in between. Raises OSError."""
     descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,13 +130,13 @@ def _locked(name: str, mode: int) -> int | None:
 
 
 def keep(name: str, target: str) -> None:
-    """Give a temporary file its own name. Raises OSError."""
+    """Rename a finished temporary file to its target. Raises OSError."""
     os.replace(name, target)
     _unfinished.discard(name)
 
 
 def drop(name: str) -> None:
-    """Remove a temporary file or folder, if it is still there."""
+    """Remove a temporary file or folder, if it still exists."""
     _remove(name)
     _unfinished.discard(name)
 
@@ -141,13 +150,13 @@ def _remove(name: str) -> None:
 
 
 def abandon() -> None:
-    """Remove everything that this process has begun to write and not finished: it is about to end."""
+    """Remove everything that this process has not finished writing, before it ends."""
     for name in tuple(_unfinished):
         drop(name)
 
 
 def remove_leftovers(targets: Iterable[str | os.PathLike[str]]) -> None:
-    """Remove what runs that are no more have left of these targets (files, or folders made by :func:`make_folder`)."""
+    """Remove what killed runs left of these targets: files, or folders of :func:`make_folder`."""
     wanted: dict[str, set[str]] = {}
     for target in targets:
         if not is_stream(target):
@@ -158,7 +167,7 @@ def remove_leftovers(targets: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def remove_leftovers_in(folder: str | os.PathLike[str]) -> None:
-    """Remove what runs that are no more have left in a folder that is Counterbias's own."""
+    """Remove what killed runs left in a folder that only Counterbias writes to."""
     _sweep(os.path.realpath(folder), None)
 
 
@@ -182,9 +191,16 @@ def _sweep(folder: str, labels: set[str] | None) -> None:
 
 
 def _remove_ownerless(path: str, here: bool, process: int) -> None:
-    """Remove a temporary file or folder unless somebody may be writing it. ``here``: whether this machine made it. Raises OSError."""
+    """Remove a temporary file or folder unless a process may be writing it. Raises OSError.
+
+    Args:
+        path: the temporary file or folder.
+        here: whether it was made on this machine.
+        process: the process that made it.
+    """
     if here:
-        # A container numbers its processes by itself: there ours may have the number of one that is gone, and the lock decides.
+        # Containers number processes separately: ours may have the number of one that is gone, and
+        # then the lock decides.
         if process != os.getpid() and _lives(process):
             return
     elif time.time() - os.lstat(path).st_mtime < DAY:
@@ -192,7 +208,7 @@ def _remove_ownerless(path: str, here: bool, process: int) -> None:
     lock = os.path.join(path, LOCK) if os.path.isdir(path) else path
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:  # killed before it was made
+    except FileNotFoundError:  # the run was killed before it made the lock
         if here:
             _remove(path)
         return
@@ -209,7 +225,7 @@ def _remove_ownerless(path: str, here: bool, process: int) -> None:
 
 
 def _lives(process: int) -> bool:
-    """Tell whether a process is at work; one that has ended may be listed still, until its parent asks how."""
+    """Whether a process is running; one that has ended may still be listed, as a zombie."""
     with suppress(OSError, IndexError), open(f"/proc/{process}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     try:

@@ -1,7 +1,8 @@
-"""Names that stand for a stream: open descriptors (``/dev/stdout``, ``/dev/fd/3``), pipes and devices.
+"""Names of streams: open descriptors (``/dev/stdout``, ``/dev/fd/3``), pipes and devices.
 
-A stream is written into. It is not truncated, replaced or removed. A descriptor is written where it stands, so that
-``-c /dev/stdout > counts.tsv`` gives what the shell's redirection promises, even though ``/dev/stdout`` is then a regular file.
+A stream is written to. It is not truncated, replaced or removed. A descriptor is written at its
+current position, so that ``-c /dev/stdout > counts.tsv`` does what the shell's redirection
+promises, even though ``/dev/stdout`` is then a regular file.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
-#: Symbolic links that are followed in one name, as in Linux.
+#: Most symbolic links that are followed in one name, as in Linux.
 _MOST_LINKS = 40
 
 
 def descriptor_of(path: str | os.PathLike[str]) -> int | None:
-    """Give the number of the open file that a name stands for, as 1 for ``/dev/stdout``; None where it stands for none."""
+    """Return the descriptor that a name stands for, as 1 for ``/dev/stdout``, or None."""
     place = os.fsdecode(path)
     own = re.compile(rf"/dev/fd|/proc/(?:self|{os.getpid()})(?:/task/\d+)?/fd")
     with suppress(OSError):
@@ -36,7 +37,7 @@ def descriptor_of(path: str | os.PathLike[str]) -> int | None:
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name stands for an open descriptor, or exists and is neither a regular file nor a folder."""
+    """Whether a name is an open descriptor, or exists and is neither regular file nor folder."""
     if descriptor_of(path) is not None:
         return True
     try:
@@ -47,7 +48,7 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 def open_stream(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
-    """Open a stream to write into it; closing it leaves the descriptor that it stands for open. Raises OSError."""
+    """Open a stream for writing; closing it leaves the named descriptor open. Raises OSError."""
     number = descriptor_of(path)
     if number is None:
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY)
@@ -58,7 +59,7 @@ def open_stream(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
 
 
 def _flush(number: int) -> None:
-    """Let what was printed before go out first."""
+    """Write out what was printed to the descriptor before."""
     for stream in (sys.stdout, sys.stderr):
         try:
             same = stream is not None and stream.fileno() == number

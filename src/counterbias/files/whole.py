@@ -1,4 +1,4 @@
-"""Write a file, or all files of a folder, so that it appears whole or not at all."""
+"""Writing a file, or all files of a folder, so that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Name = str | os.PathLike[str]
 
 
 def cannot_write(path: Name, error: OSError) -> InputError:
-    """Turn a failure of the operating system to write a file into the line that a user sees."""
-    # HDF5 puts pages of its own into the message.
+    """Return the user's error for a file that the operating system could not write."""
+    # HDF5 puts pages of details into its message.
     reason = os.strerror(error.errno) if error.errno else error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "free some space or name a file on another disk"
@@ -41,7 +41,10 @@ def cannot_write(path: Name, error: OSError) -> InputError:
 
 @contextmanager
 def writing_errors(path: Name) -> Iterator[None]:
-    """Turn OSError inside the block into an InputError that names ``path``; a reader gone away (EPIPE) passes through."""
+    """Turn an OSError of the block into an InputError that names ``path``.
+
+    A reader that has gone away (EPIPE) passes through.
+    """
     try:
         yield
     except BrokenPipeError:
@@ -52,7 +55,11 @@ def writing_errors(path: Name) -> Iterator[None]:
 
 @contextmanager
 def temporary_errors(what: str) -> Iterator[None]:
-    """Turn OSError inside the block into an InputError about the folder for temporary files, in which ``what`` waits."""
+    """Turn an OSError of the block into an InputError about the folder for temporary files.
+
+    Args:
+        what: what was to be kept there.
+    """
     try:
         yield
     except OSError as error:
@@ -65,11 +72,11 @@ def temporary_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iterator[BinaryIO]:
-    """Open a file for writing; it takes its name when the block succeeds, and goes when the block fails.
+    """Open a file for writing; it appears when the block succeeds, and is removed when it fails.
 
     Args:
-        path: where the file is to be; a symbolic link stays one and its target is replaced. A stream is written into.
-        keep: whether to write after what is there.
+        path: the file; of a symbolic link the target is replaced. A stream is written to.
+        keep: whether to append to the present content.
         buffering: as for :func:`open`.
 
     Raises:
@@ -80,7 +87,7 @@ def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iter
             with open_stream(path, buffering) as stream:
                 yield stream
             return
-        # The lock lies on the open file, which both descriptors share, so that it lasts until the file has its name.
+        # Both descriptors share the lock, so that it lasts until the file has its name.
         with (
             _replacing(path, keep) as descriptor,
             os.fdopen(os.dup(descriptor), "wb", buffering) as file,
@@ -91,22 +98,27 @@ def whole_stream(path: Name, *, keep: bool = False, buffering: int = -1) -> Iter
 
 @contextmanager
 def whole_text(path: Name, *, keep: bool = False) -> Iterator[TextIO]:
-    """Open a text file as :func:`whole_stream` does: UTF-8, line ends as they are; bytes of names that are not UTF-8 stay as they are."""
+    """Open a text file as :func:`whole_stream` does: UTF-8, with line ends as written.
+
+    Bytes of names that are not UTF-8 stay as they are.
+    """
     with whole_stream(path, keep=keep) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
         try:
             yield text
             text.flush()
         finally:
-            with suppress(
-                OSError, ValueError
-            ):  # told by flush; the stream is closed by who opened it
+            # The flush above has already raised; whole_stream closes the stream.
+            with suppress(OSError, ValueError):
                 text.detach()
 
 
 @contextmanager
 def _replacing(path: Name, keep: bool) -> Iterator[int]:
-    """Make a temporary file with the rights of ``path``, lend its descriptor, and put it there at the end. Raises OSError."""
+    """Yield the descriptor of a temporary file that replaces ``path`` at the end. Raises OSError.
+
+    The file has the permissions of ``path`` and, with ``keep``, its content.
+    """
     target = os.path.realpath(path)
     name, descriptor = partial.make_file(target)
     try:
@@ -125,9 +137,10 @@ def _replacing(path: Name, keep: bool) -> Iterator[int]:
 
 
 def nameless_file(path: Name, buffering: int = -1) -> BinaryIO:
-    """Open a temporary file for writing and reading, beside ``path`` (for a stream in TMPDIR), where there must be room anyway.
+    """Open a temporary file without a name for writing and reading. Raises OSError.
 
-    It has no name, so that it goes when it is closed, whatever ends the program. Raises OSError.
+    It lies next to ``path``, where there must be room anyway (for a stream, in TMPDIR), and
+    disappears when it is closed, however the program ends.
     """
     if is_stream(path):
         return cast(BinaryIO, tempfile.TemporaryFile(buffering=buffering))
@@ -137,7 +150,10 @@ def nameless_file(path: Name, buffering: int = -1) -> BinaryIO:
 
 
 def can_be_made(path: Name) -> bool:
-    """Tell whether a file can be made beside ``path``, by trying: rights alone do not tell (read-only disks, root, network folders)."""
+    """Whether a file can be made next to ``path``, found out by making one.
+
+    Permissions alone do not tell: the disk may be read-only, the user root, the folder remote.
+    """
     try:
         nameless_file(path).close()
     except OSError:
@@ -147,9 +163,9 @@ def can_be_made(path: Name) -> bool:
 
 @contextmanager
 def new_folder(path: Name) -> Iterator[None]:
-    """Make a folder, with those above it, where it is missing; what was made goes again when the block fails and nothing lies in it.
+    """Make a folder, and those above it, where missing; remove them if the block fails.
 
-    Raises InputError where it cannot be made.
+    A folder that is not empty stays. Raises InputError where it cannot be made.
     """
     made: list[str] = []
     try:
@@ -163,12 +179,14 @@ def new_folder(path: Name) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(path: Name) -> Iterator[Path]:
-    """Lend an empty folder; its files move to the folder ``path`` when the block succeeds, and go when it fails.
+    """Yield an empty folder whose files move to the folder ``path`` when the block succeeds.
 
-    Files of the same names are replaced there, as :func:`whole_stream` would.
+    When it fails they are removed. Files of the same names are replaced, as by
+    :func:`whole_stream`.
 
     Raises:
-        InputError: the files cannot be written; also one of the block's, which then names the files by their final names.
+        InputError: the files cannot be written. An InputError of the block that names a file in the
+            folder is raised again with the file's final name.
     """
     real = os.path.realpath(path)
     made: list[str] = []
@@ -195,7 +213,10 @@ def whole_folder(path: Name) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(where: str | None = None) -> Iterator[str]:
-    """Lend a folder for temporary files (in TMPDIR, or in ``where``), which goes with all that is in it. Raises OSError."""
+    """Yield a folder for temporary files, removed at the end with all that is in it.
+
+    It lies in TMPDIR, or in ``where``. Raises OSError.
+    """
     target = os.path.join(tempfile.gettempdir() if where is None else where, "counterbias")
     partial.remove_leftovers([target])
     with _temporary_folder(target) as folder:
@@ -213,7 +234,7 @@ def _temporary_folder(target: str) -> Iterator[str]:
 
 
 def _make_folders(folder: str, made: list[str]) -> None:
-    """Make a folder and those above it that are missing; ``made`` gets them. Raises OSError."""
+    """Make a folder and those above it where missing; add them to ``made``. Raises OSError."""
     missing = []
     while not os.path.isdir(folder):
         missing.append(folder)
@@ -227,14 +248,17 @@ def _make_folders(folder: str, made: list[str]) -> None:
 
 
 def _remove_folders(made: list[str]) -> None:
-    """Remove the folders of :func:`_make_folders` in which nothing lies."""
+    """Remove the folders that :func:`_make_folders` made, unless files lie in them."""
     for one in reversed(made):
         with suppress(OSError):
             os.rmdir(one)
 
 
 def _move(source: str, path: str) -> None:
-    """Put a finished file in its place, which may lie on another disk or be a stream. Raises OSError, InputError."""
+    """Move a finished file to its place, which may be on another disk, or a stream.
+
+    Raises OSError and InputError.
+    """
     if not is_stream(path):
         try:
             os.replace(source, os.path.realpath(path))

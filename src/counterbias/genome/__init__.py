@@ -1,9 +1,10 @@
 """Positions → windows of bases: the only place that reads genomes.
 
-A :class:`Genome` gives contigs as codes 0-3 = A, C, G, T and 4 for all else. :func:`extract` cuts
-windows out of them on the read's strand, contig by contig, so that one contig in memory is enough, and of it only the pages that are
-needed; :func:`extract_stretches` gives the sequence of consecutive positions. With :class:`Splices` a window that
-reaches over an exon's edge goes on in the transcript's next exon. A window that holds an N or leaves the contig is marked as not valid;
+A :class:`Genome` holds contigs as codes 0-3 = A, C, G, T and 4 for anything else. :func:`extract`
+cuts windows out of them on the read's strand, contig by contig, so that memory holds one contig at
+a time, and of it only the pages that are needed; :func:`extract_stretches` returns the sequence of
+consecutive positions. With :class:`Splices`, a window that crosses an exon's edge continues in the
+transcript's next exon. A window that contains an N or leaves the contig is marked as not valid;
 bases are never made up.
 """
 

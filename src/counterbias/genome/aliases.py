@@ -1,4 +1,4 @@
-"""The names that alignments and genome have for one contig."""
+"""Contig names in the alignments, and the names of the same contigs in the genome."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from counterbias.plaintext import read_lines
 
 
 def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read a file of two tab-separated columns: a contig's name in the alignments, its name in the genome.
+    """Read a table of two tab-separated columns: a contig's names in alignments and genome.
 
-    Empty lines and lines that begin with # are skipped. Raises InputError, naming the line.
+    Empty lines and lines that begin with # are skipped.
+
+    Raises:
+        InputError: a line is not two names, or a name has two aliases; the error names the line.
     """
     name = os.fspath(path)
     aliases: dict[str, str] = {}

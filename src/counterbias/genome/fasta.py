@@ -1,4 +1,4 @@
-"""FASTA files, plain or compressed, and the names that alignments have for their contigs."""
+"""FASTA files, plain or compressed, whose contigs the alignments may call by other names."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.genome.indexing import build_index, find_strange, keep_index, read_kept_index
-from counterbias.genome.pages import Entry, Misfit, Pages
+from counterbias.genome.index_file import read_index, write_index
+from counterbias.genome.indexing import build_index, find_invalid_letter
+from counterbias.genome.pages import IndexEntry, IndexMismatch, Pages
 from counterbias.inputs import buffered, damage, is_packed, open_input, reads_once, unpacked
 
-#: Bytes of decoded pages that a genome keeps; those of the latest contig stay, however many.
+#: Bytes of decoded pages kept in memory; the contig used last stays, whatever its size.
 CACHE_BYTES = 1 << 28
 
 
 class Genome:
-    """Open a FASTA file, plain or compressed with bgzip or gzip.
+    """A FASTA file, plain or compressed with bgzip or gzip. Threads may share one.
 
-    An index (.fai) that is missing, damaged or older than the file is made; a plain file's is kept beside it where the folder can
-    be written. Compressed files are unpacked, and pipes copied, to a temporary file (TMPDIR), which is gone when the genome is closed.
+    An index (.fai) that is missing, damaged or older than the file is rebuilt; that of a plain file
+    is kept next to it if the folder is writable. Compressed files are unpacked, and pipes copied,
+    to a temporary file (in TMPDIR), which disappears when the genome is closed.
 
     Args:
         path: the FASTA file.
         aliases: name used by the alignments → name in the FASTA file.
-        cache_bytes: how many bytes of decoded pages to keep; those of the contig used last are kept in any case.
+        cache_bytes: bytes of decoded pages to keep; those of the contig used last always stay.
 
-    Raises InputError for a file that is missing, not FASTA, damaged, or has two contigs of one name. Threads may share one.
+    Raises:
+        InputError: the file is missing, not FASTA, damaged, or has two contigs of the same name.
     """
 
     def __init__(
@@ -63,29 +66,32 @@ class Genome:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Contig names as the file has them, in its order."""
+        """Contig names in the file, in its order."""
         return tuple(self._entries)
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Contig name → bases."""
+        """Contig name → length in bases."""
         return {name: entry.length for name, entry in self._entries.items()}
 
     def __contains__(self, contig: str) -> bool:
-        """Tell whether the genome has a contig of this name or alias."""
+        """Whether the genome has a contig of this name or alias."""
         return self.aliases.get(contig, contig) in self._entries
 
     def length(self, contig: str) -> int:
-        """Give the bases of a contig, by name or alias. Raises InputError where there is none."""
+        """Return the length of a contig in bases, by name or alias; raise InputError for none."""
         return self._entries[self._resolve(contig)].length
 
     def codes(self, contig: str) -> NDArray[np.uint8]:
-        """Give a contig as uint8 (length,), read-only: 0-3 = A, C, G, T in either case (U is T), 4 = anything else."""
+        """Return a contig's bases as codes, uint8 (length,), read-only.
+
+        0-3 = A, C, G, T in either case (U counts as T), 4 = anything else.
+        """
         name, pages = self._take(contig)
         try:
             pages.ensure_all()
-        except Misfit as misfit:
-            raise self._explained(name, misfit) from None
+        except IndexMismatch as mismatch:
+            raise self._explain(name, mismatch) from None
         self._make_room(name)
         return pages.codes
 
@@ -98,16 +104,17 @@ class Genome:
         before: int = 0,
         after: int = 0,
     ) -> NDArray[np.uint8]:
-        """Give a contig as :meth:`codes` does, but only with what lies in some intervals; elsewhere the array may hold anything.
+        """Return a contig as :meth:`codes` does, but decoded within some intervals only.
 
-        Intervals are int64 (n,), 0-based and half open, each longer by ``before`` and ``after`` bases; they may leave the contig. Nothing
-        else is read or takes memory.
+        Elsewhere the array may hold anything: the rest is neither read nor takes memory. Intervals
+        are int64 (n,), 0-based and half open, each extended by ``before`` and ``after`` bases; they
+        may leave the contig.
         """
         name, pages = self._take(contig)
         try:
             missing = pages.ensure(start, end, before=before, after=after)
-        except Misfit as misfit:
-            raise self._explained(name, misfit) from None
+        except IndexMismatch as mismatch:
+            raise self._explain(name, mismatch) from None
         if missing:
             self._make_room(name)
         return pages.codes
@@ -115,19 +122,20 @@ class Genome:
     def fetch(
         self, contig: str, start: NDArray[np.int64], end: NDArray[np.int64], *, around: int = 0
     ) -> bool:
-        """Read what lies in intervals and so many bases around them before it is asked for; False, and nothing done, where half is full.
+        """Decode intervals, and ``around`` bases on either side, before they are needed.
 
-        Arguments are those of :meth:`codes_within`.
+        Intervals are those of :meth:`codes_within`. Does nothing and returns False once half of the
+        cache is full.
         """
         with self._lock:
-            held = sum(pages.held for pages in self._cache.values())
+            held = sum(pages.bytes_held for pages in self._cache.values())
         if held > self.cache_bytes // 2:
             return False
         self.codes_within(contig, start, end, before=around, after=around)
         return True
 
     def _take(self, contig: str) -> tuple[str, Pages]:
-        """Find a contig's pages, none of them decoded where it was not asked for lately."""
+        """Return a contig's name in the file and its pages, new ones if not in the cache."""
         name = self._resolve(contig)
         with self._lock:
             if name not in self._cache:
@@ -135,10 +143,10 @@ class Genome:
             self._cache.move_to_end(name)
             return name, self._cache[name]
 
-    def _explained(self, name: str, misfit: Misfit) -> InputError:
-        """Find out what is wrong where a contig is not what its entry says: the index, the file, or one letter."""
-        if misfit.ended:
-            remedy = "it was cut short after it had been opened: start anew when it is whole"
+    def _explain(self, name: str, mismatch: IndexMismatch) -> InputError:
+        """Find out what is wrong with a contig that is not what its index entry describes."""
+        if mismatch.ended:
+            remedy = "it was cut short after it had been opened: start again once it is complete"
             return InputError(
                 f"the file ends within the contig '{name}'", file=self.path, remedy=remedy
             )
@@ -147,16 +155,18 @@ class Genome:
         except InputError as problem:
             return problem
         if not fits and self._index_was_there:
-            remedy = f"delete {self.path}.fai, so that it is made anew"
+            remedy = f"delete {self.path}.fai, so that it is rebuilt"
             return InputError(
-                f"the index beside the file does not fit it at the contig '{name}'",
+                f"the index next to the file does not match it at the contig '{name}'",
                 file=self.path,
                 remedy=remedy,
             )
-        letter, line = find_strange(self._file, self._entries[name])
+        letter, line = find_invalid_letter(self._file, self._entries[name])
         if not fits or not letter:
             return InputError(
-                "the file was changed after it had been opened", file=self.path, remedy="start anew"
+                "the file was changed after it had been opened",
+                file=self.path,
+                remedy="start again",
             )
         return InputError(
             f"the contig '{name}' holds something other than a sequence ({letter!r})",
@@ -166,36 +176,38 @@ class Genome:
         )
 
     def _make_room(self, name: str) -> None:
-        """Let go of other contigs than this one until what is held is not too much."""
+        """Drop contigs other than this one until the cache is small enough."""
         with self._lock:
-            held = sum(pages.held for pages in self._cache.values())
-            # The one used last goes first: contigs are gone through in turn, time and again, and whoever let go of the one used longest ago
-            # would always let go of the next one wanted.
-            for other in (
-                [other for other in reversed(self._cache) if other != name]
-                if held > self.cache_bytes
-                else []
-            ):
+            held = sum(pages.bytes_held for pages in self._cache.values())
+            if held <= self.cache_bytes:
+                return
+            # The most recently used goes first: contigs are visited in turn, over and over, and
+            # dropping the least recently used would always drop the next one needed.
+            for other in [other for other in reversed(self._cache) if other != name]:
                 if held <= self.cache_bytes:
                     break
-                held -= self._cache.pop(other).held
+                held -= self._cache.pop(other).bytes_held
 
     def check(self, contigs: Sequence[str], lengths: Sequence[int]) -> None:
-        """Check that every contig named is there and has at least the length given.
+        """Check that the genome has some contigs, each at least as long as given.
 
-        Pass the contigs that are needed, with the alignment header's lengths or the last positions used + 1. Raises InputError.
+        ``lengths`` are those of the alignment header, or the last positions used + 1.
+
+        Raises:
+            InputError: a contig is missing or too short.
         """
         for contig, length in zip(contigs, lengths, strict=True):
             name = self._resolve(contig, contigs)
             if self._entries[name].length < length:
                 raise InputError(
-                    f"the contig '{name}' has {self._entries[name].length} bases, but the alignments use {length} of '{contig}'",
+                    f"the contig '{name}' has {self._entries[name].length} bases, but the "
+                    f"alignments use {length} of '{contig}'",
                     file=self.path,
                     remedy="give the genome that the reads were aligned to",
                 )
 
     def close(self) -> None:
-        """Close the file; the genome cannot be used any more."""
+        """Close the file; the genome can no longer be used."""
         self._cache.clear()
         self._close()
 
@@ -206,7 +218,7 @@ class Genome:
         self.close()
 
     def _resolve(self, contig: str, asked: Sequence[str] = ()) -> str:
-        """Give the file's name of a contig. Raises InputError, naming both styles."""
+        """Return a contig's name in the file; raise InputError, which names both styles."""
         name = self.aliases.get(contig, contig)
         if name in self._entries:
             return name
@@ -214,16 +226,23 @@ class Genome:
         if other in self._entries:
             both = f"the alignments say '{contig}' where the genome says '{other}'"
         else:
-            both = f"the alignments have {_listed(list(asked) or [contig])}, the genome has {_listed(list(self._entries))}"
+            both = (
+                f"the alignments have {_listed(list(asked) or [contig])}, the genome has "
+                f"{_listed(list(self._entries))}"
+            )
         raise InputError(
             f"the genome has no contig '{contig}': {both}",
             file=self.path,
-            remedy="give the genome that the reads were aligned to, or pair the names with --bias-contig-alias FILE",
+            remedy="give the genome that the reads were aligned to, or pair the names with "
+            "--bias-contig-alias FILE",
         )
 
 
-def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
-    """Open a FASTA file and its index; give a file descriptor of the plain text, the contigs, and whether the index was there already."""
+def _open(path: str) -> tuple[int, dict[str, IndexEntry], bool]:
+    """Open a FASTA file and its index.
+
+    Returns a file descriptor of the plain text, the index, and whether it existed already.
+    """
     try:
         with open_input(path) as file, buffered(file) as stream:
             if not stream.peek(1):
@@ -240,7 +259,7 @@ def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
             f"the genome cannot be read ({error.strerror or error})", file=path
         ) from None
     try:
-        entries = None if reads_once(path) else read_kept_index(plain, path)
+        entries = None if reads_once(path) else read_index(plain, path)
         if entries is not None:
             return plain, entries, True
         entries = build_index(plain, path)
@@ -253,12 +272,12 @@ def _open(path: str) -> tuple[int, dict[str, Entry], bool]:
         os.close(plain)
         raise
     if not packed and not reads_once(path):
-        keep_index(path, entries)
+        write_index(path, entries)
     return plain, entries, False
 
 
 def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
-    """Write the text to a temporary file that has no name, and give its descriptor."""
+    """Write the text to a nameless temporary file, and return its descriptor."""
     try:
         with tempfile.TemporaryFile(prefix="counterbias-") as file:
             shutil.copyfileobj(unpacked(stream) if packed else stream, file, 1 << 22)
@@ -268,7 +287,7 @@ def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
         raise InputError(
             f"the compressed genome is truncated or damaged ({error})",
             file=path,
-            remedy="make it anew with bgzip",
+            remedy="compress it again with bgzip",
         ) from None
     except OSError as error:
         verb = "unpacked" if packed else "copied"
@@ -282,5 +301,5 @@ def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
 
 
 def _listed(names: list[str]) -> str:
-    """Give the first few names for a message."""
+    """Return the first few names, for a message."""
     return ", ".join(f"'{name}'" for name in names[:3]) + (" …" if len(names) > 3 else "")

@@ -1,7 +1,8 @@
-"""Which bases follow an exon's edge in the transcript: from exon chains and read starts to windows that follow the splice.
+"""Windows that follow splices: exon chains and read starts → the bases beyond an exon's edge.
 
-One transcript speaks for each position of the genome (:func:`make_splices` says which), so that a window depends on its position
-alone. Only windows that reach over an edge of that transcript's exon take the slow path.
+Each position of the genome is represented by one transcript (:func:`make_splices` chooses it), so
+that a window depends on its position alone. Only windows that cross an edge of that transcript's
+exon take the slow path.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-#: Part of the locus's density of read starts that each base of a transcript has to bring to be worth its place.
+#: Fraction of the locus's density of read starts that each base of a transcript is charged.
 PRICE_OF_A_BASE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Transcripts:
-    """Chains of exons, 0-based and half open; transcript ``i`` owns rows ``offsets[i]:offsets[i + 1]``, ascending and disjoint.
+    """Chains of exons, 0-based and half open.
+
+    Transcript ``i`` owns rows ``offsets[i]:offsets[i + 1]``, ascending and disjoint.
 
     Args:
         contigs: contig names.
@@ -50,13 +53,14 @@ class Transcripts:
 
 @dataclass(frozen=True, slots=True)
 class Splices:
-    """The exon that speaks for each position, and what stands before and after it.
+    """The exon that represents each position, and the exons before and after it.
 
     Args:
-        owners: contig index of the alignments → (edges, owner): from ``edges[k]`` up to the next edge the exon ``owner[k]`` speaks, -1
-            none.
+        owners: contig index of the alignments → (edges, owner): from ``edges[k]`` up to the next
+            edge, the exon ``owner[k]`` represents the positions, -1 for none.
         start, end: int64 (m,), of each exon.
-        before, after: int64 (m,), the exons next to it in its transcript along the contig, -1 where there is none.
+        before, after: int64 (m,), the neighbouring exons in its transcript along the contig, -1 for
+            none.
     """
 
     owners: Mapping[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -65,6 +69,55 @@ class Splices:
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
+    def on_contig(self, contig: int) -> ContigSplices:
+        """Return the splices of one contig, by its index among the alignments' contigs."""
+        nothing = np.empty(0, dtype=np.int64)
+        edges, owner = self.owners.get(contig, (nothing, nothing))
+        return ContigSplices(edges, owner, self)
+
+
+@dataclass(frozen=True, slots=True)
+class ContigSplices:
+    """The splices of one contig.
+
+    Args:
+        edges, owner: int64 (k,), as in :class:`Splices`.
+        splices: the exons that ``owner`` numbers.
+    """
+
+    edges: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    splices: Splices
+
+    def cut_windows(
+        self,
+        codes: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        strands: NDArray[np.uint8],
+        upstream: int,
+        contexts: NDArray[np.uint8],
+        valid: NDArray[np.bool_],
+    ) -> None:
+        """Cut windows into ``contexts``, each along the transcript of its position.
+
+        ``valid`` gets whether each window is whole and without N.
+        """
+        exons = self.splices
+        _cut_along(
+            codes,
+            positions,
+            strands,
+            upstream,
+            contexts,
+            valid,
+            self.edges,
+            self.owner,
+            exons.start,
+            exons.end,
+            exons.before,
+            exons.after,
+        )
+
 
 def make_splices(
     transcripts: Transcripts,
@@ -72,15 +125,18 @@ def make_splices(
     contig: NDArray[np.int32],
     position: NDArray[np.int64],
 ) -> Splices:
-    """Choose the transcript that speaks for each position.
+    """Choose the transcript that represents each position.
 
-    A transcript is worth the read starts in its exons, less :data:`PRICE_OF_A_BASE` × the locus's density of starts for each of its
-    bases: of two isoforms the one wins whose exons are read, and one that keeps an intron that is hardly read loses. Where two are worth
-    the same (as where there are no reads) the longer one wins, then the one that stands first. The locus's density is the mean over its
-    transcripts' bases; a locus is a set of transcripts of one strand that overlap.
+    A transcript scores the read starts in its exons, less :data:`PRICE_OF_A_BASE` × the locus's
+    density of starts for each of its bases: of two isoforms, the one whose exons have reads wins,
+    and one that retains an intron with hardly any reads loses. With equal scores (as without reads)
+    the longer one wins, then the one that comes first. The locus's density is the mean over its
+    transcripts' bases; a locus is a set of overlapping transcripts on one strand.
 
-    ``contig_of``: per contig of ``transcripts`` its index among the alignments' contigs, or -1. ``contig`` and ``position``, (n,): read
-    starts, in the alignments' contigs.
+    Args:
+        transcripts: the exon chains.
+        contig_of: per contig of ``transcripts`` its index among the alignments' contigs, or -1.
+        contig, position: (n,), read starts, in the alignments' contigs.
     """
     mapped = np.asarray(contig_of)[transcripts.contig]
     of_exon, rows = transcripts.of_exon, np.arange(len(transcripts.start))
@@ -116,7 +172,7 @@ def make_splices(
 
 
 def _rank(transcripts: Transcripts, starts_in_exon: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give each transcript its place, 0 for the one that is worth most; int64 (n,)."""
+    """Return each transcript's rank by score, 0 for the highest; int64 (n,)."""
     size = len(transcripts)
     of_exon = transcripts.of_exon
     reads = np.bincount(of_exon, starts_in_exon, minlength=size)
@@ -129,14 +185,14 @@ def _rank(transcripts: Transcripts, starts_in_exon: NDArray[np.int64]) -> NDArra
         out=np.zeros(len(per_locus)),
         where=per_locus > 0,
     )
-    worth = reads - PRICE_OF_A_BASE * density[locus] * length
+    score = reads - PRICE_OF_A_BASE * density[locus] * length
     rank = np.empty(size, dtype=np.int64)
-    rank[np.lexsort((np.arange(size), -length, -worth))] = np.arange(size)
+    rank[np.lexsort((np.arange(size), -length, -score))] = np.arange(size)
     return rank
 
 
 def _loci(transcripts: Transcripts) -> NDArray[np.int64]:
-    """Number sets of overlapping transcripts of one contig and strand; int64 (n,)."""
+    """Number the sets of overlapping transcripts of one contig and strand; int64 (n,)."""
     size = len(transcripts)
     first, last = (
         transcripts.start[transcripts.offsets[:-1]],
@@ -144,7 +200,7 @@ def _loci(transcripts: Transcripts) -> NDArray[np.int64]:
     )
     line = transcripts.contig.astype(np.int64) * 3 + transcripts.strand
     order = np.lexsort((first, line))
-    # Contigs and strands lie on one line, far apart, so that one running maximum does for all.
+    # Contigs and strands are laid out on one line, far apart: one running maximum serves all.
     stride = np.int64(last.max(initial=0) + 1)
     begin, reach = (
         first[order] + line[order] * stride,
@@ -158,7 +214,7 @@ def _loci(transcripts: Transcripts) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def _paint(first, last, exon, owner):  # type: ignore[no-untyped-def]
-    """Give every stretch to the first exon in the list that covers it; ``next_free`` skips what is taken."""
+    """Assign each stretch to the first exon in the list that covers it; skip what is taken."""
     next_free = np.arange(len(owner) + 1)
     for i in range(len(exon)):
         at = first[i]
@@ -177,23 +233,14 @@ def _paint(first, last, exon, owner):  # type: ignore[no-untyped-def]
             at = root
 
 
-def gather_spliced(
-    splices: Splices, contig: int, codes: NDArray[np.uint8], positions: NDArray[np.int64], strands: NDArray[np.uint8], upstream: int,
-    contexts: NDArray[np.uint8], valid: NDArray[np.bool_],
-) -> None:  # fmt: skip
-    """Copy windows around positions of one contig, each along the transcript that speaks for its position."""
-    nothing = np.empty(0, dtype=np.int64)
-    edges, owner = splices.owners.get(contig, (nothing, nothing))
-    _gather(
-        codes, positions, strands, upstream, contexts, valid, edges, owner, splices.start, splices.end, splices.before, splices.after
-    )  # fmt: skip
-
-
 @njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
+def _cut_along(  # type: ignore[no-untyped-def]
     codes, positions, strands, upstream, contexts, valid, edges, owner, start, end, before, after
 ):
-    """Walk from each position to the left and to the right; on the minus strand the left is downstream, and bases are complemented."""
+    """Walk from each position to the left and to the right.
+
+    On the minus strand left is downstream, and bases are complemented.
+    """
     width = contexts.shape[1]
     for row in range(len(positions)):
         here = positions[row]
@@ -201,7 +248,7 @@ def _gather(  # type: ignore[no-untyped-def]
         left = width - 1 - upstream if minus else upstream
         stretch = np.searchsorted(edges, here, side="right") - 1
         exon = owner[stretch] if stretch >= 0 else -1
-        # One pass in the plain case; else to the right from the position, then to the left of it.
+        # One pass if the window lies within the exon; else right of the position, then left of it.
         inside = exon < 0 or (here - left >= start[exon] and here - left + width <= end[exon])
         step = -1 if minus else 1
         good = True

@@ -10,19 +10,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.genome.splicing import Splices, gather_spliced
+from counterbias.genome.splicing import Splices
 from counterbias.records import Positions, Stretches, Window, rows_by_contig
 
 
 class CodesByContig(Protocol):
     """What windows are cut from: a genome, or anything else with this method.
 
-    ``codes_within(contig, start, end, *, before, after)``, where there is one too, gives an array that need be right only within intervals,
-    int64 (n,) each, and so many bases around them: see :meth:`counterbias.genome.Genome.codes_within`.
+    A method ``codes_within``, if there is one, is used instead where only some intervals are
+    needed: see :meth:`counterbias.genome.Genome.codes_within`.
     """
 
     def codes(self, contig: str) -> NDArray[np.uint8]:
-        """Give a contig's codes, uint8 (length,)."""
+        """Return a contig's codes, uint8 (length,)."""
 
 
 def extract(
@@ -37,52 +37,51 @@ def extract(
 
     Args:
         genome: where the contigs' codes come from.
-        contigs: the names that ``positions.contig`` counts in.
-        positions: where to cut; a contig of -1 gives a window that is not valid.
+        contigs: the names that ``positions.contig`` indexes.
+        positions: where to cut; windows on contig -1 are not valid.
         window: how much to cut.
-        splices: where given, windows follow the transcript over the edges of exons; otherwise the genome.
+        splices: if given, windows follow the transcript across the edges of exons.
 
-    Returns (contexts, valid): uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the position's strand, column ``upstream`` at the
-    position; and bool (n,), False (and the row 0) where the window leaves the contig or holds anything but these bases.
+    Returns:
+        contexts, uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the position's strand, with column
+        ``upstream`` at the position; and valid, bool (n,), False (and the row 0) where the window
+        leaves the contig or contains anything but these bases.
     """
     contexts = np.empty((len(positions), window.width), dtype=np.uint8)
     valid = np.empty(len(positions), dtype=np.bool_)
     for number, rows in rows_by_contig(positions.contig).items():
-        places = (
-            genome,
-            contigs,
-            number,
-            positions.position[rows],
-            positions.strand[rows],
-            window,
-            splices,
-        )
+        place = np.ascontiguousarray(positions.position[rows], np.int64)
+        strand = np.ascontiguousarray(positions.strand[rows], np.uint8)
+        # Windows that follow transcripts may reach anywhere.
+        around = place if splices is None else None
+        codes = _codes(genome, contigs, number, around, around, window.width)
+        cut = _cut_windows if splices is None else splices.on_contig(number).cut_windows
         if isinstance(rows, slice):
-            _cut(*places, contexts[rows], valid[rows])
+            cut(codes, place, strand, window.upstream, contexts[rows], valid[rows])
         else:
-            part, known = (
-                np.empty((len(rows), window.width), dtype=np.uint8),
-                np.empty(len(rows), dtype=np.bool_),
-            )
-            _cut(*places, part, known)
-            contexts[rows], valid[rows] = part, known
+            part = np.empty((len(rows), window.width), dtype=np.uint8)
+            part_valid = np.empty(len(rows), dtype=np.bool_)
+            cut(codes, place, strand, window.upstream, part, part_valid)
+            contexts[rows], valid[rows] = part, part_valid
     return contexts, valid
 
 
 def extract_stretches(
     genome: CodesByContig, contigs: Sequence[str], stretches: Stretches, window: Window
 ) -> tuple[NDArray[np.uint8], bool]:
-    """Cut stretches of consecutive positions, each with the flanks that the windows of its first and last position need.
+    """Cut stretches of consecutive positions, each with the flanks that its outer windows need.
 
-    Returns (sequence, whole): uint8 (positions + (width - 1) · stretches,), the stretches one after another, each 5'→3' on its strand,
-    4 for anything but A, C, G, T and for what lies off the contig; and whether there is no such base.
+    Returns:
+        sequence, uint8 (positions + (width - 1) · stretches,), the stretches one after another,
+        each 5'→3' on its strand, 4 for anything but A, C, G, T and for what lies off the contig;
+        and whether the sequence is whole, without any 4.
     """
     flanks = window.width - 1
     sizes = stretches.sizes + flanks
     offsets = np.concatenate(([0], np.cumsum(sizes)))
     sequence = np.empty(int(offsets[-1]), dtype=np.uint8)
     whole = True
-    # Rows of one contig mostly follow each other.
+    # Rows of one contig are mostly adjacent.
     edges = [
         0,
         *(np.flatnonzero(stretches.contig[1:] != stretches.contig[:-1]) + 1).tolist(),
@@ -119,10 +118,11 @@ def extract_tiles(
     window: Window,
     splices: Splices | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Cut stretches of consecutive genome positions with the flanks that the windows of the first and the last one need.
+    """Cut tiles of consecutive genome positions, with the flanks that their outer windows need.
 
-    ``positions`` are the 5' ends of the stretches; ``wide`` is ``window`` made longer downstream by the length of a stretch less one. With
-    ``splices`` only the flanks follow the transcript. Returns what :func:`extract` does.
+    ``positions`` are the 5' ends of the tiles; ``wide`` is ``window`` extended downstream by the
+    length of a tile less one. With ``splices``, only the flanks follow the transcript. Returns what
+    :func:`extract` does.
     """
     contexts, valid = extract(genome, contigs, positions, wide)
     if splices is None:
@@ -150,9 +150,9 @@ def _codes(
     end: NDArray[np.int64] | None,
     margin: int,
 ) -> NDArray[np.uint8]:
-    """Give a contig's codes for compiled code, which wants one and the same type; none for number -1.
+    """Return a contig's codes as compiled code wants them, read-only; none for number -1.
 
-    With intervals only what lies there, and ``margin`` bases around, has to be right.
+    With intervals, only what lies within ``margin`` bases of them has to be right.
     """
     if number < 0:
         codes = np.empty(0, dtype=np.uint8)
@@ -169,30 +169,8 @@ def _codes(
     return codes
 
 
-def _cut(
-    genome: CodesByContig,
-    contigs: Sequence[str],
-    number: int,
-    where: NDArray[np.int64],
-    strands: NDArray[np.uint8],
-    window: Window,
-    splices: Splices | None,
-    contexts: NDArray[np.uint8],
-    valid: NDArray[np.bool_],
-) -> None:
-    """Cut windows out of one contig, -1 for none, into ``contexts``, and say in ``valid`` which are."""
-    where, strands = np.ascontiguousarray(where, np.int64), np.ascontiguousarray(strands, np.uint8)
-    # Where windows follow transcripts, they may reach anywhere.
-    around = where if splices is None else None
-    codes = _codes(genome, contigs, number, around, around, window.width)
-    if splices is None:
-        _gather(codes, where, strands, window.upstream, contexts, valid)
-    else:
-        gather_spliced(splices, number, codes, where, strands, window.upstream, contexts, valid)
-
-
 @njit(cache=True, nogil=True)
-def _gather(
+def _cut_windows(
     codes: NDArray[np.uint8],
     positions: NDArray[np.int64],
     strands: NDArray[np.uint8],
@@ -200,7 +178,7 @@ def _gather(
     contexts: NDArray[np.uint8],
     valid: NDArray[np.bool_],
 ) -> None:
-    """Copy windows; on the minus strand from right to left, complemented."""
+    """Copy windows from a contig; on the minus strand from right to left, complemented."""
     width = contexts.shape[1]
     for row in range(len(positions)):
         minus = strands[row] != 0
@@ -223,13 +201,13 @@ def _gather(
 
 @njit(cache=True, nogil=True)
 def _copy(codes, start, end, strand, upstream, downstream, offsets, sequence):  # type: ignore[no-untyped-def]
-    """Copy stretches with their flanks, on the minus strand from right to left, complemented; tell whether all is known."""
+    """Copy stretches with their flanks; return whether all of their bases are known."""
     seen = np.uint8(0)
     for row in range(len(start)):
         minus = strand[row] != 0
         first = start[row] - (downstream if minus else upstream)
         size = offsets[row + 1] - offsets[row]
-        # What lies on the contig, as places of the stretch.
+        # The part on the contig, as columns of the stretch.
         low, high = min(max(0, -first), size), max(min(size, len(codes) - first), 0)
         out = sequence[offsets[row] : offsets[row + 1]]
         if low > 0 or high < size:

@@ -1,8 +1,9 @@
-"""Save fitted models and load them again: one zip file of JSON and plain arrays.
+"""Saving fitted models and loading them again: a ZIP file of JSON and plain arrays.
 
-Loading runs no code from the file: ``model.json`` is data, arrays are ``.npy`` read without pickle, and the class comes from the
-plug-in that the user has installed. Whatever is not known is refused. The same model gives the same bytes: members are sorted,
-stored without compression, and bear a fixed time. ``docs/reference/model-file.md`` describes the format.
+Loading runs no code from the file: ``model.json`` is data, arrays are ``.npy`` read without pickle,
+and the model's class comes from an installed plug-in. Anything unknown is refused. The same models
+give the same bytes: members are sorted, stored without compression, and have a fixed time.
+``docs/reference/model-file.md`` describes the format.
 """
 
 from counterbias.model_file.contents import EndModel, ModelFile, Prior, Training

@@ -1,4 +1,7 @@
-"""A model file's container: the bytes of a ZIP archive → its members, the bytes of a member → an array. Nothing in them is trusted."""
+"""The container of a model file: a ZIP archive → its members, a member → an array.
+
+Nothing in the file is trusted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from counterbias.errors import InputError
 from counterbias.inputs import buffered, open_input
 from counterbias.model_file.layout import MAX_ARRAYS, MAX_BYTES, MAX_DIRECTORY
 
-#: What a damaged or hostile archive makes the standard library raise.
+#: The exceptions that the standard library raises for damaged or hostile archives.
 _DAMAGE = (
     zipfile.BadZipFile,
     ArithmeticError,
@@ -29,17 +32,23 @@ _DAMAGE = (
     ValueError,
     struct.error,
 )
-#: The last record of an archive without a comment: signature, disk numbers, members here and in all, bytes and place of the directory.
+#: The end record of an archive without a comment: signature, two disk numbers, members here and in
+#: all, size and offset of the directory, length of the comment.
 _LAST_RECORD = struct.Struct("<4s4H2LH")
-#: The header of .npy bytes as numpy writes it, and the types that are plain numbers.
+#: The header of .npy bytes as numpy writes it.
 _HEADER = re.compile(
-    r"\{'descr': ('[^']+'|\[.+\]), 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}, ?)*\d{0,18})\), \} *\n"
+    r"\{'descr': ('[^']+'|\[.+\]), 'fortran_order': (True|False), "
+    r"'shape': \(((?:\d{1,18}, ?)*\d{0,18})\), \} *\n"
 )
+#: The types that are plain numbers.
 _PLAIN = re.compile(r"'[<|][biuf]\d{1,2}'")
 
 
 def read_members(path: str) -> dict[str, bytes]:
-    """Give the members of an archive by name; refuses anything but stored members within the limits. Raises InputError."""
+    """Return the members of an archive by name.
+
+    Raises InputError for anything but uncompressed members within the limits.
+    """
     try:
         with open_input(path) as file, buffered(file) as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -51,7 +60,7 @@ def read_members(path: str) -> dict[str, bytes]:
     except OSError as problem:
         raise InputError(f"cannot read the model: {problem.strerror or problem}") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"larger than {MAX_BYTES >> 20} MiB, no model is")
+        raise InputError(f"larger than {MAX_BYTES >> 20} MiB, which no model is")
     try:
         _check_directory(content)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -62,7 +71,10 @@ def read_members(path: str) -> dict[str, bytes]:
 
 
 def _check_directory(content: bytes) -> None:
-    """Insist that the archive ends with its directory, a small one, before the library makes objects of what it lists."""
+    """Check that the archive ends with a small directory.
+
+    Afterwards the standard library makes an object of each entry.
+    """
     signature, *disks, here, total, size, start, comment = _LAST_RECORD.unpack(
         content[-_LAST_RECORD.size :]
     )
@@ -73,10 +85,10 @@ def _check_directory(content: bytes) -> None:
 
 
 def _stored(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
-    """Read all members."""
+    """Read all members of an archive of ``size`` bytes."""
     members: dict[str, bytes] = {}
     entries = archive.infolist()
-    # Stored members alone cannot unfold to more than the file, unless they overlap.
+    # Uncompressed members cannot be larger than the file, unless they overlap.
     if sum(entry.file_size for entry in entries) > size or len(entries) > 4 * MAX_ARRAYS + 1:
         raise InputError("not a model file: its members do not fit into it")
     for entry in entries:
@@ -86,16 +98,17 @@ def _stored(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
             or entry.filename in members
         ):
             raise InputError(
-                f"not a model file: member '{entry.filename}' is compressed, encrypted or doubled"
+                f"not a model file: member '{entry.filename}' is compressed, encrypted or repeated"
             )
         members[entry.filename] = archive.read(entry)
     return members
 
 
 def read_array(content: bytes, member: str) -> NDArray[Any]:
-    """Decode .npy bytes, plain finite numbers only; the header is believed only where it fits the bytes that are there.
+    """Decode .npy bytes of plain finite numbers, whose header must fit the number of bytes.
 
-    The header is read here, not by numpy, which evaluates it as Python. Raises InputError, naming the member.
+    The header is parsed here, not by numpy, which evaluates it as Python. Raises InputError, naming
+    the member.
     """
     try:
         return _decoded(content)

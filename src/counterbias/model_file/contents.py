@@ -1,4 +1,4 @@
-"""What a model file holds: fitted models with their calibration, and where they come from."""
+"""The contents of a model file: fitted models, their calibration, and their origin."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from counterbias.model import BiasModel, bounded
 from counterbias.no_model import NoModel
 from counterbias.records import Window
 
-#: End labels that a file may hold, in this order.
+#: The labels of the ends in a file, in this order: reads 1 and 2 pooled, or each with its model.
 POOLED, PER_END = ("both",), ("read1", "read2")
 
 
 @dataclass(frozen=True)
 class EndModel:
-    """One fitted model, its calibration, and what it learnt from.
+    """The fitted model of one read end, with its calibration.
 
-    Calibrated log_bias = ``slope × model.log_bias(contexts) + offset``, nats.
+    The calibrated log bias is ``slope × model.log_bias(contexts) + offset``, nats, within ±
+    :data:`~counterbias.model.MOST_LOG_BIAS`.
 
     Args:
         label: ``both`` (reads 1 and 2 pooled, or single-end), ``read1`` or ``read2``.
-        model: the fitted model; a :class:`~counterbias.no_model.NoModel` where nothing could be learnt.
-        offset, slope: calibration on windows that judges did not see; both 0 where the model gains nothing there: every weight is then 1.
+        model: the fitted model, or a :class:`~counterbias.no_model.NoModel`.
+        offset, slope: the calibration, from held-out windows; both 0 where the model has no gain
+            there, so that every weight is 1.
         starts: unique read starts that it learnt from.
-        held_out_gain: gain in telling held-out read starts from their surroundings, bits per start; None where not measured.
-        length_slope: the slope for effective lengths in the sample that it has learnt from; None: at least 1, as usual.
+        held_out_gain: gain in distinguishing held-out read starts from their surroundings, bits per
+            start; None if it was not measured.
+        length_slope: the slope for effective lengths in the sample that it learnt from; None for
+            the usual one, at least 1.
     """
 
     label: str
@@ -43,20 +47,21 @@ class EndModel:
     length_slope: float | None = None
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Give the calibrated log_bias of windows: uint8 (n, width) → float64 (n,)."""
+        """Score contexts: uint8 (n, width) → calibrated log bias, float64 (n,), nats."""
         return self.calibrated(self.model.log_bias(contexts))
 
     def calibrated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn what the model gives, float64 (n,), into calibrated log_bias; NaN stays NaN."""
+        """Calibrate scores of the model, float64 (n,), nats; NaN stays NaN."""
         return bounded(self.slope * scores + self.offset)
 
 
 @dataclass(frozen=True)
 class Training:
-    """Say where a model comes from.
+    """The origin of a model.
 
     Args:
-        samples: names of the samples it learnt from, as UTF-8 can hold them (:func:`counterbias.files.readable`).
+        samples: names of the samples it learnt from; bytes that are not UTF-8 are escaped
+            (:func:`counterbias.files.readable`).
         seed: seed of sampling and fitting.
         scheme: name of the sampling scheme.
         counterbias_version: version that fitted it.
@@ -71,17 +76,17 @@ class Training:
         object.__setattr__(self, "samples", tuple(readable(name) for name in self.samples))
 
     def includes(self, sample: str) -> bool:
-        """Tell whether the model has learnt from a sample of this name."""
+        """Whether the model has learnt from a sample of this name."""
         return readable(sample) in self.samples
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Say what the models of a file were blended with.
+    """The prior with which the models of a file were blended.
 
     Args:
         backend, distribution, version: as in :class:`ModelFile`.
-        training: where it came from.
+        training: the prior's origin.
     """
 
     backend: str
@@ -92,17 +97,23 @@ class Prior:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """All that a model file holds.
+    """The contents of a model file.
 
     Args:
-        backend: name of the backend.
-        distribution, version: the distribution that brought it, and its version; empty where registered by hand.
-        window: the window of all its models.
+        backend: name of the backend; of blends, that of the sample's own models.
+        distribution, version: the distribution that provides the backend, and its version; empty
+            if it was registered by hand.
+        window: the window of all models.
         ends: one model labelled ``both``, or two, ``read1`` and ``read2``.
-        training: where it comes from.
-        cap: largest exp(-log_bias) before scaling, in the sample of the run that wrote the file; infinity without a cap.
-        factor: what the weights of that sample were scaled by, so that they sum to the number of its fragments.
-        prior: where the other part of the models comes from, if they are blends; ``backend`` is then that of the sample's own part.
+        training: the models' origin.
+        cap: largest exp(−log_bias) before scaling in the sample of the run that wrote the file;
+            infinity without a cap.
+        factor: by which the weights of that sample were scaled, so that they sum to the number of
+            its fragments.
+        prior: the prior of the models, if they are blends; otherwise None.
+
+    Raises:
+        ValueError: the labels, windows, options or blends do not agree with each other.
     """
 
     backend: str
@@ -131,21 +142,24 @@ class ModelFile:
 
     @property
     def options(self) -> Any:
-        """The options of the backend, an instance of its ``Options``."""
+        """The options of the models, an instance of their ``Options``."""
         return self.ends[0].model.options
 
     @property
     def no_model(self) -> str:
-        """Why the file holds no model at all, one line; empty where it holds one."""
+        """Why the file holds no model at all, one line; empty if it holds one."""
         reasons = [end.model.reason for end in self.ends if isinstance(end.model, NoModel)]
         return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(self.ends) else ""
 
     def weights(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn calibrated log_bias, nats, into read weights as the run that wrote the file did: float64 (n,) → float64 (n,)."""
+        """Return read weights for calibrated log biases: float64 (n,), nats → float64 (n,).
+
+        They are capped and scaled as in the run that wrote the file.
+        """
         return np.asarray(
             np.minimum(np.exp(-bounded(log_bias)), self.cap) * self.factor, dtype=np.float64
         )
 
     def end(self, read: int) -> EndModel:
-        """Give the model of read 1 (``read=0``, also single reads) or read 2 (``read=1``)."""
+        """Return the model of read 1 (``read=0``, also of single reads) or read 2 (``read=1``)."""
         return self.ends[0] if len(self.ends) == 1 else self.ends[read]

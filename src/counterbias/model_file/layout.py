@@ -1,21 +1,21 @@
-"""What a model file looks like: names and keys, the versions of the schema, and limits."""
+"""The layout of a model file: its tag, schema versions, keys and limits."""
 
 from __future__ import annotations
 
 import re
 
-#: The newest schema that is read. A file is written as the oldest that says all of it, so that older programs read it: :data:`PLAIN`, or
-#: :data:`BLENDED` with a prior; the newest is for an end without a model.
-TAG, SCHEMA, BLENDED, PLAIN = "counterbias_model", (1, 2), (1, 1), (1, 0)
-#: Limits on what is read, far above what any model needs: bytes of the file, of its directory and of model.json, arrays per end (also
-#: ends, and parts of an option), and samples that a model has learnt from.
-MAX_BYTES, MAX_DIRECTORY, MAX_JSON, MAX_ARRAYS, MAX_SAMPLES = (
-    256 << 20,
-    1 << 20,
-    4 << 20,
-    1000,
-    100_000,
-)
+TAG = "counterbias_model"
+#: Versions of the schema. A file is written in the oldest that can express it, so that older
+#: programs can read it: :data:`PLAIN`; :data:`BLENDED` with a prior; :data:`SCHEMA`, the newest
+#: that can be read, where an end has no model.
+SCHEMA, BLENDED, PLAIN = (1, 2), (1, 1), (1, 0)
+#: Limits on what is read, far above what any model needs: bytes of the file, of its directory and
+#: of model.json.
+MAX_BYTES, MAX_DIRECTORY, MAX_JSON = 256 << 20, 1 << 20, 4 << 20
+#: Most arrays per end; also most ends, and most parts of an option.
+MAX_ARRAYS = 1000
+#: Most samples that a model has learnt from.
+MAX_SAMPLES = 100_000
 
 DESCRIPTION = "model.json"
 ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")

@@ -1,4 +1,4 @@
-"""A model file → fitted models; nothing in the file is trusted, and no code of it runs."""
+"""A model file → fitted models; nothing in the file is trusted, and no code from it runs."""
 
 from __future__ import annotations
 
@@ -41,18 +41,20 @@ from counterbias.no_model import NoModel
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Window
 
-#: Bounds on the numbers of a file, far beyond those of any model that was fitted: slopes and shares, offsets (nats), gains (bits), and how
-#: many times larger or smaller than 1 a cap or a factor is.
+#: Limits on the numbers of a file, far beyond those of any fitted model: slopes and shares, offsets
+#: (nats), gains (bits), and the ratio of a cap or factor to 1, or of 1 to it.
 MOST_SLOPE, MOST_OFFSET, MOST_GAIN, MOST_SCALE = 100.0, 1e4, 1e6, 1e100
-#: Read starts that a model has learnt from at most.
+#: Most read starts that a model has learnt from.
 MOST_STARTS = 1 << 62
-#: Windows that a model scores when it is read, and what it may give at most, calibrated, nats: more than bases that were never seen, each
-#: with the least pseudocount that there is.
-PROBES, MOST_PROBED = 64, 1e5
+#: Windows that a model must score when it is loaded.
+PROBES = 64
+#: Largest absolute value of their calibrated scores, nats: more than a window of bases that were
+#: never seen, with the smallest pseudocount, could have.
+MOST_PROBED = 1e5
 
 
 def is_model_file(name: str) -> bool:
-    """Tell whether ``--bias-model`` and the like name a model file, there or not, and no backend with or without options."""
+    """Whether the value of ``--bias-model`` names a model file, existing or not, or a backend."""
     return is_input(name) or os.sep in name.partition(":")[0] or name.endswith(".model")
 
 
@@ -63,12 +65,12 @@ def load_models(
 
     Args:
         path: the file.
-        manager: has the backend that the file names.
-        window: refuse a model of another window than this one; None takes any.
+        manager: the plug-ins, among them the backend that the file names.
+        window: the window that the models must have; None accepts any.
 
     Raises:
-        InputError: the file is missing, damaged, of a newer schema, holds anything unknown, has another window, or needs a
-            backend that is not installed.
+        InputError: the file is missing, damaged, of a newer schema, holds anything unknown, has
+            another window, or needs a backend that is not installed.
     """
     try:
         return _Reader(str(path), manager).read(window)
@@ -83,25 +85,33 @@ def load_models(
 def load_model(
     path: str | os.PathLike[str], *, manager: Manager | None = None, window: Window | None = None
 ) -> ModelFile:
-    """Read a model file with the plug-ins that are installed; for scripts. Raises InputError as :func:`load_models` does."""
+    """Read a model file with the installed plug-ins, for scripts.
+
+    Args:
+        path, window: as for :func:`load_models`.
+        manager: plug-ins that are already loaded; None to load those installed.
+
+    Raises:
+        InputError: as :func:`load_models` does.
+    """
     return load_models(path, load_plugins() if manager is None else manager, window=window)
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a file says of a model besides its arrays."""
+class _Unfitted:
+    """A model's class and the arguments of its constructor; the arrays are still to come."""
 
-    model: type[BiasModel]
+    model_class: type[BiasModel]
     options: Any
     window: Window
 
 
-def _with_prior(keys: set[str], there: bool) -> set[str]:
-    return keys | {PRIOR} if there else keys
+def _with_prior(keys: set[str], has_prior: bool) -> set[str]:
+    return keys | {PRIOR} if has_prior else keys
 
 
 class _Reader:
-    """Read one file, trusting nothing in it."""
+    """Reads one file, trusting nothing in it."""
 
     def __init__(self, path: str, manager: Manager) -> None:
         self.path = path
@@ -120,8 +130,8 @@ class _Reader:
         backend, distribution, version = (
             self._text(description, key) for key in ("backend", "distribution", "version")
         )
-        kind = self._kind(backend, distribution)
-        own = _Kind(kind, self._options(kind, description["options"]), found)
+        model_class = self._model_class(backend, distribution)
+        own = _Unfitted(model_class, self._options(model_class, description["options"]), found)
         prior, other = self._prior(description, found)
         ends = [
             self._end(entry, members, own, other)
@@ -154,9 +164,8 @@ class _Reader:
                 parse_float=_finite,
                 parse_constant=_no_constant,
             )
-            json.dumps(
-                description, ensure_ascii=False
-            ).encode()  # half a character in a text, which could not be written anywhere
+            # Fails for a lone surrogate, which could not be written anywhere.
+            json.dumps(description, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as problem:
             raise self.refuse(f"not valid JSON ({problem})", place=DESCRIPTION) from None
         if not isinstance(description, dict) or description.get(TAG) is not True:
@@ -188,20 +197,24 @@ class _Reader:
 
     def _prior(
         self, description: dict[str, Any], window: Window
-    ) -> tuple[Prior | None, _Kind | None]:
-        """Read what the models were blended with; None where with nothing."""
+    ) -> tuple[Prior | None, _Unfitted | None]:
+        """Read the prior; None where the models are no blends."""
         if PRIOR not in description:
             return None, None
         found = self._keys(description[PRIOR], PRIOR_KEYS, PRIOR)
         backend, distribution, version = (
             self._text(found, key) for key in ("backend", "distribution", "version")
         )
-        kind = self._kind(backend, distribution)
+        model_class = self._model_class(backend, distribution)
         prior = Prior(backend, distribution, version, self._training(found["training"]))
-        return prior, _Kind(kind, self._options(kind, found["options"]), window)
+        options = self._options(model_class, found["options"])
+        return prior, _Unfitted(model_class, options, window)
 
     def _keys(self, found: object, expected: set[str], place: str) -> dict[str, Any]:
-        """Insist on exactly the keys that are known: a newer minor version passes only without additions."""
+        """Check that an object has exactly the known keys.
+
+        So a newer minor version is accepted only without additions.
+        """
         if not isinstance(found, dict):
             raise self.refuse("expected an object", place=f"{DESCRIPTION}, {place}")
         for key in sorted(set(found) ^ expected):
@@ -244,37 +257,42 @@ class _Reader:
             raise self.refuse("'window' is not [upstream, downstream]", place=DESCRIPTION)
         return Window(*value)
 
-    def _kind(self, backend: str, distribution: str) -> type[BiasModel]:
-        """Find the class; refuses a backend of the same name that another distribution brings."""
+    def _model_class(self, backend: str, distribution: str) -> type[BiasModel]:
+        """Load the class; refuse a backend of the same name from another distribution."""
         found = self.manager.registration(backend)
-        here = found.plugin.distribution
-        if distribution and here and distribution != here:
+        installed = found.plugin.distribution
+        if distribution and installed and distribution != installed:
             raise self.refuse(
-                f"the model was made by backend '{backend}' of {distribution}, the one installed is of {here}"
+                f"the model was made by backend '{backend}' of {distribution}, "
+                f"but the one installed is of {installed}"
             )
         try:
             return found.backend.load()
         except ImportError as problem:
             raise self.refuse(f"backend '{backend}' cannot be loaded: {problem}") from None
 
-    def _options(self, kind: type[BiasModel], values: object) -> Any:
-        """Build the options; keys that a newer plug-in added keep their defaults, unknown ones are refused."""
-        fields = {field.name: field.default for field in dataclasses.fields(kind.Options)}
+    def _options(self, model_class: type[BiasModel], values: object) -> Any:
+        """Build the options; those that a newer plug-in added have their defaults."""
+        fields = {field.name: field.default for field in dataclasses.fields(model_class.Options)}
         if not isinstance(values, dict) or not set(values) <= set(fields):
             raise self.refuse(
                 "the model has options that the installed backend does not know", place=DESCRIPTION
             )
         try:
-            return kind.Options(
+            return model_class.Options(
                 **{name: _as_type_of(fields[name], name, value) for name, value in values.items()}
             )
         except (TypeError, ValueError, OverflowError) as problem:
             raise self.refuse(f"unusable option: {problem}", place=DESCRIPTION) from None
 
     def _end(
-        self, entry: object, members: dict[str, bytes], own: _Kind, prior: _Kind | None
+        self,
+        entry: object,
+        members: dict[str, bytes],
+        own: _Unfitted,
+        prior: _Unfitted | None,
     ) -> EndModel:
-        """Build one end's model, taking its arrays out of the members."""
+        """Build the model of one end, removing its arrays from the members."""
         if isinstance(entry, dict) and NO_MODEL in entry:
             return self._end_without(entry, own)
         sloped = isinstance(entry, dict) and LENGTH_SLOPE in entry
@@ -305,7 +323,7 @@ class _Reader:
         return end
 
     def _check_scores(self, end: EndModel) -> None:
-        """Have some windows scored: numbers that fit by themselves may still give no number together, or one beyond all sense."""
+        """Score some windows: numbers that are each acceptable may give absurd or no scores."""
         width = end.model.window.width
         random = np.random.default_rng(0).integers(0, 4, (PROBES - 4, width), dtype=np.uint8)
         contexts = np.concatenate(
@@ -316,7 +334,7 @@ class _Reader:
                 scores = np.asarray(end.model.log_bias(contexts), np.float64)
                 slope = max(end.slope, end.length_slope or 0.0)
                 found = slope * scores + end.offset
-        except Exception as problem:  # a plug-in that takes arrays which it cannot use
+        except Exception as problem:  # a plug-in that accepts arrays which it cannot use
             raise self.refuse(
                 f"the model of end '{end.label}' cannot be used ({type(problem).__name__})"
             ) from None
@@ -326,12 +344,12 @@ class _Reader:
             or np.abs(found).max() > MOST_PROBED
         ):
             raise self.refuse(
-                f"the model of end '{end.label}' gives windows a bias beyond all sense",
+                f"the model of end '{end.label}' gives windows an impossible bias",
                 remedy="train the model anew",
             )
 
-    def _end_without(self, entry: dict[str, Any], own: _Kind) -> EndModel:
-        """Build an end that has no model: nothing may be said of one."""
+    def _end_without(self, entry: dict[str, Any], own: _Unfitted) -> EndModel:
+        """Build an end that has no model, hence no arrays, calibration or gain."""
         found = self._keys(entry, END_KEYS | {NO_MODEL}, "ends")
         if [found["arrays"], found["offset"], found["slope"], found["held_out_gain"]] != [
             [],
@@ -346,7 +364,7 @@ class _Reader:
         return EndModel(self._text(found, "label"), model, 0.0, 0.0, self._whole(found, "starts"))
 
     def _model(
-        self, folder: str, names: object, members: dict[str, bytes], kind: _Kind
+        self, folder: str, names: object, members: dict[str, bytes], unfitted: _Unfitted
     ) -> BiasModel:
         """Build one model from the arrays of a folder."""
         arrays = {}
@@ -357,13 +375,13 @@ class _Reader:
             arrays[name] = read_array(members.pop(member), member)
         try:
             with np.errstate(all="ignore"):
-                model = kind.model(kind.window, kind.options)
+                model = unfitted.model_class(unfitted.window, unfitted.options)
                 model.from_arrays(arrays)
         except InputError:
             raise
         except Exception as problem:  # a plug-in that checks less than it should
             raise self.refuse(
-                f"the backend does not take the arrays of end '{folder}' ({type(problem).__name__})"
+                f"the backend refuses the arrays of end '{folder}' ({type(problem).__name__})"
             ) from None
         return model
 
@@ -381,12 +399,12 @@ class _Reader:
 
 
 def _as_type_of(default: object, name: str, value: object) -> object:
-    """Check an option's value against its default's type; JSON has no tuples and may write 1.0 as 1."""
+    """Check the type of an option's value; JSON has no tuples and may write 1.0 as 1."""
     if isinstance(default, tuple) and isinstance(value, list):
-        kinds = {type(part) for part in default} or {str, int, float, bool}
+        part_types = {type(part) for part in default} or {str, int, float, bool}
         if len(value) > MAX_ARRAYS:
             raise ValueError(f"{name} has {len(value)} parts")
-        if all(type(part) in kinds for part in value):
+        if all(type(part) in part_types for part in value):
             return tuple(value)
     elif isinstance(default, float) and type(value) is int:
         return float(value)
@@ -398,7 +416,7 @@ def _as_type_of(default: object, name: str, value: object) -> object:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is repeated")
     return found
 
 

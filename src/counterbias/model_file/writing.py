@@ -1,4 +1,4 @@
-"""Fitted models → the bytes of a model file, always the same for the same models."""
+"""Fitted models → the bytes of a model file; the same models give the same bytes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,18 @@ from counterbias.no_model import NoModel
 
 
 def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
-    """Write fitted models to one file, whole or not at all; the same models give the same bytes.
+    """Write fitted models to a file, which appears whole or not at all.
+
+    The same models give the same bytes.
+
+    Args:
+        path: the file; what it holds is replaced.
+        models: the contents.
 
     Raises:
-        InputError: the file cannot be written, or the backend gives arrays that are not plain numbers.
+        InputError: the file cannot be written, or the backend returns arrays that are not of plain
+            numbers.
+        ValueError: the calibration is not finite.
     """
     content = _pack(models)
     with whole_stream(path) as stream:
@@ -44,7 +52,7 @@ def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
 
 
 def _pack(models: ModelFile) -> bytes:
-    """Give the bytes of a file."""
+    """Return the bytes of a file."""
     members: dict[str, bytes] = {}
     description = {
         **_describe(models),
@@ -57,16 +65,14 @@ def _pack(models: ModelFile) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members, key=lambda member: (member != DESCRIPTION, member)):
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = (
-                3,
-                0o644 << 16,
-            )  # whatever system it is written on
+            # The same on every operating system.
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, members[name])
     return buffer.getvalue()
 
 
 def _describe(models: ModelFile) -> dict[str, Any]:
-    """Tell what concerns all ends."""
+    """Return the part of model.json that concerns all ends."""
     description = {
         TAG: True,
         "schema": list(_schema(models)),
@@ -88,15 +94,15 @@ def _describe(models: ModelFile) -> dict[str, Any]:
 
 
 def _schema(models: ModelFile) -> tuple[int, int]:
-    """Give the oldest schema that says all of it."""
+    """Return the oldest schema that can express the contents."""
     if any(isinstance(end.model, NoModel) for end in models.ends):
         return SCHEMA
     return PLAIN if models.prior is None else BLENDED
 
 
 def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dict[str, Any]:
-    """Add the arrays of an end to the members; give its entry."""
-    told: dict[str, Any] = {
+    """Add the arrays of an end to the members and return its entry in model.json."""
+    entry: dict[str, Any] = {
         "arrays": _add_arrays(end.label, models.backend, end.model, members),
         "held_out_gain": _or_none(end.held_out_gain),
         "label": end.label,
@@ -105,18 +111,18 @@ def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dic
         "starts": int(end.starts),
     }
     if end.length_slope is not None:
-        told[LENGTH_SLOPE] = _finite(end.length_slope)
+        entry[LENGTH_SLOPE] = _finite(end.length_slope)
     if isinstance(end.model, NoModel):
-        told[NO_MODEL] = end.model.reason
+        entry[NO_MODEL] = end.model.reason
     if models.prior is not None and isinstance(end.model, Blend):
-        told[PRIOR] = {
+        entry[PRIOR] = {
             "arrays": _add_arrays(
                 f"{end.label}.{PRIOR}", models.prior.backend, end.model.prior, members
             ),
             "own_share": _finite(end.model.own_share),
             "prior_share": _finite(end.model.prior_share),
         }
-    return told
+    return entry
 
 
 def _add_arrays(
@@ -133,10 +139,14 @@ def _add_arrays(
 
 
 def _array_bytes(backend: str, name: str, array: NDArray[Any]) -> bytes:
-    """Give an array as .npy bytes, little-endian and C-contiguous, so that equal arrays give equal bytes."""
+    """Return an array as .npy bytes.
+
+    They are little-endian and C-contiguous, so that equal arrays give equal bytes.
+    """
     if not ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
         raise InputError(
-            f"backend '{backend}' gave an array '{name}' of type {array.dtype}, which cannot be saved"
+            f"backend '{backend}' returned array '{name}' of type {array.dtype}, which cannot be "
+            "saved"
         )
     plain = np.require(array, array.dtype.newbyteorder("<"), "C")
     buffer = io.BytesIO()

@@ -1,8 +1,11 @@
 """Frozen records that the stages pass to each other (numpy only).
 
-Stages import this package and never each other; ``counterbias.pipeline`` alone knows the order.
-Coordinates are 0-based, half open. A *contig* index counts within the tuple of contig names that
-stands in the same record. A *strand* is 0 for ``+`` and 1 for ``-``.
+Stages import this package and never each other; only ``counterbias.pipeline`` knows their order.
+Coordinates are 0-based, half open. A *contig* is an index into the tuple of contig names in the
+same record. A *strand* is 0 for ``+`` and 1 for ``-``.
+
+:mod:`.annotation` lives as long as the run, :mod:`.counts` as long as a sample, :mod:`.positions`
+and :mod:`.training` as long as the model of one read end.
 """
 
 from counterbias.records.annotation import Annotation, Features, Steps

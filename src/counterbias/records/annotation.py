@@ -1,4 +1,4 @@
-"""What is left of an annotation: features, and the genome cut at their edges. Coordinates are 0-based, half open."""
+"""An annotation: features, and the genome cut at their edges. Coordinates: 0-based, half open."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 class Features:
     """The features that are counted, in the order in which they are written.
 
-    ``blocks_*`` hold, per feature, its intervals merged (per contig and strand), sorted by contig, strand and
-    position: feature ``i`` owns rows ``block_offsets[i]:block_offsets[i + 1]``.
+    A *block* is an interval of a feature, merged with those that overlap or touch it on the same
+    contig and strand. Feature ``i`` has the blocks ``block_offsets[i]:block_offsets[i + 1]``,
+    sorted by contig, strand and position.
 
     Args:
         ids: n identifiers, sorted as Python sorts strings (HTSeq's order).
@@ -49,15 +50,17 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The genome cut at every annotated edge; each step holds the set of features there.
+    """The genome cut at every edge of a feature; each step has the set of the features there.
 
-    Vector ``v`` (see :meth:`vector`) owns rows ``offsets[v]:offsets[v + 1]`` of ``starts`` and ``sets``. Its first step starts at 0
-    and a step ends where the next one starts; the last one has no end. Set ``s`` holds the features
-    ``members[member_offsets[s]:member_offsets[s + 1]]`` (ascending); set 0 is empty.
+    A *vector* is a contig or, if ``stranded``, one strand of it, as in HTSeq. Vector ``v`` (see
+    :meth:`vector`) has the rows ``offsets[v]:offsets[v + 1]`` of ``starts`` and ``sets``. Its first
+    step starts at 0, and a step ends where the next one starts; the last one has no end. Set ``s``
+    holds the features ``members[member_offsets[s]:member_offsets[s + 1]]``, ascending; set 0 is
+    empty.
 
     Args:
-        stranded: with True there are two vectors per contig (``+``, ``-``), otherwise one.
-        contigs: contig names that the annotation has (of the counted feature type).
+        stranded: whether there are two vectors per contig (``+``, ``-``), otherwise one.
+        contigs: contigs on which the annotation has counted features.
         offsets: int64 (vectors + 1,).
         starts: int64 (steps,), ascending within a vector.
         sets: int32 (steps,).
@@ -74,13 +77,20 @@ class Steps:
     members: NDArray[np.int32]
 
     def vector(self, contig: int, strand: int) -> int:
-        """Give the vector's number for a contig (index into ``contigs``) and a strand (0 or 1)."""
+        """Return the number of the vector of a contig (index into ``contigs``) and strand."""
         return 2 * contig + strand if self.stranded else contig
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What is left of a GTF or GFF3 file. ``lines`` is the number htseq-count reports as GFF lines."""
+    """The content of a GTF or GFF3 file, as far as it is needed.
+
+    Args:
+        path: the file as the user named it.
+        features: the counted features.
+        steps: the genome cut at their edges.
+        lines: the number of lines that htseq-count reports as GFF lines.
+    """
 
     path: str
     features: Features

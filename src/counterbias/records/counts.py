@@ -1,4 +1,4 @@
-"""What counting is told and what it gives: options, where reads start, counts, and records to be written. Coordinates are 0-based."""
+"""The results of counting: start sites, counts, and records to write. Coordinates are 0-based."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 #: Bits of :attr:`EndSites.bits`.
 PRESENT, REVERSE, CLIPPED, TRAINABLE = 1, 2, 4, 8
-#: htseq-count's classes of fragments that are not counted for a feature, in its order.
+#: htseq-count's special counters, in its order: fragments that are not counted for a feature.
 CLASSES = (
     "__no_feature",
     "__ambiguous",
@@ -21,13 +21,15 @@ CLASSES = (
 
 @dataclass(frozen=True, slots=True)
 class EndSites:
-    """The 5' ends of one read of each counted fragment (read 1 or the single read; or read 2).
+    """The 5' ends of one read of each counted fragment: read 1 or the single read, or read 2.
 
     Args:
-        contig: int32 (n,), index into :attr:`StartSites.contigs`, -1 where the read is missing or unmapped.
-        position: int32 (n,), 0-based position of the read's 5'-most aligned base, on its own strand.
-        bits: uint8 (n,): PRESENT, REVERSE (maps to the - strand), CLIPPED (soft- or hard-clipped at its 5' end),
-            TRAINABLE (present, unclipped, uniquely and primarily mapped).
+        contig: int32 (n,), index into :attr:`StartSites.contigs`, -1 where the read is missing or
+            unmapped.
+        position: int32 (n,), 0-based position of the read's 5'-most aligned base, on the read's
+            strand.
+        bits: uint8 (n,), PRESENT, REVERSE (maps to the - strand), CLIPPED (soft- or hard-clipped at
+            its 5' end), TRAINABLE (primary and unique alignment, not clipped).
     """
 
     contig: NDArray[np.int32]
@@ -37,14 +39,15 @@ class EndSites:
 
 @dataclass(frozen=True, slots=True)
 class StartSites:
-    """One row per (fragment, feature) that was counted: all that later stages need of the alignments.
+    """One row per (fragment, feature) counted: all that later stages need of the alignments.
 
-    Rows stand in the order in which fragments were completed, whatever the number of threads.
+    Rows are in the order in which fragments were completed, whatever the number of threads.
 
     Args:
-        contigs, contig_lengths: the alignment header's.
+        contigs, contig_lengths: those of the alignment header.
         feature: int32 (n,), index into :attr:`Features.ids`.
-        share: float32 (n,), the part of the fragment that the feature got (``--nonunique fraction``), or None: all 1.
+        share: float32 (n,), the part of the fragment that the feature got (``--nonunique
+            fraction``), or None: all 1.
         ends: one entry for single-end, two for paired-end data.
     """
 
@@ -59,23 +62,23 @@ class StartSites:
 
     @property
     def line(self) -> NDArray[np.int64]:
-        """Where each contig begins on a line that joins all of them, int64 (contigs + 1,); the last entry is its end."""
+        """Start of each contig when all are joined, then the total length: int64 (contigs + 1,)."""
         return np.concatenate(([0], np.cumsum(np.asarray(self.contig_lengths, dtype=np.int64))))
 
 
 @dataclass(frozen=True, slots=True)
 class SampleCounts:
-    """What counting one alignment file gave.
+    """The counts of one alignment file.
 
     Args:
         path: the file as the user named it.
-        paired: whether the first record was paired-end (htseq-count's rule for the file).
+        paired: whether the first record is paired-end (htseq-count's rule for the file).
         fragments: number of reads or pairs processed.
-        counts: (n_features,) int64, or float64 with ``nonunique="fraction"``.
-        touched: bool (n_features,) or None; with ``fraction``, which features got anything (htseq-count writes ``0``
-            for the others and ``0.5``, ``1.0`` … for these).
+        counts: (n_features,), int64, or float64 with ``nonunique="fraction"``.
+        touched: bool (n_features,), with ``fraction`` the features that got any part of a fragment
+            (htseq-count writes ``0`` for the others and ``0.5``, ``1.0`` … for these); else None.
         classes: the five numbers of :data:`CLASSES`, in that order.
-        sites: start sites of the counted fragments, or None where nobody asked for them.
+        sites: start sites of the counted fragments, or None if they were not requested.
         seconds: wall time of the pass.
     """
 
@@ -91,29 +94,32 @@ class SampleCounts:
 
 @dataclass(frozen=True, slots=True)
 class TaggedBatch:
-    """Records to be written to ``-o``, in the order in which htseq-count writes them.
+    """Records to write to ``-o``, in the order in which htseq-count writes them.
 
-    An *entry* is one line of output. A fragment gives one entry per record that it has (read 1 first), and twice as many
-    where htseq-count writes it twice: with ``--nonunique`` other than ``none`` a fragment with NH > 1 is written as
-    ``__alignment_not_unique``, then once more with what it was assigned to. Fragments dropped by the rules for secondary and
-    supplementary alignments have no entry.
+    An *entry* is one line of output. A fragment has one entry per record (read 1 first), and twice
+    as many where htseq-count writes it twice: with ``--nonunique`` other than ``none`` a fragment
+    with NH > 1 is written as ``__alignment_not_unique``, then again with what it was assigned to.
+    Fragments skipped as secondary or supplementary alignments have no entry.
 
-    The arrays are only valid during the call that hands the batch over: buffers are used again.
+    The arrays are valid only during the call that takes the batch: the buffers are reused.
 
     Args:
         buffer: uint8, holds the BAM records.
         offsets: int64 (records,), where each record's 4 bytes ``block_size`` start in ``buffer``.
         lengths: int64 (records,), bytes of each record, these 4 included.
         record: int64 (entries,), the record to write (index into ``offsets``).
-        code: int32 (entries,), what the record's fragment was assigned to: a feature's index, or ``-1 - c`` for class ``c`` of
-            :data:`CLASSES` (``-2`` is ``__ambiguous``: write ``__ambiguous[a+b]`` with the entry's members).
-        repeated: bool (entries,), True for the second writing of a record: htseq-count then leaves the tag
-            ``XF:Z:__alignment_not_unique`` of the first one in place and appends a second ``XF``.
-        member_offsets: int64 (entries + 1,); entry ``e`` has the members ``member_offsets[e]:member_offsets[e + 1]``, none unless
-            ambiguous.
+        code: int32 (entries,), what the record's fragment was assigned to: a feature's index, or
+            ``-1 - c`` for class ``c`` of :data:`CLASSES` (``-2`` is ``__ambiguous``: write
+            ``__ambiguous[a+b]`` with the entry's members).
+        repeated: bool (entries,), whether the record is written for the second time: htseq-count
+            then leaves ``XF:Z:__alignment_not_unique`` in place and appends a second ``XF``.
+        member_offsets: int64 (entries + 1,); entry ``e`` has the members
+            ``member_offsets[e]:member_offsets[e + 1]``, none unless ambiguous.
         members: int32, feature indices, ascending (the order of their identifiers).
-        site: int64 (entries,), the fragment's first row in :class:`StartSites`, or -1 where it has none or none are kept.
-        second: bool (entries,), True where the record is the pair's read 2 (its 5' end stands in ``ends[1]``).
+        site: int64 (entries,), the fragment's first row in :class:`StartSites`, -1 where it has
+            none or none are kept.
+        second: bool (entries,), whether the record is the pair's read 2, whose 5' end is in
+            ``ends[1]``.
     """
 
     buffer: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Windows, places and stretches of the genome. Coordinates are 0-based, half open; a *strand* is 0 for ``+`` and 1 for ``-``."""
+"""Positions and stretches of the genome. Coordinates: 0-based, half open; strands: 0 +, 1 -."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Positions:
     """Stranded genome positions, one row each, with a weight.
 
     Args:
-        contig: int32 (n,), index into the contig names that go with it.
-        position: int64 (n,), 0-based; the window's column ``upstream`` lies here.
+        contig: int32 (n,), index into the accompanying contig names.
+        position: int64 (n,), 0-based; column ``upstream`` of the window is this base.
         strand: uint8 (n,), 0 ``+``, 1 ``-``.
         weight: float64 (n,).
     """
@@ -30,14 +30,14 @@ class Positions:
         return len(self.position)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Positions:
-        """Give the rows chosen by a mask, by indices or by a slice."""
+        """Return the rows selected by a mask, by indices or by a slice."""
         return Positions(
             self.contig[rows], self.position[rows], self.strand[rows], self.weight[rows]
         )
 
 
 def rows_by_contig(contig: NDArray[Any]) -> dict[int, slice | NDArray[np.int64]]:
-    """Give the rows of each contig that occurs, contigs and rows ascending; slices where the rows come contig by contig already."""
+    """Return contig → its rows, both ascending; slices where the rows are sorted by contig."""
     if (contig[1:] >= contig[:-1]).all():
         edges = [0, *(np.flatnonzero(contig[1:] != contig[:-1]) + 1).tolist(), len(contig)]
         return {
@@ -54,7 +54,7 @@ class Stretches:
     """Runs of consecutive genome positions, one row each; a row lies on one strand.
 
     Args:
-        contig: int32 (n,), index into the contig names that go with it, -1 for none of them.
+        contig: int32 (n,), index into the accompanying contig names, -1 for none of them.
         start, end: int64 (n,), 0-based and half open.
         strand: uint8 (n,), 0 ``+``, 1 ``-``.
     """
@@ -73,7 +73,7 @@ class Stretches:
         return self.end - self.start
 
     def take(self, rows: slice) -> Stretches:
-        """Give some neighbouring rows."""
+        """Return consecutive rows."""
         return Stretches(self.contig[rows], self.start[rows], self.end[rows], self.strand[rows])
 
     def positions(self) -> Positions:

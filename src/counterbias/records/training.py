@@ -1,4 +1,4 @@
-"""What a bias model learns from, how it is judged, and what it tells of its training: the data that plug-ins see."""
+"""The data that plug-ins see: what a bias model learns from, and its report of the fit."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 
 from counterbias.window import Window
 
-#: Parts that blocks of the genome are assigned to, see :class:`FoldedSample`.
+#: Parts into which blocks of the genome are split, see :class:`FoldedSample`.
 PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Stretches of consecutive positions with the number of reads starting at each.
+    """Stretches of consecutive positions with the number of reads that start at each.
 
-    For objectives that need counts. Windows of position ``j`` of tile ``i`` are ``sequence[i, j : j + width]``.
+    They are for objectives that need counts. The window of position ``j`` of tile ``i`` is
+    ``sequence[i, j : j + width]``.
 
     Args:
-        sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand; no N.
-        counts: float32 (tiles, length), fragments beginning at each position on the tile's strand: pairs with the same two ends are one.
-            They need not be whole numbers.
+        sequence: uint8 (tiles, length + width - 1), 0-3 = A, C, G, T, 5'→3' on the tile's strand,
+            without N.
+        counts: float32 (tiles, length), fragments that begin at each position on the tile's strand;
+            pairs with the same two ends count once. They need not be whole numbers.
     """
 
     sequence: NDArray[np.uint8]
@@ -32,19 +34,21 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What a backend learns from: windows where reads start and windows nearby.
+    """What a model learns from: windows around read starts, and background windows nearby.
 
-    Contexts are uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the read's strand; column ``upstream`` is the
-    read's first base. They hold no N. Weights are float64 (n,), positive.
+    Contexts are uint8 (n, width), 0-3 = A, C, G, T, 5'→3' on the read's strand, without N; column
+    ``upstream`` is the read's first base. Weights are float64 (n,), positive.
 
     Args:
         window: the window of all contexts.
-        foreground, foreground_weight: windows around read starts.
-        background, background_weight: windows nearby, on the same strand.
-        tiles: for objectives that need counts, or None where the sample is too small for any.
-        validation: the same for genomic blocks apart from these, for early stopping and choice between candidates; None within
-            a validation part.
-        origin: int64, the row of ``foreground`` near which each background window was drawn; None where that is not known.
+        foreground, foreground_weight: contexts of read starts.
+        background, background_weight: contexts of positions nearby, on the same strand.
+        tiles: for objectives that need counts; None where the sample is too small for any, or the
+            model does not declare ``needs_tiles``.
+        validation: the same from other blocks of the genome, for early stopping and the choice
+            between candidates; None where there are none, and within a validation part.
+        origin: int64 (background windows,), the row of ``foreground`` near which each was drawn;
+            None where that is not known.
     """
 
     window: Window
@@ -59,15 +63,17 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class FoldedSample:
-    """A sample whose blocks of the genome are split into folds, so that models can be judged on what they did not see.
+    """A sample split into folds by blocks of the genome, so that each fold can be held out.
 
-    Blocks are assigned to *parts*, two to a tenth of the starts each; a fold is one or several pairs of parts. Rows of ``foreground_parts``
-    and its kin are int8 (n, 2): the part that a window or tile belongs to, and the part of another block so near that windows would
-    overlap, or the same again. A model that is not to see a fold learns from rows that name no part of it (:meth:`without`).
+    Blocks are assigned to :data:`PARTS` *parts*; a fold is one or more pairs of parts. Each row of
+    ``foreground_parts`` and the others names two parts: that of the window or tile, and that of a
+    neighbouring block so near that windows would overlap, or the first one again. A model for which
+    a fold is held out learns from the rows that name no part of it (:meth:`without`).
 
     Args:
         everything: all windows and tiles; its validation part is None.
-        foreground_parts, background_parts, tile_parts: int8 (rows, 2); ``tile_parts`` is empty without tiles.
+        foreground_parts, background_parts, tile_parts: int8 (rows, 2); ``tile_parts`` is empty
+            without tiles.
         folds: number of folds, 1 to :data:`PARTS` / 2.
     """
 
@@ -78,11 +84,14 @@ class FoldedSample:
     folds: int = 5
 
     def fold_of(self, parts: NDArray[np.int8]) -> NDArray[np.int64]:
-        """Give the fold that each row belongs to, int64 (n,)."""
+        """Return the fold of each row: int8 (n, 2) → int64 (n,)."""
         return self._fold(parts[:, 0])
 
     def without(self, fold: int | None) -> TrainingSet:
-        """Give what a model may learn from that is not to see a fold (None: from all of them); one of the other parts is for validation."""
+        """Return what a model may learn from with a fold held out (None: with none).
+
+        One part of the other folds becomes the validation part.
+        """
         check = self._check(fold)
         training = self._take(
             *(self._unseen(parts, fold) & (parts != check).all(axis=1) for parts in self._every())
@@ -94,7 +103,7 @@ class FoldedSample:
         return replace(training, validation=validation if usable else None)
 
     def can_train(self) -> bool:
-        """Tell whether :meth:`without` has starts and background to learn from, for a model that may see all folds."""
+        """Whether ``without(None)`` has read starts and background to learn from."""
         check, origin = self._check(None), self.everything.origin
         front, back = (
             (parts != check).all(axis=1) for parts in (self.foreground_parts, self.background_parts)
@@ -102,18 +111,18 @@ class FoldedSample:
         return bool(front.any() and (back if origin is None else back & front[origin]).any())
 
     def of_fold(self, fold: int) -> TrainingSet:
-        """Give the windows and tiles of one fold."""
+        """Return the windows and tiles of one fold."""
         return self._take(*(self._fold(parts[:, 0]) == fold for parts in self._every()))
 
     def learnable(
         self, fold: int
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Tell which starts, background windows and tiles a model may learn from that is not to see a fold."""
+        """Return masks of the starts, background windows and tiles outside a held-out fold."""
         front, back, tiles = (self._unseen(parts, fold) for parts in self._every())
         return front, back, tiles
 
     def _check(self, fold: int | None) -> np.int8:
-        """Give the part that is for validation where a fold must not be seen."""
+        """Return the validation part for a model with a fold held out."""
         other = 0 if fold is None else (fold + 1) % self.folds
         every = np.arange(PARTS, dtype=np.int8)
         found: np.int8 = every[(self._fold(every) == other) & (every % 2 == 1)][0]
@@ -133,7 +142,7 @@ class FoldedSample:
     def _take(
         self, front: NDArray[np.bool_], back: NDArray[np.bool_], chosen: NDArray[np.bool_]
     ) -> TrainingSet:
-        """Choose windows and tiles by masks; background goes with its start."""
+        """Select windows and tiles by masks; background is dropped with its read start."""
         whole, tiles = self.everything, None
         origin = whole.origin
         if origin is not None:
@@ -142,21 +151,29 @@ class FoldedSample:
         if whole.tiles is not None and chosen.any():
             tiles = Tiles(whole.tiles.sequence[chosen], whole.tiles.counts[chosen])
         return TrainingSet(
-            whole.window, whole.foreground[front], whole.foreground_weight[front], whole.background[back], whole.background_weight[back],
-            tiles, None, origin,
-        )  # fmt: skip
+            whole.window,
+            whole.foreground[front],
+            whole.foreground_weight[front],
+            whole.background[back],
+            whole.background_weight[back],
+            tiles,
+            origin=origin,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What a backend tells of its training; every key is written to the QC file.
+    """A model's report of its fit; all of it is written to the QC file.
+
+    All numbers must be finite.
 
     Args:
         seconds: wall time of the fit.
         parameters: number of free parameters.
-        curves: name → values per epoch, as in ``{"foreground_validation_perplexity": [3.9, 3.8]}``; empty where there are none.
-        perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7, "background": 3.9}``.
-        details: anything else worth reading, JSON types only (the chosen hidden size, epochs …).
+        curves: name → value per epoch, as in ``{"foreground_validation_perplexity": [3.9, 3.8]}``.
+        perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7,
+            "background": 3.9}``.
+        details: anything else worth reading (the chosen hidden size, epochs …), JSON types only.
     """
 
     seconds: float

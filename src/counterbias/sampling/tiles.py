@@ -1,8 +1,8 @@
-"""Stretches of exons with the reads that start in them, and which windows lie within exons."""
+"""Tiles of exons with the reads that start in them, and which windows lie within exons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,16 +10,26 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.records import WIDEST, Features, Positions, Tiles, Window, rows_by_contig
+from counterbias.sampling.cutting import Cut
+
+#: Positions per tile.
+LENGTH = 100
+#: Reads that a tile needs to be kept.
+FEWEST_READS = 2.0
+
+#: Contig index → starts and ends, int64 (n,) each, of merged exons, ascending and disjoint.
+MergedExons = Mapping[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnTiles:
-    """Tiles whose counts are kept as the starts within them, since most positions have none.
+    """Tiles with the read starts in them, a sparse form of counts per position.
 
     Args:
         sequence: uint8 (tiles, length + width − 1), 5'→3' on the tile's strand.
         length: positions per tile.
-        row, column: int64 (starts,), the tile of each start, and its position there, 5'→3' on the tile's strand.
+        row, column: int64 (starts,), the tile of each start, and its position there, 5'→3' on the
+            tile's strand.
         weight: float64 (starts,), reads that start there.
     """
 
@@ -33,47 +43,48 @@ class DrawnTiles:
         return len(self.sequence)
 
     def take(self, chosen: NDArray[np.bool_]) -> DrawnTiles:
-        """Give the tiles chosen by a mask."""
+        """Select tiles by a mask."""
         new = np.cumsum(chosen) - 1
         kept = chosen[self.row]
         return replace(
-            self, sequence=self.sequence[chosen], row=new[self.row[kept]], column=self.column[kept], weight=self.weight[kept]
-        )  # fmt: skip
+            self,
+            sequence=self.sequence[chosen],
+            row=new[self.row[kept]],
+            column=self.column[kept],
+            weight=self.weight[kept],
+        )
 
     def counts(self) -> NDArray[np.float32]:
-        """Give reads per position, float32 (tiles, length)."""
+        """Return reads per position, float32 (tiles, length)."""
         counts = np.zeros((len(self), self.length), np.float32)
         _add(self.row, self.column, self.weight, counts)
         return counts
 
     def tiles(self) -> Tiles:
-        """Give what backends learn from."""
+        """Return them as backends learn from them."""
         return Tiles(self.sequence, self.counts())
 
 
-def inside_exons(
-    positions: Positions, window: Window, features: Features, contig_of: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell which windows lie wholly within the merged exons of the annotation, on either strand; bool (n,).
-
-    ``contig_of`` gives, per contig of ``features``, its index in the positions' contig names, or -1.
-    """
+def inside_exons(positions: Positions, window: Window, exons: MergedExons) -> NDArray[np.bool_]:
+    """Return which windows lie wholly within merged exons, bool (n,)."""
     forward = positions.strand == 0
     first = positions.position - np.where(forward, window.upstream, window.downstream)
     last = positions.position + np.where(forward, window.downstream, window.upstream)
     inside = np.zeros(len(positions), dtype=bool)
     rows_of = rows_by_contig(positions.contig)
-    for contig, (starts, ends) in merged_exons(features, contig_of).items():
+    for contig, (starts, ends) in exons.items():
         rows = rows_of.get(contig, slice(0))
         block = np.searchsorted(starts, first[rows], side="right") - 1
         inside[rows] = (block >= 0) & (last[rows] < ends[np.maximum(block, 0)])
     return inside
 
 
-def merged_exons(
-    features: Features, contig_of: NDArray[np.int64]
-) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Merge the blocks of all features, whatever the strand: contig index → starts and ends, ascending and disjoint."""
+def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> MergedExons:
+    """Merge the blocks of all features, whatever their strand.
+
+    ``contig_of`` holds, per contig of ``features``, its index among the contigs of the alignments,
+    or -1.
+    """
     mapped = np.asarray(contig_of)[features.block_contig]
     merged = {}
     for contig, own in rows_by_contig(mapped).items():
@@ -97,41 +108,44 @@ def _add(row, column, weight, counts):  # type: ignore[no-untyped-def]
         counts[row[i], column[i]] += weight[i]
 
 
-def tiles_fit(window: Window, *, length: int = 100) -> bool:
-    """Tell whether the windows of a tile's positions can be cut in one piece."""
-    return window.width + length - 1 <= WIDEST
-
-
-#: Turns the 5' ends of tiles and the window that holds all bases of one into their sequence, uint8 (n, width), and its validity, bool (n,).
-CutTiles = Callable[[Positions, Window], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
+def tiles_fit(window: Window) -> bool:
+    """Return whether the windows of a tile's positions can be cut in one piece."""
+    return window.width + LENGTH - 1 <= WIDEST
 
 
 def draw_tiles(
     starts: Positions,
-    features: Features,
-    contig_of: NDArray[np.int64],
+    exons: MergedExons,
     window: Window,
     rng: np.random.Generator,
-    cut: CutTiles,
+    cut: Cut,
     *,
-    length: int = 100,
-    fewest_reads: float = 2.0,
     most: int = 100_000,
 ) -> tuple[Positions, DrawnTiles]:
-    """Cut merged exons into tiles of ``length`` consecutive positions and keep those where reads start, ``most`` of them drawn at random.
+    """Cut exons into tiles of consecutive positions; keep those where reads start.
 
-    ``starts`` are distinct starts weighted by their reads (:func:`unique_starts`). Returns the 5' position of each tile on
-    its strand (both strands are looked at), and the tiles. A tile ends with its exon, so exons shorter than ``length`` give none; tiles
-    whose sequence is not valid are left out.
+    A tile has :data:`LENGTH` positions of one strand, all of one exon: shorter exons have none.
+    Tiles whose sequence is not valid are left out.
+
+    Args:
+        starts: distinct starts, weighted by the fragments that begin there.
+        exons: :func:`merged_exons`.
+        window: the window of the positions.
+        rng: draws the tiles that are kept where there are more than ``most``.
+        cut: called with the 5' ends of tiles and the window that holds all bases of one.
+        most: tiles kept.
+
+    Returns:
+        The 5' position of each tile on its strand, and the tiles.
     """
     grids = []
     rows_of, nothing = rows_by_contig(starts.contig), slice(0)
-    for contig, (begins, ends) in merged_exons(features, contig_of).items():
-        per_block = (ends - begins) // length
+    for contig, (begins, ends) in exons.items():
+        per_block = (ends - begins) // LENGTH
         block = np.repeat(np.arange(len(begins)), per_block)
         number = np.arange(len(block)) - np.repeat(np.cumsum(per_block) - per_block, per_block)
         here = starts.take(rows_of.get(contig, nothing))
-        grids.append(_Grid(contig, begins[block] + number * length, here, length, fewest_reads))
+        grids.append(_Grid(contig, begins[block] + number * LENGTH, here))
     every = _join([grid.tiles(strand) for grid in grids for strand in (0, 1)])
     chosen = (
         np.arange(len(every))
@@ -139,8 +153,8 @@ def draw_tiles(
         else np.sort(rng.choice(len(every), size=most, replace=False))
     )
     positions = every.take(chosen)
-    sequence, valid = cut(positions, Window(window.upstream, window.downstream + length - 1))
-    tiles = DrawnTiles(sequence, length, *_reads_of(grids, chosen, len(every)))
+    sequence, valid = cut(positions, Window(window.upstream, window.downstream + LENGTH - 1))
+    tiles = DrawnTiles(sequence, LENGTH, *_reads_of(grids, chosen, len(every)))
     return (positions, tiles) if valid.all() else (positions.take(valid), tiles.take(valid))
 
 
@@ -148,25 +162,21 @@ class _Grid:
     """All tiles of one contig, and the distinct starts there.
 
     Args:
-        contig: its number.
+        contig: its index.
         start: int64 (tiles,), ascending, where each tile begins in the genome.
         starts: the contig's distinct starts.
-        length: positions per tile.
-        fewest: reads that a tile of one strand needs to be kept.
     """
 
-    def __init__(
-        self, contig: int, start: NDArray[np.int64], starts: Positions, length: int, fewest: float
-    ) -> None:
-        self.contig, self.start, self.starts, self.length = contig, start, starts, length
+    def __init__(self, contig: int, start: NDArray[np.int64], starts: Positions) -> None:
+        self.contig, self.start, self.starts = contig, start, starts
         reads = np.zeros((2, len(start)))
-        _count(starts.position, starts.strand, starts.weight, start, length, reads)
-        self.kept = [np.flatnonzero(own >= fewest) for own in reads]
+        _count(starts.position, starts.strand, starts.weight, start, LENGTH, reads)
+        self.kept = [np.flatnonzero(own >= FEWEST_READS) for own in reads]
 
     def tiles(self, strand: int) -> Positions:
-        """Give the 5' ends of the tiles of a strand that are kept."""
+        """Return the 5' ends of the tiles of a strand that are kept."""
         n = len(self.kept[strand])
-        first = self.start[self.kept[strand]] + (self.length - 1 if strand else 0)
+        first = self.start[self.kept[strand]] + (LENGTH - 1 if strand else 0)
         return Positions(
             np.full(n, self.contig, np.int32), first, np.full(n, strand, np.uint8), np.ones(n)
         )
@@ -175,7 +185,7 @@ class _Grid:
 def _reads_of(
     grids: Sequence[_Grid], chosen: NDArray[np.int64], tiles: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give row, column (5'→3') and weight of the starts within the chosen ones among all tiles that are kept."""
+    """Return row, column (5'→3') and weight of the starts within the chosen tiles."""
     row_of, before = np.full(tiles, -1, np.int64), 0
     row_of[chosen] = np.arange(len(chosen))
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
@@ -186,16 +196,17 @@ def _reads_of(
             own[strand, kept] = row_of[before : before + len(kept)]
             before += len(kept)
         starts = grid.starts
-        parts.append(
-            _list(starts.position, starts.strand, starts.weight, grid.start, grid.length, own)
-        )
+        parts.append(_list(starts.position, starts.strand, starts.weight, grid.start, LENGTH, own))
     rows, columns, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     return rows, columns, weights
 
 
 @njit(cache=True, nogil=True)
 def _tile_at(position, start, length, near):  # type: ignore[no-untyped-def]
-    """Find the tile that holds a position; if none, −1 − the one before it. ``near`` is where to look first, since starts are sorted."""
+    """Find the tile that contains a position; if none, −1 − the one before it.
+
+    ``near`` is where to look first, since starts are sorted.
+    """
     low, high = 0, len(start)
     if near < high and start[near] <= position:
         low = near

@@ -1,8 +1,8 @@
 """The distinct start sites of a sample's reads, each scored once, however many reads begin there.
 
-Nearly all reads begin within features, and a bias model is asked for every position of those in any case, for their effective
-lengths. So sites are first listed, which needs no model; then they take over what is scored where they lie; only the rest is scored for
-their own sake.
+Nearly all reads begin within features, every position of which is scored in any case, for effective
+lengths. So sites are first listed, which needs no model; then they take over the scores of the
+positions where they lie; only the rest is scored separately.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from numpy.typing import NDArray
 from counterbias.records import CLIPPED, PRESENT, REVERSE, Positions, StartSites, Stretches
 from counterbias.scoring.windows import Extract, Scorer, score_positions
 
-#: Reads whose sites are listed at a time, about; bases (log2) of the bins that they are counted in; bins that are listed at a time at most.
-GROUP, BIN_BITS, MOST_BINS = 1 << 23, 16, 1 << 10
-#: Sites that are scored for their own sake at a time.
+#: Reads, about, whose sites are listed at a time.
+GROUP = 1 << 23
+#: Bases, log2, of the bins in which reads are counted; most bins whose sites are listed at a time.
+BIN_BITS, MOST_BINS = 16, 1 << 10
+#: Sites scored separately at a time.
 REST = 1 << 21
 
 
 class SiteScores:
-    """Log biases, as a model gives them, of the distinct places and strands where reads of some ends start.
+    """Log biases, uncalibrated, of the distinct places and strands where reads start.
 
-    Where the 5' end of a read is clipped, the fragment did not begin at its first aligned base: with ``skip_clipped`` such reads have no
-    site. Takes 4 bytes per row and end of ``sites`` and 8 per distinct site.
+    Where the 5' end of a read is clipped, the fragment did not begin at its first aligned base:
+    such reads have no site. Takes 4 bytes per row and end of ``sites`` and 8 per distinct site.
 
     Args:
         sites: where reads start.
         ends: the numbers of the ends whose reads count; None for all.
-        skip_clipped: whether reads clipped at their 5' end are left out.
-        group: reads listed at a time, about.
+        group: reads, about, listed at a time.
     """
 
     def __init__(
@@ -41,11 +42,10 @@ class SiteScores:
         sites: StartSites,
         *,
         ends: tuple[int, ...] | None = None,
-        skip_clipped: bool = True,
         group: int = GROUP,
     ) -> None:
         numbers = tuple(range(len(sites.ends))) if ends is None else ends
-        mask = PRESENT | (CLIPPED if skip_clipped else 0)
+        mask = PRESENT | CLIPPED
         line = sites.line
         histogram = np.zeros(int(line[-1] >> BIN_BITS) + 1, np.int64)
         chosen = [sites.ends[number] for number in numbers]
@@ -68,14 +68,16 @@ class SiteScores:
             total = int(_rank(marks, ranks))
             for number, end in zip(numbers, chosen, strict=True):
                 _assign(
-                    end.contig, end.position, end.bits, mask, line, low, high, marks, ranks, before, self._site_of[number]
+                    end.contig, end.position, end.bits, mask, line, low, high, marks, ranks, before,
+                    self._site_of[number],
                 )  # fmt: skip
             keys.append(_list(marks, total, low, line, per_contig))
             before += total
-        #: uint32 (sites,), 2 · position + strand, ascending within each contig; those of contig c from self._offsets[c] on.
+        #: uint32 (sites,), 2 · position + strand, ascending within each contig; those of contig c
+        #: begin at self._offsets[c].
         self._keys = np.concatenate(keys)
         self._offsets = np.concatenate(([0], np.cumsum(per_contig)))
-        #: float32 (sites,), nats; infinite where nothing is known yet, NaN where there is no score.
+        #: float32 (sites,), nats; infinite where not scored yet, NaN where there is no score.
         self._log_bias = np.full(len(self._keys), np.inf, np.float32)
         self._lock = Lock()
 
@@ -83,18 +85,24 @@ class SiteScores:
         return len(self._keys)
 
     def take(self, stretches: Stretches, log_bias: NDArray[np.float64]) -> None:
-        """Take over the log biases of all positions of stretches, float64 (positions,), row after row in genome order.
+        """Take over the log biases of all positions of stretches.
 
-        Several threads may do so at once. Where stretches overlap, the lower score stays, whichever came first: a model may score a place
-        differently in its last digit along another stretch.
+        Several threads may call this at once. Where stretches overlap, the lower score stays,
+        whichever came first: along another stretch, a model may score a place differently in its
+        last digit.
+
+        Args:
+            stretches: the stretches.
+            log_bias: float64 (positions,), nats, row after row in genome order.
         """
         with self._lock:
             _take(
-                stretches.contig, stretches.start, stretches.end, stretches.strand, log_bias, self._offsets, self._keys, self._log_bias
+                stretches.contig, stretches.start, stretches.end, stretches.strand, log_bias,
+                self._offsets, self._keys, self._log_bias,
             )  # fmt: skip
 
     def score_rest(self, model: Scorer, extract: Extract, *, threads: int = 1) -> int:
-        """Score the sites whose log bias is not known yet; tell how many."""
+        """Score the sites that are not scored yet; return how many."""
         every = np.flatnonzero(self._log_bias == np.inf)
         for first in range(0, len(every), REST):
             rest = every[first : first + REST]
@@ -111,7 +119,10 @@ class SiteScores:
         return len(every)
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:
-        """Give the log bias of some rows' reads of one end, float64, nats; NaN without a site or a score, infinite if not scored yet."""
+        """Return the log bias of some rows' reads of one end, float64 (rows,), nats.
+
+        NaN without a site or a score, infinite if not scored yet.
+        """
         site_of = self._site_of[number][rows]
         out = np.empty(len(site_of))
         _gather(site_of, self._log_bias, out)
@@ -119,7 +130,10 @@ class SiteScores:
 
 
 def _ranges(histogram: NDArray[np.int64], group: int) -> Iterator[tuple[int, int]]:
-    """Join neighbouring bins up to about ``group`` reads and :data:`MOST_BINS` bins: first place, and the one after the last."""
+    """Join neighbouring bins up to about ``group`` reads and :data:`MOST_BINS` bins.
+
+    Yields the first place of each range, and the one after its last.
+    """
     used = np.flatnonzero(histogram)
     first, last, size = -1, -1, 0
     for number, reads in zip(used.tolist(), histogram[used].tolist(), strict=True):
@@ -133,11 +147,14 @@ def _ranges(histogram: NDArray[np.int64], group: int) -> Iterator[tuple[int, int
 
 @njit(cache=True, nogil=True)
 def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[no-untyped-def]
-    """Count the wanted reads per bin of the line that joins all contigs; ``line`` says where each begins."""
+    """Count the wanted reads per bin of the line that joins all contigs.
+
+    ``line`` holds where each contig begins. Wanted are reads whose bits, masked, are ``PRESENT``.
+    """
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
             place = line[contig[i]] + position[i]
-            if place < line[contig[i] + 1]:  # a read that leaves its contig has no site
+            if place < line[contig[i] + 1]:  # a read off its contig has no site
                 histogram[place >> BIN_BITS] += 1
 
 
@@ -165,7 +182,7 @@ def _ones(word):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _rank(marks, ranks):  # type: ignore[no-untyped-def]
-    """Write, per word, the marks before it; give the number of marks."""
+    """Write, per word, the number of marks before it; return the number of marks."""
     total = 0
     for i in range(len(marks)):
         ranks[i] = total
@@ -174,8 +191,10 @@ def _rank(marks, ranks):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _assign(contig, position, bits, mask, line, low, high, marks, ranks, before, site_of):  # type: ignore[no-untyped-def]
-    """Give reads between two places the number of their site: the marks up to theirs, and ``before``."""
+def _assign(  # type: ignore[no-untyped-def]
+    contig, position, bits, mask, line, low, high, marks, ranks, before, site_of
+):
+    """Assign reads between two places their site's number: the marks before it, plus ``before``."""
     for i in range(len(bits)):
         if bits[i] & mask == PRESENT:
             place = line[contig[i]] + position[i]
@@ -187,7 +206,7 @@ def _assign(contig, position, bits, mask, line, low, high, marks, ranks, before,
 
 @njit(cache=True, nogil=True)
 def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
-    """List marked sites as 2 · position + strand, in order, and add their number to that of their contig."""
+    """List marked sites as 2 · position + strand, in order, and count them per contig."""
     keys = np.empty(total, np.uint32)
     contig, used = 0, 0
     for i in range(len(marks)):
@@ -206,7 +225,7 @@ def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type: ignore[no-untyped-def]
-    """Copy the values of stretches to the sites that lie there."""
+    """Copy the values of stretches to the sites within them."""
     before = 0
     for row in range(len(start)):
         if contig[row] >= 0:
@@ -229,6 +248,6 @@ def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type:
 
 @njit(cache=True, nogil=True)
 def _gather(site_of, log_bias, out):  # type: ignore[no-untyped-def]
-    """Give each read what its site has, NaN without one."""
+    """Copy each site's log bias to its reads; NaN for reads without a site."""
     for i in range(len(site_of)):
         out[i] = log_bias[site_of[i]] if site_of[i] >= 0 else np.nan

@@ -1,6 +1,6 @@
 """Score windows, positions and stretches with a bias model, in batches, on several threads.
 
-A batch never depends on the number of threads, so results do not either.
+A batch never depends on the number of threads, so neither do the results.
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ from numpy.typing import NDArray
 
 from counterbias.records import Positions, Stretches
 
-#: Windows that a model is given at a time.
+#: Windows passed to a model at a time.
 BATCH = 65_536
-#: Positions whose windows are held in memory at a time, per thread.
+#: Positions whose windows are in memory at a time, per thread.
 CHUNK = 262_144
-#: Positions that are scored along a sequence at a time: small enough for their numbers to stay in a fast cache.
+#: Positions scored along a sequence at a time: few enough to stay in a fast cache.
 STRETCH = 131_072
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Turns positions into contexts, uint8 (n, width), and their validity, bool (n,): False with an N or off the contig.
+#: Cuts the windows at positions: contexts, uint8 (n, width), and validity, bool (n,), False with an
+#: N or off the contig.
 Extract = Callable[[Positions], tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
-#: Turns stretches into their sequence with flanks and whether all of it is known: ``contexts.extract_stretches``.
+#: Cuts stretches: their sequence with flanks, and whether all of it is known, as
+#: :func:`counterbias.genome.extract_stretches` does.
 ExtractStretches = Callable[[Stretches], tuple[NDArray[np.uint8], bool]]
 
 
 class Scorer(Protocol):
-    """What scoring asks of a model: ``BiasModel.log_bias``."""
+    """What scoring needs of a model: ``BiasModel.log_bias``."""
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,)."""
@@ -42,7 +44,7 @@ class Scorer(Protocol):
 
 
 class AlongScorer(Protocol):
-    """What scoring of stretches asks of a model: ``BiasModel.along``."""
+    """What scoring of stretches needs of a model: ``BiasModel.along``."""
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score consecutive windows: uint8 (n + width - 1,) → float64 (n,)."""
@@ -52,7 +54,10 @@ class AlongScorer(Protocol):
 def in_order(
     work: Callable[[Item], Result], items: Iterator[Item], threads: int
 ) -> Iterator[Result]:
-    """Apply ``work`` to items on several threads and give the results in the order of the items, few of them at a time."""
+    """Apply ``work`` to items on several threads; yield the results in the order of the items.
+
+    Only a few items are in work at a time.
+    """
     if threads <= 1:
         yield from map(work, items)
         return
@@ -66,7 +71,7 @@ def in_order(
 def score(
     model: Scorer, contexts: NDArray[np.uint8], *, threads: int = 1, batch: int = BATCH
 ) -> NDArray[np.float64]:
-    """Score windows, uint8 (n, width) → float64 (n,), nats, as the model gives them."""
+    """Score windows, uint8 (n, width) → float64 (n,), nats, uncalibrated."""
     out = np.empty(len(contexts))
 
     def one(first: int) -> None:
@@ -83,7 +88,7 @@ def score_positions(
 ) -> NDArray[np.float64]:
     """Score positions, float64 (n,), nats; NaN where the window holds an N or leaves the contig.
 
-    Windows are made chunk by chunk, so that memory does not grow with the number of positions.
+    Windows are cut chunk by chunk, so that memory does not grow with the number of positions.
     """
     out = np.full(len(positions), np.nan)
 
@@ -112,14 +117,15 @@ def score_stretches(
     threads: int = 1,
     chunk: int = STRETCH,
 ) -> NDArray[np.float64]:
-    """Score all positions of stretches, float64 (positions,), nats, row after row, each row in genome order.
+    """Score all positions of stretches, row after row in genome order, float64 (positions,), nats.
 
-    NaN where the window (of ``width`` bases) holds an N or leaves the contig. The same numbers as :func:`score_positions` gives, but no
-    windows are cut: the model goes along the sequence. About ``chunk`` positions are scored at a time, always whole stretches.
+    NaN where the window (of ``width`` bases) holds an N or leaves the contig. The scores are those
+    of :func:`score_positions`, but no windows are cut: the model scores the sequence as a whole.
+    About ``chunk`` positions are scored at a time, always whole stretches.
     """
     upto = np.concatenate(([0], np.cumsum(stretches.sizes)))
     out = np.empty(int(upto[-1]))
-    # As many parts as come closest, all about alike, each from a whole stretch to another.
+    # Parts of about equal size, each of whole stretches.
     parts = max(1, round(len(out) / chunk))
     begins = np.searchsorted(upto[:-1], np.arange(parts) * (len(out) / parts))
     edges = sorted({*begins.tolist(), len(stretches)})
@@ -132,9 +138,10 @@ def score_stretches(
         windows = max(len(sequence) - width + 1, 0)
         scores = np.asarray(model.along(known) if windows else np.empty(0))
         if scores.shape != (windows,):
-            # Compiled code reads them next, unchecked.
+            # The compiled code below does not check bounds.
             raise ValueError(
-                f"{type(model).__name__}.along gave scores of shape {scores.shape}, not ({windows},)"
+                f"{type(model).__name__}.along gave scores of shape {scores.shape}, "
+                f"not ({windows},)"
             )
         offsets = upto[rows.start : rows.stop + 1]
         _put_in_order(scores, sequence, whole, width, offsets, part.strand, out)
@@ -146,7 +153,11 @@ def score_stretches(
 
 @njit(cache=True, nogil=True)
 def _put_in_order(scores, sequence, whole, width, offsets, strand, out):  # type: ignore[no-untyped-def]
-    """Leave out what reaches from one stretch into the next, turn stretches of the minus strand round, put NaN where bases are unknown."""
+    """Copy the scores of stretches in genome order, NaN where the window has an unknown base.
+
+    Windows that reach from one stretch into the next are dropped; stretches of the minus strand are
+    reversed.
+    """
     flanks = width - 1
     for row in range(len(strand)):
         size = offsets[row + 1] - offsets[row]

@@ -1,13 +1,17 @@
-"""Turn log biases into weights: calibrate them, decide whether to use them, weigh fragments, measure effective lengths.
+"""Turn log biases into weights: calibrate models, weight fragments, measure effective lengths.
 
-In come log biases of held-out windows and of start sites; out go a calibration, fragment weights and effective lengths. The
-order is the only safe one: a model is judged on held-out windows before a single read is weighed.
+In: log biases of held-out windows and of start sites. Out: a calibration, fragment weights and
+effective lengths. The order is the only safe one: a model is judged on held-out windows before a
+single read is weighted.
 """
+
+from __future__ import annotations
 
 from counterbias.weights.calibration import (
     GAIN_BLOCK,
     UNUSED,
     Calibration,
+    HeldOutScores,
     as_asked,
     best_shares,
     best_slope,
@@ -16,30 +20,29 @@ from counterbias.weights.calibration import (
     recentred,
     start_gains,
 )
-from counterbias.weights.effective_lengths import (
-    BiasOf,
-    FragmentLengths,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-)
-from counterbias.weights.fragment_weights import (
-    CAP,
+from counterbias.weights.fragments import (
     FragmentWeights,
     LogBiasOf,
     Scale,
     fragment_weights,
     weighted_counts,
 )
+from counterbias.weights.length_distribution import (
+    FragmentLengths,
+    assumed_lengths,
+    fragment_lengths,
+)
+from counterbias.weights.lengths import BiasOf, FragmentLayout, effective_lengths
 
 __all__ = [
-    "CAP",
     "GAIN_BLOCK",
     "UNUSED",
     "BiasOf",
     "Calibration",
+    "FragmentLayout",
     "FragmentLengths",
     "FragmentWeights",
+    "HeldOutScores",
     "LogBiasOf",
     "Scale",
     "as_asked",

@@ -1,12 +1,14 @@
 """Judge a model on windows that it did not see, and calibrate its log bias.
 
-The model is judged as it is; one that gains nothing gives weights of 1. Otherwise its log bias is multiplied by a slope, found on the same
-windows, and shifted so that its exponential averages 1 over background.
+The model is judged as it is; one without a gain leaves all weights at 1. Otherwise its log bias is
+multiplied by a slope, found on the same windows, and shifted so that its exponential averages 1
+over the background.
 
-Reads and features need not have the same slope. A model that has learnt from few reads is noisy, and a slope below 1 then spares single
-reads that noise; a feature has a thousand places, over which noise averages out while bias does not. So where a slope below 1 is a matter
-of noise, as it is for a model fitted to this very sample, effective lengths take the model's own size; where the model comes from
-elsewhere, the slope tells how strong its bias is here, for reads and features alike.
+Reads and features need not have the same slope. A model learnt from few reads is noisy, and a slope
+below 1 protects single reads from that noise; in a feature, noise averages out over a thousand
+places while bias does not. So for a model fitted to this very sample, whose slope below 1 is due to
+noise, effective lengths use a slope of at least 1. For a model from elsewhere, the slope shows how
+strong its bias is in this sample, for reads and features alike.
 """
 
 from __future__ import annotations
@@ -19,31 +21,32 @@ from numpy.typing import NDArray
 
 from counterbias.model import bounded
 
-#: Bases per group of starts whose gains are taken as dependent on each other.
+#: Bases per group of starts whose gains are treated as dependent.
 GAIN_BLOCK = 1000
-#: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty would be "corrected" by noise;
-#: the gain of real priming bias is 8 to 40 of them.
+#: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty
+#: would be "corrected" by noise; the gain of real priming bias is 8 to 40 standard errors.
 GATE_ERRORS = 3.0
-#: Groups needed before the gain of a model is believed.
+#: Groups needed before the gain of a model is trusted.
 MIN_GROUPS = 10
-#: The largest slope that is looked for.
+#: The largest slope considered.
 MOST_SLOPE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was found on held-out windows, and the line that makes a bias of a model's number.
+    """The line that turns a model's log bias into a calibrated one, and what it is based on.
 
     Args:
-        applied: whether the model is used at all; with False every bias is 1.
-        slope: what the log bias of reads is multiplied by, 0 to :data:`MOST_SLOPE`.
-        constant: what is subtracted after that, nats.
-        length_slope, length_constant: the same for the positions of features.
-        asked: the slope that makes the windows judged by most likely, also where the gain is too small for the model to be used.
-        gain, gain_error: bits per start that the model gains, with slope 1, in telling held-out starts from their own
-            background windows, and its standard error over blocks of 1 kb. NaN where there was nothing to judge by.
+        applied: whether the model is used; if not, every bias is 1.
+        slope: factor for the log bias of reads, 0 to :data:`MOST_SLOPE`.
+        constant: subtracted after that, nats.
+        gain, gain_error: bits per start that the model, with slope 1, gains in telling held-out
+            starts from their own background windows, and its standard error over blocks of 1 kb.
+            NaN without held-out starts.
         starts: number of held-out starts with background.
-        reason: why the model is not used; empty where it is.
+        reason: why the model is not used; empty if it is.
+        length_slope, length_constant: slope and constant for the positions of features.
+        asked: the maximum likelihood slope, even if the gain is too small for the model to be used.
     """
 
     applied: bool
@@ -58,13 +61,13 @@ class Calibration:
     asked: float = 0.0
 
     def of_positions(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrate log biases of a feature's positions, for its effective length, nats; NaN stays NaN."""
+        """Calibrate log biases of a feature's positions, nats, for its effective length."""
         if not self.applied:
             return self(log_bias)
         return bounded(self.length_slope * log_bias - self.length_constant)
 
     def __call__(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrate log biases, nats; NaN stays NaN."""
+        """Calibrate log biases of reads, nats; NaN stays NaN."""
         if not self.applied:
             return np.where(np.isnan(log_bias), np.nan, 0.0)
         return bounded(self.slope * log_bias - self.constant)
@@ -74,44 +77,59 @@ class Calibration:
 UNUSED = Calibration(False, 0.0, 0.0, math.nan, math.nan, 0, "not calibrated")
 
 
-def calibrate(
-    foreground: NDArray[np.float64],
-    background: NDArray[np.float64],
-    *,
-    foreground_weight: NDArray[np.float64],
-    background_weight: NDArray[np.float64],
-    origin: NDArray[np.int64],
-    block: NDArray[np.int64],
-    shrink: bool = True,
-    gate: bool = True,
-    own: bool = False,
-) -> Calibration:
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """Scores of held-out windows, each by a model that did not see it.
+
+    Args:
+        foreground: float64 (n,), log biases of windows at read starts, nats; NaN without a score.
+        background: float64 (m,), the same of background windows.
+        foreground_weight, background_weight: float64 (n,) and (m,).
+        origin: int64 (m,), the row of ``foreground`` that each background window belongs to.
+        block: int64 (n,), group of starts whose gains depend on each other.
+    """
+
+    foreground: NDArray[np.float64]
+    background: NDArray[np.float64]
+    foreground_weight: NDArray[np.float64]
+    background_weight: NDArray[np.float64]
+    origin: NDArray[np.int64]
+    block: NDArray[np.int64]
+
+
+def calibrate(scores: HeldOutScores, *, own: bool = False) -> Calibration:
     """Judge and calibrate a model on held-out windows.
 
-    Each held-out start competes with its own background windows (row ``origin`` of the foreground): the chance that a model
-    with bias b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a model without
-    bias. It must be above zero by three standard errors, over groups of starts (``block``: one number per start), or the model
-    is not used.
-    The slope maximises the same likelihood (conditional logistic regression), within 0 to :data:`MOST_SLOPE`; ``shrink=False`` keeps it
-    at 1, ``gate=False`` uses the model whatever its gain. ``own`` is for models that have learnt from this sample: features then have a
-    slope of at least 1. Windows with the score NaN are left out.
+    Each held-out start competes with its own background windows: the chance that a model with bias
+    b gives the start is b_start / Σ b. The gain is the mean of log2 of that chance over that of a
+    model without bias. It must be above zero by three standard errors, over groups of starts, or
+    the model is not used. The slope maximises the same likelihood (conditional logistic
+    regression), within 0 to :data:`MOST_SLOPE`. Windows without a score are left out.
+
+    Args:
+        scores: of the held-out windows.
+        own: whether the models have learnt from other parts of this sample; features then have a
+            slope of at least 1.
     """
-    kept = np.isfinite(background) & np.isfinite(foreground)[origin]
-    background, background_weight, origin = background[kept], background_weight[kept], origin[kept]
-    foreground = np.where(np.isfinite(foreground), foreground, 0.0)
+    kept = np.isfinite(scores.background) & np.isfinite(scores.foreground)[scores.origin]
+    background, origin = scores.background[kept], scores.origin[kept]
+    foreground = np.where(np.isfinite(scores.foreground), scores.foreground, 0.0)
 
     paired = np.bincount(origin, minlength=len(foreground)) > 0
     starts = int(paired.sum())
     gain, error = mean_over_blocks(
-        start_gains(foreground, background, origin), foreground_weight, block
+        start_gains(foreground, background, origin), scores.foreground_weight, scores.block
     )
-    groups = len(np.unique(block[paired]))
-    slope = best_slope(foreground, background, foreground_weight, origin) if shrink else 1.0
-    if gate and groups < MIN_GROUPS:
+    groups = len(np.unique(scores.block[paired]))
+    if groups < MIN_GROUPS:
         reason = f"only {starts} held-out starts in {groups} blocks of {GAIN_BLOCK} bases"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
-    if gate and not gain - GATE_ERRORS * error > 0:
-        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by {GATE_ERRORS:g} standard errors"
+    slope = best_slope(foreground, background, scores.foreground_weight, origin)
+    if not gain - GATE_ERRORS * error > 0:
+        reason = (
+            f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by "
+            f"{GATE_ERRORS:g} standard errors"
+        )
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
     calibration = Calibration(
         True,
@@ -123,13 +141,14 @@ def calibrate(
         length_slope=max(slope, 1.0) if own else slope,
         asked=slope,
     )
-    return recentred(calibration, background, background_weight)
+    return recentred(calibration, background, scores.background_weight[kept])
 
 
 def as_asked(calibration: Calibration) -> Calibration:
-    """Give the calibration of a model whose gain is too small by itself, where the sample is known to be biased: the slope that was found.
+    """Return a calibration with the slope that was found, although the gain was too small.
 
-    It is 0 where nothing asks for a correction. Constants are still to be found (:func:`recentred`).
+    For samples known to be biased. Not applied if that slope is 0. The constants have yet to be
+    found (:func:`recentred`).
     """
     return replace(
         calibration,
@@ -145,9 +164,10 @@ def best_slope(
     weight: NDArray[np.float64],
     origin: NDArray[np.int64],
 ) -> float:
-    """Find the slope, 0 to :data:`MOST_SLOPE`, that makes held-out starts most likely among their own background windows.
+    """Find the slope, 0 to :data:`MOST_SLOPE`, that maximises the likelihood of held-out starts.
 
-    The likelihood is concave in the slope, so its derivative is bisected.
+    Each start competes with its own background windows, as in :func:`calibrate`. The likelihood is
+    concave in the slope, so its derivative is bisected.
     """
     top = foreground.copy()
     np.maximum.at(top, origin, background)
@@ -178,14 +198,18 @@ def best_shares(
     weight: NDArray[np.float64],
     origin: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Find the shares, 0 to :data:`MOST_SLOPE`, of several models' log biases that make starts most likely among their own background
-    windows.
+    """Find the shares of several models' log biases that maximise the likelihood of starts.
+
+    The likelihood is that of :func:`best_slope`, concave in the shares.
 
     Args:
-        foreground: float64 (starts, models), nats. background: float64 (windows, models).
-        weight: float64 (starts,). origin: int64 (windows,), the start that each background window belongs to.
+        foreground: float64 (starts, models), nats.
+        background: float64 (windows, models), nats.
+        weight: float64 (starts,).
+        origin: int64 (windows,), the start that each background window belongs to.
 
-    Gives float64 (models,). The likelihood is the one of :func:`best_slope`, concave in the shares.
+    Returns:
+        float64 (models,), each from 0 to :data:`MOST_SLOPE`.
     """
     from scipy.optimize import minimize
 
@@ -217,7 +241,7 @@ def best_shares(
 def recentred(
     calibration: Calibration, background: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> Calibration:
-    """Give a calibration whose bias averages 1 over this background, as the model scores it."""
+    """Return a calibration whose bias averages 1 over this background, given the model's scores."""
     if not calibration.applied:
         return calibration
     constants = [
@@ -230,7 +254,10 @@ def recentred(
 def start_gains(
     foreground: NDArray[np.float64], background: NDArray[np.float64], origin: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Give each start's gain in bits among its own background windows, float64 (n,); NaN for starts without any, or without a score."""
+    """Return each start's gain over its own background windows, float64 (n,), bits.
+
+    NaN for starts without background, or without a score.
+    """
     kept = np.isfinite(background) & np.isfinite(foreground)[origin]
     background, origin = background[kept], origin[kept]
     foreground = np.where(np.isfinite(foreground), foreground, 0.0)
@@ -248,7 +275,10 @@ def start_gains(
 def mean_over_blocks(
     bits: NDArray[np.float64], weight: NDArray[np.float64], block: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Give the weighted mean of what is not NaN, and its standard error over blocks (ratio of sums, linearised)."""
+    """Return the weighted mean of what is not NaN, and its standard error over blocks.
+
+    The error is that of a ratio of sums, linearised.
+    """
     rows = np.flatnonzero(~np.isnan(bits))
     if not len(rows):
         return math.nan, math.nan

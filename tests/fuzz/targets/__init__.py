@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Protocol
 
-from fuzz.case import Case
+from tests.fuzz.case import Case
 
 
 class Target(Protocol):
-    """What a target's module offers."""
+    """The functions of a target's module."""
 
     def mutate(self, rng: object) -> Case: ...
 
@@ -29,15 +29,16 @@ NAMES = (
 )
 
 
-#: Seconds after which an input counts as one that hangs, where a target says nothing else with ``HANG``.
+#: Seconds after which an input counts as a hang, unless the target defines its own ``HANG``.
 HANG = 10
 
 
 def hang(target: Target) -> float:
-    """Give a target's seconds."""
+    """Return the seconds after which an input of a target counts as a hang."""
     return float(getattr(target, "HANG", HANG))
 
 
 def load(name: str) -> Target:
-    """Import a target, one of :data:`NAMES` or any other module that can be imported."""
-    return importlib.import_module(f"fuzz.targets.{name}" if name in NAMES else name)  # type: ignore[return-value]
+    """Import a target: one of :data:`NAMES`, or any other module."""
+    path = f"tests.fuzz.targets.{name}" if name in NAMES else name
+    return importlib.import_module(path)  # type: ignore[return-value]

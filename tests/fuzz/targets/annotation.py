@@ -1,4 +1,7 @@
-"""GTF and GFF3 files: the compiled scanner against the exact line parser, and against HTSeq where that accepts the file."""
+"""GTF and GFF3 files: the compiled scanner, the exact line parser and HTSeq must agree.
+
+HTSeq is the oracle only if it accepts the file.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from counterbias.annotation.reading import _whole_lines
 from counterbias.errors import InputError
 from counterbias.pipeline.counting.assignment import index_steps
 from counterbias.records import Annotation
-from fuzz import scratch
-from fuzz.case import Case
-from fuzz.judging import reason, words
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import refusal_wording, wording
 
 CONTIGS = (
     "chr1",
@@ -55,9 +58,9 @@ NAMES = (
     "\U0001f9ec",
 )
 NUMBERS = (
-    "1", "2", "10", "100", "101", "200", "999999", "0", "-1", "+5", " 7", "7 ", "1_0", "1.0", "1e3", "", ".", "x", "٣", "00012",
-    "999999999999999999", "9999999999999999999", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "2147483648",
-    "1" * 5000,
+    "1", "2", "10", "100", "101", "200", "999999", "0", "-1", "+5", " 7", "7 ", "1_0", "1.0", "1e3",
+    "", ".", "x", "٣", "00012", "999999999999999999", "9999999999999999999", "9223372036854775807",
+    "9223372036854775808", "-9223372036854775809", "2147483648", "1" * 5000,
 )  # fmt: skip
 SCORES = (
     ".",
@@ -85,16 +88,19 @@ STRANDS = ("+", "+", "-", "-", ".", "", "?", "+-", " +", "1")
 BREAKS = ("\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", "\r\r\n")
 
 
-#: The last column of a line, ``{a}`` and ``{b}`` to be replaced by names.
+#: The last column of a line, with placeholders for names.
 GTF_FORMS = (
-    'gene_id "{a}"; transcript_id "{b}";', 'gene_id "{a}";', 'gene_id "{a}"; gene_name "{b}"', "gene_id {a}; x {b}",
-    'gene_id="{a}"; t={b};', 'gene_id "{b}"; gene_id "{a}";', '  gene_id   "{a}" ;;; note "x; gene_id y";', 'gene_id "{a}"x; note "{b}";',
-    'note "{b}"; gene_id\t"{a}"', 'gene_id\x1f"{a}"', 'gene_id "{a}" "{b}";', 'transcript_id "{b}";', 'gene_id "{a}', "gene_id", "", ";",
-    " ", 'gene_id "{a}"; tag', '"gene_id" "{a}"', 'gene_id ""; x "{b}"',
+    'gene_id "{a}"; transcript_id "{b}";', 'gene_id "{a}";', 'gene_id "{a}"; gene_name "{b}"',
+    "gene_id {a}; x {b}", 'gene_id="{a}"; t={b};', 'gene_id "{b}"; gene_id "{a}";',
+    '  gene_id   "{a}" ;;; note "x; gene_id y";', 'gene_id "{a}"x; note "{b}";',
+    'note "{b}"; gene_id\t"{a}"', 'gene_id\x1f"{a}"', 'gene_id "{a}" "{b}";',
+    'transcript_id "{b}";', 'gene_id "{a}', "gene_id", "", ";", " ", 'gene_id "{a}"; tag',
+    '"gene_id" "{a}"', 'gene_id ""; x "{b}"',
 )  # fmt: skip
 GFF3_FORMS = (
-    "gene_id={a};transcript_id={b}", "ID=1;gene_id={a}", "gene_id={a}", " gene_id {a} ; x={b}", "gene_id= = {a};",
-    "gene_id={a};gene_id={b}", 'gene_id="{a}";x', "gene_id", "", ";;", "=x", "x={b}", "gene_id={a}\t;x", "gene_id;={a}",
+    "gene_id={a};transcript_id={b}", "ID=1;gene_id={a}", "gene_id={a}", " gene_id {a} ; x={b}",
+    "gene_id= = {a};", "gene_id={a};gene_id={b}", 'gene_id="{a}";x', "gene_id", "", ";;", "=x",
+    "x={b}", "gene_id={a}\t;x", "gene_id;={a}",
 )  # fmt: skip
 
 
@@ -105,24 +111,24 @@ def _attributes(rng: random.Random, gtf: bool) -> str:
 
 
 def _line(rng: random.Random, gtf: bool, sound: float) -> str:
-    """Draw a line; each column is an ordinary one with the chance ``sound``."""
+    """Draw a line, in which each column is ordinary with the probability ``sound``."""
 
     def pick(choices: tuple[str, ...], ordinary: int) -> str:
         return rng.choice(choices[:ordinary] if rng.random() < sound else choices)
 
     start = rng.randint(1, 400)
     ends = [str(start), str(start + rng.choice((0, 1, 5, 100)))]
-    for place in (0, 1):
+    for column in (0, 1):
         if rng.random() > sound:
-            ends[place] = rng.choice(NUMBERS)
-    kind = "exon" if rng.random() < 0.7 else pick(TYPES, 6)
+            ends[column] = rng.choice(NUMBERS)
+    feature_type = "exon" if rng.random() < 0.7 else pick(TYPES, 6)
     attributes = f'gene_id "{rng.choice("ABCD")}";' if gtf else f"gene_id={rng.choice('ABCD')}"
     if rng.random() > sound:
         attributes = _attributes(rng, gtf)
     columns = [
         pick(CONTIGS, 4),
         "src",
-        kind,
+        feature_type,
         *ends,
         pick(SCORES, 3),
         pick(STRANDS, 4),
@@ -161,7 +167,7 @@ def _change(rng: random.Random, line: bytes) -> bytes:
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw a file, a part per line, and how it is to be read."""
+    """Draw a file, with a part for each line, and the options to read it with."""
     gtf = rng.random() < 0.65
     sound = rng.choice((0.9, 0.98, 0.997))
     parts = []
@@ -207,7 +213,7 @@ def _folder() -> Path:
 
 
 def _slow_scan(data: Any, size: int, state: Any, *rest: Any) -> int:
-    """Take no line: leave each to the exact parser. Lines end as the scanner says that they do."""
+    """Replace the scanner: leave every line to the exact parser, with the scanner's line ends."""
     rows = rest[6]
     position = int(state[scanner.POSITION])
     if position >= size:
@@ -223,14 +229,14 @@ def _slow_scan(data: Any, size: int, state: Any, *rest: Any) -> int:
     state[scanner.LINE] += 1
     state[scanner.POSITION] = after
     if text[: min(ends)] == b"":
-        # The exact parser never sees an empty line; the scanner passes over it.
+        # The exact parser never gets an empty line, since the scanner skips it.
         return _slow_scan(data, size, state, *rest)
     state[scanner.LINE_START], state[scanner.LINE_END] = position, end
     return scanner.ODD
 
 
 def _load(case: Case, path: str, content: bytes) -> Annotation | str:
-    """Read the file from memory; gives the words of a refusal."""
+    """Read the file from memory. Return the message if it is refused."""
     piece = case.options["piece"]
     with mock.patch.object(
         loading, "read_pieces", return_value=_whole_lines(io.BytesIO(content), piece)
@@ -238,18 +244,18 @@ def _load(case: Case, path: str, content: bytes) -> Annotation | str:
         try:
             return load_annotation(path, **_options(case))
         except InputError as error:
-            reason(error, (path, ""))
+            refusal_wording(error, (path, ""))
             return error.line()
 
 
 def _options(case: Case) -> dict[str, Any]:
-    given = case.options
+    options = case.options
     return {
-        "id_attributes": given["ids"],
-        "additional_attributes": given["others"],
-        "add_chromosome_info": given["chromosome"],
-        "feature_query": given["query"],
-        "stranded": given["stranded"],
+        "id_attributes": options["ids"],
+        "additional_attributes": options["others"],
+        "add_chromosome_info": options["chromosome"],
+        "feature_query": options["query"],
+        "stranded": options["stranded"],
     }
 
 
@@ -263,15 +269,21 @@ def _arrays(annotation: Annotation) -> list[Any]:
 
 
 def _theirs(case: Case, path: str) -> tuple[Any, Any] | None:
-    """Read with HTSeq as htseq-count does, None where that stops."""
+    """Read with HTSeq as htseq-count does. Return None if it fails."""
     import HTSeq
 
-    given = case.options
+    options = case.options
     try:
         scan = HTSeq.make_feature_genomicarrayofsets(
-            HTSeq.GFF_Reader(path), list(given["ids"]), feature_type=["exon"], feature_query=given["query"],
-            additional_attributes=list(given["others"]), stranded=given["stranded"], verbose=False, add_chromosome_info=given["chromosome"],
-        )  # fmt: skip
+            HTSeq.GFF_Reader(path),
+            list(options["ids"]),
+            feature_type=["exon"],
+            feature_query=options["query"],
+            additional_attributes=list(options["others"]),
+            stranded=options["stranded"],
+            verbose=False,
+            add_chromosome_info=options["chromosome"],
+        )
     except Exception:
         return None
     return scan["features"], scan["attributes"]
@@ -313,39 +325,41 @@ def _compare(case: Case, ours: Annotation, array: Any, attributes: Any) -> None:
     for index, contig in enumerate(ours.steps.contigs):
         for number, strand in enumerate("+-" if case.options["stranded"] else "."):
             mine, theirs = _our_steps(ours, index, number), _their_steps(array, contig, strand)
-            # HTSeq has no step behind its largest number.
+            # HTSeq has no step beyond its largest integer.
             mine = [step for step in mine if step[0] < 2**63 - 1]
             assert mine == theirs, f"steps of {contig!r} {strand}: {mine} instead of {theirs}"
             assert all(one[0] < two[0] for one, two in pairwise(mine))
 
 
 def _check_index(annotation: Annotation) -> None:
-    """Check that what counting searches has the same steps, in order."""
+    """Check that the index, which counting searches, has the same steps in the same order."""
     index = index_steps(annotation.steps, len(annotation.features), annotation.steps.contigs)
     starts = index.steps >> 32
     assert (starts == np.minimum(annotation.steps.starts, 2**31 - 1)).all(), (
-        "the steps that counting searches are others"
+        "the index has other steps"
     )
 
 
 def check(case: Case) -> str:
-    """Read the file three times and compare."""
+    """Read the file in three ways and compare."""
     content = b"".join(case.parts)
     path = str(_folder() / case.options["name"])
     fast = _load(case, path, content)
     with mock.patch.object(scanner, "scan", _slow_scan):
         slow = _load(case, path, content)
     if isinstance(fast, str) or isinstance(slow, str):
-        assert fast == slow, (
-            f"scanner: {fast if isinstance(fast, str) else 'reads'}; exact parser: {slow if isinstance(slow, str) else 'reads'}"
+        scanned, parsed = (
+            result if isinstance(result, str) else "reads" for result in (fast, slow)
         )
+        assert fast == slow, f"scanner: {scanned}; exact parser: {parsed}"
     else:
-        assert _arrays(fast) == _arrays(slow), "the scanner reads otherwise than the exact parser"
-    # A byte order mark, which HTSeq takes for part of a contig's name, is none for us.
+        assert _arrays(fast) == _arrays(slow), "the scanner and the exact parser read differently"
+    # HTSeq takes a byte order mark as part of a contig's name, we do not.
     Path(path).write_bytes(re.sub(rb"(\A|[\n\r])(?:\xef\xbb\xbf)+", rb"\1", content))
     theirs = _theirs(case, path)
     if isinstance(fast, str):
-        return f"refused, HTSeq {'reads' if theirs is not None else 'stops'}: {words(fast.partition(': ')[2])}"
+        outcome = "refused, HTSeq reads" if theirs is not None else "refused, HTSeq stops"
+        return f"{outcome}: {wording(fast.partition(': ')[2])}"
     assert theirs is not None, "read, though HTSeq stops"
     _compare(case, fast, *theirs)
     _check_index(fast)

@@ -1,7 +1,8 @@
 """Whole BAM streams through ``count_alignments``, judged by htseq-count.
 
-Where htseq-count counts a stream, we give the same counts, classes and warnings (and with ``-o`` the same records), or refuse it for a
-reason that htseq-count's users are told of; where it does not, we may refuse too. Either way an error is one line.
+If htseq-count counts a stream, we must have the same counts, classes and warnings, and with ``-o``
+the same records, or refuse the stream for a documented reason. If htseq-count fails, we may refuse
+the stream, too. Every refusal is one line.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from typing import Any
 import numpy as np
 import pysam
 
-from alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 from counterbias.errors import InputError
 from counterbias.options import CountingOptions
-from counterbias.pipeline.counting.counter import count_alignments
+from counterbias.pipeline.counting import Listeners, count_alignments
 from counterbias.records import Annotation, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
-from fuzz import bam_records, memory_source, scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import bam_records, memory_source, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import refusal_wording
+from tests.helpers.alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw a stream and how it is to be counted."""
+    """Draw a stream and the options to count it with."""
     options = {
         "order": rng.choice(("name", "pos")),
         "mode": rng.choice(("union", "union", "intersection-strict", "intersection-nonempty")),
@@ -90,7 +91,11 @@ def _count(
     with memory_source.reading(content, **small) as name:
         genes = _genes(options.stranded != "no")
         return count_alignments(
-            name, genes, options, want_sites=True, record_sink=sink, on_header=on_header
+            name,
+            genes,
+            options,
+            want_sites=True,
+            listeners=Listeners(record_sink=sink, on_header=on_header),
         )
 
 
@@ -114,33 +119,33 @@ def _unknown_files() -> list[str]:
 
 
 def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
-    """Give (counts, classes, warnings, what ``-o`` holds or None)."""
-    kind = case.options["tagged"]
-    if not kind:
-        result, told = _count(case, content, None)
-        return (*_counted(result), told, None, 0)
+    """Return counts, classes, warnings, output of ``-o`` or None, and records left out of it."""
+    output = case.options["tagged"]
+    if not output:
+        result, messages = _count(case, content, None)
+        return (*_counted(result), messages, None, 0)
     path = _folder() / "ours"
     genes = _genes(case.options["counting"]["stranded"] != "no")
     writers: list[TaggedWriter] = []
 
     def start(header: Any) -> None:
-        form = "SAM" if kind == "sam" else "BAM"
+        form = "SAM" if output == "sam" else "BAM"
         writers.append(
             TaggedWriter(
                 str(path),
                 format=form,
                 header=header.as_bam(),
                 names=genes.features.ids,
-                weighted=kind == "weighted",
+                weighted=output == "weighted",
             )
         )
 
     try:
-        result, told = _count(case, content, lambda batch: writers[0].write(batch), start)
+        result, messages = _count(case, content, lambda batch: writers[0].write(batch), start)
         rows = len(result.sites) if result.sites is not None else 0
         writers[0].finish(
             np.linspace(0.5, 2, 2 * rows).astype("<f4").reshape(-1, 2)
-            if kind == "weighted"
+            if output == "weighted"
             else None
         )
         written = path.read_bytes()
@@ -150,33 +155,48 @@ def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
         path.unlink(missing_ok=True)
         left = _unknown_files()
         assert not left, f"left behind: {left}"
-    if kind != "sam":
+    if output != "sam":
         written = gzip.decompress(written)
-    return (*_counted(result), told, written, writers[0].left_out)
+    return (*_counted(result), messages, written, writers[0].left_out)
 
 
 def _theirs(case: Case, content: bytes) -> tuple[Any, ...] | None:
-    """Count with HTSeq: (counts, classes, warnings, what ``-o`` holds or None); None where it stops."""
+    """Count with HTSeq. Return None if it fails, otherwise the same as :func:`_ours`."""
     from HTSeq.scripts.count_features.count_features_per_file import count_reads_single_file
 
     options = CountingOptions(**case.options["counting"])
     features, ids = _features(options.stranded != "no")
-    kind = case.options["tagged"]
-    kind = "bam" if kind == "weighted" else kind
-    out = str(_folder() / f"theirs.{kind}") if kind else None
+    output = case.options["tagged"]
+    output = "bam" if output == "weighted" else output
+    out = str(_folder() / f"theirs.{output}") if output else None
     path = _folder() / "reads.bam"
-    told: list[str] = []
+    messages: list[str] = []
     stderr = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: told.append(str(message))
+        warnings.showwarning = lambda message, *_, **__: messages.append(str(message))
         with contextlib.redirect_stderr(stderr):
             try:
                 result = count_reads_single_file(
-                    0, str(path), features, ids, options.order, 10**9, options.stranded, options.mode, options.nonunique,
-                    options.secondary_alignments, options.supplementary_alignments, ["exon"], ["gene_id"], [], True, options.minaqual,
-                    kind.upper(), out,
-                )  # fmt: skip
+                    0,
+                    str(path),
+                    features,
+                    ids,
+                    options.order,
+                    10**9,
+                    options.stranded,
+                    options.mode,
+                    options.nonunique,
+                    options.secondary_alignments,
+                    options.supplementary_alignments,
+                    ["exon"],
+                    ["gene_id"],
+                    [],
+                    True,
+                    options.minaqual,
+                    output.upper(),
+                    out,
+                )
             except Exception:
                 return None
     classes = tuple(
@@ -185,12 +205,12 @@ def _theirs(case: Case, content: bytes) -> tuple[Any, ...] | None:
     written = None
     if out:
         written = Path(out).read_bytes()
-        written = gzip.decompress(written) if kind == "bam" else written
-    return [result["counts"][name] for name in ids], classes, told, written
+        written = gzip.decompress(written) if output == "bam" else written
+    return [result["counts"][name] for name in ids], classes, messages, written
 
 
 def _pysam_reads() -> bool:
-    """Tell whether pysam reads the file to its end."""
+    """Whether pysam reads the file to its end."""
     try:
         with pysam.AlignmentFile(str(_folder() / "reads.bam")) as stream:
             for _ in stream:
@@ -201,10 +221,10 @@ def _pysam_reads() -> bool:
 
 
 def _safe_for_pysam(parts: list[bytes]) -> bool:
-    """Tell whether every part is a record that pysam may be given.
+    """Whether every part is a record that is safe to read with pysam.
 
-    It reads beyond the end of malformed tags, and the quality of a read of one base it writes into Python's only object for such a text,
-    which changes this process for good.
+    pysam reads beyond the end of malformed tags. The quality of a read of one base it writes into
+    the object that Python shares among all texts of that character, which damages this process.
     """
     for item in parts:
         if len(item) < bam_records.NAME or struct.unpack_from("<i", item)[0] != len(item) - 4:
@@ -228,7 +248,7 @@ def _safe_for_pysam(parts: list[bytes]) -> bool:
 
 
 def _first_is_read() -> bool:
-    """Tell whether HTSeq can read the first record; where it cannot it takes the file for an empty one and counts nothing."""
+    """Whether HTSeq can read the first record. If not, it takes the file as empty."""
     import HTSeq
 
     try:
@@ -254,7 +274,7 @@ def _split(written: bytes) -> list[bytes]:
 
 
 def _unsound(parts: list[bytes]) -> str:
-    """Say what htseq-count writes unsoundly of some records, "" where nothing: there we differ on purpose."""
+    """Return what htseq-count writes wrongly, so that we differ on purpose; empty if nothing."""
     for item in parts:
         if item[bam_records.NAME] == 0:
             return "an empty name"
@@ -268,17 +288,17 @@ def _unsound(parts: list[bytes]) -> str:
         )
         for place in bam_records.tag_places(item, start) or ():
             if b"\0" in item[place : place + 2]:
-                return "a tag whose name holds a NUL"
+                return "a tag whose name has a NUL"
             if item[place + 2 : place + 4] == b"A\0":
-                return "a character of NUL written as an empty text"
+                return "a NUL character written as an empty text"
             if item[place + 2 : place + 3] == b"I" and item[place + 6] > 127:
-                return "an unsigned number that htseq-count writes as a negative one"
+                return "an unsigned integer that htseq-count writes as a negative one"
     return ""
 
 
-def _fields(item: bytes, kind: str) -> list[tuple[str, Any]]:
-    """Take a written record apart: (name of the field, content), tags last."""
-    if kind == "sam":
+def _fields(item: bytes, output: str) -> list[tuple[str, Any]]:
+    """Split a record of the output into named fields, tags last."""
+    if output == "sam":
         columns = item.split(b"\t")
         return [
             *((f"column {number + 1}", column) for number, column in enumerate(columns[:11])),
@@ -300,20 +320,23 @@ def _fields(item: bytes, kind: str) -> list[tuple[str, Any]]:
     ]
 
 
-def _difference(theirs: bytes, ours: bytes, kind: str) -> str:
+def _difference(theirs: bytes, ours: bytes, output: str) -> str:
     """Describe the first record that differs."""
     one, two = (
-        written.splitlines() if kind == "sam" else _split(written) for written in (theirs, ours)
+        written.splitlines() if output == "sam" else _split(written) for written in (theirs, ours)
     )
     for number, (first, second) in enumerate(zip(one, two, strict=False)):
         if first != second:
-            where = "header"
+            differing = "header"
             if number and not first.startswith(b"@"):
-                pairs = zip(_fields(first, kind), _fields(second, kind), strict=True)
-                where = next(
+                pairs = zip(_fields(first, output), _fields(second, output), strict=True)
+                differing = next(
                     (name for (name, mine), (_, other) in pairs if mine != other), "length"
                 )
-            return f"records differ in their {where}: at {number}\n  htseq-count {first!r}\n  counterbias {second!r}"
+            return (
+                f"records differ in their {differing}: at {number}\n"
+                f"  htseq-count {first!r}\n  counterbias {second!r}"
+            )
     return f"records differ in number: htseq-count writes {len(one)}, counterbias {len(two)}"
 
 
@@ -323,7 +346,7 @@ def check(case: Case) -> str:
     content = b"".join(case.parts)
     (_folder() / "reads.bam").write_bytes(content)
     for name in _unknown_files():
-        # What a process that was ended because it hung has left behind.
+        # Left behind by a process that was killed because it hung.
         (_folder() / name).unlink()
     given = bgzf(content, sizes=(case.options["blocks"],)) if case.options["blocks"] else content
     refusal = ""
@@ -331,18 +354,19 @@ def check(case: Case) -> str:
     try:
         ours = _ours(case, given)
     except InputError as error:
-        refusal = reason(error, (memory_source.NAME, "ours"))
-    # What is no BAM at all is kept away from HTSeq, which would take it for SAM.
+        refusal = refusal_wording(error, (memory_source.NAME, "ours"))
+    # HTSeq would take anything that is not BAM for SAM.
     safe = content.startswith(b"BAM\1") and _safe_for_pysam(case.parts[1:])
     theirs = _theirs(case, content) if safe else None
     if theirs is not None and not any((*theirs[0], *theirs[1])) and not _first_is_read():
         theirs = None
     readable = theirs is not None or _pysam_reads()
     sound = safe and readable
+    by_pysam = "pysam reads" if readable else "pysam refuses"
     if refusal:
-        return f"refused, {'htseq-count counts' if theirs is not None else 'pysam reads' if readable else 'pysam refuses'}: {refusal}"
+        return f"refused, {'htseq-count counts' if theirs is not None else by_pysam}: {refusal}"
     if theirs is None:
-        return f"counted, {'htseq-count stops' if sound else 'pysam reads' if readable else 'pysam refuses'}"
+        return f"counted, {'htseq-count stops' if sound else by_pysam}"
     if any("disagree about the template length" in line for line in ours[2]):
         return "counted, mates disagree about the template length"
     assert ours[:2] == theirs[:2], (

@@ -1,8 +1,8 @@
 """The compiled loops over records, called directly on memory that ends at a forbidden page.
 
-The loops read and write without bounds checks, so nothing but a crash would tell of a length that was not checked. Every buffer has
-exactly the size that the code around the loops gives it. The oracle is the process, which must live, and the loops' own promises about
-what they give.
+The loops read and write without bounds checks, so only a crash reveals a length that was not
+checked. Every buffer has exactly the size that the code around the loops gives it. There are two
+oracles: the process must survive, and results must be what the loops promise.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alignment_builders import CONTIGS, annotation, random_gtf
 from counterbias.alignments import decoding
 from counterbias.native import SLACK
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import Assigner
-from counterbias.pipeline.counting.starts import count_fragments, tagged_batch
+from counterbias.pipeline.counting.starts import count_fragments
+from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.records import Annotation
 from counterbias.writers import rendering
-from fuzz import bam_records, scratch
-from fuzz.case import Case
-from fuzz.guarded import Guarded
+from tests.fuzz import bam_records, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.guarded import Guarded
+from tests.helpers.alignment_builders import CONTIGS, annotation, random_gtf
 
-#: No stream is longer, in bytes; one that would be is cut.
+#: Longer streams are cut to this many bytes.
 LONGEST = 1 << 15
-#: Mates that may wait before their pool grows.
+#: How many mates may wait before their pool grows.
 CAPACITY = 8
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw a stream without a header, and what the loops are told."""
+    """Draw a stream without a header, and the parameters of the loops."""
     bits = rng.getrandbits(5)
     options = {
         "by_name": bool(bits & 1),
@@ -46,7 +47,7 @@ def mutate(rng: random.Random) -> Case:
 
 
 class Room:
-    """All buffers, made once."""
+    """All buffers, allocated once."""
 
     def __init__(self) -> None:
         self.data = Guarded(LONGEST + SLACK, np.uint8)
@@ -109,7 +110,7 @@ def _assigner(primary_only: bool) -> Assigner:
 
 
 def _mates(keep: bool) -> pairing_by_position.MatePool:
-    """Give a pool of waiting mates that soon has to grow, its first buffers guarded too."""
+    """Return a pool of waiting mates that soon has to grow, with guarded buffers to begin with."""
     mates = pairing_by_position.MatePool(keep=keep, capacity=CAPACITY)
     for name, room in _room().mates.items():
         plain = getattr(mates, name)
@@ -120,7 +121,7 @@ def _mates(keep: bool) -> pairing_by_position.MatePool:
 
 
 class _Stream:
-    """A stream's bytes and what is known of it from batch to batch."""
+    """The bytes of a stream, and the state that one batch leaves to the next."""
 
     def __init__(self, content: bytes, options: dict[str, Any]) -> None:
         room = _room()
@@ -141,7 +142,7 @@ class _Stream:
         self.records = 0
 
     def batch(self, start: int, last: bool) -> tuple[int, str]:
-        """Let the loops work on what begins at ``start``; gives where the next batch begins, and a problem or ``""``."""
+        """Process a batch from ``start``. Return the start of the next one, and any problem."""
         offsets = _room().offsets.ending((self.size - start) // 36 + 1)
         keep = self.paired and self.by_name and not last
         count, stop, problem = decoding.walk(
@@ -156,7 +157,7 @@ class _Stream:
         return stop, problem
 
     def work(self, offsets: NDArray[np.int64], count: int, size: int) -> str:
-        """Decode, pair, judge and render a batch."""
+        """Decode, pair, classify and render a batch. Return a problem or an empty text."""
         room = _room()
         rows = room.rows.ending(count * decoding.COLUMNS).reshape(count, decoding.COLUMNS)
         first_block, covered = (
@@ -196,7 +197,8 @@ class _Stream:
                 room.mate.ending(count),
             )
             made, lost = pairing.pair_by_name(
-                self.data, offsets, rows, count, self.paired, self.primary_only, fragments, missing, group, mate
+                self.data, offsets, rows, count, self.paired, self.primary_only,
+                fragments, missing, group, mate,
             )  # fmt: skip
             assert lost <= made <= count
         else:
@@ -234,10 +236,15 @@ class _Stream:
         return ""
 
     def by_position(
-        self, offsets: NDArray[np.int64], rows: NDArray[np.int64], count: int, pool: NDArray[np.int32], used: int,
+        self,
+        offsets: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        count: int,
+        pool: NDArray[np.int32],
+        used: int,
         fragments: NDArray[np.int64],
-    ) -> tuple[int, NDArray[np.int32], int, int]:  # fmt: skip
-        """Pair by position; gives (fragments, pool, ints used in it, records spilled)."""
+    ) -> tuple[int, NDArray[np.int32], int, int]:
+        """Pair by position. Return fragments, pool, integers used in it, and records spilled."""
         room, mates = _room(), self.mates
         spill, spill_offsets = (
             room.spill.ending(2 * LONGEST),
@@ -246,15 +253,17 @@ class _Stream:
         spill_offsets[0] = 0
         i = made = spilled = 0
         while True:
-            i, made, used, spilled, why = pairing_by_position.pair_by_position(
+            i, made, used, spilled, stopped = pairing_by_position.pair_by_position(
                 self.data, offsets, rows, i, count, self.records, self.primary_only, mates.keep,
                 mates.waiting, mates.facts, mates.table, mates.arena, mates.notes, mates.state,
                 pool, used, fragments, made, spill, spill_offsets, spilled,
             )  # fmt: skip
-            if why == pairing_by_position.DONE:
+            if stopped == pairing_by_position.DONE:
                 return made, pool, used, spilled
-            assert why in (pairing_by_position.POOL_FULL, pairing_by_position.NOTES_FULL), why
-            if why == pairing_by_position.POOL_FULL:
+            assert stopped in (pairing_by_position.POOL_FULL, pairing_by_position.NOTES_FULL), (
+                stopped
+            )
+            if stopped == pairing_by_position.POOL_FULL:
                 overlap = int(rows[i, decoding.SET])
                 members = (
                     1 + int(pool[pairing.FIRST_POOLED - overlap])
@@ -269,7 +278,7 @@ class _Stream:
                 pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))
 
     def render(self, batch: Any) -> None:
-        """Render what ``-o`` gets, with weights."""
+        """Render the output of ``-o``, with weights."""
         names, name_offsets = _names()
         needed = int(
             rendering.bound(
@@ -286,19 +295,21 @@ class _Stream:
         site = np.arange(len(batch), dtype=np.int64)
         as_text = bool(self.size & 1)
         length, left_out, problem = rendering.render(
-            batch.buffer, batch.offsets, batch.lengths, batch.record, batch.code, batch.repeated, batch.member_offsets, batch.members,
-            site, batch.second, names, name_offsets, True, as_text, out,
+            batch.buffer, batch.offsets, batch.lengths, batch.record, batch.code, batch.repeated,
+            batch.member_offsets, batch.members, site, batch.second, names, name_offsets, True,
+            as_text, out,
         )  # fmt: skip
-        # What decoding with all tags checked let pass must be fit for writing, but for some names.
+        # Decoding has checked all tags, so that only names may make a record unfit for writing.
         assert problem != rendering.DAMAGED, f"entry {length} cannot be written"
         assert as_text or not left_out
         if problem:
             return
         written = out[:length]
-        here = 0
-        while here < length:
-            here += 4 + int.from_bytes(written[here : here + 4].tobytes(), "little")
-        assert here == length
+        position = 0
+        while position < length:
+            size = int.from_bytes(written[position : position + 4].tobytes(), "little")
+            position += 4 + size
+        assert position == length
         weighted = _room().spill.ending(int(length)) if length <= 2 * LONGEST else written
         weighted[:] = written
         counted = int(((batch.code >= 0) | (batch.code == -2)).sum())
@@ -309,7 +320,7 @@ class _Stream:
 
 
 def check(case: Case) -> str:
-    """Run the loops over a stream in two batches, as the reader would cut it."""
+    """Run the loops over a stream, in two batches as the reader would form them."""
     stream = _Stream(b"".join(case.parts)[:LONGEST], case.options)
     stop, problem = stream.batch(0, last=False)
     if not problem:

@@ -1,7 +1,7 @@
-"""BGZF blocks: whatever is read is what Python's own gzip reads, and what it refuses is refused.
+"""BGZF blocks: we read what Python's gzip reads, and refuse what it refuses.
 
-The stream is inflated by the reader's own steps, in batches of any size, with libdeflate and without. Blocks are also scanned and
-inflated in memory that ends at a forbidden page.
+The stream is inflated by the steps of the reader, in batches of any size, with and without
+libdeflate. Blocks are also scanned and inflated in memory that ends at a forbidden page.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import zlib
 
 import numpy as np
 
-from alignment_builders import EOF_BLOCK, block, header
 from counterbias.alignments import AlignmentStream, bgzf, inflate
 from counterbias.alignments import stream as reader
 from counterbias.errors import InputError
 from counterbias.native import SLACK
-from fuzz import bam_records, memory_source
-from fuzz.case import Case
-from fuzz.guarded import Guarded
-from fuzz.judging import reason
+from tests.fuzz import bam_records, memory_source
+from tests.fuzz.case import Case
+from tests.fuzz.guarded import Guarded
+from tests.fuzz.judging import refusal_wording
+from tests.helpers.alignment_builders import EOF_BLOCK, block, header
 
 _SOURCE, _TARGET = Guarded(1 << 18, np.uint8), Guarded(1 << 20, np.uint8)
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw blocks that hold a BAM stream, some of them changed."""
+    """Draw the blocks of a BAM stream, with changes to some of them."""
     content = header() + b"".join(
         bam_records.sound_records(rng, bool(rng.getrandbits(1)), rng.choice((1, 2, 4)))
     )
     parts, start = [], 0
-    most = rng.choice((50, 300, 5000, 65280))
+    largest = rng.choice((50, 300, 5000, 65280))
     while start < len(content):
-        size = rng.choice((0, 1, most, rng.randint(1, most), rng.randint(1, most)))
+        size = rng.choice((0, 1, largest, rng.randint(1, largest), rng.randint(1, largest)))
         parts.append(_block(rng, content[start : start + size]))
         start += size
     if rng.random() < 0.9:
@@ -45,12 +45,12 @@ def mutate(rng: random.Random) -> Case:
 
 
 def _block(rng: random.Random, content: bytes) -> bytes:
-    """Compress a block, sometimes with more fields or flags than usual."""
+    """Compress a block, sometimes with additional fields in its header."""
     plain = block(content, rng.choice((0, 1, 6, 6, 9)))
     chance = rng.random()
     if chance < 0.85:
         return plain
-    # Fields of the gzip header beside BC: another subfield before or behind it.
+    # Another subfield of the gzip header, before or after BC.
     other = b"AB" + struct.pack("<H", 3) + b"abc"
     own = b"BC\2\0" + struct.pack("<H", len(plain) - 1 + len(other))
     extra = other + own if chance < 0.93 else own + other
@@ -98,7 +98,7 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
             parts.append(EOF_BLOCK)
         return
     else:
-        # The right checks of something else: longer or shorter than what is told.
+        # Other content, with its checksum but with a wrong length.
         content = bytes(rng.randrange(4) for _ in range(rng.choice((0, 1, 300))))
         other = bytearray(block(content))
         struct.pack_into(
@@ -109,11 +109,11 @@ def _change(rng: random.Random, parts: list[bytes]) -> None:
 
 
 def _read(content: bytes, batch: int, library: bool) -> bytes:
-    """Inflate a stream as counting does; gives all bytes behind the header."""
+    """Inflate a stream as counting does. Return all bytes after the header."""
     small = {"batch": batch, "headroom": 256} if batch else {}
     with memory_source.reading(content, **small):
         source = memory_source.MemorySource(content)
-        source.kind = memory_source.BGZF
+        source.compression = memory_source.BGZF
         stream = AlignmentStream(source, bgzf.find_libdeflate() if library else None)
         parts = [stream._carry.tobytes()]
         loaded = stream.new_batch()
@@ -125,7 +125,7 @@ def _read(content: bytes, batch: int, library: bool) -> bytes:
 
 
 def _scan_guarded(content: bytes) -> None:
-    """Scan and inflate in memory that ends right where it may."""
+    """Scan and inflate in memory that ends at a forbidden page."""
     content = content[: 1 << 17]
     source = _SOURCE.ending(len(content) + SLACK)
     source[: len(content)] = np.frombuffer(content, dtype=np.uint8)
@@ -152,7 +152,7 @@ def check(case: Case) -> str:
     content = b"".join(case.parts)
     _scan_guarded(content)
     try:
-        # Padding of zeros, which gzip skips, is no BGZF.
+        # gzip skips padding with zeros, which BGZF does not allow.
         expected: bytes | None = (
             gzip.decompress(content) if not content.endswith(b"\0" * 20) else None
         )
@@ -161,11 +161,12 @@ def check(case: Case) -> str:
     try:
         ours = _read(content, case.options["batch"], case.options["library"])
     except InputError as error:
-        told = reason(error, (memory_source.NAME,))
-        return f"refused, gzip {'reads' if expected is not None else 'refuses'}: {told}"
+        refusal = refusal_wording(error, (memory_source.NAME,))
+        return f"refused, gzip {'reads' if expected is not None else 'refuses'}: {refusal}"
     if expected is None and any(len(part) > 3 and part[3] & ~4 for part in case.parts):
-        # Flags besides the one for extra fields promise a name or a comment, which neither we nor htslib look for.
+        # Other flags than the one for extra fields announce a name or a comment, for which neither
+        # we nor htslib look.
         return "read, gzip refuses: more flags than BGZF has"
     assert expected is not None, "read, though gzip refuses it"
-    assert expected.endswith(ours), "other bytes than gzip"
+    assert expected.endswith(ours), "not the bytes that gzip reads"
     return "read alike"

@@ -1,6 +1,7 @@
-"""FASTA files with and without an index, right and wrong ones: whatever is read is what the text says.
+"""FASTA files, sound or not, with and without an index: what is read must be what the text says.
 
-The reference is the text read line by line. An index beside the file that does not fit must not change what is read.
+The oracle reads the text line by line. An index that does not fit the file must not change what is
+read.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import numpy as np
 
 from counterbias.errors import InputError
 from counterbias.genome import Genome
-from fuzz import scratch
-from fuzz.case import Case
-from fuzz.judging import reason
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
+from tests.fuzz.judging import refusal_wording
 
 NAMES = (
     "chr1",
@@ -58,7 +59,7 @@ NUMBERS = (
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw a file, and maybe an index: as it should be, or with something else in it."""
+    """Draw a file, and sometimes an index, which may be wrong."""
     newline = rng.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r"))
     odd = rng.random() < 0.5
     parts: list[bytes] = []
@@ -173,9 +174,12 @@ def _changed_index(rng: random.Random, rows: list[list[str]]) -> str:
 
 
 def _expected(text: bytes) -> list[tuple[str, bytes]] | None:
-    """Read the text line by line; None where it is a matter of taste what it says: lone carriage returns, blanks, text before a contig."""
+    """Read the text line by line. Return None if its meaning is debatable.
+
+    This is so with lone carriage returns, blanks, and text before the first contig.
+    """
     if re.search(rb"\r(?!\n|$)", text):
-        return None  # for samtools a carriage return alone ends no line
+        return None  # for samtools, a lone carriage return does not end a line
     found: list[tuple[str, bytes]] = []
     for line in re.split(rb"\r?\n", text.removesuffix(b"\r")):
         if line.startswith(b">"):
@@ -200,7 +204,7 @@ def _folder() -> Path:
 
 
 def check(case: Case) -> str:
-    """Open the file and read all of it."""
+    """Open the file, read all of it and compare."""
     folder = _folder()
     for old in folder.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -209,16 +213,16 @@ def check(case: Case) -> str:
     path = folder / ("genome.fa.gz" if pack else "genome.fa")
     path.write_bytes(text if not pack else gzip.compress(text, 1)[: None if pack == "gz" else -5])
     if case.options["index"] is not None:
-        beside = folder / f"{path.name}.fai"
-        beside.write_text(case.options["index"], encoding="utf-8")
+        index = folder / f"{path.name}.fai"
+        index.write_text(case.options["index"], encoding="utf-8")
         later = os.stat(path).st_mtime + 5
-        os.utime(beside, (later, later))
+        os.utime(index, (later, later))
     old_temporary, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         with Genome(str(path)) as genome:
             found = {name: genome.codes(name).copy() for name in genome.names}
     except InputError as error:
-        return f"refused: {reason(error, (str(path),))}"
+        return f"refused: {refusal_wording(error, (str(path),))}"
     finally:
         tempfile.tempdir = old_temporary
     left = {entry.name for entry in folder.iterdir()} - {path.name, f"{path.name}.fai"}
@@ -226,13 +230,13 @@ def check(case: Case) -> str:
     assert pack != "cut", "a cut file was read"
     expected = _expected(text)
     if expected is None:
-        return "read: what the text says is a matter of taste"
+        return "read: the meaning of the text is debatable"
     names = [name for name, _ in expected]
-    assert len(set(names)) == len(names), "a name stands twice, but the file was read"
+    assert len(set(names)) == len(names), "two contigs have the same name, but the file was read"
     assert list(found) == names, f"other contigs: {list(found)} instead of {names}"
     for name, letters in expected:
         codes = found[name]
-        told = f"other bases: {name!r} is {codes.tolist()[:60]} instead of {letters[:60]!r}"
-        assert len(codes) == len(letters), told
-        assert (codes == _CODES[np.frombuffer(letters, np.uint8)]).all(), told
+        difference = f"other bases: {name!r} is {codes.tolist()[:60]} instead of {letters[:60]!r}"
+        assert len(codes) == len(letters), difference
+        assert (codes == _CODES[np.frombuffer(letters, np.uint8)]).all(), difference
     return "read alike"

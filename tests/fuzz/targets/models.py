@@ -1,6 +1,7 @@
-"""Model files of all shipped backends, with changed bytes, descriptions and arrays: one refusal, or a model whose scores are finite.
+"""Model files of all shipped backends: they are refused in one line, or all scores are finite.
 
-Descriptions and arrays are changed inside, and the file's checksums made anew, so that the checksums do not help.
+Bytes, descriptions and arrays are changed. After changes to descriptions and arrays, the checksums
+of the file are computed anew, so that they do not detect the change.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import numpy as np
 from counterbias.errors import InputError
 from counterbias.model_file import load_models
 from counterbias.plugins import Manager, load_plugins
-from fuzz import make_models, scratch
-from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import reason
+from tests.fuzz import make_models, scratch
+from tests.fuzz.case import Case
+from tests.fuzz.json_changes import Placeholders, random_place
+from tests.fuzz.judging import refusal_wording
 
 NUMBERS = (
     np.nan,
@@ -57,7 +58,7 @@ def _manager() -> Manager:
 
 @lru_cache(maxsize=1)
 def _sound() -> list[bytes]:
-    """Give the bytes of sound files, ``heptamer``'s last."""
+    """Return the contents of sound files, that of ``heptamer`` last."""
     content = [path.read_bytes() for path in sorted(make_models.FOLDER.glob("*.model"))]
     path = _folder() / "heptamer.model"
     make_models.save(path, "heptamer")
@@ -80,7 +81,7 @@ def _packed(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STO
 def mutate(rng: random.Random) -> Case:
     """Draw a file."""
     sound = _sound()
-    # The large one is drawn less often.
+    # The last file is large, so it is drawn less often.
     content = sound[-1] if rng.random() < 0.03 else rng.choice(sound[:-1])
     chance = rng.random()
     if chance < 0.15:
@@ -149,9 +150,9 @@ def _changed_json(rng: random.Random, content: bytes) -> bytes:
         return content
     if not isinstance(tree, dict) or not tree:
         return content
-    marks = Marks()
+    placeholders = Placeholders()
     owner, last = random_place(rng, tree)
-    value, old = marks.value(rng), owner[last]
+    value, old = placeholders.value(rng), owner[last]
     if chance < 0.14 and isinstance(owner, dict):
         del owner[last]
     elif chance < 0.22 and isinstance(owner, dict):
@@ -167,7 +168,7 @@ def _changed_json(rng: random.Random, content: bytes) -> bytes:
             owner[last] = value
     else:
         owner[last] = value
-    return marks.written(json.dumps(tree))
+    return placeholders.fill(json.dumps(tree))
 
 
 def _changed_array(rng: random.Random, content: bytes) -> bytes:
@@ -191,7 +192,7 @@ def _changed_array(rng: random.Random, content: bytes) -> bytes:
         if rng.random() < 0.15:
             flat[:] = flat[rng.randrange(flat.size)]
     elif chance < 0.7:
-        # An array that became texts before may not be numbers any more.
+        # An earlier change may have made texts of the numbers.
         with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.suppress(ValueError):
             warnings.simplefilter("ignore")
             array = array.astype(
@@ -236,13 +237,13 @@ def check(case: Case) -> str:
     path = _folder() / "changed.model"
     path.write_bytes(case.parts[0] if case.parts else b"")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             models = load_models(path, _manager())
     except InputError as error:
-        return f"refused: {reason(error, (str(path),))}"
-    # A warning would be two lines on the user's stderr.
-    assert not told, f"warns: {told[0].message}"
+        return f"refused: {refusal_wording(error, (str(path),))}"
+    # A warning would show up as two lines on the user's stderr.
+    assert not caught, f"warns: {caught[0].message}"
     for end in models.ends:
         width = models.window.width
         assert width < 1 << 16, f"a window of {width} bases"

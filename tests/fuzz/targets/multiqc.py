@@ -1,4 +1,4 @@
-"""QC files, comparisons and what ``counterbias train`` writes, with changed JSON, into the MultiQC module's parser and checks."""
+"""JSON files with changed values: the MultiQC module must refuse them or have finite numbers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from counterbias_multiqc import checks
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
-from fuzz.case import Case
-from fuzz.json_changes import Marks, random_place
-from fuzz.judging import words
-from multiqc_builders import comparison, document
+from tests.fuzz.case import Case
+from tests.fuzz.json_changes import Placeholders, random_place
+from tests.fuzz.judging import wording
+from tests.helpers.multiqc_builders import comparison, document
 
 
 @lru_cache(maxsize=1)
@@ -37,19 +37,19 @@ def mutate(rng: random.Random) -> Case:
     if chance < 0.14:
         return Case([text.encode()[: rng.randrange(len(text))]], {"report": which != 1})
     tree = json.loads(text)
-    marks = Marks()
+    placeholders = Placeholders()
     for _ in range(rng.choice((1, 1, 2, 3, 8))):
-        _change(rng, tree, marks)
+        _change(rng, tree, placeholders)
     text = json.dumps(tree)
     if rng.random() < 0.02:
         text = "[" * 100_000 + text
-    return Case([marks.written(text)], {"report": which != 1})
+    return Case([placeholders.fill(text)], {"report": which != 1})
 
 
-def _change(rng: random.Random, tree: dict[str, Any], marks: Marks) -> None:
-    """Change one value, or put several in."""
+def _change(rng: random.Random, tree: dict[str, Any], placeholders: Placeholders) -> None:
+    """Change a value, or insert some."""
     owner, last = random_place(rng, tree)
-    value = marks.value(rng)
+    value = placeholders.value(rng)
     chance = rng.random()
     if last is None:
         tree["x"] = value
@@ -60,14 +60,14 @@ def _change(rng: random.Random, tree: dict[str, Any], marks: Marks) -> None:
             rng.choice((1, 3)) if isinstance(value, str) else rng.choice((1, 3, 3, 2100))
         )
     elif chance < 0.4 and isinstance(owner, dict):
-        # What stands elsewhere in the document.
+        # A value from elsewhere in the document.
         owner[last] = copy.deepcopy(rng.choice(list(owner.values())))
     else:
         owner[last] = value
 
 
 def _finite(value: Any) -> bool:
-    """Tell whether all numbers in parsed values are finite."""
+    """Whether all numbers in parsed values are finite."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -80,34 +80,34 @@ def _finite(value: Any) -> bool:
 
 
 def check(case: Case) -> str:
-    """Parse and judge."""
+    """Parse the document, and do what the module does before it draws."""
     text = b"".join(case.parts).decode(
         "utf-8", "replace" if case.options.get("replace", True) else "surrogateescape"
     )
     try:
         parsed: Any = parse_report(text) if case.options["report"] else parse_comparison(text)
     except UnusableFile as problem:
-        told = str(problem)
+        refusal = str(problem)
     else:
-        return _judged(parsed, case.options["report"])
-    assert 0 < len(told) < 400
-    return f"refused: {words(told)}"
+        _prepare(parsed, case.options["report"])
+        return "read"
+    assert 0 < len(refusal) < 400
+    return f"refused: {wording(refusal)}"
 
 
-def _judged(parsed: Any, report: bool) -> str:
-    """Do with a file what the module does before it draws."""
+def _prepare(parsed: Any, report: bool) -> None:
     assert _finite(parsed), "a number that is not finite"
     collection = Collection()
     if report:
         collection.add("s1", parsed)
-        checks.check(parsed, checks.thresholds(None))
+        thresholds = checks.Thresholds()
+        checks.check_sample(parsed, thresholds)
         checks.percent_assigned(parsed)
         checks.bias_removed(parsed)
-        checks.has_bias(parsed, checks.thresholds(None))
+        checks.has_bias(parsed, thresholds)
     else:
         collection.add_comparison(
             parsed, {sample.sample: sample.sample for sample in parsed.samples}
         )
     for results in collection.models().values():
         assert all(_finite(result) for result in results)
-    return "read"

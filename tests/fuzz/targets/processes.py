@@ -1,8 +1,9 @@
-"""Whole commands that are ended, run out of room, or lose their input at any moment.
+"""Whole commands that are stopped, run out of disk space or lose their input at any moment.
 
-After SIGTERM and SIGINT nothing half-written is left, in the folder of the output or in the one for temporary files. After SIGKILL,
-which no program can answer, the next run cleans up and gives the bytes that it would have given. A full disk and an input that is cut
-or replaced meanwhile give one line and no output file, or, where the bytes were written or read before, the right ones.
+After SIGTERM and SIGINT, nothing half-written is left in the folders of the output and of temporary
+files. After SIGKILL, which no program can handle, the next run cleans up and writes what it would
+have written anyway. If the disk is full, or an input is cut or replaced, there is a message of one
+line and no output file, or the right output if all was read or written before.
 """
 
 from __future__ import annotations
@@ -17,33 +18,45 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fuzz import scratch
-from fuzz.case import Case
+from tests.fuzz import scratch
+from tests.fuzz.case import Case
 
 #: Seconds that an input may take: several runs of a command.
 HANG = 240
-#: Command → its arguments; ``{out}`` is the folder for what it writes, the rest lies in the folder of the inputs.
+#: Command → arguments, with a placeholder for the output folder. It runs in the folder of inputs.
 BIAS = ["--bias-genome", "genome.fa"]
 COMMANDS = {
-    "count": ["count", "-q", "--bias-model", "pwm", *BIAS, "--bias-output", "{out}/w", "-c", "{out}/c.tsv", "-o", "{out}/o.bam", "-p",
-              "BAM", "sample1.name.bam", "genes.gtf"],
-    "count_sam": ["count", "-q", "-r", "pos", "-c", "{out}/c.tsv", "-o", "{out}/o.sam", "-o", "{out}/p.sam", "sample1.name.bam",
-                  "sample2.name.bam", "genes.gtf"],
-    "compare": ["compare", "-q", "-o", "{out}/compared", "--models", "pwm,vlmm", "--folds", "2", "--seeds", "1", "--no-figures", *BIAS,
-                "sample1.name.bam", "genes.gtf"],
-    "train": ["train", "-q", "-o", "{out}/m.model", "--bias-model", "pwm", *BIAS, "sample1.name.bam", "sample2.name.bam", "genes.gtf"],
-    "simulate": ["simulate", "-q", "-o", "{out}/simulated", "--genes", "40", "--pairs", "2000", "--seed", "4", "--fastq"],
+    "count": [
+        "count", "-q", "--bias-model", "pwm", *BIAS, "--bias-output", "{out}/w",
+        "-c", "{out}/c.tsv", "-o", "{out}/o.bam", "-p", "BAM", "sample1.name.bam", "genes.gtf",
+    ],
+    "count_sam": [
+        "count", "-q", "-r", "pos", "-c", "{out}/c.tsv", "-o", "{out}/o.sam", "-o", "{out}/p.sam",
+        "sample1.name.bam", "sample2.name.bam", "genes.gtf",
+    ],
+    "compare": [
+        "compare", "-q", "-o", "{out}/compared", "--models", "pwm,vlmm", "--folds", "2",
+        "--seeds", "1", "--no-figures", *BIAS, "sample1.name.bam", "genes.gtf",
+    ],
+    "train": [
+        "train", "-q", "-o", "{out}/m.model", "--bias-model", "pwm", *BIAS,
+        "sample1.name.bam", "sample2.name.bam", "genes.gtf",
+    ],
+    "simulate": [
+        "simulate", "-q", "-o", "{out}/simulated", "--genes", "40", "--pairs", "2000",
+        "--seed", "4", "--fastq",
+    ],
 }  # fmt: skip
 SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "KILL": signal.SIGKILL}
 
 
 def mutate(rng: random.Random) -> Case:
-    """Draw a command and what befalls it, at a share of the time (or of the largest file) that it takes."""
+    """Draw a command, and an event at a share of its running time or of its largest file."""
     event = rng.choice(("TERM", "TERM", "INT", "KILL", "full", "cut", "replaced"))
     command = rng.choice(list(COMMANDS))
     while event in ("cut", "replaced") and command == "simulate":
@@ -66,19 +79,24 @@ def mutate(rng: random.Random) -> Case:
 
 
 def _run(
-    command: str, inputs: Path, out: Path, temporary: Path, limit: int | None = None, meanwhile: Any = None,
-    more_words: Sequence[str] = (),
-) -> tuple[int, str, str]:  # fmt: skip
-    """Run a command; gives status, stdout and stderr.
+    arguments: Sequence[str],
+    inputs: Path,
+    out: Path,
+    temporary: Path,
+    *,
+    limit: int | None = None,
+    meanwhile: Callable[[subprocess.Popen[str]], None] | None = None,
+) -> tuple[int, str]:
+    """Run a command in the folder of inputs. Return its exit status and stderr.
 
-    ``meanwhile`` is called with the process; ``limit`` is the size, in bytes, that no file may exceed.
+    ``meanwhile`` is called with the process, ``limit`` is the maximum size of a file in bytes.
     """
 
     def restrict() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    words = [*(word.replace("{out}", str(out)) for word in COMMANDS[command]), *more_words]
+    words = [argument.replace("{out}", str(out)) for argument in arguments]
     process = subprocess.Popen(
         [sys.executable, "-m", "counterbias", *words],
         cwd=inputs,
@@ -89,23 +107,23 @@ def _run(
         text=True,
         preexec_fn=restrict if limit is not None else None,
     )
-    beside = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None
-    if beside:
-        beside.start()
+    thread = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None
+    if thread:
+        thread.start()
     try:
-        stdout, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise AssertionError("it did not end within a minute") from None
     finally:
-        if beside:
-            beside.join()
-    return process.returncode, stdout, stderr
+        if thread:
+            thread.join()
+    return process.returncode, stderr
 
 
 def _plain(path: Path) -> bytes:
-    """Give a file's content, without the seconds that a run took."""
+    """Return the content of a file, without the times that a run took."""
     if path.suffix == ".json":
         return json.dumps(_timeless(json.loads(path.read_text()))).encode()
     if path.suffix == ".npz" or path.name == "comparison.tsv":
@@ -131,7 +149,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 @lru_cache(maxsize=1)
 def _inputs() -> Path:
-    """Make the inputs, once."""
+    """Simulate the inputs, once."""
     folder = scratch.folder("processes") / "inputs"
     words = [
         "simulate",
@@ -155,10 +173,10 @@ def _inputs() -> Path:
 
 @lru_cache(maxsize=len(COMMANDS))
 def _reference(command: str) -> tuple[dict[str, bytes], float, int]:
-    """Give what a command writes when it is left alone, the seconds that it takes, and the bytes of its largest file."""
+    """Run a command undisturbed. Return its output, its running time and its largest file size."""
     out, temporary = _folders()
     began = time.monotonic()
-    status, _, stderr = _run(command, _inputs(), out, temporary)
+    status, stderr = _run(COMMANDS[command], _inputs(), out, temporary)
     seconds = time.monotonic() - began
     assert status == 0, stderr
     files = _files(out)
@@ -170,7 +188,7 @@ def _reference(command: str) -> tuple[dict[str, bytes], float, int]:
 
 
 def _folders() -> tuple[Path, Path]:
-    """Give empty folders for the output and for temporary files."""
+    """Return empty folders for the output and for temporary files."""
     made = []
     for name in ("out", "temporary"):
         folder = scratch.folder("processes") / name
@@ -181,7 +199,7 @@ def _folders() -> tuple[Path, Path]:
 
 
 def _check_files(out: Path, expected: dict[str, bytes], *, whole: bool) -> None:
-    """Check that there is nothing but what the command writes, each file whole; with ``whole`` all of them."""
+    """Check that all files are complete output, and with ``whole``, that none is missing."""
     found = _files(out)
     unknown = sorted(set(found) - set(expected))
     assert not unknown, f"left behind: {unknown}"
@@ -192,35 +210,36 @@ def _check_files(out: Path, expected: dict[str, bytes], *, whole: bool) -> None:
         assert _plain(path) == expected[name], f"other bytes: {name}"
 
 
-def _check_words(stderr: str, status: int) -> None:
-    """Check that a refusal is one line of ours, after warnings."""
+def _check_message(stderr: str, status: int) -> None:
+    """Check that stderr ends with a message of one line."""
     lines = stderr.splitlines()
     assert "Traceback" not in stderr, f"traceback: {stderr[-600:]}"
     last = lines[-1] if lines else ""
-    assert last.startswith("counterbias"), f"status {status}, says {stderr[-600:]!r}"
+    assert last.startswith("counterbias"), f"status {status}, stderr {stderr[-600:]!r}"
 
 
 def check(case: Case) -> str:
-    """Let it happen, and look at what is left."""
+    """Run the command, let the event happen, and check what is left."""
     command, event, moment = case.options["command"], case.options["event"], case.options["moment"]
     expected, seconds, largest = _reference(command)
     out, temporary = _folders()
     if event in SIGNALS:
         return _ended(case, seconds, expected, (out, temporary))
     if event == "full":
-        status, _, stderr = _run(command, _inputs(), out, temporary, limit=int(moment * largest))
+        limit = int(moment * largest)
+        status, stderr = _run(COMMANDS[command], _inputs(), out, temporary, limit=limit)
     else:
         status, stderr = _disturbed(case, moment * seconds, out, temporary)
     assert not _files(temporary), f"left behind in TMPDIR: {sorted(_files(temporary))}"
     if status == 0 and event in ("cut", "replaced") and not case.options["file"].endswith(".bam"):
-        # A text does not tell that it has been cut, unless within a line.
+        # It cannot be seen that a text was cut, unless within a line.
         assert set(_files(out)) == set(expected), f"files: {sorted(_files(out))}"
         return f"{command}: {event}: done, perhaps with the shorter text"
     if status == 0:
         _check_files(out, expected, whole=True)
         return f"{command}: {event}: done"
     assert status == 1, f"status {status}: {stderr[-600:]}"
-    _check_words(stderr, status)
+    _check_message(stderr, status)
     _check_files(out, expected, whole=False)
     return f"{command}: {event}: refused"
 
@@ -228,7 +247,7 @@ def check(case: Case) -> str:
 def _ended(
     case: Case, seconds: float, expected: dict[str, bytes], folders: tuple[Path, Path]
 ) -> str:
-    """Send a signal, and run again after SIGKILL."""
+    """Send a signal. After SIGKILL, run the command again."""
     command, event, moment = case.options["command"], case.options["event"], case.options["moment"]
     out, temporary = folders
 
@@ -241,14 +260,14 @@ def _ended(
             process.send_signal(SIGNALS[event])
 
     began = time.monotonic()
-    status, _, stderr = _run(command, _inputs(), out, temporary, meanwhile=end)
+    status, stderr = _run(COMMANDS[command], _inputs(), out, temporary, meanwhile=end)
     if status == 0:
         _check_files(out, expected, whole=True)
         return f"{command}: {event}: came too late"
     if event == "KILL":
-        # simulate writes to a folder that is not empty only if it is told to.
-        more_words = ["--force"] if command == "simulate" else []
-        again, _, more = _run(command, _inputs(), out, temporary, more_words=more_words)
+        # simulate only writes to a folder that is not empty with this option.
+        force = ["--force"] if command == "simulate" else []
+        again, more = _run([*COMMANDS[command], *force], _inputs(), out, temporary)
         assert again == 0, f"the next run fails: {more[-600:]}"
         _check_files(out, expected, whole=True)
         return f"{command}: {event}: the next run is right"
@@ -282,5 +301,4 @@ def _disturbed(case: Case, delay: float, out: Path, temporary: Path) -> tuple[in
                 other.write_bytes(path.read_bytes()[:keep])
                 os.replace(other, path)
 
-    status, _, stderr = _run(case.options["command"], copied, out, temporary, meanwhile=disturb)
-    return status, stderr
+    return _run(COMMANDS[case.options["command"]], copied, out, temporary, meanwhile=disturb)

@@ -1,6 +1,6 @@
 """``--bias-model auto``: which backend a sample gets, by the number of its distinct read starts.
 
-The table stands here and nowhere else. ``docs/accuracy.md`` holds what it was read from: what is left of genes' bias in simulation, and the
+The table stands here and nowhere else. ``docs/explanation/accuracy.md`` holds what it was read from: what is left of genes' bias in simulation, and the
 gain on held-out blocks of real reads, by the number of starts. A sample in which the chosen model gains nothing on blocks that it did not
 see keeps weights of 1, as with any model (:mod:`counterbias.weights`).
 """

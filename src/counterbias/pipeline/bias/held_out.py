@@ -9,7 +9,7 @@ from counterbias.model import BiasModel
 from counterbias.records import Positions
 from counterbias.sampling import Windows
 from counterbias.scoring import score
-from counterbias.weights import GAIN_BLOCK, Calibration, calibrate
+from counterbias.weights import GAIN_BLOCK, Calibration, HeldOutScores, calibrate
 
 
 def calibrate_on_held_out(model: BiasModel, windows: Windows, *, threads: int = 1) -> Calibration:
@@ -31,15 +31,15 @@ def calibrate_scores(
 
     ``own``: whether these models have learnt from other parts of the same sample.
     """
-    return calibrate(
+    scores = HeldOutScores(
         foreground,
         background,
-        foreground_weight=windows.foreground_weight,
-        background_weight=windows.background_weight,
-        origin=windows.origin,
-        block=gain_blocks(windows.starts),
-        own=own,
+        windows.foreground_weight,
+        windows.background_weight,
+        windows.origin,
+        gain_blocks(windows.starts),
     )
+    return calibrate(scores, own=own)
 
 
 def gain_blocks(places: Positions) -> NDArray[np.int64]:

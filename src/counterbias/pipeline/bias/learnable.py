@@ -14,10 +14,10 @@ import numpy as np
 from counterbias import sampling
 from counterbias.evaluation.folds import Folds, make_folds
 from counterbias.pipeline.bias.context import SampleContext
-from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
+from counterbias.pipeline.bias.drawing import draw_end
 from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.records import PRESENT
-from counterbias.sampling import FoldedWindows, Starts
+from counterbias.sampling import DrawnWindows, FoldedWindows, Starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.records import StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import (
+    FragmentLayout,
     FragmentLengths,
     FragmentWeights,
     assumed_lengths,
@@ -182,10 +183,8 @@ def feature_lengths(
         context.features,
         context.contig_of,
         read_scores.of_stretches,
-        stranded=stranded,
-        fragments=fragments,
+        FragmentLayout(stranded, fragments, context.options.ends if known else "first"),
         only=only,
-        ends=context.options.ends if known else "first",
         threads=context.options.threads,
     )
 

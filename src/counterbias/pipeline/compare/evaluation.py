@@ -21,9 +21,9 @@ from counterbias.evaluation.reliability import Reliability, reliability
 from counterbias.evaluation.units import Units, make_units
 from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
+from counterbias.options import FOLDS
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.cross_fitting import cross_fit
-from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.records import (
     REVERSE,
@@ -68,7 +68,7 @@ class FoldSample:
     def held_out(self, fold: int) -> Units:
         """Give the units of a fold."""
         first = folds.rotation(self.starts, block=self.block)[self.units.contig]
-        return self.units.take((first + self.units.start // self.block) % folds.FOLDS == fold)
+        return self.units.take((first + self.units.start // self.block) % FOLDS == fold)
 
     def cut(
         self, positions: Positions, window: Window
@@ -237,9 +237,8 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
         starts = replace(starts, positions=_moved(starts.positions, rng))
     tiles = places = None
     if choice.model.needs_tiles and sampling.tiles_fit(window):
-        places, tiles = sampling.draw_tiles(
-            starts.by_fragments(), sample.features, sample.contig_of, window, rng, sample.cut
-        )
+        exons = sampling.merged_exons(sample.features, sample.contig_of)
+        places, tiles = sampling.draw_tiles(starts.by_fragments(), exons, window, rng, sample.cut)
         outside = _outside(apart, places, window.margin + tiles.length - 1)
         places, tiles = places.take(outside), tiles.take(outside)
     cut = []
@@ -249,7 +248,7 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
     if trial.sampling == "local" and not choice.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
     learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
-    found = DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
+    found = sampling.DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
         window, folds.make_folds(learnt), choice.model.judging_folds
     )
     if not len(found.windows.foreground) or not len(found.windows.background):

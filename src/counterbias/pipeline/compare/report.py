@@ -14,6 +14,7 @@ from counterbias.evaluation.agreement import (
     Agreement,
     Interval,
     Replicates,
+    SampleEstimates,
     change_of,
     compare_with_truth,
     log_pearson,
@@ -387,13 +388,11 @@ def _replicates(result: Comparison, sample: SampleResult, number: int) -> Replic
     ]
     if not others:
         return None
-    return replicate_agreement(
-        _estimates(outcome),
-        [_estimates(one.outcomes[number]) for one in others],
-        np.asarray(sample.counts.counts, np.float64),
-        [np.asarray(one.counts.counts, np.float64) for one in others],
-        _rng(result),
+    own, *partners = (
+        SampleEstimates(_estimates(one.outcomes[number]), np.asarray(one.counts.counts, np.float64))
+        for one in (sample, *others)
     )
+    return replicate_agreement(own, partners, _rng(result))
 
 
 def _replicate_measures(found: Replicates) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from counterbias.pipeline.bias.held_out import calibrate_scores, gain_blocks
 from counterbias.pipeline.train.pooling import factors
 from counterbias.sampling import FoldedWindows, Windows
 from counterbias.scoring import score
-from counterbias.weights import Calibration, calibrate, mean_over_blocks, recentred, start_gains
+from counterbias.weights import (
+    Calibration,
+    HeldOutScores,
+    calibrate,
+    mean_over_blocks,
+    recentred,
+    start_gains,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +112,13 @@ def calibrate_pooled(samples: Sequence[Evidence], shares: Sequence[float]) -> Ca
         [part.background_weight * by for part, by in zip(parts, scale, strict=True)]
     )
     origin = [part.origin + begin for part, begin in zip(parts, first, strict=False)]
-    calibration = calibrate(
+    scores = HeldOutScores(
         np.concatenate([one.foreground for one in samples]),
         np.concatenate([one.background for one in samples]),
-        foreground_weight=np.concatenate(foreground_weight),
-        background_weight=background_weight,
-        origin=np.concatenate(origin),
-        block=np.concatenate([gain_blocks(part.starts) for part in parts]),
+        np.concatenate(foreground_weight),
+        background_weight,
+        np.concatenate(origin),
+        np.concatenate([gain_blocks(part.starts) for part in parts]),
     )
     again = np.concatenate([one.again for one in samples])
-    return recentred(calibration, again, background_weight)
+    return recentred(calibrate(scores), again, background_weight)

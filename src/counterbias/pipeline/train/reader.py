@@ -15,14 +15,14 @@ from counterbias.errors import InputError
 from counterbias.evaluation.folds import Folds, StartTally
 from counterbias.messages import Messages
 from counterbias.pipeline.bias.context import SampleContext
-from counterbias.pipeline.bias.drawing import DrawnWindows, draw_end
+from counterbias.pipeline.bias.drawing import draw_end
 from counterbias.pipeline.bias.ends import ReadEnd, read_ends
 from counterbias.pipeline.bias.learnable import why_unlearnable_drawn
 from counterbias.pipeline.inputs import RunInputs
 from counterbias.pipeline.sample import check_strandedness, count_sample, sample_context
 from counterbias.pipeline.train.window_store import WindowStore
 from counterbias.records import TRAINABLE, Positions, StartSites
-from counterbias.sampling import Starts
+from counterbias.sampling import DrawnWindows, Starts
 
 
 @dataclass(slots=True)
@@ -162,7 +162,9 @@ def _renumbered(drawn: DrawnWindows, lookup: NDArray[np.int32]) -> DrawnWindows:
         return replace(positions, contig=lookup[positions.contig])
 
     positions = sampling.DrawnPositions(
-        renumber(drawn.sample.foreground), renumber(drawn.sample.background), drawn.sample.origin
+        renumber(drawn.positions.foreground),
+        renumber(drawn.positions.background),
+        drawn.positions.origin,
     )
     places = None if drawn.tile_positions is None else renumber(drawn.tile_positions)
-    return replace(drawn, sample=positions, tile_positions=places)
+    return replace(drawn, positions=positions, tile_positions=places)

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from counterbias.evaluation.folds import StartTally
 from counterbias.files import temporary_errors
-from counterbias.pipeline.bias.drawing import DrawnWindows
 from counterbias.records import Positions
-from counterbias.sampling import DrawnPositions, DrawnTiles
+from counterbias.sampling import DrawnPositions, DrawnTiles, DrawnWindows
 
 _PLACES = ("contig", "position", "strand", "weight")
 _TILES = ("sequence", "length", "row", "column", "weight")
@@ -56,9 +55,9 @@ class WindowStore:
     def put(self, sample: int, label: str, drawn: DrawnWindows, tally: StartTally) -> None:
         """Keep what was drawn of a sample's end class, and how its starts lie on the genome."""
         arrays: dict[str, NDArray[Any]] = {
-            **_pack("foreground", drawn.sample.foreground),
-            **_pack("background", drawn.sample.background),
-            "origin": drawn.sample.origin,
+            **_pack("foreground", drawn.positions.foreground),
+            **_pack("background", drawn.positions.background),
+            "origin": drawn.positions.origin,
             "foreground": drawn.foreground[0],
             "foreground_valid": drawn.foreground[1],
             "background": drawn.background[0],

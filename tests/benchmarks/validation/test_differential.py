@@ -1,0 +1,135 @@
+"""Differential expression with and without correction: calls by hand, and a tiny run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.validation.scripts import number, parsed, script
+
+
+def test_scenarios_are_read_from_their_words() -> None:
+    differential = script("differential")
+    plain, other = differential.scenarios("single,deep-half-varied-unchanged")
+    assert (plain.library, plain.contrast, plain.changed, plain.variation) == (
+        "single",
+        "strong",
+        0.2,
+        0.05,
+    )
+    assert (other.library, other.contrast, other.changed, other.variation) == (
+        "deep",
+        "half",
+        0.0,
+        0.2,
+    )
+    assert all(differential.scenario(name) for name in differential.SCENARIOS.split(","))
+
+
+def test_calls_are_judged_by_hand() -> None:
+    genes = {"a": True, "b": True, "c": False, "d": False}
+    adjusted = {("raw", "DESeq2"): [0.01, 0.2, 0.04, "NA"], ("raw", "edgeR"): [0.9, 0.9, 0.9, 0.05]}
+    names = ("method", "test", "gene", "adjusted")
+    lines = [
+        (*key, gene, str(p))
+        for key, values in adjusted.items()
+        for gene, p in zip(genes, values, strict=True)
+    ]
+    results = {name: [line[number] for line in lines] for number, name in enumerate(names)}
+    assert script("differential").judge(results, genes) == [
+        {"method": "raw", "test": "DESeq2", "false": 1, "true": 1, "fdr": 0.5},
+        {"method": "raw", "test": "edgeR", "false": 0, "true": 0, "fdr": 0.0},
+    ]
+
+
+@pytest.mark.slow
+def test_the_true_bias_removes_what_differs_between_groups(
+    r_packages: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Where groups differ in bias, raw counts give false calls, which the true bias removes.
+
+    It does so in a single-end library, too.
+    """
+    import contextlib
+    import io
+
+    options = [
+        "--models",
+        "pwm",
+        "--seeds",
+        "6",
+        "--genes",
+        "60",
+        "--scale",
+        "0.5",
+        "--json",
+        str(tmp_path / "d.json"),
+    ]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert (
+            script("differential").main(
+                [*options, "--scenarios", "single,single-equal", "--figures", str(tmp_path)]
+            )
+            == 0
+        )
+    content = json.loads((tmp_path / "d.json").read_text())
+    first = content["studies"][0]
+    calls = {(row["method"], row["test"]): row for row in first["calls"]}
+    assert set(calls) == {
+        (method, test)
+        for method in (
+            "raw",
+            "pwm, offsets",
+            "pwm, corrected",
+            "true bias, offsets",
+            "true bias, corrected",
+        )
+        for test in ("DESeq2", "edgeR", "voom")
+    } - {("pwm, offsets", "voom"), ("true bias, offsets", "voom")}  # voom takes no offsets
+    assert calls["raw", "DESeq2"]["false"] > 5
+    assert calls["true bias, offsets", "DESeq2"]["false"] <= 2
+    assert calls["true bias, corrected", "voom"]["false"] <= 2
+    assert all(
+        0 <= row["true"] <= first["changed"] < first["tested"] <= 60 for row in first["calls"]
+    )
+    table = parsed(out.getvalue(), "Part of the difference in bias that is removed")
+    assert number(table["true bias"]["single"]) == pytest.approx(1, abs=0.05)
+    assert 0.1 < number(table["pwm"]["single"]) < 1.2
+    summary = parsed(out.getvalue(), "Summary")
+    assert number(summary["single"]["bias differs by"]) > 0.2
+    assert number(summary["single-equal"]["bias differs by"]) == 0
+    assert summary["single"]["true bias, offsets"].startswith(
+        f"{calls['true bias, offsets', 'DESeq2']['false']} / "
+    )
+    assert first["applied"] == {"pwm": 3}
+    raw = next(
+        one
+        for one in content["studies"][1]["calls"]
+        if (one["method"], one["test"]) == ("raw", "DESeq2")
+    )
+    assert raw["false"] <= 3
+    cost = parsed(out.getvalue(), "What it costs where the bias is the same")[
+        "single-equal, DESeq2"
+    ]
+    assert abs(number(cost["pwm, offsets"])) <= 4
+    assert (tmp_path / "differential.svg").stat().st_size < 150_000
+    resumed = ["--scenarios", "single", "--resume"]
+    assert script("differential").main([*options, *resumed]) == 0
+    assert json.loads((tmp_path / "d.json").read_text())["studies"] == content["studies"]
+    assert script("differential").main([*options, *resumed, "--fewest", "11"]) == 1
+
+
+def test_without_r_the_benchmark_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert script("differential").main([]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "R has no DESeq2, edgeR, limma, statmod; install Debian's "
+        "r-bioc-deseq2 r-bioc-edger r-bioc-limma r-cran-statmod" in said
+    )
+    assert said.count("\n") == 1

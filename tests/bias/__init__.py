@@ -1,0 +1,1 @@
+"""Tests of fitting, judging and using bias models."""

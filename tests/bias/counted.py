@@ -1,0 +1,89 @@
+"""Counts with a bias model of samples that teach it nothing, and what they wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from counterbias.cli import main
+from tests.helpers.samples_without_starts import (
+    report,
+    table,
+)
+
+ENDINGS = (".counts.tsv", ".model")
+
+
+def command(
+    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+) -> list[str]:
+    out.mkdir(exist_ok=True)
+    options: list[object] = [
+        "count",
+        "-q",
+        "-s",
+        "yes",
+        "--nonunique",
+        "all",
+        "--bias-model",
+        model,
+        "--bias-genome",
+        folder / "genome.fa",
+    ]
+    options += ["--bias-output", f"{out}/", *more]
+    options += [] if "-c" in more else ["-c", out / "table.tsv"]
+    return [
+        str(word)
+        for word in (
+            *options,
+            *(folder / f"{sample}.sam" for sample in samples),
+            folder / "genes.gtf",
+        )
+    ]
+
+
+def count(
+    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+) -> None:
+    assert main(command(folder, out, *samples, model=model, more=more)) == 0
+
+
+def raw(folder: Path, out: Path, *samples: str) -> str:
+    """Count without a model; return the table."""
+    files = [str(folder / f"{sample}.sam") for sample in samples]
+    assert (
+        main(
+            [
+                "count",
+                "-q",
+                "-s",
+                "yes",
+                "--nonunique",
+                "all",
+                "-c",
+                str(out),
+                *files,
+                str(folder / "genes.gtf"),
+            ]
+        )
+        == 0
+    )
+    return out.read_text()
+
+
+def assert_as_it_is(prefix: Path) -> None:
+    """Check that nothing was corrected."""
+    found = table(prefix)
+    assert found
+    for row in found:
+        assert row["weighted"] == row["corrected"] == row["raw"]
+        assert row["effective_length"] == row["length"]
+
+
+def assert_same(one: Path, two: Path) -> None:
+    """Check that a sample's files are the same in two folders."""
+    for ending in ENDINGS:
+        assert (
+            one.with_name(one.name + ending).read_bytes()
+            == two.with_name(two.name + ending).read_bytes()
+        )
+    assert report(one) == report(two)

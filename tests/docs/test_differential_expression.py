@@ -1,0 +1,230 @@
+"""The R code of docs/how-to/differential-expression.md: each block runs and finds the genes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counterbias.cli import main
+
+PAGE = Path("docs") / "how-to" / "differential-expression.md"
+#: Heading of a block of R → columns of its result: log2 fold change, adjusted p.
+TESTS = {
+    "DESeq2": ("log2FoldChange", "padj"),
+    "edgeR": ("logFC", "FDR"),
+    "limma-voom": ("logFC", "adj.P.Val"),
+}
+
+
+def blocks(page: str) -> dict[str, str]:
+    """Return the R code below each heading."""
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    found = {
+        text.splitlines()[0].split(":")[0]: re.findall(
+            r"^```r\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+        )
+        for text in sections
+    }
+    assert all(len(code) <= 1 for code in found.values())
+    return {heading: code[0] for heading, code in found.items() if code}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulate and count a study as the page says: two groups of three samples.
+
+    The groups differ in bias and in expression.
+    """
+    folder = tmp_path_factory.mktemp("expression")
+    options = [
+        "--samples",
+        "6",
+        "--groups",
+        "2",
+        "--pairs",
+        "20000",
+        "--genes",
+        "80",
+        "--bias-model",
+        "builtin,none",
+    ]
+    assert (
+        main(
+            [
+                "simulate",
+                "-q",
+                "-o",
+                str(folder / "study"),
+                *options,
+                "--fold-changes",
+                "2",
+                "--seed",
+                "3",
+            ]
+        )
+        == 0
+    )
+    bams = [str(folder / "study" / f"sample{number}.bam") for number in range(1, 7)]
+    bias = [
+        "--bias-model",
+        "vlmm",
+        "--bias-genome",
+        str(folder / "study" / "genome.fa"),
+        "--bias-output",
+        f"{folder}/counted/",
+    ]
+    (folder / "counted").mkdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert (
+            main(
+                [
+                    "count",
+                    "-q",
+                    "-s",
+                    "no",
+                    "-r",
+                    "pos",
+                    *bias,
+                    *bams,
+                    str(folder / "study" / "genes.gtf"),
+                ]
+            )
+            == 0
+        )
+    rows = (folder / "study" / "samples.tsv").read_text().splitlines()
+    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
+    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
+    return folder
+
+
+Result = dict[str, dict[str, float]]
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as stream:
+        return list(csv.reader(stream, delimiter="\t"))
+
+
+@pytest.fixture(scope="module")
+def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, tuple[str, Result]]:
+    """Run each block of the page by itself in the study's folder.
+
+    Returns:
+        heading → what it prints, and its result: gene → column → value.
+    """
+    found = {}
+    for heading, code in blocks((root / PAGE).read_text()).items():
+        ending = (
+            'write.table(as.data.frame(result), "result.tsv", '
+            'sep = "\\t", quote = FALSE, col.names = NA)\n'
+        )
+        done = subprocess.run(
+            ["Rscript", "--vanilla", "-e", code + ending],
+            cwd=study,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{heading}: {done.stderr}"
+        head, *rows = read_rows(study / "result.tsv")
+        values = {
+            row[0]: [np.nan if cell == "NA" else float(cell) for cell in row[1:]] for row in rows
+        }
+        found[heading] = (
+            done.stdout,
+            {gene: dict(zip(head[1:], cells, strict=True)) for gene, cells in values.items()},
+        )
+    return found
+
+
+def planned(folder: Path) -> dict[str, float]:
+    with (folder / "study" / "truth.tsv").open(newline="") as stream:
+        return {
+            row["gene_id"]: float(row["log2_fold_change_group2"])
+            for row in csv.DictReader(stream, delimiter="\t")
+        }
+
+
+@pytest.mark.parametrize("heading", TESTS)
+def test_each_test_on_the_page_finds_the_changed_genes(
+    heading: str, study: Path, results: dict[str, tuple[str, Result]]
+) -> None:
+    printed, result = results[heading]
+    change, adjusted = TESTS[heading]
+    assert change in printed  # the block ends with the table
+    truth = planned(study)
+    assert 50 < len(result) <= len(truth)
+    called = [gene for gene, row in result.items() if row[adjusted] < 0.05]
+    large = [gene for gene in result if abs(truth[gene]) > 2]
+    assert len(large) >= 4
+    assert len(set(large) & set(called)) >= 0.7 * len(large)
+    both = np.array([[row[change], truth[gene]] for gene, row in result.items()])
+    assert np.corrcoef(both.T)[0, 1] > 0.8
+
+
+def test_the_page_tells_how_much_the_bias_differs(
+    study: Path, results: dict[str, tuple[str, Result]]
+) -> None:
+    """Apparent changes follow the true mean biases of genes, which only the first group has."""
+    printed, result = results["Does the bias of your conditions differ?"]
+    spread = float(printed.split("over genes:")[1].split()[0])
+    assert spread == pytest.approx(
+        np.std([row["apparent_change"] for row in result.values()], ddof=1), abs=1e-3
+    )
+    assert spread > 0.1
+    with (study / "study" / "sample1.genes.tsv").open(newline="") as stream:
+        bias = {
+            row["gene_id"]: float(row["mean_bias"])
+            for row in csv.DictReader(stream, delimiter="\t")
+        }
+    both = np.array(
+        [[row["apparent_change"], -np.log2(bias[gene])] for gene, row in result.items()]
+    )
+    assert np.corrcoef(both.T)[0, 1] > 0.8
+
+
+def test_the_benchmark_tests_as_the_page_does(
+    root: Path, study: Path, results: dict[str, tuple[str, Result]], tmp_path: Path
+) -> None:
+    """differential.R, which makes the figures of the docs, returns the p-values of the page."""
+    (tmp_path / "samples.tsv").write_text((study / "samples.tsv").read_text())
+    tables = [read_rows(study / "counted" / f"sample{number}.counts.tsv") for number in range(1, 7)]
+    genes = set(results["DESeq2"][1])  # those that the page keeps
+    for name in ("raw", "corrected", "effective_length"):
+        place = tables[0][0].index(name)
+        lines = [
+            [rows[0][0], *(row[place] for row in rows)]
+            for rows in zip(*(table[1:] for table in tables), strict=True)
+        ]
+        head = ["gene", *(f"sample{number}" for number in range(1, 7))]
+        kept = [head, *(line for line in lines if line[0] in genes)]
+        (tmp_path / f"{name}.tsv").write_text("".join("\t".join(line) + "\n" for line in kept))
+    methods = (
+        "method\tcounts\tlengths\n"
+        "offsets\traw.tsv\teffective_length.tsv\n"
+        "corrected\tcorrected.tsv\t\n"
+    )
+    (tmp_path / "methods.tsv").write_text(methods)
+    script = root / "benchmarks" / "validation" / "differential.R"
+    subprocess.run(
+        ["Rscript", "--vanilla", str(script), str(tmp_path)], capture_output=True, check=True
+    )
+    found = {(row[0], row[1], row[2]): row[4] for row in read_rows(tmp_path / "results.tsv")[1:]}
+    for heading, method, test in (
+        ("DESeq2", "offsets", "DESeq2"),
+        ("edgeR", "offsets", "edgeR"),
+        ("limma-voom", "corrected", "voom"),
+    ):
+        result = results[heading][1]
+        assert genes == set(result)
+        theirs = [float(found[method, test, gene].replace("NA", "nan")) for gene in result]
+        assert theirs == pytest.approx(
+            [row[TESTS[heading][1]] for row in result.values()], rel=1e-6, nan_ok=True
+        ), heading

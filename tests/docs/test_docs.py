@@ -1,0 +1,257 @@
+"""The documentation is right: commands, code, names, links and terms on its pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import counterbias
+from counterbias import (
+    Backend,
+    BiasModel,
+    CrossFit,
+    FitReport,
+    FoldedSample,
+    Resources,
+    Tiles,
+    TrainingSet,
+    Window,
+    hookspecs,
+    testing,
+)
+from counterbias.cli import COMMANDS, main
+from counterbias.cli.compare import build_compare_parser
+from counterbias.cli.count import build_count_parser
+from counterbias.cli.simulate import build_simulate_parser
+from counterbias.cli.train import build_train_parser
+from counterbias.writers import qc_schema
+from counterbias_multiqc.checks import Thresholds
+
+#: The folders of pages: one kind each.
+KINDS = ("tutorial", "how-to", "explanation", "reference", "development")
+#: Files of Markdown outside docs/, whose links mkdocs does not check.
+OUTSIDE = ("README.md", "CONTRIBUTING.md")
+
+#: Command → its parser. ``models`` has one option and is run.
+PARSERS = {
+    "count": build_count_parser,
+    "compare": build_compare_parser,
+    "simulate": build_simulate_parser,
+    "train": build_train_parser,
+}
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Return path → text of the pages under docs/ and of the files outside it."""
+    found = [path for path in (root / "docs").rglob("*.md") if "examples" not in path.parts]
+    found += [root / name for name in OUTSIDE]
+    return {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(found)}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of a language, without their indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+def section(page: str, heading: str) -> str:
+    """Return what stands below a heading of the second level."""
+    found = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, f"no heading {heading}"
+    return found.group(1)
+
+
+def rows(text: str) -> list[str]:
+    """Return the code in the first column of the tables of a text."""
+    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+
+def test_every_page_is_in_the_navigation_and_in_the_folder_of_its_kind(root: Path) -> None:
+    def leaves(entry: Any) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for part in entry.values() if isinstance(entry, dict) else entry:
+                yield from leaves(part)
+
+    navigation = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    listed = list(leaves(navigation))
+    assert len(listed) == len(set(listed))
+    inside = {name[len("docs/") :] for name in pages(root) if name.startswith("docs/")}
+    assert set(listed) == inside
+    assert {name.split("/")[0] for name in inside} == {*KINDS, "index.md"}
+
+
+def test_links_outside_the_documentation_lead_somewhere(root: Path) -> None:
+    for name in OUTSIDE:
+        targets = re.findall(r"\]\(([^)#:]+)[)#]", (root / name).read_text(encoding="utf-8"))
+        assert targets
+        assert [target for target in targets if not (root / target).exists()] == []
+
+
+def test_terms_of_the_glossary_are_unique_and_in_order(root: Path) -> None:
+    page = pages(root)["docs/reference/glossary.md"]
+    terms = re.findall(r"^- \*\*(.+?)\*\*: ", page, flags=re.MULTILINE)
+    assert len(terms) == len(re.findall(r"^- ", page, flags=re.MULTILINE)) > 50
+    assert terms == sorted(set(terms), key=str.lower)
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the arguments of each call of counterbias in the console blocks of a page."""
+    for block in blocks(text, "console"):
+        lines = re.sub(r" *\\\n(?:> )? *", " ", block).splitlines()
+        for line in lines:
+            if not re.match(r"[$>] ", line) or "…" in line or "counterbias " not in line:
+                continue
+            words = shlex.split(line[2:], comments=True)
+            if "counterbias" not in words:
+                continue
+            words = words[words.index("counterbias") + 1 :]
+            if words:  # not `pip install counterbias`
+                yield list(itertools.takewhile(lambda word: word not in (">", "|", "<"), words))
+
+
+def test_every_command_on_the_pages_is_understood(root: Path) -> None:
+    found = {name: list(commands(text)) for name, text in pages(root).items()}
+    assert {words[0] for calls in found.values() for words in calls} >= set(COMMANDS)
+    assert sum(map(len, found.values())) > 50
+    for name, calls in found.items():
+        for command, *words in calls:
+            if command in PARSERS:
+                # compare takes several windows after one --windows
+                windows = words.index("--windows") + 2 if "--windows" in words else len(words)
+                rest = itertools.dropwhile(re.compile(r"\d+,\d+$").match, words[windows:])
+                try:
+                    PARSERS[command]().parse_args([*words[:windows], *rest])
+                except SystemExit:
+                    pytest.fail(f"{name}: counterbias {command} {' '.join(words)}")
+            else:
+                assert [command, *words] in (["models"], ["models", "--json"], ["--version"]), name
+
+
+def test_the_simulation_on_the_how_to_page_runs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = section(
+        pages(root)["docs/how-to/simulate.md"], "Simulate, count and compare with the truth"
+    )
+    monkeypatch.chdir(tmp_path)
+    for words in commands(text):
+        smaller = ["30000" if word == "400000" else word for word in words]
+        assert main([*smaller, "-q"]) == 0
+    capsys.readouterr()
+    (code,) = blocks(text, "python")
+    exec(compile(code, "simulate.md", "exec"), {})
+    errors = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert float(errors["fpkm_corrected"]) < float(errors["fpkm_raw"])
+
+
+# -- plug-ins --------------------------------------------------------------------------------------
+
+
+def test_the_tutorial_builds_the_example(root: Path) -> None:
+    page = pages(root)["docs/tutorial/your-own-model.md"]
+    folder = root / "docs" / "examples" / "counterbias-dinucleotide"
+    assert blocks(page, "toml") == [(folder / "pyproject.toml").read_text()]
+    within = "class Dinucleotide(BiasModel):\n    ...\n\n"  # where a method of the class goes
+    pieces = [code.removeprefix(within) for code in blocks(page, "python")]
+    (test,) = (code for code in pieces if "conformance" in code)
+    pieces.remove(test)
+    assert test == (folder / "tests" / "test_dinucleotide.py").read_text()
+    module = (folder / "counterbias_dinucleotide.py").read_text()
+    assert [code for code in pieces if code not in module] == []
+    said = "".join(pieces)
+    assert [line for line in module.splitlines() if line not in said] == []
+
+
+def public(kind: type) -> dict[str, str]:
+    """Return the public members of a class: name → name, with the parameters of a function."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    found = {field.name: field.name for field in fields}
+    for name, value in vars(kind).items():
+        function = getattr(value, "__func__", value)
+        if name.startswith("_"):
+            continue
+        if inspect.isfunction(function):
+            parameters = list(inspect.signature(function).parameters)[1:]
+            found[name] = f"{name}({', '.join(parameters)})"
+        else:
+            found[name] = name
+    return found
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Backend, BiasModel, CrossFit, FitReport, FoldedSample, Resources, Tiles, TrainingSet, Window],
+)
+def test_every_member_of_the_plugin_interface_is_documented(root: Path, kind: type) -> None:
+    page = pages(root)["docs/reference/plugin-api.md"]
+    expected = set(public(kind).values())
+    if kind is BiasModel:
+        expected |= {"window", "options"}  # set by its __init__
+    documented = rows(section(page, f"`{kind.__name__}`"))
+    assert len(documented) == len(set(documented))
+    assert set(documented) == expected
+
+
+def test_every_function_of_the_plugin_interface_is_documented(root: Path) -> None:
+    page = pages(root)["docs/reference/plugin-api.md"]
+    for row in rows(section(page, "Functions and markers")):
+        name, _, written = row.partition("(")
+        value = getattr(counterbias, name)
+        if written:
+            parameters = list(inspect.signature(value).parameters)
+            assert written.rstrip(")").replace("*, ", "").split(", ") == parameters
+    suite = section(page, "Conformance suite")
+    checks = [check.__name__[len("check_") :] for check in testing.CHECKS + testing.WINDOW_CHECKS]
+    settings = [name for name in inspect.signature(testing.Subject).parameters if name != "backend"]
+    assert rows(suite) == settings + checks
+
+
+def test_hooks_name_arguments_and_keys_that_exist(root: Path) -> None:
+    page = pages(root)["docs/reference/hooks.md"]
+    hooks = [name for name in vars(hookspecs) if name.startswith("counterbias_")]
+    keys = {key.path for key in qc_schema.KEYS}
+    named = re.findall(r"`((?:\w+\[\]|\w+)\.\w+)`", page)
+    assert "ends[].metrics" in named
+    for hook in hooks:
+        parameters = list(inspect.signature(getattr(hookspecs, hook)).parameters)
+        assert rows(section(page, f"`{hook}({', '.join(parameters)})`")) == parameters
+        text = inspect.getdoc(getattr(hookspecs, hook)) or ""
+        assert set(re.findall(r"``(ends\[\]\.\w+)``", text)) <= keys
+    assert {name for name in named if name.startswith("ends")} <= keys
+
+
+def test_names_of_python_exist(root: Path) -> None:
+    """Each ``counterbias.…`` in code on the pages is a module, or an attribute of one."""
+    for name, text in pages(root).items():
+        for dotted in set(re.findall(r"`(counterbias(?:\.[A-Za-z_]+)+)[`(]", text)):
+            module, _, attribute = dotted.rpartition(".")
+            try:
+                importlib.import_module(dotted)
+            except ModuleNotFoundError:
+                assert hasattr(importlib.import_module(module), attribute), f"{name}: {dotted}"
+
+
+def test_thresholds_of_the_report_are_documented_with_their_defaults(root: Path) -> None:
+    page = pages(root)["docs/reference/multiqc.md"]
+    (block,) = blocks(page, "yaml")
+    assert yaml.safe_load(block) == {"counterbias": dataclasses.asdict(Thresholds())}

@@ -1,0 +1,441 @@
+"""MultiQC with our module: what the report shows, and that no option and no file breaks it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterbias_multiqc.records import CATEGORIES
+from tests.helpers import multiqc_builders as builders
+
+pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+
+SECTIONS = (
+    "checks",
+    "assignment",
+    "composition",
+    "divergence",
+    "size",
+    "weights",
+    "weight-scalars",
+    "changes",
+)
+COMPARED = ("models", "gain", "cost", "training", "truth", "truth-gain")
+EVIL = "<img src=x onerror=alert(1)>_*x*"
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> builders.Outcome:
+    """Samples with and without findings, one with two models, and a comparison with a truth."""
+    folder = tmp_path_factory.mktemp("full")
+    builders.write(folder / "in", "good")
+    blended = {"parameters": 126, "curves": {}, "details": {"own_share": 0.2, "prior_share": 0.6}}
+    ends = [builders.end(centre=-8, training=blended, reliability=builders.reliability(1.4))]
+    builders.write(folder / "in", "trimmed", ends=ends, strandedness={"verdict": "reverse"})
+    builders.write(
+        folder / "in",
+        "pair",
+        ends=[
+            builders.end("read1", applied=False),
+            builders.end("read2", applied=False, starts=90),
+        ],
+    )
+    builders.write(
+        folder / "in" / "cnn", "good", model={"backend": "cnn", "upstream": 10, "downstream": 10}
+    )
+    builders.write_comparison(folder / "in" / "comparison.json", ["good", "trimmed"])
+    return builders.run(folder / "in", output=folder / "out", require_logs=True)
+
+
+def test_every_section_is_there_with_a_plot_a_description_and_help(full: builders.Outcome) -> None:
+    assert full.status == 0
+    assert full.messages == ()
+    for name in (*SECTIONS, *COMPARED):
+        section = full.sections[f"counterbias-{name}"]
+        assert all((section.plot_anchor, section.description, section.helptext)), name
+        assert section.plot_anchor.startswith("counterbias_")
+    assert len(full.data["report_plot_data"]) >= len(SECTIONS) + len(COMPARED)
+
+
+def test_the_data_file_holds_the_values_of_the_sources(full: builders.Outcome) -> None:
+    row = full.rows["good"]
+    assert row["percent_assigned"] == 80.0
+    assert row["bias_removed"] == pytest.approx(90.0)
+    assert row["assigned"] == 800.0
+    assert row["not_unique"] == 25.0
+    assert row["gain"] == 0.4
+    assert full.rows["pair"]["bias_removed"] == pytest.approx(0.0)
+    assert full.rows["pair"]["unique_starts"] == 90
+    assert full.rows["trimmed"]["prior_share"] == pytest.approx(75.0)
+    assert "prior_share" not in row
+    assert full.rows["trimmed"]["check_trimmed"] == "fail"
+    assert full.rows["trimmed"]["check_strand"] == "warn"
+    assert full.rows["trimmed"]["reliability_slope"] == 1.4
+    assert full.rows["trimmed"]["check_size"] == "warn"
+    assert row["check_size"] == "pass"
+    assert "reliability_slope" not in full.rows["pair"]
+    assert row["gain_cap5_cnn"] == 0.9
+    assert row["gain_cap5_vlmm"] == 0.8
+    assert full.data["report_general_stats_headers"]
+    headers = next(iter(full.data["report_general_stats_headers"].values()))
+    assert [key for key, header in headers.items() if not header.get("hidden")] == [
+        "percent_assigned",
+        "bias_removed",
+    ]
+
+
+def test_plots_hold_the_values_of_the_sources(full: builders.Outcome) -> None:
+    plots = full.data["report_plot_data"]
+    tabs = {
+        dataset["label"]: dataset for dataset in plots["counterbias_composition_plot"]["datasets"]
+    }
+    assert list(tabs)[:4] == ["A", "C", "G", "T"]
+    lines = {line["name"]: line for line in tabs["A"]["lines"]}
+    assert dict(map(tuple, lines["good, before"]["pairs"]))[1] == pytest.approx(45.0)
+    assert dict(map(tuple, lines["good, after"]["pairs"]))[1] == pytest.approx(25.0)
+    assert lines["good, before"]["dash"] == "dash"
+    assert not lines["good, after"]["dash"]
+    assert lines["good, before"]["color"] == lines["good, after"]["color"]
+    weights = {
+        line["name"]: line for line in plots["counterbias_weights_plot"]["datasets"][0]["lines"]
+    }
+    assert weights["good"]["color"] == lines["good, before"]["color"]
+    assert sum(value for _, value in weights["good"]["pairs"]) == pytest.approx(100.0)
+    profile = {
+        line["name"]: dict(map(tuple, line["pairs"]))
+        for line in plots["counterbias_divergence_plot"]["datasets"][0]["lines"]
+    }
+    assert max(profile["trimmed"], key=lambda offset: profile["trimmed"][offset]) == -8
+    sizes = {line["name"]: line for line in plots["counterbias_size_plot"]["datasets"][0]["lines"]}
+    assert dict(map(tuple, sizes["trimmed"]["pairs"]))[1.5] == pytest.approx(2.1)
+    assert sizes["trimmed"]["color"] == lines["trimmed, before"]["color"]
+    assert (sizes["as predicted"]["dash"], sizes["as predicted"]["color"]) == ("dash", "#999999")
+    assert sizes["as predicted"]["pairs"] == [[-2.25, -2.25], [2.25, 2.25]]
+    assert "pair" not in sizes
+    gains = plots["counterbias_gain_heatmap"]["datasets"][0]
+    assert gains["xcats"][0] == "cnn"
+    assert gains["rows"][gains["ycats"].index("good")][0] == 0.9
+
+
+def test_statuses_and_alerts_name_the_samples(full: builders.Outcome) -> None:
+    alerts = {
+        name: " ".join(alert.message for alert in section.alerts)
+        for name, section in full.sections.items()
+    }
+    assert "trimmed" in alerts["counterbias-divergence"]
+    assert "--bias-window 16,10" in alerts["counterbias-divergence"]
+    assert "reverse" in alerts["counterbias-assignment"]
+    assert "slope 1.40 (1.34 to 1.46): the correction is too small" in html.unescape(
+        alerts["counterbias-size"]
+    )
+    assert "pair" in alerts["counterbias-composition"]
+    assert "90 distinct read starts" in alerts["counterbias-composition"]
+    assert "it returned NaN" in alerts["counterbias-models"]
+    assert "recommends" in alerts["counterbias-models"]
+    statuses = full.sections["counterbias-checks"].status_bar_html
+    assert json.loads(statuses.split('mqc-status-data">')[1].split("</script>")[0])[2] == {
+        "good": "pass",
+        "trimmed": "fail",
+        "pair": "fail",
+    }
+
+
+def test_our_sections_load_nothing_from_the_network(full: builders.Outcome) -> None:
+    for section in full.sections.values():
+        assert not re.search(
+            r"(src|href)=.?(https?:)?//", section.description + section.helptext + section.content
+        )
+
+
+BROKEN = {
+    "empty": "",
+    "truncated": '{"counterbias_schema": [1, 0],\n "sample": "tr',
+    "newer": '{"counterbias_schema": [9, 0], "sample": "n"}',
+    "nested": '{"counterbias_schema": ' + "[" * 50_000,
+    "types": '{"counterbias_schema": [1, 0], "sample": "types", '
+    '"counting": [], "ends": {"a": 1}, "weights": "x", "fold_change": 3}',
+    "numbers": '{"counterbias_schema": [1, 0], "sample": "numbers", '
+    '"counting": {"assigned": 1e999, "no_feature": NaN}}',
+    "binary": '{"counterbias_schema"\x00\ufffd',
+}
+
+
+def test_broken_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    builders.write(folder, "good")
+    for name, content in BROKEN.items():
+        (folder / f"{name}.counterbias.json").write_text(content)
+    (folder / "latin.counterbias.json").write_bytes(
+        b'{"counterbias_schema": [1, 0], "sample": "\xff\xfe"}'
+    )
+    (folder / "comparison.json").write_text(
+        '{"counterbias_comparison": [1, 0], "samples": [{"sample": 3}]}'
+    )
+    huge = folder / "huge.counterbias.json"
+    huge.write_text(
+        '{"counterbias_schema": [1, 0], "sample": "huge", "warnings": ["' + "x" * 41_000_000 + '"]}'
+    )
+    found = builders.run(folder, output=tmp_path / "out", make_report=False)
+    assert {"good", "types", "numbers"} <= set(found.rows)
+    assert found.rows["good"]["percent_assigned"] == 80.0
+    named = " ".join(found.messages)
+    for name in ("truncated", "newer", "nested", "huge", "comparison.json"):
+        assert name in named, name
+    assert all(message.startswith("Skipping ") for message in found.messages)
+
+
+def test_files_that_are_all_unusable_do_not_crash_multiqc(tmp_path: Path) -> None:
+    (tmp_path / "a.counterbias.json").write_text(BROKEN["newer"])
+    found = builders.run(tmp_path, output=tmp_path / "out", make_report=False)
+    assert found.status == 0
+    assert "Traceback" not in " ".join(found.messages)
+
+
+def test_ignored_samples_leave_nothing_behind(tmp_path: Path) -> None:
+    builders.write(tmp_path / "in", "a")
+    builders.write(tmp_path / "in", "b")
+    builders.write_comparison(tmp_path / "in" / "comparison.json", ["a", "b"])
+    one = builders.run(
+        tmp_path / "in", output=tmp_path / "one", ignore_samples=["a"], make_report=False
+    )
+    assert set(one.rows) == {"b"}
+    assert '"a"' not in json.dumps(one.data["report_data_sources"])
+    every = builders.run(
+        tmp_path / "in", output=tmp_path / "every", ignore_samples=["*"], make_report=False
+    )
+    assert every.status == 0
+    assert every.messages == ("No analysis results found. Cleaning up…",)
+
+
+def test_names_follow_the_options(tmp_path: Path) -> None:
+    builders.write(
+        tmp_path / "in" / "run1", "reads.bam", inputs={"alignments": "/x/run1/reads.bam"}
+    )
+    builders.write(
+        tmp_path / "in" / "run2",
+        "reads.bam",
+        name="second",
+        inputs={"alignments": "/x/run2/reads.bam"},
+    )
+    (tmp_path / "names.tsv").write_text("reads\tPatient 7\n")
+    expected: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, {"reads", "second"}),
+        (
+            {"prepend_dirs": True},
+            {f"{tmp_path.name} | in | run1 | reads", f"{tmp_path.name} | in | run2 | reads"},
+        ),
+        ({"fn_clean_sample_names": False}, {"reads.bam", "second.counterbias.json"}),
+        ({"replace_names": str(tmp_path / "names.tsv")}, {"Patient 7", "second"}),
+    ]
+    for number, (options, names) in enumerate(expected):
+        found = builders.run(
+            tmp_path / "in", output=tmp_path / f"out{number}", make_report=False, **options
+        )
+        assert found.status == 0
+        assert found.messages == ()
+        got = {
+            name if "prepend_dirs" not in options else " | ".join(name.split(" | ")[-4:])
+            for name in found.rows
+        }
+        assert got == names
+
+
+def test_names_from_files_stay_text(tmp_path: Path) -> None:
+    warned = {
+        "counting": {"assigned": 1.0, "no_feature": 99},
+        "model": {"backend": "<b onclick=x>", "upstream": 1, "downstream": 1},
+    }
+    builders.write(
+        tmp_path / "in", EVIL, name="a", ends=[builders.end(applied=False, starts=3)], **warned
+    )
+    builders.write(tmp_path / "in", "</script><script>alert(2)</script>", name="b")
+    builders.write_comparison(
+        tmp_path / "in" / "comparison.json", [EVIL], recommended="<svg onload=alert(3)>"
+    )
+    found = builders.run(tmp_path / "in", output=tmp_path / "out")
+    assert found.status == 0
+    assert found.messages == ()
+    assert "&lt;img src=x onerror=alert(1)&gt;_*x*" in found.rows
+    for mark in ("<img src=x", "<b onclick", "<svg onload", "<script>alert(2)"):
+        assert mark not in found.html, mark
+    assert "<em>" not in " ".join(
+        alert.message for section in found.sections.values() for alert in section.alerts
+    )
+
+
+def test_the_module_may_be_listed_twice(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        builders.write(tmp_path / "in" / folder, "s")
+        builders.write_comparison(tmp_path / "in" / folder / "comparison.json", ["s"])
+    order = [
+        {"counterbias": {"name": "First", "anchor": "first", "path_filters": ["*/one/*"]}},
+        {"counterbias": {"name": "Second", "anchor": "second", "path_filters": ["*/two/*"]}},
+    ]
+    found = builders.run(
+        tmp_path / "in", output=tmp_path / "out", run_modules=[], module_order=order
+    )
+    assert found.status == 0
+    assert found.messages == ()
+    assert {"first_composition_plot", "second_composition_plot"} <= set(
+        found.data["report_plot_data"]
+    )
+
+
+def test_reports_merge_and_keep_colours_and_dashes(tmp_path: Path) -> None:
+    builders.write(tmp_path / "a", "s1")
+    builders.write(tmp_path / "b", "s2")
+    first = builders.run(tmp_path / "a", output=tmp_path / "first")
+    assert first.status == 0
+    earlier = first.folder / "multiqc_data" / "multiqc.parquet"
+    merged = builders.run(tmp_path / "b", earlier, output=tmp_path / "second", run_modules=[])
+    assert merged.status == 0
+    assert merged.messages == ()
+    plots = merged.data["report_plot_data"]
+    lines = {
+        line["name"]: line for line in plots["counterbias_composition_plot"]["datasets"][0]["lines"]
+    }
+    assert {"s1, before", "s1, after", "s2, before", "s2, after"} <= set(lines)
+    assert lines["s1, before"]["dash"] == "dash" == lines["s2, before"]["dash"]
+    assert lines["s1, before"]["color"] == lines["s1, after"]["color"]
+    assert lines["s1, after"]["color"]
+    assert set(plots["counterbias_checks_heatmap"]["datasets"][0]["ycats"]) == {"s1", "s2"}
+
+
+def test_htseq_count_files_stay_with_the_htseq_module(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    builders.write(folder, "ours")
+    table = (
+        "feature\tlength\traw\tweighted\tcorrected\n"
+        "geneA\t1200\t12\t11.5\t12.25\n"
+        "__no_feature\t0\t3\t3.5\t3\n"
+    )
+    (folder / "ours.counts.tsv").write_text(table)
+    (folder / "comparison.tsv").write_text("sample\tmodel\tgain_cap5\ns\tpwm\t0.6\n")
+    (folder / "htseq.txt").write_text(
+        "geneA\t12\ngeneB\t0\n__no_feature\t3\n__ambiguous\t1\n__too_low_aQual\t0\n__not_aligned\t0\n"
+    )
+    found = builders.run(folder, output=tmp_path / "out", run_modules=[], make_report=False)
+    sources = found.data["report_data_sources"]
+    assert set(sources["HTSeq Count"]["all_sections"]) == {"htseq"}
+    assert set(sources["Counterbias"]["all_sections"]) == {"ours"}
+    assert found.data["report_general_stats_data"].keys() >= {"htseq", "counterbias"}
+    order = list(found.data["report_general_stats_data"])
+    assert order.index("counterbias") == order.index("htseq") + 1
+
+
+def test_thresholds_come_from_the_configuration_of_each_run(tmp_path: Path) -> None:
+    builders.write(tmp_path / "in", "s")
+    config = tmp_path / "multiqc_config.yaml"
+    config.write_text(
+        "counterbias:\n  assigned_warn: 95\n  assigned_fail: 90\n  heatmap_above: 0\n"
+    )
+    found = builders.run(
+        tmp_path / "in", output=tmp_path / "out", config_files=[str(config)], make_report=False
+    )
+    assert found.status == 0
+    assert found.rows["s"]["check_assigned"] == "fail"
+    assert found.sections["counterbias-composition"].plot_anchor == "counterbias_deviation_heatmap"
+    assert found.sections["counterbias-size"].plot_anchor == "counterbias_size_heatmap"
+    found = builders.run(tmp_path / "in", output=tmp_path / "defaults", make_report=False)
+    assert found.rows["s"]["check_assigned"] == "pass"
+    assert found.sections["counterbias-composition"].plot_anchor == "counterbias_composition_plot"
+
+
+def test_the_command_line_is_silent_with_flat_and_exported_plots(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        builders.write(tmp_path, name)
+    formats = "export_plot_formats: [png]"
+    done = builders.command_line(
+        "-m",
+        "counterbias",
+        "--require-logs",
+        "--flat",
+        "-p",
+        "--cl-config",
+        formats,
+        ".",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert builders.complaints(done.stdout + done.stderr) == []
+    drawn = {path.stem.split("-")[0] for path in (tmp_path / "multiqc_plots" / "png").iterdir()}
+    assert {
+        "counterbias_checks_heatmap",
+        "counterbias_weights_plot",
+        "counterbias_weight_scalars",
+    } <= drawn
+    assert "data:image/png;base64" in (tmp_path / "multiqc_report.html").read_text()
+
+
+@pytest.mark.slow
+def test_five_hundred_samples_are_drawn_without_a_plot_per_sample(tmp_path: Path) -> None:
+    template = json.dumps(builders.document("@@"))
+    (tmp_path / "in").mkdir()
+    for number in range(500):
+        name = f"sample{number:03d}"
+        (tmp_path / "in" / f"{name}.counterbias.json").write_text(
+            template.replace("@@", name).replace(', "versions"', ',\n "versions"', 1)
+        )
+    done = builders.run(tmp_path / "in", output=tmp_path / "out")
+    assert done.status == 0
+    assert done.messages == ()
+    assert len(done.rows) == 500
+    plots = done.data["report_plot_data"]
+    assert "counterbias_deviation_heatmap" in plots
+    assert "counterbias_composition_plot" not in plots
+
+
+def test_real_results_pass(data_dir: Path, tmp_path: Path) -> None:
+    """Two yeast samples, one biased and one unbiased: counted, then reported."""
+    from counterbias.cli import main
+
+    folder = data_dir / "yeast"
+    genes = tmp_path / "genes.gtf"
+    elsewhere = "".join(
+        f'elsewhere\tx\texon\t{n}00\t{n}90\t.\t+\t.\tgene_id "x{n}";\n' for n in range(1, 401)
+    )
+    genes.write_text((folder / "genes.gtf").read_text() + elsewhere)
+    for sample in ("isowt5", "unbiased"):
+        options = [
+            "-q",
+            "-s",
+            "no",
+            "--bias-model",
+            "pwm",
+            "--bias-genome",
+            str(folder / "genome.fa"),
+            "--bias-output",
+            f"{tmp_path}/in/",
+        ]
+        (tmp_path / "in").mkdir(exist_ok=True)
+        files = ["-c", str(tmp_path / f"{sample}.tsv"), str(folder / f"{sample}.bam"), str(genes)]
+        assert main(["count", *options, *files]) == 0
+    found = builders.run(
+        tmp_path / "in", output=tmp_path / "out", require_logs=True, make_report=False
+    )
+    assert found.status == 0
+    assert found.messages == ()
+    assert set(found.rows) == {"isowt5", "unbiased"}
+    source = json.loads((tmp_path / "in" / "isowt5.counterbias.json").read_text())
+    counts = [source["counting"][name] for name in CATEGORIES]
+    assert found.rows["isowt5"]["percent_assigned"] == pytest.approx(100 * counts[0] / sum(counts))
+    assert found.rows["isowt5"]["bias_removed"] == pytest.approx(
+        100 * source["ends"][0]["divergence"]["held_out"][0]["fall"], rel=1e-4
+    )
+    assert found.rows["unbiased"]["check_removed"] == "pass"
+    assert source["contigs"]["unmatched"] == ["elsewhere"]
+    assert source["contigs"]["unmatched_features"] == 400
+    assert found.rows["isowt5"]["check_contigs"] == "warn"
+    assert "on elsewhere" in " ".join(
+        alert.message for alert in found.sections["counterbias-assignment"].alerts
+    )
+    assert (
+        len(source["ends"][0]["signature"]["profile"])
+        == len(source["ends"][0]["signature"]["offsets"])
+        == 81
+    )

@@ -1,0 +1,1 @@
+"""Whole commands on inputs and machines of all sorts."""
