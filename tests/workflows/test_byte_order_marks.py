@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from counterbias import InputError
-from counterbias.cli import main
+from counterbias.cli import compare_arguments, main
 from counterbias.evaluation.truth import read_truth
 from counterbias.genome import read_aliases
 from tests.helpers.messages import lines_of
