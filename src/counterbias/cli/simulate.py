@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 #: Defaults of the options on a simulated genome, which are refused for a genome of one's own.
 SIMULATED = {"genes": 400, "contigs": 4, "bases": None, "isoforms": 0.3, "overlapping": 0.08}
+#: Factor on the log bias.
+STRENGTH = 1.0
 #: Defaults of other options of which it matters whether they are given.
 ASSUMED = {
-    "strength": (1.0,),
+    "strength": (STRENGTH,),
     "biased_ends": "both",
     "variation": 0.2,
     "changed": 0.2,
@@ -126,7 +128,7 @@ BIAS = (
         "--strength",
         type=_numbers,
         metavar="X[,…]",
-        help="factor on the log bias, for all groups or one per group (default: 1)",
+        help=f"factor on the log bias, for all groups or one per group (default: {STRENGTH:g})",
     ),
     Option(
         "--biased-ends",
