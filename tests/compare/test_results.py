@@ -62,7 +62,7 @@ def test_measures_make_sense(done: Path) -> None:
 
 def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
-    from counterbias.evaluation.comparison import mean_points, summarise
+    from counterbias.evaluation.trial_means import mean_points, summarise
     from counterbias.genome import Genome
     from counterbias.options import CountingOptions
     from counterbias.pipeline.compare.candidates import find_candidates

@@ -40,7 +40,7 @@ from counterbias_multiqc.checks import Thresholds
 #: The folders of pages: one kind each.
 KINDS = ("tutorial", "how-to", "explanation", "reference", "development")
 #: Files of Markdown outside docs/, whose links mkdocs does not check.
-OUTSIDE = ("README.md", "CONTRIBUTING.md")
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 #: Command → its parser. ``models`` has one option and is run.
 PARSERS = {
