@@ -29,7 +29,7 @@ from counterbias.evaluation.trial_means import Mean, paired_difference, summaris
 from counterbias.genome import Genome
 from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.bias.choice import ModelChoice
-from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
+from counterbias.pipeline.compare.candidates import find_candidates
 from counterbias.pipeline.compare.evaluation import (
     FoldSample,
     Trial,
@@ -188,9 +188,7 @@ def choose_rows(
 ) -> tuple[list[Row], dict[str, str]]:
     """Return the table's rows, and label → reason for models that cannot be trained."""
     labels = arguments.models.split(",") if arguments.models else []
-    found = find_candidates(
-        labels, [Window.parse(arguments.window)], manager, extra=parse_extra(arguments.option)
-    )
+    found = find_candidates(labels, [Window.parse(arguments.window)], manager)
     rows = [Row(NONE)] + ([Row(SEQBIAS)] if "fly" in arguments.data else [])
     rows += [Row(one.label, one.choice) for one in found if one.choice is not None]
     return rows, {one.label: one.reason for one in found if one.choice is None}
@@ -481,13 +479,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "ensemble:members=vlmm/pwm+… [all]",
     )
     parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="MODEL:KEY=VALUE",
-        help="an option of one backend; repeatable",
-    )
-    parser.add_argument(
         "--folds", default="1,2,3,4", help="folds to hold out in turn, 0 to 4 [%(default)s]"
     )
     parser.add_argument("--seeds", default="1,2", help="seeds [%(default)s]")
@@ -546,9 +537,7 @@ def log(text: str) -> None:
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options that all trials of a table must share."""
-    return {
-        name: getattr(arguments, name) for name in ("window", "sampling", "reads", "option", "null")
-    }
+    return {name: getattr(arguments, name) for name in ("window", "sampling", "reads", "null")}
 
 
 def open_results(arguments: argparse.Namespace) -> dict[str, Result]:

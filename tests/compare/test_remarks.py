@@ -13,11 +13,19 @@ import pytest
 import counterbias
 from counterbias.cli import main
 from counterbias.evaluation.truth import Joined, TruthTable
-from counterbias.pipeline.compare import report as comparison_report
 from counterbias.pipeline.compare import trials
 from counterbias.pipeline.compare.candidates import Candidate
 from counterbias.pipeline.compare.outcome import Outcome
+from counterbias.pipeline.compare.recommended import recommendation
+from counterbias.pipeline.compare.remarks import remarks
+from counterbias.pipeline.compare.results import Comparison
 from tests.compare.running import command, document, rows
+
+
+def comparison(candidates: list[Candidate], samples: list[Any], **more: Any) -> Comparison:
+    """Return a comparison of which only some parts are there."""
+    parts: dict[str, Any] = {"features": None, "options": None, "bias": None, **more}
+    return Comparison(candidates=candidates, samples=samples, **parts)
 
 
 def test_only_a_model_measured_in_every_sample_is_recommended() -> None:
@@ -37,9 +45,7 @@ def test_only_a_model_measured_in_every_sample_is_recommended() -> None:
         outcomes=[outcome("both", 0.0, "skipped"), outcome("easy only", 0.0, "skipped")],
     )
     candidates = [one.candidate for one in hard.outcomes]
-    found = comparison_report.recommendation(
-        SimpleNamespace(candidates=candidates, samples=[hard, easy, nothing])
-    )  # type: ignore[arg-type]
+    found = recommendation(comparison(candidates, [hard, easy, nothing]))
     assert found.model == "both"
 
 
@@ -52,9 +58,7 @@ def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_somethi
             SimpleNamespace(name=name, outcomes=[], truth=truth, group=None) for name in columns
         ]
         options = SimpleNamespace(truth=SimpleNamespace(columns=columns))
-        return comparison_report.remarks(
-            SimpleNamespace(samples=samples, truth=table, options=options, candidates=[])  # type: ignore[arg-type]
-        )
+        return remarks(comparison([], samples, options=options, truth=table))
 
     assert told(("A", "A")) == []
     (line,) = told(("A", "B"))

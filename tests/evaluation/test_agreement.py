@@ -26,7 +26,6 @@ from counterbias.pipeline.compare.candidates import (
     ModelFault,
     checked,
     find_candidates,
-    parse_extra,
     parse_label,
 )
 from counterbias.plugins import load_plugins
@@ -284,10 +283,9 @@ def test_labels() -> None:
     assert parse_label("gru:objective=ratio+hidden=20") == ("gru", ("objective=ratio", "hidden=20"))
     assert parse_label("ensemble:members=vlmm/pwm") == ("ensemble", ("members=vlmm,pwm",))
     assert parse_label("pwm") == ("pwm", ())
-    assert parse_extra(["pwm:pseudocount=2", "pwm:x=1"]) == {"pwm": ["pseudocount=2", "x=1"]}
     manager = load_plugins()
     twice, windows = ["pwm:pseudocount=7", "pwm:pseudocount=7"], [Window(), Window(20, 20)]
-    found = find_candidates(twice, windows, manager, extra={"pwm": ["pseudocount=3"]})
+    found = find_candidates(twice, windows, manager)
     assert [(one.label, str(one.window)) for one in found] == [
         ("pwm:pseudocount=7", "10,10"),
         ("pwm:pseudocount=7", "20,20"),

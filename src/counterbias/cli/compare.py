@@ -185,12 +185,12 @@ def _compare(run: RunOptions, options: CompareOptions, display: ProgressBar) -> 
 def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
     """Write all tables and report remarks; return the document."""
     from counterbias import __version__
-    from counterbias.pipeline.compare import report
+    from counterbias.pipeline.compare.remarks import remarks
+    from counterbias.pipeline.compare.report import report
+    from counterbias.pipeline.compare.tables import between_models, per_gene
     from counterbias.writers import comparison as writer
 
-    document = report.report(
-        result, run.counting, version=__version__, command_line=run.command_line
-    )
+    document = report(result, run.counting, version=__version__, command_line=run.command_line)
     groups = {sample.name: sample.group for sample in result.samples if sample.group is not None}
     features = result.features
     writer.write_per_gene(
@@ -198,12 +198,12 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
         features.ids,
         features.lengths,
         features.attributes,
-        report.per_gene(result),
+        per_gene(result),
     )
-    writer.write_between(folder / BETWEEN, report.between_models(result))
+    writer.write_between(folder / BETWEEN, between_models(result))
     writer.write_comparison(folder / TABLE, document, groups)
     writer.write_document(folder / DOCUMENT, document)
-    for line in report.remarks(result):
+    for line in remarks(result):
         write_line(f"Warning: {line}")
     return document
 
@@ -211,10 +211,10 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
 def _draw(result: Comparison, folder: Path) -> None:
     """Draw the figures, unless matplotlib is missing."""
     from counterbias import figures
-    from counterbias.pipeline.compare import report
+    from counterbias.pipeline.compare.figures import figures_of
 
     if not figures.is_available():
         write_line(f"Warning: {figures.MISSING}")
         return
-    for sample in report.figures(result):
+    for sample in figures_of(result):
         figures.draw_sample(sample, folder / FIGURES)

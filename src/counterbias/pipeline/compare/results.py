@@ -54,3 +54,26 @@ class Comparison:
     samples: list[SampleResult] = field(default_factory=list)
     fitted: int = 0
     cached: int = 0
+
+    def name_of(self, candidate: Candidate) -> str:
+        """Return a model's name among the others: its label, with the window if there are several.
+
+        It stands in per_gene.tsv, in figures and in warnings.
+        """
+        several = len({str(one.window) for one in self.candidates}) > 1
+        return f"{candidate.label}[{candidate.window}]" if several else candidate.label
+
+    def truth_column(self, sample: SampleResult) -> str:
+        """Return the sample's column of the truth table; empty without a truth."""
+        truth = self.options.truth
+        if truth is None:
+            return ""
+        number = next(i for i, one in enumerate(self.samples) if one is sample)
+        return truth.columns[number if len(truth.columns) > 1 else 0]
+
+    def training_samples(self, candidate: Candidate) -> list[str]:
+        """Return the samples that a model file has learnt from; their folds are not held out."""
+        file = None if candidate.choice is None else candidate.choice.fitted
+        if file is None:
+            return []
+        return [sample.name for sample in self.samples if file.training.includes(sample.name)]

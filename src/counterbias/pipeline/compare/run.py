@@ -109,7 +109,7 @@ def _nothing_to_compare(samples: Sequence[SampleResult], messages: Messages) -> 
     for one in samples:
         messages.warn(f"{one.name} is left out: {why_left_out(one.outcomes)}")
     return InputError(
-        "there is nothing to compare models on: no sample has read starts that can be learnt from",
+        "models cannot be compared: no sample has read starts that can be learnt from",
         remedy="check -s, -t and -i, and that the alignments fit the annotation",
     )
 
