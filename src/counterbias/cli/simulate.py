@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from counterbias.cli.idle_options import idle_in_simulate
 from counterbias.cli.parser import QUIET, Parser
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import say_line, say_warning
+from counterbias.cli.streams import say_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
+from counterbias.messages import Messages
 
 if TYPE_CHECKING:
     from counterbias.pipeline.simulate import SimulationOptions
@@ -279,7 +280,7 @@ def main(argv: list[str]) -> int:
             say_line(f"Warning: {line}")
         from counterbias.pipeline.simulate import simulate
 
-        run = simulate(options, say=say_warning if arguments.quiet else say_line)
+        run = simulate(options, Messages(say_line, quiet=arguments.quiet))
     if not arguments.quiet:
         say_line(f"{len(run.files)} files are in {arguments.output}")
     return 0
