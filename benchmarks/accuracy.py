@@ -24,8 +24,8 @@ import numpy as np
 
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
-from counterbias.evaluation.comparison import Mean, paired_difference, summarise, value_of
 from counterbias.evaluation.reliability import reliability
+from counterbias.evaluation.trial_means import Mean, paired_difference, summarise, value_of
 from counterbias.genome import Genome
 from counterbias.options import CountingOptions
 from counterbias.pipeline.bias.choice import ModelChoice

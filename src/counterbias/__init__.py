@@ -1,7 +1,7 @@
 """Count reads per feature as htseq-count does, and weight them for sequence bias.
 
-This module is the public face: scripts and plug-ins import from here only. Names are looked up on first use, so that
-``import counterbias`` costs next to nothing.
+This module is the public face: scripts and plug-ins import from here only. Names are imported on
+first use, so that ``import counterbias`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from counterbias.weigher import Weigher
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 go_on_without_cache()
 

@@ -25,6 +25,8 @@ from counterbias.files import descriptor_of, is_stream, scratch_folder
 
 #: The name of standard input where alignments are expected.
 _STDIN = "-"
+#: What a damaged compressed file raises; EOFError means that it ends too early.
+DAMAGE = (gzip.BadGzipFile, zlib.error)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BUFFER = 1 << 17
 
@@ -130,31 +132,14 @@ def buffered(file: io.FileIO) -> io.BufferedReader:
     return io.BufferedReader(_Rejoined(head, file), _BUFFER)
 
 
-def unpacked(stream: io.BufferedReader) -> Any:
-    """Return a stream of a compressed file's content; reading it may raise :func:`damage`."""
-    try:
-        from isal import igzip
-    except ImportError:
-        return gzip.GzipFile(fileobj=stream)
-    return igzip.IGzipFile(fileobj=stream)
+def unpacked(stream: io.BufferedReader) -> gzip.GzipFile:
+    """Return a stream of a compressed file's content; reading it may raise :data:`DAMAGE`."""
+    return gzip.GzipFile(fileobj=stream)
 
 
 def is_packed(stream: io.BufferedReader) -> bool:
     """Whether a file is compressed by gzip or bgzip, by its first two bytes, not its name."""
     return stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
-
-
-def damage() -> tuple[Any, ...]:
-    """Return the exceptions that mean that a compressed file is damaged.
-
-    EOFError, which means that it ends too early, is not among them.
-    """
-    known: tuple[Any, ...] = (gzip.BadGzipFile, zlib.error)
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return known
-    return (*known, isal_zlib.error)
 
 
 class _Rejoined(io.RawIOBase):

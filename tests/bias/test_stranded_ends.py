@@ -13,7 +13,7 @@ from counterbias import count_reads, simulation
 from counterbias.options import BiasOptions, CountingOptions
 from counterbias.pipeline.bias.fitting import settle_ends
 from counterbias.pipeline.count import CountRun
-from counterbias.weights import Calibration, as_asked
+from counterbias.weights import Calibration, ungated
 from tests.bias import isochores
 from tests.bias.isochores import WINDOW, gc
 
@@ -27,13 +27,13 @@ def end_with(calibration: Calibration) -> Any:
     )
 
 
-def shut(asked: float) -> Calibration:
-    return Calibration(False, 0.0, 0.0, 0.01, 0.02, 100, "too little", asked=asked)
+def shut(fitted_slope: float) -> Calibration:
+    return Calibration(False, 0.0, 0.0, 0.01, 0.02, 100, "too little", fitted_slope=fitted_slope)
 
 
 def test_an_end_that_gains_too_little_takes_the_slope_that_it_asks_for() -> None:
     passed = Calibration(
-        True, 0.9, 0.1, 0.2, 0.01, 1000, length_slope=1.0, length_constant=0.2, asked=0.9
+        True, 0.9, 0.1, 0.2, 0.01, 1000, length_slope=1.0, length_constant=0.2, fitted_slope=0.9
     )
     ends = (end_with(passed), end_with(shut(0.5)))
     settle_ends(ends)
@@ -59,8 +59,11 @@ def test_where_no_end_passes_nothing_is_corrected() -> None:
 
 
 def test_an_end_that_asks_for_nothing_is_left_alone() -> None:
-    assert not as_asked(shut(0.0)).applied
-    ends = (end_with(Calibration(True, 1.0, 0.0, 0.2, 0.01, 1000, asked=1.0)), end_with(shut(0.0)))
+    assert not ungated(shut(0.0)).applied
+    ends = (
+        end_with(Calibration(True, 1.0, 0.0, 0.2, 0.01, 1000, fitted_slope=1.0)),
+        end_with(shut(0.0)),
+    )
     settle_ends(ends)
     assert not ends[1].calibration.applied
     assert ends[1].calibration(np.array([2.0, np.nan]))[0] == 0

@@ -37,7 +37,7 @@ def test_every_column_is_there_and_documented(done: Path, root: Path) -> None:
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "compare.md").read_text(encoding="utf-8")
     options = [
-        option for action in build_compare_parser()._actions for option in action.option_strings
+        option for action in build_compare_parser().actions for option in action.option_strings
     ]
     assert [option for option in options if f"`{option}`" not in page] == []
     assert "compare" in COMMANDS
@@ -62,7 +62,7 @@ def test_measures_make_sense(done: Path) -> None:
 
 def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
-    from counterbias.evaluation.comparison import mean_points, summarise
+    from counterbias.evaluation.trial_means import mean_points, summarise
     from counterbias.genome import Genome
     from counterbias.options import CountingOptions
     from counterbias.pipeline.compare.candidates import find_candidates

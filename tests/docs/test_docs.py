@@ -30,8 +30,8 @@ from counterbias import (
     testing,
 )
 from counterbias.cli import COMMANDS, main
-from counterbias.cli.arguments import build_count_parser
 from counterbias.cli.compare import build_compare_parser
+from counterbias.cli.count import build_count_parser
 from counterbias.cli.simulate import build_simulate_parser
 from counterbias.cli.train import build_train_parser
 from counterbias.writers import qc_schema
@@ -40,7 +40,7 @@ from counterbias_multiqc.checks import Thresholds
 #: The folders of pages: one kind each.
 KINDS = ("tutorial", "how-to", "explanation", "reference", "development")
 #: Files of Markdown outside docs/, whose links mkdocs does not check.
-OUTSIDE = ("README.md", "CONTRIBUTING.md")
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 #: Command → its parser. ``models`` has one option and is run.
 PARSERS = {

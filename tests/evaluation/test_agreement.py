@@ -19,13 +19,8 @@ from counterbias.evaluation.agreement import (
     log_pearson,
     replicate_agreement,
 )
-from counterbias.evaluation.comparison import (
-    Contender,
-    paired_difference,
-    recommend,
-    summarise,
-    value_of,
-)
+from counterbias.evaluation.recommendation import Contender, recommend
+from counterbias.evaluation.trial_means import paired_difference, summarise, value_of
 from counterbias.evaluation.truth import join_truth, read_truth
 from counterbias.pipeline.compare.candidates import (
     ModelFault,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias.evaluation.comparison import mean_points
 from counterbias.evaluation.reliability import Reliability, reliability
+from counterbias.evaluation.trial_means import mean_points
 from counterbias.evaluation.units import Units
 
 

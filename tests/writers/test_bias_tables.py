@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from counterbias.errors import InputError
-from counterbias.pipeline.bias.columns import COLUMNS, bias_columns, bias_frame, fold_changes
-from counterbias.records import Features
+from counterbias.pipeline.bias.columns import COLUMNS, bias_columns, fold_changes
 from counterbias.writers.bias_tables import write_bias_table
 
 LENGTHS = np.array([1000, 2000, 500])
@@ -85,24 +84,6 @@ def test_big_counts_keep_their_digits(tmp_path: Path) -> None:
 def test_an_unwritable_table_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write_bias_table(tmp_path / "missing" / "x.tsv", ["a"], {"raw": np.array([1])})
-
-
-def test_the_frame_has_the_features_as_index() -> None:
-    one = np.zeros(3, np.int32)
-    features = Features(
-        ("a", "b", "c"),
-        {"name": ("x", "y", "z")},
-        ("c1",),
-        np.arange(4),
-        one,
-        one.astype(np.int8),
-        np.zeros(3, np.int64),
-        LENGTHS,
-    )
-    frame = bias_frame(features, bias_columns(LENGTHS, RAW, WEIGHTED, EFFECTIVE))
-    assert list(frame.columns) == ["name", *COLUMNS]
-    assert frame.loc["b", "raw"] == 300
-    assert frame.index.name == "feature"
 
 
 def test_fold_changes_by_expression() -> None:

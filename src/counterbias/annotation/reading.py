@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.inputs import buffered, damage, is_packed, open_input, unpacked
+from counterbias.inputs import DAMAGE, buffered, is_packed, open_input, unpacked
 
 #: Bytes read at a time. A piece grows only where one line is longer than this.
 PIECE = 1 << 24
@@ -38,7 +38,7 @@ def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.u
             file=path,
             remedy="copy or download it again, then try 'gzip -t'",
         ) from None
-    except damage() as error:
+    except DAMAGE as error:
         raise InputError(
             f"the compressed file is damaged ({error})",
             file=path,

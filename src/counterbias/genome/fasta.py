@@ -19,7 +19,7 @@ from counterbias.errors import InputError
 from counterbias.genome.index_file import read_index, write_index
 from counterbias.genome.indexing import build_index, find_invalid_letter
 from counterbias.genome.pages import IndexEntry, IndexMismatch, Pages
-from counterbias.inputs import buffered, damage, is_packed, open_input, reads_once, unpacked
+from counterbias.inputs import DAMAGE, buffered, is_packed, open_input, reads_once, unpacked
 
 #: Bytes of decoded pages kept in memory; the contig used last stays, whatever its size.
 CACHE_BYTES = 1 << 28
@@ -283,7 +283,7 @@ def _plain_copy(stream: io.BufferedReader, packed: bool, path: str) -> int:
             shutil.copyfileobj(unpacked(stream) if packed else stream, file, 1 << 22)
             file.flush()
             return os.dup(file.fileno())
-    except (EOFError, *damage()) as error:
+    except (EOFError, *DAMAGE) as error:
         raise InputError(
             f"the compressed genome is truncated or damaged ({error})",
             file=path,

@@ -1,1 +1,1 @@
-"""The stages in their order: the only package that knows it. ``library`` is its face for Python, ``run`` that of the command line."""
+"""The stages in their order, one room per command: the only package that knows the order."""

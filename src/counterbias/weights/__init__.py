@@ -12,13 +12,13 @@ from counterbias.weights.calibration import (
     UNUSED,
     Calibration,
     HeldOutScores,
-    as_asked,
     best_shares,
     best_slope,
     calibrate,
     mean_over_blocks,
     recentred,
     start_gains,
+    ungated,
 )
 from counterbias.weights.fragments import (
     FragmentWeights,
@@ -45,7 +45,6 @@ __all__ = [
     "HeldOutScores",
     "LogBiasOf",
     "Scale",
-    "as_asked",
     "assumed_lengths",
     "best_shares",
     "best_slope",
@@ -56,5 +55,6 @@ __all__ = [
     "mean_over_blocks",
     "recentred",
     "start_gains",
+    "ungated",
     "weighted_counts",
 ]

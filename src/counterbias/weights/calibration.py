@@ -46,7 +46,8 @@ class Calibration:
         starts: number of held-out starts with background.
         reason: why the model is not used; empty if it is.
         length_slope, length_constant: slope and constant for the positions of features.
-        asked: the maximum likelihood slope, even if the gain is too small for the model to be used.
+        fitted_slope: the maximum likelihood slope, even if the gain is too small for the model to
+            be used.
     """
 
     applied: bool
@@ -58,7 +59,7 @@ class Calibration:
     reason: str = ""
     length_slope: float = 0.0
     length_constant: float = 0.0
-    asked: float = 0.0
+    fitted_slope: float = 0.0
 
     def of_positions(self, log_bias: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate log biases of a feature's positions, nats, for its effective length."""
@@ -130,7 +131,7 @@ def calibrate(scores: HeldOutScores, *, own: bool = False) -> Calibration:
             f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by "
             f"{GATE_ERRORS:g} standard errors"
         )
-        return Calibration(False, 0.0, 0.0, gain, error, starts, reason, asked=slope)
+        return Calibration(False, 0.0, 0.0, gain, error, starts, reason, fitted_slope=slope)
     calibration = Calibration(
         True,
         slope,
@@ -139,22 +140,22 @@ def calibrate(scores: HeldOutScores, *, own: bool = False) -> Calibration:
         error,
         starts,
         length_slope=max(slope, 1.0) if own else slope,
-        asked=slope,
+        fitted_slope=slope,
     )
     return recentred(calibration, background, scores.background_weight[kept])
 
 
-def as_asked(calibration: Calibration) -> Calibration:
-    """Return a calibration with the slope that was found, although the gain was too small.
+def ungated(calibration: Calibration) -> Calibration:
+    """Return the calibration of a model used although its gain is too small.
 
-    For samples known to be biased. Not applied if that slope is 0. The constants have yet to be
-    found (:func:`recentred`).
+    For samples known to be biased. Not applied if the fitted slope is 0. The constants have yet to
+    be found (:func:`recentred`).
     """
     return replace(
         calibration,
-        applied=calibration.asked > 0,
-        slope=calibration.asked,
-        length_slope=calibration.asked,
+        applied=calibration.fitted_slope > 0,
+        slope=calibration.fitted_slope,
+        length_slope=calibration.fitted_slope,
     )
 
 

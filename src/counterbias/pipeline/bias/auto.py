@@ -1,8 +1,9 @@
 """``--bias-model auto``: which backend a sample gets, by the number of its distinct read starts.
 
-The table stands here and nowhere else. ``docs/explanation/accuracy.md`` holds what it was read from: what is left of genes' bias in simulation, and the
-gain on held-out blocks of real reads, by the number of starts. A sample in which the chosen model gains nothing on blocks that it did not
-see keeps weights of 1, as with any model (:mod:`counterbias.weights`).
+The table stands here and nowhere else. It was read from ``docs/explanation/accuracy.md``: the bias
+of genes that is left in simulations, and the gain on held-out blocks of real reads, by the number
+of starts. A sample in which the chosen model gains nothing on held-out blocks keeps weights of 1,
+as with any model (:mod:`counterbias.weights`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from counterbias.model import Backend
 from counterbias.plugins import Manager, missing_modules
 from counterbias.records import StartSites, Window
 
-#: What users write instead of a backend's name.
+#: What users give instead of a backend's name.
 AUTO = "auto"
-#: Rows looked at first, when it may be that they already hold enough distinct starts.
+#: Rows looked at first: in a large sample they hold enough distinct starts.
 FIRST_LOOK = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """A backend and the fewest distinct starts of a sample at which it is taken."""
+    """A backend, and the fewest distinct starts of a sample for which it is taken."""
 
     backend: str
     fewest: int
@@ -32,14 +33,17 @@ class Rung:
 
 #: Best first. The first one that is installed, can be trained, and has enough starts is taken.
 LADDER = (Rung("cnn", 2_000), Rung("pwm", 700), Rung("heptamer", 0))
-#: Starts from which on more of them change nothing.
+#: Number of starts beyond which more of them change nothing.
 ENOUGH = max(step.fewest for step in LADDER)
 
 
 def trainable(
     manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None
 ) -> tuple[Rung, ...]:
-    """Give the rungs whose backend is installed, with all that training needs, and takes the window (None: not looked at)."""
+    """Return the rungs whose backend is installed with all that training needs.
+
+    A backend that does not take ``window`` is left out; None is taken by all.
+    """
     backends = manager.backends
     able = (
         rung
@@ -62,7 +66,9 @@ def _takes(backend: Backend, window: Window) -> bool:
 def backend_for(
     starts: int, manager: Manager, ladder: Sequence[Rung] = LADDER, *, window: Window | None = None
 ) -> str:
-    """Name the backend for a sample with so many distinct starts; with too few for any, the one that asks for the fewest.
+    """Return the backend for a sample with this many distinct starts.
+
+    With too few for any, it is the backend that needs the fewest.
 
     Raises:
         InputError: none of them can be trained.
@@ -80,7 +86,7 @@ def backend_for(
 
 
 def distinct_starts(sites: StartSites, end: sampling.End, *, enough: int = ENOUGH) -> int:
-    """Count distinct trainable starts; where the first rows hold ``enough`` of them, no more are looked at."""
+    """Count distinct trainable starts; counting may stop once there are ``enough``."""
     if len(sites) > FIRST_LOOK:
         found = len(sampling.unique_starts(_head(sites, FIRST_LOOK), end=end))
         if found >= enough:
@@ -89,7 +95,7 @@ def distinct_starts(sites: StartSites, end: sampling.End, *, enough: int = ENOUG
 
 
 def _head(sites: StartSites, rows: int) -> StartSites:
-    """Give the first rows."""
+    """Return the first rows."""
     share = None if sites.share is None else sites.share[:rows]
     ends = tuple(
         replace(one, contig=one.contig[:rows], position=one.position[:rows], bits=one.bits[:rows])

@@ -1,22 +1,14 @@
-"""The table of bias-weighted counts: one row per feature, counts, lengths and abundances side by side.
+"""The table of corrected counts: per feature its counts, lengths and abundances.
 
-Units: ``raw``, ``weighted`` and ``corrected`` are in fragments (reads for single-end data); ``length`` and
-``effective_length`` in bases; ``fpkm_*`` in fragments per kilobase of feature and million assigned fragments;
-``tpm_corrected`` in transcripts per million.
+Units: ``raw``, ``weighted`` and ``corrected`` are in fragments (reads for single-end data);
+``length`` and ``effective_length`` in bases; ``fpkm_*`` in fragments per kilobase of feature and
+million assigned fragments; ``tpm_corrected`` in transcripts per million.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
-
-from counterbias.records import Features
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Columns after ``feature`` and any additional attributes.
 COLUMNS = (
@@ -38,21 +30,21 @@ def bias_columns(
     weighted: NDArray[np.float64],
     effective_length: NDArray[np.float64],
 ) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
-    """Compute the columns of the table, each (n,), without pandas.
+    """Compute the columns of the table, each (n,).
 
     - ``weighted``: Σ of fragment weights, the numerator of Zhang et al. 2017.
-    - ``corrected``: raw × length / effective_length, scaled so that the column has the sum of ``raw``.
+    - ``corrected``: raw × length / effective_length, scaled to the sum of ``raw``.
     - ``fpkm_x``: 1e9 · x / (length · N), N = Σ raw; ``fpkm_weighted`` is the paper's equation.
     - ``tpm_corrected``: 1e6 · (raw / effective_length) / Σ (raw / effective_length).
 
-    A feature without reads is 0 throughout; a library without reads gives zeros.
+    A feature without reads is 0 throughout, as is a library without reads.
     """
     total = float(raw.sum())
     rate = np.divide(raw, effective_length, out=np.zeros(len(lengths)), where=effective_length > 0)
     corrected = rate * lengths
     corrected = corrected * (total / corrected.sum()) if corrected.sum() > 0 else corrected
     if np.array_equal(effective_length, lengths):
-        corrected = np.asarray(raw, np.float64)  # but for rounding it is that already
+        corrected = np.asarray(raw, np.float64)  # which it is but for rounding
     per_fpkm = np.divide(
         1e9, lengths * total, out=np.zeros(len(lengths)), where=(lengths > 0) & (total > 0)
     )
@@ -69,17 +61,6 @@ def bias_columns(
     }
 
 
-def bias_frame(
-    features: Features, columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]
-) -> pd.DataFrame:
-    """Make a data frame of the columns, indexed by feature, additional attributes first."""
-    import pandas as pd
-
-    data: dict[str, object] = {name: list(values) for name, values in features.attributes.items()}
-    data.update(columns)
-    return pd.DataFrame(data, index=pd.Index(features.ids, name="feature"))
-
-
 def fold_changes(
     raw: NDArray[np.int64] | NDArray[np.float64],
     other: NDArray[np.float64],
@@ -88,10 +69,13 @@ def fold_changes(
     fewest: float = 1.0,
     quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95),
 ) -> list[dict[str, float | int | list[float]]]:
-    """Sum up log2(other / raw) by expression, for the report: one entry per bin of features with about equally many features.
+    """Summarise log2(other / raw) by expression, in bins of about equally many features.
 
-    Features with fewer than ``fewest`` fragments, or none left, are left out. Each entry has ``features``, the bounds
-    ``raw_min`` and ``raw_max``, and ``quantiles`` of the log2 fold change.
+    Features with fewer than ``fewest`` fragments, or without any left, are ignored.
+
+    Returns:
+        one entry per bin: its number of ``features``, the bounds ``raw_min`` and ``raw_max``, and
+        ``quantiles`` of the log2 fold change.
     """
     rows = np.flatnonzero((raw >= fewest) & (other > 0))
     if not len(rows):

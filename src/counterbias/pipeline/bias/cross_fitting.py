@@ -69,7 +69,7 @@ class CrossFitted:
     sample: FoldedSample
 
     def blended(self, blend: Blend) -> CrossFitted:
-        """Give the same with each judge blended as the model was."""
+        """Return the same with each judge blended as the model was."""
         judges = (
             None if judge is None else Blend(judge, blend.prior, blend.own_share, blend.prior_share)
             for judge in self.judges
@@ -79,14 +79,22 @@ class CrossFitted:
     def score(
         self, windows: Windows, *, threads: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Score the sample's windows, each by a model that did not see it: starts and background, float64, nats; NaN without one."""
+        """Score the sample's windows, each by a model that did not see it.
+
+        Returns:
+            scores of starts and of background, float64, nats; NaN where there is no such model.
+        """
         return score_unseen(self.judges, self.sample, windows, threads=threads)
 
 
 def score_unseen(
     judges: Sequence[BiasModel | None], sample: FoldedSample, windows: Windows, *, threads: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Score windows, those of ``sample``, each by the judge of its fold: starts and background, float64, nats; NaN where there is none."""
+    """Score the windows of ``sample``, each by the judge of its fold.
+
+    Returns:
+        scores of starts and of background, float64, nats; NaN where there is no judge.
+    """
     sides = (
         (windows.foreground, sample.foreground_parts),
         (windows.background, sample.background_parts),
@@ -108,10 +116,18 @@ def cross_fit(
     rng: np.random.Generator,
     resources: Resources,
 ) -> CrossFitted:
-    """Fit a model to one end class (``number``: its first read, 0 or 1), or take that of a file.
+    """Fit a model and its judges, or take the model of a file, which judges itself.
 
-    Raises InputError where there is nothing to learn from; whoever must not stop then asks before
-    (:mod:`~counterbias.pipeline.bias.learnable`).
+    Args:
+        choice: the model.
+        sample: windows of one read end.
+        number: the first read of that end, 0 or 1.
+        rng: for everything random.
+        resources: what fitting may use.
+
+    Raises:
+        InputError: there is nothing to learn from, which
+            :mod:`~counterbias.pipeline.bias.learnable` tells beforehand.
     """
     if choice.fitted is not None:
         model = choice.fitted.end(number).model

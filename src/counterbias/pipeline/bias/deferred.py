@@ -1,4 +1,4 @@
-"""What no model is waited for: done by a thread of its own while models are fitted, or when it is asked for."""
+"""Work that need not wait for a model: done by another thread meanwhile, or when it is needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 
 
 class Deferred(Generic[Result]):
-    """A result that is worked out by ``executor``, begun at once; without one in the first call. Ask from one thread at a time.
+    """A result that ``executor`` works out at once, or, without one, the first call.
 
-    Nothing that the work needs is kept once it is done.
+    Call it from one thread at a time. What the work needs is not kept once it is done.
     """
 
     def __init__(self, executor: Executor | None, work: Callable[[], Result]) -> None:
@@ -20,7 +20,7 @@ class Deferred(Generic[Result]):
         self._future: Future[Result] = Future() if executor is None else executor.submit(work)
 
     def __call__(self) -> Result:
-        """Give the result; raises what went wrong, each time."""
+        """Return the result; each call raises what went wrong."""
         work, self._work = self._work, None
         if work is not None:
             try:

@@ -24,7 +24,7 @@ from counterbias.pipeline.bias.prior import blend, prior_end
 from counterbias.pipeline.bias.stopwatch import Stopwatch
 from counterbias.sampling import FoldedWindows
 from counterbias.scoring import score
-from counterbias.weights import UNUSED, Calibration, as_asked, recentred
+from counterbias.weights import UNUSED, Calibration, recentred, ungated
 
 
 def fit_end(
@@ -101,7 +101,7 @@ def settle_ends(ends: tuple[FittedEnd, ...]) -> None:
         return
     for end in ends:
         if not end.calibration.applied:
-            end.calibration = recentred(as_asked(end.calibration), *end.background)
+            end.calibration = recentred(ungated(end.calibration), *end.background)
 
 
 def _fit(context: SampleContext, reads: ReadEnd, folded: FoldedWindows) -> CrossFitted | str:

@@ -1,4 +1,4 @@
-"""Windows that a model did not see → a calibration, the same way for a count, a cohort and a comparison of models."""
+"""Windows that a model did not see → a calibration, alike in all commands."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def calibrate_scores(
     *,
     own: bool = False,
 ) -> Calibration:
-    """Judge and calibrate by the scores, float64 (n,) each, nats, that windows got from models that did not see them; NaN: from none.
+    """Judge and calibrate a model by held-out scores.
 
-    ``own``: whether these models have learnt from other parts of the same sample.
+    Args:
+        foreground, background: float64 (n,) each, nats, by models that did not see the windows; NaN
+            where there is none.
+        windows: the windows.
+        own: whether these models have learnt from other parts of the same sample.
     """
     scores = HeldOutScores(
         foreground,
@@ -43,5 +47,8 @@ def calibrate_scores(
 
 
 def gain_blocks(places: Positions) -> NDArray[np.int64]:
-    """Number the groups of starts whose gains depend on each other, int64 (n,); the same place has the same number in all samples."""
+    """Number the groups of starts whose gains depend on each other, int64 (n,).
+
+    The same place has the same number in all samples.
+    """
     return np.asarray(places.contig.astype(np.int64) * (1 << 40) + places.position // GAIN_BLOCK)

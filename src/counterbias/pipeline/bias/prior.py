@@ -1,8 +1,9 @@
-"""A sample's own model and one of other samples → the blend that tells held-out starts best.
+"""A sample's own model and one of other samples → the blend that predicts held-out starts best.
 
-Both shares are found on windows that the sample's own model did not see, and so are slope and gate. So that the gain by which a blend is
-judged is not that of its own making, starts of odd blocks of the genome are judged with the shares that the even ones gave, and the other
-way round. A prior that was fitted to reads of the same genome may have learnt from these very places; the docs say so.
+Both shares are found on windows that the sample's own model did not see, as are slope and gate. So
+that a blend is not judged on the starts that its shares were fitted to, starts in odd blocks of the
+genome are judged with the shares of the even blocks, and vice versa. A prior that was fitted to
+reads of the same genome may have learnt from these very places; the docs say so.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def load_prior(path: str, manager: Manager, *, window: Window | None) -> ModelFi
 
 
 def prior_end(prior: ModelFile, number: int) -> EndModel:
-    """Give the prior's model for a read; where it gained nothing in its own sample, the other read's."""
+    """Return the prior's model for a read, or the other read's where it gained nothing."""
     return max((prior.end(number), *prior.ends), key=lambda end: end.slope > 0)
 
 
@@ -57,17 +58,26 @@ def blend(
     *,
     threads: int = 1,
 ) -> tuple[Blend, Calibration, dict[str, float]]:
-    """Blend and judge; the calibration's constants are still to be found (:func:`~counterbias.weights.recentred`).
+    """Blend two models, and judge the blend.
 
-    ``scores`` are those of starts and background by models like the sample's own that did not see them. Gives the blend, its calibration,
-    and for the report both shares and the gain of each model alone, bits per start. The prior's own slope is not looked at: its share does
-    the same for this sample.
+    Args:
+        own: the sample's own model.
+        scores: of starts and background, nats, by models like ``own`` that did not see them.
+        prior: the model of other samples; its slope is ignored, since its share has the same
+            effect in this sample.
+        windows: starts and background.
+        threads: threads for scoring.
+
+    Returns:
+        the blend; its calibration, whose constant is still to be found
+        (:func:`~counterbias.weights.recentred`); and for the report both shares and the gain of
+        each model alone, bits per start.
     """
     prior_scores = [
         score(prior.model, part, threads=threads)
         for part in (windows.foreground, windows.background)
     ]
-    # Where no model of the sample's own can judge, it says nothing.
+    # Where no model of the sample's own can judge, it counts as unbiased.
     own_scores = [np.nan_to_num(part, nan=0.0) for part in scores]
     foreground, background = (
         np.stack(pair, axis=1) for pair in zip(own_scores, prior_scores, strict=True)
@@ -90,8 +100,8 @@ def blend(
     calibration = calibrate_scores(*crossed, windows, own=True)
     shares = best_shares(foreground, background, windows.foreground_weight, windows.origin)
     own_share, prior_share = shares.tolist()
-    told = {"own_share": own_share, "prior_share": prior_share}
+    details = {"own_share": own_share, "prior_share": prior_share}
     for name, alone in (("own", scores), ("prior", prior_scores)):
-        told[f"{name}_gain"] = calibrate_scores(alone[0], alone[1], windows).gain
+        details[f"{name}_gain"] = calibrate_scores(alone[0], alone[1], windows).gain
     model = Blend(own, prior.model, own_share, prior_share)
-    return model, calibration, told
+    return model, calibration, details

@@ -1,4 +1,4 @@
-"""Annotation → transcripts → which exons follow each other in one sample, for ``--bias-context transcript``."""
+"""Annotation → transcripts → which exons follow each other, for ``--bias-context transcript``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterbias.errors import InputError
 from counterbias.genome import Splices, Transcripts, make_splices
 from counterbias.records import PRESENT, Features, StartSites
 
-#: Read starts looked at when transcripts are compared; evenly spaced ones of a larger sample.
+#: Read starts used to compare transcripts; of a larger sample, evenly spaced ones.
 MOST_STARTS = 4_000_000
 
 #: Attributes by which an exon line names its transcript.
@@ -20,15 +20,16 @@ _REMEDY = "use --bias-context genome, or an annotation whose exon lines name the
 
 
 def load_transcripts(path: str) -> Transcripts:
-    """Read the exon chains of a GTF (``gene_id`` and ``transcript_id``) or GFF3 file (``Parent``, several of them apart).
+    """Read the exon chains of transcripts.
 
-    A file whose name is not GTF's may be either; it is read a second time then.
+    GTF names them by ``gene_id`` and ``transcript_id``, GFF3 by ``Parent``, which may list several.
+    A file without GTF's name may be either, and may be read twice.
 
     Raises:
-        InputError: where there are no exon lines, or one does not name its transcript.
+        InputError: there are no exon lines, or one does not name its transcript.
     """
     problem: InputError | None = None
-    # What a name does not tell, that of a pipe above all, the attributes do.
+    # Where the name does not show the format, as that of a pipe, the attributes do.
     for names in (_GTF,) if is_gtf(path) else (_GFF3, _GTF):
         try:
             exons = load_annotation(
@@ -48,9 +49,11 @@ def load_transcripts(path: str) -> Transcripts:
 
 
 def make_transcripts(features: Features, *, several: bool = False) -> Transcripts:
-    """Order exons, given as features named by their transcripts, into chains; one per transcript, contig and strand.
+    """Order exons into chains, one per transcript, contig and strand.
 
-    ``several``: whether a name may be a list, joined by commas, of transcripts that share the exon.
+    Args:
+        features: exons, named by their transcripts.
+        several: whether a name may be a comma-separated list of transcripts that share the exon.
     """
     rows = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
     block = np.arange(len(rows))
@@ -79,7 +82,7 @@ def make_transcripts(features: Features, *, several: bool = False) -> Transcript
     chain = np.stack((name, contig, strand))
     same = (chain[:, 1:] == chain[:, :-1]).all(axis=0)
     opens = np.flatnonzero(np.concatenate(([True], ~same)))
-    # Exons of a list that overlap are shortened to what is new; fancy indexing has copied the columns.
+    # Exons that overlap the one before are shortened; indexing has copied the columns.
     inner = np.flatnonzero(same) + 1
     start[inner] = np.maximum(start[inner], end[inner - 1])
     offsets = np.concatenate((opens, [len(name)])).astype(np.int64)
@@ -89,7 +92,7 @@ def make_transcripts(features: Features, *, several: bool = False) -> Transcript
 
 
 def sample_splices(transcripts: Transcripts, sites: StartSites) -> Splices:
-    """Choose the transcript that speaks for each position by the sample's read starts."""
+    """Choose, by the sample's read starts, the transcript that windows follow at each position."""
     number = {name: i for i, name in enumerate(sites.contigs)}
     contig_of = np.array([number.get(name, -1) for name in transcripts.contigs], dtype=np.int64)
     step = max(1, -(-len(sites) * len(sites.ends) // MOST_STARTS))

@@ -20,13 +20,11 @@ from counterbias.evaluation.agreement import (
     log_pearson,
     replicate_agreement,
 )
-from counterbias.evaluation.comparison import (
-    Contender,
-    Recommendation,
+from counterbias.evaluation.recommendation import Contender, Recommendation, recommend
+from counterbias.evaluation.trial_means import (
     by_fold,
     mean_points,
     paired_difference,
-    recommend,
     summarise,
     value_of,
 )

@@ -1,7 +1,8 @@
-"""Pool the windows of several samples: what each sample weighs, and how few windows are kept of large ones.
+"""Pool the windows of several samples: each sample's weight, and how many windows are kept.
 
-Windows bear weights, so a sample's share is given to them. Tiles bear counts that models weigh by what a neighbourhood holds, so those of
-small samples are repeated: a start counts as much in a tile as it does in a window.
+Windows have weights, which express a sample's share. Tiles have counts, which models compare within
+a neighbourhood, so the tiles of small samples are repeated instead: a start then counts as much in
+a tile as in a window.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 
 from counterbias.records import FoldedSample, Tiles, TrainingSet
 
-#: Starts of a cohort that a pooled model learns from at most, and tiles. One sample alone gives at most 100,000 starts.
+#: The most starts, and tiles, of a cohort that a pooled model learns from. A single sample has at
+#: most 100,000 starts.
 MOST_STARTS, MOST_TILES = 200_000, 100_000
-#: Rates of tiles are rounded to so many decimals, so that 0.99… counts as one.
+#: Rates of tiles are rounded to this many decimals, so that 0.99… counts as one.
 _DECIMALS = 9
 
 
 def even_cap(sizes: Sequence[int], most: int) -> int:
-    """Give the largest number such that all sizes, each cut down to it, sum to at most ``most``."""
+    """Return the largest cap such that all sizes, each at most the cap, sum to at most ``most``."""
     left = most
     ordered = sorted(sizes)
     for done, size in enumerate(ordered):
@@ -32,9 +34,10 @@ def even_cap(sizes: Sequence[int], most: int) -> int:
 
 
 def factors(masses: Sequence[float], shares: Sequence[float]) -> list[float]:
-    """Give what each sample's weights (of sum ``masses``) are multiplied by, so that they sum to its share of an unchanged total.
+    """Return what each sample's weights are multiplied by to sum to its share of the same total.
 
-    Samples without weight get 0, and theirs is left to the others.
+    ``masses`` are the sums of weights now. Samples without weight get 0, and the others share
+    theirs.
     """
     there = [share if mass > 0 else 0.0 for mass, share in zip(masses, shares, strict=True)]
     total, all_shares = sum(masses), sum(there)
@@ -77,9 +80,10 @@ def thin(
 def pool_samples(
     samples: Sequence[FoldedSample], shares: Sequence[float], rng: np.random.Generator
 ) -> FoldedSample:
-    """Join samples split into the same folds so that the foreground weights of each sum to its share; backgrounds get the factor of theirs.
+    """Join samples that are split into the same folds.
 
-    The total of all weights stays what it was.
+    The foreground weights of each sample are scaled to sum to its share, its background weights by
+    the same factor. The total of all weights does not change.
     """
     parts = [sample.everything for sample in samples]
     scale = factors([float(part.foreground_weight.sum()) for part in parts], shares)
@@ -105,7 +109,10 @@ def pool_samples(
 
 
 def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
-    """Number the joined foreground windows that background windows belong to; None where a part does not know."""
+    """Number the joined foreground windows that background windows belong to.
+
+    None where this is unknown for one of the parts.
+    """
     before = np.cumsum([0, *(len(part.foreground) for part in parts)])
     known = [
         part.origin + first
@@ -118,9 +125,10 @@ def _pool_origins(parts: Sequence[TrainingSet]) -> NDArray[np.int64] | None:
 def _pool_tiles(
     samples: Sequence[FoldedSample], scale: Sequence[float], rng: np.random.Generator
 ) -> tuple[Tiles | None, NDArray[np.int8]]:
-    """Join tiles, those of each sample as often as its windows weigh more than those of the sample that weighs least; and their parts.
+    """Join tiles and their parts, each sample's repeated in proportion to its windows' weights.
 
-    Nothing of a large sample is left out, unless there would be more than MOST_TILES.
+    Those of the sample with the smallest weights stand once, and no tile is dropped unless there
+    would be more than MOST_TILES.
     """
     there = [
         (one.everything.tiles, one.tile_parts, by) for one, by in zip(samples, scale, strict=True)
@@ -153,14 +161,17 @@ def _pool_tiles(
 
 
 def _repeated(size: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """List rows, each as often as the whole part of the rate says, and a random choice of them once more for the rest."""
+    """List rows ``rate`` times: the whole part of it for all, the fraction for a random choice."""
     whole = int(round(rate, _DECIMALS))
     rest = _some(size, max(0.0, rate - whole), rng)
     return np.concatenate((np.tile(np.arange(size, dtype=np.int64), whole), rest))
 
 
 def _some(size: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw a share of rows, at least one of any, ascending; all of them, without drawing, where the share is 1."""
+    """Draw a share of the rows, at least one if there are any, in ascending order.
+
+    With a share of 1 all are returned and nothing is drawn.
+    """
     share = round(share, _DECIMALS)
     if share >= 1 or size == 0:
         return np.arange(size, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Keep the windows drawn from each sample of a cohort on disk, so that memory does not grow with the number of samples."""
+"""Windows drawn from the samples of a cohort, kept on disk: memory does not grow with samples."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _TALLY = ("sizes", "keys", "counts")
 
 
 class WindowStore:
-    """A temporary file (in TMPDIR) with plain arrays per sample and end class.
+    """A temporary file (in TMPDIR) with plain arrays per sample and read end.
 
-    The file has no name, so that it goes when the stash is closed, whatever ends the program. Use it as a context manager.
+    The file has no name, so it disappears when the store is closed, whatever ends the program. Use
+    it as a context manager.
 
     Raises:
         InputError: there is no folder for temporary files, or no room in it.
@@ -48,12 +49,12 @@ class WindowStore:
         self.close()
 
     def close(self) -> None:
-        """Give the room back."""
-        with suppress(OSError):  # what could not be written was told of
+        """Free the disk space."""
+        with suppress(OSError):  # a failure to write was reported
             self._file.close()
 
     def put(self, sample: int, label: str, drawn: DrawnWindows, tally: StartTally) -> None:
-        """Keep what was drawn of a sample's end class, and how its starts lie on the genome."""
+        """Store what was drawn of a sample's read end, and how its starts lie on the genome."""
         arrays: dict[str, NDArray[Any]] = {
             **_pack("foreground", drawn.positions.foreground),
             **_pack("background", drawn.positions.background),
@@ -79,7 +80,7 @@ class WindowStore:
         self._places[sample, label] = places
 
     def get(self, sample: int, label: str) -> DrawnWindows:
-        """Give it back."""
+        """Return what was drawn."""
         arrays = self._read(sample, label, lambda name: not name.startswith("tally_"))
         inside = tiles = places = None
         if "foreground_inside" in arrays:
@@ -99,14 +100,14 @@ class WindowStore:
         )
 
     def tally(self, sample: int, label: str) -> StartTally:
-        """Give back how the starts lie on the genome."""
+        """Return how the starts lie on the genome."""
         arrays = self._read(sample, label, lambda name: name.startswith("tally_"))
         return StartTally.from_arrays({name: arrays[f"tally_{name}"] for name in _TALLY})
 
     def _read(
         self, sample: int, label: str, wanted: Callable[[str], bool]
     ) -> dict[str, NDArray[Any]]:
-        """Read some of the arrays of a sample's end class."""
+        """Read some of the arrays of a sample's read end."""
         arrays = {}
         for name, place in self._places[sample, label].items():
             if wanted(name):

@@ -1,0 +1,78 @@
+"""The page on the Python API: its examples run in order, and its tables name what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+import counterbias
+from counterbias.cli import main
+
+OPTIONS = (
+    counterbias.CountingOptions,
+    counterbias.AnnotationOptions,
+    counterbias.BiasOptions,
+    counterbias.AssumedLengths,
+    counterbias.TrainOptions,
+    counterbias.Window,
+)
+
+
+@pytest.fixture
+def page(root: Path) -> str:
+    return (root / "docs" / "reference" / "python-api.md").read_text(encoding="utf-8")
+
+
+def test_examples_run_one_after_another(
+    page: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "-o", "s", "--pairs", "20000", "--genes", "30", "-q"]) == 0
+    for source, name in (
+        ("sample1.bam", "reads.bam"),
+        ("genes.gtf", "genes.gtf"),
+        ("genome.fa", "genome.fa"),
+    ):
+        (tmp_path / "s" / source).rename(tmp_path / name)
+    capsys.readouterr()
+    namespace: dict[str, object] = {}
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 6
+    for example in examples:
+        exec(compile(example, "docs/reference/python-api.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "fragments are assigned to 30 genes" in printed
+    assert "first both" in printed
+    assert "missing.bam | there is no such file" in printed
+
+
+@pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)
+def test_options_are_documented_with_their_defaults(page: str, kind: type) -> None:
+    (row,) = re.findall(rf"^\| `{kind.__name__}` \| (`.*) \|$", page, re.MULTILINE)
+    fields = []
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING:
+            fields.append(f"`{field.name}`")
+        else:
+            fields.append(f"`{field.name}={field.default!r}`".replace("'", '"'))
+    assert row == ", ".join(fields)
+
+
+def test_public_functions_take_public_types_only(page: str) -> None:
+    """Each name of the page's code is exported, and so is every type that these functions take."""
+    import inspect
+    import typing
+
+    for name in ("count_reads", "fit_model", "train_cohort"):
+        function = getattr(counterbias, name)
+        assert f"{name}(" in page
+        hints = typing.get_type_hints(function)
+        for hint in (*hints.values(), *(a for h in hints.values() for a in typing.get_args(h))):
+            if inspect.isclass(hint) and hint.__module__.startswith("counterbias"):
+                assert hint.__name__ in counterbias.__all__
