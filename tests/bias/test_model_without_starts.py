@@ -136,7 +136,7 @@ def test_scripts_and_simulations_can_read_the_model_file(
     argv += ["--genes", 5, "--contigs", 1, "--bases", 100_000]
     assert main([str(word) for word in argv]) == 0
     assert (
-        f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}"
+        f"this file holds no model, so reads are unbiased: {SINGLE['clipped']}"
         in capsys.readouterr().err
     )
 
