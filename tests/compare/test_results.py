@@ -64,15 +64,16 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
     from counterbias.evaluation.trial_means import mean_points, summarise
     from counterbias.genome import Genome
-    from counterbias.options import CountingOptions
+    from counterbias.options import AnnotationOptions, CountingOptions
     from counterbias.pipeline.compare.candidates import find_candidates
     from counterbias.pipeline.compare.evaluation import Trial, evaluate_backend, fold_sample
     from counterbias.pipeline.counting import count_alignments
     from counterbias.records import Window
 
     gtf = str(folder / "genes.gtf")
-    genes = load_annotation(gtf, stranded=False)
-    transcripts = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False)
+    genes = load_annotation(AnnotationOptions(gtf), stranded=False)
+    by_transcript = AnnotationOptions(gtf, id_attributes=("gene_id", "transcript_id"))
+    transcripts = load_annotation(by_transcript, stranded=False)
     options = CountingOptions(order="pos", stranded="no")
     sites = count_alignments(str(folder / "one.bam"), genes, options, want_sites=True).sites
     assert sites is not None
