@@ -13,7 +13,7 @@ import pytest
 
 from counterbias import ModelFile, Window, count_reads, load_model, save_models, simulation
 from counterbias.cli import main
-from counterbias.cli.arguments import bias_options
+from counterbias.cli.bias_arguments import bias_options
 from counterbias.cli.compare import build_compare_parser
 from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
 

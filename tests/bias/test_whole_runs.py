@@ -16,8 +16,7 @@ import pytest
 import counterbias
 from counterbias import simulation
 from counterbias.cli import main
-from counterbias.cli.arguments import build_count_parser
-from counterbias.cli.count import _check_bias_options
+from counterbias.cli.count import build_count_parser, chosen_model
 
 
 def run(*argv: object) -> None:
@@ -260,8 +259,7 @@ def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> Non
 )
 def test_a_model_that_is_not_named_is_auto(given: list[str], model: str | None) -> None:
     arguments = build_count_parser().parse_args([*given, "--bias-genome", "g.fa", "a.bam", "g.gtf"])
-    _check_bias_options(arguments)
-    assert arguments.bias_model == model
+    assert chosen_model(arguments) == model
 
 
 def test_without_a_model_only_the_main_table_is_written(sample: Path, tmp_path: Path) -> None:

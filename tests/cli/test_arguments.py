@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from counterbias.cli.arguments import (
-    annotation_arguments,
-    bias_options,
-    build_count_parser,
-    counting_options,
-)
+from counterbias.cli.arguments import annotation_options, counting_options
+from counterbias.cli.bias_arguments import bias_options
+from counterbias.cli.count import build_count_parser
 
 #: Command lines that htseq-count accepts or refuses; {} stands for nothing special.
 LINES = [
@@ -120,7 +117,7 @@ def test_every_prefix_of_every_option_of_htseq_count_means_the_same(
 ) -> None:
     options = {
         text: action
-        for action in build_count_parser()._actions
+        for action in build_count_parser().actions
         for text in action.option_strings
         if text.startswith("--")
         and not text.startswith("--bias-")
@@ -175,12 +172,8 @@ def test_new_options_and_their_defaults() -> None:
     assert str(bias_options(arguments, "gru").window) == "15,5"
     assert counting_options(arguments).seed == 7
     assert counting_options(arguments).stranded == "no"
-    annotation = annotation_arguments(arguments)
-    assert (annotation.feature_types, annotation.id_attributes, annotation.stranded) == (
-        ("x",),
-        ("a", "b"),
-        False,
-    )
+    annotation = annotation_options(arguments)
+    assert (annotation.feature_types, annotation.id_attributes) == (("x",), ("a", "b"))
     assert annotation.columns == ("n", "Chromosome")
 
 
@@ -235,7 +228,7 @@ def test_help_names_every_option_and_version_stands_alone(
 
 def test_parser_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from counterbias.cli.arguments import build_count_parser as b; "
+        "import sys; from counterbias.cli.count import build_count_parser as b; "
         "b().format_help(); print(*sys.modules)"
     )
     loaded = subprocess.run(
@@ -247,7 +240,7 @@ def test_parser_needs_nothing_heavy() -> None:
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "count.md").read_text(encoding="utf-8")
     options = [
-        option for action in build_count_parser()._actions for option in action.option_strings
+        option for action in build_count_parser().actions for option in action.option_strings
     ]
     assert len(options) > 30
     assert [option for option in options if f"`{option}`" not in page] == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterbias.cli import main, progress
-from counterbias.cli.progress import ProgressLines, TrainingBar, training_bar
+from counterbias.cli.progress import ProgressBar, ProgressLines, progress_display
 from tests.helpers.messages import lines_of
 
 
@@ -45,7 +45,7 @@ def test_quick_stages_are_silent(clock: Clock, capsys: pytest.CaptureFixture[str
     with ProgressLines(clock) as lines:
         for number in range(50):
             clock.now += 4.0
-            lines.say(f"line {number}")  # any message counts
+            lines.write(f"line {number}")  # any message counts
             assert lines.progress is not None
             lines.progress("training", 1, 2)
             lines.progress("training", 2, 2)
@@ -73,10 +73,10 @@ def test_steps_of_a_comparison(clock: Clock, capsys: pytest.CaptureFixture[str])
 
 
 def test_what_tells_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training_bar(quiet=True).progress is None
-    assert isinstance(training_bar(quiet=False), ProgressLines)
+    assert progress_display(quiet=True).progress is None
+    assert isinstance(progress_display(quiet=False), ProgressLines)
     monkeypatch.setattr(progress, "is_terminal", lambda: True)
-    assert type(training_bar(quiet=False)) is TrainingBar
+    assert type(progress_display(quiet=False)) is ProgressBar
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from counterbias.cli import main
-from counterbias.cli.progress import TrainingBar
+from counterbias.cli.progress import ProgressBar
 from counterbias.errors import LONGEST, InputError, harmless, shown
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.figures.drawing import draw_sample
@@ -137,10 +137,10 @@ def test_warnings_show_read_names_harmlessly(
 
 def test_the_bar_shows_samples_harmlessly() -> None:
     code = (
-        "from counterbias.cli.progress import TrainingBar\n"
-        "with TrainingBar(True) as bar:\n"
+        "from counterbias.cli.progress import ProgressBar\n"
+        "with ProgressBar(True) as bar:\n"
         "    bar.progress('s\\x1b[5mx\\x9b2J\\u202e: training', 1, 3)\n"
-        "    bar.say('Warning: s\\x1b[5mx\\x9b2J\\u202e')\n"
+        "    bar.write('Warning: s\\x1b[5mx\\x9b2J\\u202e')\n"
     )
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
@@ -168,8 +168,8 @@ def test_the_bar_shows_samples_harmlessly() -> None:
 
 
 def test_lines_without_a_bar_are_harmless(capfd: pytest.CaptureFixture[str]) -> None:
-    with TrainingBar(False) as bar:
-        bar.say(f"Warning: {NASTY}\n")
+    with ProgressBar(False) as bar:
+        bar.write(f"Warning: {NASTY}\n")
     assert capfd.readouterr().err == "Warning: \\x1b[31m\\x9b2J\\x07\\u202e\\u200b\\u2028\\x85\n"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterbias import simulation
-from counterbias.cli.progress import TrainingBar
+from counterbias.cli.progress import ProgressBar
 
 MODEL = ("members=2", "units=16", "channels=4", "min_steps=60", "max_steps=60", "distil_steps=60")
 
@@ -136,12 +136,12 @@ def test_device_is_nothing_to_tables(sample: Path) -> None:
 
 def test_bars_of_several_threads(capsys: pytest.CaptureFixture[str]) -> None:
     """Stages come and go in any order; one that never began, or ends twice, does no harm."""
-    with TrainingBar(True) as bar:
+    with ProgressBar(True) as bar:
         assert bar.progress is not None
         bar.progress("never begun", 5, 5)
         bar.progress("one", 1, 10)
         bar.progress("two", 1, 0)
-        bar.say("a line [red]as it is")
+        bar.write("a line [red]as it is")
         for stage, done, total in (
             ("two", 2, 0),
             ("one", 10, 10),
@@ -151,7 +151,7 @@ def test_bars_of_several_threads(capsys: pytest.CaptureFixture[str]) -> None:
         ):
             bar.progress(stage, done, total)
     assert "a line [red]as it is" in capsys.readouterr().err
-    assert TrainingBar(False).progress is None
+    assert ProgressBar(False).progress is None
 
 
 @pytest.mark.parametrize("words", ["--help", "--version"])

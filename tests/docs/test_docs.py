@@ -30,8 +30,8 @@ from counterbias import (
     testing,
 )
 from counterbias.cli import COMMANDS, main
-from counterbias.cli.arguments import build_count_parser
 from counterbias.cli.compare import build_compare_parser
+from counterbias.cli.count import build_count_parser
 from counterbias.cli.simulate import build_simulate_parser
 from counterbias.cli.train import build_train_parser
 from counterbias.writers import qc_schema

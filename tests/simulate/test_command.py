@@ -241,7 +241,7 @@ def test_what_is_interrupted_leaves_nothing(
 
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     text = (root / "docs" / "reference" / "simulate.md").read_text()
-    for action in build_simulate_parser()._actions:
+    for action in build_simulate_parser().actions:
         for option in action.option_strings:
             assert f"`{option}`" in text or f"`{option} " in text, option
     for name in (

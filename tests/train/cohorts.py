@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from counterbias.cli import main
-from counterbias.cli.train import report_name
+from counterbias.cli.naming import training_report_name
 
 SAMPLES = {"a": 4000, "b": 3000, "small": 800}
 
@@ -67,7 +67,7 @@ def rows(table: str) -> list[dict[str, str]]:
 
 
 def report(model: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(report_name(str(model))).read_text())
+    found: dict[str, Any] = json.loads(Path(training_report_name(str(model))).read_text())
     return found
 
 

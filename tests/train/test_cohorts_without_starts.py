@@ -13,7 +13,7 @@ import pytest
 
 import counterbias
 from counterbias.cli import main
-from counterbias.cli.train import report_name
+from counterbias.cli.naming import training_report_name
 from tests.helpers.samples_without_starts import (
     NO_READ_1,
     NO_READ_2,
@@ -204,7 +204,7 @@ def test_compare_skips_a_model_file_that_holds_none(
 
 def trained(model: Path) -> dict[str, Any]:
     """Read the report, without what differs between equal runs."""
-    found: dict[str, Any] = json.loads(Path(report_name(str(model))).read_text())
+    found: dict[str, Any] = json.loads(Path(training_report_name(str(model))).read_text())
     for key in ("run", "command_line", "inputs"):
         found.pop(key)
     for end in found["ends"]:

@@ -16,10 +16,10 @@ import pytest
 import counterbias
 from counterbias import TrainingSet, Window
 from counterbias.cli import main
-from counterbias.cli.train import POOLS, build_train_parser, report_name
+from counterbias.cli.naming import training_report_name
+from counterbias.cli.train import build_train_parser
 from counterbias.pipeline.bias import cross_fitting
 from counterbias.pipeline.bias.auto import backend_for
-from counterbias.pipeline.train import trainer
 from counterbias.writers.training import COLUMNS
 from tests.train.cohorts import CNN, SAMPLES, report, rows, train
 
@@ -329,18 +329,17 @@ def test_counting_with_a_cohort_model(
 def test_every_option_stands_in_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "train.md").read_text(encoding="utf-8")
     options = [
-        option for action in build_train_parser()._actions for option in action.option_strings
+        option for action in build_train_parser().actions for option in action.option_strings
     ]
     assert len(options) > 20
     assert [option for option in options if f"`{option}`" not in page] == []
     assert [column for column in COLUMNS if f"`{column}`" not in page] == []
-    assert POOLS == trainer.POOLS
 
 
 def test_report_stands_beside_the_model() -> None:
-    assert report_name("x/cohort.model") == "x/cohort.counterbias-train.json"
-    assert report_name("cohort") == "cohort.counterbias-train.json"
-    assert report_name("x/.model") == "x/.model.counterbias-train.json"
+    assert training_report_name("x/cohort.model") == "x/cohort.counterbias-train.json"
+    assert training_report_name("cohort") == "cohort.counterbias-train.json"
+    assert training_report_name("x/.model") == "x/.model.counterbias-train.json"
 
 
 def test_yeast_lanes(data_dir: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_stream_beside_which_there_is_no_place_for_the_report(files: Path, nam
     before = names(files)
     line = fails(run(files, *TRAIN, name, *INPUTS))
     assert line == (
-        f"counterbias: {name}: -o is no file, and the report is written beside the model. "
+        f"counterbias: {name}: -o is not a file, and the report is written next to the model. "
         "Name a file, or a link or pipe that ends in .model"
     )
     assert names(files) == before

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from counterbias import InputError
-from counterbias.cli import compare, main
+from counterbias.cli import compare_arguments, main
 from counterbias.evaluation.truth import read_truth
 from counterbias.genome import read_aliases
 from tests.helpers.messages import lines_of
@@ -110,13 +110,13 @@ def test_truth_tables_are_the_same(
 
 def test_groups_are_the_same(variant: Callable[[str], bytes], tmp_path: Path) -> None:
     (tmp_path / "groups.tsv").write_bytes(variant("sample\tgroup\ns1\ta\ns2\tb\n"))
-    assert compare._groups(str(tmp_path / "groups.tsv"), ["s1", "s2"]) == ("a", "b")
+    assert compare_arguments.read_groups(str(tmp_path / "groups.tsv"), ["s1", "s2"]) == ("a", "b")
 
 
 READERS: dict[str, Callable[[Path], object]] = {
     "aliases": read_aliases,
     "truth": lambda path: read_truth(path, ["A"]),
-    "groups": lambda path: compare._groups(str(path), ["s1"]),
+    "groups": lambda path: compare_arguments.read_groups(str(path), ["s1"]),
 }
 
 
@@ -209,7 +209,7 @@ def test_groups_need_both_columns_once_each(tmp_path: Path) -> None:
             InputError,
             match="line 1: the table of groups needs one column 'sample' and one 'group'",
         ):
-            compare._groups(str(tmp_path / "groups.tsv"), ["s1"])
+            compare_arguments.read_groups(str(tmp_path / "groups.tsv"), ["s1"])
 
 
 @pytest.mark.parametrize("option", ["-t", "-i", "--additional-attr"])

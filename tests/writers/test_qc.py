@@ -84,7 +84,7 @@ def test_numbers_become_plain_and_finite() -> None:
         ),
         (
             {"sample": "s", "counting": {"fragments": "many"}},
-            "counting.fragments: 'many' is not of kind integer",
+            "counting.fragments: 'many' is not of type integer",
         ),
         ({"sample": "s", "counting": {"paired": 1}}, "counting.paired"),
         ({"sample": "s", "ends": [{"offsets": [0.5]}]}, "offsets"),

@@ -248,8 +248,8 @@ def test_other_main_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (TableOptions("counts.txt"), "tells no format"),
-        (TableOptions("counts"), "tells no format"),
+        (TableOptions("counts.txt"), "is not that of a table format"),
+        (TableOptions("counts"), "is not that of a table format"),
         (TableOptions("counts.MTX"), "lower case"),
         (TableOptions("counts.h5ad", append=True), "--append-output"),
     ],

@@ -155,7 +155,7 @@ def write(
 ) -> bytes:
     kind = path.suffix[1:].upper()
     with TaggedWriter(
-        str(path), kind=kind, header=header, names=NAMES, weighted=weights is not None
+        str(path), format=kind, header=header, names=NAMES, weighted=weights is not None
     ) as writer:
         for batch in batches:
             writer.write(batch)
@@ -317,7 +317,7 @@ def test_full_disk(tmp_path: Path, kind: str, size: int, capfd: pytest.CaptureFi
 def test_missing_folder(tmp_path: Path) -> None:
     header, _ = raw_alignments(tmp_path)
     with pytest.raises(InputError, match="No such file"):
-        TaggedWriter(str(tmp_path / "absent" / "x.bam"), kind="BAM", header=header, names=NAMES)
+        TaggedWriter(str(tmp_path / "absent" / "x.bam"), format="BAM", header=header, names=NAMES)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_lengths_that_do_not_fit_are_refused(tmp_path: Path, spoil: tuple[int, i
     struct.pack_into(spoil[2], damaged, spoil[0], spoil[1])
     with (
         pytest.raises(InputError, match="do not fit together"),
-        TaggedWriter(str(tmp_path / "x.bam"), kind="BAM", header=header, names=NAMES) as writer,
+        TaggedWriter(str(tmp_path / "x.bam"), format="BAM", header=header, names=NAMES) as writer,
     ):
         writer.write(as_batch([bytes(damaged)], [Entry(0, 0)]))
     assert not (tmp_path / "x.bam").exists()

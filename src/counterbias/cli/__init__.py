@@ -1,4 +1,7 @@
-"""The command line: arguments → pipeline → exit code. One module per command, imported only when it is called."""
+"""The command line: arguments → pipeline → exit status.
+
+Each command is a module, imported only when it is called.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from counterbias.writers.standard_output import (
 COMMANDS = {
     "count": (
         "counterbias.cli.count",
-        "count reads per feature as htseq-count does, with bias-weighted counts beside it",
+        "count reads per feature as htseq-count does, with bias-weighted counts as well",
     ),
     "compare": (
         "counterbias.cli.compare",
@@ -26,11 +29,11 @@ COMMANDS = {
     ),
     "simulate": (
         "counterbias.cli.simulate",
-        "simulate reads with a known bias and a known abundance, and the truth beside them",
+        "simulate reads with a known bias and a known abundance, and write their truth",
     ),
     "train": (
         "counterbias.cli.train",
-        "fit one bias model to many samples, and tell what it gains in each",
+        "fit one bias model to many samples, and report what it gains in each",
     ),
     "models": ("counterbias.cli.models", "list the bias models that are installed"),
 }
@@ -44,7 +47,7 @@ def _usage() -> str:
         "commands:",
     ]
     lines += [f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items()]
-    lines += ["", "`counterbias COMMAND --help` tells a command's options.", ""]
+    lines += ["", "`counterbias COMMAND --help` lists the options of a command.", ""]
     return "\n".join(lines)
 
 
@@ -68,9 +71,10 @@ def _dispatch(argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; give the exit status: 0 done, 1 bad input, 2 bad usage, 130 interrupted, 143 and 129 by SIGTERM and SIGHUP.
+    """Run one command and return its exit status.
 
-    Whatever a user can cause ends here, as one line on stderr.
+    It is 0 where all was done, 1 for bad input, 2 for bad usage, 130 after Ctrl-C, 143 and 129
+    after SIGTERM and SIGHUP. Every error that a user can cause ends here, as one line on stderr.
     """
     if argv is None:
         streams.prepare()  # before anything is opened
@@ -85,14 +89,14 @@ def _run(argv: Sequence[str] | None) -> int:
         flush_standard_output()
         return status
     except BrokenPipeError:
-        # The reader of our stdout went away (`counterbias count … | head`): nothing to say, and nothing to flush at exit.
+        # The reader of our stdout went away (`counterbias count … | head`): no message, no flush.
         abandon_standard_output()
         return 1
     except Exception as error:
-        if signals.have_come():
+        if signals.is_ending():
             raise signals.Stopped from error
-        told = failures.explain(error)
-        if told is None:
+        problem = failures.explain(error)
+        if problem is None:
             raise
-        streams.say_line(f"counterbias: {told.line()}")
-        return told.exit_code
+        streams.write_line(f"counterbias: {problem.line()}")
+        return problem.exit_code

@@ -1,81 +1,90 @@
-"""``counterbias count``: htseq-count's command line, with bias-weighted counts beside it."""
+"""``counterbias count``: htseq-count's command line, with bias-weighted counts as well."""
 
 from __future__ import annotations
 
 import os
 from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterbias.cli import bias_arguments
 from counterbias.cli.arguments import (
-    annotation_arguments,
-    build_count_parser,
+    ASSIGNMENT,
+    FEATURES,
+    FILES,
+    OUTPUT,
+    READS,
+    annotation_options,
+)
+from counterbias.cli.idle_options import idle_in_count
+from counterbias.cli.naming import MODEL, REPORT, TABLE, bias_prefixes, sample_name
+from counterbias.cli.parser import VERSION, Parser
+from counterbias.cli.progress import progress_display
+from counterbias.cli.run_arguments import (
     check_standard_input,
+    input_files,
     named_inputs,
     run_options,
 )
-from counterbias.cli.idle_options import idle_in_count
-from counterbias.cli.progress import training_bar
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import say_line
+from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
+from counterbias.options import TaggedOutput
 
 if TYPE_CHECKING:
     from counterbias.pipeline.count import CountRun
     from counterbias.writers.tables import TableOptions
 
-#: Ends that are taken off an alignment file's name to make the sample's.
-ENDINGS = (".bam", ".sam", ".cram", ".sam.gz")
 
-#: What a bias run writes for each sample, after its prefix.
-TABLE, MODEL, REPORT = ".counts.tsv", ".model", ".counterbias.json"
-
-
-def sample_name(path: str) -> str:
-    """Name a sample after its alignment file, without folder and ending."""
-    if path == "-":
-        return "stdin"
-    name = Path(path).name
-    ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default="")
-    return name[: len(name) - len(ending)] or name
-
-
-def bias_prefixes(paths: list[str], prefix: str | None) -> list[str]:
-    """Give each alignment file the start of its bias files' names.
-
-    One file has ``prefix`` itself, several have ``prefix.SAMPLE``; without a prefix it is the sample's name, in the current folder.
-    A prefix that ends in ``/`` is a folder, which is made. Raises InputError where two samples would share their files.
-    """
-    names = [sample_name(path) for path in paths]
-    if prefix is None:
-        prefixes = names
-    elif prefix.endswith(os.sep):
-        prefixes = [prefix + name for name in names]
-    else:
-        prefixes = [prefix] if len(paths) == 1 else [f"{prefix}.{name}" for name in names]
-    for position, name in enumerate(prefixes):
-        if name in prefixes[:position]:
-            raise InputError(
-                f"two alignment files are both named '{names[position]}', so that their bias files would be the same",
-                file=paths[position],
-                remedy="count them in two runs, with a --bias-output each",
-            )
-    return prefixes
+def build_count_parser(prog: str = "counterbias count") -> Parser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog=prog,
+        description="Count reads per feature with htseq-count's options and output. With "
+        "--bias-model, a table of counts corrected for sequence-specific bias is written as well.",
+    )
+    parser.add_options((VERSION, *FILES))
+    parser.add_options(READS, "reads")
+    parser.add_options(FEATURES, "features")
+    parser.add_options(ASSIGNMENT, "assignment")
+    parser.add_options(OUTPUT, "output")
+    parser.add_options(
+        (
+            bias_arguments.MODEL,
+            bias_arguments.PRIOR,
+            bias_arguments.GENOME,
+            bias_arguments.PREFIX,
+            bias_arguments.WINDOW,
+            bias_arguments.MODEL_OPTION,
+            bias_arguments.COUNTS,
+            bias_arguments.THREADS,
+            bias_arguments.DEVICE,
+            bias_arguments.SEED,
+            bias_arguments.SAMPLING,
+            bias_arguments.CAP,
+            bias_arguments.ENDS,
+            bias_arguments.FRAGMENT_LENGTH,
+            bias_arguments.CONTEXT,
+            bias_arguments.CONTIG_ALIAS,
+        ),
+        "bias",
+    )
+    return parser
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; give its exit status."""
+    """Run the command; return its exit status."""
     arguments = build_count_parser().parse_args(argv)
-    _check_bias_options(arguments)
+    arguments.bias_model = chosen_model(arguments)
+    _check_inputs(arguments)
     prefixes = (
         bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
     )
     with _folder_of(arguments.bias_output if prefixes else None):
         table_options = _check_outputs(arguments, prefixes)
         for line in idle_in_count(arguments):
-            say_line(f"Warning: {line}")
+            write_line(f"Warning: {line}")
         run = _count(arguments, argv)
         _write_bias_files(run, arguments, prefixes)
         _write_main_table(run, arguments, table_options)
@@ -83,7 +92,7 @@ def main(argv: list[str]) -> int:
 
 
 def _folder_of(prefix: str | None) -> AbstractContextManager[None]:
-    """Make the folder that a prefix names by its ending, for as long as the run does not fail."""
+    """Make the folder that a prefix ending in ``/`` names; it goes again where the run fails."""
     if prefix is None or not prefix.endswith(os.sep):
         return nullcontext()
     from counterbias.files import new_folder
@@ -91,32 +100,50 @@ def _folder_of(prefix: str | None) -> AbstractContextManager[None]:
     return new_folder(prefix)
 
 
-def _check_bias_options(arguments: Namespace) -> None:
-    """Refuse options that contradict each other before any file is opened."""
-    names = arguments.samfilenames
-    asked = {"--bias-output": arguments.bias_output, "--bias-prior": arguments.bias_prior}
-    asked["--bias-counts"] = None if arguments.bias_counts == "raw" else arguments.bias_counts
-    implied = next(
-        (f"{option} {value}" for option, value in asked.items() if value is not None), None
+def chosen_model(arguments: Namespace) -> str | None:
+    """Return the model to use: the one named, ``auto`` where other options imply one, or None.
+
+    Raises InputError where options contradict each other.
+    """
+    counts = (
+        arguments.bias_counts if arguments.bias_counts != bias_arguments.MAIN_TABLES[0] else None
     )
-    given = f"--bias-model {arguments.bias_model}"
-    if arguments.bias_model is None and implied is not None:
-        arguments.bias_model, given = "auto", implied
-    if arguments.bias_model in (None, "none"):
-        arguments.bias_model = None
-        if arguments.bias_counts != "raw":
-            raise InputError(
-                f"--bias-counts {arguments.bias_counts} needs a bias model",
-                remedy="leave --bias-model none out",
-            )
-        if arguments.bias_prior is not None:
-            raise InputError(
-                "--bias-prior needs a bias model",
-                file=arguments.bias_prior,
-                remedy="leave --bias-model none out",
-            )
-    elif arguments.bias_genome is None:
-        raise InputError(f"{given} needs the genome", remedy="give it with --bias-genome FASTA")
+    named: str | None = arguments.bias_model
+    if named is None:
+        implying = {
+            "--bias-output": arguments.bias_output,
+            "--bias-prior": arguments.bias_prior,
+            "--bias-counts": counts,
+        }
+        reason = next(
+            (f"{option} {value}" for option, value in implying.items() if value is not None), None
+        )
+        if reason is None:
+            return None
+        _require_genome(arguments, reason)
+        return "auto"
+    if named != "none":
+        _require_genome(arguments, f"--bias-model {named}")
+        return named
+    remedy = "leave --bias-model none out"
+    if counts is not None:
+        raise InputError(f"--bias-counts {counts} needs a bias model", remedy=remedy)
+    if arguments.bias_prior is not None:
+        raise InputError(
+            "--bias-prior needs a bias model", file=arguments.bias_prior, remedy=remedy
+        )
+    return None
+
+
+def _require_genome(arguments: Namespace, reason: str) -> None:
+    """Refuse a bias model, which ``reason`` asks for, without a genome."""
+    if arguments.bias_genome is None:
+        raise InputError(f"{reason} needs the genome", remedy="give it with --bias-genome FASTA")
+
+
+def _check_inputs(arguments: Namespace) -> None:
+    """Refuse inputs that cannot be read together before any file is opened."""
+    names = arguments.samfilenames
     check_standard_input(names)
     check_inputs(
         [
@@ -152,12 +179,9 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     outputs += [
         (label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)
     ]
-    inputs = [*arguments.samfilenames, arguments.featuresfilename]
-    inputs += [
-        name
-        for name in (arguments.bias_prior, arguments.bias_genome, arguments.bias_contig_alias)
-        if name
-    ]
+    inputs = input_files(arguments)
+    if arguments.bias_prior:
+        inputs.append(arguments.bias_prior)
     if arguments.bias_model and is_input(arguments.bias_model):
         inputs.append(arguments.bias_model)
     for _, name in outputs:
@@ -167,30 +191,27 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 
 
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
-    """Hand everything to the pipeline."""
-    with training_bar(quiet=arguments.quiet) as bar, compiled_loops(bar.say, quiet=arguments.quiet):
-        from counterbias.options import TaggedOutput
+    """Count, and fit and apply bias models, with progress on stderr."""
+    paths = arguments.samfilenames
+    options = run_options(
+        arguments,
+        ["count", *argv],
+        samples=[sample_name(path) for path in paths],
+        model=arguments.bias_model,
+    )
+    tagged = [TaggedOutput(name, arguments.samout_format.upper()) for name in arguments.samouts]
+    processes = min(max(arguments.nprocesses, 1), len(paths))
+    with (
+        progress_display(quiet=arguments.quiet) as display,
+        compiled_loops(display.write, quiet=arguments.quiet),
+    ):
         from counterbias.pipeline.count import count_files
 
-        paths = arguments.samfilenames
-        options = run_options(
-            arguments,
-            ["count", *argv],
-            samples=[sample_name(path) for path in paths],
-            model=arguments.bias_model,
-        )
-        return count_files(
-            options,
-            bar.messages,
-            tagged=[
-                TaggedOutput(name, arguments.samout_format.upper()) for name in arguments.samouts
-            ],
-            processes=min(max(arguments.nprocesses, 1), len(paths)),
-        )
+        return count_files(options, display.messages, tagged=tagged, processes=processes)
 
 
 def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:
-    """Write table, model and report of every sample, and say where they are."""
+    """Write table, model and report of every sample, and report where they are."""
     if not prefixes:
         return
     from counterbias.model_file import save_models
@@ -208,37 +229,31 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
             model = (
                 "a file that says that there is no model" if sample.model.no_model else "the model"
             )
-            say_line(
-                f"Weighted counts are in {prefix}{TABLE}; beside them are {model} ({MODEL}) and the quality report ({REPORT})."
+            write_line(
+                f"Weighted counts are in {prefix}{TABLE}; next to it are {model} ({MODEL}) and "
+                f"the quality report ({REPORT})."
             )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:
-    """Write what htseq-count writes, or the weighted counts where they are asked for."""
+    """Write the main table: htseq-count's, or one of weighted counts (``--bias-counts``)."""
     import numpy as np
 
     from counterbias.writers.tables import CountTable, write_table
 
-    main: Any = None
-    layers: dict[str, Any] = {}
+    weighted: dict[str, Any] = {}
     if run.bias:
-        columns = {
+        weighted = {
             name: np.stack([sample.columns[name] for sample in run.bias], axis=1)
             for name in ("weighted", "corrected")
         }
-        columns["rounded"] = np.rint(columns["weighted"])
-        layers = (
-            {name: columns[name] for name in ("weighted", "corrected")}
-            if options.kind == "h5ad"
-            else {}
-        )
-        main = columns.get(arguments.bias_counts)
+    rounded = {"rounded": np.rint(weighted["weighted"])} if weighted else {}
     table = CountTable(
         features=run.annotation.features,
-        columns=annotation_arguments(arguments).columns,
+        columns=annotation_options(arguments).columns,
         samples=tuple(arguments.samfilenames),
         results=run.results,
-        main=main,
-        layers=layers,
+        main=(weighted | rounded).get(arguments.bias_counts),
+        layers=weighted if options.format == "h5ad" else {},
     )
     write_table(table, options)

@@ -1,4 +1,7 @@
-"""What the machine, not the input, may do to a run, in one line each: a full disk, too little memory, a broken installation."""
+"""Failures of the machine rather than of the input, each explained in one line.
+
+A full disk, too little memory, a broken installation.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import re
 
 from counterbias.errors import InputError
 
-#: The most characters of another package's message.
+#: Most characters of another package's message.
 _LONGEST = 200
 #: What to do about an error of the operating system.
 _REMEDIES = {
@@ -16,19 +19,20 @@ _REMEDIES = {
     errno.EDQUOT: "free some space; temporary files can be put on another disk with TMPDIR=FOLDER",
     errno.EMFILE: "raise the limit with `ulimit -n 4096`, or give fewer files at a time",
     errno.ENFILE: "the whole machine has too many files open: try again later",
-    errno.ENOMEM: "give the job more memory, or use fewer threads and count fewer files at the same time",
+    errno.ENOMEM: "give the job more memory, or use fewer threads and count fewer files at the "
+    "same time",
 }
 
 
 def explain(error: Exception) -> InputError | None:
-    """Turn an exception that a user can cause and mend into its line; None for one that is this program's own fault."""
+    """Turn an exception that a user can remedy into its message; None where we are at fault."""
     if isinstance(error, InputError):
         return error
-    unfit = _library_without_room(error)
-    if unfit:
-        return InputError(f"there is not enough memory ({unfit})", remedy=_REMEDIES[errno.ENOMEM])
+    loading = _library_without_memory(error)
+    if loading:
+        return InputError(f"there is not enough memory ({loading})", remedy=_REMEDIES[errno.ENOMEM])
     if isinstance(error, OSError):
-        return _of_the_system(error)
+        return _system_error(error)
     if isinstance(error, MemoryError):
         detail = f" ({error})" if str(error) else ""
         return InputError(f"there is not enough memory{detail}", remedy=_REMEDIES[errno.ENOMEM])
@@ -39,11 +43,11 @@ def explain(error: Exception) -> InputError | None:
         )
     if isinstance(error, ImportError):
         return _broken_package(error)
-    return _run_time(error)
+    return _runtime_error(error)
 
 
-def _of_the_system(error: OSError) -> InputError:
-    """Say what the operating system refused."""
+def _system_error(error: OSError) -> InputError:
+    """Explain what the operating system refused."""
     if "temporary directory" in str(error):
         return InputError(
             "there is no folder for temporary files",
@@ -55,8 +59,8 @@ def _of_the_system(error: OSError) -> InputError:
     )
 
 
-def _library_without_room(error: BaseException | None) -> str:
-    """Give what the loader of shared libraries says where one does not fit into memory; empty for any other failure."""
+def _library_without_memory(error: BaseException | None) -> str:
+    """Return the loader's message where a shared library does not fit into memory, else ``""``."""
     while isinstance(error, OSError | ImportError):
         if re.search(
             "failed to map segment|cannot allocate memory", str(error), re.IGNORECASE
@@ -67,20 +71,21 @@ def _library_without_room(error: BaseException | None) -> str:
 
 
 def _broken_package(error: ImportError) -> InputError:
-    """Name the package that cannot be imported."""
-    package = (error.name or _where(error)).partition(".")[0]
-    what = (
-        f"the package '{package}' cannot be imported" if package else "a package cannot be imported"
-    )
+    """Explain which package cannot be imported."""
+    package = (error.name or _raising_module(error)).partition(".")[0]
+    subject = f"the package '{package}'" if package else "a package"
     reason = " ".join(str(error).split())
     if len(reason) > _LONGEST:  # numpy's is a page
         reason = f"{reason[:_LONGEST]} …"
     again = "counterbias" if not package or package.startswith("counterbias") else package
-    return InputError(f"{what}: {reason}", remedy=f"run: pip install --force-reinstall {again}")
+    return InputError(
+        f"{subject} cannot be imported: {reason}",
+        remedy=f"run: pip install --force-reinstall {again}",
+    )
 
 
-def _where(error: ImportError) -> str:
-    """Name the module that raised it; empty where that is Python itself."""
+def _raising_module(error: ImportError) -> str:
+    """Return the name of the module that raised it; empty where that is Python itself."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -88,8 +93,8 @@ def _where(error: ImportError) -> str:
     return "" if module.startswith(("importlib", "_")) else module
 
 
-def _run_time(error: Exception) -> InputError | None:
-    """Recognise what Python and torch have no class of exceptions for."""
+def _runtime_error(error: Exception) -> InputError | None:
+    """Explain errors that Python and torch have no exception class for."""
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return InputError(
             "no further thread can be started",

@@ -1,17 +1,20 @@
-"""Options of our own that change nothing beside the others given: a line for each reason, so that nobody believes in an effect.
+"""Options of our own that have no effect together with the others given: one warning per reason.
 
-htseq-count's options stay silent, as they are there. An option counts as given where it is not None: parsers leave defaults to those who
-use them. What only a backend or the data can tell is said where that is known (:mod:`counterbias.pipeline`).
+htseq-count's options stay silent, as they are there. An option counts as given where it is not
+None: the options' classes hold the defaults, not the parsers. What only a backend or the data can
+show is reported where that is known (:mod:`counterbias.pipeline`).
 """
 
 from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-#: Options of ``count`` that are about the model or the weights alone.
-_OF_THE_MODEL = (
+from counterbias.options import TrainOptions
+
+#: Options of ``count`` that concern the model or the weights alone.
+_ON_THE_MODEL = (
     "output",
     "window",
     "option",
@@ -27,11 +30,11 @@ _NO_REFERENCE = (".bam", ".sam", ".sam.gz")
 
 
 def idle_in_count(arguments: Namespace) -> list[str]:
-    """Say which options of ``count`` change nothing; ``bias_model`` is None where there is no model."""
+    """List the options of ``count`` without effect; ``bias_model`` is None for no model."""
     if arguments.bias_model is not None:
         return []
     lines = _lines(
-        arguments, [f"bias_{name}" for name in _OF_THE_MODEL], "without a bias model (--bias-model)"
+        arguments, [f"bias_{name}" for name in _ON_THE_MODEL], "without a bias model (--bias-model)"
     )
     if arguments.nonunique != "random":
         lines += _lines(arguments, ["bias_seed"], "without a bias model or --nonunique random")
@@ -42,25 +45,22 @@ def idle_in_count(arguments: Namespace) -> list[str]:
     return lines
 
 
-def idle_in_train(arguments: Namespace, pool: str) -> list[str]:
-    """Say which options of ``train`` change nothing; ``pool`` is the default of ``--bias-pool``."""
-    return (
-        _lines(arguments, ["bias_pool"], "where there is one sample")
-        if _one_file(arguments) and arguments.bias_pool != pool
-        else []
-    )
+def idle_in_train(arguments: Namespace) -> list[str]:
+    """List the options of ``train`` without effect."""
+    if len(arguments.samfilenames) > 1 or arguments.bias_pool == TrainOptions().pool:
+        return []
+    return _lines(arguments, ["bias_pool"], "where there is one sample")
 
 
-def idle_in_compare(arguments: Namespace) -> list[str]:
-    """Say which options of ``compare`` change nothing."""
-    models = [label.strip() for label in arguments.models.split(",") if label.strip()]
+def idle_in_compare(arguments: Namespace, models: Sequence[str]) -> list[str]:
+    """List the options of ``compare`` without effect; ``models`` are those of ``--models``."""
     if models and all(os.path.isfile(label) for label in models):
         return _lines(arguments, ["windows"], "where all models are files: each has its own window")
     return []
 
 
 def idle_in_simulate(arguments: Namespace) -> list[str]:
-    """Say which options of ``simulate`` change nothing."""
+    """List the options of ``simulate`` without effect."""
     lines = []
     if not os.path.exists(arguments.bias_model) and set(arguments.bias_model.split(",")) == {
         "none"
@@ -77,12 +77,8 @@ def idle_in_simulate(arguments: Namespace) -> list[str]:
     return lines
 
 
-def _one_file(arguments: Namespace) -> bool:
-    return len(arguments.samfilenames) == 1
-
-
 def _lines(arguments: Namespace, names: Iterable[str], reason: str) -> list[str]:
-    """Name those of some options that were given, in one line; none where none was."""
+    """Name those of some options that were given, in one line; no line where none was."""
     given = [
         f"--{name.replace('_', '-')}"
         for name in names

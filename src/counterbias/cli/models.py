@@ -1,6 +1,6 @@
-"""``counterbias models``: list the bias models that are installed, where they come from, and what failed to load.
+"""``counterbias models``: the bias models installed, where they come from, what failed to load.
 
-Comes in: the plug-ins of this environment. Goes out: a table, or JSON (tag ``counterbias_models``), on stdout.
+A table, or JSON (tag ``counterbias_models``), goes to standard output.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from counterbias.errors import harmless
 from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
+#: Version of the JSON document, major and minor.
 SCHEMA = (1, 0)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command with its arguments; gives the exit status."""
+    """Run the command; return its exit status."""
     parser = Parser(
         prog="counterbias models", description="List the bias models that are installed."
     )
@@ -38,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def describe(manager: Manager) -> dict[str, Any]:
-    """Tell all about a manager's plug-ins, JSON types only; every key is always there."""
+    """Describe a manager's plug-ins in JSON types; every key is always there."""
     return {
         "counterbias_models": True,
         "schema": list(SCHEMA),
@@ -56,7 +57,7 @@ def describe(manager: Manager) -> dict[str, Any]:
 
 
 def _backend(found: Registration) -> dict[str, Any]:
-    """Tell about one backend; loading it may fail, which is then its problem alone."""
+    """Describe one backend; where it fails to load, its entry says so."""
     backend, plugin = found.backend, found.plugin
     entry: dict[str, Any] = {
         "name": backend.name,
@@ -72,26 +73,26 @@ def _backend(found: Registration) -> dict[str, Any]:
         "problem": None,
     }
     try:
-        kind = backend.load()
+        model = backend.load()
         entry["options"] = {
-            field.name: _plain(field.default) for field in dataclasses.fields(kind.Options)
+            field.name: _plain(field.default) for field in dataclasses.fields(model.Options)
         }
-        entry["strand_symmetric"] = bool(kind.strand_symmetric)
-        entry["needs_tiles"] = bool(kind.needs_tiles)
+        entry["strand_symmetric"] = bool(model.strand_symmetric)
+        entry["needs_tiles"] = bool(model.needs_tiles)
     except Exception as problem:
         entry["problem"] = " ".join(f"{type(problem).__name__}: {problem}".split())
     return entry
 
 
 def _plain(default: object) -> object:
-    """Give a default as JSON has it."""
+    """Convert a default to JSON types."""
     if isinstance(default, tuple):
         return [_plain(part) for part in default]
     return default if isinstance(default, bool | int | float | str) else str(default)
 
 
 def table(listing: dict[str, Any]) -> str:
-    """Lay a listing out for reading."""
+    """Lay out a listing as a table."""
     rows = [("MODEL", "FROM", "TRAINING", "OPTIONS", "SUMMARY")]
     for entry in listing["backends"]:
         options = (
@@ -110,13 +111,13 @@ def table(listing: dict[str, Any]) -> str:
         head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
         lines.append("")
         lines += _align(
-            [head, *((p["name"], _origin(p), p["status"], p["problem"]) for p in absent)]
+            [head, *((one["name"], _origin(one), one["status"], one["problem"]) for one in absent)]
         )
     return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def _origin(entry: dict[str, Any]) -> str:
-    """Name the distribution that something comes from."""
+    """Return the distribution that a backend or plug-in comes from, with its version."""
     return (
         " ".join(part for part in (entry["distribution"], entry["version"]) if part)
         or "registered by hand"
@@ -124,7 +125,7 @@ def _origin(entry: dict[str, Any]) -> str:
 
 
 def _readiness(entry: dict[str, Any]) -> str:
-    """Say whether a backend can be trained here, and what it takes."""
+    """Return whether a backend can be trained here, or how to make it trainable."""
     if entry["problem"]:
         return f"cannot be loaded: {entry['problem']}"
     if entry["missing"]:
@@ -138,7 +139,7 @@ def _readiness(entry: dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Write a default as --bias-option takes it."""
+    """Format a default as ``--bias-option`` takes it."""
     if isinstance(value, list):
         return ",".join(_shown(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

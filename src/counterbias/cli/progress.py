@@ -1,6 +1,7 @@
-"""Progress of long stages on stderr: a bar on a terminal, a line now and then elsewhere, nothing with ``--quiet``.
+"""Progress of long stages on stderr: a bar on a terminal, an occasional line elsewhere.
 
-rich, which draws the bar, is imported with the first step that is told, so that ``--help`` and plain counting cost nothing.
+With ``--quiet`` there is neither. rich, which draws the bar, is imported with the first step that
+is reported, so that it costs ``--help`` and plain counting nothing.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from counterbias.cli.streams import is_terminal, say_line
+from counterbias.cli.streams import is_terminal, write_line
 from counterbias.errors import LONGEST_LINE, shown
-from counterbias.messages import Messages
+from counterbias.messages import Messages, ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-#: Characters of a stage at most: the bar has the rest of the line.
+#: Most characters of a stage's name: the bar has the rest of the line.
 _LONGEST_STAGE = 60
-
-
-#: A finished stage is worth a line where nothing was said for so many seconds; one under way, after so many.
+#: Seconds of silence after which a line reports that a stage has finished, or is under way.
 FINISHED, UNDER_WAY = 5.0, 30.0
 
 
-class TrainingBar:
-    """One line per stage that is under way; it goes away when the stage is done. Safe to call from any thread.
+class ProgressBar:
+    """One bar per stage that is under way, which disappears when the stage is done.
+
+    Safe to call from any thread.
 
     Args:
         shown: whether to show anything.
@@ -39,12 +40,12 @@ class TrainingBar:
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> TrainingBar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        type_: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -52,27 +53,27 @@ class TrainingBar:
             self._stop()
 
     @property
-    def progress(self) -> Callable[[str, int, int], None] | None:
-        """What the pipeline is given: takes a stage, the steps done and all steps (0: not known); None where nothing is shown."""
+    def progress(self) -> ProgressCallback | None:
+        """Callback for a stage, the steps done and the steps in all; None where none is shown."""
         return self._advance if self.shown else None
 
     @property
     def messages(self) -> Messages:
-        """What the pipeline is given: it writes here, and reports its progress here."""
-        return Messages(self.say, self.progress, self.step, quiet=not self.shown)
+        """What the pipeline is given: it writes its messages and reports its progress here."""
+        return Messages(self.write, self.progress, self.step, quiet=not self.shown)
 
-    def say(self, text: str) -> None:
-        """Write one line to stderr, above a bar that is there."""
+    def write(self, text: str) -> None:
+        """Write one line to stderr, above the bars."""
         with self._lock:
             if self._bar is None:
-                say_line(text)
+                write_line(text)
             else:
                 self._bar.console.print(
                     shown(text, LONGEST_LINE), markup=False, highlight=False, soft_wrap=True
                 )
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
-        """Tell of one step of a stage; what it was is for those who read lines."""
+        """Report a step of a stage; what was done in it is for lines only."""
         if self.progress is not None:
             self.progress(stage, done, total)
 
@@ -121,11 +122,13 @@ class TrainingBar:
         self._bar, self._tasks = None, {}
 
 
-class ProgressLines(TrainingBar):
-    """Plain lines, for log files: one where a stage ends or goes on after a silence, with what remains. Safe to call from any thread.
+class ProgressLines(ProgressBar):
+    """Lines for log files: after a silence, one where a stage ends or goes on, with the time left.
+
+    Safe to call from any thread.
 
     Args:
-        clock: gives the time, seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -134,19 +137,18 @@ class ProgressLines(TrainingBar):
         self._last = clock()
         self._begun: dict[str, float] = {}
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write one line to stderr."""
         with self._lock:
-            self._say(text)
+            self._write(text)
 
     def step(self, stage: str, done: int, total: int, text: str) -> None:
-        """Tell of one step of a stage, each of which is worth a line after a silence."""
+        """Report a step of a stage, each of which is worth a line after a silence."""
         with self._lock:
             begun = self._begun.setdefault(stage, self._clock())
             if self._clock() - self._last >= FINISHED:
-                self._say(
-                    f"{stage}: {done:,} of {total:,} steps done{_remaining(self._clock() - begun, done, total)}; {text}"
-                )
+                remaining = _remaining(self._clock() - begun, done, total)
+                self._write(f"{stage}: {done:,} of {total:,} steps done{remaining}; {text}")
 
     def _advance(self, stage: str, done: int, total: int) -> None:
         with self._lock:
@@ -155,26 +157,28 @@ class ProgressLines(TrainingBar):
             if total and done >= total:
                 del self._begun[stage]
                 if now - self._last >= FINISHED:
-                    self._say(f"{stage}: done")
+                    self._write(f"{stage}: done")
             elif now - self._last >= UNDER_WAY:
                 of = f" of {total:,}" if total else ""
-                self._say(f"{stage}: {done:,}{of} steps done{_remaining(now - begun, done, total)}")
+                self._write(
+                    f"{stage}: {done:,}{of} steps done{_remaining(now - begun, done, total)}"
+                )
 
-    def _say(self, text: str) -> None:
-        say_line(text)
+    def _write(self, text: str) -> None:
+        write_line(text)
         self._last = self._clock()
 
 
 def _remaining(seconds: float, done: int, total: int) -> str:
-    """Say how long the rest will take if it goes on as before; nothing where that cannot be told."""
+    """Estimate how long the rest will take, as text; empty where that cannot be known."""
     if not 0 < done < total or seconds < 1:
         return ""
     left = seconds / done * (total - done)
     return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"
 
 
-def training_bar(*, quiet: bool) -> TrainingBar:
-    """Make what tells of a command's progress: nothing where ``quiet``, a bar on a terminal, lines elsewhere."""
+def progress_display(*, quiet: bool) -> ProgressBar:
+    """Return what shows progress: nothing where ``quiet``, bars on a terminal, lines elsewhere."""
     if quiet:
-        return TrainingBar(False)
-    return TrainingBar(True) if is_terminal() else ProgressLines()
+        return ProgressBar(False)
+    return ProgressBar(True) if is_terminal() else ProgressLines()

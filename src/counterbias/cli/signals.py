@@ -1,12 +1,13 @@
-"""Signals that end a run: Ctrl-C, SIGTERM (how batch systems end a job) and SIGHUP (the terminal is gone).
+"""Signals that end a run: Ctrl-C, SIGTERM (a batch system ends the job), SIGHUP (no more terminal).
 
-Each ends the run as an exception would: whatever was begun is cleaned up on the way out, one line says so, and the exit status is 128 plus
-the signal's number, as shells expect. A compiled loop does not see exceptions, and a thread in one is waited for. So a thread of its own
-hears of the signal at once, and where the run has not ended :data:`GRACE` seconds later, or at a second signal, it removes what was begun
-and ends the process itself.
+Each ends the run as an exception would: whatever was begun is cleaned up on the way out, one line
+says so, and the exit status is 128 plus the signal's number, as shells expect. A compiled loop does
+not see exceptions, and a thread in one is waited for. Therefore a separate thread receives the
+signal at once; where the run has not ended :data:`GRACE` seconds later, or at a second signal, it
+removes what was begun and ends the process itself.
 
-Signals that were ignored when the program was started (``nohup``, jobs in the background) stay ignored, and so do the handlers of a program
-that calls :func:`counterbias.cli.main`.
+Signals that were ignored when the program was started (``nohup``, jobs in the background) stay
+ignored, and a program that calls :func:`counterbias.cli.main` keeps its own handlers.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-#: Seconds that a run has to end by itself.
+#: Seconds that a run is given to end by itself.
 GRACE = 1.0
-#: The signals, and what a user calls them; what stands in for a handler where nobody has set one.
+#: The signals, and what the message calls them.
 NAMES = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "ended by SIGTERM",
     signal.SIGHUP: "ended by SIGHUP",
 }
+#: The handlers of a process that has set none.
 _NOT_SET = (signal.SIG_DFL, signal.default_int_handler)
 
 Main = Callable[..., int]
@@ -39,13 +41,19 @@ class Stopped(KeyboardInterrupt):
     """A signal has ended the run; handled wherever Ctrl-C is."""
 
 
-def have_come() -> bool:
-    """Tell whether a signal is ending the run: whatever fails then fails for that reason, as a package does that was being imported."""
+def is_ending() -> bool:
+    """Whether a signal is ending the run.
+
+    Whatever fails then fails for that reason, as does a package that was being imported.
+    """
     return any(ending.received for ending in _endings)
 
 
 def ends_by_signal(main: Main) -> Main:
-    """Let signals end a command's ``main``, which gives the exit status. It may be called within another program."""
+    """Let signals end a command's ``main``, which may be called within another program.
+
+    The decorated function returns the exit status.
+    """
 
     @wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
@@ -67,36 +75,43 @@ def ends_by_signal(main: Main) -> Main:
 
 
 class _Ending:
-    """One run, and the signals that it gets. ``alone``: whether the process ends with it."""
+    """One run, and the signals it receives.
+
+    Args:
+        alone: whether the process ends with the run.
+    """
 
     def __init__(self, alone: bool) -> None:
         self.alone = alone
         #: Once set, a signal comes too late to change anything.
         self.over = False
         self.received = 0
-        self._told = threading.Lock()
+        self._reported = threading.Lock()
         self._before: dict[signal.Signals, Any] = {}
         self._pipe: tuple[int, int] | None = None
         self._wakeup = -1
         self._hook = sys.unraisablehook
 
     def listen(self) -> None:
-        """Set the handlers; in another thread than the main one there can be none."""
+        """Set the handlers; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return
-        heard = [number for number in NAMES if signal.getsignal(number) in _NOT_SET]
+        handled = [number for number in NAMES if signal.getsignal(number) in _NOT_SET]
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         threading.Thread(
-            target=self._watch, args=(self._pipe[0], frozenset(heard)), daemon=True, name="signals"
+            target=self._watch,
+            args=(self._pipe[0], frozenset(handled)),
+            daemon=True,
+            name="signals",
         ).start()
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
-        for number in heard:
+        for number in handled:
             self._before[number] = signal.signal(number, self._handle)
 
     def close(self) -> None:
-        """Put back what was there before."""
+        """Restore the handlers that were there before."""
         if self._pipe is None:
             return
         for number, handler in self._before.items():
@@ -106,10 +121,13 @@ class _Ending:
         os.close(self._pipe[1])  # ends the thread, which closes the other side
 
     def end(self) -> int:
-        """Clean up, say why the run ends, and give the exit status, or end the process: threads may be at work that it would wait for."""
+        """Clean up, report why the run ends, and return the exit status.
+
+        A process of its own is ended at once: it would wait for threads that are still at work.
+        """
         self.received = self.received or signal.SIGINT
         _abandon()
-        self._tell()
+        self._report()
         if self.alone:
             os._exit(128 + self.received)
         return 128 + self.received
@@ -121,20 +139,23 @@ class _Ending:
             raise Stopped
 
     def _unraisable(self, problem: Any) -> None:
-        """Keep quiet of an exception of ours that came where none can be raised, as in a destructor: the thread ends the run."""
+        """Ignore our exception where it cannot be raised, as in a destructor.
+
+        The thread then ends the run.
+        """
         if not isinstance(problem.exc_value, Stopped):
             self._hook(problem)
 
-    def _watch(self, pipe: int, heard: frozenset[int]) -> None:
-        """Wait for a signal, in a thread of its own; end the process where it does not end by itself."""
+    def _watch(self, pipe: int, handled: frozenset[int]) -> None:
+        """Wait for a signal; end the process where it does not end by itself."""
         number = 0
         # The pipe is open for as long as signals are written to it: to the end of the run.
-        while number not in heard or self.over:
-            told = os.read(pipe, 1)
-            if not told:
+        while number not in handled or self.over:
+            received = os.read(pipe, 1)
+            if not received:
                 os.close(pipe)
                 return
-            number = told[0]
+            number = received[0]
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
         if poll.poll(GRACE * 1000) and not os.read(pipe, 1):
@@ -142,14 +163,15 @@ class _Ending:
             return
         self.received = self.received or number
         _abandon()
-        self._tell()
+        self._report()
         os._exit(128 + self.received)
 
-    def _tell(self) -> None:
-        """Say once why the run ends, unless nobody can hear it."""
-        if sys.stderr is None or not self._told.acquire(blocking=False):
+    def _report(self) -> None:
+        """Write once why the run ends, where somebody can read it."""
+        if sys.stderr is None or not self._reported.acquire(blocking=False):
             return
-        line = f"counterbias: {NAMES[signal.Signals(self.received)]}; no output file was left half written\n"
+        reason = NAMES[signal.Signals(self.received)]
+        line = f"counterbias: {reason}; no output file was left half written\n"
         with suppress(OSError, ValueError):
             if sys.stderr.isatty():
                 line = f"\x1b[?25h{line}"  # a progress bar may have hidden the cursor
@@ -165,7 +187,7 @@ _endings: list[_Ending] = []
 
 
 def _abandon() -> None:
-    """Remove what was begun to be written. Nothing is imported: another thread may be importing and never go on."""
+    """Remove unfinished files. Nothing is imported: another thread may be stuck in an import."""
     partial = sys.modules.get("counterbias.files.partial")
     if partial is not None:
         partial.abandon()

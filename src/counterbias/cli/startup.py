@@ -1,57 +1,67 @@
-"""What precedes the work of a command: numba without what no loop needs, and a word where its loops have to be compiled first."""
+"""What precedes the work: a quick import of numba, and a message where loops are compiled."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 from counterbias.compiled_code import Listeners, listening
 
-#: Functions whose compilation begins that of all counting loops. Others, which only some files need, compile in about a second.
+#: Functions with whose compilation that of all counting loops begins.
+#: Other loops, which only some files need, compile in about a second.
 _COUNTING = frozenset({"annotation.scanner.scan", "alignments.decoding.decode"})
-#: Rooms whose loops every count may need.
-_PLAIN = ("alignments", "annotation", "assignment", "native", "pipeline", "writers")
+#: Packages whose loops every count may need.
+_COUNTING_PACKAGES = ("alignments", "annotation", "native", "pipeline", "writers")
+
+_REMEDY = "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER"
 
 
 @contextmanager
-def compiled_loops(say: Callable[[str], None], *, quiet: bool) -> Iterator[None]:
-    """Import numba, and say once for each group of loops that they are compiled, where they are kept, or why they are not.
+def compiled_loops(write: Callable[[str], None], *, quiet: bool) -> Iterator[None]:
+    """Import numba, and report once per group of loops that they are being compiled.
+
+    The message says where they are kept, or why they are not.
 
     Args:
-        say: takes one line for stderr.
-        quiet: whether to say nothing.
+        write: takes one line for stderr.
+        quiet: whether to write nothing.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def once(key: str, text: str) -> None:
-        if key not in told and not quiet:
-            told.add(key)
-            say(text)
+        if key not in reported and not quiet:
+            reported.add(key)
+            write(text)
 
     def compiling(module: str, name: str, folder: str) -> None:
-        what = _group(module, name)
-        if what and folder:
+        group = _group(module, name)
+        if group and folder:
             once(
-                what,
-                f"First run: compiling {what}, which takes some seconds once; they are kept in {folder}.",
+                group,
+                f"First run: compiling {group}, which takes some seconds once; they are kept in "
+                f"{folder}.",
             )
-        elif what:
+        elif group:
             once(
-                what,
-                f"Compiling {what}, which takes some seconds in every run: there is no folder to keep them in. {_REMEDY}.",
+                group,
+                f"Compiling {group}, which takes some seconds in every run: there is no folder to "
+                f"keep them in. {_REMEDY}.",
             )
 
     def unreadable(folder: str, reason: str) -> None:
         once(
             "unreadable",
-            f"Compiled loops in {folder} cannot be read ({reason}): they are compiled and kept anew.",
+            f"Compiled loops in {folder} cannot be read ({reason}): they are compiled and kept "
+            "anew.",
         )
 
     def unwritable(folder: str, reason: str) -> None:
         once(
             "unwritable",
-            f"Compiled loops cannot be kept in {folder} ({reason}): the next run compiles them again. {_REMEDY}.",
+            f"Compiled loops cannot be kept in {folder} ({reason}): the next run compiles them "
+            f"again. {_REMEDY}.",
         )
 
     _import_numba()
@@ -59,29 +69,28 @@ def compiled_loops(say: Callable[[str], None], *, quiet: bool) -> Iterator[None]
         yield
 
 
-_REMEDY = "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER"
-
-
 def _group(module: str, name: str) -> str:
-    """Say what a loop belongs to; empty for one whose compilation is not worth a word."""
+    """Return what a loop belongs to; empty where its compilation is not worth a message."""
     root, _, rest = module.partition(".")
-    room = rest.partition(".")[0] if root == "counterbias" else ""
-    if room in _PLAIN:
+    package = rest.partition(".")[0] if root == "counterbias" else ""
+    if package in _COUNTING_PACKAGES:
         return "the counting loops" if f"{rest}.{name}" in _COUNTING else ""
-    return "the loops of the simulation" if room == "simulation" else "the loops of the bias stages"
+    return (
+        "the loops of the simulation" if package == "simulation" else "the loops of the bias stages"
+    )
 
 
 def _import_numba() -> None:
-    """Import numba without scipy's linear algebra, which it looks for at once, costs 0.2 s, and no counting loop needs.
+    """Import numba without scipy's linear algebra, which costs 0.2 s and no counting loop needs.
 
-    numba looks again where a compiled function does need it, so a plug-in that uses ``np.dot`` is not touched.
+    numba only checks that it is there, for which an empty module will do. It imports the real one
+    where a compiled function needs it, so that a plug-in may use ``np.dot``.
     """
-    absent = "scipy.linalg.cython_blas"
-    if "numba" in sys.modules or absent in sys.modules:
+    blas = "scipy.linalg.cython_blas"
+    if "numba" in sys.modules or blas in sys.modules:
         return
-    sys.modules[absent] = None  # type: ignore[assignment]
+    sys.modules[blas] = ModuleType(blas)
     try:
-        from numba.np import arraymath
+        import numba.np.arraymath  # noqa: F401
     finally:
-        del sys.modules[absent]
-    arraymath._HAVE_BLAS = True
+        del sys.modules[blas]

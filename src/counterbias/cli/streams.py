@@ -1,4 +1,4 @@
-"""The standard streams as this program was started with them: closed ones, full ones, and ones that nobody reads.
+"""The standard streams as this program was started with them: closed, full, or read by nobody.
 
 Messages are worth less than the result: where stderr cannot take one, the run goes on.
 """
@@ -15,7 +15,7 @@ from counterbias.errors import LONGEST_LINE, shown
 
 
 class _Unfailing(io.FileIO):
-    """A file that takes whatever is written, and drops what cannot be written."""
+    """A file that accepts all writes, and drops what cannot be written."""
 
     def write(self, data: object) -> int:
         """Write (see io.FileIO)."""
@@ -28,8 +28,9 @@ class _Unfailing(io.FileIO):
 def prepare() -> None:
     """Make the streams safe, once, before any file is opened.
 
-    The numbers 0 to 2 of streams that are closed are taken up, or the next file opened would be written to as standard output. A closed
-    standard input or output stays None in ``sys``. Messages that stderr cannot take are dropped; characters that it lacks become escapes.
+    The numbers 0 to 2 of closed streams are occupied; otherwise the next file opened would be
+    written to as standard output. A closed standard input or output stays None in ``sys``. Messages
+    that stderr cannot take are dropped; characters that its encoding lacks become escapes.
     """
     for number in range(3):
         try:
@@ -47,27 +48,30 @@ def prepare() -> None:
             errors="backslashreplace",
             line_buffering=True,
         )
-    warnings.showwarning = _say_of_others
+    warnings.showwarning = _show_warning
 
 
-def _say_of_others(message: Warning | str, *_: object, **__: object) -> None:
-    """Say what another package warns of in one line, as ours; Python would show the line of code, and what a terminal obeys."""
-    say_line(f"Warning: {message}")
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Write another package's warning in one line, as ours.
+
+    Python would also show the line of code, and characters that a terminal obeys.
+    """
+    write_line(f"Warning: {message}")
 
 
-def say_line(text: str) -> None:
+def write_line(text: str) -> None:
     """Write one line to stderr."""
     if sys.stderr is not None:
         sys.stderr.write(shown(text, LONGEST_LINE) + "\n")
         sys.stderr.flush()
 
 
-def say_warning(text: str) -> None:
-    """Write one line to stderr if it is a warning: what ``-q`` leaves of what the pipeline says."""
+def write_if_warning(text: str) -> None:
+    """Write one line to stderr if it is a warning: what ``-q`` leaves of the messages."""
     if text.startswith("Warning: "):
-        say_line(text)
+        write_line(text)
 
 
 def is_terminal() -> bool:
-    """Tell whether stderr is one."""
+    """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -151,7 +151,7 @@ def _tagged_writer(
 ) -> TaggedWriter:
     return TaggedWriter(
         output.path,
-        kind=output.format,
+        format=output.format,
         header=header.as_bam(),
         names=inputs.annotation.features.ids,
         weighted=inputs.bias is not None,

@@ -1,1 +1,4 @@
-"""Writing results: count tables and tagged alignments, each under a temporary name until it is whole."""
+"""Writers of results: count tables, tagged alignments, reports.
+
+A file has a temporary name until it is complete.
+"""

@@ -1,7 +1,8 @@
 """Write ``PREFIX.counts.tsv``: the bias-weighted counts, one row per feature.
 
-The header begins with ``feature``; no line looks like htseq-count's two columns, so that no report takes one for the other.
-Decimals have up to nine significant digits, integers all of theirs; the same numbers always give the same bytes.
+The header begins with ``feature``; no line looks like htseq-count's two columns, so that no report
+mistakes one for the other. Decimals have up to nine significant digits, integers all of theirs; the
+same numbers always give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ def write_bias_table(
         path: file to write.
         ids: n identifiers of features.
         columns: name → n numbers, in the order of the columns.
-        attributes: name → n texts, additional attributes; they stand after the identifier.
+        attributes: name → n texts, additional attributes, written after the identifier.
 
     Raises:
         InputError: the file cannot be written.
     """
     texts = [ids, *(attributes or {}).values()]
     numbers = [np.asarray(values) for values in columns.values()]
-    form = ["%s"] * len(texts) + [
+    cells = ["%s"] * len(texts) + [
         "%.9g" if values.dtype.kind == "f" else "%s" for values in numbers
     ]
-    row = "\t".join(form) + "\n"
+    row = "\t".join(cells) + "\n"
     header = ["feature", *(attributes or {}), *columns]
     with whole_text(path) as file:
         file.write("\t".join(header) + "\n")

@@ -1,7 +1,8 @@
-"""Write what ``counterbias compare`` found: ``comparison.json``, ``comparison.tsv``, ``per_gene.tsv`` and ``between_models.tsv``.
+"""Write the results of ``counterbias compare``.
 
-In comes the document, a nested dict in the form of comparison.json; the tables are views of it. Missing numbers are null in JSON and
-``NA`` in tables. Files appear whole or not at all.
+They are ``comparison.json``, ``comparison.tsv``, ``per_gene.tsv`` and ``between_models.tsv``. The
+first holds the document, a nested dict, of which the second is a view. Missing numbers are null in
+JSON and ``NA`` in tables. Files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ from counterbias.writers.comparison_schema import (
 from counterbias.writers.qc import plain
 
 #: What tables hold where there is no number.
-NOTHING = "NA"
+MISSING = "NA"
 
 
 def build_document(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the document together: tag first, definitions of the measures, then ``parts``; numbers made fit for JSON."""
-    measures = [one._asdict() for one in (*RAW_MEASURES, *MODEL_MEASURES)]
+    """Build the document of comparison.json, with numbers that JSON can hold.
+
+    Args:
+        parts: ``version``, ``command_line``, ``options``, ``recommendation`` and ``samples``.
+    """
+    measures = [measure._asdict() for measure in (*RAW_MEASURES, *MODEL_MEASURES)]
     document = {
         TAG: list(VERSION),
         "version": parts["version"],
@@ -49,7 +54,10 @@ def build_document(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
-    """Write comparison.json; the tag and its version stand in one line, where reports look for them. Raises InputError."""
+    """Write comparison.json, with its tag and version in one line, where reports look for them.
+
+    Raises InputError where the file cannot be written.
+    """
     text = json.dumps(document, indent=1, allow_nan=False)
     major, minor = document[TAG]
     text = text.replace(f'"{TAG}": [\n  {major},\n  {minor}\n ]', f'"{TAG}": [{major}, {minor}]', 1)
@@ -59,7 +67,16 @@ def write_document(path: str | os.PathLike[str], document: Mapping[str, Any]) ->
 def write_comparison(
     path: str | os.PathLike[str], document: Mapping[str, Any], groups: Mapping[str, str]
 ) -> None:
-    """Write comparison.tsv: one row per sample, model and window. Raises InputError."""
+    """Write comparison.tsv: one row per sample, model and window.
+
+    Args:
+        path: file to write.
+        document: the content of comparison.json.
+        groups: sample → group, for samples that have one.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     names = [name for name, _ in columns()]
     lines = ["\t".join(names)]
     for sample in document["samples"]:
@@ -70,11 +87,11 @@ def write_comparison(
 
 
 def _row(sample: Mapping[str, Any], model: Mapping[str, Any], group: str | None) -> dict[str, Any]:
-    """Gather the cells of a row."""
+    """Return the cells of a row, by column."""
     cells: dict[str, Any] = {"sample": sample["sample"], "group": group, "starts": sample["starts"]}
     cells |= {name: model[name] for name in ("model", "window", "status", "reason", "used")}
-    for of in (sample["raw"], model["measures"]):
-        for name, found in of.items():
+    for measures in (sample["raw"], model["measures"]):
+        for name, found in measures.items():
             cells |= {name: found["value"], f"{name}_se": found["error"]}
     cells |= {name: model["cost"][name] for name, _ in COSTS}
     truth = model["truth"]
@@ -97,12 +114,15 @@ def write_per_gene(
     attributes: Mapping[str, Sequence[str]],
     samples: Mapping[str, Mapping[str, NDArray[Any] | None]],
 ) -> None:
-    """Write per_gene.tsv: one row per sample and feature; raw counts, then weighted and corrected ones of every model.
+    """Write per_gene.tsv: one row per sample and feature.
+
+    Raw counts come first, then the weighted and corrected ones of every model.
 
     Args:
         path: file to write.
         ids, lengths, attributes: the features.
-        samples: sample → column → numbers of all features, None where a model gave none. Numbers look as ``counterbias count`` writes them.
+        samples: sample → column → numbers of all features, None where a model has none. They are
+            formatted as ``counterbias count`` does.
     """
     first = next(iter(samples.values()), {})
     lines = ["\t".join(["sample", "feature", *attributes, "length", *first])]
@@ -117,7 +137,11 @@ def write_per_gene(
 def write_between(
     path: str | os.PathLike[str], rows: Iterable[tuple[str, str, str, str, str, str, float]]
 ) -> None:
-    """Write between_models.tsv: sample, column, two models with their windows, and the correlation of log2 FPKM."""
+    """Write between_models.tsv: how far two models agree in a sample.
+
+    A row has the sample, the column, two models with their windows, and the correlation of log2
+    FPKM.
+    """
     lines = [
         "\t".join(("sample", "column", "model", "window", "other_model", "other_window", "pearson"))
     ]
@@ -131,20 +155,20 @@ def _write(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
 
 
 def _numbers(values: NDArray[Any] | None, size: int) -> list[str]:
-    """Write a column as ``counterbias count`` does."""
+    """Format a column as ``counterbias count`` does."""
     if values is None:
-        return [NOTHING] * size
+        return [MISSING] * size
     if values.dtype.kind in "iub":
         return [str(value) for value in values.tolist()]
     return [f"{value:.9g}" for value in values.tolist()]
 
 
 def _cell(value: Any) -> str:
-    """Write one cell of comparison.tsv."""
+    """Format one cell of comparison.tsv or between_models.tsv."""
     if value is None or value == "":
-        return NOTHING
+        return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else NOTHING
+        return f"{value:.6g}" if math.isfinite(value) else MISSING
     return " ".join(str(value).split())

@@ -1,4 +1,7 @@
-"""What the columns of ``comparison.tsv`` and the measures of ``comparison.json`` mean: one definition for files, figures and the docs."""
+"""The columns of ``comparison.tsv`` and the measures of ``comparison.json``, with their meanings.
+
+Files, figures and docs take them from here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,15 @@ HIGHER, LOWER = "higher", "lower"
 
 
 class Measure(NamedTuple):
-    """Define a measure: its name in the files, a title, its unit, which direction is better (None: neither), and what it is."""
+    """A measure of a model in a sample, or of the sample itself.
+
+    Args:
+        name: its name in the files.
+        title: its name in figures and docs.
+        unit: its unit.
+        better: which direction is better, or None.
+        description: what it is.
+    """
 
     name: str
     title: str
@@ -37,7 +48,8 @@ _RAW = (
         "Halves, raw",
         "log2",
         LOWER,
-        "RMS log2 ratio of the densities of alternating 50-base blocks of a unit, reads as they are",
+        "RMS log2 ratio of the densities of alternating 50-base blocks of a unit, reads as they "
+        "are",
     ),
     Measure(
         "replicate_rmse_raw",
@@ -90,7 +102,8 @@ _TRIALS = (
         "Reliability slope",
         "",
         None,
-        "what the log bias, as a count would use it, must be multiplied by to fit held-out reads best: 1 where its size is right",
+        "what the log bias, as a count would use it, must be multiplied by to fit held-out reads "
+        "best: 1 where its size is right",
     ),
     Measure(
         "behind_best",
@@ -243,7 +256,8 @@ _COUNTS = (
                 f"Replicates, {column} − raw",
                 "log2",
                 LOWER,
-                "paired difference to raw, with its standard error over resampled features; below zero is nearer",
+                "paired difference to raw, with its standard error over resampled features; below "
+                "zero is nearer",
             ),
         )
     ),
@@ -252,11 +266,14 @@ _COUNTS = (
 #: Measures of a sample without any model, and of a model in a sample; in the order of the files.
 RAW_MEASURES: tuple[Measure, ...] = _RAW
 MODEL_MEASURES: tuple[Measure, ...] = (*_TRIALS, *_COUNTS)
-#: Measures that come from trials: mean over folds (of means over seeds), with a standard error over folds.
-TRIAL_MEASURES = tuple(one.name for one in _TRIALS if one.name != "behind_best")
-RAW_TRIAL_MEASURES = tuple(one.name for one in _RAW if not one.name.startswith("replicate"))
+#: Measures that come from trials: mean over folds (of means over seeds), with a standard error over
+#: folds.
+TRIAL_MEASURES = tuple(measure.name for measure in _TRIALS if measure.name != "behind_best")
+RAW_TRIAL_MEASURES = tuple(
+    measure.name for measure in _RAW if not measure.name.startswith("replicate")
+)
 
-#: What a model costs.
+#: Time and memory that a model takes, and its size.
 COSTS: tuple[tuple[str, str], ...] = (
     (
         "train_seconds",
@@ -266,7 +283,8 @@ COSTS: tuple[tuple[str, str], ...] = (
     ("windows_per_second", "windows that one thread scores in a second, the best of the trials"),
     (
         "memory_mb",
-        "growth of the process's resident memory at its peak while the model was fitted and the sample weighed, MB; Linux only",
+        "growth of the process's resident memory at its peak while the model was fitted and the "
+        "sample weighed, MB; Linux only",
     ),
 )
 
@@ -288,7 +306,8 @@ HEAD: tuple[tuple[str, str], ...] = (
     ("window", "bases before and after the read start"),
     (
         "status",
-        "ok; failed: the model did something wrong; skipped: it cannot be trained here, or there was too little to learn from",
+        "ok; failed: the model did something wrong; skipped: it cannot be trained here, or there "
+        "was too little to learn from",
     ),
     ("reason", "why, or what went wrong in single folds; NA where nothing did"),
     ("used", "whether a count would use the model (the gate); no without a fit"),
@@ -297,19 +316,19 @@ HEAD: tuple[tuple[str, str], ...] = (
 
 
 def truth_columns() -> list[tuple[str, str]]:
-    """List the columns on agreement with a truth table."""
+    """List the columns on agreement with a truth table, each with its meaning."""
     columns = [
         ("truth_column", "the column of the truth table"),
         ("truth_features", "features compared"),
     ]
     for estimate in (*ESTIMATES, *DIFFERENCES):
         for name, meaning in TRUTH_MEASURES:
-            said = (
+            description = (
                 f"{estimate}: {meaning}"
                 if estimate in ESTIMATES
                 else f"{name}, {estimate.replace('_', ' ')}, paired"
             )
-            columns.append((f"truth_{estimate}_{name}", said))
+            columns.append((f"truth_{estimate}_{name}", description))
             columns += [
                 (f"truth_{estimate}_{name}_{side}", f"{side} end of its 95 % bootstrap interval")
                 for side in ("low", "high")
@@ -318,7 +337,7 @@ def truth_columns() -> list[tuple[str, str]]:
 
 
 def columns() -> list[tuple[str, str]]:
-    """List the columns of comparison.tsv with what they hold."""
+    """List the columns of comparison.tsv, each with its meaning."""
     listed = list(HEAD)
     for measure in (*RAW_MEASURES, *MODEL_MEASURES):
         unit = f" ({measure.unit})" if measure.unit else ""
@@ -330,13 +349,14 @@ def columns() -> list[tuple[str, str]]:
 
 
 def markdown_tables() -> str:
-    """Lay the columns out for the docs."""
+    """Return the columns and measures as Markdown tables for the docs."""
     lines = ["| column | holds |", "|---|---|"]
     for name, text in (*HEAD, *COSTS):
         lines.append(f"| `{name}` | {text} |")
     lines += ["", "| measure | title | unit | better | is |", "|---|---|---|---|---|"]
-    for one in (*RAW_MEASURES, *MODEL_MEASURES):
-        lines.append(
-            f"| `{one.name}` | {one.title} | {one.unit} | {one.better or ''} | {one.description} |"
-        )
+    lines += [
+        f"| `{measure.name}` | {measure.title} | {measure.unit} | {measure.better or ''} "
+        f"| {measure.description} |"
+        for measure in (*RAW_MEASURES, *MODEL_MEASURES)
+    ]
     return "\n".join(lines) + "\n"

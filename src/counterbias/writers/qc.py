@@ -1,7 +1,8 @@
 """Write ``PREFIX.counterbias.json``, the quality report of one sample.
 
-In come plain dicts and numpy numbers; out goes a document that always has all keys (null where they do not apply), only
-finite numbers, and the same bytes for the same content. The first line holds the tag that reports look for.
+Plain dicts and numpy numbers become a document that always has all keys (null where they do not
+apply), only finite numbers, and the same bytes for the same content. The first line holds the tag
+that reports look for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from counterbias.files import readable, whole_text
 from counterbias.writers.qc_schema import KEYS, TAG, VERSION
 
-#: A tree of keys: name → kind (text), subtree (dict) or subtree of each object of a list ([dict]).
+#: A tree of keys: name → type (text), subtree (dict) or subtree of each object of a list ([dict]).
 Tree = dict[str, Any]
 
 
@@ -35,23 +36,28 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "integer": _is_integer,
     "number": _is_number,
     "integers": lambda value: (
-        isinstance(value, list) and all(v is None or _is_integer(v) for v in value)
+        isinstance(value, list) and all(one is None or _is_integer(one) for one in value)
     ),
     "numbers": lambda value: (
-        isinstance(value, list) and all(v is None or _is_number(v) for v in value)
+        isinstance(value, list) and all(one is None or _is_number(one) for one in value)
     ),
-    "texts": lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
+    "texts": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
     "object": lambda value: isinstance(value, dict),
 }
 
 
 def build_qc(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a complete document of what is known.
+    """Build a complete document of what is known.
 
-    ``parts`` are nested dicts with the keys of :data:`counterbias.writers.qc_schema.KEYS`; what is missing becomes null, an
-    absent list of objects an empty list. numpy numbers and arrays become plain ones, NaN and infinity null, decimals eight
+    numpy numbers and arrays become plain ones, NaN and infinity null; decimals get eight
     significant digits.
-    Raises ValueError for a key that the schema lacks or a value of another kind.
+
+    Args:
+        parts: nested dicts with keys of :data:`counterbias.writers.qc_schema.KEYS`; a missing value
+            becomes null, a missing list of objects an empty list.
+
+    Raises:
+        ValueError: the schema lacks a key, or a value has another type.
     """
     document = _fill(schema_tree(), {TAG: list(VERSION), **parts}, "")
     check_qc(document)
@@ -59,8 +65,9 @@ def build_qc(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_qc(document: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the document has all keys of the schema, no others, values of their kinds, and this major
-    version.
+    """Raise ValueError unless a document fits the schema.
+
+    It has all keys and no others, values of their types, and this major version.
     """
     _check(schema_tree(), document, "")
     if document[TAG][0] != VERSION[0]:
@@ -70,7 +77,10 @@ def check_qc(document: Mapping[str, Any]) -> None:
 
 
 def write_qc(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
-    """Write a document of :func:`build_qc`, one line per top-level key, whole or not at all. Raises InputError."""
+    """Write a document of :func:`build_qc`, one line per top-level key, whole or not at all.
+
+    Raises InputError where the file cannot be written.
+    """
     lines = [
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
         for key, value in document.items()
@@ -80,7 +90,7 @@ def write_qc(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
 
 
 def schema_tree() -> Tree:
-    """Give the keys as a tree, in the order of the file."""
+    """Return the keys as a tree, in the order of the file."""
     tree: Tree = {}
     for key in KEYS:
         *parents, last = key.path.split(".")
@@ -90,11 +100,12 @@ def schema_tree() -> Tree:
                 node = node.setdefault(name[:-2], [{}])[0]
             else:
                 node = node.setdefault(name, {})
-        node[last] = key.kind
+        node[last] = key.type
     return tree
 
 
 def _fill(tree: Tree, given: Any, path: str) -> dict[str, Any]:
+    """Build the object at ``path`` with all keys of its tree."""
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise ValueError(
@@ -104,38 +115,42 @@ def _fill(tree: Tree, given: Any, path: str) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{path}{unknown[0]}: no such key in the schema")
     filled: dict[str, Any] = {}
-    for name, kind in tree.items():
+    for name, node in tree.items():
         value = given.get(name)
-        if isinstance(kind, dict):
-            filled[name] = _fill(kind, value, f"{path}{name}.")
-        elif isinstance(kind, list):
-            filled[name] = [_fill(kind[0], entry, f"{path}{name}[].") for entry in value or ()]
+        if isinstance(node, dict):
+            filled[name] = _fill(node, value, f"{path}{name}.")
+        elif isinstance(node, list):
+            filled[name] = [_fill(node[0], entry, f"{path}{name}[].") for entry in value or ()]
         else:
             filled[name] = plain(value)
     return filled
 
 
 def _check(tree: Tree, value: Any, path: str) -> None:
+    """Raise ValueError unless the object at ``path`` fits its tree."""
     if not isinstance(value, Mapping) or list(value) != list(tree):
-        have = sorted(set(value) ^ set(tree)) if isinstance(value, Mapping) else []
+        differing = sorted(set(value) ^ set(tree)) if isinstance(value, Mapping) else []
         raise ValueError(
-            f"{path or 'the document'}: keys or their order differ from the schema {have}"
+            f"{path or 'the document'}: keys or their order differ from the schema {differing}"
         )
-    for name, kind in tree.items():
+    for name, node in tree.items():
         entry, place = value[name], f"{path}{name}"
-        if isinstance(kind, dict):
-            _check(kind, entry, f"{place}.")
-        elif isinstance(kind, list):
+        if isinstance(node, dict):
+            _check(node, entry, f"{place}.")
+        elif isinstance(node, list):
             if not isinstance(entry, list):
                 raise ValueError(f"{place}: a list is needed")
             for one in entry:
-                _check(kind[0], one, f"{place}[].")
-        elif entry is not None and not _FITS[kind](entry):
-            raise ValueError(f"{place}: {str(entry)[:60]!r} is not of kind {kind}")
+                _check(node[0], one, f"{place}[].")
+        elif entry is not None and not _FITS[node](entry):
+            raise ValueError(f"{place}: {str(entry)[:60]!r} is not of type {node}")
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy values, tuples and mappings into what JSON knows; non-finite numbers become None, texts such as UTF-8 holds."""
+    """Convert numpy values, tuples and mappings to JSON types.
+
+    Non-finite numbers become None, and bytes of a text that are not UTF-8 are escaped.
+    """
     if isinstance(value, str):
         return readable(value)
     if value is None or isinstance(value, bool | int):

@@ -1,14 +1,15 @@
-"""The keys of ``PREFIX.counterbias.json``: names, kinds and meanings, in the order in which they are written.
+"""The keys of ``PREFIX.counterbias.json``: names, types and meanings, in the order of the file.
 
-This list is all there is: :mod:`counterbias.writers.qc` builds and checks documents by it, and ``docs/reference/qc-json.md``
-holds the table that :func:`markdown_table` makes of it.
+This list is the only definition: :mod:`counterbias.writers.qc` builds and checks documents by it,
+and ``docs/reference/qc-json.md`` holds the table that :func:`markdown_table` makes of it.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Tag and version. A new minor version adds keys; a new major version renames, removes or changes some.
+#: Tag and version. A new minor version adds keys; a new major version renames, removes or changes
+#: some.
 TAG, VERSION = "counterbias_schema", (1, 3)
 
 
@@ -16,13 +17,13 @@ class Key(NamedTuple):
     """One key: ``a.b`` is key b of object a, ``a[].b`` key b of each object in list a."""
 
     path: str
-    kind: str
+    type: str
     meaning: str
 
 
 _LETTERS = ("A", "C", "G", "T")
 _PARTS = ("held_out", "training")
-#: Who weighs the starts of each.
+#: Which models weight the starts of each part.
 _WEIGHED = {"held_out": "by models that did not see them", "training": "by the model in use"}
 
 _GENERAL = (
@@ -64,20 +65,18 @@ _GENERAL = (
     Key(
         "strandedness.sense",
         "integer",
-        "fragments with read 1 on the feature's strand; null where it was not looked at",
+        "fragments with read 1 on the feature's strand; null where it was not determined",
     ),
     Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
-    Key(
-        "strandedness.verdict", "text", "the `--stranded` that fits, null where that cannot be told"
-    ),
+    Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that is not clear"),
     Key("model.backend", "text", "name of the bias model"),
-    Key("model.distribution", "text", "package that brought it"),
+    Key("model.distribution", "text", "package that provides it"),
     Key("model.version", "text", "that package's version"),
     Key("model.options", "object", "the model's options"),
     Key("model.upstream", "integer", "bases of the window before the read start"),
     Key("model.downstream", "integer", "bases of the window after the read's first base"),
     Key("sampling.scheme", "text", "`local`, `paper` or `seqbias`"),
-    Key("sampling.seed", "integer", "start of every random choice"),
+    Key("sampling.seed", "integer", "seed of every random choice"),
 )
 
 _END = (
@@ -85,7 +84,8 @@ _END = (
     Key(
         "ends[].no_model",
         "text",
-        "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it has one",
+        "why it has no model, so that its reads weigh 1: nothing could be learnt; null where it "
+        "has one",
     ),
     Key("ends[].block", "integer", "bases per genomic block of the folds"),
     Key("ends[].blocks", "integer", "blocks with reads"),
@@ -133,9 +133,9 @@ _END = (
         for letter in _LETTERS
     ),
     *(
-        Key(f"ends[].divergence.{part}[].{key}", kind, meaning)
+        Key(f"ends[].divergence.{part}[].{key}", type_, meaning)
         for part in _PARTS
-        for key, kind, meaning in (
+        for key, type_, meaning in (
             ("k", "integer", "length of the k-mers, 1 to 4"),
             (
                 "before",
@@ -172,7 +172,7 @@ _END = (
         "integer",
         "downstream bases of the window that would hold it",
     ),
-    Key("ends[].signature.offsets", "integers", "offsets that were looked at, −40 to +40"),
+    Key("ends[].signature.offsets", "integers", "offsets examined, −40 to +40"),
     Key(
         "ends[].signature.profile",
         "numbers",
@@ -186,7 +186,7 @@ _END = (
     Key(
         "ends[].calibration.applied",
         "boolean",
-        "whether the model is used; with false all weights are 1",
+        "whether the model is used; if not, all weights are 1",
     ),
     Key("ends[].calibration.reason", "text", "why it is not used"),
     Key("ends[].calibration.slope", "number", "what the log bias of reads was multiplied by"),
@@ -203,13 +203,13 @@ _END = (
     ),
     Key("ends[].calibration.gain_error", "number", "its standard error"),
     *(
-        Key(f"ends[].gain.{name}.{key}", kind, meaning)
+        Key(f"ends[].gain.{name}.{key}", type_, meaning)
         for name, what in (
             ("uniq", "each position counted once"),
             ("cap5", "at most five reads per position"),
             ("all", "all reads"),
         )
-        for key, kind, meaning in (
+        for key, type_, meaning in (
             (
                 "value",
                 "number",
@@ -222,7 +222,8 @@ _END = (
     Key(
         "ends[].reliability.slope",
         "number",
-        "what the log bias, as used, must be multiplied by to fit held-out reads best; 1: its size is right; null: the model is not used",
+        "what the log bias, as used, must be multiplied by to fit held-out reads best; 1: its size "
+        "is right; null: the model is not used",
     ),
     Key("ends[].reliability.error", "number", "its standard error over genomic blocks of 10 kb"),
     Key("ends[].reliability.low", "number", "lower end of its 95 % interval"),
@@ -232,7 +233,8 @@ _END = (
     Key(
         "ends[].reliability.bins.predicted",
         "numbers",
-        "bins of held-out places by their bias: log2 of the reads predicted over those of an even spread in each unit",
+        "bins of held-out places by their bias: log2 of the reads predicted over those of an even "
+        "spread in each unit",
     ),
     Key("ends[].reliability.bins.observed", "numbers", "the same of the reads observed"),
     Key("ends[].reliability.bins.error", "numbers", "standard error of `observed` over blocks"),
@@ -250,12 +252,12 @@ _END = (
     Key(
         "ends[].training.perplexity", "object", "name → perplexity per base on the validation part"
     ),
-    Key("ends[].training.details", "object", "what else the model has to say of its training"),
-    Key("ends[].metrics", "object", "figures that plug-ins added (`counterbias_qc_metrics`)"),
+    Key("ends[].training.details", "object", "further details of the training"),
+    Key("ends[].metrics", "object", "numbers that plug-ins added (`counterbias_qc_metrics`)"),
 )
 
 _RESULT = (
-    Key("weights.reads", "integer", "reads weighed"),
+    Key("weights.reads", "integer", "reads with a weight"),
     Key(
         "weights.unscored",
         "integer",
@@ -304,9 +306,9 @@ _RESULT = (
     Key("lengths.fragment_shares", "numbers", "their probabilities"),
     Key("fold_change.quantiles", "numbers", "which quantiles the bins below hold"),
     *(
-        Key(f"fold_change.{which}[].{key}", kind, meaning)
+        Key(f"fold_change.{which}[].{key}", type_, meaning)
         for which in ("weighted", "corrected")
-        for key, kind, meaning in (
+        for key, type_, meaning in (
             ("features", "integer", "features in this bin of expression"),
             ("raw_min", "number", "lowest raw count in it"),
             ("raw_max", "number", "highest raw count in it"),
@@ -318,7 +320,7 @@ _RESULT = (
         "run.seconds",
         "object",
         "stage → wall time in seconds (the only block that differs between equal runs); "
-        "with several threads `evaluation` goes on beside the stages after it",
+        "with several threads `evaluation` runs alongside the stages after it",
     ),
     Key("run.threads", "integer", "threads"),
     Key("run.fragments_per_second", "number", "fragments counted per second of the counting pass"),
@@ -335,7 +337,7 @@ KEYS: tuple[Key, ...] = (
 
 
 def markdown_table() -> str:
-    """Make the table of the reference page."""
-    lines = ["| key | kind | meaning |", "|---|---|---|"]
-    lines += [f"| `{key.path}` | {key.kind} | {key.meaning} |" for key in KEYS]
+    """Return the table of the reference page."""
+    lines = ["| key | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{key.path}` | {key.type} | {key.meaning} |" for key in KEYS]
     return "\n".join(lines) + "\n"

@@ -1,19 +1,23 @@
 """BAM records rewritten as htseq-count's ``-o`` has them, in a compiled loop over their bytes.
 
-htseq-count turns each record into an object of its own and back. What that changes in a record, and what is therefore done here:
+htseq-count parses each record into an object and formats that. What this changes in a record, and
+what is therefore done here:
 
 - an unaligned read loses position, mapping quality, CIGAR and template length;
 - the mate's position is dropped unless the flags say that there is an aligned mate;
-- the bin is worked out anew;
-- integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``, ``d`` becomes ``f``;
-- a CIGAR that stands in the tag ``CG`` (SAMv1, section 4.2.2) goes into its field where it fits, otherwise behind ``XF``;
+- the bin is computed anew;
+- integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``, ``d`` becomes
+  ``f``;
+- a CIGAR that stands in the tag ``CG`` (SAMv1, section 4.2.2) goes into its field where it fits,
+  otherwise behind ``XF``;
 - ``XF`` is appended, as ``Z``.
 
-What htseq-count would write a broken record for is written soundly: an ``A`` of NUL becomes an empty text, a name without its NUL gets one,
-an ``I`` beyond 31 bits keeps its value, and tags with control characters, which would cut a line of SAM in two, are left out of SAM and
-counted.
+Where htseq-count would write a broken record, a sound one is written: an ``A`` of NUL becomes an
+empty text, a name without its NUL gets one, an ``I`` beyond 31 bits keeps its value, and tags with
+control characters, which would cut a line of SAM in two, are left out of SAM and counted.
 
-Layout of a record: SAM specification (SAMv1), section 4.2. Every length is checked against the record before it is used.
+Layout of a record: SAM specification (SAMv1), section 4.2. Every length is checked against the
+record before it is used.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ FIXED = 36
 #: Operations that a CIGAR's field can hold.
 MOST_OPERATIONS = 0xFFFF
 
-#: Why a record cannot be written: its lengths do not fit together, its name is too long to be ended, or holds what no line of SAM can.
+#: Why a record cannot be written: its lengths do not fit together, its name is too long to be
+#: ended, or it holds a character that no line of SAM can.
 DAMAGED, LONG_NAME, CONTROL_IN_NAME = 1, 2, 3
 
 
@@ -46,7 +51,7 @@ def _signed(data: Any, at: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _put(out: Any, at: Any, value: Any, size: Any) -> Any:
-    """Write the low ``size`` bytes of a number, little-endian; give the position after it."""
+    """Write the low ``size`` bytes of a number, little-endian; return the position after it."""
     for shift in range(size):
         out[at + shift] = (value >> (8 * shift)) & 0xFF
     return at + size
@@ -54,7 +59,7 @@ def _put(out: Any, at: Any, value: Any, size: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _copy(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
-    """Copy bytes; give the position after them."""
+    """Copy bytes; return the position after them."""
     for index in range(start, stop):
         out[at] = data[index]
         at += 1
@@ -63,7 +68,7 @@ def _copy(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _bin_of(start: Any, end: Any) -> Any:
-    """Give the bin of the smallest interval of the binning scheme that holds [start, end) (SAMv1, section 5.3)."""
+    """Return the smallest bin of the scheme that holds [start, end) (SAMv1, section 5.3)."""
     last = end - 1
     shift = 14
     offset = ((1 << 15) - 1) // 7
@@ -76,45 +81,45 @@ def _bin_of(start: Any, end: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _array_width(kind: Any) -> Any:
-    """Give the bytes of one value of a tag of this type, 0 where a type has no fixed width or is not known."""
-    if kind == 65 or kind == 97 or kind == 99 or kind == 67:  # A a c C
+def _array_width(tag_type: Any) -> Any:
+    """Return the bytes of one value of this type, 0 for a type without a fixed width or unknown."""
+    if tag_type == 65 or tag_type == 97 or tag_type == 99 or tag_type == 67:  # A a c C
         return 1
-    if kind == 115 or kind == 83:  # s S
+    if tag_type == 115 or tag_type == 83:  # s S
         return 2
-    if kind == 105 or kind == 73 or kind == 102:  # i I f
+    if tag_type == 105 or tag_type == 73 or tag_type == 102:  # i I f
         return 4
-    if kind == 100:  # d
+    if tag_type == 100:  # d
         return 8
     return 0
 
 
 @njit(cache=True, nogil=True)
 def _tag_end(data: Any, at: Any, stop: Any) -> Any:
-    """Give where the tag that starts at ``at`` ends, -1 where it does not fit into its record."""
+    """Return where the tag that starts at ``at`` ends, -1 where it does not fit into its record."""
     if at + 4 > stop:
         return np.int64(-1)
-    kind = data[at + 2]
-    if kind == 90 or kind == 72:  # Z H
+    tag_type = data[at + 2]
+    if tag_type == 90 or tag_type == 72:  # Z H
         end = at + 3
         while end < stop and data[end] != 0:
             end += 1
         return end + 1 if end < stop else np.int64(-1)
-    if kind == 66:  # B
+    if tag_type == 66:  # B
         if at + 8 > stop:
             return np.int64(-1)
         width = _array_width(data[at + 3])
         number = _signed(data, at + 4)
         end = at + 8 + number * width
         return end if width > 0 and number >= 0 and end <= stop else np.int64(-1)
-    width = _array_width(kind)
+    width = _array_width(tag_type)
     end = at + 3 + width
     return end if width > 0 and end <= stop else np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
 def _has_control(data: Any, start: Any, stop: Any) -> Any:
-    """Tell whether one of some bytes is a control character."""
+    """Whether a range of bytes has a control character."""
     for index in range(start, stop):  # noqa: SIM110 (compiles faster)
         if data[index] < 32 or data[index] == 127:
             return True
@@ -123,64 +128,67 @@ def _has_control(data: Any, start: Any, stop: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _fits_sam(data: Any, start: Any, stop: Any) -> Any:
-    """Tell whether a tag can stand in a line of SAM: neither its name nor a text holds a control character."""
-    kind = data[start + 2]
+    """Whether a tag fits into a line of SAM: neither its name nor a text has control characters."""
+    tag_type = data[start + 2]
     if _has_control(data, start, start + 2):
         return False
-    if kind == 90 or kind == 72:  # Z H, with the NUL that ends them
+    if tag_type == 90 or tag_type == 72:  # Z H, with the NUL that ends them
         return not _has_control(data, start + 3, stop - 1)
     # An A of NUL becomes an empty text.
-    return not (kind == 65 and data[start + 3] != 0 and _has_control(data, start + 3, stop))
+    return not (tag_type == 65 and data[start + 3] != 0 and _has_control(data, start + 3, stop))
 
 
 @njit(cache=True, nogil=True)
 def _put_integer(out: Any, at: Any, value: Any) -> Any:
     """Write type and value of an integer tag in the smallest type, unsigned unless negative."""
     if value >= 0:
-        kind, size = (67, 1) if value <= 255 else (83, 2) if value <= 65535 else (73, 4)
+        tag_type, size = (67, 1) if value <= 255 else (83, 2) if value <= 65535 else (73, 4)
     else:
-        kind, size = (99, 1) if value >= -128 else (115, 2) if value >= -32768 else (105, 4)
-    out[at] = kind
+        tag_type, size = (99, 1) if value >= -128 else (115, 2) if value >= -32768 else (105, 4)
+    out[at] = tag_type
     return _put(out, at + 1, value, size)
 
 
 @njit(cache=True, nogil=True)
 def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
     """Write one tag with the type that htseq-count gives it."""
-    kind = data[start + 2]
+    tag_type = data[start + 2]
     out[at] = data[start]
     out[at + 1] = data[start + 1]
     at += 2
     value = start + 3
-    if kind == 99:  # c
+    if tag_type == 99:  # c
         number = np.int64(data[value])
         return _put_integer(out, at, number - 256 if number > 127 else number)
-    if kind == 67:  # C
+    if tag_type == 67:  # C
         return _put_integer(out, at, np.int64(data[value]))
-    if kind == 115 or kind == 83:  # s S
+    if tag_type == 115 or tag_type == 83:  # s S
         number = np.int64(data[value]) | np.int64(data[value + 1]) << 8
-        return _put_integer(out, at, number - 65536 if kind == 115 and number > 32767 else number)
-    if kind == 105:  # i
+        return _put_integer(
+            out, at, number - 65536 if tag_type == 115 and number > 32767 else number
+        )
+    if tag_type == 105:  # i
         return _put_integer(out, at, _signed(data, value))
-    if kind == 73:  # I
+    if tag_type == 73:  # I
         return _put_integer(out, at, _signed(data, value) & 0xFFFFFFFF)
-    if kind == 100:  # d
+    if tag_type == 100:  # d
         out[at] = 102
         single = np.empty(1, dtype=np.float32)
         single[0] = np.frombuffer(data[value:stop].copy(), dtype=np.float64)[0]
         return _copy(out, at + 1, single.view(np.uint8), 0, 4)
-    if kind == 65 or kind == 97 or kind == 72:  # A a H
+    if tag_type == 65 or tag_type == 97 or tag_type == 72:  # A a H
         out[at] = 90
-        if kind != 72 and data[value] == 0:
+        if tag_type != 72 and data[value] == 0:
             stop = value
         at = _copy(out, at + 1, data, value, stop)
-        if kind != 72:
+        if tag_type != 72:
             out[at] = 0
             at += 1
         return at
     at = _copy(out, at, data, start + 2, stop)
-    # What is no number (all ones in the exponent, and a fraction) passes through a double there, which makes it a quiet one.
-    ones = kind == 102 and data[value + 3] & 0x7F == 0x7F and data[value + 2] & 0x80 != 0  # f
+    # htseq-count converts a NaN (all ones in the exponent, and a fraction) to a double and back,
+    # which makes it a quiet one.
+    ones = tag_type == 102 and data[value + 3] & 0x7F == 0x7F and data[value + 2] & 0x80 != 0  # f
     if ones and (data[value] | data[value + 1] | data[value + 2] & 0x7F) != 0:
         out[at - 2] |= 0x40
     return at
@@ -190,7 +198,7 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
 def _put_assignment(
     out: Any, at: Any, code: Any, first: Any, last: Any, members: Any, names: Any, name_offsets: Any
 ) -> Any:
-    """Write ``XF:Z`` with a feature, a class, or the class and the features of an ambiguous fragment."""
+    """Write ``XF:Z``: a feature, a class, or class and features of an ambiguous fragment."""
     out[at] = 88
     out[at + 1] = 70
     out[at + 2] = 90
@@ -214,11 +222,11 @@ def _put_assignment(
 
 @njit(cache=True, nogil=True)
 def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
-    """Give the bases of the reference that a CIGAR covers, gaps included."""
+    """Return the number of bases of the reference that a CIGAR spans, gaps included."""
     span = np.int64(0)
     for operation in range(cigar, cigar_end, 4):
-        kind = data[operation] & 15
-        if kind == 0 or kind == 2 or kind == 3 or kind == 7 or kind == 8:
+        code = data[operation] & 15
+        if code == 0 or code == 2 or code == 3 or code == 7 or code == 8:
             span += (_signed(data, operation) & 0xFFFFFFFF) >> 4
     return span
 
@@ -227,9 +235,10 @@ def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
 def _find_cigar_tag(
     data: Any, start: Any, cigar: Any, operations: Any, bases: Any, tag: Any, end: Any
 ) -> Any:
-    """Give where the tag starts that holds the CIGAR, by htslib's rule, -1 where the field itself does.
+    """Return where the tag with the CIGAR starts, -1 where the CIGAR is in its field.
 
-    The field then is a placeholder, whose first operation clips all bases. Tags that are malformed are none.
+    By htslib's rule the field is then a placeholder, whose first operation clips all bases.
+    Malformed tags do not count.
     """
     if operations == 0 or _signed(data, start + 4) < 0 or _signed(data, start + 8) < 0:
         return np.int64(-1)
@@ -247,7 +256,7 @@ def _find_cigar_tag(
 
 @njit(cache=True, nogil=True)
 def _put_cigar(out: Any, at: Any, data: Any, cigar: Any, cigar_end: Any, bases: Any) -> Any:
-    """Write a CIGAR, or what stands for one that is too long for its field."""
+    """Write a CIGAR, or the placeholder of one that is too long for its field."""
     if cigar_end - cigar <= 4 * MOST_OPERATIONS:
         return _copy(out, at, data, cigar, cigar_end)
     at = _put(out, at, bases << 4 | 4, 4)
@@ -256,7 +265,7 @@ def _put_cigar(out: Any, at: Any, data: Any, cigar: Any, cigar_end: Any, bases: 
 
 @njit(cache=True, nogil=True)
 def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: Any) -> Any:
-    """Write the fixed part of a record but for ``block_size``; the bin and the CIGAR's length are those of what is kept."""
+    """Write the fixed part of a record after ``block_size``, with the bin of the given CIGAR."""
     flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
     position = _signed(data, start + 8)
     aligned = flag & 4 == 0
@@ -289,11 +298,12 @@ def bound(
     names: Any,
     name_offsets: Any,
 ) -> Any:
-    """Give a number of bytes that the entries cannot exceed."""
+    """Return a number of bytes that the entries cannot exceed."""
     total = np.int64(0)
     for entry in range(len(record)):
         length = lengths[record[entry]]
-        # A tag of type A takes four bytes and becomes one of five; ZW, two XF and their classes come on top.
+        # A tag of type A takes four bytes and becomes one of five; ZW and two XF with their classes
+        # come on top.
         total += length + length // 4 + 80
         if code[entry] >= 0:
             total += name_offsets[code[entry] + 1] - name_offsets[code[entry]]
@@ -323,13 +333,15 @@ def render(
     """Write all entries of a batch (see :class:`~counterbias.records.TaggedBatch`) to ``out``.
 
     Args:
-        names, name_offsets: the bytes of the features' names and of the five classes, end to end, and where each starts.
-        weighted: whether entries that were counted get ``ZW:I``, twice their row of start sites plus one for read 2, to be
-            replaced by the weight later; a ``ZW`` that is there already is dropped.
+        names, name_offsets: the bytes of the features' names and of the five classes, end to end,
+            and where each starts.
+        weighted: whether entries that were counted get ``ZW:I``, twice their row of start sites
+            plus one for read 2, to be replaced by the weight later; an existing ``ZW`` is dropped.
         text: whether the records are for SAM.
 
     Returns:
-        (bytes written, tags left out, 0), or (entry, 0, reason) for the first entry whose record cannot be written.
+        (bytes written, tags left out, 0), or (entry, 0, reason) for the first entry whose record
+        cannot be written.
     """
     at = np.int64(0)
     left_out = np.int64(0)
@@ -356,10 +368,10 @@ def render(
             return np.int64(entry), np.int64(0), LONG_NAME
         if text and _has_control(data, start + FIXED, name_end):
             return np.int64(entry), np.int64(0), CONTROL_IN_NAME
-        held = _find_cigar_tag(data, start, cigar, operations, bases, tags, end)
+        cigar_tag = _find_cigar_tag(data, start, cigar, operations, bases, tags, end)
         kept, kept_end = cigar, cigar_end
-        if held >= 0:
-            kept, kept_end = held + 8, _tag_end(data, held, end)
+        if cigar_tag >= 0:
+            kept, kept_end = cigar_tag + 8, _tag_end(data, cigar_tag, end)
         head = at
         at = _put_head(out, at + 4, data, start, kept, kept_end)
         at = _copy(out, at, data, start + FIXED, name_end)
@@ -378,7 +390,7 @@ def render(
                 return np.int64(entry), np.int64(0), DAMAGED
             if text and not _fits_sam(data, tag, following):
                 left_out += 1
-            elif tag != held and not (weighted and data[tag] == 90 and data[tag + 1] == 87):
+            elif tag != cigar_tag and not (weighted and data[tag] == 90 and data[tag + 1] == 87):
                 at = _put_tag(out, at, data, tag, following)
             tag = following
         if weighted and site[entry] >= 0 and (code[entry] >= 0 or code[entry] == -2):
@@ -398,9 +410,9 @@ def render(
             names,
             name_offsets,
         )
-        if flag & 4 == 0 and held >= 0 and kept_end - kept > 4 * MOST_OPERATIONS:
-            at = _copy(out, at, data, held, kept_end)
-            out[at - (kept_end - held) + 3] = 73  # I
+        if flag & 4 == 0 and cigar_tag >= 0 and kept_end - kept > 4 * MOST_OPERATIONS:
+            at = _copy(out, at, data, cigar_tag, kept_end)
+            out[at - (kept_end - cigar_tag) + 3] = 73  # I
         _put(out, head, at - head - 4, 4)
     return at, left_out, 0
 
@@ -411,10 +423,12 @@ def put_weights(data: Any, weights: Any) -> Any:
 
     Args:
         data: uint8, records end to end.
-        weights: uint8 (2 × rows, 4): the bytes of the float32 weight of read 1 and read 2 of each row of start sites.
+        weights: uint8 (2 × rows, 4): the bytes of the float32 weights of read 1 and read 2 of each
+            row of start sites.
 
     Returns:
-        number of tags replaced, -1 where a row is not in ``weights``, or -2 where the records are not whole.
+        number of tags replaced, -1 where a row is not in ``weights``, or -2 where the records are
+        not whole.
     """
     replaced = 0
     start = np.int64(0)

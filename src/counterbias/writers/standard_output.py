@@ -1,6 +1,7 @@
-"""Standard output: texts that go there whole, as the bytes that a file would have, whatever the terminal's character set.
+"""Standard output: texts that go there whole, as the bytes that a file would have.
 
-Everything that a command prints as its result comes through here, so that nothing is left in a buffer that fails when Python ends.
+The terminal's character set does not matter. Everything that a command prints as its result comes
+through here, so that nothing is left in a buffer whose flush fails when Python ends.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from counterbias.files import descriptor_of
 
 
 def is_closed() -> bool:
-    """Tell whether the command was started without a standard output (``>&-``)."""
+    """Whether the command was started without a standard output (``>&-``)."""
     return sys.stdout is None
 
 
 def require_standard_output(
     name: str = "", *, remedy: str = "leave it open, or send it to a file"
 ) -> None:
-    """Refuse to work for a standard output that is not there.
+    """Refuse to run a command whose result would go to a closed standard output.
 
     Args:
-        name: an output file's name, which may be another name of standard output; empty for standard output itself.
+        name: name of an output file, which may be another name of standard output; empty for
+            standard output itself.
         remedy: what the user can do instead.
 
     Raises:
@@ -39,7 +41,9 @@ def require_standard_output(
 
 
 def write_standard_output(text: str) -> None:
-    """Write a whole text to standard output, in UTF-8; bytes that were no UTF-8 in the input come out as they were.
+    """Write a whole text to standard output, in UTF-8.
+
+    Bytes of the input that were not UTF-8 come out as they were.
 
     Raises:
         InputError: standard output is closed, or cannot take it, as on a full disk.
@@ -50,9 +54,8 @@ def write_standard_output(text: str) -> None:
         sys.stdout.flush()
         descriptor = sys.stdout.fileno()
     except OSError as error:
-        if not isinstance(
-            error, ValueError
-        ):  # io.UnsupportedOperation is both: no file, but a text stream in memory
+        # io.UnsupportedOperation, which is a ValueError, too, means a text stream in memory.
+        if not isinstance(error, ValueError):
             raise _cannot_write(error) from error
         sys.stdout.write(text)
         return
@@ -69,7 +72,10 @@ def write_standard_output(text: str) -> None:
 
 
 def flush_standard_output() -> None:
-    """Write what others, such as plug-ins, left in Python's buffer; raises as :func:`write_standard_output` does."""
+    """Write what others, such as plug-ins, left in Python's buffer.
+
+    It raises what :func:`write_standard_output` raises.
+    """
     if is_closed():
         return
     try:
@@ -82,7 +88,7 @@ def flush_standard_output() -> None:
 
 
 def abandon_standard_output() -> None:
-    """Let whatever may still be in Python's buffer go nowhere, so that it cannot fail once more when Python ends."""
+    """Discard what is left in Python's buffer, so that it cannot fail again when Python ends."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -90,7 +96,7 @@ def abandon_standard_output() -> None:
 
 
 def _cannot_write(error: OSError) -> InputError:
-    """Turn a failure to write into the line that a user sees."""
+    """Return the error that a user sees where writing failed."""
     remedy = (
         "free some space, or send it to another disk"
         if error.errno == errno.ENOSPC

@@ -1,8 +1,9 @@
 """Count tables as htseq-count writes them: standard output, TSV, CSV, Matrix Market, h5ad and loom.
 
-What comes in: one :class:`~counterbias.records.SampleCounts` per alignment file and the features. What goes out:
-htseq-count's bytes (for h5ad and loom, its content). htseq-count keeps merged tables in float32, which rounds integers above
-16,777,216; here such a table is kept in float64, and all others have the bytes that they always had.
+One :class:`~counterbias.records.SampleCounts` per alignment file and the features come in,
+htseq-count's bytes (for h5ad and loom, its content) go out. htseq-count keeps merged tables in
+float32, which rounds integers above 16,777,216; here such a table is kept in float64, and all
+others have htseq-count's bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from counterbias.files import (
 from counterbias.records import CLASSES, Features, SampleCounts
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
-#: The largest integer up to which float32 holds every integer.
+#: float32 holds every integer up to this one.
 FLOAT32_INTEGERS = 2**24
 
 _TEXT = ("tsv", "csv")
@@ -42,7 +43,7 @@ _MATRIX = ("mtx", "h5ad", "loom")
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """htseq-count's options on the form of the table.
+    """htseq-count's options on the format of the table.
 
     Args:
         filename: ``-c``; empty for standard output.
@@ -59,23 +60,28 @@ class TableOptions:
     sparse: bool = False
 
     @property
-    def kind(self) -> str:
-        """The format, from the end of the file's name; ``tsv`` for standard output and for streams whose names tell none."""
+    def format(self) -> str:
+        """The format: the extension of the file's name.
+
+        It is ``tsv`` for standard output and for streams whose names have no known extension.
+        """
         ending = self.filename.rsplit(".", 1)[-1].lower() if self.filename else "tsv"
         return "tsv" if ending not in (*_TEXT, *_MATRIX) and is_stream(self.filename) else ending
 
 
 @dataclass(frozen=True, slots=True)
 class CountTable:
-    """What is written.
+    """The content of a table.
 
     Args:
         features: the n features, in the order of the rows.
-        columns: names of the attributes written beside the feature's name, keys of ``features.attributes``; may repeat.
+        columns: names of the attributes written after the feature's name, keys of
+            ``features.attributes``; may repeat.
         samples: names of the s alignment files as the user gave them.
-        results: the s results of counting.
-        main: float64 (n, s) to be written in place of the counts (``--bias-counts weighted`` and so on), or None.
-        layers: name → float64 (n, s), written to h5ad beside the main table.
+        results: the s samples' counts.
+        main: float64 (n, s) written instead of the counts (``--bias-counts weighted`` and so on),
+            or None.
+        layers: name → float64 (n, s), written to h5ad in addition to the main table.
     """
 
     features: Features
@@ -87,47 +93,48 @@ class CountTable:
 
 
 def table_files(options: TableOptions) -> list[str]:
-    """Name every file that will be written (Matrix Market has two companions)."""
+    """List every file that will be written (Matrix Market has two companions)."""
     if not options.filename:
         return []
-    if options.kind == "mtx":
+    if options.format == "mtx":
         stem = options.filename[:-4]
         return [options.filename, f"{stem}_features.tsv", f"{stem}_samples.tsv"]
     return [options.filename]
 
 
 def check_table(options: TableOptions) -> None:
-    """Find out before counting whether the table can be written in this format.
+    """Refuse, before counting, a table that could not be written.
 
     Raises:
-        InputError: the file name ends in no known format or in one that a stream cannot take, a package is missing, or standard output is
-            closed.
+        InputError: the extension of the file's name is not that of a format, or of one that cannot
+            be written there; a package is missing, or standard output is closed.
     """
     require_standard_output(options.filename, remedy="name a file with -c")
-    if options.kind in _TEXT:
+    if options.format in _TEXT:
         return
-    if options.kind not in _MATRIX:
+    if options.format not in _MATRIX:
         raise InputError(
-            "the end of the file's name tells no format that counts can be written in",
+            "the extension of the file's name is not that of a table format",
             file=options.filename,
-            remedy="let it end in .tsv, .csv, .mtx, .h5ad or .loom, or leave -c out and redirect the output",
+            remedy="use .tsv, .csv, .mtx, .h5ad or .loom, or leave -c out and redirect the output",
         )
-    if options.kind == "mtx" and not options.filename.endswith(".mtx"):
+    if options.format == "mtx" and not options.filename.endswith(".mtx"):
         raise InputError(
-            "a Matrix Market file's name has to end in .mtx in lower case", file=options.filename
+            "the name of a Matrix Market file must end in .mtx in lower case",
+            file=options.filename,
         )
     if options.append:
         raise InputError(
-            f"--append-output cannot add to a .{options.kind} file",
+            f"--append-output cannot add to a .{options.format} file",
             file=options.filename,
             remedy="append to a .tsv or .csv file",
         )
     from importlib.util import find_spec
 
-    module = {"mtx": "scipy", "h5ad": "anndata", "loom": "loompy"}[options.kind]
+    module = {"mtx": "scipy", "h5ad": "anndata", "loom": "loompy"}[options.format]
     if find_spec(module) is None:
         raise InputError(
-            f"writing .{options.kind} files needs {module}",
+            f"writing .{options.format} files needs {module}",
             remedy="run: pip install 'counterbias[h5ad]'",
         )
 
@@ -136,28 +143,28 @@ def write_table(table: CountTable, options: TableOptions) -> None:
     """Write the table; a file appears whole or not at all.
 
     Raises:
-        InputError: the file cannot be written, or its format is not known.
+        InputError: the file cannot be written, or its format is unknown.
     """
     if not options.filename:
         write_standard_output("".join(_lines(table, options)))
         return
     check_table(options)
-    if options.kind in _TEXT:
+    if options.format in _TEXT:
         with whole_text(options.filename, keep=options.append) as stream:
             stream.writelines(_lines(table, options))
         return
-    _MATRIX_WRITERS[options.kind](table, options)
+    _MATRIX_WRITERS[options.format](table, options)
 
 
 def _lines(table: CountTable, options: TableOptions) -> Iterator[str]:
-    """Give the text table line by line."""
+    """Generate the lines of a text table."""
     join = options.delimiter.join
     padding = [""] * len(table.columns)
     if options.header:
         yield join(["", *padding, *table.samples]) + "\n"
-    beside = [table.features.attributes[name] for name in table.columns]
+    attributes = [table.features.attributes[name] for name in table.columns]
     cells = _cells(table)
-    for row in zip(table.features.ids, *beside, *cells, strict=True):
+    for row in zip(table.features.ids, *attributes, *cells, strict=True):
         yield join(row) + "\n"
     for position, name in enumerate(CLASSES):
         yield (
@@ -169,7 +176,7 @@ def _lines(table: CountTable, options: TableOptions) -> Iterator[str]:
 
 
 def _cells(table: CountTable) -> list[list[str]]:
-    """Give the text of every count, one list per sample."""
+    """Format every count, one list per sample."""
     if table.main is not None:
         return [[_decimal(value) for value in column] for column in table.main.T.tolist()]
     columns = []
@@ -186,12 +193,15 @@ def _cells(table: CountTable) -> list[list[str]]:
 
 
 def _decimal(value: float) -> str:
-    """Write a weighted count: up to six decimals, none where it is whole."""
+    """Format a weighted count: up to six decimals, none where it is whole."""
     return str(int(value)) if value == int(value) else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _matrix(table: CountTable) -> NDArray[Any]:
-    """Give samples × (features and classes), in float32 as htseq-count has it unless that would round an integer."""
+    """Return the matrix of samples × (features and classes).
+
+    It is float32, as in htseq-count, unless that would round an integer.
+    """
     counts = (
         table.main.T
         if table.main is not None
@@ -213,12 +223,15 @@ def _names(table: CountTable) -> list[str]:
 
 
 def _sample_names(table: CountTable) -> list[str]:
-    """Give the samples' names as HDF5 can hold them."""
+    """Return the samples' names as HDF5 can hold them."""
     return [readable(name) for name in table.samples]
 
 
 def _row_metadata(table: CountTable) -> dict[str, list[str]]:
-    """Give htseq-count's feature metadata: the attributes lack the five classes, and a repeated name stands once."""
+    """Return htseq-count's feature metadata.
+
+    The attributes lack the five classes, and a repeated attribute occurs once.
+    """
     metadata = {"id": _names(table)}
     for name in table.columns:
         metadata[name] = list(table.features.attributes[name])
@@ -244,14 +257,15 @@ def _write_mtx(table: CountTable, options: TableOptions) -> None:
         samples.writelines(name + "\n" for name in table.samples)
         metadata = _row_metadata(table)
         features.write("\t".join(metadata) + "\n")
-        # htseq-count writes as many rows as its last column has: with attributes, the five classes are left out.
+        # htseq-count writes as many rows as its last column has: with attributes, the five classes
+        # are left out.
         features.writelines("\t".join(row) + "\n" for row in zip(*metadata.values(), strict=False))
         for stream in (binary, features, samples):
             stream.flush()  # a full disk is noticed before the first of them has its name
 
 
 def _write_h5ad(table: CountTable, options: TableOptions) -> None:
-    """Write an AnnData file: X the main table, further tables in ``layers``, classes among the variables."""
+    """Write an AnnData file: X is the main table; the classes are among the variables."""
     import anndata
     import pandas
 
@@ -261,7 +275,7 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
     )
     metadata = metadata.set_index("id")
     with warnings.catch_warnings():
-        # A file may be given twice; anndata would say so in lines of Python.
+        # A file may be given twice, of which anndata would warn.
         warnings.filterwarnings("ignore", message="(Observation|Variable) names are not unique")
         data = anndata.AnnData(
             X=_sparse(matrix) if options.sparse else matrix,
@@ -269,12 +283,12 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
             var=metadata,
         )
     for name, values in table.layers.items():
-        # Classes have no weighted counterpart: they stand in every layer as they were counted.
+        # Classes have no weighted counterpart: every layer has them as they were counted.
         layer = np.concatenate(
             [np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1
         )
         data.layers[name] = _sparse(layer) if options.sparse else layer
-    with _made_where_there_is_room(table, options.filename) as name:
+    with _written_where_there_is_room(table, options.filename) as name:
         data.write_h5ad(name)
 
 
@@ -288,7 +302,7 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
         name: [*values, *[""] * (total - len(values))]
         for name, values in _row_metadata(table).items()
     }
-    with _made_where_there_is_room(table, options.filename) as name:
+    with _written_where_there_is_room(table, options.filename) as name:
         loompy.create(
             name,
             layers={"": _sparse(matrix).T.tocoo() if options.sparse else matrix.T},
@@ -298,36 +312,38 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
 
 
 @contextmanager
-def _made_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]:
+def _written_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]:
     """Lend a name for HDF5 to write to; its bytes become the file ``filename``.
 
-    HDF5 notices a full disk, and a limit on the size of files, when a file is closed, and then brings the whole program down. So it writes
-    where there is room beyond doubt.
+    HDF5 notices a full disk, and a limit on the size of files, only when a file is closed, and then
+    brings the whole program down. So it writes where there is certainly enough room.
     """
     cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
     texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
-    room = (
-        24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
-    )  # a sparse cell takes a number and its column
-    with writing_errors(filename), scratch_folder(_roomy(room, filename)) as folder:
+    # A cell of a sparse matrix takes a number and its column.
+    room = 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
+    with writing_errors(filename), scratch_folder(_folder_with_room(room, filename)) as folder:
         name = os.path.join(folder, "table")
         yield name
-        with open(name, "rb") as made, whole_stream(filename) as stream:
-            shutil.copyfileobj(made, stream, 1 << 20)
+        with open(name, "rb") as source, whole_stream(filename) as stream:
+            shutil.copyfileobj(source, stream, 1 << 20)
 
 
-def _roomy(room: int, filename: str) -> str:
-    """Find a folder with as many bytes: in memory (as most Linux systems have one), for temporary files, or that of the file itself."""
-    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # counts in memory, too
+def _folder_with_room(room: int, filename: str) -> str:
+    """Find a folder with ``room`` bytes free.
+
+    It is in memory (most Linux systems have one), that for temporary files, or that of the file.
+    """
+    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # files in memory included
     if largest != resource.RLIM_INFINITY and largest < room:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     folders = ["/dev/shm"]
-    with suppress(OSError):  # there may be none for temporary files
+    with suppress(OSError):  # there may be no folder for temporary files
         folders.append(tempfile.gettempdir())
     for folder in (*folders, os.path.dirname(os.path.realpath(filename))):
         with suppress(OSError):
-            there = os.statvfs(folder)
-            if os.access(folder, os.W_OK) and there.f_bavail * there.f_frsize >= room:
+            disk = os.statvfs(folder)
+            if os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize >= room:
                 return folder
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -1,10 +1,11 @@
 """Alignments with their assignment (``-o``), as SAM or BAM.
 
-Batches of records come in from the counting pass, in the order in which htseq-count writes them. They are rewritten by
-:mod:`counterbias.writers.rendering` and leave as BAM (BGZF blocks compressed here) or as SAM (written by htslib, so that its
-bytes are htseq-count's). With a bias model the weights are known only after the pass: the records wait in a spool file, each
-with the row of its fragment in ``ZW``, and a second sequential pass puts the weights in. Files appear under their name when they
-are whole.
+Batches of records come in from the counting pass, in the order in which htseq-count writes them.
+They are rewritten by :mod:`counterbias.writers.rendering` and leave as BAM (BGZF blocks compressed
+here) or as SAM (written by htslib, so that its bytes are htseq-count's). With a bias model the
+weights are known only after the pass: the records wait in a spool file, each with the row of its
+fragment in ``ZW``, and a second sequential pass puts the weights in. Files appear under their names
+when they are complete.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from counterbias.files import (
 from counterbias.records import CLASSES, TaggedBatch
 from counterbias.writers import rendering
 
-#: Bytes that go into one BGZF block: with the worst compression it still fits into the 65,536 of a block.
+#: Bytes that go into one BGZF block: even if they cannot be compressed, they fit into its 65,536.
 BLOCK = 0xFF00
 #: The empty block that marks the end of a BGZF file.
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -44,31 +45,32 @@ _BLOCK_HEADER = struct.Struct("<4BI2BHBBHH")
 
 
 class TaggedWriter:
-    """Write one ``-o`` file.
+    """Writer of one ``-o`` file.
 
-    Use it as a context manager and call :meth:`finish` at the end: leaving it otherwise removes everything.
+    Use it as a context manager and call :meth:`finish` at the end: leaving it otherwise removes
+    everything.
 
     Args:
         path: the file to write.
-        kind: ``SAM`` or ``BAM``, in either case.
-        header: the alignments' header as BAM has it, uncompressed: magic, text and reference names.
+        format: ``SAM`` or ``BAM``, in upper or lower case.
+        header: the alignments' header as in BAM, uncompressed: magic, text and reference names.
         names: the features' identifiers.
         weighted: whether :meth:`finish` will be given weights.
 
     Attributes:
-        left_out: tags that SAM cannot hold, and that the file therefore lacks.
+        left_out: number of tags that the file lacks because SAM cannot hold them.
 
     Raises:
         InputError: the file cannot be written.
     """
 
     def __init__(
-        self, path: str, *, kind: str, header: bytes, names: Sequence[str], weighted: bool = False
+        self, path: str, *, format: str, header: bytes, names: Sequence[str], weighted: bool = False
     ) -> None:
         self.path = path
         self.left_out = 0
         self._weighted = weighted
-        self._text = kind.upper() != "BAM"
+        self._text = format.upper() != "BAM"
         encoded = [name.encode("utf-8", "surrogateescape") for name in (*names, *CLASSES)]
         self._names = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         self._name_offsets = np.concatenate(
@@ -79,11 +81,10 @@ class TaggedWriter:
         self._finished = False
         try:
             with writing_errors(path):
-                bam = kind.upper() == "BAM"
                 stream = self._stack.enter_context(
-                    whole_stream(path, buffering=1 << 18 if bam else 0)
+                    whole_stream(path, buffering=0 if self._text else 1 << 18)
                 )
-                self._sink: _Sink = _Bam(stream, header) if bam else _Sam(stream, header)
+                self._sink: _Sink = _Sam(stream, header) if self._text else _Bam(stream, header)
                 self._stack.callback(self._sink.abandon)
                 self._spool = _Spool(path) if weighted else None
                 if self._spool:
@@ -102,18 +103,17 @@ class TaggedWriter:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        type_: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.abort()
 
     def abort(self) -> None:
-        """Remove what was written, unless :meth:`finish` was through."""
+        """Remove what was written, unless :meth:`finish` has completed the file."""
         if not self._finished:
             self._finished = True
-            reason = _Unfinished()
-            self._stack.__exit__(_Unfinished, reason, None)
+            self._stack.__exit__(_Unfinished, _Unfinished(), None)
 
     def write(self, batch: TaggedBatch) -> None:
         """Write the entries of a batch, in order.
@@ -131,7 +131,7 @@ class TaggedWriter:
                 self._sink.write(records)
 
     def _render(self, batch: TaggedBatch) -> NDArray[np.uint8]:
-        """Give the bytes of the records, valid until the next call."""
+        """Return the bytes of the records, valid until the next call."""
         needed = rendering.bound(
             batch.lengths,
             batch.record,
@@ -169,8 +169,8 @@ class TaggedWriter:
         """Complete the file and put it in its place.
 
         Args:
-            weights: with ``weighted``: (rows,), one weight per row of start sites, or (rows, 2), one for read 1 and one for
-                read 2; float32 is kept. Otherwise None.
+            weights: with ``weighted``: (rows,), one weight per row of start sites, or (rows, 2),
+                one for read 1 and one for read 2; float32 is kept. Otherwise None.
 
         Raises:
             InputError: the file cannot be written.
@@ -195,7 +195,7 @@ class TaggedWriter:
 
     @staticmethod
     def _weigh(spool: _Spool, weights: NDArray[np.floating[Any]]) -> Iterator[NDArray[np.uint8]]:
-        """Read the spooled records back with their weights in place."""
+        """Read the spooled records back and put their weights in."""
         both = np.asarray(weights, dtype="<f4")
         both = np.repeat(both, 2) if both.ndim == 1 else both.reshape(-1)
         table = np.ascontiguousarray(both).view(np.uint8).reshape(-1, 4)
@@ -209,7 +209,7 @@ class TaggedWriter:
 
 
 def _cannot_write(batch: TaggedBatch, entry: int, problem: int, path: str) -> InputError:
-    """Say why a record cannot be written."""
+    """Return the error of a record that cannot be written."""
     if problem == rendering.DAMAGED:
         return InputError(
             "an alignment record's lengths do not fit together: the alignment file is damaged",
@@ -233,7 +233,7 @@ def _cannot_write(batch: TaggedBatch, entry: int, problem: int, path: str) -> In
 
 
 class _Unfinished(Exception):
-    """Stand for the missing error when a writer is left without having been finished."""
+    """What is raised within a writer's context where it is left without having been finished."""
 
 
 class _Sink(Protocol):
@@ -247,7 +247,7 @@ class _Sink(Protocol):
 
 
 class _Bam:
-    """Write BGZF blocks."""
+    """Sink that compresses records into BGZF blocks."""
 
     def __init__(self, stream: BinaryIO, header: bytes) -> None:
         self._waiting = bytearray(_written_header(header, "wb"))
@@ -276,7 +276,12 @@ class _Bam:
 
 
 class _Sam:
-    """Let htslib turn records into text, in a thread of its own that reads them from a pipe. ``target`` has no buffer."""
+    """Sink that lets htslib turn records into text, in a thread that reads them from a pipe.
+
+    Args:
+        target: the file, without a buffer.
+        header: see :class:`TaggedWriter`.
+    """
 
     def __init__(self, target: BinaryIO, header: bytes) -> None:
         self._error: BaseException | None = None
@@ -300,7 +305,8 @@ class _Sam:
         import pysam
 
         try:
-            # pysam never gets to write the header: on a full disk it would then fail where nothing can catch it.
+            # pysam must not write the header: on a full disk it would fail where nothing can catch
+            # it.
             with (
                 stream,
                 pysam.AlignmentFile(stream, "rb", check_sq=False) as source,
@@ -342,28 +348,30 @@ class _Sam:
 
 
 def _written_header(header: bytes, mode: str) -> bytes:
-    """Give the header as htslib writes it in pysam's mode ``w`` or ``wb``, uncompressed."""
+    """Return the header as htslib writes it in pysam's mode ``w`` or ``wb``, uncompressed."""
     import pysam
 
     with temporary_errors("the header of the alignments"), scratch_folder() as folder:
-        given = os.path.join(folder, "given")
-        with open(given, "wb") as stream:
+        source_name = os.path.join(folder, "header.bam")
+        with open(source_name, "wb") as stream:
             for start in range(0, len(header), BLOCK):
                 stream.write(_bgzf_block(header[start : start + BLOCK]))
             stream.write(END_OF_FILE)
-        reading, writing = os.pipe()  # htslib prints what it runs into on a full disk
-        with os.fdopen(reading, "rb") as end, ThreadPoolExecutor(1) as pool:
-            written = pool.submit(end.read)
+        # A pipe rather than a file: on a full disk htslib would print messages of its own.
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as pipe, ThreadPoolExecutor(1) as pool:
+            written = pool.submit(pipe.read)
             try:
                 with (
                     os.fdopen(writing, "wb", buffering=0) as target,
-                    pysam.AlignmentFile(given, "rb", check_sq=False) as source,
+                    pysam.AlignmentFile(source_name, "rb", check_sq=False) as source,
                     pysam.AlignmentFile(target, mode, template=source),
                 ):
                     pass
             except ValueError:
                 raise InputError(
-                    "the header of the alignments is not one of SAM, so that nothing can be written with it",
+                    "the header of the alignments is not one of SAM, so that nothing can be "
+                    "written with it",
                     remedy="leave -o out, or mend the header with: samtools reheader",
                 ) from None
             return gzip.decompress(written.result()) if mode == "wb" else written.result()
@@ -381,9 +389,10 @@ def _bgzf_block(data: bytes) -> bytes:
 
 
 class _Spool:
-    """Keep records in a temporary file, in the pieces in which they came, lightly compressed.
+    """Records in a temporary file, in the pieces in which they came, lightly compressed.
 
-    It lies beside the file that is written, where there must be room anyway; for a stream in TMPDIR.
+    It lies next to the file that is written, where there must be room anyway; for a stream, in
+    TMPDIR.
     """
 
     def __init__(self, path: str) -> None:
@@ -409,7 +418,7 @@ class _Spool:
 
     def read(self) -> Iterator[NDArray[np.uint8]]:
         with self._errors():
-            self._stream.seek(0)  # what waits in the buffer is written
+            self._stream.seek(0)  # this also flushes the buffer
         while head := self._stream.read(16):
             packed, size = struct.unpack("<QQ", head)
             yield np.frombuffer(

@@ -1,4 +1,4 @@
-"""What ``counterbias train`` tells: a table of gains on standard output, and all of it as JSON beside the model."""
+"""The report of ``counterbias train``: gains as a table, and all of it as JSON."""
 
 from __future__ import annotations
 
@@ -35,21 +35,32 @@ COLUMNS = (
 
 
 def gains_table(rows: Sequence[Mapping[str, Any]], skipped: Sequence[str]) -> str:
-    """Give the table: a line of names, then one per sample and end class; samples left out stand last, with ``NA``."""
+    """Return the table: a header, then one line per sample and end class.
+
+    Args:
+        rows: the gains, with a value for each of :data:`COLUMNS`.
+        skipped: samples that were left out; they come last, with ``NA``.
+    """
     lines = [COLUMNS, *(tuple(_cell(row[name]) for name in COLUMNS) for row in rows)]
     lines += [(_cell(sample), *["NA"] * (len(COLUMNS) - 1)) for sample in skipped]
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
 def write_training(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
-    """Write the JSON document, whole or not at all; numbers that are not finite become null. Raises InputError."""
+    """Write the JSON document, whole or not at all; numbers that are not finite become null.
+
+    Raises InputError where the file cannot be written.
+    """
     text = json.dumps(plain(document), indent=1, allow_nan=False)
     with whole_text(path) as file:
         file.write(text + "\n")
 
 
 def _cell(value: Any) -> str:
-    """Give a value as text: four decimals, ``NA`` for what is not there; tabs and line ends become blanks, the unseen is escaped."""
+    """Format a value: numbers with four decimals, ``NA`` for missing ones.
+
+    Tabs and line breaks become spaces, and invisible characters are escaped.
+    """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "NA"
     if isinstance(value, float):

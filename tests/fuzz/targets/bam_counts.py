@@ -133,7 +133,7 @@ def _ours(case: Case, content: bytes) -> tuple[Any, ...]:
         writers.append(
             TaggedWriter(
                 str(path),
-                kind=form,
+                format=form,
                 header=header.as_bam(),
                 names=genes.features.ids,
                 weighted=output == "weighted",

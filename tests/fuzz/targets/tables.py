@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from counterbias.cli.compare import _groups_of_table
+from counterbias.cli.compare_arguments import read_group_table
 from counterbias.errors import InputError
 from counterbias.evaluation.truth import MISSING, read_truth
 from counterbias.genome import read_aliases
@@ -81,7 +81,7 @@ def check(case: Case) -> str:
         if table == "aliases":
             found = read_aliases(path)
         elif table == "groups":
-            found = _groups_of_table(str(path), ("a", "b"))
+            found = read_group_table(str(path), ("a", "b"))
         else:
             found = read_truth(path, ("value",))
     except InputError as error:

@@ -1,0 +1,240 @@
+"""The options ``--bias-…``: the bias model, how it is fitted, and how reads are weighted.
+
+Most are None unless given, so that a command knows which were; :class:`~counterbias.options.\
+BiasOptions` holds the defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from counterbias.cli.parser import Option
+from counterbias.options import (
+    CONTEXTS,
+    DEVICES,
+    SAMPLING_SCHEMES,
+    WEIGHED_ENDS,
+    AssumedLengths,
+    BiasOptions,
+)
+from counterbias.window import WIDEST, Window
+
+#: What ``--bias-counts`` may put into the main table.
+MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
+
+_BIAS = BiasOptions("", "")
+_LENGTHS = AssumedLengths()
+#: Most bases on either side of a read start.
+_MOST_BASES = WIDEST // 2
+
+
+def _window(text: str) -> Window:
+    """Read ``UPSTREAM,DOWNSTREAM``."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(
+        part.strip().isdecimal() and int(part) <= _MOST_BASES for part in parts
+    ):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not two numbers from 0 to {_MOST_BASES}, as in {Window()}"
+        )
+    return Window(int(parts[0]), int(parts[1]))
+
+
+def _positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    """Read an integer of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 0")
+    return int(text)
+
+
+def _cap(text: str) -> float:
+    """Read a number of at least 1, or ``none``, which is infinity."""
+    if text == "none":
+        return math.inf
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number of at least 1 nor 'none'")
+    return value
+
+
+def _mean_and_sd(text: str) -> tuple[float, float]:
+    """Read two numbers; which are plausible, :class:`~counterbias.options.AssumedLengths` knows."""
+    try:
+        mean, sd = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not two numbers, as in {_LENGTHS.mean:g},{_LENGTHS.sd:g}"
+        ) from None
+    return mean, sd
+
+
+def _setting(text: str) -> str:
+    """Check the form ``key=value``."""
+    key, equals, _ = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form key=value")
+    return text
+
+
+MODEL = Option(
+    "--bias-model",
+    metavar="NAME|FILE",
+    default=None,
+    help="the bias model: a backend to fit (`counterbias models` lists them; `auto` chooses one "
+    "by the number of read starts), or the file of a saved model (default: auto with "
+    "--bias-output, --bias-prior or --bias-counts, otherwise none)",
+)
+PRIOR = Option(
+    "--bias-prior",
+    metavar="FILE",
+    default=None,
+    help="a saved model of other samples (`counterbias train`) to blend the fitted one with, in "
+    "proportions chosen on held-out parts of the genome; for samples with few reads",
+)
+GENOME = Option(
+    "--bias-genome",
+    metavar="FASTA",
+    default=None,
+    help="the genome; needed by bias models and CRAM files",
+)
+PREFIX = Option(
+    "--bias-output",
+    metavar="PREFIX",
+    default=None,
+    help="start of the names of the weighted table, the model and the quality report "
+    "(default: the sample's name)",
+)
+WINDOW = Option(
+    "--bias-window",
+    metavar="UP,DOWN",
+    type=_window,
+    default=None,
+    help=f"bases before and after a read's first base that a model sees (default: {Window()})",
+)
+MODEL_OPTION = Option(
+    "--bias-option",
+    metavar="KEY=VALUE",
+    type=_setting,
+    action="append",
+    default=[],
+    help="an option of the bias model; may be repeated",
+)
+COUNTS = Option(
+    "--bias-counts",
+    choices=MAIN_TABLES,
+    default=MAIN_TABLES[0],
+    help="which counts the main table holds "
+    f"(default: {MAIN_TABLES[0]}, as htseq-count writes them)",
+)
+THREADS = Option(
+    "--bias-threads",
+    metavar="N",
+    type=_positive,
+    default=_BIAS.threads,
+    help=f"threads within one file; results do not depend on it (default: {_BIAS.threads})",
+)
+DEVICE = Option(
+    "--bias-device",
+    choices=DEVICES,
+    default=None,
+    help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless there "
+    f"is a GPU and it pays off (default: {_BIAS.device})",
+)
+SEED = Option(
+    "--bias-seed",
+    metavar="N",
+    type=_seed,
+    default=None,
+    help=f"seed of every random choice (default: {_BIAS.seed})",
+)
+SAMPLING = Option(
+    "--bias-sampling",
+    choices=SAMPLING_SCHEMES,
+    default=None,
+    help="how windows are drawn for training: our own scheme, that of the paper, or seqbias's "
+    f"(default: {_BIAS.sampling})",
+)
+CAP = Option(
+    "--bias-cap",
+    metavar="X",
+    type=_cap,
+    default=None,
+    help="a read weighs at most X times the median read; 'none' for no limit "
+    f"(default: {_BIAS.cap or math.inf:g})",
+)
+ENDS = Option(
+    "--bias-ends",
+    choices=WEIGHED_ENDS,
+    default=None,
+    help="which reads of a pair determine its weight and its feature's effective length: both, or "
+    f"the first alone (default: {_BIAS.ends})",
+)
+FRAGMENT_LENGTH = Option(
+    "--bias-fragment-length",
+    metavar="MEAN,SD",
+    type=_mean_and_sd,
+    default=None,
+    help="mean and standard deviation, in bases, of the fragment lengths assumed where pairs do "
+    f"not show them, as in single-end data (default: {_LENGTHS.mean:g},{_LENGTHS.sd:g})",
+)
+CONTEXT = Option(
+    "--bias-context",
+    choices=CONTEXTS,
+    default=None,
+    help="what a window follows beyond the edge of an exon: the genome, or the transcript's next "
+    f"exon (default: {_BIAS.context})",
+)
+CONTIG_ALIAS = Option(
+    "--bias-contig-alias",
+    metavar="FILE",
+    default=None,
+    help="two columns: a contig's name in the alignments, and its name in annotation and genome",
+)
+
+#: Options that are fields of :class:`~counterbias.options.BiasOptions` of the same name.
+_FIELDS = (
+    "window",
+    "sampling",
+    "cap",
+    "ends",
+    "context",
+    "seed",
+    "threads",
+    "device",
+    "prior",
+    "fragment_length",
+)
+
+
+def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
+    """Return the options on the bias model ``model``. Raises InputError.
+
+    What was not given, or is no option of the command, has its default.
+    """
+    given: dict[str, Any] = {
+        name: value
+        for name in _FIELDS
+        if (value := getattr(arguments, f"bias_{name}", None)) is not None
+    }
+    if given.get("cap") == math.inf:
+        given["cap"] = None
+    if "fragment_length" in given:
+        given["fragment_length"] = AssumedLengths(*given["fragment_length"])
+    return BiasOptions(
+        model=model,
+        genome=arguments.bias_genome,
+        model_options=tuple(getattr(arguments, "bias_option", ())),
+        **given,
+    )
