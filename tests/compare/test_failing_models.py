@@ -126,7 +126,9 @@ def test_a_model_that_misbehaves_is_named_and_the_others_go_on(
     assert message in mine["reason"]
     assert mine["gain_cap5"] == "NA"
     captured = capsys.readouterr()
-    assert "counterbias: these models failed, see comparison.tsv for why: mine (one)" in captured.err
+    assert (
+        "counterbias: these models failed, see comparison.tsv for why: mine (one)" in captured.err
+    )
     assert "Recommended: --bias-model pwm" in captured.out
     genes = pd.read_csv(tmp_path / "per_gene.tsv", sep="\t")
     assert genes["mine.weighted"].isna().all()
