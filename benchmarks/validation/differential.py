@@ -30,8 +30,10 @@ import reporting as rep
 from numpy.typing import NDArray
 
 from counterbias import InputError, count_reads, simulation
-from counterbias.pipeline.simulate.biases import BIAS_STREAM, GroupBias
-from counterbias.pipeline.simulate.run import SimulationOptions, simulate
+from counterbias.messages import Messages
+from counterbias.pipeline.simulate import SimulationOptions, simulate
+from counterbias.pipeline.simulate.biases import GroupBias
+from counterbias.pipeline.simulate.streams import Stream, random_stream
 
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")
@@ -173,7 +175,8 @@ def simulate_study(
     report = simulate(options).report
     names = tuple(str(one["sample"]) for one in report["samples"])
     groups = tuple(int(str(one["group"]).removeprefix("group")) - 1 for one in report["samples"])
-    made = [bias.make(np.random.default_rng([seed, BIAS_STREAM]), rep.log) for bias in biases]
+    messages = Messages(rep.log)
+    made = [bias.make(random_stream(seed, Stream.BIAS), messages) for bias in biases]
     return Study(
         folder,
         names,

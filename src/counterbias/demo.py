@@ -1,9 +1,9 @@
-"""The demo: simulate reads with a known bias and abundance, count them, compare with the truth.
+"""The demo: simulate reads with a known bias, count them and compare the counts with the truth.
 
-``make demo`` runs it as ``python -m counterbias.demo``. Reads are counted by the command that users
-run, and the printed table is computed from the files that it wrote. Two smaller samples of the same
-genome, one without bias and one with trimmed reads, are counted too, and MultiQC reports on all of
-them.
+``make demo`` runs it as ``python -m counterbias.demo``. Reads are counted by the command line that
+users have, and the table that is printed is computed from the files it wrote. Two smaller samples
+of the same genes, one without bias and one with trimmed reads, are counted as well, and MultiQC
+reports on all of them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from counterbias import cli, simulation
 from counterbias.cli.parser import Parser
 
 ESTIMATES = ("raw", "weighted", "corrected")
-#: Most read pairs of the two smaller samples, and bases trimmed off the reads of one of them.
-SMALL, TRIMMED = 100_000, 12
-#: Least expected fragments of a compared gene: with fewer, chance outweighs bias.
+#: Most read pairs of the two smaller samples.
+SMALL_SAMPLE = 100_000
+#: Bases cut off the reads of the trimmed sample.
+TRIMMED = 12
+#: Expected fragments of the genes that are compared; in those with fewer, chance outweighs bias.
 FEWEST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
-    """What all samples of the demo share, and the truth of the first one."""
+class Simulated:
+    """What all samples of the demo have in common, and the truth about the biased one."""
 
     genome: simulation.Genome
     genes: simulation.GeneModels
@@ -46,17 +48,17 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How close the counts with one model are to the truth.
+    """How close the counts with one model come to the truth.
 
     Args:
         model: name of the bias model.
         genes: number of genes compared.
-        error: estimate → root mean square of log2(estimate / truth), with the median subtracted.
+        error: estimate → root mean square of log2(estimate / truth), less its median.
         spearman: estimate → rank correlation with the truth.
-        gain: held-out gain, bits per read, or None where the report has none.
-        fall: the part of the composition's divergence from the background that weighting removes,
-            on held-out blocks, or None.
-        seconds: wall time of the command.
+        gain: held-out gain, bits per read; None if the report has none.
+        fall: share of the divergence between foreground and background composition that weighting
+            removes on held-out blocks; None if the report has none.
+        seconds: wall time of the whole command.
     """
 
     model: str
@@ -70,6 +72,31 @@ class Comparison:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return the exit status."""
+    arguments = build_parser().parse_args(argv)
+    started = time.perf_counter()
+    folder: Path = arguments.directory
+    folder.mkdir(parents=True, exist_ok=True)
+    simulated = simulate(folder, arguments.pairs, arguments.genes, arguments.seed)
+    comparisons = []
+    for model in arguments.models.split(","):
+        began = time.perf_counter()
+        if status := count(folder, model, arguments.threads):
+            return status
+        seconds = time.perf_counter() - began
+        comparisons.append(compare(folder, model, simulated.truth, seconds))
+    simulate_small_samples(folder, simulated, min(arguments.pairs, SMALL_SAMPLE), arguments.seed)
+    for sample in ("unbiased", "trimmed"):
+        if status := count(folder, "pwm", arguments.threads, sample=sample, prefix=sample):
+            return status
+    print_comparisons(comparisons, simulated.truth)
+    print_files(folder)
+    print(f"\n{time.perf_counter() - started:.0f} s for simulation and counting")
+    print(report(folder))
+    return 0
+
+
+def build_parser() -> Parser:
+    """Return the parser of the demo's options."""
     parser = Parser(
         prog="python -m counterbias.demo", description=__doc__.splitlines()[0] if __doc__ else ""
     )
@@ -87,37 +114,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=int, default=2, help="threads for counting and scoring (default: 2)"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="seed of every random choice (default: 1)"
+        "--seed", type=int, default=1, help="start of every random choice (default: 1)"
     )
-    arguments = parser.parse_args(argv)
-    started = time.perf_counter()
-    folder: Path = arguments.directory
-    folder.mkdir(parents=True, exist_ok=True)
-    study = simulate(folder, pairs=arguments.pairs, genes=arguments.genes, seed=arguments.seed)
-    comparisons = []
-    for model in arguments.models.split(","):
-        began = time.perf_counter()
-        command = count_command(folder, model, arguments.threads)
-        print(f"\n$ counterbias {shlex.join(command)}", flush=True)
-        if status := cli.main(command):
-            return status
-        comparisons.append(compare(folder, model, study.truth, time.perf_counter() - began))
-    if status := count_small_samples(
-        folder,
-        study,
-        pairs=min(arguments.pairs, SMALL),
-        seed=arguments.seed,
-        threads=arguments.threads,
-    ):
-        return status
-    print_comparisons(comparisons, study.truth)
-    print_files(folder)
-    print(f"\n{time.perf_counter() - started:.0f} s for simulation and counting")
-    print(report(folder))
-    return 0
+    return parser
 
 
-def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
+def simulate(folder: Path, pairs: int, genes: int, seed: int) -> Simulated:
     """Write genome.fa, genes.gtf, biased.bam and truth.tsv."""
     rng = np.random.default_rng(seed)
     lengths = {f"chr{number}": max(60_000, genes * 2500) for number in range(1, 5)}
@@ -125,8 +127,8 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
     models = simulation.simulate_annotation(
         rng, lengths, genes, design=simulation.AnnotationDesign(overlapping=0.0)
     )
-    # Composition differs between isochores, so that the bias changes the counts of genes, not only
-    # where reads start within them.
+    # Composition differs between isochores, so the bias changes the counts of whole genes and not
+    # only the positions within them.
     bias = simulation.simulate_priming_bias(rng, strength=1.2)
     abundance = simulation.simulate_abundance(rng, models, spread=1.0)
     library = simulation.Library(
@@ -139,59 +141,48 @@ def simulate(folder: Path, *, pairs: int, genes: int, seed: int) -> Study:
     simulation.write_truth(folder / "truth.tsv", reads.truth)
     bases = sum(genome.lengths.values())
     print(
-        f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons, "
-        f"{pairs} read pairs with a priming bias"
+        f"simulated: {bases / 1e6:.1f} Mb of genome, {genes} genes with {exons} exons,"
+        f" {pairs} read pairs with a priming bias"
     )
-    return Study(genome, models, bias, abundance, reads.truth)
+    return Simulated(genome, models, bias, abundance, reads.truth)
 
 
-def count_small_samples(folder: Path, study: Study, *, pairs: int, seed: int, threads: int) -> int:
-    """Simulate and count a sample without bias, and one whose reads are trimmed at their 5' ends.
-
-    Returns the exit status.
-    """
+def simulate_small_samples(folder: Path, simulated: Simulated, pairs: int, seed: int) -> None:
+    """Write unbiased.bam, and trimmed.bam, whose reads were cut at their 5' ends."""
     for number, (sample, bias, trimmed) in enumerate(
-        (("unbiased", None, 0), ("trimmed", study.bias, TRIMMED)), start=1
+        (("unbiased", None, 0), ("trimmed", simulated.bias, TRIMMED)), start=1
     ):
         rng = np.random.default_rng([seed, number])
-        library = simulation.Library(pairs, trimmed=trimmed)
         reads = simulation.simulate_reads(
-            rng, study.genome, study.genes, study.abundance, library, bias
+            rng,
+            simulated.genome,
+            simulated.genes,
+            simulated.abundance,
+            simulation.Library(pairs, trimmed=trimmed),
+            bias,
         )
         simulation.write_bam(folder / f"{sample}.bam", reads, order="pos")
-        command = count_command(folder, "pwm", threads, sample=sample, prefix=sample)
-        print(f"\n$ counterbias {shlex.join(command)}", flush=True)
-        if status := cli.main(command):
-            return status
-    return 0
+
+
+def count(
+    folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = ""
+) -> int:
+    """Count a sample with one model by the command line, which is printed; return its status."""
+    command = count_command(folder, model, threads, sample=sample, prefix=prefix)
+    print(f"\n$ counterbias {shlex.join(command)}", flush=True)
+    return cli.main(command)
 
 
 def report(folder: Path) -> str:
-    """Run MultiQC on all samples; return a line with the report's name, or why there is none."""
+    """Let MultiQC report on all samples; return where the report is, or why there is none."""
     if importlib.util.find_spec("multiqc") is None:
         return "no report: MultiQC is not installed (pip install 'counterbias[multiqc]')"
-    options = [
-        "--quiet",
-        "--no-ansi",
-        "--no-version-check",
-        "--force",
-        "--module",
-        "counterbias",
-        "--require-logs",
-    ]
-    options += ["--title", "Counterbias demo", "--cl-config", "show_analysis_paths: False"]
+    options = ["--quiet", "--no-ansi", "--no-version-check", "--force"]
+    options += ["--module", "counterbias", "--require-logs", "--title", "Counterbias demo"]
+    options += ["--cl-config", "show_analysis_paths: False"]
+    options += ["--outdir", str(folder), "--filename", "multiqc_report.html"]
     files = [str(path) for path in sorted(folder.glob("*.counterbias.json"))]
-    command = [
-        sys.executable,
-        "-m",
-        "multiqc",
-        *options,
-        "--outdir",
-        str(folder),
-        "--filename",
-        "multiqc_report.html",
-        *files,
-    ]
+    command = [sys.executable, "-m", "multiqc", *options, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"no report: MultiQC failed\n{done.stdout}{done.stderr}"
@@ -201,23 +192,16 @@ def report(folder: Path) -> str:
 def count_command(
     folder: Path, model: str, threads: int, *, sample: str = "biased", prefix: str = ""
 ) -> list[str]:
-    """Return the command-line arguments for one model and sample."""
-    options = [
-        "--bias-model",
-        model,
-        "--bias-genome",
-        str(folder / "genome.fa"),
-        "--bias-output",
-        str(folder / (prefix or model)),
-    ]
-    options += ["--bias-threads", str(threads)]
+    """Return the command line that counts a sample with one model."""
+    options = ["--bias-model", model, "--bias-genome", str(folder / "genome.fa")]
+    options += ["--bias-output", str(folder / (prefix or model)), "--bias-threads", str(threads)]
     counts = "counts.tsv" if sample == "biased" else f"{sample}.htseq.tsv"
     files = ["-c", str(folder / counts), str(folder / f"{sample}.bam"), str(folder / "genes.gtf")]
     return ["count", "-q", "-s", "no", "-r", "pos", *options, *files]
 
 
 def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -> Comparison:
-    """Compare the estimates of a run with the truth, as fragments per base of each gene."""
+    """Compare the fragments per base of each gene in the files of a run with the truth."""
     with (folder / f"{model}.counts.tsv").open() as stream:
         rows = {row["feature"]: row for row in csv.DictReader(stream, delimiter="\t")}
     keep = np.flatnonzero(truth.unbiased_fragments >= FEWEST)
@@ -238,18 +222,18 @@ def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -
 
 
 def spread(differences: NDArray[np.float64]) -> float:
-    """Return the root mean square with the median subtracted: library sizes are arbitrary."""
+    """Return the root mean square, less the median: the total of a library is arbitrary."""
     return float(np.sqrt(np.mean((differences - np.median(differences)) ** 2)))
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Return Spearman's rank correlation; equal values are ranked in the order of their rows."""
+    """Return Spearman's rank correlation; ties are ranked in the order of their rows."""
     ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (first, second)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def look_up(tree: Any, *keys: str) -> Any:
-    """Follow keys through nested dicts; return None where one is missing."""
+    """Return the value at nested keys; None if one is missing."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
@@ -261,8 +245,8 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
     bias = spread(np.log2(truth.mean_bias[keep]))
     chance = float(np.sqrt(np.mean(1.0 / truth.expected_fragments[keep]))) / np.log(2)
     print(
-        f"\n{int(keep.sum())} genes of at least {FEWEST} expected fragments, against the FPKM that "
-        "unbiased reads would give"
+        f"\n{int(keep.sum())} genes with at least {FEWEST} expected fragments,"
+        " compared with the FPKM of unbiased reads"
     )
     print(f"error to expect: {bias:.3f} from the simulated bias, {chance:.3f} from chance\n")
     print("model  counts      RMSE log2  Spearman")
@@ -278,14 +262,14 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
 
 
 def print_files(folder: Path) -> None:
-    """Print the names of the files and what they are."""
+    """Name the files that were written."""
     meanings = {
         "genome.fa": "simulated genome",
         "genes.gtf": "its annotation",
         "*.bam": "read pairs, sorted by position",
         "truth.tsv": "abundance and bias of each gene",
         "counts.tsv": "what htseq-count writes",
-        "*.htseq.tsv": "the same of the other samples",
+        "*.htseq.tsv": "the same for the other samples",
         "*.counts.tsv": "raw, weighted and corrected counts",
         "*.model": "fitted bias model, for --bias-model FILE",
         "*.counterbias.json": "quality report",

@@ -60,8 +60,8 @@ def test_the_model_file_says_that_there_is_none(
     assert_as_it_is(tmp_path / "used" / "good")
 
     assert main(command(singles, tmp_path / "prior", "good", more=("--bias-prior", path))) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    messages = capsys.readouterr().err.splitlines()
+    assert messages == [
         f"counterbias: {path}: there is no model in this file: {SINGLE['clipped']}. Leave it out"
     ]
 
@@ -136,7 +136,7 @@ def test_scripts_and_simulations_can_read_the_model_file(
     argv += ["--genes", 5, "--contigs", 1, "--bases", 100_000]
     assert main([str(word) for word in argv]) == 0
     assert (
-        f"there is no model in this file, so that reads are unbiased: {SINGLE['clipped']}"
+        f"this file holds no model, so reads are unbiased: {SINGLE['clipped']}"
         in capsys.readouterr().err
     )
 

@@ -53,15 +53,15 @@ def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_somethi
     table = TruthTable("t.tsv", "id", {"A": {}, "B": {}}, {"A": 0, "B": 2}, ("x",))
     truth = Joined(np.ones(3), 3, 0, 0)
 
-    def told(columns: tuple[str, ...]) -> list[str]:
+    def remarks(columns: tuple[str, ...]) -> list[str]:
         samples = [
             SimpleNamespace(name=name, outcomes=[], truth=truth, group=None) for name in columns
         ]
         options = SimpleNamespace(truth=SimpleNamespace(columns=columns))
         return remarks(comparison([], samples, options=options, truth=table))
 
-    assert told(("A", "A")) == []
-    (line,) = told(("A", "B"))
+    assert remarks(("A", "A")) == []
+    (line,) = remarks(("A", "B"))
     assert "2 cells without a value" in line
 
 

@@ -60,14 +60,14 @@ def test_genome_and_annotation_of_a_user(
         )
         == 0
     )
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for reason in (
         "contig not in the genome",
         "no strand",
         "contig or strand unlike",
         "shorter than a fragment",
     ):
-        assert f"no reads come from 1 transcripts: {reason}" in said
+        assert f"no reads come from 1 transcripts: {reason}" in stderr
     folder = tmp_path / "out"
     assert not (folder / "genome.fa").exists()
     rows = table(folder / "sample1.transcripts.tsv")
@@ -131,9 +131,9 @@ def test_annotations_that_cannot_be_used(
 ) -> None:
     inputs = write_inputs(tmp_path, gtf)
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *inputs, "--pairs", "10"]) == 1
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert stderr.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"my.fa", "my.fa.fai", "my.gtf"}
 
 
@@ -147,11 +147,11 @@ def test_annotations_that_cannot_be_used(
         ("--duplicates nan", "the rate of duplicates is nan"),
         ("--duplicates -0.1", "the rate of duplicates is -0.1"),
         ("--multimapped -0.1", "the rate of multi-mapped"),
-        ("--multimapped 0.9 --unmapped 0.2", "exceed 1 together"),
+        ("--multimapped 0.9 --unmapped 0.2", "add up to more than 1"),
         ("--isoforms 2", "--isoforms is 2"),
         ("--trim 45", "45 bases cannot be cut off reads of 50"),
         ("--read-length 5", "reads of 20 to 1000"),
-        ("--pairs -1", "not less than no fragment|from no fragment"),
+        ("--pairs -1", "0 to 2,147,483,647 fragments can be simulated"),
         ("--fragment-sd 0", "fragments of 220 ± 0"),
         ("--fragment-mean 30 --fragment-sd 1", "are shorter than reads of 50"),
         ("--fragment-mean 90000 --fragment-sd 1", "as long as a fragment"),
@@ -160,8 +160,8 @@ def test_annotations_that_cannot_be_used(
         ("--genes 0", "at least 1"),
         ("--genes 500 --bases 50000", "do not fit on"),
         ("--threads 0", "at least 1"),
-        ("--samples 1 --groups 2", "cannot be dealt out to 2 groups"),
-        ("--samples 3 --groups 0", "cannot be dealt out to 0 groups"),
+        ("--samples 1 --groups 2", "cannot be divided into 2 groups"),
+        ("--samples 3 --groups 0", "cannot be divided into 0 groups"),
         ("--bias-model builtin,none", "2 biases for 1 group."),
         ("--samples 4 --groups 2 --bias-model builtin,none,none", "3 biases for 2 groups"),
         ("--samples 4 --groups 2 --bias-model builtin,", "a bias without a name"),
@@ -175,7 +175,7 @@ def test_annotations_that_cannot_be_used(
             "--samples 4 --groups 2 --strength 1,2,3 --bias-model builtin,none",
             "--bias-model holds 2 biases, but --strength holds 3 values",
         ),
-        ("--changed 7", "part of changed genes is 7"),
+        ("--changed 7", "share of changed genes is 7"),
         ("--spread -1", "the spread is -1"),
         ("--biased-ends read1", "only a stranded library"),
         ("--library single --unmapped-mates 0.1", "needs a library of pairs"),
@@ -194,9 +194,9 @@ def test_options_that_cannot_be_used(
     size = [] if {"--genes", "--genome"} & set(words) else ["--genes", "5"]
     size += [] if "--pairs" in words else ["--pairs", "100"]
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *size, *words]) == 1
-    said = capsys.readouterr().err
-    assert any(part in said for part in message.split("|")), said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert any(part in stderr for part in message.split("|")), stderr
+    assert stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["g.gtf"]
 
 
@@ -260,7 +260,7 @@ def test_benchmark_prints_time_and_memory(
 ) -> None:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     simulating = importlib.import_module("simulating")
-    monkeypatch.setattr(simulating, "KINDS", {"BAM": []})
+    monkeypatch.setattr(simulating, "FILES", {"BAM": []})
     rows = simulating.main(
         [
             "--pairs",

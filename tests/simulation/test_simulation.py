@@ -212,7 +212,7 @@ def test_strandedness_and_layout(stranded: str, paired: bool, tmp_path: Path) ->
     reads = make(replace(FULL, fragments=1000, stranded=stranded, paired=paired))
     write_bam(tmp_path / "reads.bam", reads)
     strand = {}
-    for row, number in enumerate(reads.name.tolist()):
+    for row, number in enumerate(reads.fragment.tolist()):
         if not reads.bits[row] & 2:
             strand[number] = reads.genes.gene_strand[
                 reads.genes.transcript_gene[reads.transcript[row]]
@@ -240,7 +240,7 @@ def test_truth_adds_up(tmp_path: Path) -> None:
     assert truth.abundance.sum() == pytest.approx(1e6)
     assert np.average(truth.mean_bias, weights=truth.unbiased_fragments) == pytest.approx(1.0)
     gene = reads.genes.transcript_gene[
-        reads.transcript[np.unique(reads.name, return_index=True)[1]]
+        reads.transcript[np.unique(reads.fragment, return_index=True)[1]]
     ]
     assert np.array_equal(np.bincount(gene, minlength=40), truth.fragments)
     # Drawn numbers follow the biased expectation (chi-square over genes) and not the other one.
@@ -294,7 +294,7 @@ def test_bias_shows_at_read_starts_only_when_on(biased_ends: str) -> None:
 
     def divergence(reads: Reads) -> float:
         at_start, inside = (
-            start_composition(reads, column) / len(reads.name) for column in (1, 25)
+            start_composition(reads, column) / len(reads.fragment) for column in (1, 25)
         )
         return float(np.sum((at_start - inside) * np.log(at_start / inside)))
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from counterbias.cli.idle_options import idle_in_simulate
 from counterbias.cli.parser import QUIET, Option, Parser
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import write_if_warning, write_line
+from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
+from counterbias.messages import Messages
 from counterbias.options import STRANDEDNESS
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def main(argv: list[str]) -> int:
             write_line(f"Warning: {line}")
         from counterbias.pipeline.simulate import simulate
 
-        run = simulate(options, say=write_if_warning if arguments.quiet else write_line)
+        run = simulate(options, Messages(write_line, quiet=arguments.quiet))
     if not arguments.quiet:
         write_line(f"{len(run.files)} files are in {arguments.output}")
     return 0

@@ -1,16 +1,21 @@
-"""Simulate genomes, annotations and reads with a known bias and a known abundance.
+"""Simulate genomes, annotations and reads with a known bias and known abundances.
 
-``counterbias simulate``, the demo, the tests and the benchmarks use this one simulator. A sample is made in four steps, each of
-which takes what the former gave and a numpy Generator, so that the same seed gives the same bytes::
+``counterbias simulate``, the demo, the tests and the benchmarks share this simulator. A sample is
+made in steps, each of which takes the results of the previous ones and a numpy Generator; the same
+seed yields the same bytes::
 
     genome = simulate_genome(rng, {"chr1": 2_000_000})
     genes = simulate_annotation(rng, genome.lengths, 100)
     bias = simulate_priming_bias(rng)
-    reads = simulate_reads(rng, genome, genes, simulate_abundance(rng, genes), Library(100_000), bias)
+    abundance = simulate_abundance(rng, genes)
+    reads = simulate_reads(rng, genome, genes, abundance, Library(100_000), bias)
     write_bam("reads.bam", reads, order="pos")
 
-Fragments fall on transcripts with a probability proportional to abundance × bias of their two ends: the truth that
-a corrected count has to find back is the abundance (:class:`Truth`).
+Several samples of the same genome, genes, library and bias share a :class:`FragmentModel`, from
+which :func:`draw_reads` draws each of them.
+
+The probability of a fragment is proportional to the abundance of its transcript × the bias of its
+two ends. The abundance is the truth that a corrected count has to recover (:class:`Truth`).
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from counterbias.simulation.genes import (
 )
 from counterbias.simulation.genome import Genome, simulate_genome, write_fasta
 from counterbias.simulation.library import Library
-from counterbias.simulation.reads import Reads, simulate_reads
+from counterbias.simulation.reads import Reads, draw_reads, simulate_reads
 from counterbias.simulation.truth import Starts, Truth, write_starts, write_truth
 
 __all__ = [
@@ -46,6 +51,7 @@ __all__ = [
     "Study",
     "StudyDesign",
     "Truth",
+    "draw_reads",
     "simulate_abundance",
     "simulate_annotation",
     "simulate_genome",

@@ -1,4 +1,4 @@
-"""A known priming bias: what random hexamers do to the positions at which fragments end."""
+"""Known sequence bias of read starts, as priming with random hexamers causes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from counterbias.records import Window
 from counterbias.simulation.kernels import bias_along
 
-#: Standard deviation of the log bias per offset from the read's first base, before scaling: strongest on the first six bases,
-#: as in libraries primed with random hexamers.
+#: Standard deviation of a priming bias over random sequence, nats. Weighting reads by its inverse
+#: leaves an effective sample size near that of real libraries.
+PRIMING_STRENGTH = 0.9
+#: Standard deviation of the log bias by offset from the read's first base, before scaling:
+#: strongest on the first six bases, as in libraries primed with random hexamers.
 _PROFILE = dict(
     zip(
         range(-4, 9),
@@ -21,29 +24,38 @@ _PROFILE = dict(
         strict=True,
     )
 )
-_NEIGHBOURS = ((-1, 0), (0, 1), (1, 2), (2, 3), (4, 5), (1, 4))
+#: Offsets of the bases that interact.
+_INTERACTING = ((-1, 0), (0, 1), (1, 2), (2, 3), (4, 5), (1, 4))
 
 
 class SequenceBias(Protocol):
-    """What the simulator asks of a bias."""
+    """What the simulator requires of a bias."""
 
     @property
     def window(self) -> Window:
-        """The bases that matter."""
+        """The bases around a read start that the bias depends on."""
         ...
 
     def along(self, sequence: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give exp(log bias) of reads starting at each position: on the sequence's strand, and on the other one."""
+        """Return exp(log bias) of a read start at each position, on either strand.
+
+        Args:
+            sequence: uint8 (n,), 0-3 = A, C, G, T; 4 = unknown.
+
+        Returns:
+            float64 (n,) for reads on the sequence's strand, and for those on the opposite strand.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredBias:
-    """A bias that any function of windows gives, such as a fitted model's log_bias.
+    """A bias defined by any function of windows, such as a fitted model's ``log_bias``.
 
     Args:
-        window: the bases that matter.
-        score: uint8 (n, width), 0-3 = A, C, G, T → log bias, float64 (n,), nats. It must allow calls from several threads.
+        window: the bases that the function takes.
+        score: uint8 (n, width), 0-3 = A, C, G, T → log bias, float64 (n,), nats. It is called from
+            several threads.
         strength: factor on the log bias.
     """
 
@@ -52,7 +64,10 @@ class ScoredBias:
     strength: float = 1.0
 
     def along(self, sequence: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give exp(log bias) on both strands; 1 where a window holds an unknown base or leaves the sequence."""
+        """Return exp(log bias) on both strands (see :meth:`SequenceBias.along`).
+
+        It is 1 where a window holds an unknown base or extends beyond the sequence.
+        """
         strands = []
         opposite = np.where(sequence < 4, 3 - sequence, 4).astype(np.uint8)[::-1]
         for bases in (sequence, opposite):
@@ -73,10 +88,10 @@ class ScoredBias:
 
 @dataclass(frozen=True, slots=True)
 class PrimingBias:
-    """Log bias of a read start: a sum over the bases of a window and over some pairs of them.
+    """A log bias that is a sum over the bases of a window and over some pairs of them.
 
     Args:
-        window: the bases that matter.
+        window: the bases that are summed over.
         weights: float64 (width, 4), nats.
         pair_columns: int64 (pairs, 2), columns of the window that interact.
         pair_weights: float64 (pairs, 4, 4), nats.
@@ -88,7 +103,10 @@ class PrimingBias:
     pair_weights: NDArray[np.float64]
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Score windows, uint8 (n, width) → float64 (n,), in nats up to a constant; bases above 3 add nothing."""
+        """Return the log bias of windows, uint8 (n, width) → float64 (n,), nats, up to a constant.
+
+        Unknown bases (above 3) add nothing.
+        """
         padded = np.pad(self.weights, ((0, 0), (0, 1)))
         columns = np.minimum(contexts, 4)
         total = padded[np.arange(self.window.width), columns].sum(axis=1)
@@ -98,9 +116,9 @@ class PrimingBias:
         return np.asarray(total, dtype=np.float64)
 
     def along(self, sequence: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give exp(log bias) of reads starting at each position: on the sequence's strand, and on the other one.
+        """Return exp(log bias) on both strands (see :meth:`SequenceBias.along`).
 
-        ``sequence`` is uint8 with 4 for what is unknown; bases off its ends add nothing.
+        Bases that are unknown or beyond the ends of the sequence add nothing.
         """
         flank = self.window.width
         padded = np.pad(sequence, flank, constant_values=4)
@@ -119,20 +137,21 @@ class PrimingBias:
 
 
 def simulate_priming_bias(
-    rng: np.random.Generator, *, strength: float = 0.9, interactions: float = 0.35
+    rng: np.random.Generator, *, strength: float = PRIMING_STRENGTH, interactions: float = 0.35
 ) -> PrimingBias:
     """Draw a priming bias.
 
-    ``strength`` is the standard deviation of the log bias (nats) over random sequence: at 0.9, weighting by the inverse
-    leaves an effective sample size near that of real libraries. ``interactions`` is the size of the effects of pairs of bases
-    beside those of single ones.
+    Args:
+        rng: source of randomness.
+        strength: standard deviation of the log bias over random sequence, nats.
+        interactions: size of the effects of pairs of bases relative to those of single bases.
     """
     window = Window(-min(_PROFILE), max(_PROFILE))
     size = np.array(list(_PROFILE.values()))[:, None]
     weights = rng.normal(size=(window.width, 4))
     weights -= weights.mean(axis=1, keepdims=True)
     weights *= size / np.sqrt(np.mean(weights**2, axis=1, keepdims=True))
-    columns = np.array(_NEIGHBOURS, dtype=np.int64) + window.upstream
+    columns = np.array(_INTERACTING, dtype=np.int64) + window.upstream
     pairs = rng.normal(size=(len(columns), 4, 4)) * interactions
     pairs -= pairs.mean(axis=1, keepdims=True)
     pairs -= pairs.mean(axis=2, keepdims=True)

@@ -1,4 +1,7 @@
-"""BGZF (SAMv1 section 4.1): blocks compressed on several threads, written in order; gzip reads them too."""
+"""BGZF (SAMv1 section 4.1): blocks compressed by several threads and written in order.
+
+gzip can read the files as well.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,20 @@ import deflate
 
 from counterbias.files import whole_stream
 
-#: Bytes of content per block, as htslib has them.
+#: Bytes of content per block, as in htslib.
 BLOCK = 0xFF00
+#: Default level of compression.
+LEVEL = 6
 _EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 def write_blocks(
-    stream: BinaryIO, blocks: Iterable[bytes], *, level: int = 6, threads: int = 1
+    stream: BinaryIO, blocks: Iterable[bytes], *, level: int = LEVEL, threads: int = 1
 ) -> None:
-    """Compress blocks, each of at most :data:`BLOCK` bytes, and write them with the end marker; bytes do not depend on ``threads``."""
+    """Compress blocks, each of at most :data:`BLOCK` bytes, and write them with the end marker.
+
+    The bytes do not depend on ``threads``.
+    """
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[bytes]] = deque()
         for block in blocks:
@@ -34,15 +42,19 @@ def write_blocks(
 
 
 def write_compressed(
-    path: str | os.PathLike[str], pieces: Iterable[bytes], *, level: int = 6, threads: int = 1
+    path: str | os.PathLike[str],
+    pieces: Iterable[bytes],
+    *,
+    level: int = LEVEL,
+    threads: int = 1,
 ) -> None:
-    """Write a compressed file from pieces of any size."""
+    """Write pieces of any size as one compressed file."""
     with whole_stream(path) as stream:
-        write_blocks(stream, _cut(pieces), level=level, threads=threads)
+        write_blocks(stream, _full_blocks(pieces), level=level, threads=threads)
 
 
-def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut what comes into whole blocks, whatever the sizes of the pieces."""
+def _full_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Divide pieces of any size into full blocks; only the last one may be smaller."""
     kept = b""
     for piece in pieces:
         kept += piece
@@ -55,7 +67,7 @@ def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _compress(content: bytes, level: int) -> bytes:
-    """Give one block."""
+    """Return one block."""
     packed = deflate.deflate_compress(content, level)
     if len(packed) + 26 > 0x10000:
         packed = deflate.deflate_compress(content, 0)

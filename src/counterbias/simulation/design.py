@@ -1,4 +1,4 @@
-"""Studies of several samples: groups that differ in known genes, samples of a group that vary."""
+"""Studies of several samples: groups with known differences, and variation within each group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.simulation.genes import GeneModels, simulate_abundance
+from counterbias.simulation.genes import ABUNDANCE_SPREAD, GeneModels, simulate_abundance
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +16,17 @@ class StudyDesign:
     """How the samples of a study differ.
 
     Args:
-        samples: number of samples; the first samples are of the first group.
+        samples: number of samples; the first samples belong to the first group.
         groups: number of groups.
         spread: standard deviation of the log abundance of genes, nats.
         variation: standard deviation of a gene's log abundance between samples of a group, nats.
-        changed: part of the genes whose abundance differs between the first and another group.
+        changed: share of the genes whose abundance differs between the first and another group.
         fold_change: standard deviation of their log2 fold change.
     """
 
     samples: int = 1
     groups: int = 1
-    spread: float = 1.5
+    spread: float = ABUNDANCE_SPREAD
     variation: float = 0.2
     changed: float = 0.2
     fold_change: float = 1.0
@@ -34,12 +34,13 @@ class StudyDesign:
     def __post_init__(self) -> None:
         if not 1 <= self.groups <= self.samples:
             raise InputError(
-                f"{self.samples} samples cannot be dealt out to {self.groups} groups",
-                remedy="give a sample to each group",
+                f"{self.samples} samples cannot be divided into {self.groups} groups",
+                remedy="give each group at least one sample",
             )
         if not 0.0 <= self.changed <= 1.0:
             raise InputError(
-                f"the part of changed genes is {self.changed:g}", remedy="give a number from 0 to 1"
+                f"the share of changed genes is {self.changed:g}",
+                remedy="give a number from 0 to 1",
             )
         for name, value in (
             ("spread", self.spread),
@@ -52,12 +53,13 @@ class StudyDesign:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What was drawn for a design.
+    """The samples drawn for a design.
 
     Args:
         names: sample names, ``sample1`` and so on.
         group: group of each sample, from 0.
-        log2_fold_change: float64 (genes, groups), planned, against the first group, whose column is 0.
+        log2_fold_change: float64 (genes, groups), planned, relative to the first group, whose
+            column is 0.
         abundance: float64 (samples, transcripts), molecules per million.
     """
 
@@ -68,9 +70,10 @@ class Study:
 
 
 def simulate_study(rng: np.random.Generator, genes: GeneModels, design: StudyDesign) -> Study:
-    """Draw fold changes of genes and the abundance of each sample's transcripts.
+    """Draw the fold changes of genes and the abundance of each sample's transcripts.
 
-    A single sample has the abundance that :func:`simulate_abundance` draws; isoforms have the same shares in all samples.
+    A single sample has the abundance that :func:`simulate_abundance` draws. The isoforms of a gene
+    have the same shares in all samples.
     """
     base = simulate_abundance(rng, genes, spread=design.spread)
     count = len(genes.gene_ids)

@@ -1,4 +1,7 @@
-"""Simulated genomes: isochores of different GC content, each a second-order Markov chain."""
+"""Genomes, simulated or a user's, and their FASTA files.
+
+A simulated genome consists of isochores of different GC content, each a second-order Markov chain.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,23 @@ from counterbias.errors import InputError
 from counterbias.files import whole_stream
 from counterbias.simulation.kernels import draw_seed, fill_bases
 
+#: Bases of the shortest contig that is simulated.
+SHORTEST_CONTIG = 100
 _LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
+#: Bases per line of a FASTA file.
 _LINE = 60
-#: GC contents from which isochores take theirs.
+#: GC contents that isochores can have.
 _GC_LEVELS = np.linspace(0.34, 0.62, 15)
 
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """Sequences, one after another in one array.
+    """The sequences of all contigs in one array.
 
     Args:
         names: contig names.
         offsets: int64 (contigs + 1,): contig ``c`` is ``bases[offsets[c]:offsets[c + 1]]``.
-        bases: uint8, 0-3 = A, C, G, T; 4 = N, which only genomes of a user have.
+        bases: uint8, 0-3 = A, C, G, T; 4 = N, which only a user's genome has.
     """
 
     names: tuple[str, ...]
@@ -41,38 +47,45 @@ class Genome:
         return dict(zip(self.names, np.diff(self.offsets).tolist(), strict=True))
 
     def contig(self, index: int) -> NDArray[np.uint8]:
-        """Give the bases of one contig."""
+        """Return the bases of one contig."""
         return self.bases[self.offsets[index] : self.offsets[index + 1]]
 
 
 def simulate_genome(
     rng: np.random.Generator, lengths: Mapping[str, int], *, isochore: int = 30_000
 ) -> Genome:
-    """Simulate contigs with an uneven composition, as real ones have it.
+    """Simulate contigs whose composition varies along them, as in real genomes.
 
-    Isochores (exponential lengths around ``isochore`` bases) differ in GC content (34 to 62 %); within one, a second-order Markov
-    chain avoids CG and likes runs of A and of T. Raises InputError for a contig of less than 100 bases.
+    Isochores (exponential lengths with a mean near ``isochore`` bases) differ in GC content, from
+    34 to 62 %. Within an isochore, a second-order Markov chain avoids CG and favours runs of A and
+    of T.
+
+    Raises:
+        InputError: for a contig of fewer than 100 bases.
     """
     for name, length in lengths.items():
-        if length < 100:
+        if length < SHORTEST_CONTIG:
             raise InputError(
-                f"contig {name} has {length} bases", remedy="simulate contigs of at least 100 bases"
+                f"contig {name} has {length} bases",
+                remedy=f"simulate contigs of at least {SHORTEST_CONTIG} bases",
             )
     offsets = np.concatenate(([0], np.cumsum(list(lengths.values())))).astype(np.int64)
     total = int(offsets[-1])
     pieces = rng.exponential(isochore, size=int(total / isochore * 1.5) + 20) + 500
     ends = np.cumsum(pieces).astype(np.int64)
     ends = np.append(ends[ends < total], total)
-    middle = rng.beta(2.0, 2.5, size=len(ends)) * (len(_GC_LEVELS) - 1)
+    levels = np.rint(rng.beta(2.0, 2.5, size=len(ends)) * (len(_GC_LEVELS) - 1)).astype(np.int64)
     bases = np.empty(total, dtype=np.uint8)
-    fill_bases(
-        bases, _transition_tables(rng), ends, np.rint(middle).astype(np.int64), draw_seed(rng)
-    )
+    fill_bases(bases, _transition_tables(rng), ends, levels, draw_seed(rng))
     return Genome(tuple(lengths), offsets, bases)
 
 
 def _transition_tables(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Give cumulative probabilities, float64 (levels, 16, 3), of the next base after each pair of bases."""
+    """Return cumulative probabilities of the base after each pair of bases.
+
+    Returns:
+        float64 (levels, 16, 3); the cumulative probability of T, which is 1, is left out.
+    """
     log_odds = rng.normal(0.0, 0.12, size=(4, 4, 4))
     log_odds[:, 1, 2] -= 1.0  # CG is rare in most genomes
     log_odds[0, 0, 0] += 0.35
@@ -99,7 +112,7 @@ def write_fasta(path: str | os.PathLike[str], genome: Genome) -> None:
 
 
 def write_sequence(stream: BinaryIO, bases: NDArray[np.uint8]) -> None:
-    """Write lines of bases."""
+    """Write bases as lines of FASTA."""
     letters = _LETTERS[bases]
     whole = len(letters) // _LINE * _LINE
     lines = np.full((whole // _LINE, _LINE + 1), ord("\n"), dtype=np.uint8)

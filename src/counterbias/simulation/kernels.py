@@ -1,8 +1,8 @@
 # mypy: ignore-errors
-"""Compiled loops of the simulation: random numbers, bases, the bias along a sequence, fragments of a transcript.
+"""Compiled loops that draw: random numbers, bases, the bias along a sequence, fragments.
 
-A random number is a function of a seed and a counter (splitmix64), so that it is the same whatever the order in which records
-are written: a name-sorted and a position-sorted file hold the same records.
+A random number is a function of a seed and a counter (splitmix64). It therefore does not depend on
+the order in which records are written: a name-sorted and a position-sorted file hold the same ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True, inline="always")
 def mix(seed, counter):
-    """Give 64 random bits for a seed and a counter (both uint64)."""
+    """Return 64 random bits for a seed and a counter (both uint64)."""
     bits = seed + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -22,7 +22,7 @@ def mix(seed, counter):
 
 @njit(cache=True, nogil=True, inline="always")
 def uniform(seed, counter):
-    """Give a float64 in [0, 1) for a seed and a counter (both uint64)."""
+    """Return a float64 in [0, 1) for a seed and a counter (both uint64)."""
     return np.float64(mix(seed, counter) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
@@ -33,12 +33,12 @@ def draw_seed(rng: np.random.Generator) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def fill_bases(bases, tables, ends, levels, seed):
-    """Fill ``bases`` with isochores that end at ``ends`` and use the tables ``levels``."""
+    """Fill ``bases`` with isochores that end at ``ends`` and have the tables ``levels``."""
     state = 6
     position = 0
-    for piece in range(len(ends)):
-        table = tables[levels[piece]]
-        while position < ends[piece]:
+    for isochore in range(len(ends)):
+        table = tables[levels[isochore]]
+        while position < ends[isochore]:
             number = uniform(seed, np.uint64(position))
             base = 0
             while base < 3 and number >= table[state, base]:
@@ -50,7 +50,10 @@ def fill_bases(bases, tables, ends, levels, seed):
 
 @njit(cache=True, nogil=True)
 def bias_along(padded, flank, weights, pair_columns, pair_weights, upstream, forward, reverse):
-    """Score both strands at each position of a sequence that has ``flank`` unknown bases at either end."""
+    """Fill ``forward`` and ``reverse`` with exp(log bias) at each position, on either strand.
+
+    ``padded`` is the sequence with ``flank`` unknown bases at both ends.
+    """
     width = len(weights)
     window = np.empty(width, dtype=np.int64)
     for position in range(len(forward)):
@@ -78,7 +81,7 @@ def bias_along(padded, flank, weights, pair_columns, pair_weights, upstream, for
 
 @njit(cache=True, nogil=True)
 def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
-    """Weigh a fragment by all but its left end."""
+    """Return the weight of a fragment without the bias of its left end."""
     value = probabilities[size] * right[i + size - 1]
     if len(gc_factors) > 0:
         value *= gc_factors[np.int64((gc_before[i + size] - gc_before[i]) * per_base[size] + 0.5)]
@@ -86,7 +89,7 @@ def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
 
 
 @njit(cache=True, nogil=True)
-def sample_fragments(
+def draw_fragments(
     left,
     right,
     probabilities,
@@ -100,14 +103,16 @@ def sample_fragments(
     start,
     length,
 ):
-    """Draw ``len(start)`` fragments of one transcript and give the sum of the weights of all its fragments.
+    """Draw ``len(start)`` fragments of one transcript; return the weight of all its fragments.
 
-    A fragment at ``i`` of length ``size`` weighs left[i] × probabilities[size] × right[i + size - 1] × the factor of its GC
-    content (``gc_before``: G and C before each base; ``gc_factors`` is empty without such an effect).
+    A fragment of length ``size`` at ``i`` weighs
+    left[i] × probabilities[size] × right[i + size - 1] × the factor of its GC content.
+    ``gc_before`` counts G and C before each base; ``gc_factors`` is empty if the GC content has no
+    effect.
     """
     bases = len(left)
     longest = len(probabilities) - 1
-    work = np.empty(bases)
+    cumulative_weight = np.empty(bases)
     per_base = np.zeros(longest + 1)
     for size in range(1, longest + 1):
         per_base[size] = (len(gc_factors) - 1) / size
@@ -121,14 +126,16 @@ def sample_fragments(
             total += left[i] * inner
         else:
             total += cumulative[room]
-        work[i] = total
+        cumulative_weight[i] = total
     for k in range(len(start)):
         counter = np.uint64(2 * (first + k))
-        i = min(bases - 1, np.searchsorted(work, uniform(seed, counter) * total, side="right"))
+        wanted = uniform(seed, counter) * total
+        i = min(bases - 1, np.searchsorted(cumulative_weight, wanted, side="right"))
         room = min(longest, bases - i)
         number = uniform(seed, counter + np.uint64(1))
         if biased:
-            wanted = number * (work[i] - (work[i - 1] if i > 0 else 0.0)) / left[i]
+            before = cumulative_weight[i - 1] if i > 0 else 0.0
+            wanted = number * (cumulative_weight[i] - before) / left[i]
             chosen, reached = 0, 0.0
             for size in range(shortest, room + 1):
                 if probabilities[size] > 0.0:

@@ -1,4 +1,7 @@
-"""What is known of a simulated sample: abundance, expected and drawn fragments, and the log bias of each read start."""
+"""The truth about a simulated sample, and its tables.
+
+Of each gene and transcript: abundance, expected and drawn fragments. Of each read start: log bias.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from numpy.typing import NDArray
 
 from counterbias.files import whole_stream
 from counterbias.simulation.compression import write_compressed
-from counterbias.simulation.genes import GeneModels
+from counterbias.simulation.fragments import FragmentModel
 
 #: Columns of the tables of genes and of transcripts, after the identifiers.
-COLUMNS = (
+_COLUMNS = (
     "length",
     "abundance",
     "expected_fragments",
@@ -24,23 +27,26 @@ COLUMNS = (
     "mapped_fragments",
     "fpkm",
 )
-START_COLUMNS = ("contig", "position", "strand", "reads", "log_bias")
+_START_COLUMNS = ("contig", "position", "strand", "reads", "log_bias")
+#: Read starts formatted at a time.
 _ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of each gene, or of each transcript, one row for each.
+    """The truth about genes or about transcripts, one row each.
 
     Args:
         ids: identifiers.
-        length: int64, bases of the transcript, or of the union of a gene's exons.
+        length: int64, bases of the transcript, or of the union of the gene's exons.
         abundance: float64, molecules per million.
-        expected_fragments: float64, expected under the bias; they sum to the fragments drawn.
-        unbiased_fragments: float64, the same had there been no bias: what a corrected count should find.
-        mean_bias: float64, the first over the second: 1 on average over the fragments without bias.
-        fragments: int64, drawn, duplicates included.
-        mapped_fragments: int64, of these, fragments with a mapped read.
+        expected_fragments: float64, expected under bias and GC effect; sum to the fragments drawn.
+        unbiased_fragments: float64, expected without bias and GC effect: what a corrected count
+            should find.
+        mean_bias: float64, ``expected_fragments`` over ``unbiased_fragments``; its mean, weighted
+            by the latter, is 1.
+        fragments: int64, drawn, including duplicates.
+        mapped_fragments: int64, those of them with a mapped read.
     """
 
     ids: tuple[str, ...]
@@ -54,25 +60,27 @@ class Truth:
 
     @property
     def gene_ids(self) -> tuple[str, ...]:
-        """Identifiers of genes."""
+        """The identifiers, where the rows are genes."""
         return self.ids
 
     @property
     def fpkm(self) -> NDArray[np.float64]:
-        """Fragments per kilobase and million had there been no bias, float64 (rows,)."""
+        """Unbiased fragments per kilobase and million, float64 (rows,)."""
         total = max(1.0, float(self.unbiased_fragments.sum()))
         return np.asarray(1e9 * self.unbiased_fragments / (self.length * total), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Positions at which mapped reads of primary alignments start, by contig, position and strand.
+    """Where mapped reads of primary alignments start, sorted by contig, position and strand.
 
     Args:
         contigs: contig names.
-        contig: int32 (n,). position: int64 (n,), 0-based. strand: uint8 (n,), 0 ``+``, 1 ``-``.
-        reads: int64 (n,), reads that start there.
-        log_bias: float64 (n,), nats: log of the mean bias of these reads.
+        contig: int32 (n,), row in ``contigs``.
+        position: int64 (n,), 0-based.
+        strand: uint8 (n,), 0 ``+``, 1 ``-``.
+        reads: int64 (n,), number of reads that start there.
+        log_bias: float64 (n,), log of the mean bias of these reads, nats.
     """
 
     contigs: tuple[str, ...]
@@ -91,7 +99,7 @@ class Starts:
         strand: NDArray[np.uint8],
         log_bias: NDArray[np.float32],
     ) -> Starts:
-        """Group the starts of single reads, any order."""
+        """Group the starts of single reads, which may be in any order."""
         keys = contig.astype(np.int64) << 40 | position << 1 | strand
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
@@ -116,79 +124,81 @@ class Starts:
 
 
 def transcript_truth(
-    genes: GeneModels,
+    model: FragmentModel,
     abundance: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    unbiased: NDArray[np.float64],
     fragments: NDArray[np.int64],
     mapped: NDArray[np.int64],
 ) -> Truth:
-    """Scale the weights of transcripts to the number of fragments drawn."""
-    biased, plain, drawn = abundance * weights, abundance * unbiased, fragments.sum()
-    expected, without = biased * drawn / biased.sum(), plain * drawn / plain.sum()
-    lengths = genes.transcript_lengths
+    """Return the truth about transcripts: their weights, scaled to the fragments drawn.
+
+    Args:
+        model: the weights of fragments.
+        abundance: float64 (transcripts,).
+        fragments, mapped: int64 (transcripts,), fragments drawn, and those with a mapped read.
+    """
+    biased, unbiased = abundance * model.weights, abundance * model.unbiased
+    drawn, scale = fragments.sum(), unbiased.sum() / biased.sum()
     return Truth(
-        genes.transcript_ids,
-        lengths,
+        model.genes.transcript_ids,
+        model.genes.transcript_lengths,
         abundance,
-        expected,
-        without,
-        _ratio(biased, plain),
+        biased * drawn / biased.sum(),
+        unbiased * drawn / unbiased.sum(),
+        _mean_bias(biased * scale, unbiased),
         fragments,
         mapped,
     )
 
 
 def gene_truth(
-    genes: GeneModels,
+    model: FragmentModel,
     abundance: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    unbiased: NDArray[np.float64],
     fragments: NDArray[np.int64],
     mapped: NDArray[np.int64],
 ) -> Truth:
-    """Sum transcripts to genes and scale to the number of fragments drawn."""
+    """Return the truth about genes, the sums over their transcripts.
+
+    The arguments are those of :func:`transcript_truth`.
+    """
+    genes = model.genes
 
     def per_gene(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(genes.transcript_gene, values, minlength=len(genes.gene_ids)).astype(
-            np.float64
-        )
+        sums = np.bincount(genes.transcript_gene, values, minlength=len(genes.gene_ids))
+        return sums.astype(np.float64)
 
-    drawn, placed = per_gene(fragments.astype(np.float64)), per_gene(mapped.astype(np.float64))
-    biased, plain = per_gene(abundance * weights), per_gene(abundance * unbiased)
-    expected, without = biased * drawn.sum() / biased.sum(), plain * drawn.sum() / plain.sum()
-    bias = np.divide(expected, without, out=np.ones(len(plain)), where=without > 0)
+    drawn = per_gene(fragments.astype(np.float64))
+    biased, unbiased = per_gene(abundance * model.weights), per_gene(abundance * model.unbiased)
+    expected = biased * drawn.sum() / biased.sum()
+    without_bias = unbiased * drawn.sum() / unbiased.sum()
     return Truth(
         genes.gene_ids,
         genes.gene_lengths,
         per_gene(abundance),
         expected,
-        without,
-        bias,
+        without_bias,
+        _mean_bias(expected, without_bias),
         drawn.astype(np.int64),
-        placed.astype(np.int64),
+        per_gene(mapped.astype(np.float64)).astype(np.int64),
     )
 
 
-def _ratio(biased: NDArray[np.float64], plain: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean bias: 1 where there is nothing to tell it from."""
-    scale = plain.sum() / biased.sum()
-    return np.asarray(
-        np.divide(biased * scale, plain, out=np.ones(len(plain)), where=plain > 0), dtype=np.float64
-    )
+def _mean_bias(biased: NDArray[np.float64], unbiased: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ratio; 1 where no fragment is possible."""
+    ratio = np.divide(biased, unbiased, out=np.ones(len(unbiased)), where=unbiased > 0)
+    return np.asarray(ratio, dtype=np.float64)
 
 
 def write_truth(
     path: str | os.PathLike[str], truth: Truth, *, gene_of: Sequence[str] | None = None
 ) -> None:
-    """Write the truth as TSV: one row per gene, the fields of :class:`Truth` and ``fpkm`` as columns.
+    """Write the truth as TSV: the fields of :class:`Truth` and ``fpkm``, one row per gene.
 
-    With ``gene_of``, the gene of each row, the rows are transcripts and have both identifiers.
+    If ``gene_of`` names the gene of each row, the rows are transcripts and have both identifiers.
     """
     head = ("gene_id",) if gene_of is None else ("transcript_id", "gene_id")
     with whole_stream(path) as stream:
-        stream.write(("\t".join((*head, *COLUMNS)) + "\n").encode())
-        columns = [getattr(truth, column).tolist() for column in COLUMNS]
+        stream.write(("\t".join((*head, *_COLUMNS)) + "\n").encode())
+        columns = [getattr(truth, column).tolist() for column in _COLUMNS]
         for row, values in enumerate(zip(*columns, strict=True)):
             names = (truth.ids[row],) if gene_of is None else (truth.ids[row], gene_of[row])
             cells = (f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
@@ -196,29 +206,30 @@ def write_truth(
 
 
 def write_starts(path: str | os.PathLike[str], starts: Starts, *, threads: int = 1) -> int:
-    """Write read starts as TSV compressed by BGZF (which gzip reads); give the number of rows. Positions count from 1."""
+    """Write read starts as TSV compressed by BGZF; return the number of rows.
+
+    Positions count from 1.
+    """
     write_compressed(path, _start_lines(starts), threads=threads)
     return len(starts.reads)
 
 
 def _start_lines(starts: Starts) -> Iterator[bytes]:
-    """Give the lines in pieces."""
-    yield ("\t".join(START_COLUMNS) + "\n").encode()
+    """Yield the lines of many read starts at a time."""
+    yield ("\t".join(_START_COLUMNS) + "\n").encode()
     for first in range(0, len(starts.reads), _ROWS):
         rows = slice(first, first + _ROWS)
         names = [starts.contigs[contig] for contig in starts.contig[rows].tolist()]
-        places, strands = (starts.position[rows] + 1).tolist(), starts.strand[rows].tolist()
         values = zip(
             names,
-            places,
-            strands,
+            (starts.position[rows] + 1).tolist(),
+            starts.strand[rows].tolist(),
             starts.reads[rows].tolist(),
             starts.log_bias[rows].tolist(),
             strict=True,
         )
-        yield "".join(
-            [
-                f"{name}\t{place}\t{'+-'[strand]}\t{reads}\t{bias:.4f}\n"
-                for name, place, strand, reads, bias in values
-            ]
-        ).encode()
+        lines = [
+            f"{name}\t{position}\t{'+-'[strand]}\t{reads}\t{bias:.4f}\n"
+            for name, position, strand, reads, bias in values
+        ]
+        yield "".join(lines).encode()

@@ -96,7 +96,7 @@ def _match_few(row: Any, group: Any, size: Any, mate: Any) -> Any:
 
 
 @helper
-def _as_read_1(row: Any) -> Any:
+def _pair_positions(row: Any) -> Any:
     """Return the positions of read 1 and read 2 of a record's pair, as the record states them.
 
     Where one of them is unaligned, the positions do not matter and become 0.
@@ -126,10 +126,10 @@ def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
     for b in range(size):
         mate[b] = -1
         here = row + ROW * group[b]
-        first, second = _as_read_1(here)
+        first, second = _pair_positions(here)
         slot = np.int64(mate_key(0, first, second, 0)) & (slots - 1)
         while table[slot, 0] >= 0:
-            other_first, other_second = _as_read_1(row + ROW * group[table[slot, 0]])
+            other_first, other_second = _pair_positions(row + ROW * group[table[slot, 0]])
             if other_first == first and other_second == second:
                 break
             slot = (slot + 1) & (slots - 1)

@@ -1,8 +1,9 @@
-"""``counterbias simulate``: reads with a known bias and a known abundance.
+"""``counterbias simulate``: reads with a known bias and known abundances.
 
-The order of the stages stands in :mod:`.run`.
+:mod:`.run` shows the order of the stages.
 """
 
-from counterbias.pipeline.simulate.run import SimulationOptions, SimulationRun, simulate
+from counterbias.pipeline.simulate.options import SimulationOptions
+from counterbias.pipeline.simulate.run import SimulationRun, simulate
 
 __all__ = ["SimulationOptions", "SimulationRun", "simulate"]
