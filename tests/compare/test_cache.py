@@ -56,7 +56,7 @@ def test_a_second_run_fits_nothing(
 def test_results_are_kept_apart_by_the_programs_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plug-in's version does not tell what the program around it computes."""
+    """A plug-in's version does not show what the program around it computes."""
     cache = comparison_cache.Cache(tmp_path)
     cache.store({"what": "trial"}, {"gain": 1})
     assert cache.load({"what": "trial"}) == ({"gain": 1}, {})

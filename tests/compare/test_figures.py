@@ -22,7 +22,7 @@ def test_figures_are_there(done: Path) -> None:
         "truth",
         "truth_difference",
     )
-    wanted = {f"one.{name}.{kind}" for name in names for kind in ("svg", "png")}
+    wanted = {f"one.{name}.{suffix}" for name in names for suffix in ("svg", "png")}
     assert {path.name for path in (done / "figures").iterdir()} == wanted
     text = (done / "figures" / "one.truth_difference.svg").read_text()
     assert "<dc:date>" not in text

@@ -49,19 +49,19 @@ def test_only_a_model_measured_in_every_sample_is_recommended() -> None:
     assert found.model == "both"
 
 
-def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_something() -> None:
+def test_the_truth_is_remarked_on_per_column_and_only_where_it_lacks_something() -> None:
     table = TruthTable("t.tsv", "id", {"A": {}, "B": {}}, {"A": 0, "B": 2}, ("x",))
     truth = Joined(np.ones(3), 3, 0, 0)
 
-    def remarks(columns: tuple[str, ...]) -> list[str]:
+    def remarks_with(columns: tuple[str, ...]) -> list[str]:
         samples = [
             SimpleNamespace(name=name, outcomes=[], truth=truth, group=None) for name in columns
         ]
         options = SimpleNamespace(truth=SimpleNamespace(columns=columns))
         return remarks(comparison([], samples, options=options, truth=table))
 
-    assert remarks(("A", "A")) == []
-    (line,) = remarks(("A", "B"))
+    assert remarks_with(("A", "A")) == []
+    (line,) = remarks_with(("A", "B"))
     assert "2 cells without a value" in line
 
 

@@ -80,8 +80,8 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     sample = fold_sample(
         sites, genes.features, transcripts.features, Genome(str(folder / "genome.fa"))
     )
-    kind = find_candidates(["vlmm"], [Window()], load_plugins())[0].choice
-    assert kind is not None
+    choice = find_candidates(["vlmm"], [Window()], load_plugins())[0].choice
+    assert choice is not None
     trials = [
         {
             "fold": fold,
@@ -92,7 +92,7 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
         }
         for fold in (0, 1, 2)
         for seed in (1, 2)
-        for found in [evaluate_backend(kind, sample, Trial(fold, seed))]
+        for found in [evaluate_backend(choice, sample, Trial(fold, seed))]
         for size in [found.reliability]
     ]
     row = next(row for row in rows(done) if (row["sample"], row["model"]) == ("one", "vlmm"))

@@ -1,6 +1,6 @@
 """``counterbias compare``: bias models side by side on one or several samples.
 
-The order of the stages stands in :mod:`.run`.
+The order of the stages is in :mod:`.run`.
 """
 
 from counterbias.pipeline.compare.results import Comparison, SampleResult

@@ -32,9 +32,9 @@ class Design:
 
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
-    sampling: str = "local"
-    threads: int = 1
-    device: Device = "cpu"
+    sampling: str
+    threads: int
+    device: Device
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from counterbias.evaluation.truth import Joined, TruthTable
-from counterbias.options import BiasOptions, CompareOptions
+from counterbias.options import BiasOptions, CompareOptions, TruthOptions
 from counterbias.pipeline.compare.candidates import Candidate
 from counterbias.pipeline.compare.outcome import Outcome
 from counterbias.records import Features, SampleCounts
+
+
+def truth_column(truth: TruthOptions, number: int) -> str:
+    """Return the column of the truth table for sample ``number``: its own, or that of all."""
+    return truth.columns[number if len(truth.columns) > 1 else 0]
 
 
 @dataclass(slots=True)
@@ -58,7 +63,7 @@ class Comparison:
     def name_of(self, candidate: Candidate) -> str:
         """Return a model's name among the others: its label, with the window if there are several.
 
-        It stands in per_gene.tsv, in figures and in warnings.
+        It is used in per_gene.tsv, in figures and in warnings.
         """
         several = len({str(one.window) for one in self.candidates}) > 1
         return f"{candidate.label}[{candidate.window}]" if several else candidate.label
@@ -69,7 +74,7 @@ class Comparison:
         if truth is None:
             return ""
         number = next(i for i, one in enumerate(self.samples) if one is sample)
-        return truth.columns[number if len(truth.columns) > 1 else 0]
+        return truth_column(truth, number)
 
     def training_samples(self, candidate: Candidate) -> list[str]:
         """Return the samples that a model file has learnt from; their folds are not held out."""

@@ -29,7 +29,7 @@ from counterbias.pipeline.compare.candidates import Candidate, find_candidates
 from counterbias.pipeline.compare.design import Design, PreparedSample
 from counterbias.pipeline.compare.evaluation import fold_sample
 from counterbias.pipeline.compare.outcome import why_left_out
-from counterbias.pipeline.compare.results import Comparison, SampleResult
+from counterbias.pipeline.compare.results import Comparison, SampleResult, truth_column
 from counterbias.pipeline.compare.sample import number_of_steps, run_models
 from counterbias.pipeline.inputs import (
     BiasInputs,
@@ -216,7 +216,7 @@ def _truth_of(
     """Return the true values of one sample, joined to the features."""
     if table is None or options is None:
         return None
-    column = options.columns[number if len(options.columns) > 1 else 0]
+    column = truth_column(options, number)
     return join_truth(table, column, features, attribute=options.attribute)
 
 
