@@ -1,4 +1,4 @@
-"""``counterbias simulate`` as users call it: own genomes, wrong options, interruptions."""
+"""``counterbias simulate`` as users call it: a user's own genome, wrong options, interruptions."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_genome_and_annotation_of_a_user(
         )
         == 0
     )
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for reason in (
         "contig not in the genome",
         "no strand",
         "contig or strand unlike",
         "shorter than a fragment",
     ):
-        assert f"no reads come from 1 transcripts: {reason}" in said
+        assert f"no reads come from 1 transcripts: {reason}" in stderr
     folder = tmp_path / "out"
     assert not (folder / "genome.fa").exists()
     rows = table(folder / "sample1.transcripts.tsv")
@@ -131,9 +131,9 @@ def test_annotations_that_cannot_be_used(
 ) -> None:
     inputs = write_inputs(tmp_path, gtf)
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *inputs, "--pairs", "10"]) == 1
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert stderr.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"my.fa", "my.fa.fai", "my.gtf"}
 
 
@@ -194,9 +194,9 @@ def test_options_that_cannot_be_used(
     size = [] if {"--genes", "--genome"} & set(words) else ["--genes", "5"]
     size += [] if "--pairs" in words else ["--pairs", "100"]
     assert main(["simulate", "-q", "-o", str(tmp_path / "out"), *size, *words]) == 1
-    said = capsys.readouterr().err
-    assert any(part in said for part in message.split("|")), said
-    assert said.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert any(part in stderr for part in message.split("|")), stderr
+    assert stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["g.gtf"]
 
 
@@ -226,7 +226,7 @@ def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(
     assert "a file, not a folder" in capsys.readouterr().err
 
 
-def test_what_is_interrupted_leaves_nothing(
+def test_an_interrupted_run_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from counterbias import simulation
@@ -239,7 +239,7 @@ def test_what_is_interrupted_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_option_stands_in_the_reference(root: Path) -> None:
+def test_the_reference_page_names_every_option(root: Path) -> None:
     text = (root / "docs" / "reference" / "simulate.md").read_text()
     for action in build_simulate_parser().actions:
         for option in action.option_strings:
