@@ -27,7 +27,7 @@ from counterbias.errors import InputError
 from counterbias.evaluation.reliability import reliability
 from counterbias.evaluation.trial_means import Mean, paired_difference, summarise, value_of
 from counterbias.genome import Genome
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.compare.candidates import find_candidates, parse_extra
 from counterbias.pipeline.compare.evaluation import (
@@ -150,8 +150,9 @@ def load_sample(name: str, reads: str) -> FoldSample:
     folder, file = DATASETS[name]
     root = data_folder() / folder
     gtf = str(root / "genes.gtf")
-    genes = load_annotation(gtf, stranded=False)
-    transcripts = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False)
+    genes = load_annotation(AnnotationOptions(gtf), stranded=False)
+    by_transcript = AnnotationOptions(gtf, id_attributes=("gene_id", "transcript_id"))
+    transcripts = load_annotation(by_transcript, stranded=False)
     if reads == "assigned":
         sites = count_alignments(
             str(root / file), genes, CountingOptions(order="pos", stranded="no"), want_sites=True

@@ -58,8 +58,9 @@ with open(figures, "w") as stream:
 GTF_ONLY = """
 import sys, time
 from counterbias.annotation import load_annotation
+from counterbias.options import AnnotationOptions
 started = time.perf_counter()
-load_annotation(sys.argv[1])
+load_annotation(AnnotationOptions(sys.argv[1]), stranded=True)
 print(time.perf_counter() - started)
 """
 

@@ -26,7 +26,13 @@ from counterbias.evaluation import folds, measures
 from counterbias.evaluation.units import Units
 from counterbias.genome import Genome, Splices, extract, extract_tiles, make_splices
 from counterbias.model import Resources
-from counterbias.options import FOLDS, AssumedLengths, BiasOptions, CountingOptions
+from counterbias.options import (
+    FOLDS,
+    AnnotationOptions,
+    AssumedLengths,
+    BiasOptions,
+    CountingOptions,
+)
 from counterbias.pipeline.bias.choice import choice_for_sample, choose_model
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import SampleContext, contig_index
@@ -134,7 +140,9 @@ def simulate(folder: Path, name: str, seed: int, arguments: argparse.Namespace) 
     simulation.write_fasta(folder / "genome.fa", genome)
     simulation.write_gtf(folder / "genes.gtf", genes)
     simulation.write_bam(folder / "reads.bam", reads, order="pos", level=1)
-    annotation = load_annotation(folder / "genes.gtf", stranded=library.stranded != "no")
+    annotation = load_annotation(
+        AnnotationOptions(str(folder / "genes.gtf")), stranded=library.stranded != "no"
+    )
     options = CountingOptions(order="pos", stranded=library.stranded)
     counted = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)
     splices = sample_splices(load_transcripts(str(folder / "genes.gtf")), counted.sites)
@@ -338,10 +346,9 @@ def load_real(name: str, folder: Path) -> Real:
     """Read a real data set: all reads that overlap a gene, with multi-mapped ones set apart."""
     gtf = str(folder / DATASETS[name][0] / "genes.gtf")
     bam = str(folder / DATASETS[name][0] / DATASETS[name][1])
-    genes = load_annotation(gtf, stranded=False)
-    edges = load_annotation(
-        gtf, id_attributes=("gene_id", "transcript_id"), stranded=False
-    ).features
+    genes = load_annotation(AnnotationOptions(gtf), stranded=False)
+    by_transcript = AnnotationOptions(gtf, id_attributes=("gene_id", "transcript_id"))
+    edges = load_annotation(by_transcript, stranded=False).features
     genome = Genome(folder / DATASETS[name][0] / "genome.fa")
     options = CountingOptions(
         order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
-from counterbias.options import AssumedLengths, BiasOptions, CountingOptions
+from counterbias.options import AnnotationOptions, AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
@@ -235,7 +235,9 @@ def count_with_scores(
     single-end fragments. ``fragments`` is the fragment length distribution, if known.
     """
     began = time.perf_counter()
-    annotation = load_annotation(str(sample.annotation), stranded=sample.stranded != "no")
+    annotation = load_annotation(
+        AnnotationOptions(str(sample.annotation)), stranded=sample.stranded != "no"
+    )
     result = count_alignments(
         str(sample.alignments),
         annotation,

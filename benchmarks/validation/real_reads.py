@@ -29,7 +29,7 @@ from counterbias import count_reads
 from counterbias.annotation import load_annotation
 from counterbias.evaluation.agreement import Replicates, SampleEstimates, replicate_agreement
 from counterbias.genome import Genome, extract
-from counterbias.options import BiasOptions
+from counterbias.options import AnnotationOptions, BiasOptions
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions
 
@@ -90,7 +90,8 @@ def lane_sample(name: str) -> est.Sample:
 
 def exonic_positions(sample: est.Sample, contig: str, first: int, last: int) -> Positions:
     """Return both strands of the exonic positions in a region of one contig."""
-    features = load_annotation(str(sample.annotation), stranded=False).features
+    options = AnnotationOptions(str(sample.annotation))
+    features = load_annotation(options, stranded=False).features
     own = np.flatnonzero(
         np.array([features.contigs[number] == contig for number in features.block_contig])
     )

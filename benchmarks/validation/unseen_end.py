@@ -28,7 +28,13 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
-from counterbias.options import AssumedLengths, BiasOptions, CountingOptions, TrainOptions
+from counterbias.options import (
+    AnnotationOptions,
+    AssumedLengths,
+    BiasOptions,
+    CountingOptions,
+    TrainOptions,
+)
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.records import Features, Stretches
 from counterbias.weights import FragmentLayout, assumed_lengths, effective_lengths
@@ -132,7 +138,9 @@ def run_simulation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for lengths in arguments.simulated:
             with tempfile.TemporaryDirectory(prefix="counterbias-unseen-") as folder:
                 sample, truth = draw(world, lengths, Path(folder), arguments.fragments)
-                features = load_annotation(str(sample.annotation), stranded=False).features
+                features = load_annotation(
+                    AnnotationOptions(str(sample.annotation)), stranded=False
+                ).features
                 kept = truth.unbiased_fragments >= arguments.fewest
                 order = np.argsort(np.argsort(truth.gene_ids))  # features are sorted by name
                 wanted = np.log2(truth.mean_bias)
@@ -223,7 +231,7 @@ def run_fly(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield one row per model, seed, training reads and way: read 1 alone against the pairs."""
     root = rep.data_folder() / FLY
     pairs = est.Sample(root / "reads.bam", root / "genes.gtf", root / "genome.fa")
-    features = load_annotation(str(pairs.annotation), stranded=False).features
+    features = load_annotation(AnnotationOptions(str(pairs.annotation)), stranded=False).features
     with (
         tempfile.TemporaryDirectory(prefix="counterbias-unseen-") as folder,
         Genome(str(pairs.genome)) as genome,
@@ -261,7 +269,7 @@ def run_stranded(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """
     root = rep.data_folder() / MAQC
     alignments = {path.stem: path for path in sorted(root.glob("*.bam"))}
-    features = load_annotation(str(root / "genes.gtf"), stranded=True).features
+    features = load_annotation(AnnotationOptions(str(root / "genes.gtf")), stranded=True).features
     options, assumed = CountingOptions(stranded="reverse", order="pos"), arguments.assumed[0]
     genes = np.ones(len(features), bool)
     with Genome(str(root / "genome.fa")) as genome:

@@ -145,7 +145,7 @@ class BiasOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What any command that reads alignments is asked to do.
+    """The options common to all commands that read alignments.
 
     Args:
         alignments: BAM, SAM or CRAM files, one sample each; ``-`` is standard input.
@@ -215,8 +215,9 @@ class CompareOptions:
     """What ``compare`` compares, and how.
 
     Args:
-        models: labels; empty for every installed backend.
-        windows: windows.
+        models: backends, with options or without, and model files; empty for every installed
+            backend.
+        windows: the windows to compare.
         folds, seeds: the trials: folds held out in turn, and seeds of each.
         groups: group of each sample; empty for none.
         truth: true values, or None.

@@ -74,8 +74,8 @@ COUNTED = {
 }
 
 STOPPED = {
-    "mapped before the contig": ([SOUND, record("x", position=-1)], "no possible position"),
-    "mapped to no contig": ([SOUND, record("x", contig=-1)], "no possible position"),
+    "mapped before the contig": ([SOUND, record("x", position=-1)], "impossible position"),
+    "mapped to no contig": ([SOUND, record("x", contig=-1)], "impossible position"),
     "unknown operation": (
         [SOUND, record("x", raw_cigar=[50 << 4 | 9], sequence=50)],
         "unknown operation",

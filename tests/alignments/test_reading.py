@@ -300,8 +300,8 @@ def test_impossible_numbers_in_the_header(tmp_path: Path, field: int, value: int
 FIELDS = {
     "block_size": (0, "<i", [0, 31, -1, 2**31 - 1], ["impossible length"]),
     "refID": (4, "<i", [-2, 4, 2**31 - 1], ["contig"]),
-    "unplaced": (4, "<i", [-1], ["no possible position"]),
-    "pos": (8, "<i", [-1, -(2**31), 2**31 - 1], ["no possible position"]),
+    "unplaced": (4, "<i", [-1], ["impossible position"]),
+    "pos": (8, "<i", [-1, -(2**31), 2**31 - 1], ["impossible position"]),
     "l_read_name": (12, "<B", [0, 1, 255], ["lengths", "tag runs over"]),
     "n_cigar_op": (16, "<H", [65535, 30000], ["lengths"]),
     "l_seq": (20, "<i", [-1, 2**31 - 1, 5000], ["lengths"]),
@@ -350,7 +350,7 @@ def test_impossible_cigars(tmp_path: Path) -> None:
     )
     assert "differ in length" in broken(tmp_path, bam([record(cigar="50M", sequence=49)])).problem
     far = [(1 << 28) - 1 << 4 | 3] * 8 + [10 << 4]
-    assert "no possible position" in broken(tmp_path, bam([record(raw_cigar=far)])).problem
+    assert "impossible position" in broken(tmp_path, bam([record(raw_cigar=far)])).problem
 
 
 @pytest.mark.parametrize("tags", [b"NHZ2\0", b"NHA2", b"NHBc\1\0\0\0\2"])

@@ -73,7 +73,7 @@ def test_cram_that_ends_too_early(
     assert main(["count", "-q", "-c", "counts.tsv", "reads.cram", GTF, *genome]) == 1
     assert capsys.readouterr().err == (
         "counterbias: reads.cram: htslib cannot read it to its end. "
-        "It is probably truncated: copy or make it again\n"
+        "It is probably truncated: copy it again or regenerate it\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import HTSeq
 
 from counterbias.annotation import load_annotation
+from counterbias.options import AnnotationOptions
 from counterbias.records import Annotation
 
 LINE = 'chr1\tsrc\texon\t11\t20\t.\t+\t.\tgene_id "A"; gene_name "a";\n'
@@ -58,10 +60,24 @@ def their_steps(array: Any, contig: str, strand: str) -> list[tuple[int, frozens
     return merged
 
 
+def read_annotation(
+    path: str,
+    *,
+    add_chromosome_info: bool = False,
+    feature_query: str | None = None,
+    stranded: bool = True,
+    on_lines: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Annotation:
+    """Read an annotation with options named as HTSeq names them."""
+    wanted = AnnotationOptions(path, chromosome=add_chromosome_info, query=feature_query, **options)
+    return load_annotation(wanted, stranded=stranded, on_lines=on_lines)
+
+
 def compare(path: str, **options: Any) -> Annotation:
     """Check that a file means the same to HTSeq and to us."""
     array, attributes = htseq(path, **options)
-    ours = load_annotation(path, **options)
+    ours = read_annotation(path, **options)
     stranded = options.get("stranded", True)
     assert list(ours.features.ids) == sorted(attributes)
     names = [

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from tests.annotation.htseq_annotations import (
     LINE,
     compare,
     htseq,
+    read_annotation,
     write,
 )
 
@@ -121,14 +121,14 @@ def test_any_annotation_means_the_same(
     except ValueError:
         # Where HTSeq stops, so do we, and name the line.
         with pytest.raises(InputError) as caught:
-            load_annotation(path, **options)
+            read_annotation(path, **options)
         assert caught.value.place.startswith("line ")
         return
     if attributes:
         compare(path, **options)
     else:
         with pytest.raises(InputError, match=r"no feature|none of the|empty"):
-            load_annotation(path, **options)
+            read_annotation(path, **options)
 
 
 @settings(max_examples=60, deadline=None)
@@ -184,7 +184,7 @@ def test_real_annotations(
         add_chromosome_info=True,
     )
     htseq(path, capture=True)
-    load_annotation(path, on_lines=messages.append)
+    read_annotation(path, on_lines=messages.append)
     assert capsys.readouterr().err == "".join(f"{message}\n" for message in messages)
 
 
@@ -206,7 +206,7 @@ def test_lines_are_counted_as_htseq_counts_them(
     for text, query, lines in ((many, None, 100_001), (few, None, 6), (few, 'gene_id == "A"', 3)):
         path = write(tmp_path / "a.gtf", text)
         messages: list[str] = []
-        ours = load_annotation(path, feature_query=query, on_lines=messages.append)
+        ours = read_annotation(path, feature_query=query, on_lines=messages.append)
         htseq(path, capture=True, feature_query=query)
         assert capsys.readouterr().err.splitlines() == messages
         assert ours.lines == lines

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterbias.annotation import load_annotation
 from counterbias.annotation.lines import _split_outside_quotes, parse_query
 from counterbias.errors import InputError
 from tests.annotation.htseq_annotations import (
     LINE,
     compare,
     htseq,
+    read_annotation,
     write,
 )
 
@@ -79,7 +79,7 @@ def test_bad_lines_are_named(
     with pytest.raises((ValueError, IndexError, OverflowError, KeyError)):
         htseq(path)
     with pytest.raises(InputError, match=message) as caught:
-        load_annotation(path)
+        read_annotation(path)
     assert (caught.value.file, caught.value.place) == (path, f"line {5 if before else 1}")
     assert remedy.lower() in caught.value.remedy.lower()
 
@@ -92,7 +92,7 @@ def test_bad_lines_of_other_types(tmp_path: Path, line: str) -> None:
         htseq(path)
     except (ValueError, OverflowError):
         with pytest.raises(InputError) as caught:
-            load_annotation(path)
+            read_annotation(path)
         assert caught.value.place == "line 2"
     else:
         assert compare(path).lines == 2
@@ -108,7 +108,7 @@ def test_a_query_spares_what_it_drops(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gtf", LINE + LINE.replace('"A"', '"B"').replace("\t11\t", "\t0\t"))
     assert compare(path, feature_query='gene_id == "A"').lines == 1
     with pytest.raises(InputError, match="line 2"):
-        load_annotation(path, feature_query='gene_id == "B"')
+        read_annotation(path, feature_query='gene_id == "B"')
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_a_query_spares_what_it_drops(tmp_path: Path) -> None:
 def test_files_that_are_no_annotation(tmp_path: Path, content: bytes, message: str) -> None:
     path = write(tmp_path / "a.gtf", content)
     with pytest.raises(InputError, match=message) as caught:
-        load_annotation(path)
+        read_annotation(path)
     assert caught.value.file == path
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        load_annotation(tmp_path / "none.gtf")
+        read_annotation(str(tmp_path / "none.gtf"))
     with pytest.raises(InputError, match="a folder"):
-        load_annotation(tmp_path)
+        read_annotation(str(tmp_path))
 
 
 def test_no_feature_of_the_type_lists_those_there_are(tmp_path: Path) -> None:
@@ -149,15 +149,15 @@ def test_no_feature_of_the_type_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"no feature of type 'exon'.*gene \(3\), CDS \(2\), gène \(1\)"
     ):
-        load_annotation(path)
+        read_annotation(path)
     with pytest.raises(InputError, match="'x' or 'y'"):
-        load_annotation(path, feature_types=("x", "y"))
+        read_annotation(path, feature_types=("x", "y"))
 
 
 def test_a_query_that_nothing_meets(tmp_path: Path) -> None:
     messages: list[str] = []
     with pytest.raises(InputError, match="none of the 2 'exon' lines meets --feature-query"):
-        load_annotation(
+        read_annotation(
             write(tmp_path / "a.gtf", LINE * 2),
             feature_query='gene_id == "Z"',
             on_lines=messages.append,

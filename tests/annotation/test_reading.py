@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterbias.annotation import load_annotation
 from counterbias.annotation.reading import read_pieces
 from tests.annotation.htseq_annotations import (
     LINE,
     compare,
+    read_annotation,
     write,
 )
 
@@ -30,7 +30,7 @@ def test_ordinary_lines_need_no_second_reading(
 
     monkeypatch.setattr("counterbias.annotation.lines.LineParser.parse", refuse)
     for path in sorted(data_dir.glob("*/*.gtf")):
-        assert len(load_annotation(path).features) > 20
+        assert len(read_annotation(str(path)).features) > 20
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000])
@@ -53,11 +53,11 @@ def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     lines += [line.replace("é", "e") for line in lines]
     path = write(tmp_path / "a.gtf", "".join(lines))
-    whole = load_annotation(path, additional_attributes=["n"])
+    whole = read_annotation(path, additional_attributes=("n",))
     monkeypatch.setattr(
         "counterbias.annotation.loading.read_pieces", lambda path: read_pieces(path, piece=100)
     )
-    parts = compare(path, additional_attributes=["n"])
+    parts = compare(path, additional_attributes=("n",))
     assert parts.features.ids == whole.features.ids
     assert parts.lines == whole.lines == 400
     assert (parts.steps.starts == whole.steps.starts).all()
@@ -71,7 +71,7 @@ def test_tables_grow(tmp_path: Path) -> None:
         f'gene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n'
         for i in range(count)
     )
-    ours = load_annotation(write(tmp_path / "a.gtf", text), additional_attributes=["gene_name"])
+    ours = read_annotation(write(tmp_path / "a.gtf", text), additional_attributes=("gene_name",))
     assert len(ours.features) == count
     assert len(ours.features.contigs) == 7
     for row in (0, 77, count - 1):
@@ -99,10 +99,10 @@ def test_compressed_annotations(tmp_path: Path, name: str) -> None:
 
 
 def test_content_decides_about_compression(tmp_path: Path) -> None:
-    assert load_annotation(
+    assert read_annotation(
         write(tmp_path / "a.gtf", gzip.compress(LINE.encode()))
     ).features.ids == ("A",)
-    assert load_annotation(write(tmp_path / "b.gtf.gz", LINE)).features.ids == ("A",)
+    assert read_annotation(write(tmp_path / "b.gtf.gz", LINE)).features.ids == ("A",)
 
 
 def test_the_name_decides_about_quotes(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_pipe(tmp_path: Path) -> None:
     writer = threading.Thread(target=lambda: path.write_bytes(LINE.encode()))
     writer.start()
     try:
-        assert load_annotation(path).features.ids == ('"A"',)
+        assert read_annotation(path).features.ids == ('"A"',)
     finally:
         writer.join()
 
@@ -129,7 +129,7 @@ def test_the_last_line_of_a_feature_gives_its_attributes(tmp_path: Path) -> None
     )
     ours = compare(
         write(tmp_path / "a.gtf", text),
-        additional_attributes=["gene_name"],
+        additional_attributes=("gene_name",),
         add_chromosome_info=True,
     )
     assert ours.features.attributes == {"gene_name": ("", "a"), "Chromosome": ("chr2", "chr1")}

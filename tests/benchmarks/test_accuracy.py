@@ -129,8 +129,8 @@ def test_resume_adds_what_is_missing(
     first = json.loads(target.read_text())["results"][0]["trials"]
     capsys.readouterr()
     assert accuracy.main([*options, "--seeds", "1,2", "--resume"]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if " fold " in line]
-    assert [line.split(": cap5")[0] for line in told] == ["fly pwm fold 2 seed 2"]
+    messages = [line for line in capsys.readouterr().err.splitlines() if " fold " in line]
+    assert [line.split(": cap5")[0] for line in messages] == ["fly pwm fold 2 seed 2"]
     assert json.loads(target.read_text())["results"][0]["trials"][: len(first)] == first
     assert accuracy.main([*options, "--reads", "assigned", "--resume"]) == 1
     assert "other options" in capsys.readouterr().err
@@ -177,7 +177,7 @@ def test_a_model_that_fails_does_not_stop_the_others(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--data", "moon"], "no set 'moon'"),
         (["--folds", "5"], "folds 0 to 4"),
@@ -186,11 +186,11 @@ def test_a_model_that_fails_does_not_stop_the_others(
     ],
 )
 def test_wrong_options(
-    accuracy: ModuleType, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    accuracy: ModuleType, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         accuracy.main(options)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

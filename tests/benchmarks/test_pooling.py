@@ -36,7 +36,7 @@ def test_benchmark_runs(
     assert pooling.main([*argv, "--json", str(tmp_path / "p.json")]) == 0
     found = rows(capsys.readouterr().out)
     assert [row["set"] for row in found] == ["one", "unequal, large", "unequal, small"]
-    told = json.loads((tmp_path / "p.json").read_text())
+    written = json.loads((tmp_path / "p.json").read_text())
     assert float(found[0]["pooled"]) == pytest.approx(
-        np.mean([row["pooled"] for row in told[:2]]), abs=1e-3
+        np.mean([row["pooled"] for row in written[:2]]), abs=1e-3
     )

@@ -13,7 +13,7 @@ from counterbias import simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome
 from counterbias.model_file import EndModel
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.bias.choice import choose_model
 from counterbias.pipeline.compare.evaluation import FoldSample, Trial, fold_sample
 from counterbias.pipeline.counting import count_alignments
@@ -47,7 +47,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FoldSample]:
             simulation.simulate_reads(rng, genome, genes, abundance, library, bias),
             order="pos",
         )
-        annotation = load_annotation(str(folder / "genes.gtf"), stranded=False)
+        annotation = load_annotation(AnnotationOptions(str(folder / "genes.gtf")), stranded=False)
         options = CountingOptions(order="pos", stranded="no")
         counts = count_alignments(str(folder / "reads.bam"), annotation, options, want_sites=True)
         sites = counts.sites

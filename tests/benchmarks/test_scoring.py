@@ -40,10 +40,10 @@ def test_table_and_file(
         )
         == 0
     )
-    told = json.loads(path.read_text())
-    assert [one["label"] for one in told["results"]] == models.split(",")
-    assert all(min(one["per_second"], one["along_per_second"]) > 1000 for one in told["results"])
-    assert all(one["difference"] < 1e-5 for one in told["results"][:3])
+    written = json.loads(path.read_text())
+    assert [one["label"] for one in written["results"]] == models.split(",")
+    assert all(min(one["per_second"], one["along_per_second"]) > 1000 for one in written["results"])
+    assert all(one["difference"] < 1e-5 for one in written["results"][:3])
     text = capsys.readouterr().out
     assert "| cnn |" in text
     assert "3,000 windows of 10 bases" in text

@@ -41,9 +41,9 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         str(path),
     ]
     assert training.main(options) == 0
-    told = json.loads(path.read_text())
-    assert [one["label"] for one in told["results"]] == ["pwm", "bayesnet"]
-    for one in told["results"]:
+    written = json.loads(path.read_text())
+    assert [one["label"] for one in written["results"]] == ["pwm", "bayesnet"]
+    for one in written["results"]:
         assert len(one["wall"]) == len(one["cpu"]) == len(one["alone"]) == 2
         assert min(one["wall"]) > min(one["alone"]) > 0, "judges are fitted besides"
         assert one["folds"] == 5

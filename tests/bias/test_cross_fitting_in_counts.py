@@ -262,7 +262,7 @@ def command(folder: Path, sample: str, out: Path, model: object, *more: object) 
     assert main([str(word) for word in words]) == 0
 
 
-def told(prefix: Path) -> dict[str, Any]:
+def end_report(prefix: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(f"{prefix}.counterbias.json").read_text())["ends"][0]
     return found
 
@@ -275,7 +275,10 @@ def test_a_model_file_gives_its_own_sample_the_same_bytes_again(half: Path, tmp_
         assert (tmp_path / f"first{ending}").read_bytes() == (
             tmp_path / f"again{ending}"
         ).read_bytes()
-    first, again = told(tmp_path / "first")["calibration"], told(tmp_path / "again")["calibration"]
+    first, again = (
+        end_report(tmp_path / "first")["calibration"],
+        end_report(tmp_path / "again")["calibration"],
+    )
     assert first["applied"]
     for name in ("applied", "slope", "length_slope", "gain"):
         assert first[name] == again[name]
@@ -284,7 +287,7 @@ def test_a_model_file_gives_its_own_sample_the_same_bytes_again(half: Path, tmp_
 def test_a_model_file_is_judged_on_all_of_another_sample(half: Path, tmp_path: Path) -> None:
     command(half, "plain", tmp_path / "first", "vlmm")
     command(half, "other", tmp_path / "other", tmp_path / "first.model")
-    first, other = told(tmp_path / "first"), told(tmp_path / "other")
+    first, other = end_report(tmp_path / "first"), end_report(tmp_path / "other")
     assert other["unique_starts"] != first["unique_starts"]
     assert other["held_out_starts"] > 0.98 * (other["training_starts"] + other["validation_starts"])
     assert other["held_out_starts"] + sum(other["skipped"].values()) > 0.97 * other["unique_starts"]
@@ -306,5 +309,5 @@ def test_threads_change_no_byte_of_networks(half: Path, tmp_path: Path, members:
         assert (tmp_path / f"1{ending}").read_bytes() == (tmp_path / f"3{ending}").read_bytes(), (
             ending
         )
-    one, three = told(tmp_path / "1"), told(tmp_path / "3")
+    one, three = end_report(tmp_path / "1"), end_report(tmp_path / "3")
     assert one == three

@@ -33,12 +33,12 @@ def test_the_other_end_is_corrected_as_if_alone(
 ) -> None:
     sample, end, reason = case
     count(pairs, tmp_path / "b", sample, model=model)
-    told = warnings_of(
+    messages = warnings_of(
         capsys.readouterr().err,
         sample,
         but=lambda line: "--stranded" in line or "expect a noisy model" in line,
     )
-    assert told == [
+    assert messages == [
         f"Warning: {sample}: there is no model of {end}, whose reads count as unbiased: {reason}"
     ]
     found = report(tmp_path / "b" / sample)

@@ -93,7 +93,7 @@ def test_compare_judges_each_read_by_its_own_model_of_a_file(
         f"pwm,{tmp_path / 'x.model'}", "--folds", "0,1", "--seeds", "1", "--no-figures",
         stranded / "reads.bam", stranded / "genes.gtf",
     )  # fmt: skip
-    told = capsys.readouterr()
+    captured = capsys.readouterr()
     table = pd.read_csv(tmp_path / "compared" / "comparison.tsv", sep="\t").set_index("model")[
         "gain_cap5"
     ]
@@ -101,7 +101,7 @@ def test_compare_judges_each_read_by_its_own_model_of_a_file(
     assert file > table["pwm"] - 0.03, (
         "what has learnt from all of it is no worse than what has not"
     )
-    assert "x.model has learnt from this sample" in told.err
+    assert "x.model has learnt from this sample" in captured.err
     assert (
         json.loads((tmp_path / "compared" / "comparison.json").read_text())["recommendation"][
             "model"

@@ -60,8 +60,8 @@ def test_the_model_file_says_that_there_is_none(
     assert_as_it_is(tmp_path / "used" / "good")
 
     assert main(command(singles, tmp_path / "prior", "good", more=("--bias-prior", path))) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    messages = capsys.readouterr().err.splitlines()
+    assert messages == [
         f"counterbias: {path}: there is no model in this file: {SINGLE['clipped']}. Leave it out"
     ]
 

@@ -419,10 +419,10 @@ def test_the_shares_are_told_unless_quiet(
         str(world / "small.bam"),
         str(world / "genes.gtf"),
     ]
-    said = []
+    messages = []
     for quiet in ([], ["-q"]):
         assert main([*words[:1], *quiet, *words[1:]]) == 0
-        said.append(capsys.readouterr().err)
+        messages.append(capsys.readouterr().err)
     details = json.loads((tmp_path / "x.counterbias.json").read_text())["ends"][0]["training"][
         "details"
     ]
@@ -430,8 +430,8 @@ def test_the_shares_are_told_unless_quiet(
     expected = (
         f"small: the model is {own} × the sample's own + {prior} × the prior; alone they gain"
     )
-    assert expected in said[0]
-    assert "× the prior" not in said[1]
+    assert expected in messages[0]
+    assert "× the prior" not in messages[1]
 
 
 def test_prior_alone_asks_for_a_model_and_brings_its_window(world: Path, tmp_path: Path) -> None:

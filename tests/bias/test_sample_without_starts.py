@@ -26,12 +26,12 @@ def test_each_is_named_in_one_warning_and_counts_as_it_is(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     count(singles, tmp_path / "b", "good", *SINGLE, "other")
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (tmp_path / "b" / "table.tsv").read_text() == raw(
         singles, tmp_path / "raw.tsv", "good", *SINGLE, "other"
     )
     for sample, reason in SINGLE.items():
-        assert warnings_of(told, sample) == [
+        assert warnings_of(stderr, sample) == [
             f"Warning: {sample}: there is no model, all its weights are 1: {reason}"
         ]
         prefix = tmp_path / "b" / sample
@@ -78,10 +78,10 @@ def test_a_backend_that_refuses_so_few_starts_leaves_the_sample_without_a_model(
     for name in ("genome.fa", "genes.gtf"):
         (tmp_path / name).symlink_to(singles / name)
     count(tmp_path, tmp_path / "b", "one", model="gru")
-    (told,) = warnings_of(capsys.readouterr().err, "one")
+    (message,) = warnings_of(capsys.readouterr().err, "one")
     assert (
         "there is no model, all its weights are 1: 1 read starts are too few to train a network"
-        in told
+        in message
     )
     assert_as_it_is(tmp_path / "b" / "one")
 
@@ -221,10 +221,10 @@ def test_a_wrong_strandedness_is_no_error_either(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     count(pairs, tmp_path / "b", "good", more=("-s", "reverse"))
-    told = capsys.readouterr().err
-    assert "--stranded reverse looks wrong" in told
+    stderr = capsys.readouterr().err
+    assert "--stranded reverse looks wrong" in stderr
     assert (
         "no read start can be learnt from: no read 1 was assigned to a feature; "
-        "no start of read 2 can be learnt from: no read 2" in told
+        "no start of read 2 can be learnt from: no read 2" in stderr
     )
     assert_as_it_is(tmp_path / "b" / "good")

@@ -117,14 +117,19 @@ def test_both_ends_take_twice_as_much_of_the_bias(unstranded: Path) -> None:
 
 
 def test_the_report_tells_what_was_assumed(unstranded: Path, pairs: Path) -> None:
-    told = report(unstranded, "both")["lengths"]
-    assert (told["assumed"], told["fragments"], told["fragment_mean"], told["fragment_sd"]) == (
+    reported = report(unstranded, "both")["lengths"]
+    assert (
+        reported["assumed"],
+        reported["fragments"],
+        reported["fragment_mean"],
+        reported["fragment_sd"],
+    ) == (
         True,
         None,
         200,
         80,
     )
-    assert sum(told["fragment_shares"]) == pytest.approx(1)
+    assert sum(reported["fragment_shares"]) == pytest.approx(1)
     observed = report(pairs, "pairs")["lengths"]
     assert observed["assumed"] is False
     assert observed["fragments"] > 10_000
@@ -137,9 +142,9 @@ def test_other_lengths_change_little(unstranded: Path) -> None:
         count(unstranded, "other", "--bias-fragment-length", "250,50"),
         table(unstranded, "both"),
     )
-    told = report(unstranded, "other")
-    assert (told["lengths"]["fragment_mean"], told["lengths"]["fragment_sd"]) == (250, 50)
-    assert told["options"]["bias_fragment_length"] == {"mean": 250, "sd": 50}
+    reported = report(unstranded, "other")
+    assert (reported["lengths"]["fragment_mean"], reported["lengths"]["fragment_sd"]) == (250, 50)
+    assert reported["options"]["bias_fragment_length"] == {"mean": 250, "sd": 50}
     read = both.raw > 0
     assert not np.allclose(factors(other)[read], factors(both)[read], atol=1e-4)
     assert np.corrcoef(factors(other)[read], factors(both)[read])[0, 1] > 0.97
@@ -162,8 +167,12 @@ def test_a_handful_of_pairs_shows_no_lengths(
 ) -> None:
     simulate(tmp_path, fragments=80)
     count(tmp_path, "few", "--bias-fragment-length", "250,50")
-    told = report(tmp_path, "few")["lengths"]
-    assert (told["assumed"], told["fragments"], told["fragment_mean"]) == (True, None, 250)
+    reported = report(tmp_path, "few")["lengths"]
+    assert (reported["assumed"], reported["fragments"], reported["fragment_mean"]) == (
+        True,
+        None,
+        250,
+    )
     assert "--bias-fragment-length is not used" not in capfd.readouterr().err
 
 

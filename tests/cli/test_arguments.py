@@ -94,13 +94,13 @@ def test_parses_as_htseq_count_does(
     theirs, ours = parse_theirs(line, monkeypatch), parse_ours(line)
     if isinstance(theirs, int) or isinstance(ours, int):
         assert ours == theirs == 2
-        ours_said = [
-            told
-            for told in capsys.readouterr().err.splitlines()
-            if told.startswith("counterbias: ")
+        ours_written = [
+            line
+            for line in capsys.readouterr().err.splitlines()
+            if line.startswith("counterbias: ")
         ]
-        assert len(ours_said) == 1
-        assert ours_said[0].endswith("See `counterbias count --help`")
+        assert len(ours_written) == 1
+        assert ours_written[0].endswith("See `counterbias count --help`")
         return
     expected, got = vars(theirs), vars(ours)
     # htseq-count adjusts these two after parsing.

@@ -100,12 +100,12 @@ def test_folder_that_goes_away(loop: Path, no_home: dict[str, str], tmp_path: Pa
     )
     done = python(TELLING.replace("import loop", f"import loop{swap}"), loop, environment)
     assert done.stdout == "42\n"
-    told = done.stderr.splitlines()
-    assert told[-1].endswith(
+    messages = done.stderr.splitlines()
+    assert messages[-1].endswith(
         "the next run compiles them again. "
         "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER."
     )
-    assert not any("Traceback" in line for line in told)
+    assert not any("Traceback" in line for line in messages)
 
 
 @pytest.fixture
@@ -150,12 +150,12 @@ def test_quiet_says_nothing_of_compilation(capsys: pytest.CaptureFixture[str]) -
     from counterbias import compiled_code
 
     for quiet, lines in ((True, 0), (False, 2)):
-        said: list[str] = []
-        with compiled_loops(said.append, quiet=quiet):
+        messages: list[str] = []
+        with compiled_loops(messages.append, quiet=quiet):
             for _ in range(3):
                 for one in compiled_code._listeners:
                     one.compiling("counterbias.alignments.decoding", "decode", "/somewhere")
                     one.compiling("counterbias.pipeline.counting.pairing", "recall", "/somewhere")
                     one.compiling("someone_else.loops", "fit", "")
-        assert len(said) == lines
+        assert len(messages) == lines
     assert not compiled_code._listeners

@@ -52,9 +52,9 @@ def warnings(capfd: pytest.CaptureFixture[str], argv: list[str], status: int = 0
     """Run a command; return its warnings about options without effect."""
     capfd.readouterr()
     assert main(argv) == status
-    told = [line for line in capfd.readouterr().err.splitlines() if " nothing" in line]
-    assert all(line.startswith("Warning: ") for line in told)
-    return [line.removeprefix("Warning: ") for line in told]
+    messages = [line for line in capfd.readouterr().err.splitlines() if " nothing" in line]
+    assert all(line.startswith("Warning: ") for line in messages)
+    return [line.removeprefix("Warning: ") for line in messages]
 
 
 def count(files: Path, options: str, *, model: Path | None = None) -> list[str]:
@@ -69,7 +69,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (
             "--bias-window 5,5 --bias-cap none",
@@ -105,9 +105,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_count_without_a_model(
-    files: Path, options: str, says: str, capfd: pytest.CaptureFixture[str]
+    files: Path, options: str, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert warnings(capfd, count(files, options)) == [says]
+    assert warnings(capfd, count(files, options)) == [message]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_gpu_for_what_is_not_trained_there(
     files: Path, model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gpu = "--bias-genome GENOME --bias-device cuda"
-    says = "--bias-device cuda changes nothing: {} is not trained on a GPU"
-    assert warnings(capfd, count(files, f"--bias-model pwm {gpu}")) == [says.format("pwm")]
+    message = "--bias-device cuda changes nothing: {} is not trained on a GPU"
+    assert warnings(capfd, count(files, f"--bias-model pwm {gpu}")) == [message.format("pwm")]
     assert warnings(capfd, count(files, f"--bias-model MODEL {gpu}", model=model)) == [
-        says.format("a saved model")
+        message.format("a saved model")
     ]
     argv = [
         "compare",
@@ -170,7 +170,7 @@ def test_gpu_for_what_is_not_trained_there(
         "--no-figures",
     ]
     argv += ["--bias-genome", str(files / "genome.fa"), "--bias-device", "cuda", *inputs(files)]
-    assert warnings(capfd, argv) == [says.format("pwm, heptamer")]
+    assert warnings(capfd, argv) == [message.format("pwm, heptamer")]
 
 
 def test_compare(files: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +217,7 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (
             "--bias-model none --strength 2 --biased-ends both",
@@ -241,7 +241,7 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
         ),
     ],
 )
-def test_simulate(options: str, says: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_simulate(options: str, message: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     argv = [
         "simulate",
         "-q",
@@ -255,7 +255,7 @@ def test_simulate(options: str, says: list[str], capfd: pytest.CaptureFixture[st
         "50",
         *options.split(),
     ]
-    assert warnings(capfd, argv) == says
+    assert warnings(capfd, argv) == message
 
 
 def test_option_that_there_is_not(files: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -113,9 +113,9 @@ def test_quiet_leaves_warnings_and_errors_only(
     name: str, study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*argv(name, study, tmp_path), "-q"]) == 0
-    told = capfd.readouterr()
-    assert [line for line in told.err.splitlines() if not line.startswith("Warning: ")] == []
-    assert bool(told.out) == (name != "count")  # the result is no message
+    captured = capfd.readouterr()
+    assert [line for line in captured.err.splitlines() if not line.startswith("Warning: ")] == []
+    assert bool(captured.out) == (name != "count")  # the result is no message
 
 
 def test_quiet_simulation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +150,7 @@ def test_every_finished_stage_is_told_of(
     """As on large data: where no step is too short to be reported, lines come throughout a run."""
     monkeypatch.setattr(progress, "FINISHED", 0.0)
     assert main(argv(name, study, tmp_path)) == 0
-    told = capfd.readouterr().err
+    stderr = capfd.readouterr().err
     expected = {
         "count": (
             "sample1: sampling: done",
@@ -165,7 +165,7 @@ def test_every_finished_stage_is_told_of(
         ),
         "compare": ("comparing models: ", "sample2: pwm", "fits were computed, "),
     }
-    assert [part for part in expected[name] if part not in told] == []
+    assert [part for part in expected[name] if part not in stderr] == []
 
 
 def test_plain_counting_has_the_lines_of_htseq_count_only(
@@ -178,5 +178,5 @@ def test_plain_counting_has_the_lines_of_htseq_count_only(
         )
         == 0
     )
-    told = lines_of(capfd.readouterr().err)
-    assert all(line.endswith(" processed.") for line in told)
+    messages = lines_of(capfd.readouterr().err)
+    assert all(line.endswith(" processed.") for line in messages)

@@ -329,7 +329,7 @@ def test_simulate_without_streams(tmp_path: Path, redirected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         (
             ["count", "-m", "intersection", "a", "g"],
@@ -365,14 +365,14 @@ def test_simulate_without_streams(tmp_path: Path, redirected: str) -> None:
     ],
 )
 def test_wrong_options_are_one_line(
-    argv: list[str], says: str, capfd: pytest.CaptureFixture[str]
+    argv: list[str], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(argv)
     assert stopped.value.code == 2
     out, error = capfd.readouterr()
     line = one_line(error.encode())
-    assert line.startswith(f"counterbias: {says}")
+    assert line.startswith(f"counterbias: {message}")
     assert line.endswith(f". See `counterbias {argv[0]} --help`")
     assert len(line) < 300
     assert out == ""
@@ -382,7 +382,7 @@ def test_wrong_options_are_one_line(
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "message"),
     [
         (
             MemoryError("Unable to allocate 9 TiB"),
@@ -417,14 +417,17 @@ def test_wrong_options_are_one_line(
     ],
 )
 def test_errors_of_the_machine_are_one_line(
-    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail(argv: list[str]) -> int:
         raise error
 
     monkeypatch.setattr("counterbias.cli.models.main", fail)
     assert main(["models"]) == 1
-    assert one_line(capsys.readouterr().err.encode()).startswith(f"counterbias: {says}")
+    assert one_line(capsys.readouterr().err.encode()).startswith(f"counterbias: {message}")
 
 
 def test_broken_package_is_named(files: Path, tmp_path: Path) -> None:

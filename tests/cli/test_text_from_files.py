@@ -38,7 +38,7 @@ def reads(tmp_path: Path) -> Path:
     return path
 
 
-def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+def failure_line(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     """Run the command, which must fail; return its one line."""
     try:
         status = main(arguments)
@@ -69,7 +69,7 @@ def test_annotation_lines_are_shown_harmlessly(
 ) -> None:
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(line)
-    assert expected in said(["count", str(reads), str(gtf)], capfd)
+    assert expected in failure_line(["count", str(reads), str(gtf)], capfd)
 
 
 def test_a_line_of_a_thousand_attributes_leaves_the_remedy_readable(
@@ -79,7 +79,7 @@ def test_a_line_of_a_thousand_attributes_leaves_the_remedy_readable(
     gtf.write_text(
         GTF.replace("gene_id", " ".join(f'k{number} "v";' for number in range(1000)) + "gene")
     )
-    message = said(["count", str(reads), str(gtf)], capfd)
+    message = failure_line(["count", str(reads), str(gtf)], capfd)
     assert "this 'exon' line has no attribute 'gene_id'. It has: k0, k1," in message
     assert message.endswith("choose one with -i (--idattr)")
 
@@ -87,10 +87,12 @@ def test_a_line_of_a_thousand_attributes_leaves_the_remedy_readable(
 def test_file_names_are_shown_harmlessly(reads: Path, capfd: pytest.CaptureFixture[str]) -> None:
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(GTF)
-    assert r"no\x1b[31m\x9b2J\x07\u202e" in said(["count", f"no{NASTY}.bam", str(gtf)], capfd)
-    assert r"no\xff.gtf" in said(["count", str(reads), os.fsdecode(b"no\xff.gtf")], capfd)
+    assert r"no\x1b[31m\x9b2J\x07\u202e" in failure_line(
+        ["count", f"no{NASTY}.bam", str(gtf)], capfd
+    )
+    assert r"no\xff.gtf" in failure_line(["count", str(reads), os.fsdecode(b"no\xff.gtf")], capfd)
     long = f"{'d' * 200}/{'e' * 200}/genes.gtf"
-    message = said(["count", str(reads), long], capfd)
+    message = failure_line(["count", str(reads), long], capfd)
     assert "ddd" in message
     assert "genes.gtf: there is no such file. Check the name of the annotation" in message
 
@@ -113,13 +115,13 @@ def test_options_are_shown_harmlessly(
     gtf = reads.with_name("genes.gtf")
     gtf.write_text(GTF)
     # Placed first, an unknown option would take the file names.
-    assert r"\x1b[31m\x9b2J\x07\u202e" in said(
+    assert r"\x1b[31m\x9b2J\x07\u202e" in failure_line(
         ["count", str(reads), str(gtf), *options], capfd
     ).replace("\\\\", "\\")
 
 
 def test_commands_are_shown_harmlessly(capfd: pytest.CaptureFixture[str]) -> None:
-    assert r"there is no command '\x1b[31m" in said([f"{NASTY}"], capfd)
+    assert r"there is no command '\x1b[31m" in failure_line([f"{NASTY}"], capfd)
 
 
 def test_warnings_show_read_names_harmlessly(

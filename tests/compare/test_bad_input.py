@@ -37,7 +37,7 @@ def test_an_attribute_that_no_feature_has(
 def test_bad_truth(
     case: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content, said = BAD_TABLES[case]
+    content, message = BAD_TABLES[case]
     (tmp_path / "truth.tsv").write_text(content)
     assert (
         main(
@@ -47,11 +47,11 @@ def test_bad_truth(
         )
         == 1
     )
-    told = capsys.readouterr()
-    assert said in told.err
-    assert "truth.tsv" in told.err
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "truth.tsv" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
     assert not (tmp_path / "out").exists(), "a folder that was made for nothing goes again"
 
 
@@ -69,7 +69,7 @@ def test_bad_input_leaves_a_folder_of_the_user_alone(folder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--truth-column", "A"], "needs --truth FILE"),
         (["--truth", "genes.gtf"], "needs --truth-column"),
@@ -86,12 +86,12 @@ def test_bad_input_leaves_a_folder_of_the_user_alone(folder: Path, tmp_path: Pat
     ],
 )
 def test_wrong_options(
-    more: list[str], said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(folder, tmp_path / "out", *more)) == 1
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert stderr.count("\n") == 1
 
 
 def test_a_file_in_the_place_of_the_folder_and_a_doubled_sample(

@@ -94,7 +94,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.B
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (Broken, "ZeroDivisionError: no luck today"),
         (NotANumber, "log_bias() gave NaN or infinity for 1 of"),
@@ -106,7 +106,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.B
 )
 def test_a_model_that_misbehaves_is_named_and_the_others_go_on(
     model: type[counterbias.BiasModel],
-    said: str,
+    message: str,
     with_plugin: Callable[[type[counterbias.BiasModel]], None],
     folder: Path,
     tmp_path: Path,
@@ -123,11 +123,13 @@ def test_a_model_that_misbehaves_is_named_and_the_others_go_on(
     )
     mine, pwm = rows(tmp_path)
     assert (mine["status"], pwm["status"]) == ("failed", "ok")
-    assert said in mine["reason"]
+    assert message in mine["reason"]
     assert mine["gain_cap5"] == "NA"
-    told = capsys.readouterr()
-    assert "counterbias: these models failed, see comparison.tsv for why: mine (one)" in told.err
-    assert "Recommended: --bias-model pwm" in told.out
+    captured = capsys.readouterr()
+    assert (
+        "counterbias: these models failed, see comparison.tsv for why: mine (one)" in captured.err
+    )
+    assert "Recommended: --bias-model pwm" in captured.out
     genes = pd.read_csv(tmp_path / "per_gene.tsv", sep="\t")
     assert genes["mine.weighted"].isna().all()
     assert genes["pwm.weighted"].notna().all()
@@ -146,9 +148,9 @@ def test_no_model_helps_where_none_gains(
         )
         == 0
     )
-    told = capsys.readouterr().out
-    assert "Recommended: no correction." in told
-    assert "No model helps" in told
+    stdout = capsys.readouterr().out
+    assert "Recommended: no correction." in stdout
+    assert "No model helps" in stdout
     assert document(tmp_path)["recommendation"]["model"] is None
     (row,) = rows(tmp_path)
     assert row["used"] == "no"

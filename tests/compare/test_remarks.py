@@ -16,18 +16,17 @@ from counterbias.evaluation.truth import Joined, TruthTable
 from counterbias.pipeline.compare import report as comparison_report
 from counterbias.pipeline.compare import trials
 from counterbias.pipeline.compare.candidates import Candidate
+from counterbias.pipeline.compare.outcome import Outcome
 from tests.compare.running import command, document, rows
 
 
 def test_only_a_model_measured_in_every_sample_is_recommended() -> None:
     """Gains of different samples do not compare: a model seen only in the easy one must not win."""
 
-    def outcome(label: str, gain: float, status: str = "ok") -> trials.Outcome:
+    def outcome(label: str, gain: float, status: str = "ok") -> Outcome:
         candidate = Candidate(label, counterbias.Window(), None)
         measured = [{"fold": fold, "values": {"gain_cap5": gain}} for fold in range(3)]
-        return trials.Outcome(
-            candidate, status, "", measured, {}, {"applied": True, "parameters": 5}
-        )
+        return Outcome(candidate, status, "", measured, {}, {"applied": True, "parameters": 5})
 
     hard = SimpleNamespace(
         name="hard", outcomes=[outcome("both", 0.1), outcome("easy only", 0.0, "skipped")]
@@ -48,7 +47,7 @@ def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_somethi
     table = TruthTable("t.tsv", "id", {"A": {}, "B": {}}, {"A": 0, "B": 2}, ("x",))
     truth = Joined(np.ones(3), 3, 0, 0)
 
-    def told(columns: tuple[str, ...]) -> list[str]:
+    def remarks(columns: tuple[str, ...]) -> list[str]:
         samples = [
             SimpleNamespace(name=name, outcomes=[], truth=truth, group=None) for name in columns
         ]
@@ -57,23 +56,23 @@ def test_what_the_truth_lacks_is_told_per_column_and_only_where_it_lacks_somethi
             SimpleNamespace(samples=samples, truth=table, options=options, candidates=[])  # type: ignore[arg-type]
         )
 
-    assert told(("A", "A")) == []
-    (line,) = told(("A", "B"))
+    assert remarks(("A", "A")) == []
+    (line,) = remarks(("A", "B"))
     assert "2 cells without a value" in line
 
 
 def test_reasons_of_folds_do_not_depend_on_which_ended_first() -> None:
-    outcome = trials.Outcome(Candidate("pwm", counterbias.Window(), None))
+    outcome = Outcome(Candidate("pwm", counterbias.Window(), None))
     jobs = [
         SimpleNamespace(outcome=outcome, trial=SimpleNamespace(fold=fold, seed=1))
         for fold in range(2)
     ]
-    notes: dict[int, str] = {}
+    problems: dict[int, str] = {}
     for number in (1, 0):
         failed: Future[dict[str, Any]] = Future()
         failed.set_exception(counterbias.InputError("nothing to learn from"))
-        assert trials._settle(jobs[number], number, failed, notes) is None  # type: ignore[arg-type]
-    trials._note(jobs, notes)  # type: ignore[arg-type]
+        assert trials._result_of(jobs[number], number, failed, problems) is None  # type: ignore[arg-type]
+    trials._note_problems(jobs, problems)  # type: ignore[arg-type]
     assert outcome.reason.startswith("fold 0, seed 1: ")
 
 

@@ -64,15 +64,16 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     from counterbias.annotation import load_annotation
     from counterbias.evaluation.trial_means import mean_points, summarise
     from counterbias.genome import Genome
-    from counterbias.options import CountingOptions
+    from counterbias.options import AnnotationOptions, CountingOptions
     from counterbias.pipeline.compare.candidates import find_candidates
     from counterbias.pipeline.compare.evaluation import Trial, evaluate_backend, fold_sample
     from counterbias.pipeline.counting import count_alignments
     from counterbias.records import Window
 
     gtf = str(folder / "genes.gtf")
-    genes = load_annotation(gtf, stranded=False)
-    transcripts = load_annotation(gtf, id_attributes=("gene_id", "transcript_id"), stranded=False)
+    genes = load_annotation(AnnotationOptions(gtf), stranded=False)
+    by_transcript = AnnotationOptions(gtf, id_attributes=("gene_id", "transcript_id"))
+    transcripts = load_annotation(by_transcript, stranded=False)
     options = CountingOptions(order="pos", stranded="no")
     sites = count_alignments(str(folder / "one.bam"), genes, options, want_sites=True).sites
     assert sites is not None
@@ -111,13 +112,13 @@ def test_the_table_is_the_accuracy_benchmarks(done: Path, folder: Path) -> None:
     assert float(row["reliability_slope"]) == pytest.approx(
         summarise(trials, lambda trial: trial["slope"]).value, rel=1e-5
     )
-    told = next(one for one in document(done)["samples"][0]["models"] if one["model"] == "vlmm")[
-        "reliability"
-    ]
+    reported = next(
+        one for one in document(done)["samples"][0]["models"] if one["model"] == "vlmm"
+    )["reliability"]
     points = mean_points(trials)
-    assert len(told["predicted"]) == 15
+    assert len(reported["predicted"]) == 15
     for name in ("predicted", "observed", "error"):
-        assert told[name] == pytest.approx(getattr(points, name), rel=1e-6)
+        assert reported[name] == pytest.approx(getattr(points, name), rel=1e-6)
 
 
 def test_genes_are_those_of_count(
@@ -193,12 +194,13 @@ def test_json_has_all_keys_and_a_tag_in_its_first_lines(done: Path) -> None:
 
 def test_differences_to_raw_are_differences(done: Path) -> None:
     for model in document(done)["samples"][0]["models"]:
-        told = model["truth"]
+        agreement = model["truth"]
         for measure in ("pearson", "spearman", "r2", "rmse"):
-            apart = told["corrected_minus_raw"][measure]
+            apart = agreement["corrected_minus_raw"][measure]
             assert apart["low"] <= apart["value"] <= apart["high"]
             assert apart["value"] == pytest.approx(
-                told["corrected"][measure]["value"] - told["raw"][measure]["value"], abs=1e-6
+                agreement["corrected"][measure]["value"] - agreement["raw"][measure]["value"],
+                abs=1e-6,
             )
 
 
@@ -252,9 +254,9 @@ def test_windows_options_and_the_summary(
     header = (tmp_path / "per_gene.tsv").read_text().splitlines()[0].split("\t")
     assert header[:4] == ["sample", "feature", "length", "raw"]
     assert "pwm[5,5].corrected" in header
-    told = capsys.readouterr().out
-    assert "Recommended: --bias-model pwm" in told
-    assert "gains" in told
+    stdout = capsys.readouterr().out
+    assert "Recommended: --bias-model pwm" in stdout
+    assert "gains" in stdout
 
 
 def test_the_model_that_made_the_reads_is_found_to_be_the_best(

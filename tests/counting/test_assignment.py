@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import ReadingOptions, count_alignments, starts
-from counterbias.pipeline.counting.assignment import Assigner, index_steps
+from counterbias.pipeline.counting.assignment import Assigner
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import (
     CLIPPED,
     PRESENT,
@@ -228,7 +229,13 @@ def test_random_is_seeded_and_even(tmp_path: Path) -> None:
     assert got.classes[1] == 6000
     # Even to within five standard deviations.
     assert np.all(np.abs(got.counts - 2000) < 5 * np.sqrt(6000 * 2 / 9))
-    again = count(tmp_path, records, CountingOptions(nonunique="random", seed=1), text, threads=2)
+    again = count(
+        tmp_path,
+        records,
+        CountingOptions(nonunique="random", seed=1),
+        text,
+        reading=ReadingOptions(threads=2),
+    )
     other = count(tmp_path, records, CountingOptions(nonunique="random", seed=2), text)
     assert again.counts.tolist() == got.counts.tolist() != other.counts.tolist()
 
@@ -353,5 +360,6 @@ def test_real_data_as_htseq_counts_it(data_dir: Path) -> None:
         CountingOptions(order="pos", stranded="no"),
         CountingOptions(order="pos", mode="intersection-nonempty", nonunique="all"),
     ):
-        genes: Annotation = load_annotation(gtf, stranded=options.stranded != "no")
+        wanted = AnnotationOptions(str(gtf))
+        genes: Annotation = load_annotation(wanted, stranded=options.stranded != "no")
         assert ours(path, genes, options, threads=2) == oracle(path, gtf, options)

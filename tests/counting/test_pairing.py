@@ -14,7 +14,7 @@ from counterbias.pipeline.counting import (
     Listeners,
     ReadingOptions,
     count_alignments,
-    counter,
+    listeners,
     pairing,
     pairing_by_position,
 )
@@ -74,7 +74,7 @@ def test_progress_and_warnings_interleave_as_in_htseq(
     path = tmp_path / "reads.bam"
     path.write_bytes(bam(records))
     genes = annotation(tmp_path)
-    monkeypatch.setattr(counter, "PROGRESS", 1)
+    monkeypatch.setattr(listeners, "PROGRESS", 1)
     lines = ours(path, genes, CountingOptions())[2].splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("Warning: Read "))
     name = lines[first].split()[2]

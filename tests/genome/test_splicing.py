@@ -204,17 +204,17 @@ def test_chains_of_an_annotation(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ('c\tt\texon\t6\t10\t.\t+\t.\tgene_id "g";\n', "transcript_id"),
         ('c\tt\tCDS\t6\t10\t.\t+\t.\tgene_id "g"; transcript_id "t";\n', "exon"),
     ],
 )
-def test_an_annotation_without_transcripts(tmp_path: Path, content: str, says: str) -> None:
+def test_an_annotation_without_transcripts(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "genes.gtf").write_text(content)
     with pytest.raises(InputError, match="--bias-context transcript needs transcripts") as found:
         load_transcripts(str(tmp_path / "genes.gtf"))
-    assert says in str(found.value)
+    assert message in str(found.value)
     assert "Use --bias-context genome" in str(found.value)
 
 

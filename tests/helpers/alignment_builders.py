@@ -8,15 +8,15 @@ import random
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from counterbias.annotation import load_annotation
-from counterbias.options import CountingOptions
+from counterbias.options import AnnotationOptions, CountingOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
-from counterbias.records import Annotation, SampleCounts
+from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 CONTIGS = (("chr1", 5000), ("chr2", 5000), ("chrX", 5000), ("chr3", 5000))
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -151,7 +151,7 @@ def annotation(folder: Path, text: str = GTF, *, stranded: bool = True) -> Annot
     """Load an annotation given as text."""
     path = folder / "genes.gtf"
     path.write_text(text)
-    return load_annotation(path, stranded=stranded)
+    return load_annotation(AnnotationOptions(str(path)), stranded=stranded)
 
 
 def random_gtf(rng: random.Random, genes: int = 12) -> str:
@@ -305,7 +305,13 @@ def oracle(path: Path, gtf: Path, options: CountingOptions, *, quiet: bool = Fal
     return [result["counts"][name] for name in ids], classes, errors.getvalue()
 
 
-def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -> Outcome:
+def ours(
+    path: Path,
+    genes: Annotation,
+    options: CountingOptions,
+    record_sink: Callable[[TaggedBatch], None] | None = None,
+    **more: Any,
+) -> Outcome:
     """Count with Counterbias; return the same as :func:`oracle`."""
     lines: list[str] = []
 
@@ -318,7 +324,9 @@ def ours(path: Path, genes: Annotation, options: CountingOptions, **more: Any) -
         options,
         reading=ReadingOptions(**more),
         listeners=Listeners(
-            warn=lambda text: lines.append(f"Warning: {text}\n"), progress=processed
+            warn=lambda text: lines.append(f"Warning: {text}\n"),
+            progress=processed,
+            record_sink=record_sink,
         ),
     )
     processed(result.fragments, result.paired)

@@ -299,7 +299,7 @@ def test_members_that_overlap_or_are_too_many_are_refused_before_they_are_read(
         archive._didModify = True
     with monkeypatch.context() as patched:
         patched.setattr(zipfile.ZipFile, "read", read_in_vain)
-        assert "do not fit into it" in str(read(path, large.getvalue()))
+        assert "larger than the file, or too many" in str(read(path, large.getvalue()))
     options = json.loads(members(path)["model.json"])
     options |= {"backend": "ensemble", "options": {"members": ["pwm"] * 300_000}}
     assert "300000 parts" in str(

@@ -258,7 +258,7 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d.update(schema=[True, False]), r"not \[major, minor\]"),
     (lambda d: d.pop("training"), "'training' is missing"),
     (lambda d: d["training"].update(more=1), "'more' is unknown"),
-    (lambda d: d["training"].update(samples=[1]), "not texts"),
+    (lambda d: d["training"].update(samples=[1]), "not strings"),
     (lambda d: d["training"].update(seed=-1), "'seed' is not a whole number"),
     (lambda d: d.update(training=[]), "expected an object"),
     (lambda d: d["weighting"].update(more=1), "'more' is unknown"),
@@ -270,17 +270,17 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d["ends"][0].update(offset=10**400), "'offset' is not a number"),
     (lambda d: d["ends"][0].update(starts=1.5), "'starts' is not a whole number"),
     (lambda d: d["ends"][0].update(label="read9"), "missing"),
-    (lambda d: d["ends"][0].update(label=["read1"]), "'label' is not a text"),
+    (lambda d: d["ends"][0].update(label=["read1"]), "'label' is not a string"),
     (lambda d: d["ends"][0].update(arrays=["../../etc/passwd"]), "missing"),
     (lambda d: d["ends"][0].update(arrays=[["log_foreground"]]), "missing"),
     (lambda d: d["ends"][0]["arrays"].append("log_foreground"), "missing"),
     (lambda d: d["ends"][0]["arrays"].pop(), "missing"),
     (lambda d: d["ends"][0].update(arrays={}), "not a list"),
     (lambda d: d["ends"].reverse(), "ends are"),
-    (lambda d: d["ends"].pop(), "which model.json does not name"),
+    (lambda d: d["ends"].pop(), "which model.json does not list"),
     (lambda d: d.update(ends=7), "not a list"),
     (lambda d: d.update(backend="pwn"), "there is no backend 'pwn'. Did you mean pwm"),
-    (lambda d: d.update(backend=None), "'backend' is not a text"),
+    (lambda d: d.update(backend=None), "'backend' is not a string"),
     (
         lambda d: d.update(distribution="elsewhere"),
         "of elsewhere, but the one installed is of counterbias",
@@ -338,13 +338,13 @@ def header(text: str) -> bytes:
 @pytest.mark.parametrize(
     ("array", "match"),
     [
-        (npy(np.array([[1.0]], dtype=object), allow_pickle=True), r"of type '\|O'"),
-        (npy(np.zeros((6, 4), "U3")), "of type"),
-        (npy(np.zeros((6, 4), ">f8")), "of type"),
-        (npy(np.asfortranarray(np.ones((6, 4)))), "of type"),
-        (npy(np.zeros((6, 4), "M8[s]")), "of type"),
-        (npy(np.zeros((6, 4), complex)), "of type"),
-        (npy(np.zeros((6, 4), [("a", "f8")])), "of type"),
+        (npy(np.array([[1.0]], dtype=object), allow_pickle=True), r"type '\|O'"),
+        (npy(np.zeros((6, 4), "U3")), "type "),
+        (npy(np.zeros((6, 4), ">f8")), "type "),
+        (npy(np.asfortranarray(np.ones((6, 4)))), "type "),
+        (npy(np.zeros((6, 4), "M8[s]")), "type "),
+        (npy(np.zeros((6, 4), complex)), "type "),
+        (npy(np.zeros((6, 4), [("a", "f8")])), "type "),
         (npy(np.zeros((5, 4))), "has shape"),
         (npy(np.full((6, 4), np.nan)), "not finite"),
         (npy(np.zeros((6, 4)), version=(2, 0)), "another .npy version"),
@@ -380,7 +380,7 @@ def test_unknown_member_is_refused(path: Path, tmp_path: Path, manager: Manager)
     content = members(path)
     for name in ("../escape.txt", "/etc/escape", "read1/extra.npy", "code.py"):
         write(path, {**content, name: b"x"})
-        refused(path, manager, "which model.json does not name")
+        refused(path, manager, "which model.json does not list")
     assert sorted(tmp_path.iterdir()) == [path]
 
 
@@ -388,11 +388,11 @@ def test_zip_bombs_are_refused(path: Path, manager: Manager) -> None:
     content = members(path)
     write(path, {**content, "read1/log_foreground.npy": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 100_000
-    refused(path, manager, "do not fit into it")
+    refused(path, manager, "larger than the file, or too many")
     write(path, {"model.json": os.urandom(4000)}, zipfile.ZIP_DEFLATED)
     refused(path, manager, "compressed, encrypted or repeated")
     write(path, {**content, **{f"x{i}": b"" for i in range(5000)}})
-    refused(path, manager, "do not fit into it")
+    refused(path, manager, "larger than the file, or too many")
 
 
 def test_file_beyond_the_limit_is_refused(

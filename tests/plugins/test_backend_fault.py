@@ -145,10 +145,10 @@ def test_a_sample_that_the_backend_refuses_has_no_model(
 ) -> None:
     broken("refuse")
     assert main(argv("count", folder, tmp_path, "good", "fewer")) == 0
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (
         "Warning: fewer: there is no model, all its weights are 1: "
-        "1,600 starts are needed; take another model\n" in told
+        "1,600 starts are needed; take another model\n" in stderr
     )
     assert counterbias.load_model(tmp_path / "fewer.model", manager=_manager()).no_model
     assert (tmp_path / "good.model").exists()
@@ -165,17 +165,17 @@ def test_train_names_backend_and_sample(
 ) -> None:
     broken("fit")
     assert main(argv("train", folder, tmp_path, "fewer")) == 1
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (
         "fewer has no model of its own: "
-        "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError" in told
+        "backend 'broken' failed while it was fitted to fewer: ZeroDivisionError" in stderr
     )
     assert (
         "counterbias: "
         "backend 'broken' failed while it was fitted to all samples together: ZeroDivisionError"
-        in told
+        in stderr
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,6 +184,6 @@ def test_compare_goes_on_with_the_others(
 ) -> None:
     broken("fit")
     assert main(argv("compare", folder, tmp_path, "fewer")) == 3
-    told = capsys.readouterr()
-    assert "failed: ZeroDivisionError: division by zero" in told.out
-    assert "Recommended: --bias-model pwm" in told.out
+    captured = capsys.readouterr()
+    assert "failed: ZeroDivisionError: division by zero" in captured.out
+    assert "Recommended: --bias-model pwm" in captured.out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import counterbias
-from counterbias.testing import Subject, check_backend
+from counterbias.testing import check_backend
 
 # -- the public face ---------------------------------------------------------------------------
 
@@ -49,21 +48,10 @@ def test_public_names_are_all_there() -> None:
 
 
 def test_model_in_the_docs_conforms(root: Path) -> None:
-    page = (root / "docs" / "plugins.md").read_text()
+    page = (root / "docs" / "reference" / "plugin-api.md").read_text()
     code = re.search(r"```python\n(\"\"\"counterbias_firstbase.*?)```", page, re.DOTALL)
     assert code is not None
     namespace: dict[str, object] = {"__name__": "counterbias_firstbase"}
-    exec(compile(code.group(1), "docs/plugins.md", "exec"), namespace)
+    exec(compile(code.group(1), "docs/reference/plugin-api.md", "exec"), namespace)
     (backend,) = namespace["counterbias_backends"]()
     check_backend(backend, learns=0.2)
-
-
-def test_settings_in_the_docs_are_those_of_the_suite(root: Path) -> None:
-    section = (
-        (root / "docs" / "plugins.md")
-        .read_text()
-        .partition("## Test it")[2]
-        .partition("### Strand symmetry")[0]
-    )
-    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert listed == [name for name in inspect.signature(Subject).parameters if name != "backend"]

@@ -65,22 +65,22 @@ def test_models_have_one_thread_and_no_listener_unless_told() -> None:
 
 @pytest.mark.parametrize("label", LIGHT)
 def test_progress_rises_to_its_end(label: str) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
+    reported: dict[str, list[tuple[int, int]]] = {}
     lock = threading.Lock()
 
     def progress(stage: str, done: int, total: int) -> None:
         with lock:
-            told.setdefault(stage, []).append((done, total))
+            reported.setdefault(stage, []).append((done, total))
 
     fit(label, Resources(2, "cpu", progress))
     stages = {
         "bayesnet": {"finding the graph of bayesnet"}, "gru-ratio": {"training gru"},
         "cnn": {"training cnn", "distilling cnn"},
     }.get(label, {f"training {label}"})  # fmt: skip
-    assert set(told) == (
+    assert set(reported) == (
         {"finding the graph of bayesnet", "training cnn"} if label == "ensemble" else stages
     )
-    for steps in told.values():
+    for steps in reported.values():
         done = [one for one, _ in steps]
         assert done == sorted(done)
         assert len(done) > 3

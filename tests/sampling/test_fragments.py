@@ -43,7 +43,7 @@ def sites_of(
     return StartSites(CONTIGS, LENGTHS, np.zeros(len(pairs), np.int32), None, tuple(ends))
 
 
-def told(starts: Starts) -> list[tuple[int, int, int, float, float]]:
+def start_rows(starts: Starts) -> list[tuple[int, int, int, float, float]]:
     """Return contig, position, strand, reads and fragments of each start."""
     places = starts.positions
     columns = (places.contig, places.position, places.strand, places.weight, starts.fragments)
@@ -63,16 +63,19 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_copies_of_a_pair_are_one_fragment() -> None:
     pair, longer = ((0, 100, 0), (0, 300, 1)), ((0, 100, 0), (0, 301, 1))
     found = find_starts(sites_of([pair, pair, longer, pair]))
-    assert told(found) == [(0, 100, 0, 4, 2), (0, 300, 1, 3, 1), (0, 301, 1, 1, 1)]
+    assert start_rows(found) == [(0, 100, 0, 4, 2), (0, 300, 1, 3, 1), (0, 301, 1, 1, 1)]
 
 
 @pytest.mark.usefixtures("exact")
 def test_a_pair_whose_reads_are_swapped_is_the_same_fragment() -> None:
     pair = ((1, 100, 0), (1, 300, 1))
     swapped = pair[::-1]
-    assert told(find_starts(sites_of([pair, swapped]))) == [(1, 100, 0, 2, 1), (1, 300, 1, 2, 1)]
+    assert start_rows(find_starts(sites_of([pair, swapped]))) == [
+        (1, 100, 0, 2, 1),
+        (1, 300, 1, 2, 1),
+    ]
     # By read, each is seen once.
-    assert told(find_starts(sites_of([pair, swapped]), end=0)) == [
+    assert start_rows(find_starts(sites_of([pair, swapped]), end=0)) == [
         (1, 100, 0, 1, 1),
         (1, 300, 1, 1, 1),
     ]
@@ -82,7 +85,7 @@ def test_a_pair_whose_reads_are_swapped_is_the_same_fragment() -> None:
 def test_the_strand_and_the_contig_of_the_mate_tell_fragments_apart() -> None:
     start = (0, 100, 0)
     mates = [(0, 300, 1), (0, 300, 0), (1, 300, 1), (0, 300, 1)]
-    assert told(find_starts(sites_of([(start, mate) for mate in mates]), end=0)) == [
+    assert start_rows(find_starts(sites_of([(start, mate) for mate in mates]), end=0)) == [
         (0, 100, 0, 4, 3)
     ]
 
@@ -91,7 +94,7 @@ def test_the_strand_and_the_contig_of_the_mate_tell_fragments_apart() -> None:
 def test_reads_at_a_place_whose_mates_are_not_aligned_are_one_fragment() -> None:
     lone = ((0, 100, 0), None)
     found = find_starts(sites_of([lone, lone, lone, ((0, 100, 0), (0, 300, 1))]))
-    assert told(found) == [(0, 100, 0, 4, 2), (0, 300, 1, 1, 1)]
+    assert start_rows(found) == [(0, 100, 0, 4, 2), (0, 300, 1, 1, 1)]
 
 
 @pytest.mark.usefixtures("exact")
@@ -100,12 +103,12 @@ def test_a_mate_that_cannot_be_learnt_from_still_tells_copies_apart() -> None:
     good = sites_of([((0, 100, 0), (0, place, 1)) for place in (300, 301, 300)])
     clipped = sites_of([((0, 100, 0), (0, place, 1)) for place in (300, 301, 300)], trainable=False)
     mixed = StartSites(CONTIGS, LENGTHS, good.feature, None, (good.ends[0], clipped.ends[1]))
-    assert told(find_starts(mixed)) == [(0, 100, 0, 3, 2)]
+    assert start_rows(find_starts(mixed)) == [(0, 100, 0, 3, 2)]
 
 
 def test_of_single_reads_each_is_a_fragment() -> None:
     reads = [((0, 100, 0),)] * 3 + [((0, 100, 1),), ((1, 5, 0),)]
-    assert told(find_starts(sites_of(reads))) == [
+    assert start_rows(find_starts(sites_of(reads))) == [
         (0, 100, 0, 3, 3),
         (0, 100, 1, 1, 1),
         (1, 5, 0, 1, 1),
@@ -167,7 +170,7 @@ def test_distinct_fragments_are_those_of_a_naive_count(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starts_module, "with_coincidences", lambda starts, apart: starts)
         found = find_starts(sites)
-    assert told(found) == [(*place, reads[place], len(ways[place])) for place in sorted(ways)]
+    assert start_rows(found) == [(*place, reads[place], len(ways[place])) for place in sorted(ways)]
     assert np.array_equal(found.positions.position, unique_starts(sites).position)
     assert np.array_equal(found.positions.weight, unique_starts(sites).weight)
     # Chance coincidences only add.
@@ -183,7 +186,7 @@ def test_the_order_of_rows_changes_nothing(seed: int, fragments: int) -> None:
         EndSites(end.contig[order], end.position[order], end.bits[order]) for end in sites.ends
     )
     again = StartSites(CONTIGS, LENGTHS, sites.feature[order], None, ends)
-    assert told(find_starts(sites)) == told(find_starts(again))
+    assert start_rows(find_starts(sites)) == start_rows(find_starts(again))
     assert np.array_equal(
         find_starts(sites).learning_weights(), find_starts(again).learning_weights()
     )
@@ -431,7 +434,9 @@ def test_of_one_crowded_block_all_reads_are_taken_in_whatever_order(
     ends = tuple(
         EndSites(end.contig[order], end.position[order], end.bits[order]) for end in sites.ends
     )
-    assert told(find_starts(StartSites(CONTIGS, LENGTHS, sites.feature, None, ends))) == told(found)
+    assert start_rows(
+        find_starts(StartSites(CONTIGS, LENGTHS, sites.feature, None, ends))
+    ) == start_rows(found)
 
 
 @settings(deadline=None, max_examples=20)

@@ -56,10 +56,10 @@ def command(
 def train(folder: Path, out: object, *samples: str, **options: Any) -> str:
     """Run the command; return its standard output."""
     with pytest.MonkeyPatch.context() as patch:
-        told = io.StringIO()
-        patch.setattr(sys, "stdout", told)
+        stdout = io.StringIO()
+        patch.setattr(sys, "stdout", stdout)
         assert main(command(folder, out, *samples, **options)) == 0
-    return told.getvalue()
+    return stdout.getvalue()
 
 
 def rows(table: str) -> list[dict[str, str]]:
@@ -75,7 +75,7 @@ def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
     """Run a command that fails; return its one line."""
     capsys.readouterr()
     assert main(argv) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1 + told.err.count("Warning: ")
-    return told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 + captured.err.count("Warning: ")
+    return captured.err

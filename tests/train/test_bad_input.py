@@ -35,9 +35,9 @@ def test_a_sample_with_nothing_to_learn_from_is_named_and_left_out(
         )
         == 0
     )
-    told = capsys.readouterr()
-    assert "empty is left out: no read start can be learnt from" in told.err
-    last = rows(told.out)[-1]
+    captured = capsys.readouterr()
+    assert "empty is left out: no read start can be learnt from" in captured.err
+    last = rows(captured.out)[-1]
     assert last["sample"] == "empty"
     assert {value for name, value in last.items() if name != "sample"} == {"NA"}
     assert counterbias.load_model(tmp_path / "c.model").training.samples == ("a", "b")
@@ -47,8 +47,8 @@ def test_a_sample_with_nothing_to_learn_from_is_named_and_left_out(
 def test_no_sample_left_is_an_error_and_writes_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refused(capsys, command(folder, tmp_path / "c.model", "empty", model="pwm"))
-    assert "no read start can be learnt from in any of 1 samples" in told
+    message = refused(capsys, command(folder, tmp_path / "c.model", "empty", model="pwm"))
+    assert "no read start can be learnt from in any of 1 samples" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,19 +79,19 @@ def test_two_samples_of_one_name(
 ) -> None:
     shutil.copy(folder / "b.bam", tmp_path / "a.bam")
     for again in (str(tmp_path / "a.bam"), "a"):
-        told = refused(capsys, command(folder, tmp_path / "c.model", "a", again, model="pwm"))
-        assert "two alignment files are both named 'a'" in told
+        message = refused(capsys, command(folder, tmp_path / "c.model", "a", again, model="pwm"))
+        assert "two alignment files are both named 'a'" in message
 
 
 def test_single_and_paired_samples_of_a_stranded_library(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refused(
+    message = refused(
         capsys, command(folder, tmp_path / "c.model", "a", "stranded", model="pwm", stranded="yes")
     )
     assert (
         "stranded is paired-end but a is single-end: with -s yes they have no model in common"
-        in told
+        in message
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -112,19 +112,19 @@ def test_samples_of_different_genomes(
     longer = with_contigs(
         folder / "b.bam", tmp_path / "longer.bam", [{"SN": "chr1", "LN": 150_001}]
     )
-    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(longer), model="pwm"))
-    assert "contig 'chr1' has 150,001 bases here but 150,000 in another sample" in told
+    message = refused(capsys, command(folder, tmp_path / "c.model", "a", str(longer), model="pwm"))
+    assert "contig 'chr1' has 150,001 bases here but 150,000 in another sample" in message
     first = with_contigs(folder / "b.bam", tmp_path / "first.bam", [{"SN": "chr1", "LN": 150_000}])
     second = with_contigs(
         folder / "b.bam", tmp_path / "second.bam", [{"SN": "chr2", "LN": 100_000}]
     )
-    told = refused(
+    message = refused(
         capsys, command(folder, tmp_path / "c.model", str(first), str(second), model="pwm")
     )
-    assert "no contig in common with the samples before it" in told
+    assert "no contig in common with the samples before it" in message
     foreign = with_contigs(folder / "b.bam", tmp_path / "foreign.bam", [{"SN": "chrX", "LN": 1000}])
-    told = refused(capsys, command(folder, tmp_path / "c.model", "a", str(foreign), model="pwm"))
-    assert "no contig of the alignments is in the annotation" in told
+    message = refused(capsys, command(folder, tmp_path / "c.model", "a", str(foreign), model="pwm"))
+    assert "no contig of the alignments is in the annotation" in message
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,10 @@ def command(
 def done(name: str, folder: Path, out: Path, *samples: str, more: tuple[object, ...] = ()) -> str:
     """Run a command; return its standard output."""
     with pytest.MonkeyPatch.context() as patch:
-        told = io.StringIO()
-        patch.setattr(sys, "stdout", told)
+        stdout = io.StringIO()
+        patch.setattr(sys, "stdout", stdout)
         assert main(command(name, folder, out, *samples, more=more)) == 0
-    return told.getvalue()
+    return stdout.getvalue()
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -85,12 +85,12 @@ def document(folder: Path) -> dict[str, Any]:
 def test_compare_leaves_it_out_with_its_reason(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = done("compare", singles, tmp_path / "with", "good", *SINGLE, "other")
-    told = capsys.readouterr().err
+    stdout = done("compare", singles, tmp_path / "with", "good", *SINGLE, "other")
+    stderr = capsys.readouterr().err
     for sample, reason in SINGLE.items():
-        assert f"Warning: {sample} is left out: {reason}\n" in told
-        assert f"skipped: {reason}\n" in said
-    assert told.count("is left out") == len(SINGLE)
+        assert f"Warning: {sample} is left out: {reason}\n" in stderr
+        assert f"skipped: {reason}\n" in stdout
+    assert stderr.count("is left out") == len(SINGLE)
     done("compare", singles, tmp_path / "without", "good", "other")
     found, alone = document(tmp_path / "with"), document(tmp_path / "without")
     assert found["recommendation"] == alone["recommendation"]
@@ -126,9 +126,9 @@ def test_compare_does_not_take_it_for_a_replicate(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done("compare", singles, tmp_path / "c", "good", "empty", more=("--groups", "a,a"))
-    told = capsys.readouterr().err
-    assert "good is alone in group 'a'" in told
-    assert "empty is alone" not in told
+    stderr = capsys.readouterr().err
+    assert "good is alone in group 'a'" in stderr
+    assert "empty is alone" not in stderr
 
 
 @pytest.mark.parametrize("name", ["compare", "train"])
@@ -136,14 +136,14 @@ def test_nothing_left_is_one_line_and_writes_nothing(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     assert main(command(name, singles, tmp_path / "c", "empty", "clipped")) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    (last,) = [text for text in told.err.splitlines() if not text.startswith("Warning: ")]
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (last,) = [text for text in captured.err.splitlines() if not text.startswith("Warning: ")]
     assert last.startswith("counterbias: ")
     for sample in ("empty", "clipped"):
         assert (
             f"{sample}: {SINGLE[sample]}" in last
-            or f"{sample} is left out: {SINGLE[sample]}" in told.err
+            or f"{sample} is left out: {SINGLE[sample]}" in captured.err
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -160,12 +160,12 @@ def test_compare_measures_the_end_that_can_be_learnt_from(
     reason: str,
 ) -> None:
     done("compare", pairs, tmp_path / "c", sample, "neither")
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (
         f"Warning: {sample}: there is no model of {label}, whose reads count as unbiased: "
-        f"{reason}\n" in told
+        f"{reason}\n" in stderr
     )
-    assert f"Warning: neither is left out: {NO_READ_1}; {NO_READ_2}\n" in told
+    assert f"Warning: neither is left out: {NO_READ_1}; {NO_READ_2}\n" in stderr
     one = document(tmp_path / "c")["samples"][0]["models"][0]
     assert (one["status"], one["used"], one["reason"]) == ("ok", True, None)
     assert one["measures"]["gain_cap5"]["value"] > 0.05, (
@@ -216,13 +216,13 @@ def test_train_leaves_no_trace_of_it_in_the_model(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Samples are read by name: those left out come before, between and after the others."""
-    said = done("train", singles, tmp_path / "with.model", "good", *SINGLE, "other")
-    told = capsys.readouterr().err
+    stdout = done("train", singles, tmp_path / "with.model", "good", *SINGLE, "other")
+    stderr = capsys.readouterr().err
     for sample, reason in SINGLE.items():
-        assert f"Warning: {sample} is left out: {reason}\n" in told
+        assert f"Warning: {sample} is left out: {reason}\n" in stderr
     alone = done("train", singles, tmp_path / "without.model", "good", "other")
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()
-    assert said.splitlines()[: len(alone.splitlines())] == alone.splitlines()
+    assert stdout.splitlines()[: len(alone.splitlines())] == alone.splitlines()
     found, wanted = trained(tmp_path / "with.model"), trained(tmp_path / "without.model")
     assert found.pop("skipped") == [
         {"sample": sample, "reason": SINGLE[sample]} for sample in sorted(SINGLE)
@@ -236,9 +236,9 @@ def test_train_needs_both_ends_of_a_sample(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done("train", pairs, tmp_path / "with.model", "good", "neither", "no1", "no2", "other")
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for sample, reason in (("neither", NO_READ_1), ("no1", NO_READ_1), ("no2", NO_READ_2)):
-        assert f"Warning: {sample} is left out: {reason}\n" in told
+        assert f"Warning: {sample} is left out: {reason}\n" in stderr
     done("train", pairs, tmp_path / "without.model", "good", "other")
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()
     assert counterbias.load_model(tmp_path / "with.model").training.samples == ("good", "other")
@@ -267,11 +267,11 @@ def test_train_deals_folds_anew_without_samples_that_have_no_window_in_them(
     monkeypatch.setattr("counterbias.pipeline.train.reader.why_unlearnable_drawn", lambda *_: "")
     capsys.readouterr()
     done("train", singles, tmp_path / "with.model", "clipped", "good", "multi", "other")
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for sample in ("clipped", "multi"):
         assert (
             f"{sample} is left out: no read start can be learnt from: "
-            "none has its window and background within a block" in told
+            "none has its window and background within a block" in stderr
         )
     assert trained(tmp_path / "with.model")["ends"][0]["block"] == 2000
     assert (tmp_path / "with.model").read_bytes() == (tmp_path / "without.model").read_bytes()

@@ -48,13 +48,13 @@ def test_model_names_its_samples_and_is_calibrated(ran: Path) -> None:
     assert end.held_out_gain is not None
     assert end.held_out_gain > 0.1
     assert (model.cap, model.factor) == (math.inf, 1.0)
-    told = report(ran)
-    assert next(iter(told)) == "counterbias_train"
-    assert end.starts == sum(gain["starts"] for gain in told["gains"])
-    assert told["ends"][0]["calibration"]["gain"] == pytest.approx(end.held_out_gain)
-    assert told["inputs"]["alignments"].keys() == SAMPLES.keys()
-    assert told["summary"]["compared"] == 3
-    assert sum(told["summary"][which] for which in ("pooled", "own", "neither")) == 3
+    reported = report(ran)
+    assert next(iter(reported)) == "counterbias_train"
+    assert end.starts == sum(gain["starts"] for gain in reported["gains"])
+    assert reported["ends"][0]["calibration"]["gain"] == pytest.approx(end.held_out_gain)
+    assert reported["inputs"]["alignments"].keys() == SAMPLES.keys()
+    assert reported["summary"]["compared"] == 3
+    assert sum(reported["summary"][which] for which in ("pooled", "own", "neither")) == 3
 
 
 def test_order_and_threads_change_no_byte(folder: Path, ran: Path, tmp_path: Path) -> None:
@@ -307,9 +307,9 @@ def test_counting_with_a_cohort_model(
     )
     assert main([*plain, *map(str, bias)]) == 0
     assert capsys.readouterr().out == wanted, "standard output stays htseq-count's"
-    told = json.loads((tmp_path / "small.counterbias.json").read_text())
-    assert told["inputs"]["model"] == str(ran)
-    assert told["ends"][0]["calibration"]["applied"] is True
+    written = json.loads((tmp_path / "small.counterbias.json").read_text())
+    assert written["inputs"]["model"] == str(ran)
+    assert written["ends"][0]["calibration"]["applied"] is True
     used = counterbias.load_model(tmp_path / "small.model")
     assert used.training.samples == ("a", "b", "small")
     assert used.ends[0].slope != counterbias.load_model(ran).ends[0].slope, (

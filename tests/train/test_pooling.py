@@ -81,8 +81,8 @@ def test_what_is_kept_and_pooled_stays_in_its_part() -> None:
     )
     pooled = pool_samples([small, large], [1.0, 1.0], np.random.default_rng(3))
     scale = factors([weights.sum(), 820.0], [1.0, 1.0])
-    told = pooled.everything.foreground_weight / np.repeat(scale, [12, 40])
-    assert pooled.foreground_parts[:, 0].tolist() == (np.round(told - 1) % 10).tolist()
+    numbers = pooled.everything.foreground_weight / np.repeat(scale, [12, 40])
+    assert pooled.foreground_parts[:, 0].tolist() == (np.round(numbers - 1) % 10).tolist()
     assert pooled.everything.tiles is not None
     assert len(pooled.everything.tiles.counts) == len(pooled.tile_parts) > 40 + 16
     assert (

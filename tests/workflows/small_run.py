@@ -62,7 +62,7 @@ class Files:
                 out.write(one)
         return path
 
-    def fails(self, *argv: object, says: str) -> str:
+    def fails(self, *argv: object, match: str) -> str:
         """Run ``counterbias count``: it must fail with one matching line, and change no file."""
         before = self.snapshot()
         self.capfd.readouterr()
@@ -72,7 +72,7 @@ class Files:
         lines = [line for line in lines_of(error) if not line.endswith(" processed.")]
         assert len(lines) == 1, error
         assert lines[0].startswith("counterbias: ")
-        assert re.search(says, lines[0]), lines[0]
+        assert re.search(match, lines[0]), lines[0]
         assert "Traceback" not in error
         assert out == ""
         assert self.snapshot() == before

@@ -22,41 +22,41 @@ def test_the_inputs_themselves_are_good(files: Files) -> None:
 
 
 def test_missing(files: Files) -> None:
-    files.fails("nowhere.bam", files.gtf, says="nowhere.bam")
+    files.fails("nowhere.bam", files.gtf, match="nowhere.bam")
 
 
 def test_folder(files: Files) -> None:
     (files.folder / "folder.bam").mkdir()
-    files.fails("folder.bam", files.gtf, says=r"folder\.bam.*(folder|directory)")
+    files.fails("folder.bam", files.gtf, match=r"folder\.bam.*(folder|directory)")
 
 
 def test_empty(files: Files) -> None:
     (files.folder / "empty.bam").touch()
-    files.fails("empty.bam", files.gtf, says=r"empty\.bam.*empty")
+    files.fails("empty.bam", files.gtf, match=r"empty\.bam.*empty")
 
 
 def test_text_named_bam(files: Files) -> None:
     (files.folder / "text.bam").write_text("This is not an alignment file.\nReally not.\n" * 10)
-    files.fails("text.bam", files.gtf, says=r"text\.bam")
+    files.fails("text.bam", files.gtf, match=r"text\.bam")
 
 
 def test_sam_without_header(files: Files) -> None:
     (files.folder / "bare.sam").write_text(
         "r1\t0\tchr1\t101\t60\t5M\t*\t0\t0\tACGTA\tIIIII\tNH:i:1\n"
     )
-    files.fails("bare.sam", files.gtf, says=r"bare\.sam.*header")
+    files.fails("bare.sam", files.gtf, match=r"bare\.sam.*header")
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])
 def test_truncated(files: Files, kept: float) -> None:
     data = files.bam.read_bytes()
     (files.folder / "cut.bam").write_bytes(data[: int(len(data) * kept)])
-    files.fails("cut.bam", files.gtf, says=r"cut\.bam.*(truncated|ends|cut|end)")
+    files.fails("cut.bam", files.gtf, match=r"cut\.bam.*(truncated|ends|cut|end)")
 
 
 def test_missing_end_of_file_block(files: Files) -> None:
     (files.folder / "cut.bam").write_bytes(files.bam.read_bytes()[:-28])
-    files.fails("cut.bam", files.gtf, says=r"cut\.bam.*end-of-file")
+    files.fails("cut.bam", files.gtf, match=r"cut\.bam.*end-of-file")
 
 
 def test_wrong_checksum(files: Files) -> None:
@@ -64,7 +64,7 @@ def test_wrong_checksum(files: Files) -> None:
     size = struct.unpack_from("<H", data, 16)[0] + 1
     data[size - 8] ^= 0xFF
     (files.folder / "flipped.bam").write_bytes(data)
-    files.fails("flipped.bam", files.gtf, says=r"flipped\.bam.*(CRC|checksum)")
+    files.fails("flipped.bam", files.gtf, match=r"flipped\.bam.*(CRC|checksum)")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_impossible_lengths(files: Files, name: str, offset: int, value: bytes) 
         record += 4 + struct.unpack_from("<i", raw, record)[0]
     raw[record + offset : record + offset + len(value)] = value
     (files.folder / "odd.bam").write_bytes(bgzf(bytes(raw)))
-    line = files.fails("odd.bam", files.gtf, says=r"odd\.bam")
+    line = files.fails("odd.bam", files.gtf, match=r"odd\.bam")
     assert re.search(r"record|block|byte", line), (name, line)
 
 
@@ -124,9 +124,9 @@ def test_cram_without_reference(files: Files, monkeypatch: pytest.MonkeyPatch) -
     files.genome.rename(hidden)
     monkeypatch.setenv("REF_PATH", str(files.folder / "none"))
     monkeypatch.setenv("REF_CACHE", str(files.folder / "none"))
-    files.fails(path, files.gtf, says=r"reads\.cram.*--bias-genome")
+    files.fails(path, files.gtf, match=r"reads\.cram.*--bias-genome")
 
 
 def test_no_contig_in_common(files: Files) -> None:
     files.gtf.write_text(GTF.replace("chr1\t", "1\t"))
-    files.fails(files.bam, files.gtf, says=r"reads\.bam.*'chr1'.*'1'.*--bias-contig-alias")
+    files.fails(files.bam, files.gtf, match=r"reads\.bam.*'chr1'.*'1'.*--bias-contig-alias")

@@ -14,11 +14,11 @@ from tests.workflows.small_run import GTF, Files, fitted
 
 
 def test_missing_annotation(files: Files) -> None:
-    files.fails(files.bam, "nowhere.gtf", says=r"nowhere\.gtf")
+    files.fails(files.bam, "nowhere.gtf", match=r"nowhere\.gtf")
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "expected"),
     [
         ('chr1\ttest\texon\t101\t400\t.\t+\t.\tgene_id "a\n', "quote"),
         ("chr1\ttest\texon\t101\t400\n", "column"),
@@ -28,14 +28,14 @@ def test_missing_annotation(files: Files) -> None:
         ('chr1\ttest\texon\t500\t600\t.\t.\t.\tgene_id "a";\n', "strand"),
     ],
 )
-def test_broken_line(files: Files, line: str, says: str) -> None:
+def test_broken_line(files: Files, line: str, expected: str) -> None:
     files.gtf.write_text(GTF + line + GTF)
-    message = files.fails("-q", files.bam, files.gtf, says=says)
+    message = files.fails("-q", files.bam, files.gtf, match=expected)
     assert "genes.gtf, line 4" in message
 
 
 def test_no_feature_of_the_type(files: Files) -> None:
-    files.fails(files.bam, files.gtf, "-t", "gene", says=r"genes\.gtf.*'gene'.*exon")
+    files.fails(files.bam, files.gtf, "-t", "gene", match=r"genes\.gtf.*'gene'.*exon")
 
 
 def test_missing_attribute(files: Files) -> None:
@@ -45,7 +45,7 @@ def test_missing_attribute(files: Files) -> None:
         files.gtf,
         "-i",
         "gene_name",
-        says=r"genes\.gtf, line 1.*gene_name.*gene_id",
+        match=r"genes\.gtf, line 1.*gene_name.*gene_id",
     )
 
 
@@ -53,7 +53,7 @@ def test_missing_attribute(files: Files) -> None:
 
 
 def test_bias_model_without_genome(files: Files) -> None:
-    files.fails("--bias-model", "pwm", files.bam, files.gtf, says="--bias-genome")
+    files.fails("--bias-model", "pwm", files.bam, files.gtf, match="--bias-genome")
 
 
 def test_weighted_counts_without_genome_or_model(files: Files) -> None:
@@ -62,21 +62,21 @@ def test_weighted_counts_without_genome_or_model(files: Files) -> None:
         "weighted",
         files.bam,
         files.gtf,
-        says="--bias-counts weighted needs the genome.*--bias-genome",
+        match="--bias-counts weighted needs the genome.*--bias-genome",
     )
     files.fails(
         "--bias-output",
         "out",
         files.bam,
         files.gtf,
-        says="--bias-output out needs the genome.*--bias-genome",
+        match="--bias-output out needs the genome.*--bias-genome",
     )
     files.fails(
         "--bias-prior",
         "x.model",
         files.bam,
         files.gtf,
-        says="--bias-prior x.model needs the genome.*--bias-genome",
+        match="--bias-prior x.model needs the genome.*--bias-genome",
     )
     files.fails(
         "--bias-counts",
@@ -85,7 +85,7 @@ def test_weighted_counts_without_genome_or_model(files: Files) -> None:
         "none",
         files.bam,
         files.gtf,
-        says="--bias-model none",
+        match="--bias-model none",
     )
 
 
@@ -94,13 +94,13 @@ def test_windows_of_transcripts_that_the_annotation_lacks(files: Files) -> None:
     Path(files.gtf).write_text(text)
     model = ("--bias-model", "pwm", "--bias-genome", files.genome, "--bias-context", "transcript")
     files.fails(
-        *model, files.bam, files.gtf, says=r"genes\.gtf.*transcript_id.*--bias-context genome"
+        *model, files.bam, files.gtf, match=r"genes\.gtf.*transcript_id.*--bias-context genome"
     )
 
 
 def test_genome_missing(files: Files) -> None:
     files.fails(
-        "--bias-model", "pwm", "--bias-genome", "none.fa", files.bam, files.gtf, says=r"none\.fa"
+        "--bias-model", "pwm", "--bias-genome", "none.fa", files.bam, files.gtf, match=r"none\.fa"
     )
 
 
@@ -113,7 +113,7 @@ def test_genome_without_the_contig(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says=r"genome\.fa.*chr",
+        match=r"genome\.fa.*chr",
     )
 
 
@@ -126,7 +126,7 @@ def test_genome_shorter_than_a_position(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says=r"genome\.fa.*160 bases",
+        match=r"genome\.fa.*160 bases",
     )
 
 
@@ -138,7 +138,7 @@ def test_unknown_backend(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says=r"'pmw'.*pwm",
+        match=r"'pmw'.*pwm",
     )
 
 
@@ -152,7 +152,7 @@ def test_unknown_model_option(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says="pseudocount",
+        match="pseudocount",
     )
 
 
@@ -161,7 +161,7 @@ def test_model_of_another_window(files: Files) -> None:
     files.fails(
         "--bias-model", model, "--bias-window", "5,5", "--bias-genome", files.genome,
         "--bias-output", "again", files.bam,
-        files.gtf, says=r"fit\.model.*10,10.*5,5|fit\.model.*5,5.*10,10",
+        files.gtf, match=r"fit\.model.*10,10.*5,5|fit\.model.*5,5.*10,10",
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def test_model_of_a_newer_schema(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says=r"newer\.model.*(2\.0|schema)",
+        match=r"newer\.model.*(2\.0|schema)",
     )
 
 
@@ -195,5 +195,5 @@ def test_model_file_missing(files: Files) -> None:
         files.genome,
         files.bam,
         files.gtf,
-        says=r"old/fit\.model",
+        match=r"old/fit\.model",
     )

@@ -28,22 +28,22 @@ def test_folder_that_does_not_exist(
         ["--bias-model", "pwm", "--bias-genome", files.genome] if option == "--bias-output" else []
     )
     name = "none/out" if option == "--bias-output" else "none/out.tsv"
-    files.fails(option, name, *more, files.bam, files.gtf, says="none")
+    files.fails(option, name, *more, files.bam, files.gtf, match="none")
 
 
 def test_output_that_is_an_input(files: Files) -> None:
-    files.fails("-o", files.bam, "-p", "BAM", files.bam, files.gtf, says=r"reads\.bam.*overwrite")
+    files.fails("-o", files.bam, "-p", "BAM", files.bam, files.gtf, match=r"reads\.bam.*overwrite")
 
 
 def test_unknown_format_of_the_table(files: Files) -> None:
-    files.fails("-c", "counts.xlsx", files.bam, files.gtf, says=r"counts\.xlsx.*\.tsv")
+    files.fails("-c", "counts.xlsx", files.bam, files.gtf, match=r"counts\.xlsx.*\.tsv")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 @pytest.mark.parametrize("option", ["-c", "-o"])
 def test_full_disk(files: Files, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (files.folder / "full.tsv").symlink_to("/dev/full")
-    files.fails(option, "full.tsv", files.bam, files.gtf, says=r"full\.tsv.*[Nn]o space")
+    files.fails(option, "full.tsv", files.bam, files.gtf, match=r"full\.tsv.*[Nn]o space")
 
 
 def test_full_disk_behind_standard_output(files: Files) -> None:

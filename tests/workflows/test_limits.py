@@ -52,7 +52,7 @@ def test_a_library_that_does_not_fit_into_memory(reason: str) -> None:
     outer = OSError("Could not find/load shared object file 'lib.so'")
     outer.__cause__ = cause
     for error in (ImportError(str(cause), name="lib"), cause, outer):
-        told = failures.explain(error)
-        assert told is not None
-        assert told.line().startswith("there is not enough memory (/x/lib.so: "), told.line()
-        assert "memory, or use fewer threads" in told.remedy
+        failure = failures.explain(error)
+        assert failure is not None
+        assert failure.line().startswith("there is not enough memory (/x/lib.so: "), failure.line()
+        assert "memory, or use fewer threads" in failure.remedy

@@ -63,11 +63,11 @@ PROBLEMS = {
     BAD_SIZE: "a record has an impossible length",
     BAD_LENGTHS: "the lengths of name, CIGAR and sequence do not fit into the record",
     BAD_CONTIG: "the record lies on a contig that the header does not have",
-    BAD_POSITION: "the record is mapped, but to no possible position",
+    BAD_POSITION: "the record is mapped to an impossible position",
     BAD_CIGAR: "the CIGAR holds an unknown operation",
     BAD_CIGAR_LENGTH: "the CIGAR and the sequence differ in length",
     BAD_TAGS: "a tag runs over the end of the record or has an unknown type",
-    NOT_PAIRED: "a single-end record stands among paired-end ones",
+    NOT_PAIRED: "a single-end record among paired-end ones",
     NEITHER_READ: "a paired-end record is neither read 1 nor read 2 (flags 0x40, 0x80)",
 }
 

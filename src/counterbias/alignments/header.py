@@ -12,7 +12,7 @@ MAX_TEXT = 1 << 31
 #: Longest contig name that is accepted, bytes, its NUL included.
 MAX_NAME = 1 << 16
 
-CORRUPTED = "the file is corrupted: copy or make it again"
+CORRUPTED = "the file is corrupted: copy it again or regenerate it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class HeaderReader:
             return False
         if content[:4] != b"BAM\1":
             raise InputError(
-                "what is compressed in it is not BAM",
+                "its compressed content is not BAM",
                 file=self._path,
                 remedy="check that this is an alignment file",
             )

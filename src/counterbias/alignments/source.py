@@ -9,7 +9,7 @@ from counterbias.errors import InputError
 #: How the BAM bytes of a source are compressed: in BGZF blocks, or not at all.
 BGZF, RAW = "bgzf", "raw"
 #: The remedy for a file that ends too early.
-TRUNCATED = "it is probably truncated: copy or make it again"
+TRUNCATED = "it is probably truncated: copy it again or regenerate it"
 
 
 def is_bgzf(head: bytes) -> bool:

@@ -253,9 +253,7 @@ def _too_few_columns(text: str, found: int) -> tuple[str, str]:
     """Return problem and remedy for a line that has fewer than nine columns."""
     remedy = "columns are separated by tabs" if found == 1 else ""
     if text.startswith(">"):
-        remedy = (
-            "sequences cannot stand in the annotation: remove them, as with sed '/^##FASTA/,$d'"
-        )
+        remedy = "the annotation must not hold sequences: remove them, as with sed '/^##FASTA/,$d'"
     column = "column" if found == 1 else "columns"
     return f"expected 9 tab-separated columns, found {found} {column}: '{_short(text)}'", remedy
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from counterbias.annotation.lines import Line, LineParser, Wanted, parse_query
 from counterbias.annotation.reading import is_gtf, read_pieces
 from counterbias.annotation.steps import Intervals, make_steps, merge_blocks
 from counterbias.errors import InputError
+from counterbias.options import AnnotationOptions
 from counterbias.records import Annotation, Features
 
 #: Lines between two reports of progress, as in htseq-count.
@@ -25,37 +25,30 @@ _STRANDS = {"+": 0, "-": 1, ".": 2}
 
 
 def load_annotation(
-    path: str | os.PathLike[str],
+    options: AnnotationOptions,
     *,
-    feature_types: Sequence[str] = ("exon",),
-    id_attributes: Sequence[str] = ("gene_id",),
-    additional_attributes: Sequence[str] = (),
-    add_chromosome_info: bool = False,
-    feature_query: str | None = None,
-    stranded: bool = True,
+    stranded: bool,
     on_lines: Callable[[str], None] | None = None,
 ) -> Annotation:
     """Read a GTF or GFF3 file, plain or gzipped, as htseq-count does.
 
+    Attributes are read as in GTF if the file's name ends with .gtf, .gtf.gz or .gtf.gzip, otherwise
+    as in GFF3.
+
     Args:
-        path: the file; a name that ends with .gtf, .gtf.gz or .gtf.gzip means GTF's attribute syntax, any other GFF3's.
-        feature_types: values of the third column to count for (``-t``).
-        id_attributes: attributes that make up the identifier, joined with ``:`` (``-i``).
-        additional_attributes: further attributes to keep, '' where there is none; a feature's last line holds
-            (``--additional-attr``).
-        add_chromosome_info: keep the contig as attribute ``Chromosome``.
-        feature_query: ``attribute == "value"`` that a line must meet (``--feature-query``).
+        options: the file, and which of its lines are features.
         stranded: whether the strands are kept apart; then every counted line needs one.
         on_lines: takes the progress lines, without line breaks.
 
-    Raises InputError for a file that cannot be read, a line that cannot be understood, and where nothing is left to count for.
+    Raises:
+        InputError: the file cannot be read, a line is malformed, or there is no feature to count.
     """
-    name = os.fspath(path)
-    query = None if feature_query is None else parse_query(feature_query)
+    name = options.path
+    query = None if options.query is None else parse_query(options.query)
     wanted = Wanted(
-        tuple(feature_types),
-        tuple(id_attributes),
-        tuple(additional_attributes),
+        options.feature_types,
+        options.id_attributes,
+        options.additional_attributes,
         query,
         stranded,
         is_gtf(name),
@@ -72,8 +65,8 @@ def load_annotation(
         for done in (*range(_PROGRESS, lines + 1, _PROGRESS), lines):
             on_lines(f"{done} GFF lines processed.")
     if not len(rows):
-        raise _nothing_to_count(name, wanted, feature_query, content.types)
-    features = _make_features(rows, content.strings, wanted, add_chromosome_info)
+        raise _nothing_to_count(name, wanted, options.query, content.types)
+    features = _make_features(rows, content.strings, wanted, options.chromosome)
     return Annotation(name, features, make_steps(features, stranded=stranded), lines)
 
 
@@ -220,7 +213,7 @@ class _OddLines:
 
 
 def _make_features(
-    rows: NDArray[np.int64], strings: list[str], wanted: Wanted, add_chromosome_info: bool
+    rows: NDArray[np.int64], strings: list[str], wanted: Wanted, chromosome: bool
 ) -> Features:
     """Name and sort the features, collect their attributes and merge their intervals."""
     numbers, ids = _identify(rows, strings, [wanted.keys.index(key) for key in wanted.ids])
@@ -230,7 +223,7 @@ def _make_features(
         name: _texts(rows[last_row, scanner.VALUES + wanted.keys.index(name)], strings)
         for name in wanted.others
     }
-    if add_chromosome_info:
+    if chromosome:
         attributes["Chromosome"] = _texts(rows[last_row, scanner.CONTIG], strings)
     contig_strings, first, contig = np.unique(
         rows[:, scanner.CONTIG], return_index=True, return_inverse=True

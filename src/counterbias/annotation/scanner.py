@@ -17,8 +17,8 @@ STATE_SIZE = 8
 # Columns of a row; the values of the wanted attributes follow. A string is given by its number,
 # -1 where there is none.
 CONTIG, START, END, STRAND, VALUES = range(5)
-# Columns of the string table: offset and length of the string in the arena, its hash, and how often
-# it was a feature type.
+# Columns of the string table: offset and length of the string in the arena, its hash, and how
+# often it was a feature type.
 OFFSET, LENGTH, HASH, AS_TYPE = range(4)
 
 # Why a scan stopped.

@@ -90,7 +90,7 @@ def _stored(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
     entries = archive.infolist()
     # Uncompressed members cannot be larger than the file, unless they overlap.
     if sum(entry.file_size for entry in entries) > size or len(entries) > 4 * MAX_ARRAYS + 1:
-        raise InputError("not a model file: its members do not fit into it")
+        raise InputError("not a model file: its members are larger than the file, or too many")
     for entry in entries:
         if (
             entry.compress_type != zipfile.ZIP_STORED
@@ -118,23 +118,22 @@ def read_array(content: bytes, member: str) -> NDArray[Any]:
 
 def _decoded(content: bytes) -> NDArray[Any]:
     if content[:8] != b"\x93NUMPY\x01\x00":
-        raise ValueError("of another .npy version")
+        raise ValueError("another .npy version")
     (length,) = struct.unpack("<H", content[8:10])
     header, rest = content[10 : 10 + length], content[10 + length :]
     found = _HEADER.fullmatch(header.decode("ascii"))
     if found is None:
         raise ValueError("its header is damaged")
     if not _PLAIN.fullmatch(found[1]) or found[2] == "True":
-        raise ValueError(
-            f"of type {found[1]}{' in the order of columns' if found[2] == 'True' else ''}"
-        )
+        order = " in column-major order" if found[2] == "True" else ""
+        raise ValueError(f"type {found[1]}{order}")
     dtype = np.dtype(found[1].strip("'"))
     shape = tuple(int(part) for part in found[3].split(",") if part.strip())
     if math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError(f"of shape {shape} with {len(rest)} bytes")
+        raise ValueError(f"shape {shape} with {len(rest)} bytes")
     if dtype.kind == "b" and rest.strip(b"\0\1"):
-        raise ValueError("of truth values that are neither")
+        raise ValueError("booleans other than 0 and 1")
     array = np.frombuffer(rest, dtype).reshape(shape).copy()
     if not np.isfinite(array).all():
-        raise ValueError("it holds a value that is not finite")
+        raise ValueError("a value is not finite")
     return array

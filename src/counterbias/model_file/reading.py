@@ -54,7 +54,7 @@ MOST_PROBED = 1e5
 
 
 def is_model_file(name: str) -> bool:
-    """Whether the value of ``--bias-model`` names a model file, existing or not, or a backend."""
+    """Whether a name is that of a model file, existing or not, rather than of a backend."""
     return is_input(name) or os.sep in name.partition(":")[0] or name.endswith(".model")
 
 
@@ -125,7 +125,7 @@ class _Reader:
         description = self._description(members.pop(DESCRIPTION, None))
         found = self._window(description["window"])
         if window is not None and found != window:
-            remedy = f"use --bias-window {found} or train anew"
+            remedy = f"use --bias-window {found} or train the model again"
             raise self.refuse(f"the model has the window {found}, not {window}", remedy=remedy)
         backend, distribution, version = (
             self._text(description, key) for key in ("backend", "distribution", "version")
@@ -139,7 +139,7 @@ class _Reader:
         ]
         if members:
             raise self.refuse(
-                f"the file holds '{sorted(members)[0]}', which model.json does not name"
+                f"the file holds '{sorted(members)[0]}', which model.json does not list"
             )
         try:
             training = self._training(description["training"])
@@ -182,7 +182,7 @@ class _Reader:
             age, remedy = (
                 ("newer", "install a newer counterbias")
                 if newer
-                else ("older", "train the model anew")
+                else ("older", "train the model again")
             )
             versions = f"schema {schema[0]}.{schema[1]} is {age} than {SCHEMA[0]}.{SCHEMA[1]}"
             raise self.refuse(
@@ -227,7 +227,7 @@ class _Reader:
 
     def _text(self, owner: dict[str, Any], key: str) -> str:
         if not isinstance(owner[key], str):
-            raise self.refuse(f"'{key}' is not a text", place=DESCRIPTION)
+            raise self.refuse(f"'{key}' is not a string", place=DESCRIPTION)
         return str(owner[key])
 
     def _number(self, owner: dict[str, Any], key: str, least: float, most: float) -> float:
@@ -345,7 +345,7 @@ class _Reader:
         ):
             raise self.refuse(
                 f"the model of end '{end.label}' gives windows an impossible bias",
-                remedy="train the model anew",
+                remedy="train the model again",
             )
 
     def _end_without(self, entry: dict[str, Any], own: _Unfitted) -> EndModel:
@@ -389,7 +389,7 @@ class _Reader:
         found = self._keys(value, TRAINING_KEYS, "training")
         samples = self._list(found["samples"], "samples", MAX_SAMPLES)
         if not all(isinstance(name, str) for name in samples):
-            raise self.refuse("'samples' are not texts", place=DESCRIPTION)
+            raise self.refuse("'samples' are not strings", place=DESCRIPTION)
         return Training(
             tuple(samples),
             self._whole(found, "seed"),

@@ -181,14 +181,8 @@ def open_counting_inputs(
         if not is_read_once(path)
     }
     begin = time.perf_counter()
-    wanted = options.annotation
     annotation = load_annotation(
-        wanted.path,
-        feature_types=wanted.feature_types,
-        id_attributes=wanted.id_attributes,
-        additional_attributes=wanted.additional_attributes,
-        add_chromosome_info=wanted.chromosome,
-        feature_query=wanted.query,
+        options.annotation,
         stranded=options.counting.stranded != "no",
         on_lines=None if messages.quiet else messages.info,
     )

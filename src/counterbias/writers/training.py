@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 def gains_table(rows: Sequence[Mapping[str, Any]], skipped: Sequence[str]) -> str:
-    """Return the table: a header, then one line per sample and end class.
+    """Return the table: a header, then one line per sample and read end.
 
     Args:
         rows: the gains, with a value for each of :data:`COLUMNS`.

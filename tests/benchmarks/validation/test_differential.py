@@ -127,9 +127,9 @@ def test_without_r_the_benchmark_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert script("differential").main([]) == 1
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert (
         "R has no DESeq2, edgeR, limma, statmod; install Debian's "
-        "r-bioc-deseq2 r-bioc-edger r-bioc-limma r-cran-statmod" in said
+        "r-bioc-deseq2 r-bioc-edger r-bioc-limma r-cran-statmod" in stderr
     )
-    assert said.count("\n") == 1
+    assert stderr.count("\n") == 1

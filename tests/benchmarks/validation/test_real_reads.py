@@ -64,14 +64,14 @@ def test_lanes_agree_and_the_unbiased_set_is_left_alone(
 
 def test_slope_and_difference_by_hand() -> None:
     truth = np.array([-1.0, 0.0, 1.0, 2.0])
-    told = script("unseen_end").compare(0.5 * truth + 7, truth, 1)
-    assert (told["genes"], told["pearson"], told["slope"]) == (
+    compared = script("unseen_end").compare(0.5 * truth + 7, truth, 1)
+    assert (compared["genes"], compared["pearson"], compared["slope"]) == (
         4,
         pytest.approx(1),
         pytest.approx(0.5),
     )
-    assert told["rmse"] == pytest.approx(0.5 * truth.std())
-    assert told["slope_error"] == pytest.approx(0, abs=1e-9)
+    assert compared["rmse"] == pytest.approx(0.5 * truth.std())
+    assert compared["slope_error"] == pytest.approx(0, abs=1e-9)
 
 
 def test_read_1_alone_by_hand(tmp_path: Path) -> None:

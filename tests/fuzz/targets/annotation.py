@@ -18,7 +18,8 @@ import numpy as np
 from counterbias.annotation import load_annotation, loading, scanner
 from counterbias.annotation.reading import _whole_lines
 from counterbias.errors import InputError
-from counterbias.pipeline.counting.assignment import index_steps
+from counterbias.options import AnnotationOptions
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import Annotation
 from tests.fuzz import scratch
 from tests.fuzz.case import Case
@@ -242,21 +243,21 @@ def _load(case: Case, path: str, content: bytes) -> Annotation | str:
         loading, "read_pieces", return_value=_whole_lines(io.BytesIO(content), piece)
     ):
         try:
-            return load_annotation(path, **_options(case))
+            return load_annotation(_options(case, path), stranded=case.options["stranded"])
         except InputError as error:
             refusal_wording(error, (path, ""))
             return error.line()
 
 
-def _options(case: Case) -> dict[str, Any]:
+def _options(case: Case, path: str) -> AnnotationOptions:
     options = case.options
-    return {
-        "id_attributes": options["ids"],
-        "additional_attributes": options["others"],
-        "add_chromosome_info": options["chromosome"],
-        "feature_query": options["query"],
-        "stranded": options["stranded"],
-    }
+    return AnnotationOptions(
+        path,
+        id_attributes=tuple(options["ids"]),
+        additional_attributes=tuple(options["others"]),
+        chromosome=options["chromosome"],
+        query=options["query"],
+    )
 
 
 def _arrays(annotation: Annotation) -> list[Any]:

@@ -82,6 +82,7 @@ def _features(stranded: bool) -> Any:
 def _count(
     case: Case, content: bytes, sink: Any, on_header: Any = None
 ) -> tuple[SampleCounts, list[str]]:
+    """Count; return the result and the warnings."""
     options = CountingOptions(**case.options["counting"])
     small = (
         {"batch": case.options["batch"], "headroom": case.options["headroom"]}
@@ -89,14 +90,15 @@ def _count(
         else {}
     )
     with memory_source.reading(content, **small) as name:
-        genes = _genes(options.stranded != "no")
-        return count_alignments(
+        warned: list[str] = []
+        result = count_alignments(
             name,
-            genes,
+            _genes(options.stranded != "no"),
             options,
             want_sites=True,
-            listeners=Listeners(record_sink=sink, on_header=on_header),
+            listeners=Listeners(on_header, warn=warned.append, record_sink=sink),
         )
+        return result, warned
 
 
 def _counted(result: SampleCounts) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from counterbias.native import SLACK
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import Assigner
+from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
 from counterbias.pipeline.counting.starts import count_fragments
 from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.records import Annotation
@@ -56,8 +57,8 @@ class Room:
         self.first_block = Guarded(LONGEST // 36 + 1, np.int64)
         self.covered = Guarded(LONGEST // 4 + 1, np.int64)
         self.fragments = Guarded(LONGEST // 36 * pairing.FRAGMENT_COLUMNS, np.int64)
-        self.kinds = Guarded(LONGEST // 36, np.uint8)
-        self.result = Guarded(LONGEST // 36, np.int64)
+        self.outcomes = Guarded(LONGEST // 36, np.uint8)
+        self.sets = Guarded(LONGEST // 36, np.int64)
         self.missing = Guarded(2 * LONGEST // 36, np.int64)
         self.group = Guarded(LONGEST // 36, np.int64)
         self.mate = Guarded(LONGEST // 36, np.int64)
@@ -189,7 +190,7 @@ class _Stream:
         fragments = room.fragments.ending(count * pairing.FRAGMENT_COLUMNS).reshape(
             count, pairing.FRAGMENT_COLUMNS
         )
-        data, starts, own = self.data[: self.size], offsets[:count], count
+        data, starts = self.data[: self.size], offsets[:count]
         if self.by_name:
             missing, group, mate = (
                 room.missing.ending(2 * count).reshape(count, 2),
@@ -211,28 +212,16 @@ class _Stream:
                 data = np.concatenate(
                     (data, room.spill.ending(2 * LONGEST)[: spill_offsets[spilled]])
                 )
-        kinds, result = room.kinds.ending(made), room.result.ending(made)
-        pool, bad = self.assigner.classify(fragments, made, pool, used, kinds, result)
-        if bad >= 0:
-            return "classify: the tag NH is not a number"
-        site_of = count_fragments(
-            self.assigner, fragments, made, kinds, result, pool, 0, None, self.tagged
+        batch = FragmentBatch(
+            fragments, room.outcomes.ending(made), room.sets.ending(made), pool, used, made
         )
+        self.assigner.classify(batch)
+        if batch.invalid_nh >= 0:
+            return "classify: the tag NH is not a number"
+        site_of = count_fragments(self.assigner, batch, 0, None, want_rows=self.tagged)
         if self.tagged and made:
-            self.render(
-                tagged_batch(
-                    fragments,
-                    made,
-                    kinds,
-                    result,
-                    pool,
-                    self.assigner.index,
-                    site_of,
-                    data,
-                    starts,
-                    own,
-                )
-            )
+            records = RecordBytes(data, starts, count)
+            self.render(tagged_batch(batch, records, self.assigner.index, site_of))
         return ""
 
     def by_position(

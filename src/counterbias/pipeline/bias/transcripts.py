@@ -9,6 +9,7 @@ from counterbias.annotation import load_annotation
 from counterbias.annotation.reading import is_gtf
 from counterbias.errors import InputError
 from counterbias.genome import Splices, Transcripts, make_splices
+from counterbias.options import AnnotationOptions
 from counterbias.records import PRESENT, Features, StartSites
 
 #: Read starts used to compare transcripts; of a larger sample, evenly spaced ones.
@@ -32,9 +33,7 @@ def load_transcripts(path: str) -> Transcripts:
     # Where the name does not show the format, as that of a pipe, the attributes do.
     for names in (_GTF,) if is_gtf(path) else (_GFF3, _GTF):
         try:
-            exons = load_annotation(
-                path, feature_types=("exon",), id_attributes=names, stranded=False
-            )
+            exons = load_annotation(AnnotationOptions(path, id_attributes=names), stranded=False)
         except InputError as error:
             problem = problem or error
         else:

@@ -1,8 +1,8 @@
-"""Keep what a comparison has computed, so that a second run fits nothing twice.
+"""The results of comparisons on disk, so that nothing is computed twice.
 
-Every result lies in a file named after a digest of all that it depends on: read starts, exons, genome, model, options, code, window, fold,
-seed and version. Files hold JSON and plain arrays; nothing is run on loading, and what cannot be read is computed anew. The folder may be
-deleted at any time.
+Each result is in a file named after a digest of everything it depends on: read starts, exons,
+genome, model, options, code, window, fold, seed and version. Files hold JSON and arrays; loading
+one runs no code, and what cannot be read is computed again. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from counterbias.records import Features, StartSites
 
 #: Changes whenever the meaning of cached results does.
 FORMAT = 3
-#: What a damaged file makes the standard library and numpy raise.
+#: What the standard library and numpy raise for a damaged file.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -48,11 +48,14 @@ _DAMAGE = (
 
 
 class Cache:
-    """Results by key.
+    """Results by key, as files in a folder.
 
     Args:
-        folder: where they lie; it is made when the first one is stored.
-        fresh: whether what lies there is left aside.
+        folder: the folder; it is made when the first result is stored.
+        fresh: whether to ignore the results that are there.
+
+    Attributes:
+        found, stored: number of results loaded and stored.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, fresh: bool = False) -> None:
@@ -60,8 +63,8 @@ class Cache:
         self.found = self.stored = 0
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """Name the file of a key."""
-        # A plug-in has a version of its own, but its results depend on ours as well.
+        """Return the file of a key."""
+        # A plug-in has its own version, but its results depend on ours as well.
         text = json.dumps(
             {"format": FORMAT, "counterbias": version("counterbias"), **key},
             sort_keys=True,
@@ -70,30 +73,34 @@ class Cache:
         return self.folder / f"{hashlib.blake2b(text.encode(), digest_size=20).hexdigest()}.npz"
 
     def load(self, key: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-        """Give the JSON and the arrays of a key; None where there are none, or they are damaged."""
+        """Return the JSON and the arrays of a key, or None if they are missing or damaged."""
         if self.fresh:
             return None
         try:
-            # From memory: numpy would leave a damaged file open.
+            # From memory, because numpy would leave a damaged file open.
             with np.load(io.BytesIO(self.path(key).read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            described = json.loads(arrays.pop("json").tobytes().decode())
-            if described["key"] != json.loads(json.dumps(dict(key), default=str)):
+            stored = json.loads(arrays.pop("json").tobytes().decode())
+            if stored["key"] != json.loads(json.dumps(dict(key), default=str)):
                 return None
-            told = dict(described["result"])
+            result = dict(stored["result"])
         except _DAMAGE:
             return None
         self.found += 1
-        return told, arrays
+        return result, arrays
 
     def store(
         self,
         key: Mapping[str, Any],
-        told: Mapping[str, Any],
+        result: Mapping[str, Any],
         arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        """Write a result, whole or not at all. Raises InputError where the folder cannot be written."""
-        text = json.dumps({"key": dict(key), "result": dict(told)}, default=str)
+        """Write a result completely or not at all.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        text = json.dumps({"key": dict(key), "result": dict(result)}, default=str)
         buffer = io.BytesIO()
         members: dict[str, Any] = dict(arrays or {})
         np.savez(buffer, json=np.frombuffer(text.encode(), np.uint8), **members)
@@ -110,9 +117,9 @@ class Cache:
 def digest_of_sample(
     sites: StartSites, features: Features, edges: Features, counts: NDArray[Any]
 ) -> str:
-    """Digest all that a sample's results depend on, but for the genome."""
-    mill = hashlib.blake2b(digest_size=20)
-    mill.update(
+    """Digest everything that a sample's results depend on, except for the genome."""
+    hasher = hashlib.blake2b(digest_size=20)
+    hasher.update(
         json.dumps(
             [sites.contigs, [int(length) for length in sites.contig_lengths], len(sites)]
         ).encode()
@@ -121,7 +128,7 @@ def digest_of_sample(
     for end in sites.ends:
         arrays += [end.contig, end.position, end.bits]
     for one in (features, edges):
-        mill.update(json.dumps([one.ids, one.contigs]).encode())
+        hasher.update(json.dumps([one.ids, one.contigs]).encode())
         arrays += [
             one.block_offsets,
             one.block_contig,
@@ -131,23 +138,27 @@ def digest_of_sample(
         ]
     for array in arrays:
         if array is None:
-            mill.update(b"none")
+            hasher.update(b"none")
         else:
-            mill.update(np.ascontiguousarray(array).data)  # in place: these are the large ones
-            mill.update(str(array.dtype).encode())
-    return mill.hexdigest()
+            hasher.update(np.ascontiguousarray(array).data)  # no copy: these are large
+            hasher.update(str(array.dtype).encode())
+    return hasher.hexdigest()
 
 
 def digest_of_genome(genome: Genome) -> str:
-    """Digest the FASTA file, and what the alignments call its contigs. Raises InputError."""
-    mill = hashlib.blake2b(json.dumps(sorted(genome.aliases.items())).encode(), digest_size=20)
-    _digest_file(mill, genome.path)
-    return mill.hexdigest()
+    """Digest the FASTA file and the aliases of its contigs. Raises InputError."""
+    hasher = hashlib.blake2b(json.dumps(sorted(genome.aliases.items())).encode(), digest_size=20)
+    _digest_file(hasher, genome.path)
+    return hasher.hexdigest()
 
 
 def describe_model(choice: ModelChoice) -> dict[str, Any]:
-    """Tell a model apart from every other, its code included: a plug-in's author need not raise its version to see a change."""
-    told: dict[str, Any] = {
+    """Return what distinguishes a model from every other, in JSON.
+
+    That includes its code, so that the author of a plug-in need not raise its version for every
+    change.
+    """
+    described: dict[str, Any] = {
         "backend": choice.backend,
         "distribution": choice.distribution,
         "version": choice.version,
@@ -157,14 +168,14 @@ def describe_model(choice: ModelChoice) -> dict[str, Any]:
         "file": None,
     }
     if choice.path is not None:
-        mill = hashlib.blake2b(digest_size=20)
-        _digest_file(mill, choice.path)
-        told["file"] = mill.hexdigest()
-    return told
+        hasher = hashlib.blake2b(digest_size=20)
+        _digest_file(hasher, choice.path)
+        described["file"] = hasher.hexdigest()
+    return described
 
 
 def _classes(choice: ModelChoice) -> list[Any]:
-    """List the classes whose code a model runs: for a blend those of its parts."""
+    """Return the classes whose code a model runs; for a blend, those of its parts too."""
     ends = [] if choice.fitted is None else [end.model for end in choice.fitted.ends]
     parts = [
         part for model in ends if isinstance(model, Blend) for part in (model.own, model.prior)
@@ -172,18 +183,19 @@ def _classes(choice: ModelChoice) -> list[Any]:
     return [choice.model, *(type(part) for part in parts)]
 
 
-def _digest_file(mill: Any, path: str) -> None:
+def _digest_file(hasher: hashlib.blake2b, path: str) -> None:
+    """Add a file's content to a digest. Raises InputError."""
     try:
         with open_input(path) as file:
             while block := file.read(1 << 22):
-                mill.update(block)
+                hasher.update(block)
     except OSError as problem:
         raise InputError(f"cannot be read: {problem.strerror or problem}", file=path) from None
 
 
 @functools.cache  # once per run: what is loaded does not change with the files
 def _digest_of_code(model: type[Any]) -> str:
-    """Digest the sources of the package (or single module) that a class comes from; empty where there are none."""
+    """Digest the source files of the package, or module, of a class; empty if there are none."""
     package = sys.modules.get(model.__module__.partition(".")[0])
     try:
         source = inspect.getsourcefile(package if package is not None else model)
@@ -193,8 +205,8 @@ def _digest_of_code(model: type[Any]) -> str:
         return ""
     path = Path(source)
     files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    mill = hashlib.blake2b(digest_size=20)
+    hasher = hashlib.blake2b(digest_size=20)
     for one in files:
-        mill.update(str(one.relative_to(path.parent)).encode())
-        _digest_file(mill, str(one))
-    return mill.hexdigest()
+        hasher.update(str(one.relative_to(path.parent)).encode())
+        _digest_file(hasher, str(one))
+    return hasher.hexdigest()

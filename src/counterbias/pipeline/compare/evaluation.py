@@ -1,7 +1,7 @@
 """Fit a backend on four folds of a sample and measure it on the fifth.
 
-Whoever compares models goes through :func:`evaluate_backend`: the accuracy benchmark does, and what is measured there is what users are
-shown.
+``counterbias compare`` and the accuracy benchmark both use :func:`evaluate_backend`, so they
+measure the same.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from counterbias.records import (
 from counterbias.scoring import score, score_positions
 from counterbias.weights import Calibration
 
-#: Scoring is timed for at least this long, seconds, after one call that is not timed (it may compile).
+#: How long scoring is timed, seconds, after one call that is not timed because it may compile.
 TIMED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class FoldSample:
-    """One sample, cut into folds by ``position // block % 5`` (:func:`counterbias.evaluation.folds.rotation`).
+    """One sample, split into folds by :func:`counterbias.evaluation.folds.rotation`.
 
     Args:
         sites: its start sites.
-        end: the end class that is looked at, as :func:`counterbias.sampling.draw` names it.
-        features: exons, for the tiles of models that want them.
-        contig_of: per contig of ``features`` its index in ``sites.contigs``, or -1.
+        end: the read end, as :func:`counterbias.sampling.draw` names it.
+        features: exons, for models that need tiles.
+        contig_of: per contig of ``features``, its index in ``sites.contigs``, or -1.
         genome: the genome.
-        starts: the distinct trainable starts, weighted by their reads.
+        starts: distinct trainable starts, weighted by their reads.
         units: exon bins with at least 100 bases and 20 reads, of all folds.
         block: bases per block.
     """
@@ -66,26 +66,28 @@ class FoldSample:
     block: int
 
     def held_out(self, fold: int) -> Units:
-        """Give the units of a fold."""
+        """Return the units of a fold."""
         first = folds.rotation(self.starts, block=self.block)[self.units.contig]
         return self.units.take((first + self.units.start // self.block) % FOLDS == fold)
 
     def cut(
         self, positions: Positions, window: Window
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Cut windows at positions."""
+        """Cut windows at positions; return them, and which of them are valid."""
         return extract(self.genome, self.sites.contigs, positions, window)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fit: the fold held out, the seed, and what else is done to the sample.
+    """One fit on one sample.
 
     Args:
-        fold: held out.
-        seed: of sampling and fitting.
-        starts: distinct starts to learn from (validation included), drawn at random; None takes all.
-        null: whether starts are replaced by places near them, drawn as background is, so that there is nothing to be learnt.
+        fold: the fold that is held out.
+        seed: seed of sampling and fitting.
+        starts: number of distinct starts to learn from (validation included), drawn at random; None
+            takes all.
+        null: whether to replace starts by positions near them, drawn like the background, so that
+            there is no bias to learn.
         sampling: scheme of :func:`counterbias.sampling.draw`.
     """
 
@@ -98,19 +100,20 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What one trial gave.
+    """The result of one trial.
 
     Args:
-        trial: what was done.
+        trial: the trial.
         accuracy: measures on the held-out units.
         model: the fitted model.
-        report: what the backend told.
-        calibration: what a count of these reads would make of the model; like the model, it has not seen the fold.
-        calibrated_cap5: gain_cap5 of the calibrated log bias, 0 where the model would not be used.
+        report: the backend's report.
+        calibration: how a count of these reads would use the model; like the model, it has not seen
+            the fold.
+        calibrated_cap5: gain_cap5 of the calibrated log bias, 0 if the model would not be used.
         reliability: held-out reads against those predicted by the calibrated log bias.
-        training, validation: number of distinct starts there.
+        training, validation: number of distinct starts trained on, and validated on.
         spread: standard deviation of log2 b over the positions of the held-out units.
-        windows_per_second: scored by one thread.
+        windows_per_second: windows that one thread scores.
     """
 
     trial: Trial
@@ -129,7 +132,7 @@ class Evaluated:
 def fold_sample(
     sites: StartSites,
     features: Features,
-    edges: Features,
+    transcripts: Features,
     genome: CodesByContig,
     *,
     end: sampling.End = "both",
@@ -139,17 +142,18 @@ def fold_sample(
 
     Args:
         sites: start sites; the trainable ones are used.
-        features: the annotation's features.
-        edges: the same with one feature per transcript, so that units are cut at the edges of all exons (features join their exons).
+        features: the annotation's features, whose exons are merged.
+        transcripts: the same with one feature per transcript, so that units are cut at the edges of
+            all exons.
         genome: the genome.
-        end: the end class.
-        block: bases per block; by default 50 kb, or less where fewer than 25 blocks hold starts.
+        end: the read end.
+        block: bases per block; by default 50 kb, or less if fewer than 25 blocks hold starts.
     """
     starts = sampling.unique_starts(sites, end=end)
     number = {name: i for i, name in enumerate(sites.contigs)}
-    contig_of, edges_of = (
+    contig_of, contig_of_transcripts = (
         np.array([number.get(name, -1) for name in one.contigs], np.int64)
-        for one in (features, edges)
+        for one in (features, transcripts)
     )
     size = folds.block_size(starts) if block is None else block
     return FoldSample(
@@ -159,7 +163,7 @@ def fold_sample(
         contig_of,
         genome,
         starts,
-        make_units(starts, edges, edges_of, block=size),
+        make_units(starts, transcripts, contig_of_transcripts, block=size),
         size,
     )
 
@@ -172,10 +176,17 @@ def evaluate_backend(
     threads: int = 1,
     resources: Resources | None = None,
 ) -> Evaluated:
-    """Fit and calibrate a backend without one fold, as a count does, and measure it there.
+    """Fit and calibrate a backend without one fold, as a count does, and measure it on that fold.
 
-    ``threads`` are for scoring, and for fitting where ``resources`` do not say otherwise. Raises InputError where there is nothing to
-    learn from or to measure by.
+    Args:
+        choice: the backend, window and options.
+        sample: the sample.
+        trial: the fold and the seed.
+        threads: threads for scoring, and by default for fitting.
+        resources: what fitting may use.
+
+    Raises:
+        InputError: no reads to learn from, or none to measure by.
     """
     held_out = sample.held_out(trial.fold)
     positions = held_out.positions()
@@ -213,51 +224,60 @@ def evaluate_backend(
 
 
 def evaluate_scores(
-    score_of: Callable[[Positions], NDArray[np.float64]],
+    log_bias_of: Callable[[Positions], NDArray[np.float64]],
     sample: FoldSample,
     fold: int,
     window: Window,
 ) -> Accuracy:
-    """Measure a log bias that comes from elsewhere: ``score_of`` gives it for positions, nats, NaN where there is none."""
+    """Measure a log bias from elsewhere.
+
+    ``log_bias_of`` returns it for positions, in nats, NaN where it is unknown.
+    """
     held_out = sample.held_out(fold)
     positions = held_out.positions()
-    return measure_accuracy(score_of(positions), held_out, *sample.cut(positions, window))
+    return measure_accuracy(log_bias_of(positions), held_out, *sample.cut(positions, window))
 
 
 def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> sampling.FoldedWindows:
-    """Draw the windows of a trial, none of the fold that is held out; raises InputError where none are left to learn from."""
+    """Draw the windows of a trial, none of them from the fold that is held out.
+
+    Raises:
+        InputError: no windows are left to learn from.
+    """
     window = choice.window
     rng = np.random.default_rng([trial.seed, 1])
-    apart = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
-    sites = sample.sites if trial.starts is None else _thinned(sample, apart, trial)
+    rotated = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
+    sites = sample.sites if trial.starts is None else _thinned(sample, rotated, trial)
     starts = sampling.find_starts(sites, end=sample.end)
     drawn = sampling.draw(sites, rng, scheme=trial.sampling, end=sample.end, starts=starts)
     if trial.null:
         drawn = replace(drawn, foreground=_moved(drawn.foreground, rng))
         starts = replace(starts, positions=_moved(starts.positions, rng))
-    tiles = places = None
+    tiles = tile_positions = None
     if choice.model.needs_tiles and sampling.tiles_fit(window):
         exons = sampling.merged_exons(sample.features, sample.contig_of)
-        places, tiles = sampling.draw_tiles(starts.by_fragments(), exons, window, rng, sample.cut)
-        outside = _outside(apart, places, window.margin + tiles.length - 1)
-        places, tiles = places.take(outside), tiles.take(outside)
+        tile_positions, tiles = sampling.draw_tiles(
+            starts.by_fragments(), exons, window, rng, sample.cut
+        )
+        outside = _outside(rotated, tile_positions, window.margin + tiles.length - 1)
+        tile_positions, tiles = tile_positions.take(outside), tiles.take(outside)
     cut = []
     for positions in (drawn.foreground, drawn.background):
         contexts, valid = sample.cut(positions, window)
-        cut.append((contexts, valid & _outside(apart, positions, window.margin)))
+        cut.append((contexts, valid & _outside(rotated, positions, window.margin)))
     if trial.sampling == "local" and not choice.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
-    learnt = starts.positions.take(_outside(apart, starts.positions, window.margin))
-    found = sampling.DrawnWindows(drawn, cut[0], cut[1], None, tiles, places).fold(
+    learnt = starts.positions.take(_outside(rotated, starts.positions, window.margin))
+    folded = sampling.DrawnWindows(drawn, cut[0], cut[1], None, tiles, tile_positions).fold(
         window, folds.make_folds(learnt), choice.model.judging_folds
     )
-    if not len(found.windows.foreground) or not len(found.windows.background):
+    if not len(folded.windows.foreground) or not len(folded.windows.background):
         raise InputError(f"no read start outside fold {trial.fold} can be learnt from")
-    return found
+    return folded
 
 
-def _outside(apart: folds.Folds, positions: Positions, margin: int) -> NDArray[np.bool_]:
-    """Tell which positions lie neither in the fold that is held out nor within ``margin`` bases of it."""
+def _outside(rotated: folds.Folds, positions: Positions, margin: int) -> NDArray[np.bool_]:
+    """Whether positions lie outside the held-out fold and more than ``margin`` bases from it."""
     places = (
         positions.position,
         np.maximum(positions.position - margin, 0),
@@ -265,7 +285,7 @@ def _outside(apart: folds.Folds, positions: Positions, margin: int) -> NDArray[n
     )
     return np.asarray(
         ~np.any(
-            [apart.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0
+            [rotated.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0
         )
     )
 
@@ -279,18 +299,20 @@ def gene_changes(
     fewest: float = 100.0,
     threads: int = 1,
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Give, per feature with at least ``fewest`` reads, by what factor effective lengths change its expression.
+    """Return the factors by which effective lengths change the expression of features.
 
-    Reads are those that start in the feature's blocks, on either strand. ``used`` is what a count would do with the calibration,
-    ``ungated`` what the model's own log bias would do. 1 is no change; factors are scaled to a mean of 1 over reads.
+    Only features with at least ``fewest`` reads are included; reads are those that start in the
+    feature's blocks, on either strand. ``used`` has the factors with the calibrated log bias, which
+    a count would use, ``ungated`` those with the model's own. Factors are scaled to a mean of 1
+    over reads.
     """
     features, lengths = sample.features, sample.features.lengths.astype(np.float64)
     contig = sample.contig_of[features.block_contig]
-    owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
-    reads = np.bincount(owner, weights=_reads_within(sample, contig), minlength=len(features))
+    feature_of = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
+    reads = np.bincount(feature_of, weights=_reads_within(sample, contig), minlength=len(features))
     chosen = np.flatnonzero((reads >= fewest) & (lengths > 0))
     sums = {"used": np.zeros(len(features)), "ungated": np.zeros(len(features))}
-    for row in np.flatnonzero(np.isin(owner, chosen) & (contig >= 0)).tolist():
+    for row in np.flatnonzero(np.isin(feature_of, chosen) & (contig >= 0)).tolist():
         place = np.arange(features.block_start[row], features.block_end[row])
         n = len(place)
         strand = np.repeat(np.array([0, 1], np.uint8), n)
@@ -301,7 +323,7 @@ def gene_changes(
             model, lambda part: sample.cut(part, window), positions, threads=threads
         )
         for name, found in (("used", calibration(log_bias)), ("ungated", log_bias)):
-            sums[name][owner[row]] += np.exp(np.where(np.isnan(found), 0.0, found)).sum() / 2
+            sums[name][feature_of[row]] += np.exp(np.where(np.isnan(found), 0.0, found)).sum() / 2
     factors = {name: lengths[chosen] / total[chosen] for name, total in sums.items()}
     return {
         name: factor * reads[chosen].sum() / (factor * reads[chosen]).sum()
@@ -310,7 +332,7 @@ def gene_changes(
 
 
 def _thinned(sample: FoldSample, split: folds.Folds, trial: Trial) -> StartSites:
-    """Take the right to be learnt from away from all but some distinct starts outside the held-out fold."""
+    """Mark all but some distinct starts outside the held-out fold as not trainable."""
     starts = sample.starts
     keys = _keys(starts.contig, starts.position, starts.strand)
     fold = split.of(starts.contig, starts.position)
@@ -344,7 +366,7 @@ def _keys(
 
 
 def _moved(positions: Positions, rng: np.random.Generator) -> Positions:
-    """Move each position by 1 to 100 bases to either side, as background is drawn."""
+    """Move each position by 1 to 100 bases to either side, as the background is drawn."""
     step = rng.integers(1, sampling.LOCAL_REACH + 1, len(positions)) * rng.choice(
         [-1, 1], len(positions)
     )
@@ -352,7 +374,10 @@ def _moved(positions: Positions, rng: np.random.Generator) -> Positions:
 
 
 def _reads_within(sample: FoldSample, contig: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Count the reads that start within each block of the features; ``contig`` is each block's among the sites'."""
+    """Count the reads that start within each block of the features.
+
+    ``contig`` is each block's contig, as numbered in the start sites.
+    """
     starts, features = sample.starts, sample.features
     key = starts.contig.astype(np.int64) * (1 << 40) + starts.position
     before = np.concatenate(([0.0], np.cumsum(starts.weight)))
@@ -362,7 +387,7 @@ def _reads_within(sample: FoldSample, contig: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _speed(model: BiasModel, contexts: NDArray[np.uint8]) -> float:
-    """Measure how many windows one thread scores in a second: the best of several calls."""
+    """Return how many windows one thread scores in a second: the best of several calls."""
     model.log_bias(contexts[:64])
     best = spent = 0.0
     while spent < TIMED:

@@ -31,8 +31,14 @@ from counterbias.evaluation.trial_means import (
 from counterbias.figures.data import ModelFigures, SampleFigures
 from counterbias.options import CountingOptions
 from counterbias.pipeline.compare.candidates import Candidate
+from counterbias.pipeline.compare.outcome import (
+    FAILED,
+    OK,
+    Outcome,
+    finite_or_none,
+    why_left_out,
+)
 from counterbias.pipeline.compare.results import Comparison, SampleResult
-from counterbias.pipeline.compare.trials import FAILED, OK, Outcome, plain, why_left_out
 from counterbias.writers.comparison import build_document
 from counterbias.writers.comparison_schema import (
     COSTS,
@@ -399,7 +405,7 @@ def _replicate_measures(found: Replicates) -> dict[str, Any]:
         apart, error = found.minus_raw[column]
         measures[f"replicate_rmse_{column}"] = {"value": found.rmse[column], "error": None}
         measures[f"replicate_pearson_{column}"] = {
-            "value": plain(found.pearson[column]),
+            "value": finite_or_none(found.pearson[column]),
             "error": None,
         }
         measures[f"replicate_rmse_{column}_minus_raw"] = {

@@ -1,4 +1,4 @@
-"""What a comparison gives, sample by sample."""
+"""The results of a comparison, sample by sample."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from counterbias.evaluation.truth import Joined, TruthTable
 from counterbias.options import BiasOptions, CompareOptions
 from counterbias.pipeline.compare.candidates import Candidate
-from counterbias.pipeline.compare.trials import Outcome
+from counterbias.pipeline.compare.outcome import Outcome
 from counterbias.records import Features, SampleCounts
 
 
 @dataclass(slots=True)
 class SampleResult:
-    """All that was found in one sample.
+    """The results in one sample.
 
     Args:
-        name, group: the sample; its group or None.
+        name: the sample.
+        group: its group, or None.
         counts: its counts, without start sites.
-        starts: distinct read starts that models learn from.
+        starts: number of distinct read starts that models learn from.
         outcomes: one per candidate.
         truth: its true values, or None.
     """
@@ -38,11 +39,11 @@ class Comparison:
     Args:
         features: the features.
         candidates: the models, in order.
-        options: what was asked for.
-        bias: options of the bias stages that all models share.
+        options: which models are compared, and how.
+        bias: options of the bias stages, shared by all models.
         truth: the truth table, or None.
         samples: results per sample.
-        fitted, cached: results computed, and taken from the cache.
+        fitted, cached: number of results computed, and taken from the cache.
     """
 
     features: Features

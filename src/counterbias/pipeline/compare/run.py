@@ -1,7 +1,7 @@
 """``counterbias compare``: the order of its stages.
 
-Annotation and truth are read first, so that a mistake shows at once. Then each alignment file is
-counted once, and all models are fitted and measured on its read starts (:mod:`.trials`). What needs
+Annotation and truth are read first, so that mistakes show at once. Then each alignment file is
+counted once, and all models are fitted and measured on its read starts (:mod:`.sample`). What needs
 several models or several samples comes last (:mod:`.report`).
 """
 
@@ -26,15 +26,11 @@ from counterbias.pipeline.bias.ends import read_ends
 from counterbias.pipeline.bias.sample import SampleBias
 from counterbias.pipeline.compare.cache import Cache, digest_of_genome, digest_of_sample
 from counterbias.pipeline.compare.candidates import Candidate, find_candidates
+from counterbias.pipeline.compare.design import Design, PreparedSample
 from counterbias.pipeline.compare.evaluation import fold_sample
+from counterbias.pipeline.compare.outcome import why_left_out
 from counterbias.pipeline.compare.results import Comparison, SampleResult
-from counterbias.pipeline.compare.trials import (
-    Design,
-    PreparedSample,
-    run_models,
-    steps_of,
-    why_left_out,
-)
+from counterbias.pipeline.compare.sample import number_of_steps, run_models
 from counterbias.pipeline.inputs import (
     BiasInputs,
     RunInputs,
@@ -47,9 +43,9 @@ from counterbias.pipeline.sample import check_strandedness, count_sample, weigh_
 from counterbias.plugins import Manager, load_plugins
 from counterbias.records import Features, SampleCounts
 
-#: What transcripts are named by, in GTF and in GFF3.
+#: The attributes that name an exon's transcript, in GTF and in GFF3.
 TRANSCRIPT_ATTRIBUTES = ("transcript_id", "Parent")
-#: Options of a count that change nothing in its numbers, or stand elsewhere in the cache's key.
+#: Bias options that do not change a count's numbers, or are in the cache's key otherwise.
 _NOT_SETTINGS = frozenset({"model", "genome", "window", "model_options", "threads"})
 #: The stage that progress is reported for.
 STAGE = "comparing models"
@@ -65,22 +61,22 @@ def compare_models(
     """Compare bias models on alignment files.
 
     Args:
-        options: files and options; of ``bias``, all but ``model`` and ``window`` hold for every
+        options: files and options; of ``bias``, all except ``model`` and ``window`` apply to every
             model.
         compare: which models are compared, and how.
         messages: where progress and warnings go.
         manager: plug-ins; by default those installed.
 
     Raises:
-        InputError: for everything that a user can mend. A model that fails is none: its outcome
-            says so.
+        InputError: for everything that a user can mend. A model that fails raises nothing: its
+            outcome says so.
     """
     manager = manager or load_plugins()
     bias, truth = options.bias, compare.truth
     assert bias is not None
     models = [label for label in compare.models if is_model_file(label)]
-    # The annotation is read for features, exons per transcript, and transcripts; genome and model
-    # files are digested for the cache, too.
+    # The annotation is read several times: for features, for exons per transcript, and for
+    # transcripts. The genome and model files are also digested for the cache.
     with read_again(options.annotation.path, bias.genome, *models):
         candidates = find_candidates(compare.models, compare.windows, manager)
         if not candidates:
@@ -98,10 +94,10 @@ def compare_models(
         ]
         stages = _Stages.prepare(inputs, candidates, compare, messages)
         for number, path in enumerate(options.alignments):
-            found = stages.run(options.samples[number], path)
-            found.group = compare.groups[number] if compare.groups else None
-            found.truth = truths[number]
-            result.samples.append(found)
+            sample = stages.run(options.samples[number], path)
+            sample.group = compare.groups[number] if compare.groups else None
+            sample.truth = truths[number]
+            result.samples.append(sample)
         if all(why_left_out(one.outcomes) for one in result.samples):
             raise _nothing_to_compare(result.samples, messages)
         result.fitted, result.cached = stages.cache.stored, stages.cache.found
@@ -109,7 +105,7 @@ def compare_models(
 
 
 def _nothing_to_compare(samples: Sequence[SampleResult], messages: Messages) -> InputError:
-    """Say of each sample why it cannot be learnt from, and return the error."""
+    """Warn why each sample cannot be learnt from, and return the error."""
     for one in samples:
         messages.warn(f"{one.name} is left out: {why_left_out(one.outcomes)}")
     return InputError(
@@ -119,36 +115,38 @@ def _nothing_to_compare(samples: Sequence[SampleResult], messages: Messages) -> 
 
 
 class _Progress:
-    """Steps done over all samples.
+    """Progress over all samples.
 
-    Samples not yet counted are taken to have as many steps as the present one.
+    Samples that are not yet counted are assumed to have as many steps as the present one.
     """
 
-    def __init__(self, report: StepCallback | None, samples: int) -> None:
-        self.report, self.left = report, samples
-        self.done = self.total = 0
-        self.sample = ""
+    def __init__(self, callback: StepCallback | None, samples: int) -> None:
+        self._callback, self._samples_left = callback, samples
+        self._done = self._total = 0
+        self._sample = ""
 
     def begin(self, sample: str, steps: int) -> None:
-        self.sample = sample
-        self.total = self.done + steps * self.left
-        self.left -= 1
+        """Begin a sample, which has this many steps."""
+        self._sample = sample
+        self._total = self._done + steps * self._samples_left
+        self._samples_left -= 1
         self._report(sample)
 
     def step(self, number: int, text: str) -> None:
-        self.done += number
-        self._report(f"{self.sample}: {text}" if text else self.sample)
+        """Report that ``number`` steps were done, and what they did."""
+        self._done += number
+        self._report(f"{self._sample}: {text}" if text else self._sample)
 
     def _report(self, text: str) -> None:
-        if self.report is not None:
-            self.report(STAGE, self.done, self.total, text)
+        if self._callback is not None:
+            self._callback(STAGE, self._done, self._total, text)
 
 
 # -- before the samples ----------------------------------------------------------------------------
 
 
 def _with_attribute(options: RunOptions, truth: TruthOptions | None) -> RunOptions:
-    """Ask for the attribute by which the truth is joined."""
+    """Request also the attribute by which the truth is joined."""
     annotation = options.annotation
     extra = annotation.additional_attributes
     if truth is None or truth.attribute is None or truth.attribute in extra:
@@ -158,7 +156,7 @@ def _with_attribute(options: RunOptions, truth: TruthOptions | None) -> RunOptio
 
 
 def _chosen_attributes(features: Features, options: AnnotationOptions) -> Features:
-    """Keep the attributes that the user asked for."""
+    """Keep only the attributes that the user asked for."""
     known = features.attributes
     return replace(
         features, attributes={name: known[name] for name in options.columns if name in known}
@@ -168,7 +166,7 @@ def _chosen_attributes(features: Features, options: AnnotationOptions) -> Featur
 def _open(
     options: RunOptions, candidates: Sequence[Candidate], manager: Manager, messages: Messages
 ) -> RunInputs:
-    """Open annotation and genome, and check all headers."""
+    """Load the annotation, open the genome, and check all headers."""
     bias = options.bias
     assert bias is not None
     inputs = open_counting_inputs(options, load_aliases(options.alias_file), messages)
@@ -186,20 +184,25 @@ def _open(
 
 
 def _exons_by_transcript(inputs: RunInputs, messages: Messages) -> Features:
-    """Load exons per transcript, so that units are cut at every exon's edge: features join theirs."""
+    """Load exons per transcript, so that units are cut at every exon's edge.
+
+    The exons of features are merged.
+    """
     wanted = inputs.options.annotation
     for attribute in TRANSCRIPT_ATTRIBUTES:
         try:
-            found = load_annotation(
-                wanted.path,
-                feature_types=wanted.feature_types,
-                id_attributes=(*wanted.id_attributes, attribute),
-                feature_query=wanted.query,
+            annotation = load_annotation(
+                replace(
+                    wanted,
+                    id_attributes=(*wanted.id_attributes, attribute),
+                    additional_attributes=(),
+                    chromosome=False,
+                ),
                 stranded=inputs.options.counting.stranded != "no",
             )
         except InputError:
             continue
-        return rename_contigs(found, inputs.aliases).features
+        return rename_contigs(annotation, inputs.aliases).features
     messages.warn(
         f"{wanted.path}: not every exon names its transcript, so that units are cut at the edges "
         "of merged exons only"
@@ -210,7 +213,7 @@ def _exons_by_transcript(inputs: RunInputs, messages: Messages) -> Features:
 def _truth_of(
     number: int, table: TruthTable | None, options: TruthOptions | None, features: Features
 ) -> Joined | None:
-    """Join the truth of one sample."""
+    """Return the true values of one sample, joined to the features."""
     if table is None or options is None:
         return None
     column = options.columns[number if len(options.columns) > 1 else 0]
@@ -222,7 +225,7 @@ def _truth_of(
 
 @dataclass(slots=True)
 class _Stages:
-    """What is done with each sample, and what all of them share."""
+    """What is done with each sample, and what they all share."""
 
     inputs: RunInputs
     candidates: Sequence[Candidate]
@@ -241,7 +244,7 @@ class _Stages:
         compare: CompareOptions,
         messages: Messages,
     ) -> _Stages:
-        """Do what is done once for all samples."""
+        """Do what is needed once for all samples."""
         bias = inputs.bias_inputs
         options = bias.options
         return cls(
@@ -264,14 +267,14 @@ class _Stages:
         _, hint = check_strandedness(self.inputs, counts, None)
         if hint:
             self.messages.warn(f"{name}: {hint}")
-        self.progress.begin(name, steps_of(self.candidates, len(prepared.ends), self.design))
+        self.progress.begin(name, number_of_steps(self.candidates, len(prepared.ends), self.design))
         outcomes = run_models(
             prepared, self.candidates, self.design, self.cache, self.progress.step
         )
         return SampleResult(name, None, replace(counts, sites=None), starts, outcomes)
 
     def _prepare(self, name: str, counts: SampleCounts) -> tuple[PreparedSample, int]:
-        """Split a sample into folds; its number of distinct starts comes with it."""
+        """Split a sample into folds; also return its number of distinct starts."""
         inputs, bias, sites = self.inputs, self.inputs.bias_inputs, counts.sites
         features, stranded = inputs.annotation.features, inputs.options.counting.stranded
         assert sites is not None

@@ -1,126 +1,59 @@
-"""Decide which feature a fragment is counted for, as htseq-count decides.
+"""Assigning fragments to features, and counting them, as htseq-count does.
 
-Comes in: the annotation's steps, and rows of records with the reference intervals they cover. Goes out: per record the set of features it
-overlaps, per fragment what it is assigned to, and the counts. The set of a record is a number, so that sets of mates merge cheaply:
--1 no interval yet, -2 a contig without features, 0 empty, otherwise a set of the annotation, or from -3 downwards one in a pool.
+Input: the annotation's steps, and rows of records with the reference intervals they cover. Output:
+the set of features that each record overlaps, what each fragment is assigned to, and the counts. A
+set is a number, so that the sets of mates merge cheaply: -1 for no interval yet, -2 for a contig
+without features, 0 for the empty set, above 0 for a set of the annotation, and from -3 downwards
+for one in a pool.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.alignments.decoding import (
+    BITS_SHIFT,
+    HERE,
+    INFO,
+    MAPQ_SHIFT,
+    NH_INVALID,
+    NH_MANY,
+    NH_ONE,
+    NH_SHIFT,
+    READ1,
+    REVERSE_FLAG,
+    SET,
+)
 from counterbias.native import helper, load_i32, load_i64, prefetch, store_i32
-from counterbias.options import CountingOptions
+from counterbias.options import MODES, NONUNIQUE, CountingOptions
+from counterbias.pipeline.counting.fragments import FragmentBatch
+from counterbias.pipeline.counting.pairing import FIRST_POOLED, MATE, OVERLAP, STATE, WHERE
+from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import CLASSES, Steps
 
-NONE, UNKNOWN, FIRST_POOLED = -1, -2, -3
+#: The sets of a record without an interval, and of one on a contig without features.
+NONE, UNKNOWN = -1, -2
 
-#: Columns of the rows and of the fragment table that are read here; they are the alignment stage's layout.
-HERE, INFO, SET = 1, 3, 5
-WHERE, STATE, OVERLAP, MATE = 0, 1, 2, 4
-READ1, UNMAPPED, REVERSE_FLAG, SECONDARY, SUPPLEMENTARY = 0x40, 0x4, 0x10, 0x100, 0x800
-MAPQ_SHIFT, BITS_SHIFT, NH_SHIFT = 16, 24, 28
-NH_ABSENT, NH_MANY, NH_INVALID = 0, 2, 3
+SECONDARY, SUPPLEMENTARY = 0x100, 0x800
 
-#: What becomes of a fragment: assigned by its set, or one of the others; MULTIMAPPED may be added to any.
+#: Outcomes for a fragment: assigned by its set, or one of the others; MULTIMAPPED may be added.
 ASSIGNED, LOW_QUALITY, NOT_ALIGNED, SKIPPED, STOPPED = range(5)
 MULTIMAPPED = 8
-#: What :func:`classify` gives instead of a number of ints.
+#: What :func:`classify` returns instead of a number of ints.
 INVALID_NH = -2
 
-UNION, STRICT, NONEMPTY = range(3)
-MODES = {"union": UNION, "intersection-strict": STRICT, "intersection-nonempty": NONEMPTY}
-COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(4)
-NONUNIQUE = {
-    "none": COUNT_NONE,
-    "all": COUNT_ALL,
-    "fraction": COUNT_FRACTION,
-    "random": COUNT_RANDOM,
-}
-
-#: Buckets of the step index in all: small enough to stay in the processor's cache.
-BUCKETS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class StepIndex:
-    """Steps laid out for the compiled loops.
-
-    Args:
-        contig_of: int32 (header's contigs,), the annotation's contig for each, -1 where it has none.
-        offsets: int64 (vectors + 1,), rows of ``steps`` per vector.
-        steps: int64 (steps,), start << 32 | set.
-        bucket_offsets: int64 (vectors + 1,); bucket ``b`` of a vector covers positions ``b << shift`` onwards.
-        buckets: int32, the step in which each bucket starts.
-        shift: bits of a bucket.
-        member_offsets, members: the sets; those of :class:`Steps`, then one for each feature that never stands alone.
-        single: int32 (features,), the set that holds just the feature.
-    """
-
-    contig_of: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    bucket_offsets: NDArray[np.int64]
-    buckets: NDArray[np.int32]
-    shift: int
-    member_offsets: NDArray[np.int64]
-    members: NDArray[np.int32]
-    single: NDArray[np.int32]
-
-
-def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIndex:
-    """Lay out steps for the contigs of an alignment header."""
-    number = {name: i for i, name in enumerate(steps.contigs)}
-    contig_of = np.array([number.get(name, -1) for name in contigs], dtype=np.int32)
-    offsets = np.ascontiguousarray(steps.offsets, dtype=np.int64)
-    # No alignment reaches beyond 31 bits, whatever the annotation says; starts share an integer with the sets.
-    starts = np.minimum(np.ascontiguousarray(steps.starts, dtype=np.int64), 0x7FFFFFFF)
-    vectors = len(offsets) - 1
-    extent = np.where(
-        offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0
-    )
-    shift = 6
-    while int((extent >> shift).sum()) > BUCKETS:
-        shift += 1
-    sizes = (extent >> shift) + 1
-    bucket_offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    buckets = np.empty(int(bucket_offsets[-1]), dtype=np.int32)
-    for v in range(vectors):
-        own = starts[offsets[v] : offsets[v + 1]]
-        edges = np.arange(int(sizes[v]), dtype=np.int64) << shift
-        buckets[bucket_offsets[v] : bucket_offsets[v + 1]] = (
-            offsets[v] + np.searchsorted(own, edges, side="right") - 1
-        )
-
-    member_offsets = np.asarray(steps.member_offsets, dtype=np.int64)
-    members = np.asarray(steps.members, dtype=np.int32)
-    single = np.full(features, -1, dtype=np.int32)
-    alone = np.flatnonzero(np.diff(member_offsets) == 1)
-    single[members[member_offsets[alone]]] = alone
-    missing = np.flatnonzero(single < 0)
-    single[missing] = len(member_offsets) - 1 + np.arange(len(missing))
-    more = member_offsets[-1] + 1 + np.arange(len(missing), dtype=np.int64)
-    return StepIndex(
-        contig_of=contig_of,
-        offsets=offsets,
-        steps=starts << 32 | np.asarray(steps.sets, dtype=np.int64),
-        bucket_offsets=bucket_offsets,
-        buckets=buckets,
-        shift=shift,
-        member_offsets=np.concatenate((member_offsets, more)),
-        members=np.concatenate((members, missing.astype(np.int32))),
-        single=single,
-    )
+#: :data:`~counterbias.options.MODES` and :data:`~counterbias.options.NONUNIQUE` by number.
+UNION, STRICT = MODES.index("union"), MODES.index("intersection-strict")
+COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(len(NONUNIQUE))
 
 
 @helper
 def _size(code: Any, member_offsets: Any, pool: Any) -> Any:
-    """Give the number of a set's members. Arrays are given by address."""
+    """Return the number of a set's members. Arrays are given by address."""
     if code <= FIRST_POOLED:
         return load_i32(pool + 4 * (FIRST_POOLED - code))
     return load_i64(member_offsets + 8 * code + 8) - load_i64(member_offsets + 8 * code)
@@ -128,7 +61,7 @@ def _size(code: Any, member_offsets: Any, pool: Any) -> Any:
 
 @helper
 def _first_member(code: Any, member_offsets: Any, members: Any, pool: Any) -> Any:
-    """Give the address of a set's first member."""
+    """Return the address of a set's first member."""
     if code <= FIRST_POOLED:
         return pool + 4 * (FIRST_POOLED - code) + 4
     return members + 4 * load_i64(member_offsets + 8 * code)
@@ -146,7 +79,10 @@ def _merge_members(
     used: Any,
     room: Any,
 ) -> Any:
-    """Merge two sets that differ and have members; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
+    """Merge two different sets with members: union or intersection.
+
+    Returns (the set, ints used in the pool), -1 ints where the pool is too small.
+    """
     here = _first_member(one, member_offsets, members, pool)
     there = _first_member(two, member_offsets, members, pool)
     size_one = _size(one, member_offsets, pool)
@@ -172,7 +108,7 @@ def _merge_members(
         return np.int64(0), used
     if size == 1:
         return load_i32(single + 4 * load_i32(first)), used
-    # A result as large as one of the two is that one: nothing new needs keeping.
+    # A result as large as one of the two is that one, so it need not be stored.
     if size == size_one:
         return one, used
     if size == size_two:
@@ -193,7 +129,7 @@ def _merge(
     used: Any,
     room: Any,
 ) -> Any:
-    """Merge two sets; gives (the set, ints used in the pool), -1 ints where the pool is too small."""
+    """Merge any two sets, as :func:`_merge_members` does."""
     if one in (two, UNKNOWN) or two == NONE:
         return one, used
     if one == NONE or two == UNKNOWN:
@@ -207,19 +143,23 @@ def _merge(
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def overlap(
-    rows: Any, count: Any, first_block: Any, blocks: Any, paired: Any, stranded: Any, reverse: Any, mode: Any, minaqual: Any,
+    rows: Any, count: Any, first_block: Any, blocks: Any,
+    paired: Any, stranded: Any, reverse: Any, mode: Any, minaqual: Any,
     contig_of: Any, offsets: Any, steps: Any, bucket_offsets: Any, buckets: Any, shift: Any,
     member_offsets: Any, members: Any, single: Any, pool: Any,
 ) -> Any:  # fmt: skip
-    """Fill column SET of the rows; gives ints used in the pool, -1 where it is too small (then call again with a larger one)."""
+    """Fill column SET of the rows.
+
+    Returns the ints used in the pool, -1 where it is too small: call again with a larger one.
+    """
     used = np.int64(0)
     step_at = steps.ctypes.data
     for begin in range(0, count, 64):
-        # First find where each record's search starts, for many records at once: these are the accesses that miss the cache.
+        # First find where the searches of many records start: these accesses miss the cache.
         for i in range(begin, min(begin + 64, count)):
             place = np.int64(NONE)
             info = rows[i, INFO]
-            # A fragment with a record below the MAPQ wanted is counted as such, whatever it overlaps.
+            # A fragment with a record below the MAPQ threshold is counted as such anyway.
             if (
                 rows[i, HERE] != -1
                 and ((info >> MAPQ_SHIFT) & 255) >= minaqual
@@ -255,7 +195,7 @@ def overlap(
                 high = final
                 if bucket + 1 < bucket_offsets[vector + 1]:
                     high = np.int64(buckets[bucket + 1])
-                # Blocks ascend, so a search never has to go back.
+                # Blocks are sorted, so a search never has to go back.
                 low = max(low, np.int64(buckets[min(bucket, bucket_offsets[vector + 1] - 1)]))
                 while high - low > 4:
                     middle = (low + high) >> 1
@@ -269,7 +209,8 @@ def overlap(
                     found = load_i64(step_at + 8 * low) & 0xFFFFFFFF
                     if found != result and (mode == STRICT or found != 0):
                         result, used = _merge(
-                            result, found, mode == UNION, member_offsets.ctypes.data, members.ctypes.data, single.ctypes.data,
+                            result, found, mode == UNION,
+                            member_offsets.ctypes.data, members.ctypes.data, single.ctypes.data,
                             pool.ctypes.data, used, pool.size,
                         )  # fmt: skip
                         if used < 0:
@@ -283,58 +224,65 @@ def overlap(
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def classify(
-    fragments: Any, count: Any, union: Any, count_multimapped: Any, minaqual: Any, skip_secondary: Any, skip_supplementary: Any,
-    member_offsets: Any, members: Any, single: Any, pool: Any, used: Any, kinds: Any, result: Any,
+    fragments: Any, count: Any, union: Any, count_multimapped: Any, minaqual: Any,
+    skip_secondary: Any, skip_supplementary: Any,
+    member_offsets: Any, members: Any, single: Any, pool: Any, used: Any,
+    outcomes: Any, sets: Any,
 ) -> Any:  # fmt: skip
-    """Decide what becomes of fragments: ``kinds`` and, where assigned, the set ``result``.
+    """Decide the outcomes of fragments and, where assigned, their ``sets``.
 
-    Gives (ints used in the pool, fragment): -1 ints where the pool is too small, -2 where a fragment's NH tag is not a number.
+    Returns (ints used in the pool, fragment): -1 ints where the pool is too small,
+    :data:`INVALID_NH` where a fragment's NH tag is not a number.
     """
     for f in range(count):
         one = fragments[f, STATE]
         two = fragments[f, MATE + STATE]
-        result[f] = 0
+        sets[f] = 0
         if fragments[f, WHERE] == -1 and fragments[f, MATE + WHERE] == -1:
-            kinds[f] = NOT_ALIGNED
+            outcomes[f] = NOT_ALIGNED
             continue
         # A missing mate has no flag.
         flags = (one if one != -1 else 0) | (two if two != -1 else 0)
         if (skip_secondary and (flags & SECONDARY) != 0) or (
             skip_supplementary and (flags & SUPPLEMENTARY) != 0
         ):
-            kinds[f] = SKIPPED
+            outcomes[f] = SKIPPED
             continue
-        kind = ASSIGNED
-        # htseq-count asks read 1 first and gives the whole question up at the first record without NH.
-        hits = (one >> NH_SHIFT) & 3 if one != -1 else 1
-        if hits == 1 and two != -1:
+        outcome = ASSIGNED
+        # htseq-count looks at read 1 first, and no further if a record has no NH.
+        hits = (one >> NH_SHIFT) & 3 if one != -1 else NH_ONE
+        if hits == NH_ONE and two != -1:
             hits = (two >> NH_SHIFT) & 3
         if hits == NH_INVALID:
             return np.int64(INVALID_NH), f
         if hits == NH_MANY:
             if not count_multimapped:
-                kinds[f] = STOPPED | MULTIMAPPED
+                outcomes[f] = STOPPED | MULTIMAPPED
                 continue
-            kind = MULTIMAPPED
+            outcome = MULTIMAPPED
         if (one != -1 and ((one >> MAPQ_SHIFT) & 255) < minaqual) or (
             two != -1 and ((two >> MAPQ_SHIFT) & 255) < minaqual
         ):
-            kinds[f] = kind | LOW_QUALITY
+            outcomes[f] = outcome | LOW_QUALITY
             continue
         merged, used = _merge(
-            fragments[f, OVERLAP], fragments[f, MATE + OVERLAP], union, member_offsets.ctypes.data, members.ctypes.data,
-            single.ctypes.data, pool.ctypes.data, used, pool.size,
+            fragments[f, OVERLAP], fragments[f, MATE + OVERLAP], union,
+            member_offsets.ctypes.data, members.ctypes.data, single.ctypes.data,
+            pool.ctypes.data, used, pool.size,
         )  # fmt: skip
         if used < 0:
             return used, f
-        kinds[f] = kind
-        result[f] = max(merged, 0) if merged > FIRST_POOLED else merged
+        outcomes[f] = outcome
+        sets[f] = max(merged, 0) if merged > FIRST_POOLED else merged
     return used, count
 
 
 @helper
 def _choose(seed: Any, number: Any, size: Any) -> Any:
-    """Choose one of ``size`` by hashing the seed and the fragment's number, so that threads cannot matter."""
+    """Choose one of ``size`` by hashing the seed and the fragment's number.
+
+    So the choice does not depend on the number of threads.
+    """
     value = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(number) * np.uint64(
         0x9E3779B97F4A7C15
     )
@@ -346,41 +294,44 @@ def _choose(seed: Any, number: Any, size: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def tally(
-    fragments: Any, start: Any, count: Any, kinds: Any, result: Any, nonunique: Any, seed: Any, base: Any,
+    fragments: Any, start: Any, count: Any, outcomes: Any, sets: Any,
+    nonunique: Any, seed: Any, base: Any,
     member_offsets: Any, members: Any, pool: Any, counts: Any, parts: Any, classes: Any,
-    keep: Any, row: Any, feature: Any, share: Any, contig_one: Any, position_one: Any, bits_one: Any,
+    keep: Any, row: Any, feature: Any, share: Any,
+    contig_one: Any, position_one: Any, bits_one: Any,
     contig_two: Any, position_two: Any, bits_two: Any, site_of: Any,
 ) -> Any:  # fmt: skip
-    """Count fragments and note their start sites, in order.
+    """Count fragments and record their start sites, in order.
 
-    ``counts`` (int64) or, with ``fraction``, ``parts`` (float64) and ``classes`` are added to. With ``keep``, rows from ``row`` on are
-    filled; columns of read 2 may be empty. ``site_of`` (int64, may be empty) gets each fragment's first row in this chunk, or -1.
-    Gives (fragments done, rows filled): fewer are done where the chunk is full.
+    Adds to ``counts`` (int64) or, with ``fraction``, ``parts`` (float64), and to ``classes``. With
+    ``keep``, rows from ``row`` on are filled; columns of read 2 may be empty. ``site_of`` (int64,
+    may be empty) gets each fragment's first row in this chunk, or -1. Returns (fragments done, rows
+    filled); fewer are done where the chunk is full.
     """
     for f in range(start, count):
         if site_of.size > 0:
             site_of[f] = -1
-        kind = kinds[f]
+        outcome = outcomes[f]
         size = np.int64(0)
         place = np.int64(0)
-        if (kind & 7) == ASSIGNED:
-            size = _size(result[f], member_offsets.ctypes.data, pool.ctypes.data)
+        if (outcome & 7) == ASSIGNED:
+            size = _size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
             place = _first_member(
-                result[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
+                sets[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
             )
         shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)
         if nonunique == COUNT_NONE and size > 1:
             shared = np.int64(0)
         if keep and row + shared > feature.size:
             return f, row
-        if (kind & MULTIMAPPED) != 0:
+        if (outcome & MULTIMAPPED) != 0:
             classes[4] += 1
-        kind &= 7
-        if kind == LOW_QUALITY:
+        outcome &= 7
+        if outcome == LOW_QUALITY:
             classes[2] += 1
-        elif kind == NOT_ALIGNED:
+        elif outcome == NOT_ALIGNED:
             classes[3] += 1
-        elif kind == ASSIGNED:
+        elif outcome == ASSIGNED:
             if size == 0:
                 classes[0] += 1
             elif size > 1:
@@ -415,15 +366,25 @@ def tally(
 
 
 class Assigner:
-    """Assign and count the fragments of one file."""
+    """Assigns and counts the fragments of one file.
+
+    Args:
+        steps: the annotation's steps, made for the same strandedness as ``options``.
+        features: number of features.
+        contigs: contigs of the alignment header.
+        options: how fragments are counted.
+
+    Raises:
+        ValueError: the strandedness differs.
+    """
 
     def __init__(
         self, steps: Steps, features: int, contigs: tuple[str, ...], options: CountingOptions
     ) -> None:
         self.index = index_steps(steps, features, contigs)
         self.options = options
-        self.mode = MODES[options.mode]
-        self.nonunique = NONUNIQUE[options.nonunique]
+        self.mode = MODES.index(options.mode)
+        self.nonunique = NONUNIQUE.index(options.nonunique)
         self.counts: NDArray[np.int64] = np.zeros(features, dtype=np.int64)
         fraction = self.nonunique == COUNT_FRACTION
         self.parts: NDArray[np.float64] = np.zeros(features if fraction else 0, dtype=np.float64)
@@ -434,38 +395,47 @@ class Assigner:
             raise ValueError("the steps were made for another strandedness than the options say")
 
     def find_overlaps(
-        self, rows: NDArray[np.int64], count: int, first_block: NDArray[np.int64], blocks: NDArray[np.int64], paired: bool,
+        self,
+        rows: NDArray[np.int64],
+        count: int,
+        first_block: NDArray[np.int64],
+        blocks: NDArray[np.int64],
+        paired: bool,
         pool: NDArray[np.int32],
-    ) -> tuple[NDArray[np.int32], int]:  # fmt: skip
-        """Fill column SET of a batch's rows; gives the pool, made larger where needed, and the ints used in it. Any thread may do it."""
-        ix, options = self.index, self.options
+    ) -> tuple[NDArray[np.int32], int]:
+        """Fill column SET of a batch's rows; may run in any thread.
+
+        Returns the pool, replaced by a larger one where needed, and the ints used in it.
+        """
+        index, options = self.index, self.options
         while True:
             used = overlap(
-                rows, count, first_block, blocks, paired, self._stranded, options.stranded == "reverse", self.mode, options.minaqual,
-                ix.contig_of, ix.offsets, ix.steps, ix.bucket_offsets, ix.buckets, ix.shift,
-                ix.member_offsets, ix.members, ix.single, pool,
+                rows, count, first_block, blocks,
+                paired, self._stranded, options.stranded == "reverse", self.mode, options.minaqual,
+                index.contig_of, index.offsets, index.steps,
+                index.bucket_offsets, index.buckets, index.shift,
+                index.member_offsets, index.members, index.single, pool,
             )  # fmt: skip
             if used >= 0:
                 return pool, int(used)
             pool = np.empty(2 * len(pool), dtype=np.int32)
 
-    def classify(
-        self, fragments: NDArray[np.int64], count: int, pool: NDArray[np.int32], used: int,
-        kinds: NDArray[np.uint8], result: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int32], int]:  # fmt: skip
-        """Decide what becomes of a batch's fragments; any thread may do it.
+    def classify(self, fragments: FragmentBatch) -> None:
+        """Decide the outcomes of a batch's fragments; may run in any thread.
 
-        Gives the pool, made larger where needed, and the first fragment whose NH tag is not a number, -1 if there is none.
+        The first fragment whose NH tag is not a number is noted as ``invalid_nh``.
         """
-        ix, options = self.index, self.options
+        index, options = self.index, self.options
         while True:
             done, fragment = classify(
-                fragments, count, self.mode == UNION, self.nonunique != COUNT_NONE, options.minaqual,
-                options.secondary_alignments == "ignore", options.supplementary_alignments == "ignore",
-                ix.member_offsets, ix.members, ix.single, pool, used, kinds, result,
+                fragments.table, fragments.count,
+                self.mode == UNION, self.nonunique != COUNT_NONE, options.minaqual,
+                options.secondary_alignments == "ignore",
+                options.supplementary_alignments == "ignore",
+                index.member_offsets, index.members, index.single,
+                fragments.pool, fragments.pooled, fragments.outcomes, fragments.sets,
             )  # fmt: skip
-            if done >= 0:
-                return pool, -1
-            if done == INVALID_NH:
-                return pool, int(fragment)
-            pool = np.concatenate((pool, np.empty(len(pool), dtype=np.int32)))
+            if done >= 0 or done == INVALID_NH:
+                fragments.invalid_nh = int(fragment) if done == INVALID_NH else -1
+                return
+            fragments.enlarge_pool()

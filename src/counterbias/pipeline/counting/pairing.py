@@ -1,7 +1,8 @@
-"""Join the records of a pair, as htseq-count joins them, in the order in which it completes them.
+"""Pairing mates in name order, as htseq-count does, in the order in which it completes pairs.
 
-Comes in: rows of :mod:`~counterbias.alignments.decoding`. Goes out: a table of fragments. In name order a batch holds whole groups
-of records with one name, so batches are independent. For position order see :mod:`~counterbias.pipeline.counting.pairing_by_position`.
+Input: rows of :mod:`~counterbias.alignments.decoding`. Output: a table of fragments. In name order
+a batch holds whole groups of records with the same name, so batches are independent. For position
+order see :mod:`~counterbias.pipeline.counting.pairing_by_position`.
 """
 
 from __future__ import annotations
@@ -26,24 +27,26 @@ from counterbias.alignments.decoding import (
 from counterbias.native import helper, load_i64, store_i64
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
-#: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: a row's INFO, -1 where missing. OVERLAP: its SET.
-#: RECORD: the record's number in the batch, or ``-2 - n`` for the n-th record in the batch's spill, -1 where missing.
+#: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: the row's
+#: INFO, -1 where missing. OVERLAP: its SET. RECORD: the record's number in the batch, -1 where
+#: missing, ``-2 - n`` for record n of the batch's spill.
 WHERE, STATE, OVERLAP, RECORD = range(4)
 MATE = 4
 FRAGMENT_COLUMNS = 8
 #: Bytes of a row.
 ROW = 8 * COLUMNS
 
-#: A SET from here downwards points to members in a pool: ``pool[FIRST_POOLED - SET]`` is their number, they follow.
+#: A SET from here downwards refers to members in a pool: ``pool[FIRST_POOLED - SET]`` is their
+#: number, and they follow.
 FIRST_POOLED = -3
 
-#: Groups of one name up to this size are searched one by one.
+#: Groups of records with the same name up to this size are searched one by one.
 FEW = 8
 
 
 @helper
 def set_mate(fragment: Any, row: Any, record: Any, overlap: Any, paired: Any) -> Any:
-    """Write one mate into the fragment at an address, on the side its flag says."""
+    """Write a mate into the fragment at an address, as read 1 or read 2 by its flag."""
     info = load_i64(row + 8 * INFO)
     if paired and (info & READ1) == 0:
         fragment += 8 * MATE
@@ -58,14 +61,14 @@ def set_mate(fragment: Any, row: Any, record: Any, overlap: Any, paired: Any) ->
 
 @helper
 def _clear(fragment: Any) -> Any:
-    """Make the fragment at an address one of two missing mates."""
+    """Mark both mates of the fragment at an address as missing."""
     for place in range(0, 64, 8):
         store_i64(fragment + place, np.int64(-1))
 
 
 @helper
 def _are_mates(first: Any, second: Any) -> Any:
-    """Tell whether two rows of one name, given by address, are mates, as htseq-count judges."""
+    """Whether two rows with the same name, given by address, are mates, as in htseq-count."""
     if ((load_i64(first + 8 * INFO) ^ load_i64(second + 8 * INFO)) & READ1) == 0:
         return False
     first_here, first_next = load_i64(first + 8 * HERE), load_i64(first + 8 * NEXT)
@@ -79,7 +82,7 @@ def _are_mates(first: Any, second: Any) -> Any:
 
 @helper
 def _match_few(row: Any, group: Any, size: Any, mate: Any) -> Any:
-    """Find the mate of each record of a small group of one name: the first one after it that is still free, -1 where there is none."""
+    """Find the mate of each record of a small group: the next one that is still free, or -1."""
     for a in range(size):
         mate[a] = -1
     for a in range(size):
@@ -93,8 +96,11 @@ def _match_few(row: Any, group: Any, size: Any, mate: Any) -> Any:
 
 
 @helper
-def _as_read_1(row: Any) -> Any:
-    """Give where read 1 and read 2 of a record's pair lie, as the record has it; of a pair with one end unaligned no more counts."""
+def _pair_positions(row: Any) -> Any:
+    """Return the positions of read 1 and read 2 of a record's pair, as the record states them.
+
+    Where one of them is unaligned, the positions do not matter and become 0.
+    """
     here, following = load_i64(row + 8 * HERE), load_i64(row + 8 * NEXT)
     if here == -1 or following == -1:
         here, following = min(here, 0), min(following, 0)
@@ -105,23 +111,25 @@ def _as_read_1(row: Any) -> Any:
 
 @njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
-    """Do what :func:`_match_few` does, in time linear in the group.
+    """Do what :func:`_match_few` does, in time linear in the size of the group.
 
-    Records whose pairs lie at the same places wait in one queue, which only ever holds reads 1 or reads 2.
+    Records whose pairs have the same positions wait in one queue, which at any time holds only
+    reads 1 or only reads 2.
     """
     slots = 4
     while slots < 2 * size:
         slots *= 2
-    # Per slot: a record that tells whose it is, first and last of its queue (-1 where it is empty); per record, who comes next.
+    # Per slot: a record with its key, and the first and last record of its queue, -1 if empty. Per
+    # record: the next one in the queue.
     table = np.full((slots, 3), -1, dtype=np.int64)
     following = np.full(size, -1, dtype=np.int64)
     for b in range(size):
         mate[b] = -1
         here = row + ROW * group[b]
-        first, second = _as_read_1(here)
+        first, second = _pair_positions(here)
         slot = np.int64(mate_key(0, first, second, 0)) & (slots - 1)
         while table[slot, 0] >= 0:
-            other_first, other_second = _as_read_1(row + ROW * group[table[slot, 0]])
+            other_first, other_second = _pair_positions(row + ROW * group[table[slot, 0]])
             if other_first == first and other_second == second:
                 break
             slot = (slot + 1) & (slots - 1)
@@ -152,10 +160,11 @@ def pair_by_name(
     group: Any,
     mate: Any,
 ) -> Any:
-    """Join adjacent records of one name; single-end records become fragments of their own.
+    """Pair adjacent records with the same name; each single-end record becomes a fragment.
 
-    ``missing`` gets (fragment, row) of each record whose flag promises an aligned mate that its group does not hold.
-    ``group`` and ``mate`` are room for the numbers of one group's records. Gives (fragments, missing mates).
+    ``missing`` gets (fragment, row) of each record with an aligned mate that its group does not
+    hold. ``group`` and ``mate`` are scratch for the numbers of one group's records. Returns
+    (fragments, missing mates).
     """
     base = data.ctypes.data
     row = rows.ctypes.data
@@ -215,7 +224,7 @@ def pair_by_name(
 
 @helper
 def mate_key(name: Any, here: Any, following: Any, which: Any) -> Any:
-    """Hash what identifies a record as someone's mate."""
+    """Hash what identifies a record as the mate of another."""
     value = (
         np.uint64(name)
         + np.uint64(here) * np.uint64(0x9E3779B97F4A7C15)
@@ -227,10 +236,11 @@ def mate_key(name: Any, here: Any, following: Any, which: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any) -> Any:
-    """Look whether a record's lost mate is a record that was lost earlier; remember those that are not.
+    """Find a record whose missing mate came earlier, without its own; remember the others.
 
-    ``known`` is a table of a power of two of slots, int64 (slots, 2): hash, record number + 1 (0 is empty). No more is remembered when half
-    of it is full. Gives (index into ``missing`` or -1, the earlier record's number, slots used).
+    ``known`` is a hash table, int64 (slots, 2): hash, record number + 1 (0 if empty). The number of
+    slots is a power of two; once half of them are full, no more are remembered. Returns (index into
+    ``missing`` or -1, number of the earlier record, slots used).
     """
     mask = known.shape[0] - 1
     for k in range(count):

@@ -1,7 +1,8 @@
-"""Join the records of a pair in position order: a :class:`MatePool` remembers the records whose mate is still to come.
+"""Pairing mates in position order: a :class:`MatePool` holds the records whose mate is to come.
 
-Records of one name, one pair of places and one template length wait in a queue, first come, first served, so that neither time nor memory
-grows faster than their number. In name order see :mod:`~counterbias.pipeline.counting.pairing`.
+Records with the same name, positions and template length wait in a queue, first come, first served,
+so that neither time nor memory grows faster than their number. For name order see
+:mod:`~counterbias.pipeline.counting.pairing`.
 """
 
 from __future__ import annotations
@@ -39,27 +40,28 @@ from counterbias.pipeline.counting.pairing import (
     set_mate,
 )
 
-#: Columns of what a pool knows of a waiting record: its key's rank, its bytes in the arena, and where several wait with one key, who waits
-#: next and, of the first, who waits last (next | last << 32).
+#: Columns of the facts about a waiting record: its key's rank, offset and number of its bytes in
+#: the arena and, where several wait with the same key, the next one; for the first, also the last
+#: one (next | last << 32).
 RANK, BLOB, BLOB_SIZE, QUEUE = range(4)
 FACTS = 4
 FACT = 8 * FACTS
 #: Columns of a pool's state.
 USED, ARENA, NOTES, RANKS, AMBIGUOUS, FIRST_AMBIGUOUS = range(6)
-#: Why pairing by position stopped before the batch's end.
+#: Why pairing by position stopped: at the batch's end, or where something must grow.
 DONE, POOL_FULL, NOTES_FULL, SPILL_FULL = range(4)
 
 
 @helper
 def _copy(source: Any, target: Any, size: Any) -> Any:
-    """Copy bytes eight at a time; up to seven bytes of the target's slack are overwritten too."""
+    """Copy bytes eight at a time; up to seven bytes after the target are overwritten too."""
     for k in range(0, size, 8):
         store_i64(target + k, load_i64(source + k))
 
 
 @helper
-def _length_inmate_key(here: Any, following: Any, length: Any) -> Any:
-    """Give the template length as far as mates must agree in it: not where one of them is unaligned."""
+def _matched_length(here: Any, following: Any, length: Any) -> Any:
+    """Return the template length in which mates must agree: 0 where one is unaligned."""
     return np.int64(0) if here == -1 or following == -1 else length
 
 
@@ -74,12 +76,13 @@ def _find(
     which: Any,
     length: Any,
 ) -> Any:
-    """Look a key up: gives (the row that waits first under it or -1, the address of its slot or of the one to put it into).
+    """Look up a key.
 
-    ``table`` and ``waiting`` are addresses. A slot holds the number j of such a row as j + 1 or, where others wait behind it, as -2 - j; 0
-    where it was never used, -1 where nobody waits any more.
+    Returns (the first row that waits under it or -1, the address of its slot or of one for it).
+    ``table`` and ``waiting`` are addresses. A slot holds the number j of such a row as j + 1 or,
+    where others wait after it, as -2 - j; 0 if it was never used, -1 if no row waits any more.
     """
-    length = _length_inmate_key(here, following, length)
+    length = _matched_length(here, following, length)
     free = np.int64(0)
     slot = np.int64(mate_key(name, here, following, which + (length << 8))) & mask
     while True:
@@ -98,7 +101,7 @@ def _find(
                 and load_i64(row + 8 * HERE) == here
                 and load_i64(row + 8 * NEXT) == following
                 and (load_i64(row + 8 * INFO) & READ1) == which
-                and _length_inmate_key(here, following, load_i64(row + 8 * TLEN)) == length
+                and _matched_length(here, following, load_i64(row + 8 * TLEN)) == length
             ):
                 return j, place
         slot = (slot + 1) & mask
@@ -106,7 +109,10 @@ def _find(
 
 @helper
 def _wait(slot: Any, facts: Any, first: Any, j: Any) -> Any:
-    """Let a row wait under a key, after those that wait there already (``first`` on, or -1); ``slot`` and ``facts`` are addresses."""
+    """Add row ``j`` to the queue of a key, which begins with row ``first``, -1 if empty.
+
+    ``slot`` and ``facts`` are addresses.
+    """
     if first < 0:
         store_i32(slot, j + 1)
         return
@@ -121,7 +127,10 @@ def _wait(slot: Any, facts: Any, first: Any, j: Any) -> Any:
 
 @helper
 def _leave(slot: Any, facts: Any, first: Any) -> Any:
-    """Let the first row of a slot go; tells whether another one waited behind it. ``slot`` and ``facts`` are addresses."""
+    """Remove the first row from the queue of a slot; return whether others waited after it.
+
+    ``slot`` and ``facts`` are addresses.
+    """
     if load_i32(slot) > 0:
         store_i32(slot, np.int64(-1))
         return False
@@ -138,15 +147,18 @@ def _leave(slot: Any, facts: Any, first: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def pair_by_position(
-    data: Any, offsets: Any, rows: Any, start: Any, count: Any, base: Any, primary_only: Any, keep: Any,
+    data: Any, offsets: Any, rows: Any, start: Any, count: Any, base: Any,
+    primary_only: Any, keep: Any,
     waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: Any,
-    pool: Any, pooled: Any, fragments: Any, made: Any, spill: Any, spill_offsets: Any, spilled: Any,
+    pool: Any, pooled: Any, fragments: Any, made: Any,
+    spill: Any, spill_offsets: Any, spilled: Any,
 ) -> Any:  # fmt: skip
-    """Join records with mates that wait in the pool; let the others wait.
+    """Pair records with mates that wait in the pool; add the others to it.
 
-    A mate agrees in name (its 64-bit hash: a false match would need the same positions too), in both positions and in the
-    template length with its sign turned; among several the earliest is taken. With ``keep`` whole records are kept for writing,
-    otherwise just their names. Gives (records done, fragments, ints in ``pool``, records spilled, why it stopped).
+    A mate has the same name (the same 64-bit hash: a false match would need the same positions
+    too), the same positions, and the template length with opposite sign; of several the earliest is
+    taken. With ``keep`` whole records are kept for writing, otherwise only their names. Returns
+    (records done, fragments, ints in ``pool``, records spilled, why it stopped).
     """
     mask = table.size - 1
     bytes_of = data.ctypes.data
@@ -240,7 +252,7 @@ def pair_by_position(
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: Any) -> Any:
-    """Move the records that still wait together, in their order, and build the table anew."""
+    """Move the records that still wait together, in order, and rebuild the table."""
     table[:] = 0
     mask = table.size - 1
     used = 0
@@ -250,7 +262,7 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
         if waiting[j, INFO] == -1:
             continue
         size = facts[j, BLOB_SIZE]
-        # Downwards and in order, so what is overwritten (slack too) was moved already or belongs to this record.
+        # Downwards and in order, so what is overwritten (slack too) is of this record or was moved.
         if bytes_used != facts[j, BLOB]:
             for k in range(size):
                 arena[bytes_used + k] = arena[facts[j, BLOB] + k]
@@ -268,7 +280,8 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
         facts[used, BLOB_SIZE] = size
         bytes_used += size
         queue, slot = _find(
-            table.ctypes.data, mask, waiting.ctypes.data, waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT],
+            table.ctypes.data, mask, waiting.ctypes.data,
+            waiting[used, NAME], waiting[used, HERE], waiting[used, NEXT],
             waiting[used, INFO] & READ1, waiting[used, TLEN],
         )  # fmt: skip
         _wait(slot, facts.ctypes.data, queue, used)
@@ -279,9 +292,14 @@ def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: A
 
 
 class MatePool:
-    """Records whose mates are still to come; its memory follows their number.
+    """The records whose mates are still to come; its memory is proportional to their number.
 
-    Rows are only ever appended, and dead ones cleared away from time to time, which keeps first come, first served among equal keys.
+    Rows are only appended, and those of paired records removed from time to time, so that records
+    with equal keys are served first come, first served.
+
+    Args:
+        keep: whether to keep whole records, to be written, or only their names.
+        capacity: rows to begin with.
     """
 
     def __init__(self, keep: bool, capacity: int = 1 << 12) -> None:
@@ -294,7 +312,10 @@ class MatePool:
         self.state: NDArray[np.int64] = np.zeros(6, dtype=np.int64)
 
     def make_room(self, size: int, members: int) -> None:
-        """Clear dead rows away, and grow where the living fill more than half; ``size`` and ``members`` must fit then."""
+        """Remove the rows of paired records, and grow where the others fill more than half.
+
+        A record of ``size`` bytes and a set of ``members`` features fit afterwards.
+        """
         _tidy(self.waiting, self.facts, self.table, self.arena, self.notes, self.state)
         used, arena, notes = (int(value) for value in self.state[:3])
         if 2 * used > len(self.waiting):
@@ -309,22 +330,22 @@ class MatePool:
             self.notes = _grown(self.notes, 2 * len(self.notes) + 2 * members, notes)
 
     def left(self) -> NDArray[np.int64]:
-        """Give the indices of the rows that still wait, in htseq-count's order: by key, then first come, first served."""
+        """Return the rows that still wait, in htseq-count's order: by key, then by arrival."""
         used = int(self.state[USED])
         alive = np.flatnonzero(self.waiting[:used, INFO] != -1)
         return alive[np.argsort(self.facts[alive, RANK], kind="stable")]
 
     def name(self, j: int) -> str:
-        """Give a waiting record's name."""
+        """Return a waiting record's name."""
         start = int(self.facts[j, BLOB]) + (36 if self.keep else 0)
         size = int(self.arena[start - 24]) if self.keep else int(self.facts[j, BLOB_SIZE])
         return name_of(self.arena[start : start + size])
 
 
 def match_without_length(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Match rows that are mates but for the template length, first come, first served.
+    """Match rows that are mates except for the template length, first come, first served.
 
-    Gives the indices of reads 1 and of reads 2, in the order in which the pairs were complete.
+    Returns the indices of reads 1 and of reads 2, in the order in which the pairs were completed.
     """
     is_first = (rows[:, INFO] & READ1) != 0
     keys = np.stack(
@@ -335,7 +356,7 @@ def match_without_length(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
         ),
         axis=1,
     )
-    # Sorted by key, then by read 1 or 2, then by order; equal ranks within a key's reads 1 and reads 2 go together.
+    # Sorted by key, then read 1 or 2, then arrival; the n-th read 1 and the n-th read 2 are mates.
     order = np.lexsort((np.arange(len(rows)), ~is_first, keys[:, 2], keys[:, 1], keys[:, 0]))
     if not len(order):
         return order, order
@@ -352,7 +373,10 @@ def match_without_length(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
 
 
 def as_fragments(waiting: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the fragment table of waiting records; ``chosen`` has a column per mate. They count as spilled: record ``-2 - j``."""
+    """Return the fragment table of waiting records; ``chosen`` has a column per mate.
+
+    They count as spilled: the record of row ``j`` is ``-2 - j``.
+    """
     fragments = np.full((len(chosen), FRAGMENT_COLUMNS), -1, dtype=np.int64)
     every = np.arange(len(chosen))
     for mate in range(chosen.shape[1]):
@@ -370,7 +394,7 @@ def as_fragments(waiting: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArr
 
 
 def _grown(array: NDArray[Any], rows: int, used: int) -> NDArray[Any]:
-    """Give a longer copy of an array's first ``used`` rows."""
+    """Return a copy of an array's first ``used`` rows with room for ``rows``."""
     larger = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
     larger[:used] = array[:used]
     return larger

@@ -1,4 +1,4 @@
-"""Gather, in the order of the fragments, what counting leaves behind: start sites, and records to be written with ``-o``."""
+"""The start sites of counted fragments, in the order of the fragments."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.pipeline.counting.assignment import (
-    Assigner,
-    tally,
-)
+from counterbias.pipeline.counting.assignment import Assigner, tally
+from counterbias.pipeline.counting.fragments import FragmentBatch
 from counterbias.records import EndSites, StartSites
 
-#: Rows per chunk of start sites: small chunks, so that little is held twice when they are joined.
+#: Rows per chunk of start sites: small, so that little is in memory twice while chunks are joined.
 CHUNK = 1 << 18
 
-
+#: Types of the columns: feature, share, then contig, position and bits of read 1 and of read 2.
 _DTYPES = (np.int32, np.float32, np.int32, np.int32, np.uint8, np.int32, np.int32, np.uint8)
-
 
 _NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
-def _mapped(size: int, kind: Any) -> NDArray[Any]:
-    """Allocate an array whose memory goes back to the system at once when it is dropped, which the heap does not promise."""
+def _allocate(size: int, dtype: Any) -> NDArray[Any]:
+    """Return an array whose memory goes back to the system as soon as it is freed.
+
+    The heap does not promise that.
+    """
     memory = mmap.mmap(
-        -1, size * np.dtype(kind).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        -1, size * np.dtype(dtype).itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     )
-    return np.frombuffer(memory, dtype=kind)
+    return np.frombuffer(memory, dtype=dtype)
 
 
 class SiteCollector:
-    """Start sites, filled chunk by chunk. Columns: feature, share, then contig, position and bits of read 1 and of read 2."""
+    """Collects start sites, chunk by chunk.
+
+    Args:
+        contigs, lengths: contigs of the alignment header.
+        paired: whether there are columns for read 2.
+        fraction: whether there is a column for shares.
+        features: number of features.
+    """
 
     def __init__(
         self,
@@ -57,19 +64,19 @@ class SiteCollector:
 
     def _new_columns(self) -> list[NDArray[Any]]:
         return [
-            _mapped(self._capacity, kind) if kept else np.empty(0, dtype=kind)
-            for kept, kind in zip(self._kept, _DTYPES, strict=True)
+            _allocate(self._capacity, dtype) if kept else np.empty(0, dtype=dtype)
+            for kept, dtype in zip(self._kept, _DTYPES, strict=True)
         ]
 
     def next_chunk(self) -> None:
-        """Put the current chunk aside and begin another."""
+        """Begin another chunk."""
         self._full.append([column[: self.row] for column in self.columns])
         self.rows_before += self.row
         self.row = 0
         self.columns = self._new_columns()
 
     def finish(self) -> StartSites:
-        """Join the chunks column by column, letting go of each column's chunks before the next is joined."""
+        """Join the chunks column by column; each column's chunks are freed before the next."""
         self.next_chunk()
         self.columns = []
         joined: list[NDArray[Any]] = []
@@ -87,34 +94,49 @@ class SiteCollector:
         )
 
 
-#: Stands in for a collector where nobody wants start sites.
-_NO_COLUMNS: list[NDArray[Any]] = [np.empty(0, dtype=kind) for kind in _DTYPES]
+#: The columns where no start sites are collected.
+_NO_COLUMNS: list[NDArray[Any]] = [np.empty(0, dtype=dtype) for dtype in _DTYPES]
 
 
 def count_fragments(
-    assigner: Assigner, fragments: NDArray[np.int64], made: int, kinds: NDArray[np.uint8], result: NDArray[np.int64],
-    pool: NDArray[np.int32], base: int, sites: SiteCollector | None, want_rows: bool,
-) -> NDArray[np.int64]:  # fmt: skip
-    """Add fragments to the counts and start sites; ``base`` is the first one's number.
+    assigner: Assigner,
+    fragments: FragmentBatch,
+    fragments_before: int,
+    sites: SiteCollector | None,
+    *,
+    want_rows: bool,
+) -> NDArray[np.int64]:
+    """Add a batch's fragments to the counts and start sites.
 
-    Gives, with ``want_rows``, each fragment's first row among the start sites, -1 where it has none.
+    Args:
+        assigner: has the counts.
+        fragments: the batch; its outcomes are known.
+        fragments_before: fragments of earlier batches.
+        sites: gets the start sites, or None.
+        want_rows: whether rows are returned.
+
+    Returns:
+        each fragment's first row among the start sites, -1 where it has none; empty without
+        ``want_rows``.
     """
-    index = assigner.index
-    site_of = np.full(made, -1, dtype=np.int64) if want_rows else _NO_ROWS
+    index, count = assigner.index, fragments.count
+    site_of = np.full(count, -1, dtype=np.int64) if want_rows else _NO_ROWS
     done = 0
-    while done < made:
+    while done < count:
         columns = sites.columns if sites else _NO_COLUMNS
-        begun = done
+        first = done
         done, row = tally(
-            fragments, begun, made, kinds, result, assigner.nonunique, assigner.seed, base,
-            index.member_offsets, index.members, pool, assigner.counts, assigner.parts, assigner.classes,
+            fragments.table, first, count, fragments.outcomes, fragments.sets,
+            assigner.nonunique, assigner.seed, fragments_before,
+            index.member_offsets, index.members, fragments.pool,
+            assigner.counts, assigner.parts, assigner.classes,
             sites is not None, sites.row if sites else 0, *columns, site_of,
         )  # fmt: skip
         if sites:
             sites.row = int(row)
             if want_rows:
-                own = site_of[begun:done]
-                own[own >= 0] += sites.rows_before
-            if done < made:
+                rows = site_of[first:done]
+                rows[rows >= 0] += sites.rows_before
+            if done < count:
                 sites.next_chunk()
     return site_of

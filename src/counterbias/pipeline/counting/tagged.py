@@ -1,4 +1,4 @@
-"""Gather, in the order of the fragments, what counting leaves behind: start sites, and records to be written with ``-o``."""
+"""The records to write with ``-o``, in the order of the fragments."""
 
 from __future__ import annotations
 
@@ -12,75 +12,88 @@ from counterbias.pipeline.counting.assignment import (
     NOT_ALIGNED,
     SKIPPED,
     STOPPED,
-    StepIndex,
 )
+from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
+from counterbias.pipeline.counting.pairing import FIRST_POOLED, MATE, RECORD
+from counterbias.pipeline.counting.step_index import StepIndex
 from counterbias.records import TaggedBatch
 
 
 def tagged_batch(
-    fragments: NDArray[np.int64], made: int, kinds: NDArray[np.uint8], result: NDArray[np.int64], pool: NDArray[np.int32],
-    index: StepIndex, site_of: NDArray[np.int64], data: NDArray[np.uint8], offsets: NDArray[np.int64], own: int,
-) -> TaggedBatch:  # fmt: skip
-    """List what ``-o`` gets of fragments.
+    fragments: FragmentBatch,
+    records: RecordBytes,
+    index: StepIndex,
+    site_of: NDArray[np.int64],
+) -> TaggedBatch:
+    """List the records of a batch's fragments, with what each was assigned to.
 
-    ``offsets`` say where records start in ``data``; the first ``own`` are the batch's, then come the mates of earlier batches.
+    Args:
+        fragments: the batch; its outcomes are known.
+        records: the records.
+        index: the annotation's sets of features.
+        site_of: int64 (fragments,), see :class:`TaggedBatch`.
     """
-    kind = kinds[:made] & 7
-    multimapped = (kinds[:made] & MULTIMAPPED) != 0
-    sets = result[:made]
-    sizes = _sizes(sets, index, pool)
-    code = np.full(made, -1, dtype=np.int32)
-    code[kind == LOW_QUALITY] = -3
-    code[kind == NOT_ALIGNED] = -4
-    one = (kind == ASSIGNED) & (sizes == 1)
+    count = fragments.count
+    outcome = fragments.outcomes[:count] & 7
+    multimapped = (fragments.outcomes[:count] & MULTIMAPPED) != 0
+    sets = fragments.sets[:count]
+    sizes = _sizes(sets, index, fragments.pool)
+    code = np.full(count, -1, dtype=np.int32)
+    code[outcome == LOW_QUALITY] = -3
+    code[outcome == NOT_ALIGNED] = -4
+    one = (outcome == ASSIGNED) & (sizes == 1)
     code[one] = index.members[index.member_offsets[sets[one]]]
-    ambiguous = (kind == ASSIGNED) & (sizes > 1)
+    ambiguous = (outcome == ASSIGNED) & (sizes > 1)
     code[ambiguous] = -2
 
-    # Four possible entries per fragment: read 1 and read 2 as multimapped, then both as what they were assigned to.
-    records = fragments[:made][:, [3, 7]]
-    present = records != -1
-    records = np.where(records < -1, own - 2 - records, records)
-    last = (kind != SKIPPED) & (kind != STOPPED)
-    shown = np.concatenate((present & multimapped[:, None], present & last[:, None]), axis=1)
-    entry_code = np.stack((np.full(made, -5, dtype=np.int32),) * 2 + (code,) * 2, axis=1)
-    chosen = shown.ravel()
-    fragment_of = np.repeat(np.arange(made), 4)[chosen]
-    column = np.tile(np.arange(4), made)[chosen]
-    entries = np.tile(records, 2).ravel()[chosen]
-    codes = entry_code.ravel()[chosen]
+    # Up to four entries per fragment: reads 1 and 2 as multimapped, then with their assignment.
+    numbers = fragments.table[:count][:, [RECORD, MATE + RECORD]]
+    present = numbers != -1
+    numbers = np.where(numbers < -1, records.own - 2 - numbers, numbers)
+    assigned = (outcome != SKIPPED) & (outcome != STOPPED)
+    written = np.concatenate(
+        (present & multimapped[:, None], present & assigned[:, None]), axis=1
+    ).ravel()
+    entry_code = np.stack((np.full(count, -5, dtype=np.int32),) * 2 + (code,) * 2, axis=1)
+    fragment_of = np.repeat(np.arange(count), 4)[written]
+    column = np.tile(np.arange(4), count)[written]
+    codes = entry_code.ravel()[written]
 
     with_members = codes == -2
-    counts = np.where(with_members, sizes[fragment_of], 0)
-    member_offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    parts = [_members(int(sets[f]), index, pool) for f in fragment_of[with_members]]
-    sizes_of_records = (
-        data[offsets[:, None] + np.arange(4)].view("<i4").ravel().astype(np.int64) + 4
-    )
+    member_counts = np.where(with_members, sizes[fragment_of], 0)
+    members = [_members(int(sets[f]), index, fragments.pool) for f in fragment_of[with_members]]
     return TaggedBatch(
-        buffer=data,
-        offsets=offsets,
-        lengths=sizes_of_records,
-        record=entries,
+        buffer=records.data,
+        offsets=records.offsets,
+        lengths=_lengths(records),
+        record=np.tile(numbers, 2).ravel()[written],
         code=codes,
         repeated=(column >= 2) & multimapped[fragment_of],
-        member_offsets=member_offsets,
-        members=np.concatenate(parts) if parts else np.empty(0, dtype=np.int32),
+        member_offsets=np.concatenate(([0], np.cumsum(member_counts))).astype(np.int64),
+        members=np.concatenate(members) if members else np.empty(0, dtype=np.int32),
         site=site_of[fragment_of],
         second=(column & 1) == 1,
     )
 
 
+def _lengths(records: RecordBytes) -> NDArray[np.int64]:
+    """Return the number of bytes of each record, its length field included."""
+    length_fields = records.data[records.offsets[:, None] + np.arange(4)]
+    return np.asarray(length_fields.view("<i4").ravel().astype(np.int64) + 4)
+
+
 def _sizes(sets: NDArray[np.int64], index: StepIndex, pool: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the number of members of each set."""
     known = np.maximum(sets, 0)
     sizes = index.member_offsets[known + 1] - index.member_offsets[known]
     pooled = np.flatnonzero(sets < 0)
-    sizes[pooled] = pool[-3 - sets[pooled]]
+    sizes[pooled] = pool[FIRST_POOLED - sets[pooled]]
     return np.asarray(sizes, dtype=np.int64)
 
 
 def _members(code: int, index: StepIndex, pool: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the features of a set."""
     if code < 0:
-        place = -3 - code
+        place = FIRST_POOLED - code
         return pool[place + 1 : place + 1 + int(pool[place])].copy()
     return index.members[index.member_offsets[code] : index.member_offsets[code + 1]]
