@@ -16,6 +16,11 @@ from counterbias.plugins import load_plugins
 from counterbias.records import TrainingSet, Window
 
 
+def words(line: str) -> list[str]:
+    """Return the words of a command line without quotes."""
+    return line.split()
+
+
 def run(folder: Path, *options: str) -> Path:
     assert main(["simulate", "-q", "-o", str(folder), *options]) == 0
     return folder

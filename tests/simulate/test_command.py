@@ -1,4 +1,4 @@
-"""``counterbias simulate`` as users call it: own genomes, wrong options, interruptions."""
+"""``counterbias simulate`` as users call it: a user's own genome, wrong options, interruptions."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(
     assert "a file, not a folder" in capsys.readouterr().err
 
 
-def test_what_is_interrupted_leaves_nothing(
+def test_an_interrupted_run_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from counterbias import simulation
@@ -239,7 +239,7 @@ def test_what_is_interrupted_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_option_stands_in_the_reference(root: Path) -> None:
+def test_the_reference_page_names_every_option(root: Path) -> None:
     text = (root / "docs" / "reference" / "simulate.md").read_text()
     for action in build_simulate_parser().actions:
         for option in action.option_strings:

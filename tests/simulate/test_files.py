@@ -24,38 +24,14 @@ from tests.simulate.simulated_folders import (
     start_of,
     table,
     windows,
+    words,
 )
 
-#: Many kinds of reads at once, in little time.
-FULL = [
-    "--pairs",
-    "3000",
-    "--genes",
-    "20",
-    "--contigs",
-    "2",
-    "--seed",
-    "4",
-    "--order",
-    "both",
-    "--fastq",
-    "--errors",
-    "0.01",
-]
-
-
-FULL += [
-    "--multimapped",
-    "0.1",
-    "--duplicates",
-    "0.2",
-    "--gc-bias",
-    "0.2",
-    "--unmapped",
-    "0.05",
-    "--unmapped-mates",
-    "0.05",
-]
+#: Every sort of read at once, in little time.
+FULL = words(
+    "--pairs 3000 --genes 20 --contigs 2 --seed 4 --order both --fastq --errors 0.01"
+    " --multimapped 0.1 --duplicates 0.2 --gc-bias 0.2 --unmapped 0.05 --unmapped-mates 0.05"
+)
 
 
 @pytest.fixture(scope="module")
@@ -124,18 +100,7 @@ def test_read_starts_are_those_of_the_bam(full: Path, options: list[str], tmp_pa
 
 def test_htseq_count_and_counterbias_find_the_true_counts(tmp_path: Path) -> None:
     """No gene overlaps and no read is multi-mapped: a fragment with a mapped read is its gene's."""
-    options = [
-        "--pairs",
-        "5000",
-        "--genes",
-        "25",
-        "--overlapping",
-        "0",
-        "--multimapped",
-        "0",
-        "--stranded",
-        "reverse",
-    ]
+    options = words("--pairs 5000 --genes 25 --overlapping 0 --multimapped 0 --stranded reverse")
     plain = run(tmp_path / "plain", *options)
     truth = {
         row["gene_id"]: int(row["mapped_fragments"]) for row in table(plain / "sample1.genes.tsv")
@@ -221,18 +186,7 @@ def test_heptamers_at_read_starts_find_the_true_log_bias(plain: Path) -> None:
 
 
 def test_trimmed_reads_have_the_bias_of_the_fragments_end(tmp_path: Path) -> None:
-    options = [
-        "--pairs",
-        "3000",
-        "--genes",
-        "20",
-        "--read-length",
-        "40",
-        "--trim",
-        "8",
-        "--stranded",
-        "yes",
-    ]
+    options = words("--pairs 3000 --genes 20 --read-length 40 --trim 8 --stranded yes")
     folder = run(tmp_path / "trimmed", *options)
     reads = [record for record in records(folder / "sample1.bam") if not record.is_secondary]
     assert {record.query_length for record in reads} == {32}
@@ -392,7 +346,9 @@ def test_models_of_both_reads_need_a_stranded_library(
         assert np.ptp(column(mine, "log_bias") - expected) < 3e-4
 
 
-def test_model_without_bias_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_names_a_model_without_bias(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_model(tmp_path / "closed.model", slope=0.0)
     options = ["--pairs", "100", "--genes", "5", "--bias-model", str(tmp_path / "closed.model")]
     assert main(["simulate", "-o", str(tmp_path / "out"), *options]) == 0

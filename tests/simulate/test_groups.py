@@ -8,24 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from counterbias.simulation import simulate_priming_bias
-from tests.simulate.simulated_folders import column, inside, run, save_model, table, windows
+from tests.simulate.simulated_folders import column, inside, run, save_model, table, windows, words
 
 
 def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> None:
-    options = [
-        "--pairs",
-        "500",
-        "--genes",
-        "40",
-        "--samples",
-        "4",
-        "--groups",
-        "2",
-        "--variation",
-        "0",
-        "--changed",
-        "0.5",
-    ]
+    options = words("--pairs 500 --genes 40 --samples 4 --groups 2 --variation 0 --changed 0.5")
     folder = run(tmp_path / "groups", *options)
     rows = table(folder / "truth.tsv")
     assert list(rows[0]) == [
@@ -56,18 +43,7 @@ def test_two_groups_differ_by_the_fold_changes_in_the_table(tmp_path: Path) -> N
 
 def test_each_group_has_the_bias_asked_for(tmp_path: Path) -> None:
     """A group's reads are those of a study in which all have its bias; reports name that bias."""
-    options = [
-        "--pairs",
-        "800",
-        "--genes",
-        "40",
-        "--contigs",
-        "2",
-        "--samples",
-        "4",
-        "--groups",
-        "2",
-    ]
+    options = words("--pairs 800 --genes 40 --contigs 2 --samples 4 --groups 2")
     both = run(tmp_path / "both", *options, "--bias-model", "builtin,none")
     alone = {
         name: run(tmp_path / name, *options, "--bias-model", name) for name in ("builtin", "none")
@@ -102,18 +78,7 @@ def test_each_group_has_the_bias_asked_for(tmp_path: Path) -> None:
 
 
 def test_groups_differ_in_the_strength_of_one_bias(tmp_path: Path) -> None:
-    options = [
-        "--pairs",
-        "3000",
-        "--genes",
-        "20",
-        "--samples",
-        "2",
-        "--groups",
-        "2",
-        "--strength",
-        "1,0.5",
-    ]
+    options = words("--pairs 3000 --genes 20 --samples 2 --groups 2 --strength 1,0.5")
     folder = run(tmp_path / "out", *options)
     bias = simulate_priming_bias(np.random.default_rng([1, 2]), strength=0.9)
     for sample, strength in (("sample1", 1.0), ("sample2", 0.5)):

@@ -66,12 +66,6 @@ def write_line(text: str) -> None:
         sys.stderr.flush()
 
 
-def write_if_warning(text: str) -> None:
-    """Write one line to stderr if it is a warning: what ``-q`` leaves of the messages."""
-    if text.startswith("Warning: "):
-        write_line(text)
-
-
 def is_terminal() -> bool:
     """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

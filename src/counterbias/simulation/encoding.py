@@ -105,7 +105,9 @@ def _put_name(buffer, at, name_start, fragment, seed):
 
 @njit(cache=True, nogil=True)
 def _bin(start, end):
-    """Return the bin of an interval (SAMv1 section 5.3)."""
+    """Return the bin of an interval (SAMv1 section 5.3); of an unplaced read, 4680."""
+    if start < 0:
+        return 4680
     end -= 1
     if start >> 14 == end >> 14:
         return 4681 + (start >> 14)
@@ -308,6 +310,14 @@ def _sam_flag(flags, side, paired, unmapped, mate_unmapped):
 
 
 @njit(cache=True, nogil=True)
+def _mapping_quality(hits):
+    """Return the MAPQ of a read with this number of alignments."""
+    if hits == 1:
+        return 60
+    return 3 if hits == 2 else 1
+
+
+@njit(cache=True, nogil=True)
 def _put_cigar(buffer, at, offset, exon, exon_start, exon_left, exon_length, read_length):
     """Write matches and skipped introns from an offset in ``exon`` on.
 
@@ -378,20 +388,17 @@ def encode_records(
         contig_id = np.int64(contig[transcript[row]])
         contig_start = contig_offsets[contig_id]
 
-        # Where the read, its mate and the whole fragment lie.
+        exons = (first_exon, last_exon, exon_start, exon_left)
         left_offset = np.int64(start[row])
         right_offset = left_offset + length[row] - read_length
-        last_offset = left_offset + length[row] - 1
-        offset, mate_offset = right_offset, left_offset
-        if side == 0:
-            offset, mate_offset = left_offset, right_offset
-        position, exon = _position(offset, first_exon, last_exon, exon_start, exon_left)
-        mate, _ = _position(mate_offset, first_exon, last_exon, exon_start, exon_left)
-        last, _ = _position(last_offset, first_exon, last_exon, exon_start, exon_left)
+        offset = right_offset if side else left_offset
+        position, exon = _position(offset, *exons)
+        mate, _ = _position(left_offset if side else right_offset, *exons)
         template, mate_contig = np.int64(0), np.int64(-1)
         if paired:
             mate_contig = contig_id
             if not (unmapped or mate_unmapped):
+                last, _ = _position(left_offset + length[row] - 1, *exons)
                 template = mate - last - 1 if side else last + 1 - position
             if mate_unmapped:
                 mate = position
@@ -438,14 +445,12 @@ def encode_records(
             at = _put(buffer, at, 0x434D4E, 3)  # NM:C
             at = _put(buffer, at, min(255, mismatches) if not secondary else 0, 1)
 
-        quality = 0 if unmapped else (60 if hits[row] == 1 else (3 if hits[row] == 2 else 1))
-        interval = _bin(position, max(end, position + 1)) if position >= 0 else 4680
         _put(buffer, head, at - head - 4, 4)
         _put(buffer, head + 4, contig_id, 4)
         _put(buffer, head + 8, position, 4)
         buffer[head + 12] = name_size
-        buffer[head + 13] = quality
-        _put(buffer, head + 14, interval, 2)
+        buffer[head + 13] = 0 if unmapped else _mapping_quality(hits[row])
+        _put(buffer, head + 14, _bin(position, max(end, position + 1)), 2)
         _put(buffer, head + 16, operations, 2)
         _put(buffer, head + 18, _sam_flag(flags, side, paired, unmapped, mate_unmapped), 2)
         _put(buffer, head + 20, shown, 4)

@@ -1,4 +1,4 @@
-"""The design of a simulated library: its fragments, its reads and what is wrong with them."""
+"""The design of a simulated library: how its fragments are made and how they are sequenced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORTEST_READ, LONGEST_READ = 20, 1000
 #: Bases of a read that trimming must leave.
 SHORTEST_TRIMMED = 10
 #: Largest share of duplicates; above it, few distinct fragments would be left.
-MOST_DUPLICATES = 0.9
+LARGEST_DUPLICATES = 0.9
 #: Steps of a fragment's GC content in which its effect is tabulated.
 GC_STEPS = 1000
 
@@ -117,10 +117,10 @@ class Library:
                 raise InputError(
                     f"the rate of {name} is {rate:g}", remedy="give a number from 0 to 1"
                 )
-        if not 0.0 <= self.duplicates <= MOST_DUPLICATES:
+        if not 0.0 <= self.duplicates <= LARGEST_DUPLICATES:
             raise InputError(
                 f"the rate of duplicates is {self.duplicates:g}",
-                remedy=f"give a number from 0 to {MOST_DUPLICATES:g}",
+                remedy=f"give a number from 0 to {LARGEST_DUPLICATES:g}",
             )
         if self.multi_mapped + self.unmapped + self.unmapped_mate > 1.0:
             raise InputError(

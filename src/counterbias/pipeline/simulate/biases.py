@@ -18,7 +18,7 @@ from counterbias.simulation.bias import PRIMING_STRENGTH
 from counterbias.simulation.fragments import Biases
 
 #: Largest factor on a log bias.
-MOST_STRENGTH = 100.0
+LARGEST_STRENGTH = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class GroupBias:
                 "--bias-model holds a bias without a name",
                 remedy="give builtin, none or a model file for each group",
             )
-        if not 0.0 <= self.strength <= MOST_STRENGTH:
+        if not 0.0 <= self.strength <= LARGEST_STRENGTH:
             raise InputError(
                 f"--strength is {self.strength:g}",
-                remedy=f"give a number from 0 to {MOST_STRENGTH:g}",
+                remedy=f"give a number from 0 to {LARGEST_STRENGTH:g}",
             )
 
     @property
@@ -99,7 +99,7 @@ def read_biases(models: str, strengths: Sequence[float]) -> tuple[GroupBias, ...
         problem = (
             f"--bias-model holds {len(names)} biases, but --strength holds {len(strengths)} values"
         )
-        raise InputError(problem, remedy="give one for each group in both, or a single one in one")
+        raise InputError(problem, remedy="give one per group in both, or a single one in either")
     count = max(len(names), len(strengths))
     all_names = names * count if len(names) == 1 else names
     all_strengths = list(strengths) * count if len(strengths) == 1 else strengths
