@@ -97,7 +97,7 @@ def test_ambiguous_mates_are_taken_first_come_first_served(tmp_path: Path) -> No
     assert "('twin', 'first', 'chr1', 100, 'chr1', 150, 200)" in got[2]
 
 
-def test_leftovers_are_told_of_as_htseq_tells(tmp_path: Path) -> None:
+def test_leftovers_are_reported_as_by_htseq(tmp_path: Path) -> None:
     rng = random.Random(11)
     records = [
         item
@@ -155,7 +155,7 @@ def test_order_of_the_file_does_not_change_position_pairing(tmp_path: Path) -> N
     assert results[0] == results[1] == results[2]
 
 
-def test_mates_apart_are_told_from_missing_mates(tmp_path: Path) -> None:
+def test_mates_apart_are_distinguished_from_missing_mates(tmp_path: Path) -> None:
     path = tmp_path / "reads.bam"
     genes = annotation(tmp_path)
     records = [item for i in range(50) for item in pair(f"r{i}", 100 + i, 160 + i)]

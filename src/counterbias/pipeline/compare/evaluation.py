@@ -322,8 +322,8 @@ def gene_changes(
         log_bias = score_positions(
             model, lambda part: sample.cut(part, window), positions, threads=threads
         )
-        for name, found in (("used", calibration(log_bias)), ("ungated", log_bias)):
-            sums[name][feature_of[row]] += np.exp(np.where(np.isnan(found), 0.0, found)).sum() / 2
+        for name, values in (("used", calibration(log_bias)), ("ungated", log_bias)):
+            sums[name][feature_of[row]] += np.exp(np.where(np.isnan(values), 0.0, values)).sum() / 2
     factors = {name: lengths[chosen] / total[chosen] for name, total in sums.items()}
     return {
         name: factor * reads[chosen].sum() / (factor * reads[chosen]).sum()
@@ -342,9 +342,9 @@ def _thinned(sample: FoldSample, split: folds.Folds, trial: Trial) -> StartSites
     wanted = np.sort(np.concatenate((keys[kept], keys[fold == folds.HELD_OUT_FOLD])))
     ends = []
     for one in sample.sites.ends:
-        own = _keys(one.contig, one.position, (one.bits & REVERSE) != 0)
-        row = np.minimum(np.searchsorted(wanted, own), max(len(wanted) - 1, 0))
-        stays = wanted[row] == own if len(wanted) else np.zeros(len(own), bool)
+        key = _keys(one.contig, one.position, (one.bits & REVERSE) != 0)
+        row = np.minimum(np.searchsorted(wanted, key), max(len(wanted) - 1, 0))
+        stays = wanted[row] == key if len(wanted) else np.zeros(len(key), bool)
         ends.append(
             replace(
                 one,

@@ -11,7 +11,10 @@ from counterbias.pipeline.compare.results import Comparison
 
 
 def recommendation(result: Comparison) -> Recommendation:
-    """Choose one model for all samples, among those measured in every sample that any was."""
+    """Choose one model for all samples.
+
+    It must have been measured in each sample in which any model was.
+    """
     measured = sum(any(one.status == OK for one in sample.outcomes) for sample in result.samples)
     contenders = []
     for number, candidate in enumerate(result.candidates):
@@ -26,7 +29,7 @@ def _contender(
 ) -> Contender | None:
     """Return a candidate's results over all samples; None if it cannot be recommended.
 
-    ``number`` is that of the candidate, ``measured`` that of the samples in which any was measured.
+    ``number`` is its index, ``measured`` the number of samples in which any model was measured.
     """
     measurements = [
         (sample, sample.outcomes[number])

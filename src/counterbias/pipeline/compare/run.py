@@ -284,8 +284,8 @@ class _Stages:
         ]
 
         def weigh(choice: ModelChoice) -> SampleBias:
-            own = replace(inputs, bias=replace(bias, choice=choice))
-            return weigh_counts(own, counts, name, SILENT, path=None)
+            chosen = replace(inputs, bias=replace(bias, choice=choice))
+            return weigh_counts(chosen, counts, name, SILENT, path=None)
 
         settings: dict[str, Any] = {
             key: value for key, value in asdict(bias.options).items() if key not in _NOT_SETTINGS
