@@ -12,9 +12,9 @@ from tests.compare.running import command, truth_of
 BAD_TABLES = {
     "nothing in common": (
         "gene\tA\nx\t1\ny\t2\n",
-        "no name of column 'gene' is the identifier of a feature",
+        "no name in column 'gene' is the identifier of a feature",
     ),
-    "twice": ("gene\tA\nx\t1\nx\t2\n", "line 3: 'x' stands in line 2 already"),
+    "twice": ("gene\tA\nx\t1\nx\t2\n", "line 3: 'x' is already in line 2"),
     "no number": ("gene\tA\nx\thigh\n", "line 2: 'high' in column 'A' is not a number"),
     "infinite": ("gene\tA\nx\tinf\n", "'inf' in column 'A' is not a number"),
     "no column": ("gene\tB\nx\t1\n", "there is no column 'A'"),
