@@ -73,14 +73,14 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     from counterbias_backends.cnn import training
 
     made: list[Any] = []
-    begin = training.Network.__init__
+    begin = training.Trainer.__init__
 
-    def remembered(self: Any, evaluate: Any, shape: Any, data: Any, *rest: Any) -> None:
-        begin(self, evaluate, shape, data, *rest)
+    def remembered(self: Any, loss: Any, shape: Any, data: Any, *rest: Any) -> None:
+        begin(self, loss, shape, data, *rest)
         self.seen = data
         made.append(self)
 
-    monkeypatch.setattr(training.Network, "__init__", remembered)
+    monkeypatch.setattr(training.Trainer, "__init__", remembered)
     return made
 
 

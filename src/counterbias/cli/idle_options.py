@@ -11,8 +11,6 @@ import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 
-from counterbias.options import TrainOptions
-
 #: Options of ``count`` that concern the model or the weights alone.
 _ON_THE_MODEL = (
     "output",
@@ -47,7 +45,7 @@ def idle_in_count(arguments: Namespace) -> list[str]:
 
 def idle_in_train(arguments: Namespace) -> list[str]:
     """List the options of ``train`` without effect."""
-    if len(arguments.samfilenames) > 1 or arguments.bias_pool == TrainOptions().pool:
+    if len(arguments.samfilenames) > 1:
         return []
     return _lines(arguments, ["bias_pool"], "where there is one sample")
 

@@ -61,7 +61,6 @@ BIAS = (
     Option(
         "--bias-pool",
         choices=POOLS,
-        default=_DEFAULTS.pool,
         help=f"how samples are weighted: all alike, or by their reads (default: {_DEFAULTS.pool})",
     ),
     Option(
@@ -140,7 +139,8 @@ def _train(arguments: Namespace, argv: list[str]) -> Cohort:
         samples=[sample_name(path) for path in arguments.samfilenames],
         model=arguments.bias_model,
     )
-    train = TrainOptions(pool=arguments.bias_pool, own=not arguments.bias_no_own)
+    pool = arguments.bias_pool or _DEFAULTS.pool
+    train = TrainOptions(pool=pool, own=not arguments.bias_no_own)
     with (
         progress_display(quiet=arguments.quiet) as display,
         compiled_loops(display.write, quiet=arguments.quiet),
