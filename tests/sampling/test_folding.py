@@ -201,7 +201,7 @@ def places_at(*position: int) -> Positions:
 
 
 def test_parts_by_hand() -> None:
-    """Blocks of a kilobase in parts 3, none, 6 and 7: who comes within 21 bases of another block has its part as well."""
+    """Blocks of 1 kb in parts 3, none, 6, 7: within 21 bases of a block its part counts too."""
     keys, fold, half = (
         np.array([0, 2, 3]),
         np.array([1, 3, 3], np.int8),

@@ -368,7 +368,8 @@ def test_single_reads_by_hand() -> None:
 
     found = effective_lengths(gene, CONTIG_OF, either, FragmentLayout(lengths=fragments))
     assert found[0] == pytest.approx(21 * (100 * (23 / 21) * (25 / 21) + 3 * 5 + 1) / 102)
-    # Where the other end has no bias, the read is the left end in one half of the fragments and the right one in the other.
+    # Where the other end has no bias, the read is the left end of one half of the fragments and
+    # the right end of the other.
     found = effective_lengths(
         gene, CONTIG_OF, either, FragmentLayout(lengths=fragments, ends="first")
     )

@@ -21,7 +21,7 @@ def counterbias_backends() -> list[Backend]:
     return [
         Backend(
             "cnn",
-            "convolutional networks that distinguish read starts from nearby places, mean of several",
+            "convolutional networks that tell read starts from nearby places, mean of several",
             _load,
         )
     ]
