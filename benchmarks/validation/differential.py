@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 from counterbias import InputError, count_reads, simulation
 from counterbias.messages import Messages
 from counterbias.pipeline.simulate import SimulationOptions, simulate
-from counterbias.pipeline.simulate.biases import GroupBias
+from counterbias.pipeline.simulate.biases import make_bias
 from counterbias.pipeline.simulate.streams import Stream, random_stream
+from counterbias.simulation_options import GroupBias
 
 SCRIPT = "differential.py"
 R_SCRIPT = Path(__file__).with_name("differential.R")
@@ -176,7 +177,7 @@ def simulate_study(
     names = tuple(str(one["sample"]) for one in report["samples"])
     groups = tuple(int(str(one["group"]).removeprefix("group")) - 1 for one in report["samples"])
     messages = Messages(rep.log)
-    made = [bias.make(random_stream(seed, Stream.BIAS), messages) for bias in biases]
+    made = [make_bias(bias, random_stream(seed, Stream.BIAS), messages) for bias in biases]
     return Study(
         folder,
         names,

@@ -23,6 +23,7 @@ from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
+from counterbias.simulation.library import length_probabilities
 from counterbias.weights import (
     FragmentLayout,
     FragmentLengths,
@@ -160,7 +161,7 @@ def true_log_bias(
 
 def library_lengths(library: simulation.Library) -> FragmentLengths:
     """Return the distribution from which the fragment lengths of a simulated library are drawn."""
-    probability = library.length_probabilities()
+    probability = length_probabilities(library)
     length = np.flatnonzero(probability)
     return FragmentLengths(
         length,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,10 +16,9 @@ import pytest
 
 from counterbias.cli import main
 from counterbias.cli.simulate import build_simulate_parser
-from tests.simulate.simulated_folders import (
-    records,
-    table,
-)
+from counterbias.pipeline.simulate import SimulationOptions
+from counterbias.simulation import Library
+from tests.simulate.simulated_folders import records, run, table, words
 
 GTF = """#a comment
 chr1\tx\texon\t201\t600\t.\t+\t.\tgene_id "g1"; transcript_id "t1"; gene_name "One";
@@ -224,6 +227,35 @@ def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(
     assert "SIMG00000001" in (tmp_path / "genes.gtf").read_text()
     assert main(["simulate", "-o", str(tmp_path / "notes.txt")]) == 1
     assert "a file, not a folder" in capsys.readouterr().err
+
+
+def test_defaults_are_those_of_the_classes_but_for_the_imperfections_of_real_libraries(
+    tmp_path: Path,
+) -> None:
+    folder = run(tmp_path / "out", "--pairs", "10")
+    reported = json.loads((folder / "simulation.json").read_text())["options"]
+    library = Library(10, multi_mapped=0.03, unmapped_mate=0.02, unmapped=0.02, error_rate=0.002)
+    defaults = SimulationOptions(folder, library)
+    for design in ("library", "study", "design"):
+        assert reported[design] == dataclasses.asdict(getattr(defaults, design))
+    for option in ("genes", "contigs", "bases", "genome", "annotation", "order", "fastq", "seed"):
+        assert reported[option] == getattr(defaults, option)
+    assert (reported["bias_model"], reported["strength"]) == ("builtin", 1.0)
+
+
+def test_single_reads_have_no_unmapped_mates(tmp_path: Path) -> None:
+    folder = run(tmp_path / "out", *words("--pairs 10 --genes 5 --library single"))
+    library = json.loads((folder / "simulation.json").read_text())["options"]["library"]
+    assert (library["paired"], library["unmapped_mate"]) == (False, 0.0)
+
+
+def test_help_needs_no_numpy() -> None:
+    script = (
+        "import sys; import counterbias.cli.simulate as command;"
+        "command.build_simulate_parser().format_help(); print('numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_an_interrupted_run_leaves_nothing(

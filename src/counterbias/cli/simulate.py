@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from counterbias.cli.idle_options import idle_in_simulate
 from counterbias.cli.parser import QUIET, Option, Parser
@@ -15,27 +16,42 @@ from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
 from counterbias.messages import Messages
 from counterbias.options import STRANDEDNESS
+from counterbias.simulation_options import (
+    BASES_PER_GENE,
+    BIASED_ENDS,
+    LARGEST_DUPLICATES,
+    ORDERS,
+    GroupBias,
+    Library,
+    SimulationOptions,
+)
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.simulate import SimulationOptions
-    from counterbias.simulation import Library
+    from _typeshed import DataclassInstance
 
-#: Defaults of the options on a simulated genome, which are refused for a genome of one's own.
-SIMULATED = {"genes": 400, "contigs": 4, "bases": None, "isoforms": 0.3, "overlapping": 0.08}
-#: Factor on the log bias.
-STRENGTH = 1.0
-#: Defaults of other options of which it matters whether they are given.
-ASSUMED = {
-    "strength": (STRENGTH,),
-    "biased_ends": "both",
-    "variation": 0.2,
-    "changed": 0.2,
-    "fold_changes": 1.0,
-}
-#: Share of pairs with one read unmapped; single reads have none.
-UNMAPPED_MATES = 0.02
+_Dataclass = TypeVar("_Dataclass", bound="DataclassInstance")
+
+#: The defaults of all options. A Library has no size and no imperfections unless it is given them,
+#: so that tests and benchmarks add only what they examine. That of the command is as large as a
+#: small real one, and some of its reads are multi-mapped, unmapped or wrong, as real ones are.
+_DEFAULTS = SimulationOptions(
+    Path(),
+    Library(
+        fragments=1_000_000,
+        multi_mapped=0.03,
+        unmapped_mate=0.02,
+        unmapped=0.02,
+        error_rate=0.002,
+    ),
+)
+_LIBRARY, _STUDY, _GENES = _DEFAULTS.library, _DEFAULTS.study, _DEFAULTS.design
+_BIAS = GroupBias()
+#: ``Library.paired`` → choice of ``--library``.
+_LAYOUTS = {True: "paired", False: "single"}
+#: Options on a simulated genome, which are refused for a genome of one's own.
+_ON_SIMULATED = ("genes", "contigs", "bases", "isoforms", "overlapping")
 #: Options that are passed on as they are.
-PASSED_ON = (
+_PASSED_ON = (
     "genes",
     "contigs",
     "bases",
@@ -67,14 +83,14 @@ RUN = (
     Option(
         "--seed",
         type=int,
-        default=1,
+        default=_DEFAULTS.seed,
         metavar="N",
         help="seed of every random choice (default: %(default)s)",
     ),
     Option(
         "--threads",
         type=int,
-        default=1,
+        default=_DEFAULTS.threads,
         metavar="N",
         help="threads; no byte depends on it (default: %(default)s)",
     ),
@@ -86,32 +102,31 @@ GENES = (
         "--genes",
         type=int,
         metavar="N",
-        help=f"genes of a simulated genome (default: {SIMULATED['genes']})",
+        help=f"genes of a simulated genome (default: {_DEFAULTS.genes})",
     ),
     Option(
         "--contigs",
         type=int,
         metavar="N",
-        help=f"contigs of a simulated genome (default: {SIMULATED['contigs']})",
+        help=f"contigs of a simulated genome (default: {_DEFAULTS.contigs})",
     ),
     Option(
         "--bases",
         type=int,
         metavar="N",
-        help="size of a simulated genome (default: 10000 for each gene)",
+        help=f"size of a simulated genome (default: {BASES_PER_GENE} for each gene)",
     ),
     Option(
         "--isoforms",
         type=float,
         metavar="SHARE",
-        help=f"simulated genes with two transcripts (default: {SIMULATED['isoforms']})",
+        help=f"simulated genes with two transcripts (default: {_GENES.second_isoform})",
     ),
     Option(
         "--overlapping",
         type=float,
         metavar="SHARE",
-        help="simulated genes that begin within the one before "
-        f"(default: {SIMULATED['overlapping']})",
+        help=f"simulated genes that begin within the one before (default: {_GENES.overlapping})",
     ),
     Option("--genome", metavar="FASTA", help="a genome of your own, with --annotation"),
     Option("--annotation", metavar="GTF", help="an annotation of your own, with --genome"),
@@ -120,7 +135,7 @@ GENES = (
 BIAS = (
     Option(
         "--bias-model",
-        default="builtin",
+        default=_BIAS.model,
         metavar="builtin|none|FILE[,…]",
         help="bias of read starts: that of random hexamers, none, or that of a model file; one for "
         "all groups, or one per group, separated by commas (default: %(default)s)",
@@ -129,17 +144,18 @@ BIAS = (
         "--strength",
         type=_numbers,
         metavar="X[,…]",
-        help=f"factor on the log bias, for all groups or one per group (default: {STRENGTH:g})",
+        help="factor on the log bias, for all groups or one per group "
+        f"(default: {_BIAS.strength:g})",
     ),
     Option(
         "--biased-ends",
-        choices=("both", "read1"),
-        help=f"ends of a fragment that are biased (default: {ASSUMED['biased_ends']})",
+        choices=BIASED_ENDS,
+        help=f"ends of a fragment that are biased (default: {_LIBRARY.biased_ends})",
     ),
     Option(
         "--gc-bias",
         type=float,
-        default=0.0,
+        default=_LIBRARY.gc_bias,
         metavar="X",
         help="log factor per 10 points of a fragment's GC content (default: %(default)g)",
     ),
@@ -149,61 +165,61 @@ LIBRARY = (
     Option(
         "--pairs",
         type=int,
-        default=1_000_000,
+        default=_LIBRARY.fragments,
         metavar="N",
         help="pairs, or single reads, per sample (default: %(default)s)",
     ),
     Option(
         "--library",
-        choices=("paired", "single"),
-        default="paired",
+        choices=tuple(_LAYOUTS.values()),
+        default=_LAYOUTS[_LIBRARY.paired],
         help="paired-end or single-end reads (default: %(default)s)",
     ),
     Option(
         "--stranded",
         choices=STRANDEDNESS,
-        default="no",
+        default=_LIBRARY.stranded,
         help="strand of read 1, as --stranded of `counterbias count` (default: %(default)s)",
     ),
     Option(
         "--read-length",
         type=int,
-        default=50,
+        default=_LIBRARY.read_length,
         metavar="N",
         help="bases per read (default: %(default)s)",
     ),
     Option(
         "--fragment-mean",
         type=float,
-        default=220.0,
+        default=_LIBRARY.fragment_mean,
         metavar="X",
         help="mean fragment length (default: %(default)g)",
     ),
     Option(
         "--fragment-sd",
         type=float,
-        default=40.0,
+        default=_LIBRARY.fragment_sd,
         metavar="X",
         help="its standard deviation (default: %(default)g)",
     ),
     Option(
         "--errors",
         type=float,
-        default=0.002,
+        default=_LIBRARY.error_rate,
         metavar="RATE",
         help="substitutions per base (default: %(default)g)",
     ),
     Option(
         "--multimapped",
         type=float,
-        default=0.03,
+        default=_LIBRARY.multi_mapped,
         metavar="SHARE",
         help="fragments with several alignments (default: %(default)g)",
     ),
     Option(
         "--unmapped",
         type=float,
-        default=0.02,
+        default=_LIBRARY.unmapped,
         metavar="SHARE",
         help="fragments without alignment (default: %(default)g)",
     ),
@@ -211,19 +227,20 @@ LIBRARY = (
         "--unmapped-mates",
         type=float,
         metavar="SHARE",
-        help=f"pairs with one read unmapped (default: {UNMAPPED_MATES}; single reads have none)",
+        help="pairs with one read unmapped "
+        f"(default: {_LIBRARY.unmapped_mate}; single reads have none)",
     ),
     Option(
         "--duplicates",
         type=float,
-        default=0.0,
+        default=_LIBRARY.duplicates,
         metavar="RATE",
-        help="fragments that are copies, 0 to 0.9 (default: %(default)g)",
+        help=f"fragments that are copies, 0 to {LARGEST_DUPLICATES:g} (default: %(default)g)",
     ),
     Option(
         "--trim",
         type=int,
-        default=0,
+        default=_LIBRARY.trimmed,
         metavar="N",
         help="bases trimmed from each read's 5' end (default: %(default)s)",
     ),
@@ -233,21 +250,21 @@ STUDY = (
     Option(
         "--samples",
         type=int,
-        default=1,
+        default=_STUDY.samples,
         metavar="N",
         help="samples of one genome (default: %(default)s)",
     ),
     Option(
         "--groups",
         type=int,
-        default=1,
+        default=_STUDY.groups,
         metavar="N",
         help="groups that the samples are split into (default: %(default)s)",
     ),
     Option(
         "--spread",
         type=float,
-        default=1.5,
+        default=_STUDY.spread,
         metavar="X",
         help="SD of genes' log abundance, nats (default: %(default)g)",
     ),
@@ -255,27 +272,27 @@ STUDY = (
         "--variation",
         type=float,
         metavar="X",
-        help=f"its SD between samples of a group (default: {ASSUMED['variation']})",
+        help=f"its SD between samples of a group (default: {_STUDY.variation})",
     ),
     Option(
         "--changed",
         type=float,
         metavar="SHARE",
-        help=f"genes that differ between groups (default: {ASSUMED['changed']})",
+        help=f"genes that differ between groups (default: {_STUDY.changed})",
     ),
     Option(
         "--fold-changes",
         type=float,
         metavar="X",
-        help=f"SD of their log2 fold changes (default: {ASSUMED['fold_changes']:g})",
+        help=f"SD of their log2 fold changes (default: {_STUDY.fold_change:g})",
     ),
 )
 
 FILES = (
     Option(
         "--order",
-        choices=("pos", "name", "both"),
-        default="pos",
+        choices=ORDERS,
+        default=_DEFAULTS.order,
         help="how BAM files are sorted (default: %(default)s)",
     ),
     Option(
@@ -321,9 +338,7 @@ def main(argv: list[str]) -> int:
 
 def _options(arguments: Namespace) -> SimulationOptions:
     """Check the arguments and return what is simulated. Raises InputError."""
-    from counterbias.pipeline.simulate import SimulationOptions
     from counterbias.pipeline.simulate.biases import read_biases
-    from counterbias.simulation import AnnotationDesign, StudyDesign
 
     if not arguments.output:
         raise InputError("-o needs the name of a folder")
@@ -332,18 +347,15 @@ def _options(arguments: Namespace) -> SimulationOptions:
         for name in dict.fromkeys([arguments.bias_model, *arguments.bias_model.split(",")])
     ]
     check_inputs([("--genome", arguments.genome), ("--annotation", arguments.annotation), *models])
-    for name, default in SIMULATED.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default)
-        elif arguments.genome or arguments.annotation:
-            raise InputError(
-                f"--{name} is for simulated genomes",
-                remedy="leave it out, or leave --genome and --annotation out",
-            )
-    for name, value in ASSUMED.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    study = StudyDesign(
+    if arguments.genome or arguments.annotation:
+        for name in _ON_SIMULATED:
+            if getattr(arguments, name) is not None:
+                raise InputError(
+                    f"--{name} is for simulated genomes",
+                    remedy="leave it out, or leave --genome and --annotation out",
+                )
+    study = _with_given(
+        _STUDY,
         samples=arguments.samples,
         groups=arguments.groups,
         spread=arguments.spread,
@@ -351,29 +363,27 @@ def _options(arguments: Namespace) -> SimulationOptions:
         changed=arguments.changed,
         fold_change=arguments.fold_changes,
     )
-    return SimulationOptions(
+    strengths = (_BIAS.strength,) if arguments.strength is None else arguments.strength
+    return _with_given(
+        _DEFAULTS,
         folder=Path(arguments.output),
         library=_library(arguments),
         study=study,
-        design=AnnotationDesign(
-            second_isoform=arguments.isoforms, overlapping=arguments.overlapping
+        design=_with_given(
+            _GENES, second_isoform=arguments.isoforms, overlapping=arguments.overlapping
         ),
-        biases=read_biases(arguments.bias_model, arguments.strength),
-        **{name: getattr(arguments, name) for name in PASSED_ON},
+        biases=read_biases(arguments.bias_model, strengths),
+        **{name: getattr(arguments, name) for name in _PASSED_ON},
     )
 
 
 def _library(arguments: Namespace) -> Library:
     """Return how the library is made and sequenced. Raises InputError."""
-    from counterbias.simulation import Library
-
-    paired = arguments.library == "paired"
+    paired = arguments.library == _LAYOUTS[True]
     if not paired and arguments.unmapped_mates:
         raise InputError("--unmapped-mates needs a library of pairs")
-    unmapped_mates = (
-        UNMAPPED_MATES if arguments.unmapped_mates is None else arguments.unmapped_mates
-    )
-    return Library(
+    return _with_given(
+        _LIBRARY,
         fragments=arguments.pairs,
         read_length=arguments.read_length,
         paired=paired,
@@ -382,10 +392,15 @@ def _library(arguments: Namespace) -> Library:
         fragment_sd=arguments.fragment_sd,
         biased_ends=arguments.biased_ends,
         multi_mapped=arguments.multimapped,
-        unmapped_mate=unmapped_mates if paired else 0.0,
+        unmapped_mate=arguments.unmapped_mates if paired else 0.0,
         unmapped=arguments.unmapped,
         error_rate=arguments.errors,
         gc_bias=arguments.gc_bias,
         duplicates=arguments.duplicates,
         trimmed=arguments.trim,
     )
+
+
+def _with_given(defaults: _Dataclass, **values: Any) -> _Dataclass:
+    """Return a copy of ``defaults`` that holds those values that are not None."""
+    return replace(defaults, **{name: value for name, value in values.items() if value is not None})

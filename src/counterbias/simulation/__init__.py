@@ -22,20 +22,19 @@ from __future__ import annotations
 
 from counterbias.simulation.bam import write_bam
 from counterbias.simulation.bias import PrimingBias, ScoredBias, SequenceBias, simulate_priming_bias
-from counterbias.simulation.design import Study, StudyDesign, simulate_study
 from counterbias.simulation.fastq import write_fastq, write_transcripts
 from counterbias.simulation.fragments import FragmentModel
 from counterbias.simulation.genes import (
-    AnnotationDesign,
     GeneModels,
     simulate_abundance,
     simulate_annotation,
     write_gtf,
 )
 from counterbias.simulation.genome import Genome, simulate_genome, write_fasta
-from counterbias.simulation.library import Library
 from counterbias.simulation.reads import Reads, draw_reads, simulate_reads
+from counterbias.simulation.study import Study, simulate_study
 from counterbias.simulation.truth import Starts, Truth, write_starts, write_truth
+from counterbias.simulation_options import AnnotationDesign, Library, StudyDesign
 
 __all__ = [
     "AnnotationDesign",

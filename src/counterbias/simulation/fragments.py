@@ -19,7 +19,8 @@ from counterbias.simulation.bias import SequenceBias
 from counterbias.simulation.genes import GeneModels, transcript_bases
 from counterbias.simulation.genome import Genome
 from counterbias.simulation.kernels import draw_fragments
-from counterbias.simulation.library import Library
+from counterbias.simulation.library import gc_factors, length_probabilities
+from counterbias.simulation_options import Library
 
 #: The bias is kept between weighing and drawing, 16 bytes per base, if the transcripts have at most
 #: this many bases in all; otherwise it is computed again.
@@ -95,9 +96,9 @@ class FragmentModel:
         )
         if self._biases is not None:
             self._check_biases(self._biases)
-        self._probabilities = library.length_probabilities()
+        self._probabilities = length_probabilities(library)
         self._cumulative = np.cumsum(self._probabilities)
-        self._gc_factors = library.gc_factors()
+        self._gc_factors = gc_factors(library)
         self._ones = np.ones(int(self._lengths.max(initial=0)))
         keep = int(self._lengths.sum()) <= KEPT_BASES
         self._kept: dict[int, EndBiases] | None = {} if keep else None

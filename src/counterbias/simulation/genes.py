@@ -12,34 +12,13 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.files import whole_stream
 from counterbias.simulation.genome import Genome
+from counterbias.simulation_options import ABUNDANCE_SPREAD, AnnotationDesign
 
-#: Standard deviation of the log abundance of genes, nats.
-ABUNDANCE_SPREAD = 1.5
 #: Bases at either end of a contig that hold no gene.
 _MARGIN = 1000
 
 #: Starts and ends of the exons of one transcript, ascending, relative to the gene's start.
 _Exons = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationDesign:
-    """What simulated genes look like; lengths, in bases, are medians of log-normal distributions.
-
-    Args:
-        mean_exons: mean number of exons per gene (1 + a mixture of Poisson distributions).
-        exon_length, last_exon_length: of inner and of last (3') exons.
-        intron_length: of introns.
-        second_isoform: share of the genes that have two transcripts.
-        overlapping: share of the genes that start within the preceding gene.
-    """
-
-    mean_exons: float = 5.0
-    exon_length: float = 140.0
-    last_exon_length: float = 600.0
-    intron_length: float = 600.0
-    second_isoform: float = 0.3
-    overlapping: float = 0.08
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.files import whole_stream
 from counterbias.simulation.kernels import draw_seed, fill_bases
+from counterbias.simulation_options import SHORTEST_CONTIG
 
-#: Bases of the shortest contig that is simulated.
-SHORTEST_CONTIG = 100
 _LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 #: Bases per line of a FASTA file.
 _LINE = 60

@@ -29,8 +29,8 @@ from counterbias.simulation.fragments import (
 from counterbias.simulation.genes import GeneModels
 from counterbias.simulation.genome import Genome
 from counterbias.simulation.kernels import draw_seed
-from counterbias.simulation.library import Library
 from counterbias.simulation.truth import Starts, Truth, gene_truth, transcript_truth
+from counterbias.simulation_options import Library
 
 
 @dataclass(frozen=True, slots=True)

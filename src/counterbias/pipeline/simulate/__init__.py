@@ -3,7 +3,7 @@
 :mod:`.run` shows the order of the stages.
 """
 
-from counterbias.pipeline.simulate.options import SimulationOptions
 from counterbias.pipeline.simulate.run import SimulationRun, simulate
+from counterbias.simulation_options import SimulationOptions
 
 __all__ = ["SimulationOptions", "SimulationRun", "simulate"]

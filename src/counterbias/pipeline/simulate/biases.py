@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,72 +14,38 @@ from counterbias.model_file import load_models
 from counterbias.plugins import load_plugins
 from counterbias.simulation.bias import PRIMING_STRENGTH
 from counterbias.simulation.fragments import Biases
-
-#: Largest factor on a log bias.
-LARGEST_STRENGTH = 100.0
+from counterbias.simulation_options import GroupBias
 
 
-@dataclass(frozen=True, slots=True)
-class GroupBias:
-    """The bias of read starts in one group of samples.
-
-    Args:
-        model: ``builtin``, ``none`` or a model file.
-        strength: factor on the log bias, from 0 to 100; 0 is no bias.
+def make_bias(bias: GroupBias, rng: np.random.Generator, messages: Messages) -> Biases:
+    """Draw the built-in bias from ``rng`` or read a model file; None is no bias.
 
     Raises:
-        InputError: for an empty name or a strength out of range.
+        InputError: if the file is missing or not a model file.
     """
-
-    model: str = "builtin"
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise InputError(
-                "--bias-model holds a bias without a name",
-                remedy="give builtin, none or a model file for each group",
-            )
-        if not 0.0 <= self.strength <= LARGEST_STRENGTH:
-            raise InputError(
-                f"--strength is {self.strength:g}",
-                remedy=f"give a number from 0 to {LARGEST_STRENGTH:g}",
-            )
-
-    @property
-    def name(self) -> str:
-        """The model's name in reports: a file without its folder."""
-        return os.path.basename(self.model)
-
-    def make(self, rng: np.random.Generator, messages: Messages) -> Biases:
-        """Draw the built-in bias from ``rng`` or read a model file; None is no bias.
-
-        Raises:
-            InputError: if the file is missing or not a model file.
-        """
-        if self.model == "none" or self.strength == 0.0:
-            return None
-        if self.model == "builtin":
-            return simulation.simulate_priming_bias(rng, strength=PRIMING_STRENGTH * self.strength)
-        if not is_input(self.model):
-            raise InputError(
-                "there is no such model file",
-                file=self.model,
-                remedy="give builtin, none or a PREFIX.model file",
-            )
-        models = load_models(self.model, load_plugins())
-        ends = [
-            simulation.ScoredBias(models.window, end.log_bias, self.strength) for end in models.ends
-        ]
-        if models.no_model:
-            messages.about(self.model).warn(
-                f"this file holds no model, so reads are unbiased: {models.no_model}"
-            )
-        elif all(end.slope == 0.0 for end in models.ends):
-            messages.about(self.model).warn(
-                "this model gained nothing on its sample and has no bias, so reads are unbiased"
-            )
-        return ends[0] if len(ends) == 1 else (ends[0], ends[1])
+    if bias.model == "none" or bias.strength == 0.0:
+        return None
+    if bias.model == "builtin":
+        return simulation.simulate_priming_bias(rng, strength=PRIMING_STRENGTH * bias.strength)
+    if not is_input(bias.model):
+        raise InputError(
+            "there is no such model file",
+            file=bias.model,
+            remedy="give builtin, none or a PREFIX.model file",
+        )
+    models = load_models(bias.model, load_plugins())
+    ends = [
+        simulation.ScoredBias(models.window, end.log_bias, bias.strength) for end in models.ends
+    ]
+    if models.no_model:
+        messages.about(bias.model).warn(
+            f"this file holds no model, so reads are unbiased: {models.no_model}"
+        )
+    elif all(end.slope == 0.0 for end in models.ends):
+        messages.about(bias.model).warn(
+            "this model gained nothing on its sample and has no bias, so reads are unbiased"
+        )
+    return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 
 
 def read_biases(models: str, strengths: Sequence[float]) -> tuple[GroupBias, ...]:
@@ -106,21 +70,3 @@ def read_biases(models: str, strengths: Sequence[float]) -> tuple[GroupBias, ...
     return tuple(
         GroupBias(name, strength) for name, strength in zip(all_names, all_strengths, strict=True)
     )
-
-
-def bias_of_each_group(biases: tuple[GroupBias, ...], groups: int) -> tuple[GroupBias, ...]:
-    """Return one bias per group; a single one applies to all.
-
-    Raises:
-        InputError: if there are several biases, but not one per group.
-    """
-    if len(biases) == 1:
-        return biases * groups
-    if len(biases) != groups:
-        group = "group" if groups == 1 else "groups"
-        remedy = "give one bias for each group, in their order, or a single one for all"
-        raise InputError(
-            f"--bias-model and --strength describe {len(biases)} biases for {groups} {group}",
-            remedy=remedy,
-        )
-    return biases

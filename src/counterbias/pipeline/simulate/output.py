@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias import simulation
-from counterbias.files import whole_stream
-from counterbias.pipeline.simulate.options import SimulationOptions
+from counterbias.files import readable, whole_stream
 from counterbias.pipeline.simulate.reference import Reference
+from counterbias.simulation_options import SimulationOptions
 
 #: Version of ``simulation.json``: major, minor.
 SCHEMA = (1, 0)
+#: Options on which no byte of the result depends.
+_UNREPORTED = ("folder", "threads", "force")
 
 
 class OutputFolder:
@@ -147,7 +151,7 @@ class OutputFolder:
         report = {
             "counterbias_simulation": list(SCHEMA),
             "version": version("counterbias"),
-            "options": self.options.reported(),
+            "options": _reported(self.options),
             "genome": {"bases": sum(genome.lengths.values()), "contigs": len(genome.names)},
             "genes": len(genes.gene_ids),
             "transcripts": len(genes.transcript_ids),
@@ -158,6 +162,25 @@ class OutputFolder:
         with whole_stream(self.path / "simulation.json") as stream:
             stream.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
         return report
+
+
+def _reported(options: SimulationOptions) -> dict[str, Any]:
+    """Return the options that the result depends on, for the report; files without folders."""
+    values: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(options).items():
+        if name == "biases":
+            values["bias_model"] = _one_or_all([readable(bias.name) for bias in options.biases])
+            values["strength"] = _one_or_all([bias.strength for bias in options.biases])
+        elif name in ("genome", "annotation") and value:
+            values[name] = readable(os.path.basename(value))
+        elif name not in _UNREPORTED:
+            values[name] = value
+    return values
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    """Return a single value as it is, several as a list."""
+    return values[0] if len(values) == 1 else values
 
 
 def _cell(value: object) -> str:

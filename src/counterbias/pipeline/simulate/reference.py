@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from counterbias import simulation
 from counterbias.pipeline.simulate.inputs import read_gene_models, read_genome
-from counterbias.pipeline.simulate.options import SimulationOptions
 from counterbias.pipeline.simulate.streams import Stream, random_stream
+from counterbias.simulation_options import SimulationOptions
 
 #: Mean length of the isochores of a simulated genome.
 _ISOCHORE = 20_000

@@ -17,10 +17,11 @@ from counterbias.errors import InputError
 from counterbias.files import remove_leftovers, whole_folder
 from counterbias.inputs import read_again
 from counterbias.messages import SILENT, Messages
-from counterbias.pipeline.simulate.options import SimulationOptions
+from counterbias.pipeline.simulate.biases import make_bias
 from counterbias.pipeline.simulate.output import OutputFolder
 from counterbias.pipeline.simulate.reference import Reference, make_reference
 from counterbias.pipeline.simulate.streams import Stream, random_stream
+from counterbias.simulation_options import SimulationOptions
 
 _TOO_SHORT = "shorter than a fragment"
 
@@ -74,7 +75,7 @@ def _simulate_into(folder: Path, options: SimulationOptions, messages: Messages)
     """Draw everything in order, and write each part as soon as it is there."""
     seed, output = options.seed, OutputFolder(folder, options)
     biases = {
-        bias: bias.make(random_stream(seed, Stream.BIAS), messages)
+        bias: make_bias(bias, random_stream(seed, Stream.BIAS), messages)
         for bias in dict.fromkeys(options.biases)
     }
     reference = make_reference(options)

@@ -7,48 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.errors import InputError
-from counterbias.simulation.genes import ABUNDANCE_SPREAD, GeneModels, simulate_abundance
-
-
-@dataclass(frozen=True, slots=True)
-class StudyDesign:
-    """How the samples of a study differ.
-
-    Args:
-        samples: number of samples; the first samples belong to the first group.
-        groups: number of groups.
-        spread: standard deviation of the log abundance of genes, nats.
-        variation: standard deviation of a gene's log abundance between samples of a group, nats.
-        changed: share of the genes whose abundance differs between the first and another group.
-        fold_change: standard deviation of their log2 fold change.
-    """
-
-    samples: int = 1
-    groups: int = 1
-    spread: float = ABUNDANCE_SPREAD
-    variation: float = 0.2
-    changed: float = 0.2
-    fold_change: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.groups <= self.samples:
-            raise InputError(
-                f"{self.samples} samples cannot be divided into {self.groups} groups",
-                remedy="give each group at least one sample",
-            )
-        if not 0.0 <= self.changed <= 1.0:
-            raise InputError(
-                f"the share of changed genes is {self.changed:g}",
-                remedy="give a number from 0 to 1",
-            )
-        for name, value in (
-            ("spread", self.spread),
-            ("variation", self.variation),
-            ("fold change", self.fold_change),
-        ):
-            if not 0.0 <= value <= 10.0:
-                raise InputError(f"the {name} is {value:g}", remedy="give a number from 0 to 10")
+from counterbias.simulation.genes import GeneModels, simulate_abundance
+from counterbias.simulation_options import StudyDesign
 
 
 @dataclass(frozen=True, slots=True)
