@@ -43,7 +43,7 @@ def count_reads(
 
     Returns:
         features, counts per file, and with ``bias``, per file, the columns of the table of
-        corrected counts, the model and the QC document.
+        corrected counts, the model and the quality report.
 
     Raises:
         InputError: for everything that a user can mend.

@@ -175,7 +175,7 @@ def weigh_counts(
 
 
 def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Provenance:
-    """Gather where a sample's numbers come from, for its QC document."""
+    """Gather where a sample's numbers come from, for its quality report."""
     from counterbias.pipeline.bias.report import Provenance
 
     options = inputs.options
@@ -205,7 +205,7 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
 
 
 def _blend_summary(end: Mapping[str, Any]) -> str:
-    """Describe a blend by its entry in the QC document."""
+    """Describe a blend by its entry in the quality report."""
     details, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
     return (
         f"the model{of} is {details['own_share']:.2f} × the sample's own + "

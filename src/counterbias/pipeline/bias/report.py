@@ -1,4 +1,4 @@
-"""The QC document of one sample, ``PREFIX.counterbias.json``: every part of it is made here.
+"""The quality report of one sample, ``PREFIX.counterbias.json``: every part of it is made here.
 
 What is measured on held-out reads comes from :mod:`~counterbias.pipeline.bias.diagnostics`; the
 schema stands in :mod:`counterbias.writers.qc_schema`.
