@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
@@ -249,6 +250,24 @@ def test_names_of_python_exist(root: Path) -> None:
                 importlib.import_module(dotted)
             except ModuleNotFoundError:
                 assert hasattr(importlib.import_module(module), attribute), f"{name}: {dotted}"
+
+
+def test_public_functions_are_called_as_they_are_defined(root: Path) -> None:
+    """Examples that no test runs still pass arguments that the functions take."""
+    called = set()
+    for page, text in pages(root).items():
+        for code in blocks(text, "python"):
+            for node in ast.walk(ast.parse(code)):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="counterbias"), attr=name)):
+                        try:
+                            inspect.signature(getattr(counterbias, name)).bind(
+                                *node.args, **{word.arg: word.value for word in node.keywords}
+                            )
+                        except (AttributeError, TypeError) as error:
+                            pytest.fail(f"{page}: counterbias.{name}: {error}")
+                        called.add(name)
+    assert called >= {"count_reads", "fit_model", "train_cohort", "save_models", "Weigher"}
 
 
 def test_thresholds_of_the_report_are_documented_with_their_defaults(root: Path) -> None:
