@@ -75,7 +75,7 @@ class Signature:
 class Reliability:
     """Observed versus predicted held-out reads.
 
-    The slope has a 95 % confidence interval. ``predicted`` and ``observed`` are log2 ratios to an
+    The slope has a 95% confidence interval. ``predicted`` and ``observed`` are log2 ratios to an
     even spread of reads, one per bin.
     """
 

@@ -196,7 +196,7 @@ def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Pro
 def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the options on bias as reports record them, ``bias_…`` → value.
 
-    Threads change nothing, and the window stands with the model.
+    Threads are left out because they change nothing, the window because the model's entry has it.
     """
     left_out = ("threads", "window", *leave_out)
     return {

@@ -1,4 +1,4 @@
-"""What training on several samples gives: the pooled model, and what it gains in each of them."""
+"""The results of training on several samples: the pooled model, and its gains in each of them."""
 
 from __future__ import annotations
 
