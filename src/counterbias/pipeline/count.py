@@ -66,7 +66,7 @@ def count_files(
         processes: files counted at the same time.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     with read_again(*needed_again(options), options.reference):
         inputs = open_inputs(options, messages)

@@ -182,7 +182,7 @@ def _model_file(
 
 
 def _origin(prior: ModelFile | None) -> Prior | None:
-    """Return where the models come from that the sample's own were blended with."""
+    """Return the origin of the models with which the sample's own were blended."""
     if prior is None:
         return None
     return Prior(prior.backend, prior.distribution, prior.version, prior.training)

@@ -34,7 +34,7 @@ def train_files(options: RunOptions, train: TrainOptions, messages: Messages = S
         messages: where progress and warnings go.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     _check_request(options, train)
     begin = time.perf_counter()
