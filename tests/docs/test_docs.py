@@ -105,6 +105,19 @@ def test_links_outside_the_documentation_lead_somewhere(root: Path) -> None:
         assert [target for target in targets if not (root / target).exists()] == []
 
 
+def test_the_map_names_every_room_and_module_of_the_core(root: Path) -> None:
+    core = section(pages(root)["docs/development/index.md"], "The core")
+    places = (root / "src" / "counterbias").iterdir()
+    missing = [
+        place.name
+        for place in places
+        if not place.name.startswith("__")
+        and (place.suffix == ".py" or (place / "__init__.py").exists())
+        and not re.search(rf"(?<!\w){re.escape(place.stem)}(\.py|/)", core)
+    ]
+    assert missing == []
+
+
 def test_terms_of_the_glossary_are_unique_and_in_order(root: Path) -> None:
     page = pages(root)["docs/reference/glossary.md"]
     terms = re.findall(r"^- \*\*(.+?)\*\*: ", page, flags=re.MULTILINE)
