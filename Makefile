@@ -38,7 +38,7 @@ unit: $(READY)
 # One test, file or folder: make one T=tests/genome/test_windows.py, with any other words for pytest.
 T ?= tests
 one: $(READY)
-	$(BIN)/python -m pytest -p no:xdist $(T)
+	$(BIN)/python -m pytest $(T)
 
 # Which lines run in the tests' own processes; takes half as long again as `make unit`.
 coverage: $(READY)

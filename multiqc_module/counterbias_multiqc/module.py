@@ -114,7 +114,7 @@ class MultiqcModule(BaseMultiqcModule):
             name = self.clean_s_name(report.sample, file)
             if alignments.get(name, report.alignments) != report.alignments:
                 # Another library of the same name, as with a/reads.bam and b/reads.bam. The names
-                # of their QC files are likely to differ.
+                # of their quality reports are likely to differ.
                 name = _numbered(file["s_name"], alignments)
                 log.info(
                     f"Two samples are called {report.sample}: "

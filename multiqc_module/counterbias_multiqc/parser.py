@@ -46,7 +46,7 @@ from counterbias_multiqc.values import (
 
 #: Newest major versions that this module knows. Newer minor versions only add keys.
 QC_MAJOR, COMPARISON_MAJOR = 1, 1
-#: Larger files are not ours: a QC file has some 20 kB, a comparison of 500 samples some 15 MB.
+#: Larger files are not ours: a quality report has about 20 kB, a comparison of 500 samples 15 MB.
 MAX_FILE_LENGTH = 40_000_000
 MAX_PATH_LENGTH = 2000
 MAX_CURVES = 20
@@ -57,10 +57,10 @@ class UnusableFile(ValueError):
 
 
 def parse_report(text: str) -> QualityReport:
-    """Parse a QC file.
+    """Parse a quality report.
 
     Raises:
-        UnusableFile: it is not a QC file of a known version, or it has no sample name.
+        UnusableFile: it is not a quality report of a known version, or it has no sample name.
     """
     tree = _load(text, "counterbias_schema", QC_MAJOR)
     sample = as_text(tree.get("sample"))

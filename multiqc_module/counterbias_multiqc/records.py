@@ -1,4 +1,4 @@
-"""What the module knows about a sample: the contents of QC files and comparisons.
+"""What the module knows about a sample: the contents of quality reports and comparisons.
 
 Values that are missing from a file are None or empty. Log2 fold changes, divergences (bits) and
 shares (0 to 1) keep the units that they have in the file.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 BASES = ("A", "C", "G", "T")
-#: Names of the assignment categories, as in the object ``counting`` of a QC file.
+#: Names of the assignment categories, as in the object ``counting`` of a quality report.
 CATEGORIES = (
     "assigned",
     "no_feature",
@@ -75,7 +75,7 @@ class Signature:
 class Reliability:
     """Observed versus predicted held-out reads.
 
-    The slope has a 95 % confidence interval. ``predicted`` and ``observed`` are log2 ratios to an
+    The slope has a 95% confidence interval. ``predicted`` and ``observed`` are log2 ratios to an
     even spread of reads, one per bin.
     """
 
@@ -128,7 +128,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """The contents of one QC file."""
+    """The contents of one quality report."""
 
     sample: str
     version: str | None

@@ -89,7 +89,7 @@ def finite_numbers(value: Any) -> tuple[float, ...]:
 
 
 def integers(value: Any) -> tuple[int, ...]:
-    """Return a list of whole numbers; a list with any other entry is empty."""
+    """Return a list of whole numbers, or an empty one if it has any other entry."""
     return _complete(convert_list(value, as_integer))
 
 

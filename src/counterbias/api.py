@@ -43,10 +43,10 @@ def count_reads(
 
     Returns:
         features, counts per file, and with ``bias``, per file, the columns of the table of
-        corrected counts, the model and the QC document.
+        corrected counts, the model and the quality report.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     paths = [alignments] if isinstance(alignments, str | os.PathLike) else list(alignments)
     names = [os.fspath(path) for path in paths]
@@ -71,7 +71,7 @@ def fit_model(
         threads: threads for counting. No result depends on them.
 
     Raises:
-        InputError: for everything that a user can mend; also where nothing can be learnt from the
+        InputError: for everything that a user can fix; also where nothing can be learnt from the
             reads.
     """
     run = count_reads(alignments, annotation, options=options, bias=bias, threads=threads)
@@ -102,7 +102,7 @@ def train_cohort(
         on held-out blocks (``.gains``).
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     paths = [os.fspath(path) for path in alignments.values()]
     run = _run_options(paths, list(alignments), annotation, options, bias, bias.threads)

@@ -1,9 +1,9 @@
 """Running without numba's cache of compiled loops where it cannot be made, read or written.
 
-numba itself ends the program then: in a read-only installation without a home folder, as in
-containers; on a full disk; where a file of the cache is damaged. Here such loops are compiled in
+Left to itself, numba then ends the program: in a read-only installation without a home folder, as
+in containers; on a full disk; where a file of the cache is damaged. Here such loops are compiled in
 memory instead. This concerns every ``@njit(cache=True)`` of the process, those of plug-ins too. No
-other folder is made up instead: a cache holds code, and only folders that the user or the
+other folder is chosen instead: a cache holds code, and only folders that the user or the
 installation named are trusted.
 
 numba offers no setting for this: ``NUMBA_CACHE_DIR`` and ``NUMBA_CACHE_LOCATOR_CLASSES`` choose

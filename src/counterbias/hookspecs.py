@@ -36,12 +36,12 @@ def counterbias_backends() -> list[Backend]:  # type: ignore[empty-body]
 
 @hookspec
 def counterbias_qc_metrics(model: BiasModel, held_out: TrainingSet) -> dict[str, float]:  # type: ignore[empty-body]
-    """Return diagnostics of a fitted model for the QC file.
+    """Return diagnostics of a fitted model for the quality report.
 
-    Called once per read end after a model was fitted and calibrated, before the QC file is written.
-    It is called for the models of all backends, so check the class of ``model`` first and return
-    ``{}`` for models of other backends. A hook that raises costs its values, never the run: the
-    error becomes a warning in the QC file.
+    Called once per read end after a model was fitted and calibrated, before the quality report is
+    written. It is called for the models of all backends, so check the class of ``model`` first and
+    return ``{}`` for models of other backends. A hook that raises loses its values but never stops
+    the run: the error becomes a warning in the quality report.
 
     Args:
         model: a fitted model of one read end (read 1, read 2, or both pooled) that did not see
@@ -50,6 +50,7 @@ def counterbias_qc_metrics(model: BiasModel, held_out: TrainingSet) -> dict[str,
             where the model needs them.
 
     Returns:
-        Metric name → finite number, written to ``ends[].metrics`` of the QC file. Names must be
-        unique among all plug-ins: begin them with the backend's name, as in ``gru.hidden``.
+        Metric name → finite number, written to ``ends[].metrics`` of the quality report. Names
+        must be unique among all plug-ins: begin them with the backend's name, as in
+        ``gru.hidden``.
     """

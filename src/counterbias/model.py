@@ -123,7 +123,7 @@ class BiasModel(ABC):
             rng: the source of all random numbers.
 
         Returns:
-            A report for the QC file.
+            A report of the fit, for the quality report.
 
         Raises:
             InputError: the sample holds too little to learn from. It then gets no model, and the

@@ -1,7 +1,7 @@
 """The options of all commands that read alignments: names, defaults, choices and limits.
 
-Each stands here once, for the command line and for Python alike. Nothing heavy is imported, so that
-``counterbias count --help`` answers at once.
+Each is defined here once, for the command line and for Python alike. Nothing heavy is imported, so
+that ``counterbias count --help`` answers at once.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
             f"the {what} cannot be read: {problem.strerror or problem}", file=name
         ) from None
     if len(content) > MOST_BYTES:
-        raise InputError(f"larger than {MOST_BYTES >> 20} MiB, which no {what} is", file=name)
+        raise InputError(f"larger than {MOST_BYTES >> 20} MiB: too large to be a {what}", file=name)
     refuse_wide(content, name)
     if b"\0" in content:
         raise InputError(

@@ -1,8 +1,8 @@
 """The options of ``counterbias simulate``: names, defaults, choices and limits.
 
-Each stands here once, for the command line and for Python alike. Nothing heavy is imported, so that
-``counterbias simulate --help`` answers at once. :mod:`counterbias.simulation`, which draws what is
-designed here, exports the designs as well.
+Each is defined here once, for the command line and for Python alike. Nothing heavy is imported, so
+that ``counterbias simulate --help`` answers at once. :mod:`counterbias.simulation`, which draws
+what is designed here, exports the designs as well.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ class SimulationOptions:
         order: how BAM files are sorted: ``pos``, ``name`` or ``both``.
         fastq: whether reads and transcripts are also written as FASTQ and FASTA.
         seed: start of every random choice.
-        threads: number of threads; no byte depends on it.
+        threads: number of threads; the output does not depend on it.
         force: whether to write into a folder that is not empty.
 
     Raises:
@@ -318,7 +318,7 @@ class SimulationOptions:
 
     def __post_init__(self) -> None:
         if (self.genome is None) != (self.annotation is None):
-            raise InputError("--genome and --annotation are given together or not at all")
+            raise InputError("--genome and --annotation must be given together or not at all")
         if (
             self.genes < 1
             or not 1 <= self.contigs <= MOST_CONTIGS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
@@ -102,6 +103,19 @@ def test_links_outside_the_documentation_lead_somewhere(root: Path) -> None:
         targets = re.findall(r"\]\(([^)#:]+)[)#]", (root / name).read_text(encoding="utf-8"))
         assert targets
         assert [target for target in targets if not (root / target).exists()] == []
+
+
+def test_the_map_names_every_room_and_module_of_the_core(root: Path) -> None:
+    core = section(pages(root)["docs/development/index.md"], "The core")
+    places = (root / "src" / "counterbias").iterdir()
+    missing = [
+        place.name
+        for place in places
+        if not place.name.startswith("__")
+        and (place.suffix == ".py" or (place / "__init__.py").exists())
+        and not re.search(rf"(?<!\w){re.escape(place.stem)}(\.py|/)", core)
+    ]
+    assert missing == []
 
 
 def test_terms_of_the_glossary_are_unique_and_in_order(root: Path) -> None:
@@ -249,6 +263,24 @@ def test_names_of_python_exist(root: Path) -> None:
                 importlib.import_module(dotted)
             except ModuleNotFoundError:
                 assert hasattr(importlib.import_module(module), attribute), f"{name}: {dotted}"
+
+
+def test_public_functions_are_called_as_they_are_defined(root: Path) -> None:
+    """Examples that no test runs still pass arguments that the functions take."""
+    called = set()
+    for page, text in pages(root).items():
+        for code in blocks(text, "python"):
+            for node in ast.walk(ast.parse(code)):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="counterbias"), attr=name)):
+                        try:
+                            inspect.signature(getattr(counterbias, name)).bind(
+                                *node.args, **{word.arg: word.value for word in node.keywords}
+                            )
+                        except (AttributeError, TypeError) as error:
+                            pytest.fail(f"{page}: counterbias.{name}: {error}")
+                        called.add(name)
+    assert called >= {"count_reads", "fit_model", "train_cohort", "save_models", "Weigher"}
 
 
 def test_thresholds_of_the_report_are_documented_with_their_defaults(root: Path) -> None:

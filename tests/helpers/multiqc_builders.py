@@ -1,4 +1,4 @@
-"""QC files, comparisons and runs of MultiQC for the tests of the MultiQC module."""
+"""quality reports, comparisons and runs of MultiQC for the tests of the MultiQC module."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def end(
 
 
 def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
-    """Return a complete QC document; ``changes`` replace whole top-level keys."""
+    """Return a complete quality report; ``changes`` replace whole top-level keys."""
     bins = [
         {
             "features": 20,
@@ -174,7 +174,7 @@ def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
 
 
 def write(folder: Path, sample: str = "s1", *, name: str | None = None, **changes: Any) -> Path:
-    """Write a QC file as ``counterbias count`` does."""
+    """Write a quality report as ``counterbias count`` does."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or sample}.counterbias.json"
     write_qc(path, document(sample, **changes))

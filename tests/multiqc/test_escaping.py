@@ -54,7 +54,7 @@ def poisoned(tree: Any, payload: str, kept: set[str]) -> Any:
 
 
 def write(folder: Path, payload: str, kept: set[str]) -> None:
-    """Write two QC files of one sample and a comparison, with a payload in every text."""
+    """Write two quality reports of one sample and a comparison, with a payload in every text."""
     with_alerts = {
         "contigs": {"annotation": 2, "unmatched": ["chrX"], "unmatched_features": 90},
         "warnings": ["a warning"],

@@ -1,4 +1,4 @@
-"""Without MultiQC: parsing of QC files and comparisons, checks of samples, escaping of text."""
+"""Without MultiQC: parsing of reports and comparisons, checks of samples, escaping of text."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("counterbias.plaintext.MOST_BYTES", 1 << 20)
     pipe, writing = os.pipe()
     threading.Thread(target=_write_for_ever, args=(writing,), daemon=True).start()
-    with pytest.raises(InputError, match="larger than 1 MiB, which no truth table is"):
+    with pytest.raises(InputError, match="larger than 1 MiB: too large to be a truth table"):
         read_truth(f"/dev/fd/{pipe}", ["A"])
     os.close(pipe)
 

@@ -137,7 +137,7 @@ def _heat_map(view: View) -> object:
 
 
 def _deviation(end: ReadEnd, part: str) -> dict[int, float]:
-    """Map offsets to half the summed absolute differences from the background, % points."""
+    """Map offsets to half the sum of absolute differences from the background, in % points."""
     if part not in end.composition:
         return {}
     shares, background = end.composition[part], end.composition["background"]

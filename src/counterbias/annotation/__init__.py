@@ -9,6 +9,5 @@ that reports malformed lines. :mod:`.steps` then cuts the genome at the features
 from __future__ import annotations
 
 from counterbias.annotation.loading import load_annotation
-from counterbias.annotation.steps import make_steps
 
-__all__ = ["load_annotation", "make_steps"]
+__all__ = ["load_annotation"]

@@ -1,8 +1,8 @@
 """Options of our own that have no effect together with the others given: one warning per reason.
 
-htseq-count's options stay silent, as they are there. An option counts as given where it is not
-None: the options' classes hold the defaults, not the parsers. What only a backend or the data can
-show is reported where that is known (:mod:`counterbias.pipeline`).
+htseq-count's own options cause no warning, as in htseq-count. An option counts as given if it is
+not None: the options' classes hold the defaults, not the parsers. What only a backend or the data
+can show is reported where that is known (:mod:`counterbias.pipeline`).
 """
 
 from __future__ import annotations

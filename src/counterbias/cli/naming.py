@@ -1,4 +1,4 @@
-"""What samples and output files are called."""
+"""The names of samples and output files."""
 
 from __future__ import annotations
 

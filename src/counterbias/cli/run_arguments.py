@@ -1,4 +1,4 @@
-"""What every command that counts makes of its arguments: inputs to check, and RunOptions."""
+"""From the arguments of a command that counts to its RunOptions and the inputs to check."""
 
 from __future__ import annotations
 

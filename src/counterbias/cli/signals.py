@@ -147,7 +147,7 @@ class _Ending:
             self._hook(problem)
 
     def _watch(self, pipe: int, handled: frozenset[int]) -> None:
-        """Wait for a signal; end the process where it does not end by itself."""
+        """Wait for a signal; end the process if it does not end by itself."""
         number = 0
         # The pipe is open for as long as signals are written to it: to the end of the run.
         while number not in handled or self.over:

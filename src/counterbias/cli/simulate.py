@@ -92,7 +92,7 @@ RUN = (
         type=int,
         default=_DEFAULTS.threads,
         metavar="N",
-        help="threads; no byte depends on it (default: %(default)s)",
+        help="threads; the output does not depend on it (default: %(default)s)",
     ),
     QUIET,
 )
@@ -126,7 +126,8 @@ GENES = (
         "--overlapping",
         type=float,
         metavar="SHARE",
-        help=f"simulated genes that begin within the one before (default: {_GENES.overlapping})",
+        help="simulated genes that begin within the preceding gene "
+        f"(default: {_GENES.overlapping})",
     ),
     Option("--genome", metavar="FASTA", help="a genome of your own, with --annotation"),
     Option("--annotation", metavar="GTF", help="an annotation of your own, with --genome"),
@@ -179,7 +180,7 @@ LIBRARY = (
         "--stranded",
         choices=STRANDEDNESS,
         default=_LIBRARY.stranded,
-        help="strand of read 1, as --stranded of `counterbias count` (default: %(default)s)",
+        help="strand of read 1, as for `counterbias count --stranded` (default: %(default)s)",
     ),
     Option(
         "--read-length",
@@ -200,7 +201,7 @@ LIBRARY = (
         type=float,
         default=_LIBRARY.fragment_sd,
         metavar="X",
-        help="its standard deviation (default: %(default)g)",
+        help="standard deviation of fragment lengths (default: %(default)g)",
     ),
     Option(
         "--errors",
@@ -221,7 +222,7 @@ LIBRARY = (
         type=float,
         default=_LIBRARY.unmapped,
         metavar="SHARE",
-        help="fragments without alignment (default: %(default)g)",
+        help="fragments that are not aligned (default: %(default)g)",
     ),
     Option(
         "--unmapped-mates",
@@ -272,7 +273,8 @@ STUDY = (
         "--variation",
         type=float,
         metavar="X",
-        help=f"its SD between samples of a group (default: {_STUDY.variation})",
+        help="SD of a gene's log abundance between samples of a group "
+        f"(default: {_STUDY.variation})",
     ),
     Option(
         "--changed",
@@ -284,7 +286,7 @@ STUDY = (
         "--fold-changes",
         type=float,
         metavar="X",
-        help=f"SD of their log2 fold changes (default: {_STUDY.fold_change:g})",
+        help=f"SD of the log2 fold changes of these genes (default: {_STUDY.fold_change:g})",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The standard streams as this program was started with them: closed, full, or read by nobody.
+"""The standard streams as the program finds them: open, closed, full, or without a reader.
 
 Messages are worth less than the result: where stderr cannot take one, the run goes on.
 """

@@ -170,6 +170,7 @@ def _write(cohort: Cohort, model: str, *, quiet: bool) -> None:
         )
     if not quiet:
         samples = len(cohort.model.training.samples)
-        write_line(f"The model of {samples} samples is in {model}, its report in {report}.")
+        of = "1 sample" if samples == 1 else f"{samples} samples"
+        write_line(f"The model of {of} is in {model}, its report in {report}.")
     if not is_closed() and 1 not in (descriptor_of(model), descriptor_of(report)):
         write_standard_output(gains_table(cohort.report["gains"], sorted(cohort.skipped)))

@@ -44,7 +44,7 @@ class Reliability:
     Args:
         slope: factor for the log bias that fits the held-out reads best: 1 if its size is right.
         error: its standard error over genomic blocks.
-        low, high: its 95 % interval.
+        low, high: its 95% interval.
         predicted: float64 (bins,), log2 of the reads predicted by the bias over those of an even
             spread in each unit, ascending.
         observed: float64 (bins,), the same for the reads observed; NaN where there are none.

@@ -63,7 +63,7 @@ def _check_output(label: str, name: str) -> None:
         raise InputError(
             f"{label}: the folder {folder} does not exist",
             file=name,
-            remedy="make it first, or name another one",
+            remedy="create it first, or name another one",
         )
     if not can_be_made(name):
         raise InputError(

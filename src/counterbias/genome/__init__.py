@@ -11,14 +11,11 @@ bases are never made up.
 from __future__ import annotations
 
 from counterbias.genome.aliases import read_aliases
-from counterbias.genome.fasta import CACHE_BYTES, Genome
-from counterbias.genome.pages import UNKNOWN
+from counterbias.genome.fasta import Genome
 from counterbias.genome.splicing import Splices, Transcripts, make_splices
 from counterbias.genome.windows import CodesByContig, extract, extract_stretches, extract_tiles
 
 __all__ = [
-    "CACHE_BYTES",
-    "UNKNOWN",
     "CodesByContig",
     "Genome",
     "Splices",

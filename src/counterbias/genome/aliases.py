@@ -19,7 +19,7 @@ def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
     name = os.fspath(path)
     aliases: dict[str, str] = {}
     for number, line in enumerate(
-        read_lines(name, "contig aliases (--bias-contig-alias)"), start=1
+        read_lines(name, "table of contig aliases (--bias-contig-alias)"), start=1
     ):
         if not line.strip() or line.startswith("#"):
             continue

@@ -60,7 +60,7 @@ def read_members(path: str) -> dict[str, bytes]:
     except OSError as problem:
         raise InputError(f"cannot read the model: {problem.strerror or problem}") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"larger than {MAX_BYTES >> 20} MiB, which no model is")
+        raise InputError(f"larger than {MAX_BYTES >> 20} MiB: too large to be a model")
     try:
         _check_directory(content)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

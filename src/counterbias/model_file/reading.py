@@ -198,7 +198,7 @@ class _Reader:
     def _prior(
         self, description: dict[str, Any], window: Window
     ) -> tuple[Prior | None, _Unfitted | None]:
-        """Read the prior; None where the models are no blends."""
+        """Read the prior; None where the models are not blends."""
         if PRIOR not in description:
             return None, None
         found = self._keys(description[PRIOR], PRIOR_KEYS, PRIOR)

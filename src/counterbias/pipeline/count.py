@@ -2,7 +2,7 @@
 
 The order: :func:`~counterbias.pipeline.inputs.open_inputs` opens what all files share; then each
 file is counted and weighted (:mod:`counterbias.pipeline.sample`), several at the same time where
-asked for. Its start sites, the only thing that grows with the reads, go as soon as it is done.
+asked for. Its start sites, the only thing that grows with the reads, are freed once it is done.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def count_files(
         processes: files counted at the same time.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     with read_again(*needed_again(options), options.reference):
         inputs = open_inputs(options, messages)

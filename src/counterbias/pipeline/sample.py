@@ -175,7 +175,7 @@ def weigh_counts(
 
 
 def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Provenance:
-    """Gather where a sample's numbers come from, for its QC document."""
+    """Gather where a sample's numbers come from, for its quality report."""
     from counterbias.pipeline.bias.report import Provenance
 
     options = inputs.options
@@ -196,7 +196,7 @@ def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Pro
 def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the options on bias as reports record them, ``bias_…`` → value.
 
-    Threads change nothing, and the window stands with the model.
+    Threads are left out because they change nothing, the window because the model's entry has it.
     """
     left_out = ("threads", "window", *leave_out)
     return {
@@ -205,7 +205,7 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
 
 
 def _blend_summary(end: Mapping[str, Any]) -> str:
-    """Describe a blend by its entry in the QC document."""
+    """Describe a blend by its entry in the quality report."""
     details, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
     return (
         f"the model{of} is {details['own_share']:.2f} × the sample's own + "

@@ -163,7 +163,7 @@ class FoldedSample:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """A model's report of its fit; all of it is written to the QC file.
+    """A model's report of its fit; all of it is written to the quality report.
 
     All numbers must be finite.
 

@@ -11,7 +11,6 @@ so that neither the order of the alignments nor the number of threads changes wh
 
 from __future__ import annotations
 
-from counterbias.sampling.cutting import Cut, CutWindows
 from counterbias.sampling.drawing import DrawnPositions, draw
 from counterbias.sampling.folding import DrawnWindows, FoldedWindows, Windows
 from counterbias.sampling.reweighting import reweight_background
@@ -25,7 +24,6 @@ from counterbias.sampling.starts import (
 )
 from counterbias.sampling.tiles import (
     DrawnTiles,
-    MergedExons,
     draw_tiles,
     inside_exons,
     merged_exons,
@@ -34,14 +32,11 @@ from counterbias.sampling.tiles import (
 
 __all__ = [
     "LOCAL_REACH",
-    "Cut",
-    "CutWindows",
     "DrawnPositions",
     "DrawnTiles",
     "DrawnWindows",
     "End",
     "FoldedWindows",
-    "MergedExons",
     "Starts",
     "Windows",
     "draw",

@@ -33,7 +33,7 @@ FEWEST_MATES, MOST_USED = 10.0, 0.95
 SQUARE_BIAS = (1.0, 3.0)
 #: The number of mates is divided by this power of the mean square: most starts have none of the few
 #: mates with the highest bias within reach. Found by simulation without copies, with the bias of a
-#: fly library and a random one: the remaining error is below 2 % up to 35 fragments per start.
+#: fly library and a random one: the remaining error is below 2% up to 35 fragments per start.
 SQUARE_BIAS_POWER = 0.6
 #: Bases over which the distribution of distances is smoothed.
 SMOOTHED = 9

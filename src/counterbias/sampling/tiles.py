@@ -61,7 +61,7 @@ class DrawnTiles:
         return counts
 
     def tiles(self) -> Tiles:
-        """Return them as backends learn from them."""
+        """Return the tiles as backends learn from them."""
         return Tiles(self.sequence, self.counts())
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from counterbias.scoring.start_sites import SiteScores
 from counterbias.scoring.windows import (
     STRETCH,
-    AlongScorer,
-    Extract,
-    ExtractStretches,
-    Scorer,
     score,
     score_positions,
     score_stretches,
@@ -16,10 +12,6 @@ from counterbias.scoring.windows import (
 
 __all__ = [
     "STRETCH",
-    "AlongScorer",
-    "Extract",
-    "ExtractStretches",
-    "Scorer",
     "SiteScores",
     "score",
     "score_positions",

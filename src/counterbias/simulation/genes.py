@@ -1,4 +1,4 @@
-"""Gene models, simulated or a user's: their exons, abundances and GTF lines."""
+"""Gene models, simulated or supplied by the user: their exons, abundances and GTF lines."""
 
 from __future__ import annotations
 

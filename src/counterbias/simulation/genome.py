@@ -1,4 +1,4 @@
-"""Genomes, simulated or a user's, and their FASTA files.
+"""Genomes, simulated or supplied by the user, and their FASTA files.
 
 A simulated genome consists of isochores of different GC content, each a second-order Markov chain.
 """
@@ -56,7 +56,7 @@ def simulate_genome(
     """Simulate contigs whose composition varies along them, as in real genomes.
 
     Isochores (exponential lengths with a mean near ``isochore`` bases) differ in GC content, from
-    34 to 62 %. Within an isochore, a second-order Markov chain avoids CG and favours runs of A and
+    34 to 62%. Within an isochore, a second-order Markov chain avoids CG and favours runs of A and
     of T.
 
     Raises:

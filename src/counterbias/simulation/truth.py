@@ -72,7 +72,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Where mapped reads of primary alignments start, sorted by contig, position and strand.
+    """Where the primary alignments of mapped reads start, sorted by contig, position and strand.
 
     Args:
         contigs: contig names.

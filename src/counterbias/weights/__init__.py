@@ -22,7 +22,6 @@ from counterbias.weights.calibration import (
 )
 from counterbias.weights.fragments import (
     FragmentWeights,
-    LogBiasOf,
     Scale,
     fragment_weights,
     weighted_counts,
@@ -32,18 +31,16 @@ from counterbias.weights.length_distribution import (
     assumed_lengths,
     fragment_lengths,
 )
-from counterbias.weights.lengths import BiasOf, FragmentLayout, effective_lengths
+from counterbias.weights.lengths import FragmentLayout, effective_lengths
 
 __all__ = [
     "GAIN_BLOCK",
     "UNUSED",
-    "BiasOf",
     "Calibration",
     "FragmentLayout",
     "FragmentLengths",
     "FragmentWeights",
     "HeldOutScores",
-    "LogBiasOf",
     "Scale",
     "assumed_lengths",
     "best_shares",

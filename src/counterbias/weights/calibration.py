@@ -9,6 +9,8 @@ below 1 protects single reads from that noise; in a feature, noise averages out 
 places while bias does not. So for a model fitted to this very sample, whose slope below 1 is due to
 noise, effective lengths use a slope of at least 1. For a model from elsewhere, the slope shows how
 strong its bias is in this sample, for reads and features alike.
+
+The quality report's ``calibration`` is filled from here by :mod:`counterbias.pipeline.bias.report`.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def fragment_lengths(
     """Measure fragment lengths in spliced coordinates of the feature's merged blocks.
 
     They are those of pairs whose 5' ends face each other, both within blocks of their feature. The
-    outer 0.5 % on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
+    outer 0.5% on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
     frequent classes. Returns None for single-end data, or with fewer than :data:`FEWEST_FRAGMENTS`
     such pairs.
     """
@@ -98,7 +98,7 @@ def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
     """Reduce an assumed distribution of fragment lengths as observed ones are.
 
     It is normal, in whole bases from :data:`SHORTEST` to four standard deviations above the mean.
-    The outer 0.5 % on either side are dropped, the rest is divided into :data:`MOST_LENGTHS`
+    The outer 0.5% on either side are dropped, the rest is divided into :data:`MOST_LENGTHS`
     equally probable classes. ``mean`` and ``sd`` of the result are those assumed.
     """
     lengths = np.arange(SHORTEST, int(np.ceil(assumed.mean + 4 * assumed.sd)) + 1)

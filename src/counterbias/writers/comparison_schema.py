@@ -330,7 +330,7 @@ def truth_columns() -> list[tuple[str, str]]:
             )
             columns.append((f"truth_{estimate}_{name}", description))
             columns += [
-                (f"truth_{estimate}_{name}_{side}", f"{side} end of its 95 % bootstrap interval")
+                (f"truth_{estimate}_{name}_{side}", f"{side} end of its 95% bootstrap interval")
                 for side in ("low", "high")
             ]
     return columns

@@ -2,7 +2,7 @@
 
 Plain dicts and numpy numbers become a document that always has all keys (null where they do not
 apply), only finite numbers, and the same bytes for the same content. The first line holds the tag
-that reports look for.
+that reports look for. What the document says is decided in :mod:`counterbias.pipeline.bias.report`.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ _END = (
         "is right; null: the model is not used",
     ),
     Key("ends[].reliability.error", "number", "its standard error over genomic blocks of 10 kb"),
-    Key("ends[].reliability.low", "number", "lower end of its 95 % interval"),
+    Key("ends[].reliability.low", "number", "lower end of its 95% interval"),
     Key("ends[].reliability.high", "number", "upper end"),
     Key("ends[].reliability.units", "integer", "held-out units that it was measured in"),
     Key("ends[].reliability.blocks", "integer", "blocks that these lie in"),

@@ -1,4 +1,4 @@
-"""BAM records rewritten as htseq-count's ``-o`` has them, in a compiled loop over their bytes.
+"""BAM records rewritten as htseq-count's ``-o`` writes them, in a compiled loop over their bytes.
 
 htseq-count parses each record into an object and formats that. What this changes in a record, and
 what is therefore done here:
@@ -8,7 +8,7 @@ what is therefore done here:
 - the bin is computed anew;
 - integer tags take the smallest type that holds them, ``A`` and ``H`` become ``Z``, ``d`` becomes
   ``f``;
-- a CIGAR that stands in the tag ``CG`` (SAMv1, section 4.2.2) goes into its field where it fits,
+- a CIGAR that is kept in the tag ``CG`` (SAMv1, section 4.2.2) goes into its field where it fits,
   otherwise behind ``XF``;
 - ``XF`` is appended, as ``Z``.
 

@@ -1,6 +1,6 @@
 """``--bias-model auto``: which backend a sample gets, by the number of its distinct read starts.
 
-The table stands here and nowhere else. It was read from ``docs/explanation/accuracy.md``: the bias
+The table is here and nowhere else. It was derived from ``docs/explanation/accuracy.md``: the bias
 of genes that is left in simulations, and the gain on held-out blocks of real reads, by the number
 of starts. A sample in which the chosen model gains nothing on held-out blocks keeps weights of 1,
 as with any model (:mod:`counterbias.weights`).

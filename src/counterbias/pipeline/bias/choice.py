@@ -1,6 +1,6 @@
 """Which model a sample gets: a backend to be fitted, or the models of a file.
 
-What ``auto`` means stands in :mod:`counterbias.pipeline.bias.auto`.
+What ``auto`` means is decided in :mod:`counterbias.pipeline.bias.auto`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class ReadEnd:
 
 
 def read_ends(sites: StartSites, stranded: str) -> tuple[ReadEnd, ...]:
-    """Return the read ends of a library that have a model each."""
+    """Return the read ends of a library, each of which has its own model."""
     if stranded == "no" or len(sites.ends) == 1:
         return (ReadEnd("both", "both", tuple(range(len(sites.ends)))),)
     return ReadEnd("read1", 0, (0,)), ReadEnd("read2", 1, (1,))

@@ -23,7 +23,7 @@ from counterbias.weights import Calibration
 
 @dataclass(frozen=True, slots=True)
 class EndReport:
-    """A read end's entry in the QC document, and what plug-ins did wrong, one line each."""
+    """A read end's entry in the quality report, and what plug-ins did wrong, one line each."""
 
     entry: dict[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class FittedEnd:
         learnable: whether its reads can be learnt from; if not, no model is used for them.
         signature: finds where composition differs from the background, in a wide window.
         units: finds the exon bins by which the model is measured.
-        report: the entry in ``ends`` of the QC document, after :meth:`finish`.
+        report: the entry in ``ends`` of the quality report, after :meth:`finish`.
     """
 
     reads: ReadEnd

@@ -1,7 +1,7 @@
-"""The QC document of one sample, ``PREFIX.counterbias.json``: every part of it is made here.
+"""The quality report of one sample, ``PREFIX.counterbias.json``: every part of it is made here.
 
 What is measured on held-out reads comes from :mod:`~counterbias.pipeline.bias.diagnostics`; the
-schema stands in :mod:`counterbias.writers.qc_schema`.
+schema is in :mod:`counterbias.writers.qc_schema`.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _without_model(context: SampleContext, end: FittedEnd) -> dict[str, Any]:
 
 
 def _basics(context: SampleContext, end: FittedEnd) -> dict[str, Any]:
-    """Return what stands in the entry of any read end."""
+    """Return what the entry of any read end contains."""
     window, split = context.choice.window, end.split
     return {
         "end": end.reads.label,

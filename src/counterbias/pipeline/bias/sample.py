@@ -1,4 +1,4 @@
-"""Start sites of one sample → models, weights, corrected counts and the QC document.
+"""Start sites of one sample → models, weights, corrected counts and the quality report.
 
 The order of the bias stages is decided here: all read ends are fitted, those that gain too little
 are settled by the others, then effective lengths are measured and reads weighted; the report on the
@@ -52,7 +52,7 @@ class SampleBias:
     Args:
         columns: the table of ``PREFIX.counts.tsv``, name → (features,).
         model: fitted models with their calibration.
-        report: the QC document.
+        report: the quality report.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the
             tag ``ZW``.
         warnings: what the user should know, one line each.
@@ -79,7 +79,7 @@ def weigh_sample(
 
     Args:
         context: the sample, and everything the stages need.
-        provenance: where its numbers come from, for the QC document.
+        provenance: where its numbers come from, for the quality report.
         evidence: reads by the strand of their gene, or None where not counted.
         warnings: warnings given so far.
         want_read_weights: whether weights of single reads are needed (``-o``).
@@ -182,7 +182,7 @@ def _model_file(
 
 
 def _origin(prior: ModelFile | None) -> Prior | None:
-    """Return where the models come from that the sample's own were blended with."""
+    """Return the origin of the models with which the sample's own were blended."""
     if prior is None:
         return None
     return Prior(prior.backend, prior.distribution, prior.version, prior.training)

@@ -88,7 +88,7 @@ def _of_signature(end: FittedEnd, of: str) -> Iterator[str]:
 
 
 def _stand_in(context: SampleContext, weighed: Weighed, end: FittedEnd) -> str | None:
-    """Name where the model comes from that stands in for an end in effective lengths, or None."""
+    """Name the source of the model that stands in for an end in effective lengths, or None."""
     scores = weighed.read_scores
     if not scores.applied or end.reads.numbers[0] not in scores.unseen:
         return None

@@ -1,4 +1,4 @@
-"""What became of one model in one sample."""
+"""The outcome of one model in one sample: its results, or why it failed."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def compare_models(
         manager: plug-ins; by default those installed.
 
     Raises:
-        InputError: for everything that a user can mend. A model that fails raises nothing: its
+        InputError: for everything that a user can fix. A model that fails raises nothing: its
             outcome says so.
     """
     manager = manager or load_plugins()

@@ -34,7 +34,7 @@ class FragmentBatch:
 
     @classmethod
     def empty(cls, pool: NDArray[np.int32]) -> FragmentBatch:
-        """Return a batch without fragments, nor room for any."""
+        """Return a batch without fragments or room for any."""
         return cls(
             table=np.empty((0, FRAGMENT_COLUMNS), dtype=np.int64),
             outcomes=np.empty(0, dtype=np.uint8),

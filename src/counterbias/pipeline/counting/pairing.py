@@ -236,7 +236,7 @@ def mate_key(name: Any, here: Any, following: Any, which: Any) -> Any:
 
 @njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any) -> Any:
-    """Find a record whose missing mate came earlier, without its own; remember the others.
+    """Find a record without its mate whose mate was seen earlier, also alone; remember the others.
 
     ``known`` is a hash table, int64 (slots, 2): hash, record number + 1 (0 if empty). The number of
     slots is a power of two; once half of them are full, no more are remembered. Returns (index into

@@ -1,4 +1,4 @@
-"""The genome and the genes that reads are simulated from: drawn, or a user's."""
+"""The genome and the genes that reads are simulated from: drawn, or supplied by the user."""
 
 from __future__ import annotations
 

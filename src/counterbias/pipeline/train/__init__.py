@@ -1,6 +1,6 @@
 """``counterbias train``: many samples → one pooled bias model, and what it gains in each of them.
 
-The order of the stages stands in :mod:`.run`.
+The order of the stages is in :mod:`.run`.
 """
 
 from counterbias.pipeline.train.results import Cohort, SampleGain

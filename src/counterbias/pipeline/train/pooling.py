@@ -127,7 +127,7 @@ def _pool_tiles(
 ) -> tuple[Tiles | None, NDArray[np.int8]]:
     """Join tiles and their parts, each sample's repeated in proportion to its windows' weights.
 
-    Those of the sample with the smallest weights stand once, and no tile is dropped unless there
+    Those of the sample with the smallest weights appear once, and no tile is dropped unless there
     would be more than MOST_TILES.
     """
     there = [

@@ -1,4 +1,4 @@
-"""What training on several samples gives: the pooled model, and what it gains in each of them."""
+"""The results of training on several samples: the pooled model, and its gains in each of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from counterbias.model_file import ModelFile
 
 @dataclass(frozen=True, slots=True)
 class SampleGain:
-    """Gains on one read end of one sample, each start judged by models that saw its fold nowhere.
+    """Gains on one read end of one sample; models that judge a start saw its fold in no sample.
 
-    Gains are bits per start, as in the QC file, of the models as they are (slope 1); NaN where not
-    measured.
+    Gains are bits per start, as in the quality report, of the models as they are (slope 1); NaN
+    where not measured.
 
     Args:
         sample, end: names.

@@ -34,7 +34,7 @@ def train_files(options: RunOptions, train: TrainOptions, messages: Messages = S
         messages: where progress and warnings go.
 
     Raises:
-        InputError: for everything that a user can mend.
+        InputError: for everything that a user can fix.
     """
     _check_request(options, train)
     begin = time.perf_counter()
@@ -51,7 +51,8 @@ def _check_request(options: RunOptions, train: TrainOptions) -> None:
     """Refuse what cannot be done, before any file is opened."""
     if train.pool not in POOLS:
         raise InputError(
-            f"'{train.pool}' is no way to pool samples", remedy=f"choose one of {', '.join(POOLS)}"
+            f"'{train.pool}' is not a way to pool samples",
+            remedy=f"choose one of {', '.join(POOLS)}",
         )
     assert options.bias is not None
     if is_model_file(options.bias.model):

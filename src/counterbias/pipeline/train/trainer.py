@@ -99,7 +99,7 @@ class Trainer:
             continue
         if not reader.samples:
             raise InputError(
-                f"no read start can be learnt from in any of {len(reader.skipped)} samples",
+                "no sample has a read start that can be learnt from",
                 remedy="check -s, -t and -i, and that the alignments fit the annotation",
             )
         fewest = min(sum(one.starts[label] for one in reader.samples) for label in reader.labels)
