@@ -84,15 +84,16 @@ class Real:
 
 def load_real(name: str, folder: Path) -> Real:
     """Read a real data set: all reads that overlap a gene, with multi-mapped ones set apart."""
-    gtf = str(folder / DATASETS[name][0] / "genes.gtf")
-    bam = str(folder / DATASETS[name][0] / DATASETS[name][1])
+    root = folder / DATASETS[name][0]
+    gtf = str(root / "genes.gtf")
     genes = load_annotation(AnnotationOptions(gtf), stranded=False)
     by_transcript = AnnotationOptions(gtf, id_attributes=("gene_id", "transcript_id"))
     edges = load_annotation(by_transcript, stranded=False).features
-    genome = Genome(folder / DATASETS[name][0] / "genome.fa")
+    genome = Genome(root / "genome.fa")
     options = CountingOptions(
         order="pos", stranded="no", nonunique="all", minaqual=0, secondary_alignments="ignore"
     )
+    bam = str(root / DATASETS[name][1])
     sites = count_alignments(bam, genes, options, want_sites=True).sites
     assert sites is not None
     plain = fold_sample(sites, genes.features, edges, genome)
@@ -101,63 +102,78 @@ def load_real(name: str, folder: Path) -> Real:
         made = fold_sample(choice, genes.features, edges, genome, end=end, block=plain.block)
         return replace(made, units=plain.units)
 
-    def present(bits: np.ndarray) -> np.ndarray:
-        return (bits & PRESENT) != 0
+    def chosen(choose: Callable[[np.ndarray], np.ndarray]) -> FoldSample:
+        return other(trainable(sites, choose))
 
-    transcripts = load_transcripts(gtf)
-    splices = sample_splices(transcripts, sites)
-    # Without read counts for the comparison of isoforms, the longest one is chosen.
-    nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    longest = make_splices(
-        transcripts, np.array([contig_of(sites, name) for name in transcripts.contigs]), *nothing
-    )
-    fields = {name: getattr(plain, name) for name in FoldSample.__slots__}
-    clipped = trainable(sites, lambda bits: present(bits) & ((bits & CLIPPED) != 0))
-    multi = trainable(sites, lambda bits: present(bits) & ((bits & (CLIPPED | TRAINABLE)) == 0))
     samples = {
         "defaults": plain,
-        "context transcript": SplicedSample(**fields, splices=splices),
-        "context transcript, longest isoform": SplicedSample(**fields, splices=longest),
-        "clipped as well": other(
-            trainable(
-                sites,
-                lambda bits: ((bits & TRAINABLE) != 0) | (present(bits) & ((bits & CLIPPED) != 0)),
-            )
+        **spliced_samples(plain, sites, gtf),
+        "clipped as well": chosen(
+            lambda bits: ((bits & TRAINABLE) != 0) | (present(bits) & ((bits & CLIPPED) != 0))
         ),
-        "multi-mapped as well": other(
-            trainable(sites, lambda bits: present(bits) & ((bits & CLIPPED) == 0))
-        ),
+        "multi-mapped as well": chosen(lambda bits: present(bits) & ((bits & CLIPPED) == 0)),
     }
     starts = {
         "all": plain.starts,
-        "clipped": other(clipped).starts,
-        "multi-mapped": other(multi).starts,
+        "clipped": chosen(lambda bits: present(bits) & ((bits & CLIPPED) != 0)).starts,
+        "multi-mapped": chosen(
+            lambda bits: present(bits) & ((bits & (CLIPPED | TRAINABLE)) == 0)
+        ).starts,
     }
     if len(sites.ends) > 1:
-        samples["read 1 alone"], samples["read 2 alone"] = other(sites, 0), other(sites, 1)
-        starts["read 1"], starts["read 2"] = (
-            samples["read 1 alone"].starts,
-            samples["read 2 alone"].starts,
-        )
+        for end, read in enumerate(("read 1", "read 2")):
+            samples[f"{read} alone"] = other(sites, end)
+            starts[read] = samples[f"{read} alone"].starts
+    total = sum(int(present(end.bits).sum()) for end in sites.ends)
+    return count_classes(samples, starts, total)
+
+
+def spliced_samples(plain: FoldSample, sites: StartSites, gtf: str) -> dict[str, FoldSample]:
+    """Return the sample with windows along transcripts, by two rules for choosing the isoform."""
+    transcripts = load_transcripts(gtf)
+    contigs = np.array([contig_of(sites, name) for name in transcripts.contigs])
+    # Without read counts for the comparison of isoforms, the longest one is chosen.
+    no_reads = np.zeros(0, np.int32), np.zeros(0, np.int64)
+    fields = {name: getattr(plain, name) for name in FoldSample.__slots__}
+    return {
+        "context transcript": SplicedSample(**fields, splices=sample_splices(transcripts, sites)),
+        "context transcript, longest isoform": SplicedSample(
+            **fields, splices=make_splices(transcripts, contigs, *no_reads)
+        ),
+    }
+
+
+def count_classes(samples: dict[str, FoldSample], starts: dict[str, Positions], total: int) -> Real:
+    """Count the reads of each class of starts in the units, and each class's share of all reads.
+
+    Args:
+        samples: the choices of reads; the first three differ only in their windows.
+        starts: class → its starts.
+        total: number of all reads.
+    """
+    plain, *_ = samples.values()
     reads = {label: count_at(plain.units, found) for label, found in starts.items()}
     positions = plain.units.positions()
-    plain_windows, spliced, other_rule = (
+    windows, spliced, longest = (
         sample.cut(positions, WINDOW)[0] for sample in list(samples.values())[:3]
     )
-    reads["all, where the two windows differ"] = np.where(
-        (plain_windows != spliced).any(axis=1), reads["all"], 0.0
-    )
-    disagree = float(reads["all"][(spliced != other_rule).any(axis=1)].sum())
-    total = sum(int(present(end.bits).sum()) for end in sites.ends)
+    differ = np.where((windows != spliced).any(axis=1), reads["all"], 0.0)
+    reads["all, where the two windows differ"] = differ
+    disagree = float(reads["all"][(spliced != longest).any(axis=1)].sum())
     shares = {label: float(found.weight.sum()) / total for label, found in starts.items()}
     in_units = max(1.0, float(reads["all"].sum()))
-    shares["windows differ"] = float(reads["all, where the two windows differ"].sum()) / in_units
+    shares["windows differ"] = float(differ.sum()) / in_units
     shares["the choice of isoform matters"] = disagree / in_units
     valid = plain.cut(plain.starts, WINDOW)[1]
     shares["with N or off the contig"] = float(
         plain.starts.weight[~valid].sum() / plain.starts.weight.sum()
     )
     return Real(samples, reads, shares)
+
+
+def present(bits: np.ndarray) -> np.ndarray:
+    """Return which reads are present, by their bits."""
+    return (bits & PRESENT) != 0
 
 
 def trainable(sites: StartSites, choose: Callable[[np.ndarray], np.ndarray]) -> StartSites:
