@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accuracy_samples import DATASETS, load_sample
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from accuracy import DATASETS, load_sample, log, markdown, whole_numbers
+from shared import log, markdown, whole_numbers
 
 from counterbias.blend import Blend
 from counterbias.evaluation import measures

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import accuracy as acc
+import accuracy_samples as samples
 import estimates as est
 import reporting as rep
 
@@ -90,7 +90,7 @@ def train(
 
 
 def train_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    sample = acc.load_sample("fly", "unique")
+    sample = samples.load_sample("fly", "unique")
     wanted = [
         (cell, hidden, bases)
         for bases in WINDOWS
@@ -143,13 +143,13 @@ def training_table(rows: list[dict[str, Any]]) -> str:
 
 
 def fly_sample() -> est.Sample:
-    root = rep.data_folder() / acc.DATASETS["fly"][0]
+    root = rep.data_folder() / samples.DATASETS["fly"][0]
     return est.Sample(root / "reads.bam", root / "genes.gtf", root / "genome.fa")
 
 
 def seqbias_counts(sample: est.Sample) -> est.Counted:
     """Count with the log bias predicted by the R package, from the file stored with the data."""
-    stored = np.load(sample.genome.parent / acc.SEQBIAS_FILE)["log_bias"].astype(np.float64)
+    stored = np.load(sample.genome.parent / samples.SEQBIAS_FILE)["log_bias"].astype(np.float64)
 
     def scores(contigs: tuple[str, ...], positions: Positions, end: int) -> NDArray[np.float64]:
         known = (positions.contig == contigs.index("chr4")) & (positions.position < stored.shape[1])
@@ -417,7 +417,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             + ", ".join(f"{number} genes in {sample}" for sample, number in genes.items())
         )
         return 0
-    if not (rep.data_folder() / acc.DATASETS["fly"][0]).is_dir():
+    if not (rep.data_folder() / samples.DATASETS["fly"][0]).is_dir():
         rep.log(f"error: no real data at {rep.data_folder()} (set COUNTERBIAS_DATA)")
         return 1
     trained = train_all(arguments)

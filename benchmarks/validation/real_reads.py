@@ -21,7 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import accuracy as acc
+import accuracy
+import accuracy_samples
+import accuracy_tables
+import accuracy_trials
 import estimates as est
 import reporting as rep
 
@@ -44,7 +47,7 @@ SHOWN = 3000
 # -- measures on held-out blocks -------------------------------------------------------------------
 
 
-def measure_set(name: str, arguments: argparse.Namespace) -> tuple[acc.Result, str]:
+def measure_set(name: str, arguments: argparse.Namespace) -> tuple[accuracy_trials.Result, str]:
     """Evaluate all models on the held-out folds of one data set, as benchmarks/accuracy.py does.
 
     Returns the trials and the tables.
@@ -64,11 +67,11 @@ def measure_set(name: str, arguments: argparse.Namespace) -> tuple[acc.Result, s
         "--threads",
         str(arguments.threads),
     ]
-    chosen = acc.parse_arguments(options)
-    rows, missing = acc.choose_rows(chosen, load_plugins())
-    result = acc.Result(name, failures=dict(missing))
-    acc.measure(chosen, name, rows, result, lambda: None)
-    return result, acc.table(result)
+    chosen = accuracy.parse_arguments(options)
+    rows, missing = accuracy_trials.choose_rows(chosen, load_plugins())
+    result = accuracy_trials.Result(name, failures=dict(missing))
+    accuracy_trials.measure(chosen, name, rows, result, lambda: None)
+    return result, accuracy_tables.table(result)
 
 
 # -- lanes -----------------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ class Lane:
 
 
 def lane_sample(name: str) -> est.Sample:
-    folder, file = acc.DATASETS[name]
+    folder, file = accuracy_samples.DATASETS[name]
     root = rep.data_folder() / folder
     return est.Sample(root / file, root / "genes.gtf", root / "genome.fa")
 

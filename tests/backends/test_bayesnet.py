@@ -202,8 +202,8 @@ def test_agrees_with_seqbias(data_dir: Path) -> None:
     from counterbias.pipeline.compare.evaluation import Trial, evaluate_scores, fold_trial
     from counterbias.scoring import score_positions
 
-    accuracy = load_script("accuracy")
-    sample, window, fold = accuracy.load_sample("fly", "unique"), Window(10, 10), 1
+    samples = load_script("accuracy_samples")
+    sample, window, fold = samples.load_sample("fly", "unique"), Window(10, 10), 1
     choice = choose_model("bayesnet", load_plugins(), window=window, model_options=("penalty=1",))
     assert choice.options == Options(penalty=1.0)
     model = choice.model(window, choice.options)
@@ -215,7 +215,7 @@ def test_agrees_with_seqbias(data_dir: Path) -> None:
     def ours(positions):
         return score_positions(model, lambda chosen: sample.cut(chosen, window), positions)
 
-    theirs = accuracy.seqbias_scores(sample)
+    theirs = samples.seqbias_scores(sample)
     exonic = sample.held_out(fold).positions()
     pair = np.stack([ours(exonic), theirs(exonic)])
     pair = pair[:, np.isfinite(pair).all(axis=0)]

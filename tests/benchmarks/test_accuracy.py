@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from counterbias import simulation
+from counterbias.evaluation.trial_means import paired_difference, summarise, value_of
 from counterbias.genome import Genome, extract
-from counterbias.records import Positions
+from counterbias.pipeline.compare.evaluation import Trial
+from counterbias.records import Positions, Window
 from tests.helpers.scripts import load as load_script
 
 LENGTH = 400_000
@@ -204,35 +206,35 @@ def test_wrong_models(
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_means_and_errors_by_hand(accuracy: ModuleType) -> None:
+def test_means_and_errors_by_hand() -> None:
     trials = [
         {"fold": fold, "values": {"gain_cap5": value}}
         for fold, value in ((1, 1.0), (1, 3.0), (2, 5.0), (2, 5.0))
     ]
-    mean = accuracy.summarise(trials, accuracy.value_of("gain_cap5"))
+    mean = summarise(trials, value_of("gain_cap5"))
     assert (mean.value, mean.error, mean.seeds) == (3.5, pytest.approx(1.5), pytest.approx(1.0))
     reference = [
         {"fold": 1, "values": {"gain_cap5": 1.5}},
         {"fold": 2, "values": {"gain_cap5": 4.5}},
     ]
-    apart = accuracy.paired_difference(trials, reference)
+    apart = paired_difference(trials, reference)
     assert (apart.value, apart.error) == (0.5, pytest.approx(0.0))
-    assert math.isnan(accuracy.summarise([], accuracy.value_of("gain_cap5")).value)
-    assert accuracy.with_error(apart, 2, sign=True) == "+0.50 ± 0.00"
+    assert math.isnan(summarise([], value_of("gain_cap5")).value)
+    assert load_script("accuracy_tables").with_error(apart, 2, sign=True) == "+0.50 ± 0.00"
 
 
 def test_the_stored_seqbias_is_as_good_as_it_was(
-    accuracy: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTERBIAS_DATA", str(data_dir))
-    sample = accuracy.load_sample("fly", "unique")
-    window = accuracy.Window()
+    sample = load_script("accuracy_samples").load_sample("fly", "unique")
+    trials = load_script("accuracy_trials")
     found = [
-        accuracy.run_trial(
-            accuracy.Row("seqbias"),
+        trials.run_trial(
+            trials.Row("seqbias"),
             sample,
-            accuracy.Trial(fold),
-            window=window,
+            Trial(fold),
+            window=Window(),
             threads=1,
             null=False,
         )

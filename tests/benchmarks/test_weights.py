@@ -32,11 +32,12 @@ def rows(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[d
     return found
 
 
-def test_every_setting_has_its_row(script: ModuleType, rows: list[dict[str, object]]) -> None:
-    assert [row["setting"] for row in rows] == [setting.label for setting in script.SETTINGS]
-    table = script.simulation_table(rows)
+def test_every_setting_has_its_row(rows: list[dict[str, object]]) -> None:
+    labels = [setting.label for setting in load_script("weights_simulated").SETTINGS]
+    assert [row["setting"] for row in rows] == labels
+    table = load_script("weights_tables").simulation_table(rows)
     assert "### paired-end" in table
-    assert all(f"| {setting.label} |" in table for setting in script.SETTINGS)
+    assert all(f"| {label} |" in table for label in labels)
 
 
 def test_paired_effective_lengths_agree_with_the_simulated_truth(
@@ -68,7 +69,7 @@ def test_real_reads(
     assert "context transcript" in table
 
 
-def test_reads_are_counted_at_their_strand_and_position(script: ModuleType) -> None:
+def test_reads_are_counted_at_their_strand_and_position() -> None:
     units = Units(
         np.zeros(2, np.int32),
         np.array([5, 5]),
@@ -79,7 +80,7 @@ def test_reads_are_counted_at_their_strand_and_position(script: ModuleType) -> N
     )
     position, strand = np.array([6, 6, 9, 5]), np.array([0, 1, 0, 1], np.uint8)
     starts = Positions(np.zeros(4, np.int32), position, strand, np.array([2.0, 3.0, 4.0, 5.0]))
-    assert script.count_at(units, starts).tolist() == [0, 2, 0, 5, 3]
+    assert load_script("weights_real").count_at(units, starts).tolist() == [0, 2, 0, 5, 3]
 
 
 def test_unknown_set(script: ModuleType) -> None:

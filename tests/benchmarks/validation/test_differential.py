@@ -11,7 +11,7 @@ from tests.benchmarks.validation.scripts import number, parsed, script
 
 
 def test_scenarios_are_read_from_their_words() -> None:
-    differential = script("differential")
+    differential = script("differential_studies")
     plain, other = differential.scenarios("single,deep-half-varied-unchanged")
     assert (plain.library, plain.contrast, plain.changed, plain.variation) == (
         "single",
@@ -38,7 +38,7 @@ def test_calls_are_judged_by_hand() -> None:
         for gene, p in zip(genes, values, strict=True)
     ]
     results = {name: [line[number] for line in lines] for number, name in enumerate(names)}
-    assert script("differential").judge(results, genes) == [
+    assert script("differential_calls").judge(results, genes) == [
         {"method": "raw", "test": "DESeq2", "false": 1, "true": 1, "fdr": 0.5},
         {"method": "raw", "test": "edgeR", "false": 0, "true": 0, "fdr": 0.0},
     ]

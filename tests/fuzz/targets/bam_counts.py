@@ -26,7 +26,7 @@ from counterbias.options import CountingOptions
 from counterbias.pipeline.counting import Listeners, count_alignments
 from counterbias.records import Annotation, SampleCounts
 from counterbias.writers.tagged import TaggedWriter
-from tests.fuzz import bam_records, memory_source, scratch
+from tests.fuzz import bam_changes, bam_records, memory_source, scratch
 from tests.fuzz.case import Case
 from tests.fuzz.judging import refusal_wording
 from tests.helpers.alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
@@ -50,7 +50,7 @@ def mutate(rng: random.Random) -> Case:
         "tagged": rng.choice(("", "", "", "", "", "", "bam", "sam", "weighted")),
     }
     return Case(
-        [bam_records.random_header(rng), *bam_records.random_stream(rng)],
+        [bam_changes.random_header(rng), *bam_changes.random_stream(rng)],
         {"counting": options, **how},
     )
 

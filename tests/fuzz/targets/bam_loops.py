@@ -24,7 +24,7 @@ from counterbias.pipeline.counting.starts import count_fragments
 from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.records import Annotation
 from counterbias.writers import rendering
-from tests.fuzz import bam_records, scratch
+from tests.fuzz import bam_changes, scratch
 from tests.fuzz.case import Case
 from tests.fuzz.guarded import Guarded
 from tests.helpers.alignment_builders import CONTIGS, annotation, random_gtf
@@ -44,7 +44,7 @@ def mutate(rng: random.Random) -> Case:
         "tagged": bits & 12 == 12,
         "front": bool(bits & 16),
     }
-    return Case(bam_records.random_stream(rng), options)
+    return Case(bam_changes.random_stream(rng), options)
 
 
 class Room:
