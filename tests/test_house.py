@@ -12,7 +12,7 @@ import pytest
 COMPILED = frozenset({"njit", "helper", "intrinsic", "_inner"})
 MOST_PARAMETERS = 6
 #: Most lines of a file: about 500, as one that has just grown may need a little more.
-LONGEST_FILE = 550
+LONGEST_FILE = 535
 
 PACKAGES = ("src", "plugins", "multiqc_module", "tests", "benchmarks")
 
