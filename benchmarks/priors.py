@@ -33,8 +33,7 @@ from counterbias.blend import Blend
 from counterbias.evaluation import measures
 from counterbias.model import BiasModel, Resources
 from counterbias.model_file import EndModel
-from counterbias.options import FOLDS
-from counterbias.pipeline.bias.auto import AUTO
+from counterbias.options import AUTO, FOLDS
 from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts, choose_model
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit
 from counterbias.pipeline.bias.held_out import calibrate_on_held_out, calibrate_scores

@@ -16,6 +16,9 @@ from counterbias.window import Window
 Device = Literal["cpu", "cuda", "auto"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 
+#: What stands for a backend chosen by the number of read starts.
+AUTO = "auto"
+
 #: htseq-count's choices, in its order.
 ORDERS = ("pos", "name")
 STRANDEDNESS = ("yes", "no", "reverse")
@@ -112,7 +115,8 @@ class BiasOptions:
     """The options ``--bias-…``: the model, how it is fitted, and how reads are weighted with it.
 
     Args:
-        model: name of a backend, ``auto``, or a model file.
+        model: name of a backend, ``auto``, or a model file; empty in ``compare``, whose models are
+            in :class:`CompareOptions`.
         genome: FASTA file.
         window: the window; None for the default, or that of a model file.
         model_options: ``key=value`` texts for the backend.

@@ -9,9 +9,9 @@ import pytest
 
 from counterbias import Backend
 from counterbias.errors import InputError
+from counterbias.options import AUTO
 from counterbias.pipeline.bias import auto
 from counterbias.pipeline.bias.auto import (
-    AUTO,
     LADDER,
     Rung,
     backend_for,

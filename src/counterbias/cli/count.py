@@ -30,7 +30,7 @@ from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
-from counterbias.options import TaggedOutput
+from counterbias.options import AUTO, TaggedOutput
 
 if TYPE_CHECKING:
     from counterbias.pipeline.count import CountRun
@@ -121,7 +121,7 @@ def chosen_model(arguments: Namespace) -> str | None:
         if reason is None:
             return None
         _require_genome(arguments, reason)
-        return "auto"
+        return AUTO
     if named != "none":
         _require_genome(arguments, f"--bias-model {named}")
         return named

@@ -29,7 +29,7 @@ from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream
 from counterbias.inputs import check_inputs
-from counterbias.options import POOLS, TrainOptions
+from counterbias.options import AUTO, POOLS, TrainOptions
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ BIAS = (
     Option(
         "--bias-model",
         metavar="NAME",
-        default="auto",
+        default=AUTO,
         help="the backend to fit (`counterbias models` lists them); `auto` chooses one by the read "
-        "starts of all samples (default: auto)",
+        f"starts of all samples (default: {AUTO})",
     ),
     Option("--bias-genome", metavar="FASTA", required=True, help="the genome"),
     Option(

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from counterbias import sampling
 from counterbias.errors import InputError
 from counterbias.model import Backend
+from counterbias.options import AUTO
 from counterbias.plugins import Manager, missing_modules
 from counterbias.records import StartSites, Window
 
-#: What users give instead of a backend's name.
-AUTO = "auto"
 #: Rows looked at first: in a large sample they hold enough distinct starts.
 FIRST_LOOK = 200_000
 

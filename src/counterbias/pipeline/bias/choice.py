@@ -13,8 +13,8 @@ from counterbias.errors import InputError
 from counterbias.model import BiasModel, parse_options
 from counterbias.model_file import ModelFile, is_model_file, load_models
 from counterbias.no_model import NoModel
-from counterbias.options import Device
-from counterbias.pipeline.bias.auto import AUTO, ENOUGH, backend_for, distinct_starts
+from counterbias.options import AUTO, Device
+from counterbias.pipeline.bias.auto import ENOUGH, backend_for, distinct_starts
 from counterbias.pipeline.bias.ends import ReadEnd, read_ends
 from counterbias.plugins import Manager
 from counterbias.records import StartSites

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from counterbias.model_file import ModelFile
-from counterbias.options import RunOptions, TrainOptions
-from counterbias.pipeline.bias.auto import AUTO
+from counterbias.options import AUTO, RunOptions, TrainOptions
 from counterbias.pipeline.sample import recorded
 from counterbias.pipeline.train.results import SampleGain, summarise
 from counterbias.writers.training import TAG, VERSION
