@@ -78,7 +78,8 @@ def make_world(
     )
 
 
-@settings(deadline=None, max_examples=10)
+# What holds on average may fail by chance in a world of few reads: the worlds are drawn once.
+@settings(deadline=None, max_examples=10, derandomize=True)
 @given(seed=st.integers(0, 2**31), scale=st.sampled_from([-1.0, 0.0, 0.4, 2.0]))
 def test_the_truth_is_best_by_every_measure(seed: int, scale: float) -> None:
     world = make_world(seed)
@@ -90,7 +91,7 @@ def test_the_truth_is_best_by_every_measure(seed: int, scale: float) -> None:
         assert getattr(best, name) < getattr(rival, name)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=10, derandomize=True)
 @given(seed=st.integers(0, 2**31), noise=st.sampled_from([0.5, 1.0, 2.0]))
 def test_noise_makes_a_model_worse(seed: int, noise: float) -> None:
     world = make_world(seed)
@@ -101,7 +102,7 @@ def test_noise_makes_a_model_worse(seed: int, noise: float) -> None:
     assert best.log_loss < rival.log_loss
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=10, derandomize=True)
 @given(seed=st.integers(0, 2**31))
 def test_shuffled_windows_gain_nothing(seed: int) -> None:
     world = make_world(seed)
