@@ -16,8 +16,8 @@ from counterbias.window import Window
 Device = Literal["cpu", "cuda", "auto"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 
-#: What stands for a backend chosen by the number of read starts.
-AUTO = "auto"
+#: What stands for a backend chosen by the number of read starts, and for no bias model.
+AUTO, NONE = "auto", "none"
 
 #: htseq-count's choices, in its order.
 ORDERS = ("pos", "name")
@@ -31,6 +31,8 @@ NOT_PRIMARY = ("score", "ignore")
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
 #: Which reads of a pair determine its weight and its feature's effective length.
 WEIGHED_ENDS = ("both", "first")
+#: What a feature's effective length is that of: its merged blocks, or its transcripts.
+LENGTHS = ("union", "transcripts")
 #: What a window follows beyond the edge of an exon.
 CONTEXTS = ("genome", "transcript")
 #: How samples are weighted in a pooled model: equally, or by their reads.
@@ -115,9 +117,9 @@ class BiasOptions:
     """The options ``--bias-…``: the model, how it is fitted, and how reads are weighted with it.
 
     Args:
-        model: name of a backend, ``auto``, or a model file; empty in ``compare``, whose models are
-            in :class:`CompareOptions`.
-        genome: FASTA file.
+        model: name of a backend, ``auto``, or a model file; ``none`` to measure lengths without
+            one; empty in ``compare``, whose models are in :class:`CompareOptions`.
+        genome: FASTA file; empty where the model is ``none``.
         window: the window; None for the default, or that of a model file.
         model_options: ``key=value`` texts for the backend.
         sampling: one of :data:`SAMPLING_SCHEMES`.
@@ -130,10 +132,11 @@ class BiasOptions:
         prior: model file of other samples to blend the fitted model with, or None.
         fragment_length: fragment lengths assumed where pairs do not show them; None for the
             default.
+        lengths: one of :data:`LENGTHS`; None for the default.
     """
 
     model: str
-    genome: str
+    genome: str = ""
     window: Window | None = None
     model_options: tuple[str, ...] = ()
     sampling: str = "local"
@@ -145,6 +148,7 @@ class BiasOptions:
     device: Device = "auto"
     prior: str | None = None
     fragment_length: AssumedLengths | None = None
+    lengths: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ same record. A *strand* is 0 for ``+`` and 1 for ``-``.
 and :mod:`.training` as long as the model of one read end.
 """
 
-from counterbias.records.annotation import Annotation, Features, Steps
+from counterbias.records.annotation import (
+    MOST_TRANSCRIPTS,
+    SCATTERED,
+    TOO_MANY,
+    UNNAMED,
+    Annotation,
+    Features,
+    FeatureTranscripts,
+    Steps,
+)
 from counterbias.records.counts import (
     CLASSES,
     CLIPPED,
@@ -27,13 +36,18 @@ from counterbias.window import WIDEST, Window
 __all__ = [
     "CLASSES",
     "CLIPPED",
+    "MOST_TRANSCRIPTS",
     "PARTS",
     "PRESENT",
     "REVERSE",
+    "SCATTERED",
+    "TOO_MANY",
     "TRAINABLE",
+    "UNNAMED",
     "WIDEST",
     "Annotation",
     "EndSites",
+    "FeatureTranscripts",
     "Features",
     "FitReport",
     "FoldedSample",

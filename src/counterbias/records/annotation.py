@@ -82,6 +82,43 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureTranscripts:
+    """The transcripts of each feature, as chains of exons along its blocks.
+
+    The blocks of a feature, laid end to end in the order of :class:`Features`, are one line;
+    *offsets* count along it from 0, half open, towards higher genome positions whatever the strand.
+    Feature ``i`` has the transcripts ``offsets[i]:offsets[i + 1]``, in order of appearance in the
+    file; transcript ``t`` has the exons ``exon_offsets[t]:exon_offsets[t + 1]``, ascending, disjoint
+    and not touching each other.
+
+    Args:
+        ids: t identifiers.
+        offsets: int64 (features + 1,).
+        exon_offsets: int64 (t + 1,).
+        start, end: int64 (exons,), offsets along the feature's line.
+        missing: uint8 (features,), why a feature has no transcripts here: 0 it has,
+            :data:`UNNAMED` one of its lines names no transcript, :data:`SCATTERED` it does not lie
+            on one strand of one contig, :data:`TOO_MANY` it has more than :data:`MOST_TRANSCRIPTS`.
+    """
+
+    ids: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    exon_offsets: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    missing: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+#: Values of :attr:`FeatureTranscripts.missing`.
+UNNAMED, SCATTERED, TOO_MANY = 1, 2, 3
+#: Most transcripts of a feature that are told apart.
+MOST_TRANSCRIPTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """The content of a GTF or GFF3 file, as far as it is needed.
 
@@ -90,9 +127,11 @@ class Annotation:
         features: the counted features.
         steps: the genome cut at their edges.
         lines: the number of lines that htseq-count reports as GFF lines.
+        transcripts: those of the features, where they were asked for; else None.
     """
 
     path: str
     features: Features
     steps: Steps
     lines: int
+    transcripts: FeatureTranscripts | None = None
