@@ -74,9 +74,7 @@ def idle_in_compare(arguments: Namespace, models: Sequence[str]) -> list[str]:
 def idle_in_simulate(arguments: Namespace) -> list[str]:
     """List the options of ``simulate`` without effect."""
     lines = []
-    if not os.path.exists(arguments.bias_model) and set(arguments.bias_model.split(",")) == {
-        NONE
-    }:
+    if not os.path.exists(arguments.bias_model) and set(arguments.bias_model.split(",")) == {NONE}:
         lines += _lines(arguments, ["strength", "biased_ends"], f"with --bias-model {NONE}")
     elif arguments.strength is not None and not any(arguments.strength):
         lines += _lines(arguments, ["biased_ends"], "with --strength 0")

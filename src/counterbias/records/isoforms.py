@@ -38,3 +38,23 @@ class Isoforms:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptsReport:
+    """In how many features transcripts were told apart, and why not in the others.
+
+    Args:
+        transcripts: transcripts told apart.
+        features: features whose length is that of their transcripts.
+        unnamed, scattered, too_many: features with reads that fell back to the union of their
+            exons: see :class:`~counterbias.records.FeatureTranscripts`.
+        unexplained: the same, because their transcripts do not explain their fragments.
+    """
+
+    transcripts: int
+    features: int
+    unnamed: int = 0
+    scattered: int = 0
+    too_many: int = 0
+    unexplained: int = 0
