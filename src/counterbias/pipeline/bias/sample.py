@@ -42,6 +42,7 @@ from counterbias.pipeline.bias.weighing import (
     start_sites,
     unseen_ends,
 )
+from counterbias.records import Isoforms
 from counterbias.weights import FragmentWeights, fragment_weights, weighted_counts
 
 
@@ -51,20 +52,22 @@ class SampleBias:
 
     Args:
         columns: the table of ``PREFIX.counts.tsv``, name → (features,).
-        model: fitted models with their calibration.
+        model: fitted models with their calibration; None where lengths were measured alone.
         report: the quality report.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the
             tag ``ZW``.
         warnings: what the user should know, one line each.
         unlearnable: read end → why it cannot be learnt from; empty where all can.
+        isoforms: those of the features, where lengths are by transcripts; else None.
     """
 
     columns: Mapping[str, NDArray[Any]]
-    model: ModelFile
+    model: ModelFile | None
     report: dict[str, Any]
     read_weights: NDArray[np.float32]
     warnings: tuple[str, ...]
     unlearnable: Mapping[str, str]
+    isoforms: Isoforms | None = None
 
 
 def weigh_sample(
@@ -98,7 +101,7 @@ def weigh_sample(
     return SampleBias(
         columns=columns,
         model=_model_file(context, weighed.ends, weighed.weights),
-        report=finish_report(report, context, weighed.read_scores, warnings, seconds),
+        report=finish_report(report, context, warnings, seconds, read_scores=weighed.read_scores),
         read_weights=single,
         warnings=warnings,
         unlearnable={

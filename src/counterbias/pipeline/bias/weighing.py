@@ -20,7 +20,7 @@ from counterbias.lengths import (
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
 from counterbias.options import AssumedLengths
-from counterbias.pipeline.bias.context import SampleContext
+from counterbias.pipeline.bias.context import CountedSample, SampleContext
 from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.records import StartSites, Stretches
@@ -158,12 +158,12 @@ class Weighed:
     fragments: FragmentLengths
 
 
-def known_lengths(context: SampleContext) -> FragmentLengths:
+def known_lengths(sample: CountedSample) -> FragmentLengths:
     """Return the fragment lengths that pairs show, or those assumed where hardly any pair does."""
-    observed = fragment_lengths(context.sites, context.features, context.contig_of)
+    observed = fragment_lengths(sample.sites, sample.features, sample.contig_of)
     if observed is not None:
         return observed
-    return assumed_lengths(context.options.fragment_length or AssumedLengths())
+    return assumed_lengths(sample.options.fragment_length or AssumedLengths())
 
 
 def feature_lengths(

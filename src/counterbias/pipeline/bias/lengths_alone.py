@@ -1,0 +1,67 @@
+"""Lengths of one sample without a bias model: fragments → effective lengths, counts, report.
+
+No model is fitted and no genome is read; all weights are 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterbias.evaluation.strandedness import StrandEvidence
+from counterbias.pipeline.bias.columns import bias_columns
+from counterbias.pipeline.bias.context import CountedSample
+from counterbias.pipeline.bias.report import Provenance, finish_report, report_of_lengths
+from counterbias.pipeline.bias.sample import SampleBias
+from counterbias.pipeline.bias.stopwatch import Stopwatch
+from counterbias.pipeline.bias.warnings import warnings_of_fragments
+from counterbias.pipeline.bias.weighing import known_lengths
+from counterbias.records import Isoforms, TranscriptsReport
+from counterbias.weights import FragmentLengths
+
+
+def measure_lengths(
+    sample: CountedSample,
+    provenance: Provenance,
+    *,
+    evidence: StrandEvidence | None = None,
+    warnings: tuple[str, ...] = (),
+) -> SampleBias:
+    """Measure the effective lengths of a sample, and correct its counts for them.
+
+    Args:
+        sample: the sample.
+        provenance: where its numbers come from, for the quality report.
+        evidence: reads by the strand of their gene, or None where not counted.
+        warnings: warnings given so far.
+    """
+    counts, stopwatch = sample.counts, Stopwatch()
+    stopwatch.add("counting", counts.seconds)
+    with stopwatch.stage("effective lengths"):
+        fragments = known_lengths(sample)
+        lengths, isoforms, transcripts = _lengths(sample, fragments)
+    raw = np.asarray(counts.counts, np.float64)
+    columns = bias_columns(sample.features.lengths, counts.counts, raw, lengths)
+    if sample.options.by_transcripts:
+        warnings = (*warnings, *warnings_of_fragments(sample.options, fragments))
+    report = report_of_lengths(sample, fragments, columns, provenance, evidence, transcripts)
+    seconds = {"annotation": provenance.annotation_seconds, **stopwatch.seconds}
+    return SampleBias(
+        columns=columns,
+        model=None,
+        report=finish_report(report, sample, warnings, seconds),
+        read_weights=np.ones((0, 2), np.float32),
+        warnings=warnings,
+        unlearnable={},
+        isoforms=isoforms,
+    )
+
+
+def _lengths(
+    sample: CountedSample, fragments: FragmentLengths
+) -> tuple[NDArray[np.float64], Isoforms | None, TranscriptsReport | None]:
+    """Return effective lengths, float64 (features,), bases, and what is known of transcripts.
+
+    Without bias, the effective length of a union is its length.
+    """
+    return sample.features.lengths.astype(np.float64), None, None
