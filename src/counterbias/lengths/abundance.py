@@ -1,8 +1,8 @@
 """Classes of one feature's fragments → the shares of its transcripts, and how certain they are.
 
-The mixture is that of RSEM (Li & Dewey 2011), Cufflinks (Trapnell et al. 2010) and salmon (Patro et
-al. 2017): a fragment of class c is from transcript t with probability θ_t a_ct / Σ_s θ_s a_cs, where
-a_ct is its likelihood divided by the effective length of t. The shares θ are found by EM,
+The mixture is that of RSEM (Li & Dewey 2011), Cufflinks (Trapnell et al. 2010) and salmon (Patro
+et al. 2017): a fragment of class c is from transcript t with probability θ_t a_ct / Σ_s θ_s a_cs,
+where a_ct is its likelihood divided by the effective length of t. The shares θ are found by EM,
 accelerated by SQUAREM (Varadhan & Roland 2008). Everything here runs in compiled code.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-#: Fragments' worth of prior for equal abundance of all transcripts, spread as they would yield them.
+#: Fragments' worth of prior for equally abundant transcripts.
 PRIOR_FRAGMENTS = 1.0
 #: Largest change of a share at which EM stops, and most steps.
 TOLERANCE, MOST_STEPS = 1e-7, 3000
@@ -19,7 +19,7 @@ TOLERANCE, MOST_STEPS = 1e-7, 3000
 
 @njit(cache=True, nogil=True)
 def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-untyped-def]
-    """Divide likelihoods by the transcripts' effective lengths, in place; each class has maximum 1."""
+    """Divide likelihoods by effective lengths, in place; the largest of each class becomes 1."""
     for c in range(len(offsets) - 1):
         largest = 0.0
         for i in range(offsets[c], offsets[c + 1]):

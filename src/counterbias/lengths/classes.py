@@ -113,8 +113,8 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Count the distinct fragments of a feature by segments and distance of their ends.
 
-    Returns their keys (:func:`_read_key`), int64 ascending; their numbers (shares), float64; and the
-    sum of those of whose ends one that is known lies off the feature's blocks.
+    Returns their keys, int64 ascending; their numbers (shares), float64; and the sum of those with
+    an end off the feature's blocks.
     """
     segments = len(edges) - 1
     line = edges[segments] + 1
@@ -180,9 +180,9 @@ def _possible(at, length, upto, density, right):  # type: ignore[no-untyped-def]
         while until < len(density) and until <= room and density[until] == density[size]:
             until += 1
         if density[size] > 0:
-            low, high = (
-                (at + size - 1, at + until - 1) if right else (at - until + 2, at - size + 2)
-            )
+            low, high = at + size - 1, at + until - 1
+            if not right:
+                low, high = at - until + 2, at - size + 2
             total += density[size] * (upto[high] - upto[low])
         size = until
     mean = 1.0 if len(upto) < 2 else upto[length] / length

@@ -35,23 +35,20 @@ class FragmentRows:
 
 def fragments_by_feature(sites: StartSites, wanted: NDArray[np.bool_]) -> FragmentRows:
     """Group the rows of start sites by feature, for the features wanted, bool (features,)."""
-    size = np.int32 if len(sites) < 2**31 else np.int64
     counts = np.bincount(sites.feature, minlength=len(wanted)) * wanted
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    rows = np.empty(int(offsets[-1]), size)
+    rows: NDArray[np.int32] | NDArray[np.int64] = np.empty(int(offsets[-1]), np.int32)
+    if len(sites) >= 2**31:
+        rows = rows.astype(np.int64)
     _group(sites.feature, wanted, offsets[:-1].copy(), rows)
     first, second = sites.ends[0], sites.ends[-1]
     return FragmentRows(
         rows,
         offsets,
         np.empty(0, np.float32) if sites.share is None else sites.share,
-        (*_columns(first), *_columns(second)),
+        tuple(column for end in (first, second) for column in (end.contig, end.position, end.bits)),
         len(sites.ends) > 1,
     )
-
-
-def _columns(end):  # type: ignore[no-untyped-def]
-    return end.contig, end.position, end.bits
 
 
 @njit(cache=True, nogil=True)

@@ -2,8 +2,9 @@
 
 A fragment needs room: a transcript of n bases has n − L + 1 places for one of length L, and only
 these count (the *edge rule*). Which transcripts a feature's fragments come from is estimated from
-their 5' ends; the effective length of the feature is the mean of its transcripts' effective lengths,
-weighted by their abundances: what tximport (Soneson et al. 2015) calls average transcript length.
+their 5' ends. The effective length of the feature is the mean of its transcripts' effective
+lengths, weighted by their abundances: what tximport (Soneson et al. 2015) calls average transcript
+length.
 """
 
 from __future__ import annotations
@@ -115,10 +116,7 @@ class _Estimator:
         self.bias, self.transcripts = bias, transcripts
         self.fragments = bias.layout.lengths
         self.density = length_density(self.fragments)
-        exons = transcripts.end - transcripts.start
-        total = np.concatenate(([0], np.cumsum(exons)))
-        edges = total[transcripts.exon_offsets]
-        self.lengths = np.diff(edges)
+        self.lengths = transcripts.lengths
         per_feature = np.diff(transcripts.offsets)
         self.rows = fragments_by_feature(sites, only & (per_feature > 1))
         self.alone = not self.rows.paired or _some_alone(sites)

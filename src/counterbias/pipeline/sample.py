@@ -155,10 +155,10 @@ def measure_counts(
 ) -> SampleBias:
     """Measure the lengths of one sample without a bias model, as :func:`weigh_counts` with one."""
     from counterbias.pipeline.bias.context import CountedSample
-    from counterbias.pipeline.bias.lengths_alone import measure_lengths
+    from counterbias.pipeline.bias.lengths_alone import correct_for_lengths
 
     evidence, hint = check_strandedness(inputs, counts, path)
-    measured = measure_lengths(
+    measured = correct_for_lengths(
         CountedSample(**_counted(inputs, counts, sample)),
         _provenance(inputs, path, None),
         evidence=evidence,

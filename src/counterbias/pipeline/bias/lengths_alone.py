@@ -6,21 +6,20 @@ No model is fitted and no genome is read; all weights are 1.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterbias.evaluation.strandedness import StrandEvidence
+from counterbias.lengths import FragmentLayout
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import CountedSample
+from counterbias.pipeline.bias.measured_lengths import measure_lengths
 from counterbias.pipeline.bias.report import Provenance, finish_report, report_of_lengths
 from counterbias.pipeline.bias.sample import SampleBias
 from counterbias.pipeline.bias.stopwatch import Stopwatch
 from counterbias.pipeline.bias.warnings import warnings_of_fragments
 from counterbias.pipeline.bias.weighing import known_lengths
-from counterbias.records import Isoforms, TranscriptsReport
-from counterbias.weights import FragmentLengths
 
 
-def measure_lengths(
+def correct_for_lengths(
     sample: CountedSample,
     provenance: Provenance,
     *,
@@ -39,12 +38,12 @@ def measure_lengths(
     stopwatch.add("counting", counts.seconds)
     with stopwatch.stage("effective lengths"):
         fragments = known_lengths(sample)
-        lengths, isoforms, transcripts = _lengths(sample, fragments)
+        lengths = measure_lengths(sample, None, FragmentLayout(sample.stranded, fragments))
     raw = np.asarray(counts.counts, np.float64)
-    columns = bias_columns(sample.features.lengths, counts.counts, raw, lengths)
+    columns = bias_columns(sample.features.lengths, counts.counts, raw, lengths.features)
     if sample.options.by_transcripts:
         warnings = (*warnings, *warnings_of_fragments(sample.options, fragments))
-    report = report_of_lengths(sample, fragments, columns, provenance, evidence, transcripts)
+    report = report_of_lengths(sample, fragments, columns, provenance, evidence, lengths.report)
     seconds = {"annotation": provenance.annotation_seconds, **stopwatch.seconds}
     return SampleBias(
         columns=columns,
@@ -53,15 +52,5 @@ def measure_lengths(
         read_weights=np.ones((0, 2), np.float32),
         warnings=warnings,
         unlearnable={},
-        isoforms=isoforms,
+        isoforms=lengths.isoforms,
     )
-
-
-def _lengths(
-    sample: CountedSample, fragments: FragmentLengths
-) -> tuple[NDArray[np.float64], Isoforms | None, TranscriptsReport | None]:
-    """Return effective lengths, float64 (features,), bases, and what is known of transcripts.
-
-    Without bias, the effective length of a union is its length.
-    """
-    return sample.features.lengths.astype(np.float64), None, None

@@ -68,7 +68,6 @@ def sample_report(
     columns: Mapping[str, NDArray[Any]],
     provenance: Provenance,
     evidence: StrandEvidence | None,
-    transcripts: TranscriptsReport | None = None,
 ) -> dict[str, Any]:
     """Return the document of a sample, but for warnings and times (:func:`finish_report`).
 
@@ -78,8 +77,8 @@ def sample_report(
         columns: its table of corrected counts.
         provenance: command line, inputs and options.
         evidence: reads by the strand of their gene, or None where not counted.
-        transcripts: where transcripts were told apart; None where lengths are those of the union.
     """
+    transcripts = weighed.lengths.report
     measured = weighed.read_scores.applied or transcripts is not None
     return {
         **_basics_of_sample(context, provenance, evidence),

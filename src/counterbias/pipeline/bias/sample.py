@@ -90,7 +90,10 @@ def weigh_sample(
     counts, stopwatch = context.counts, Stopwatch(context.progress)
     stopwatch.add("counting", counts.seconds)
     weighed = _fit_and_weigh(context, stopwatch)
-    columns = bias_columns(context.features.lengths, counts.counts, weighed.counts, weighed.lengths)
+    lengths = weighed.lengths
+    columns = bias_columns(
+        context.features.lengths, counts.counts, weighed.counts, lengths.features
+    )
     problems = tuple(line for end in weighed.ends for line in end.report.problems)
     warnings = (*warnings, *warnings_of(context, weighed), *problems)
     report = sample_report(context, weighed, columns, provenance, evidence)
@@ -107,6 +110,7 @@ def weigh_sample(
         unlearnable={
             end.reads.label: end.calibration.reason for end in weighed.ends if not end.learnable
         },
+        isoforms=lengths.isoforms,
     )
 
 
@@ -144,7 +148,7 @@ def _run_stages(context: SampleContext, stopwatch: Stopwatch, executor: Executor
         end.begin_report(executor, describe)
     scores = ReadScores(context, ends, sites, starts(), unseen_ends(context, ends))
     with stopwatch.stage("effective lengths"):
-        lengths = feature_lengths(scores, with_reads, fragments())
+        lengths = feature_lengths(scores, fragments())
     with stopwatch.stage("scoring"):
         scores.score_rest()
     with stopwatch.stage("weighting"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from counterbias.lengths import FragmentLengths
 from counterbias.no_model import NoModel
 from counterbias.options import BiasOptions
 from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.pipeline.bias.weighing import Weighed
-from counterbias.weights import FragmentLengths
 
 #: Below this many distinct starts the user is warned.
 FEW_STARTS = 2000
