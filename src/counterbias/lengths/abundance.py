@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-#: Fragments' worth of prior for equally abundant transcripts.
-PRIOR_FRAGMENTS = 1.0
+#: Fragments' worth of prior for equally abundant transcripts. It steadies the lengths of features
+#: with few fragments: at three to ten, their error (log2) is .067; with .1 it is .114, with 8 .064.
+PRIOR_FRAGMENTS = 2.0
 #: Largest change of a share at which EM stops, and most steps.
 TOLERANCE, MOST_STEPS = 1e-7, 3000
 
