@@ -13,7 +13,7 @@ import numpy as np
 Result = dict[str, dict[str, float]]
 
 
-def blocks(page: str) -> dict[str, str]:
+def r_blocks(page: str) -> dict[str, str]:
     """Return the R code below each heading, which goes as far as a colon or comma."""
     sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
     found = {

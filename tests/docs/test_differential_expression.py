@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterbias.cli import main
-from tests.docs.r_code import Result, blocks, read_rows, run_block
+from tests.docs.r_code import Result, r_blocks, read_rows, run_block
 
 PAGE = Path("docs") / "how-to" / "differential-expression.md"
 #: Heading of a block of R → columns of its result: log2 fold change, adjusted p.
@@ -99,7 +99,7 @@ def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, t
         heading → what it prints, and its result: gene → column → value.
     """
     page = (root / PAGE).read_text()
-    return {heading: run_block(code, study) for heading, code in blocks(page).items()}
+    return {heading: run_block(code, study) for heading, code in r_blocks(page).items()}
 
 
 def planned(folder: Path) -> dict[str, float]:

@@ -22,8 +22,8 @@ from counterbias.records import (
     FeatureTranscripts,
     StartSites,
 )
-from tests.docs.r_code import Result, blocks, read_rows, run_block
-from tests.docs.test_docs import commands, section
+from tests.docs.pages import commands, section
+from tests.docs.r_code import Result, r_blocks, read_rows, run_block
 
 PAGE = Path("docs") / "how-to" / "lengths-by-transcripts.md"
 SAMPLES = [f"sample{number}" for number in range(1, 7)]
@@ -57,7 +57,7 @@ def study(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(root: Path, study: Path, heading: str) -> tuple[str, Result]:
-    return run_block(blocks((root / PAGE).read_text())[heading], study)
+    return run_block(r_blocks((root / PAGE).read_text())[heading], study)
 
 
 def table(path: Path, column: str) -> dict[str, float]:
@@ -91,7 +91,7 @@ def test_the_table_of_tpm_is_closer_to_the_molecules_than_fpkm(
 def test_isoforms_that_are_known_are_near_the_truth(
     root: Path, study: Path, r_packages: tuple[str, ...]
 ) -> None:
-    code = blocks((root / PAGE).read_text())["Isoforms of one sample"]
+    code = r_blocks((root / PAGE).read_text())["Isoforms of one sample"]
     printed, result = run_block(code + "rownames(result) <- result$transcript_id\n", study)
     told = re.match(r"(\d+) of (\d+) isoforms are known", printed)
     assert told is not None
@@ -126,7 +126,7 @@ def test_tximport_reads_the_isoforms(root: Path, study: Path, r_packages: tuple[
         'names <- read.delim("counted/sample1.isoforms.results")[, 1:2]\n'
         "result <- summarizeToGene(isoforms, names)$length\n"
     )
-    _, lengths = run_block(blocks((root / PAGE).read_text())[heading] + summing, study)
+    _, lengths = run_block(r_blocks((root / PAGE).read_text())[heading] + summing, study)
     counts = study / "counted" / "sample1.counts.tsv"
     raw, effective = table(counts, "raw"), table(counts, "effective_length")
     found = {gene: row["sample1"] for gene, row in lengths.items() if raw[gene] > 0}
