@@ -247,9 +247,7 @@ def _estimate(  # type: ignore[no-untyped-def]
             share[low], molecules[low] = 1.0, 1.0
             continue
         exons = exon_offsets[low : high + 1]
-        edges = np.unique(
-            np.concatenate((start[exons[0] : exons[size]], end[exons[0] : exons[size]]))
-        )
+        edges = classes.sorted_edges(exons, start, end)
         if len(edges) > classes.MOST_EDGES or len(edges) * size > classes.MOST_PLACES:
             fallback[f] = TOO_MANY
             _share_unknown(
