@@ -88,8 +88,9 @@ class FeatureTranscripts:
     The blocks of a feature, laid end to end in the order of :class:`Features`, are one line;
     *offsets* count along it from 0, half open, towards higher genome positions whatever the strand.
     Feature ``i`` has the transcripts ``offsets[i]:offsets[i + 1]``, in order of appearance in the
-    file; transcript ``t`` has the exons ``exon_offsets[t]:exon_offsets[t + 1]``, ascending, disjoint
-    and not touching each other.
+    file; transcript ``t`` has the exons ``exon_offsets[t]:exon_offsets[t + 1]``, ascending,
+    disjoint and not touching each other: exons that follow each other on the line are one, even
+    where an intron lies between them.
 
     Args:
         ids: t identifiers.
