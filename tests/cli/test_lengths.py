@@ -309,9 +309,9 @@ def test_an_annotation_that_names_no_transcript_is_refused(
     output += ["--bias-output", str(tmp_path / "x")]
     assert main(["count", "-q", "--bias-lengths", "transcripts", *output, *words]) == 1
     assert capfd.readouterr().err == (
-        f"counterbias: {annotation}: no feature has transcript_id (GTF) or Parent (GFF3) on all its "
-        "lines of type exon, as --bias-lengths transcripts needs. Give an annotation that names "
-        "transcripts, or --bias-lengths union\n"
+        f"counterbias: {annotation}: no feature has transcript_id (GTF) or Parent (GFF3) on all "
+        "its lines of type exon, as --bias-lengths transcripts needs. Give an annotation that "
+        "names transcripts, or --bias-lengths union\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nameless.gtf"]
     assert main(["count", "-q", "--bias-lengths", "union", *output, *words]) == 0
