@@ -8,6 +8,7 @@ import pytest
 from counterbias.options import NONE, BiasOptions
 from counterbias.pipeline.bias.context import CountedSample
 from counterbias.pipeline.bias.measured_lengths import MeasuredLengths, measure_lengths
+from counterbias.pipeline.bias.weighing import known_lengths
 from counterbias.records import UNNAMED, Isoforms, SampleCounts, TranscriptsReport
 from tests.helpers.transcript_builders import (
     Fragment,
@@ -37,25 +38,30 @@ FRAGMENTS = [
 ]
 
 
-def measure(
-    fragments: list[Fragment] = FRAGMENTS, *, by_transcripts: bool = True
-) -> tuple[MeasuredLengths, np.ndarray]:
-    features, transcripts = annotate(GENES)
+def counted(
+    genes: list[Gene], fragments: list[Fragment], *, by_transcripts: bool = True
+) -> CountedSample:
+    features, transcripts = annotate(genes)
     sites = start_sites(fragments)
     counts = np.bincount(sites.feature, minlength=len(features))
-    counted = SampleCounts(
-        "reads.bam", True, len(fragments), counts, None, (0, 0, 0, 0, 0), sites, 1.0
-    )
-    sample = CountedSample(
+    return CountedSample(
         sample="reads",
-        counts=counted,
+        counts=SampleCounts(
+            "reads.bam", True, len(fragments), counts, None, (0, 0, 0, 0, 0), sites, 1.0
+        ),
         features=features,
         contig_of=np.arange(2),
         options=BiasOptions(NONE, lengths="transcripts"),
         stranded="no",
         transcripts=transcripts if by_transcripts else None,
     )
-    return measure_lengths(sample, None, one_length(100)), counts
+
+
+def measure(
+    fragments: list[Fragment] = FRAGMENTS, *, by_transcripts: bool = True
+) -> tuple[MeasuredLengths, np.ndarray]:
+    sample = counted(GENES, fragments, by_transcripts=by_transcripts)
+    return measure_lengths(sample, None, one_length(100)), np.asarray(sample.counts.counts)
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +163,18 @@ def test_without_transcripts_and_bias_lengths_are_lengths() -> None:
     assert lengths.features.tolist() == annotate(GENES)[0].lengths.tolist()
     assert lengths.isoforms is None
     assert lengths.report is None
+
+
+@pytest.mark.parametrize(
+    ("single", "expected"), [(100, 100), (99, 190)], ids=["enough pairs", "too few pairs"]
+)
+def test_fragment_lengths_are_those_of_genes_with_one_transcript(
+    single: int, expected: int
+) -> None:
+    # The exon between both ends counts as part of the fragment, though most skip it.
+    genes = [Gene(SKIPPING), Gene([[(2000, 2600)]])]
+    fragments = 900 * [pair(250, 649)] + single * [pair(2100, 2199, 1)]
+    found = known_lengths(counted(genes, fragments))
+    assert found.mean == pytest.approx(expected, abs=1 if expected > 100 else 0)
+    every = known_lengths(counted(genes, fragments, by_transcripts=False))
+    assert every.mean == pytest.approx(190, abs=2), "all genes, as with union"
