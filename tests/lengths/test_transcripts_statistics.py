@@ -142,10 +142,8 @@ def test_a_sample_merged_with_itself_has_the_same_shares(paired: bool) -> None:
     simulated = Simulated(GENE, [0.5, 0.3, 0.2])
     left, right = simulated.draw(np.random.default_rng(3), 2000, None)
     once = simulated.measure(left, right, paired=paired)
-    twice = simulated.measure(np.repeat(left, 2), np.repeat(right, 2), paired=paired)
-    if not paired:  # which ends are read alternates, so that the copies are not the same reads
-        twice = simulated.measure(np.tile(left, 2), np.tile(right, 2), paired=paired)
+    twice = simulated.measure(np.tile(left, 2), np.tile(right, 2), paired=paired)
     # But for the prior, which is worth a fragment or two.
-    assert twice.share == pytest.approx(once.share, abs=0.02 if not paired else 2e-3)
-    assert twice.features == pytest.approx(once.features, rel=2e-3)
+    assert (np.abs(twice.share - once.share) < 0.15 * once.share_se).all()
+    assert twice.features == pytest.approx(once.features, rel=3e-3)
     assert twice.share_se == pytest.approx(once.share_se / np.sqrt(2), rel=0.03)
