@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,16 @@ import estimates as est
 import numpy as np
 import reporting as rep
 from numpy.typing import NDArray
+from quantifiers import (
+    CORRECTS,
+    PROGRAMS,
+    kallisto_index,
+    kallisto_quant,
+    run,
+    salmon_index,
+    salmon_quant,
+    version,
+)
 from simulated import World, make_world, write_world
 
 from counterbias import InputError, simulation
@@ -56,9 +64,9 @@ class Reads:
     transcript_gene: dict[str, str]
 
     @property
-    def mates(self) -> list[str]:
+    def mates(self) -> list[Path]:
         """The two FASTQ files."""
-        return [str(self.folder / f"reads_{number}.fastq.gz") for number in (1, 2)]
+        return [self.folder / f"reads_{number}.fastq.gz" for number in (1, 2)]
 
 
 @dataclass(frozen=True)
@@ -103,76 +111,31 @@ def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder
 # -- tools -----------------------------------------------------------------------------------------
 
 
-def run(command: Sequence[str]) -> float:
-    """Run a program and return its wall time.
-
-    Raises:
-        RuntimeError: the program failed; the message has the end of its stderr.
-    """
-    began = time.perf_counter()
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(map(str, command[:2]))} failed: {done.stderr.strip()[-300:]}"
-        )
-    return time.perf_counter() - began
-
-
-def version(program: str) -> str | None:
-    """Return the version of a program, or None if it is not installed."""
-    path = shutil.which(program)
-    if path is None:
-        return None
-    command = [path, "--version"] if program == "salmon" else [path, "version"]
-    return (
-        subprocess.run(command, capture_output=True, text=True, check=False)
-        .stdout.strip()
-        .replace(", version", "")
-    )
-
-
 def salmon(reads: Reads, arguments: argparse.Namespace) -> dict[str, Estimate]:
     """Run salmon without and with --seqBias."""
-    index, folder, threads = reads.folder / "salmon_index", reads.folder, str(arguments.threads)
-    run(["salmon", "index", "-t", folder / "transcripts.fa", "-i", index, "-p", threads])
-    command = [
-        "salmon",
-        "quant",
-        "-i",
-        index,
-        "-l",
-        "IU",
-        "-1",
-        reads.mates[0],
-        "-2",
-        reads.mates[1],
-        "-p",
-        threads,
-    ]
-    seconds = {
-        extra: run([*command, "-o", folder / f"salmon{extra}", *filter(None, [extra])])
-        for extra in ("", "--seqBias")
-    }
-    tables = {extra: est.read_table(folder / f"salmon{extra}" / "quant.sf") for extra in seconds}
+    index, folder = reads.folder / "salmon_index", reads.folder
+    run(salmon_index(folder / "transcripts.fa", index, arguments.threads))
+    seconds, tables = {}, {}
+    for corrects in (False, True):
+        extra = CORRECTS["salmon"] if corrects else ""
+        output, threads = folder / f"salmon{extra}", arguments.threads
+        quant = salmon_quant(index, reads.mates, output, corrects=corrects, threads=threads)
+        seconds[extra] = run(quant)
+        tables[extra] = est.read_table(output / "quant.sf")
     return with_and_without("salmon", reads, tables, ("Name", "TPM", "EffectiveLength"), seconds)
 
 
 def kallisto(reads: Reads, arguments: argparse.Namespace) -> dict[str, Estimate]:
     """Run kallisto without and with --bias."""
     index, folder = reads.folder / "kallisto_index", reads.folder
-    run(["kallisto", "index", "-i", index, folder / "transcripts.fa"])
-    command = ["kallisto", "quant", "-i", index, "--plaintext", "-t", str(arguments.threads)]
-    seconds = {
-        extra: run(
-            [*command, "-o", folder / f"kallisto{extra}", *filter(None, [extra]), *reads.mates]
-        )
-        for extra in ("", "--bias")
-    }
-    tables = {
-        extra: est.read_table(folder / f"kallisto{extra}" / "abundance.tsv") for extra in seconds
-    }
+    run(kallisto_index(folder / "transcripts.fa", index))
+    seconds, tables = {}, {}
+    for corrects in (False, True):
+        extra = CORRECTS["kallisto"] if corrects else ""
+        output, threads = folder / f"kallisto{extra}", arguments.threads
+        quant = kallisto_quant(index, reads.mates, output, corrects=corrects, threads=threads)
+        seconds[extra] = run(quant)
+        tables[extra] = est.read_table(output / "abundance.tsv")
     return with_and_without("kallisto", reads, tables, ("target_id", "tpm", "eff_length"), seconds)
 
 
@@ -457,7 +420,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    versions = {program: version(program) for program in ("salmon", "kallisto")}
+    versions = {program: version(program) for program in PROGRAMS}
     for program, found in versions.items():
         rep.log(found or f"{program} is not installed and is left out (Debian package {program})")
     # Samples without bias are the same whichever bias is simulated in the others.
