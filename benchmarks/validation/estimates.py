@@ -18,6 +18,13 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
+from counterbias.lengths import (
+    FragmentLayout,
+    FragmentLengths,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+)
 from counterbias.options import (
     NONE,
     AnnotationOptions,
@@ -31,15 +38,7 @@ from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.simulation.library import length_probabilities
-from counterbias.weights import (
-    FragmentLayout,
-    FragmentLengths,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-    fragment_weights,
-    weighted_counts,
-)
+from counterbias.weights import fragment_weights, weighted_counts
 
 #: The columns that are evaluated: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}

@@ -36,6 +36,6 @@ def test_single_reads_are_told_the_fragment_lengths() -> None:
 
 
 def test_a_failure_is_told_in_the_program_s_words() -> None:
-    with pytest.raises(RuntimeError, match="ls --no-such-option failed: .*unrecognized option"):
+    with pytest.raises(RuntimeError, match=r"ls --no-such-option failed: .*unrecognized option"):
         script("quantifiers").run(["ls", "--no-such-option"])
     assert script("quantifiers").version("no-such-program") is None
