@@ -41,7 +41,7 @@ def test_wrong_options(name: str, options: list[str], capsys: pytest.CaptureFixt
     assert "error" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["real_reads", "maqc", "paper"])
+@pytest.mark.parametrize("name", ["real_reads", "real_lengths", "maqc", "paper"])
 def test_missing_data_is_said(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
