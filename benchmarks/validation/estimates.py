@@ -36,7 +36,7 @@ from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting import ReadingOptions, count_alignments
-from counterbias.records import REVERSE, Positions, StartSites, Stretches
+from counterbias.records import REVERSE, Isoforms, Positions, StartSites, Stretches
 from counterbias.simulation.library import length_probabilities
 from counterbias.weights import fragment_weights, weighted_counts
 
@@ -88,7 +88,7 @@ class Counted:
     gain: float | None
     slope: float | None
     seconds: float
-    isoforms: Any = None
+    isoforms: Isoforms | None = None
 
     def density(self, estimate: str) -> NDArray[np.float64]:
         """Return fragments per kilobase and million, one value per feature."""
@@ -166,7 +166,7 @@ def counted(run: CountRun, number: int, seconds: float) -> Counted:
         calibration["gain"],
         calibration["slope"],
         seconds,
-        getattr(corrected, "isoforms", None),
+        corrected.isoforms,
     )
 
 

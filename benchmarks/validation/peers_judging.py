@@ -108,7 +108,9 @@ def judge_isoforms(found: dict[str, Estimate], reads: Reads, fewest: float) -> l
         for name, one in tools.items():
             about = {"genes": genes, "tool": name, "number": int(chosen.sum())}
             about["left_out"] = int((wanted & groups[genes][row]).sum() - chosen.sum())
-            judged.append({**about, **errors(one, reads, chosen), **covered(one, reads, chosen)})
+            # The only transcript of a gene has all of its fragments, without an error.
+            within = covered(one, reads, chosen) if genes == SEVERAL else {}
+            judged.append({**about, **errors(one, reads, chosen), **within})
     return judged
 
 

@@ -114,16 +114,19 @@ def ratios(rows: Rows, biased: bool, rival: str = RIVAL) -> str:
 
 
 def isoform_table(rows: Rows, biased: bool, genes: str) -> str:
-    """Format the errors of transcripts, and the share that their standard errors cover."""
+    """Format the errors of transcripts, and how often their standard errors cover the truth."""
     measures = {
         "Spearman": ("spearman", 4),
         "MARD": ("mard", 3),
         "RMSE log2": ("rmse", 3),
         "RMSE, % of the gene": ("percent", 2),
-        "expected count within 1.96 SE": ("count_covered", 3),
-        "fragments drawn": ("drawn_covered", 3),
-        "% of the gene": ("percent_covered", 3),
     }
+    if genes == SEVERAL:
+        measures |= {
+            "expected count ± 1.96 SE": ("count_covered", 3),
+            "fragments drawn": ("drawn_covered", 3),
+            "% of the gene ± 1.96 SE": ("percent_covered", 3),
+        }
     chosen = pick(rows, biased=biased, genes=genes)
     laid = [["tool", *measures]]
     for tool in tools_of(chosen):
