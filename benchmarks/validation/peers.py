@@ -22,6 +22,9 @@ each transcript, and the standard errors that counterbias reports with its error
 single-end reads (`--single`) depend on the fragment lengths that all tools are told
 (`--fragment-length`), which by default are not those of the simulated library, as in practice.
 
+Random genes have one or two transcripts; `--annotation` and `--genome` put real genes in their
+place, whose transcripts are more and more alike, and which overlap.
+
 docs/explanation/validation.md has the results.
 """
 
@@ -39,9 +42,8 @@ from typing import Any
 import reporting as rep
 from peers_judging import ALL, CHANCE, MOLECULES, by_chance, judge, judge_isoforms
 from peers_tables import draw, report
-from peers_tools import READ_LENGTH, counterbias, draw_reads, kallisto, salmon
+from peers_tools import READ_LENGTH, counterbias, draw_reads, kallisto, salmon, world_of
 from quantifiers import PROGRAMS, version
-from simulated import make_world
 
 from counterbias import InputError, simulation
 from counterbias.options import LENGTHS, AssumedLengths
@@ -54,7 +56,7 @@ Rows = list[dict[str, Any]]
 
 def measure(arguments: argparse.Namespace, seed: int, biased: bool) -> tuple[Rows, Rows]:
     """Run all tools on one sample; return their errors for genes and for transcripts."""
-    world = make_world(seed, arguments.genes, arguments.strength, arguments.bias)
+    world = world_of(arguments, seed)
     with tempfile.TemporaryDirectory() as name:
         reads = draw_reads(world, arguments, biased, Path(name))
         found = counterbias(reads, arguments, seed)
@@ -135,6 +137,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--single", action="store_true", help="simulate single-end reads instead of pairs"
     )
+    for option, what in (("annotation", "genes of this GTF file"), ("genome", "genome of them")):
+        parser.add_argument(
+            f"--{option}", type=Path, metavar="FILE", help=f"{what}, instead of random ones"
+        )
     assumed = AssumedLengths()
     parser.add_argument(
         "--fragment-length",
@@ -144,7 +150,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="fragment lengths that all tools assume of single-end reads "
         f"[{assumed.mean:g},{assumed.sd:g}]",
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if (arguments.annotation is None) != (arguments.genome is None):
+        parser.error("--annotation and --genome go together")
+    return arguments
 
 
 def about_reads(arguments: argparse.Namespace) -> str:
@@ -180,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(report(rows, isoforms))
     if arguments.figures is not None:
         words = ["peers", *(["single"] if arguments.single else [])]
-        name = "_".join([*words, *([] if arguments.bias is None else [arguments.bias.stem])])
+        words += [one.stem for one in (arguments.annotation, arguments.bias) if one is not None]
+        name = "_".join(words)
         print(f"\nfigure: {draw(rows, arguments.figures, name).name}")
     return 0
 

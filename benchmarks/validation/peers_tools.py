@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import estimates as est
@@ -20,10 +20,11 @@ from quantifiers import (
     salmon_index,
     salmon_quant,
 )
-from simulated import World, write_world
+from simulated import World, make_world, write_world
 
 from counterbias import InputError, simulation
 from counterbias.options import LENGTHS, NONE
+from counterbias.pipeline.simulate.inputs import read_gene_models, read_genome
 
 UNION, TRANSCRIPTS = LENGTHS
 READ_LENGTH = 75
@@ -98,6 +99,18 @@ class Estimate:
 
 
 # -- input files -----------------------------------------------------------------------------------
+
+
+def world_of(arguments: argparse.Namespace, seed: int) -> World:
+    """Draw the world of a seed; with ``--annotation``, around the user's genes."""
+    world = make_world(seed, arguments.genes, arguments.strength, arguments.bias)
+    if arguments.annotation is None:
+        return world
+    genome = read_genome(str(arguments.genome))
+    genes, _ = read_gene_models(str(arguments.annotation), genome)
+    rng = np.random.default_rng([seed, 7])
+    abundance = simulation.simulate_abundance(rng, genes, spread=1.0)
+    return replace(world, genome=genome, genes=genes, abundance=abundance)
 
 
 def draw_reads(world: World, arguments: argparse.Namespace, biased: bool, folder: Path) -> Reads:

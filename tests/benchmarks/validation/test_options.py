@@ -22,6 +22,7 @@ from tests.benchmarks.validation.scripts import script
         ("peers", ["--lengths", "exons"]),
         ("peers", ["--fragment-length", "200"]),
         ("peers", ["--fragment-length", "5,1"]),
+        ("peers", ["--annotation", "genes.gtf"]),
     ],
     ids=[
         "scenario",
@@ -33,6 +34,7 @@ from tests.benchmarks.validation.scripts import script
         "lengths",
         "no-deviation",
         "too-short",
+        "genes-without-genome",
     ],
 )
 def test_wrong_options(name: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
