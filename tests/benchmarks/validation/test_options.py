@@ -19,8 +19,23 @@ from tests.benchmarks.validation.scripts import script
         ("simulated", ["--seeds", "one"]),
         ("paper", ["--taqman", "x.tsv"]),
         ("peers", ["--pairs", "many"]),
+        ("peers", ["--lengths", "exons"]),
+        ("peers", ["--fragment-length", "200"]),
+        ("peers", ["--fragment-length", "5,1"]),
+        ("peers", ["--annotation", "genes.gtf"]),
     ],
-    ids=["scenario", "replicates", "resume-without-json", "seeds", "taqman-without-truth", "pairs"],
+    ids=[
+        "scenario",
+        "replicates",
+        "resume-without-json",
+        "seeds",
+        "taqman-without-truth",
+        "pairs",
+        "lengths",
+        "no-deviation",
+        "too-short",
+        "genes-without-genome",
+    ],
 )
 def test_wrong_options(name: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -28,7 +43,7 @@ def test_wrong_options(name: str, options: list[str], capsys: pytest.CaptureFixt
     assert "error" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["real_reads", "maqc", "paper"])
+@pytest.mark.parametrize("name", ["real_reads", "real_lengths", "maqc", "paper"])
 def test_missing_data_is_said(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
