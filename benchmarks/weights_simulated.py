@@ -16,6 +16,7 @@ from shared import log
 from counterbias import simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, Splices, extract
+from counterbias.lengths import FragmentLayout, assumed_lengths, effective_lengths, fragment_lengths
 from counterbias.options import AnnotationOptions, AssumedLengths, BiasOptions, CountingOptions
 from counterbias.pipeline.bias.choice import choice_for_sample, choose_model
 from counterbias.pipeline.bias.columns import bias_columns
@@ -27,14 +28,7 @@ from counterbias.pipeline.counting import count_alignments
 from counterbias.plugins import Manager
 from counterbias.records import REVERSE, Positions, Window
 from counterbias.simulation import Library, PrimingBias
-from counterbias.weights import (
-    FragmentLayout,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-    fragment_weights,
-    weighted_counts,
-)
+from counterbias.weights import fragment_weights, weighted_counts
 
 #: Genes with fewer fragments than this (expected without bias) are excluded.
 FEWEST = 50.0

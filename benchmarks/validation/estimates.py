@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +18,27 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
-from counterbias.options import AnnotationOptions, AssumedLengths, BiasOptions, CountingOptions
+from counterbias.lengths import (
+    FragmentLayout,
+    FragmentLengths,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+)
+from counterbias.options import (
+    NONE,
+    AnnotationOptions,
+    AssumedLengths,
+    BiasOptions,
+    CountingOptions,
+)
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.pipeline.count import CountRun
 from counterbias.pipeline.counting import ReadingOptions, count_alignments
 from counterbias.records import REVERSE, Positions, StartSites, Stretches
 from counterbias.simulation.library import length_probabilities
-from counterbias.weights import (
-    FragmentLayout,
-    FragmentLengths,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-    fragment_weights,
-    weighted_counts,
-)
+from counterbias.weights import fragment_weights, weighted_counts
 
 #: The columns that are evaluated: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
@@ -71,8 +77,9 @@ class Counted:
         columns: those of PREFIX.counts.tsv.
         applied: whether the model passed the gate and was used.
         gain, slope: those of the first end's calibration, bits per start and dimensionless; None
-            for the true bias.
+            for the true bias and without a model.
         seconds: wall time, counting and fitting included.
+        isoforms: the record of PREFIX.isoforms.results; None unless lengths follow transcripts.
     """
 
     ids: tuple[str, ...]
@@ -81,6 +88,7 @@ class Counted:
     gain: float | None
     slope: float | None
     seconds: float
+    isoforms: Any = None
 
     def density(self, estimate: str) -> NDArray[np.float64]:
         """Return fragments per kilobase and million, one value per feature."""
@@ -94,6 +102,7 @@ class Training:
     Args:
         sampling, window, model_options: as --bias-sampling, --bias-window and --bias-option.
         seed, threads: as --bias-seed and --bias-threads.
+        lengths, fragment_length: as --bias-lengths and --bias-fragment-length.
     """
 
     sampling: str = "local"
@@ -101,9 +110,19 @@ class Training:
     model_options: Sequence[str] = ()
     seed: int = 1
     threads: int = 1
+    lengths: str | None = None
+    fragment_length: AssumedLengths | None = None
 
     def options(self, genome: Path, model: str) -> BiasOptions:
         """Return the options of a counting run with a model, named as in :func:`count_with`."""
+        measured: dict[str, Any] = {
+            "lengths": self.lengths,
+            "fragment_length": self.fragment_length,
+            "seed": self.seed,
+            "threads": self.threads,
+        }
+        if model == NONE:
+            return BiasOptions(NONE, **measured)
         name, _, variant = model.partition("@")
         context = variant if variant == "transcript" else "genome"
         return BiasOptions(
@@ -113,8 +132,7 @@ class Training:
             tuple(self.model_options),
             sampling=variant if variant and variant != context else self.sampling,
             context=context,
-            seed=self.seed,
-            threads=self.threads,
+            **measured,
         )
 
 
@@ -138,7 +156,8 @@ def count_with(sample: Sample, model: str, training: Training) -> Counted:
 def counted(run: CountRun, number: int, seconds: float) -> Counted:
     """Return the counts of one sample of a run."""
     corrected = run.bias[number]
-    calibration = corrected.report["ends"][0]["calibration"]
+    ends = corrected.report["ends"]
+    calibration = ends[0]["calibration"] if ends else dict.fromkeys(("applied", "gain", "slope"))
     columns = {name: np.asarray(values, np.float64) for name, values in corrected.columns.items()}
     return Counted(
         tuple(run.annotation.features.ids),
@@ -147,6 +166,7 @@ def counted(run: CountRun, number: int, seconds: float) -> Counted:
         calibration["gain"],
         calibration["slope"],
         seconds,
+        getattr(corrected, "isoforms", None),
     )
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from counterbias import ModelFile, Window, count_reads, simulation, train_cohort
 from counterbias.annotation import load_annotation
 from counterbias.genome import Genome, extract
+from counterbias.lengths import FragmentLayout, assumed_lengths, effective_lengths
 from counterbias.options import (
     AnnotationOptions,
     AssumedLengths,
@@ -37,7 +38,6 @@ from counterbias.options import (
 )
 from counterbias.pipeline.bias.context import contig_index
 from counterbias.records import Features, Stretches
-from counterbias.weights import FragmentLayout, assumed_lengths, effective_lengths
 
 SCRIPT = "unseen_end.py"
 FLY, MAQC = "fly_pasilla_chr4", "human_maqc_chr22"

@@ -19,8 +19,21 @@ from tests.benchmarks.validation.scripts import script
         ("simulated", ["--seeds", "one"]),
         ("paper", ["--taqman", "x.tsv"]),
         ("peers", ["--pairs", "many"]),
+        ("peers", ["--lengths", "exons"]),
+        ("peers", ["--fragment-length", "200"]),
+        ("peers", ["--fragment-length", "5,1"]),
     ],
-    ids=["scenario", "replicates", "resume-without-json", "seeds", "taqman-without-truth", "pairs"],
+    ids=[
+        "scenario",
+        "replicates",
+        "resume-without-json",
+        "seeds",
+        "taqman-without-truth",
+        "pairs",
+        "lengths",
+        "no-deviation",
+        "too-short",
+    ],
 )
 def test_wrong_options(name: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

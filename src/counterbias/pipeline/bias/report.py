@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from counterbias.blend import Blend
 from counterbias.evaluation.composition import Signature, composition_report, divergence_report
 from counterbias.evaluation.strandedness import StrandEvidence
+from counterbias.lengths import FragmentLengths
 from counterbias.no_model import NoModel
 from counterbias.pipeline.bias.columns import fold_changes
 from counterbias.pipeline.bias.context import SampleContext
@@ -28,7 +29,7 @@ from counterbias.pipeline.bias.weighing import ReadScores, Weighed
 from counterbias.plugins import PluginMetrics
 from counterbias.records import CLIPPED, PRESENT
 from counterbias.scoring import score
-from counterbias.weights import FragmentLengths, FragmentWeights
+from counterbias.weights import FragmentWeights
 from counterbias.writers.qc import build_qc
 
 #: Packages whose versions stand in the document.

@@ -10,6 +10,13 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.lengths import (
+    FragmentLayout,
+    FragmentLengths,
+    assumed_lengths,
+    effective_lengths,
+    fragment_lengths,
+)
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
 from counterbias.options import AssumedLengths
@@ -18,14 +25,7 @@ from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.records import StartSites, Stretches
 from counterbias.scoring import SiteScores
-from counterbias.weights import (
-    FragmentLayout,
-    FragmentLengths,
-    FragmentWeights,
-    assumed_lengths,
-    effective_lengths,
-    fragment_lengths,
-)
+from counterbias.weights import FragmentWeights
 
 
 class ReadScores:

@@ -1,0 +1,21 @@
+"""Effective lengths: the number of unbiased places where a fragment of a feature can lie.
+
+In: the log bias of positions, fragment lengths and, to tell a feature's transcripts apart, start
+sites. Out: lengths of features (their merged blocks, or their transcripts) and of transcripts.
+"""
+
+from __future__ import annotations
+
+from counterbias.lengths.distribution import FragmentLengths, assumed_lengths, fragment_lengths
+from counterbias.lengths.effective import effective_lengths
+from counterbias.lengths.lines import BiasOf, FeatureBias, FragmentLayout
+
+__all__ = [
+    "BiasOf",
+    "FeatureBias",
+    "FragmentLayout",
+    "FragmentLengths",
+    "assumed_lengths",
+    "effective_lengths",
+    "fragment_lengths",
+]
