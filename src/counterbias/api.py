@@ -38,12 +38,13 @@ def count_reads(
         alignments: one or several BAM, SAM or CRAM files.
         annotation: GTF or GFF3 file; or, with what is taken from it, :class:`AnnotationOptions`.
         options: counting options; htseq-count's defaults.
-        bias: the bias model to fit or use, or None.
+        bias: the bias model to fit or use and how lengths are measured, or None to count only;
+            ``BiasOptions("none")`` measures lengths without a model.
         threads: threads within one file. No result depends on them.
 
     Returns:
         features, counts per file, and with ``bias``, per file, the columns of the table of
-        corrected counts, the model and the quality report.
+        corrected counts, the model, the isoforms and the quality report.
 
     Raises:
         InputError: for everything that a user can fix.
@@ -74,8 +75,14 @@ def fit_model(
         InputError: for everything that a user can fix; also where nothing can be learnt from the
             reads.
     """
+    if bias.lengths_alone:
+        raise InputError(
+            f"the model '{bias.model}' leaves nothing to fit",
+            remedy="name a backend of `counterbias models`",
+        )
     run = count_reads(alignments, annotation, options=options, bias=bias, threads=threads)
     fitted = run.bias[0].model
+    assert fitted is not None
     if fitted.no_model:
         raise InputError(fitted.no_model, file=os.fspath(alignments))
     return fitted
@@ -125,6 +132,6 @@ def _run_options(
         annotation=annotation,
         counting=counting or CountingOptions(),
         bias=bias,
-        reference=None if bias is None else bias.genome,
+        reference=None if bias is None else bias.genome or None,
         threads=threads,
     )

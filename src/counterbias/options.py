@@ -31,7 +31,8 @@ NOT_PRIMARY = ("score", "ignore")
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
 #: Which reads of a pair determine its weight and its feature's effective length.
 WEIGHED_ENDS = ("both", "first")
-#: What a feature's effective length is that of: its merged blocks, or its transcripts.
+#: What a feature's effective length is that of: its merged blocks, or its transcripts. The first
+#: one is the default.
 LENGTHS = ("union", "transcripts")
 #: What a window follows beyond the edge of an exon.
 CONTEXTS = ("genome", "transcript")
@@ -150,6 +151,21 @@ class BiasOptions:
     fragment_length: AssumedLengths | None = None
     lengths: str | None = None
 
+    @property
+    def lengths_alone(self) -> bool:
+        """Whether lengths are measured without a bias model."""
+        return self.model == NONE
+
+    @property
+    def length_method(self) -> str:
+        """What effective lengths are those of, one of :data:`LENGTHS`."""
+        return self.lengths or LENGTHS[0]
+
+    @property
+    def by_transcripts(self) -> bool:
+        """Whether effective lengths are those of the features' transcripts."""
+        return self.length_method == "transcripts"
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -160,7 +176,7 @@ class RunOptions:
         samples: the samples' names, one per file.
         annotation: which features are counted.
         counting: how reads are counted for them.
-        bias: the bias model; None to count only.
+        bias: the bias model and the lengths; None to count only.
         reference: FASTA file for CRAM, or None.
         alias_file: table of contig names in the alignments and in annotation and genome, or None.
         threads: threads within one file. No result depends on them.

@@ -3,7 +3,8 @@
 Every rule here is htseq-count's, down to its attribute syntax and the way it counts lines. A
 compiled scanner (:mod:`.scanner`) reads the ordinary lines straight from the file's bytes; every
 line that is in any way unusual goes through :mod:`.lines`, which is slow, exact and the only place
-that reports malformed lines. :mod:`.steps` then cuts the genome at the features' edges.
+that reports malformed lines. :mod:`.steps` then cuts the genome at the features' edges, and
+:mod:`.transcripts` lays the exons of their transcripts along them.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ class Wanted:
         query: (attribute, value) that a line must have to be counted, or None.
         stranded: whether a counted line needs a strand.
         gtf: whether attributes are written as in GTF, otherwise as in GFF3.
+        naming: attributes that may name the transcripts of a line; none where these are not wanted.
     """
 
     types: tuple[str, ...]
@@ -36,12 +37,13 @@ class Wanted:
     query: tuple[str, str] | None
     stranded: bool
     gtf: bool
+    naming: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All attributes to read, each once, those of the identifier first."""
         query = () if self.query is None else (self.query[0],)
-        return tuple(dict.fromkeys((*self.ids, *self.others, *query)))
+        return tuple(dict.fromkeys((*self.ids, *self.others, *query, *self.naming)))
 
 
 @dataclass(frozen=True, slots=True)

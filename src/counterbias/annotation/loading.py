@@ -14,9 +14,10 @@ from counterbias.annotation import scanner
 from counterbias.annotation.lines import Line, LineParser, Wanted, parse_query
 from counterbias.annotation.reading import is_gtf, read_pieces
 from counterbias.annotation.steps import Intervals, make_steps, merge_blocks
+from counterbias.annotation.transcripts import chain_exons, name_transcripts, naming_attributes
 from counterbias.errors import InputError
 from counterbias.options import AnnotationOptions
-from counterbias.records import Annotation, Features
+from counterbias.records import Annotation, Features, FeatureTranscripts
 
 #: Lines between two reports of progress, as in htseq-count.
 _PROGRESS = 100_000
@@ -29,6 +30,7 @@ def load_annotation(
     *,
     stranded: bool,
     on_lines: Callable[[str], None] | None = None,
+    transcripts: bool = False,
 ) -> Annotation:
     """Read a GTF or GFF3 file, plain or gzipped, as htseq-count does.
 
@@ -39,19 +41,24 @@ def load_annotation(
         options: the file, and which of its lines are features.
         stranded: whether the strands are kept apart; then every counted line needs one.
         on_lines: takes the progress lines, without line breaks.
+        transcripts: whether to keep the transcripts of the features, too. GTF names those of a line
+            by ``transcript_id``, GFF3 by ``Parent``, which may list several, or failing that by
+            ``transcript_id``.
 
     Raises:
         InputError: the file cannot be read, a line is malformed, or there is no feature to count.
     """
     name = options.path
     query = None if options.query is None else parse_query(options.query)
+    gtf = is_gtf(name)
     wanted = Wanted(
         options.feature_types,
         options.id_attributes,
         options.additional_attributes,
         query,
         stranded,
-        is_gtf(name),
+        gtf,
+        naming_attributes(gtf) if transcripts else (),
     )
     content = _scan_file(name, wanted)
     rows, lines = content.rows, content.lines
@@ -66,8 +73,8 @@ def load_annotation(
             on_lines(f"{done} GFF lines processed.")
     if not len(rows):
         raise _nothing_to_count(name, wanted, options.query, content.types)
-    features = _make_features(rows, content.strings, wanted, options.chromosome)
-    return Annotation(name, features, make_steps(features, stranded=stranded), lines)
+    features, chains = _make_features(rows, content.strings, wanted, options.chromosome)
+    return Annotation(name, features, make_steps(features, stranded=stranded), lines, chains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +221,11 @@ class _OddLines:
 
 def _make_features(
     rows: NDArray[np.int64], strings: list[str], wanted: Wanted, chromosome: bool
-) -> Features:
-    """Name and sort the features, collect their attributes and merge their intervals."""
+) -> tuple[Features, FeatureTranscripts | None]:
+    """Name and sort the features, collect their attributes and merge their intervals.
+
+    Returns the features and, where they are wanted, their transcripts.
+    """
     numbers, ids = _identify(rows, strings, [wanted.keys.index(key) for key in wanted.ids])
     last_row = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(last_row, numbers, np.arange(len(rows)))
@@ -234,8 +244,13 @@ def _make_features(
     contigs = _texts(contig_strings[appearance], strings)
     strand, start, end = (rows[:, c] for c in (scanner.STRAND, scanner.START, scanner.END))
     intervals = Intervals(numbers, rank[contig], strand, start, end)
-    blocks = merge_blocks(intervals, len(ids), len(contigs))
-    return Features(tuple(ids), attributes, contigs, *blocks)
+    order, blocks = merge_blocks(intervals, len(ids), len(contigs))
+    features = Features(tuple(ids), attributes, contigs, *blocks)
+    if not wanted.naming:
+        return features, None
+    naming = [scanner.VALUES + wanted.keys.index(key) for key in wanted.naming]
+    named = name_transcripts(rows[:, naming], strings, gtf=wanted.gtf)
+    return features, chain_exons(features, intervals, order, named)
 
 
 def _identify(

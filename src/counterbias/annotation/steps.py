@@ -14,6 +14,11 @@ from counterbias.records import Features, Steps
 # Functions that only compiled code calls need no Python wrapper, which halves their compile time.
 _inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
+#: Block offsets, contigs, strands, starts and ends, as in :class:`~counterbias.records.Features`.
+Blocks = tuple[
+    NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
@@ -35,13 +40,11 @@ class Intervals:
 
 def merge_blocks(
     intervals: Intervals, n_features: int, n_contigs: int
-) -> tuple[
-    NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]
-]:
+) -> tuple[NDArray[np.int64], Blocks]:
     """Merge each feature's intervals per contig and strand.
 
-    Returns the block offsets, contigs, strands, starts and ends of
-    :class:`~counterbias.records.Features`.
+    Returns the order that sorts the intervals by feature, contig, strand and start, int64 (n,);
+    and the blocks.
     """
     key = (intervals.feature * n_contigs + intervals.contig) * 3 + intervals.strand
     order = np.lexsort((intervals.start, key))
@@ -50,7 +53,8 @@ def merge_blocks(
     key, start, end = key[:merged], start[:merged], end[:merged]
     owner = key // (3 * n_contigs)
     offsets = np.searchsorted(owner, np.arange(n_features + 1)).astype(np.int64)
-    return offsets, (key // 3 % n_contigs).astype(np.int32), (key % 3).astype(np.int8), start, end
+    contig, strand = (key // 3 % n_contigs).astype(np.int32), (key % 3).astype(np.int8)
+    return order, (offsets, contig, strand, start, end)
 
 
 def make_steps(features: Features, *, stranded: bool) -> Steps:

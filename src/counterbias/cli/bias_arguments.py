@@ -14,6 +14,8 @@ from counterbias.cli.parser import Option
 from counterbias.options import (
     CONTEXTS,
     DEVICES,
+    LENGTHS,
+    NONE,
     SAMPLING_SCHEMES,
     WEIGHED_ENDS,
     AssumedLengths,
@@ -24,8 +26,8 @@ from counterbias.window import WIDEST, Window
 #: What ``--bias-counts`` may put into the main table.
 MAIN_TABLES = ("raw", "weighted", "corrected", "rounded")
 
-_BIAS = BiasOptions("", "")
-_LENGTHS = AssumedLengths()
+_BIAS = BiasOptions("")
+_ASSUMED = AssumedLengths()
 #: Most bases on either side of a read start.
 _MOST_BASES = WIDEST // 2
 
@@ -75,7 +77,7 @@ def _mean_and_sd(text: str) -> tuple[float, float]:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not two numbers, as in {_LENGTHS.mean:g},{_LENGTHS.sd:g}"
+            f"'{text}' is not two numbers, as in {_ASSUMED.mean:g},{_ASSUMED.sd:g}"
         ) from None
     return mean, sd
 
@@ -93,8 +95,8 @@ MODEL = Option(
     metavar="NAME|FILE",
     default=None,
     help="the bias model: a backend to fit (`counterbias models` lists them; `auto` chooses one "
-    "by the number of read starts), or the file of a saved model (default: auto with "
-    "--bias-output, --bias-prior or --bias-counts, otherwise none)",
+    f"by the number of read starts), the file of a saved model, or {NONE} (default: auto with "
+    f"--bias-output, --bias-prior or --bias-counts, otherwise {NONE})",
 )
 PRIOR = Option(
     "--bias-prior",
@@ -113,7 +115,8 @@ PREFIX = Option(
     "--bias-output",
     metavar="PREFIX",
     default=None,
-    help="start of the names of the weighted table, the model and the quality report "
+    help="start of the names of the weighted table, the model, the isoforms' table and the quality "
+    "report "
     "(default: the sample's name)",
 )
 WINDOW = Option(
@@ -187,7 +190,15 @@ FRAGMENT_LENGTH = Option(
     type=_mean_and_sd,
     default=None,
     help="mean and standard deviation, in bases, of the fragment lengths assumed where pairs do "
-    f"not show them, as in single-end data (default: {_LENGTHS.mean:g},{_LENGTHS.sd:g})",
+    f"not show them, as in single-end data (default: {_ASSUMED.mean:g},{_ASSUMED.sd:g})",
+)
+LENGTH_METHOD = Option(
+    "--bias-lengths",
+    choices=LENGTHS,
+    default=None,
+    help="what a feature's effective length is that of: the union of its exons, or its "
+    "transcripts, whose shares are estimated from the reads counted for it; without a bias model, "
+    f"lengths alone are measured (default: {_BIAS.length_method})",
 )
 CONTEXT = Option(
     "--bias-context",
@@ -215,6 +226,7 @@ _FIELDS = (
     "device",
     "prior",
     "fragment_length",
+    "lengths",
 )
 
 
@@ -234,7 +246,7 @@ def bias_options(arguments: argparse.Namespace, model: str) -> BiasOptions:
         given["fragment_length"] = AssumedLengths(*given["fragment_length"])
     return BiasOptions(
         model=model,
-        genome=arguments.bias_genome,
+        genome="" if model == NONE else arguments.bias_genome,
         model_options=tuple(getattr(arguments, "bias_option", ())),
         **given,
     )

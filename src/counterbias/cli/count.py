@@ -17,7 +17,14 @@ from counterbias.cli.arguments import (
     annotation_options,
 )
 from counterbias.cli.idle_options import idle_in_count
-from counterbias.cli.naming import MODEL, REPORT, TABLE, bias_prefixes, sample_name
+from counterbias.cli.naming import (
+    ISOFORMS,
+    MODEL,
+    REPORT,
+    TABLE,
+    bias_prefixes,
+    sample_name,
+)
 from counterbias.cli.parser import VERSION, Parser
 from counterbias.cli.progress import progress_display
 from counterbias.cli.run_arguments import (
@@ -30,11 +37,15 @@ from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
-from counterbias.options import AUTO, TaggedOutput
+from counterbias.options import AUTO, NONE, TaggedOutput
 
 if TYPE_CHECKING:
+    from counterbias.pipeline.bias.sample import SampleBias
     from counterbias.pipeline.count import CountRun
     from counterbias.writers.tables import TableOptions
+
+#: The choices of ``--bias-counts`` that need weights, and thus a bias model.
+_NEED_WEIGHTS = ("weighted", "rounded")
 
 
 def build_count_parser(prog: str = "counterbias count") -> Parser:
@@ -42,7 +53,8 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
     parser = Parser(
         prog=prog,
         description="Count reads per feature with htseq-count's options and output. With "
-        "--bias-model, a table of counts corrected for sequence-specific bias is written as well.",
+        "--bias-model, a table of counts corrected for sequence-specific bias is written as well; "
+        "with --bias-lengths, one of counts corrected for the lengths of transcripts.",
     )
     parser.add_options((VERSION, *FILES))
     parser.add_options(READS, "reads")
@@ -64,6 +76,7 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
             bias_arguments.SAMPLING,
             bias_arguments.CAP,
             bias_arguments.ENDS,
+            bias_arguments.LENGTH_METHOD,
             bias_arguments.FRAGMENT_LENGTH,
             bias_arguments.CONTEXT,
             bias_arguments.CONTIG_ALIAS,
@@ -101,44 +114,50 @@ def _folder_of(prefix: str | None) -> AbstractContextManager[None]:
 
 
 def chosen_model(arguments: Namespace) -> str | None:
-    """Return the model to use: the one named, ``auto`` where other options imply one, or None.
+    """Return the model to use, or None to count only.
 
-    Raises InputError where options contradict each other.
+    It is the one named, ``auto`` where other options imply one, or ``none`` where lengths alone are
+    wanted. Raises InputError where options contradict each other.
     """
     counts = (
         arguments.bias_counts if arguments.bias_counts != bias_arguments.MAIN_TABLES[0] else None
     )
+    lengths_alone = None if arguments.bias_lengths is None else NONE
     named: str | None = arguments.bias_model
-    if named is None:
-        implying = {
-            "--bias-output": arguments.bias_output,
-            "--bias-prior": arguments.bias_prior,
-            "--bias-counts": counts,
-        }
-        reason = next(
-            (f"{option} {value}" for option, value in implying.items() if value is not None), None
-        )
-        if reason is None:
-            return None
-        _require_genome(arguments, reason)
-        return AUTO
-    if named != "none":
-        _require_genome(arguments, f"--bias-model {named}")
-        return named
-    remedy = "leave --bias-model none out"
-    if counts is not None:
+    if named == NONE:
+        _refuse_need_of_model(arguments, counts)
+        return lengths_alone
+    asking = {
+        "--bias-model": named,
+        "--bias-output": arguments.bias_output,
+        "--bias-prior": arguments.bias_prior,
+        "--bias-counts": counts,
+    }
+    reason = next(
+        (f"{option} {value}" for option, value in asking.items() if value is not None), None
+    )
+    if reason is None:
+        return lengths_alone
+    if arguments.bias_genome is None:
+        remedy = "give it with --bias-genome FASTA"
+        if lengths_alone and not (named or arguments.bias_prior or counts in _NEED_WEIGHTS):
+            remedy += f", or measure lengths alone with --bias-model {NONE}"
+        raise InputError(f"{reason} needs the genome", remedy=remedy)
+    return AUTO if named is None else named
+
+
+def _refuse_need_of_model(arguments: Namespace, counts: str | None) -> None:
+    """Refuse what needs a bias model where there is to be none; ``counts`` is None for raw ones."""
+    remedy = f"leave --bias-model {NONE} out"
+    by_lengths = arguments.bias_lengths is not None
+    if counts in _NEED_WEIGHTS or (counts is not None and not by_lengths):
+        if by_lengths:
+            remedy = f"take --bias-counts corrected, or {remedy}"
         raise InputError(f"--bias-counts {counts} needs a bias model", remedy=remedy)
     if arguments.bias_prior is not None:
         raise InputError(
             "--bias-prior needs a bias model", file=arguments.bias_prior, remedy=remedy
         )
-    return None
-
-
-def _require_genome(arguments: Namespace, reason: str) -> None:
-    """Refuse a bias model, which ``reason`` asks for, without a genome."""
-    if arguments.bias_genome is None:
-        raise InputError(f"{reason} needs the genome", remedy="give it with --bias-genome FASTA")
 
 
 def _check_inputs(arguments: Namespace) -> None:
@@ -175,9 +194,13 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     check_table(options)
     outputs = [("-c", name) for name in table_files(options)]
     outputs += [("-o", name) for name in arguments.samouts]
-    label = "--bias-output" if arguments.bias_output else "the output of --bias-model"
+    label = (
+        "--bias-output"
+        if arguments.bias_output
+        else f"the output of --bias-{'lengths' if arguments.bias_model == NONE else 'model'}"
+    )
     outputs += [
-        (label, prefix + ending) for prefix in prefixes for ending in (TABLE, MODEL, REPORT)
+        (label, prefix + ending) for prefix in prefixes for ending in _bias_endings(arguments)
     ]
     inputs = input_files(arguments)
     if arguments.bias_prior:
@@ -190,8 +213,19 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     return options
 
 
+def _bias_endings(arguments: Namespace) -> list[str]:
+    """List the endings of the bias files of each sample."""
+    options = bias_arguments.bias_options(arguments, arguments.bias_model)
+    endings = [TABLE, REPORT]
+    if not options.lengths_alone:
+        endings.append(MODEL)
+    if options.by_transcripts:
+        endings.append(ISOFORMS)
+    return endings
+
+
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
-    """Count, and fit and apply bias models, with progress on stderr."""
+    """Count, fit and apply bias models, and measure lengths, with progress on stderr."""
     paths = arguments.samfilenames
     options = run_options(
         arguments,
@@ -211,11 +245,12 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
 
 
 def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:
-    """Write table, model and report of every sample, and report where they are."""
+    """Write table, isoforms, model and report of every sample, and report where they are."""
     if not prefixes:
         return
     from counterbias.model_file import save_models
     from counterbias.writers.bias_tables import write_bias_table
+    from counterbias.writers.isoforms import write_isoforms
     from counterbias.writers.qc import write_qc
 
     features = run.annotation.features
@@ -223,16 +258,27 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
         write_bias_table(
             prefix + TABLE, features.ids, sample.columns, attributes=features.attributes
         )
-        save_models(prefix + MODEL, sample.model)
+        if sample.isoforms is not None:
+            write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
+        if sample.model is not None:
+            save_models(prefix + MODEL, sample.model)
         write_qc(prefix + REPORT, sample.report)
         if not arguments.quiet:
-            model = (
-                "a file that says that there is no model" if sample.model.no_model else "the model"
-            )
-            write_line(
-                f"Weighted counts are in {prefix}{TABLE}; next to it are {model} ({MODEL}) and "
-                f"the quality report ({REPORT})."
-            )
+            write_line(_written(sample, prefix))
+
+
+def _written(sample: SampleBias, prefix: str) -> str:
+    """Say where the files of a sample are."""
+    kind, others = "Corrected", []
+    if sample.model is not None:
+        kind = "Weighted"
+        named = "a file that says that there is no model" if sample.model.no_model else "the model"
+        others.append(f"{named} ({MODEL})")
+    if sample.isoforms is not None:
+        others.append(f"a by-product of the lengths, its isoforms' shares ({ISOFORMS}),")
+    report = f"the quality report ({REPORT})"
+    beside = f"are {', '.join(others)} and {report}" if others else f"is {report}"
+    return f"{kind} counts are in {prefix}{TABLE}; next to it {beside}."
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

@@ -11,7 +11,9 @@ import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 
-#: Options of ``count`` that concern the model or the weights alone.
+from counterbias.options import NONE
+
+#: Options of ``count`` that concern the model, the weights or the lengths alone.
 _ON_THE_MODEL = (
     "output",
     "window",
@@ -23,17 +25,29 @@ _ON_THE_MODEL = (
     "fragment_length",
     "context",
 )
+#: Of these, those that matter to lengths without a model.
+_ON_LENGTHS = ("output", "fragment_length")
 #: Endings of alignment files that need no reference.
 _NO_REFERENCE = (".bam", ".sam", ".sam.gz")
 
 
 def idle_in_count(arguments: Namespace) -> list[str]:
-    """List the options of ``count`` without effect; ``bias_model`` is None for no model."""
-    if arguments.bias_model is not None:
+    """List the options of ``count`` without effect.
+
+    ``bias_model`` is None to count only, and ``none`` to measure lengths alone.
+    """
+    if arguments.bias_model not in (None, NONE):
         return []
+    used = _ON_LENGTHS if arguments.bias_model == NONE else ()
     lines = _lines(
-        arguments, [f"bias_{name}" for name in _ON_THE_MODEL], "without a bias model (--bias-model)"
+        arguments,
+        [f"bias_{name}" for name in _ON_THE_MODEL if name not in used],
+        "without a bias model (--bias-model)",
     )
+    if used and arguments.bias_lengths == "union":
+        lines += _lines(
+            arguments, ["bias_fragment_length"], "with --bias-lengths union and no bias model"
+        )
     if arguments.nonunique != "random":
         lines += _lines(arguments, ["bias_seed"], "without a bias model or --nonunique random")
     if all(name.lower().endswith(_NO_REFERENCE) for name in arguments.samfilenames):
@@ -60,10 +74,8 @@ def idle_in_compare(arguments: Namespace, models: Sequence[str]) -> list[str]:
 def idle_in_simulate(arguments: Namespace) -> list[str]:
     """List the options of ``simulate`` without effect."""
     lines = []
-    if not os.path.exists(arguments.bias_model) and set(arguments.bias_model.split(",")) == {
-        "none"
-    }:
-        lines += _lines(arguments, ["strength", "biased_ends"], "with --bias-model none")
+    if not os.path.exists(arguments.bias_model) and set(arguments.bias_model.split(",")) == {NONE}:
+        lines += _lines(arguments, ["strength", "biased_ends"], f"with --bias-model {NONE}")
     elif arguments.strength is not None and not any(arguments.strength):
         lines += _lines(arguments, ["biased_ends"], "with --strength 0")
     if arguments.groups == 1:

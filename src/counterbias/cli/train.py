@@ -29,7 +29,7 @@ from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream
 from counterbias.inputs import check_inputs
-from counterbias.options import AUTO, POOLS, TrainOptions
+from counterbias.options import AUTO, NONE, POOLS, TrainOptions
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def _check(arguments: Namespace) -> None:
 
     check_standard_input(arguments.samfilenames)
     check_inputs(named_inputs(arguments))
-    if arguments.bias_model == "none":
+    if arguments.bias_model == NONE:
         raise InputError(
-            "--bias-model none leaves nothing to train",
+            f"--bias-model {NONE} leaves nothing to train",
             remedy="name a backend of `counterbias models`",
         )
     model = arguments.bias_output

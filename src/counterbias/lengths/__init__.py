@@ -9,13 +9,17 @@ from __future__ import annotations
 from counterbias.lengths.distribution import FragmentLengths, assumed_lengths, fragment_lengths
 from counterbias.lengths.effective import effective_lengths
 from counterbias.lengths.lines import BiasOf, FeatureBias, FragmentLayout
+from counterbias.lengths.transcripts import UNEXPLAINED, TranscriptLengths, transcript_lengths
 
 __all__ = [
+    "UNEXPLAINED",
     "BiasOf",
     "FeatureBias",
     "FragmentLayout",
     "FragmentLengths",
+    "TranscriptLengths",
     "assumed_lengths",
     "effective_lengths",
     "fragment_lengths",
+    "transcript_lengths",
 ]

@@ -1,8 +1,9 @@
-"""``counterbias count``: every alignment file is counted and, with a bias model, weighted.
+"""``counterbias count``: alignment files are counted, and their counts corrected where asked for.
 
 The order: :func:`~counterbias.pipeline.inputs.open_inputs` opens what all files share; then each
-file is counted and weighted (:mod:`counterbias.pipeline.sample`), several at the same time where
-asked for. Its start sites, the only thing that grows with the reads, are freed once it is done.
+file is counted and, with a bias model, weighted, or its lengths are measured without one
+(:mod:`counterbias.pipeline.sample`), several at the same time where asked for. Its start sites, the
+only thing that grows with the reads, are freed once it is done.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from counterbias.inputs import read_again
 from counterbias.messages import SILENT, Messages
 from counterbias.options import RunOptions, TaggedOutput
 from counterbias.pipeline.inputs import RunInputs, needed_again, open_inputs
-from counterbias.pipeline.sample import count_sample, weigh_counts
+from counterbias.pipeline.sample import count_sample, measure_counts, weigh_counts
 from counterbias.records import Annotation, SampleCounts, TaggedBatch
 from counterbias.writers.tagged import TaggedWriter
 
@@ -33,7 +34,7 @@ class CountRun:
     Args:
         annotation: features and steps.
         results: counts, one per alignment file, without start sites.
-        bias: one per alignment file; empty without a bias model.
+        bias: one per alignment file; empty where only counting was asked for.
     """
 
     annotation: Annotation
@@ -127,7 +128,9 @@ def _count_file(
             record_sink=None if file.tagged is None else write,
         )
         weighed = None
-        if inputs.bias is not None:
+        if inputs.options.bias is not None and inputs.bias is None:
+            weighed = measure_counts(inputs, counts, file.sample, messages, path=file.path)
+        elif inputs.bias is not None:
             weighed = weigh_counts(
                 inputs,
                 counts,
@@ -137,7 +140,7 @@ def _count_file(
                 want_read_weights=bool(writers),
             )
         for writer in writers:
-            writer.finish(None if weighed is None else weighed.read_weights)
+            writer.finish(None if inputs.bias is None or weighed is None else weighed.read_weights)
             if writer.left_out:
                 messages.warn(
                     f"{writer.path}: {writer.left_out:,} tags hold control characters, which SAM "

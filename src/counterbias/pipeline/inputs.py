@@ -17,7 +17,7 @@ from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.messages import Messages
 from counterbias.options import BiasOptions, RunOptions
-from counterbias.records import Annotation
+from counterbias.records import UNNAMED, Annotation
 
 if TYPE_CHECKING:  # counting alone imports no bias stage
     from counterbias.genome import Genome, Transcripts
@@ -57,7 +57,7 @@ class RunInputs:
         annotation_seconds: wall time of reading it.
         aliases: contig name in the alignments → name in annotation and genome.
         headers: alignment file → its header; files that can be read only once are not among them.
-        bias: what the bias stages need; None to count only.
+        bias: what the bias stages need; None without a bias model.
     """
 
     options: RunOptions
@@ -151,7 +151,7 @@ def needed_again(options: RunOptions) -> tuple[str, ...]:
     reference too, and the annotation where windows follow its transcripts.
     """
     bias = options.bias
-    if bias is None:
+    if bias is None or bias.lengths_alone:
         return ()
     if bias.context == "genome":
         return (bias.genome,)
@@ -162,7 +162,7 @@ def open_inputs(options: RunOptions, messages: Messages) -> RunInputs:
     """Open everything that comes before the first record. Raises InputError."""
     aliases = load_aliases(options.alias_file)
     bias = None
-    if options.bias is not None:
+    if options.bias is not None and not options.bias.lengths_alone:
         bias = open_bias_inputs(options.bias, aliases, messages)
     inputs = open_counting_inputs(options, aliases, messages)
     if bias is not None:
@@ -185,13 +185,29 @@ def open_counting_inputs(
         options.annotation,
         stranded=options.counting.stranded != "no",
         on_lines=None if messages.quiet else messages.info,
+        transcripts=options.bias is not None and options.bias.by_transcripts,
     )
+    _check_transcripts(annotation, options)
     annotation = rename_contigs(annotation, aliases)
     seconds = time.perf_counter() - begin
     inputs = RunInputs(options, annotation, seconds, aliases, headers)
     for path, header in headers.items():
         inputs.check_header(path, header)
     return inputs
+
+
+def _check_transcripts(annotation: Annotation, options: RunOptions) -> None:
+    """Refuse ``--bias-lengths transcripts``, where it was given, if no feature's lines name any."""
+    bias, found = options.bias, annotation.transcripts
+    if found is None or bias is None or bias.lengths is None or (found.missing != UNNAMED).any():
+        return
+    types = " or ".join(options.annotation.feature_types)
+    raise InputError(
+        "--bias-lengths transcripts needs the transcripts of the features, but every feature has "
+        f"lines of type {types} without transcript_id (GTF) or Parent (GFF3)",
+        file=annotation.path,
+        remedy="give an annotation that names them, or --bias-lengths union",
+    )
 
 
 def open_bias_inputs(

@@ -15,7 +15,6 @@ from counterbias.records import SampleCounts, TaggedBatch
 
 if TYPE_CHECKING:  # counting alone imports no bias stage
     from counterbias.evaluation.strandedness import StrandEvidence
-    from counterbias.pipeline.bias.choice import ModelChoice
     from counterbias.pipeline.bias.context import SampleContext
     from counterbias.pipeline.bias.report import Provenance
     from counterbias.pipeline.bias.sample import SampleBias
@@ -29,7 +28,7 @@ def count_sample(
     on_header: Callable[[AlignmentHeader], None] | None = None,
     record_sink: Callable[[TaggedBatch], None] | None = None,
 ) -> SampleCounts:
-    """Count one alignment file; with a bias model its start sites are kept.
+    """Count one alignment file; its start sites are kept where options on bias are given.
 
     Args:
         inputs: what the run has read so far.
@@ -53,7 +52,7 @@ def count_sample(
         path,
         inputs.annotation,
         inputs.options.counting,
-        want_sites=inputs.bias is not None,
+        want_sites=inputs.options.bias is not None,
         reading=_reading(inputs),
         listeners=Listeners(check_header, progress, messages.warn, record_sink),
     )
@@ -107,31 +106,67 @@ def check_strandedness(
 def sample_context(
     inputs: RunInputs, counts: SampleCounts, sample: str, messages: Messages
 ) -> SampleContext:
-    """Gather what the bias stages of one sample need.
+    """Gather what the bias stages of one sample need; there must be a bias model.
 
     Raises:
         InputError: the genome lacks a contig with counted reads, or ends before one of them.
     """
-    from counterbias.pipeline.bias.context import SampleContext, check_genome, contig_index
+    from counterbias.pipeline.bias.context import SampleContext, check_genome
     from counterbias.pipeline.bias.transcripts import sample_splices
 
-    bias, features, sites = inputs.bias_inputs, inputs.annotation.features, counts.sites
+    bias, sites = inputs.bias_inputs, counts.sites
     assert sites is not None
     check_genome(bias.genome, sites, sample)
     return SampleContext(
-        sample=sample,
-        counts=counts,
-        features=features,
-        contig_of=contig_index(features, sites.contigs),
+        **_counted(inputs, counts, sample),
         genome=bias.genome,
         choice=bias.choice,
-        options=bias.options,
-        stranded=inputs.options.counting.stranded,
         manager=bias.manager,
         splices=None if bias.transcripts is None else sample_splices(bias.transcripts, sites),
         prior=bias.prior,
         progress=messages.progress_of(sample),
     )
+
+
+def _counted(inputs: RunInputs, counts: SampleCounts, sample: str) -> dict[str, Any]:
+    """Gather what lengths are measured from, as arguments of ``CountedSample``."""
+    from counterbias.pipeline.bias.context import contig_index
+
+    annotation, options, sites = inputs.annotation, inputs.options, counts.sites
+    assert sites is not None
+    return {
+        "sample": sample,
+        "counts": counts,
+        "features": annotation.features,
+        "contig_of": contig_index(annotation.features, sites.contigs),
+        "options": options.bias,
+        "stranded": options.counting.stranded,
+        "transcripts": annotation.transcripts,
+    }
+
+
+def measure_counts(
+    inputs: RunInputs,
+    counts: SampleCounts,
+    sample: str,
+    messages: Messages,
+    *,
+    path: str | None,
+) -> SampleBias:
+    """Measure the lengths of one sample without a bias model, as :func:`weigh_counts` with one."""
+    from counterbias.pipeline.bias.context import CountedSample
+    from counterbias.pipeline.bias.lengths_alone import correct_for_lengths
+
+    evidence, hint = check_strandedness(inputs, counts, path)
+    measured = correct_for_lengths(
+        CountedSample(**_counted(inputs, counts, sample)),
+        _provenance(inputs, path, None),
+        evidence=evidence,
+        warnings=() if hint is None else (hint,),
+    )
+    for line in measured.warnings:
+        messages.warn(f"{sample}: {line}")
+    return measured
 
 
 def weigh_counts(
@@ -162,7 +197,7 @@ def weigh_counts(
     )
     weighed = weigh_sample(
         replace(context, choice=choice),
-        _provenance(inputs, path, context.choice),
+        _provenance(inputs, path, context.choice.path),
         evidence=evidence,
         warnings=() if hint is None else (hint,),
         want_read_weights=want_read_weights,
@@ -176,20 +211,21 @@ def weigh_counts(
     return weighed
 
 
-def _provenance(inputs: RunInputs, path: str | None, choice: ModelChoice) -> Provenance:
-    """Gather where a sample's numbers come from, for its quality report."""
+def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Provenance:
+    """Gather where a sample's numbers come from, for its quality report; ``model`` is a file."""
     from counterbias.pipeline.bias.report import Provenance
 
-    options = inputs.options
+    options, bias = inputs.options, inputs.options.bias
+    assert bias is not None
     return Provenance(
         command_line=options.command_line,
         inputs={
             "alignments": path,
             "annotation": options.annotation.path,
-            "genome": inputs.bias_inputs.options.genome,
-            "model": choice.path,
+            "genome": bias.genome or None,
+            "model": model,
         },
-        options={**asdict(options.counting), **recorded(inputs.bias_inputs.options)},
+        options={**asdict(options.counting), **recorded(bias)},
         mode=options.counting.mode,
         annotation_seconds=inputs.annotation_seconds,
     )
@@ -201,9 +237,8 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
     Threads are left out because they change nothing, the window because the model's entry has it.
     """
     left_out = ("threads", "window", *leave_out)
-    return {
-        f"bias_{name}": value for name, value in asdict(options).items() if name not in left_out
-    }
+    values = asdict(options) | {"lengths": options.length_method}
+    return {f"bias_{name}": value for name, value in values.items() if name not in left_out}
 
 
 def _blend_summary(end: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ Stages import this package and never each other; only ``counterbias.pipeline`` k
 Coordinates are 0-based, half open. A *contig* is an index into the tuple of contig names in the
 same record. A *strand* is 0 for ``+`` and 1 for ``-``.
 
-:mod:`.annotation` lives as long as the run, :mod:`.counts` as long as a sample, :mod:`.positions`
-and :mod:`.training` as long as the model of one read end.
+:mod:`.annotation` lives as long as the run, :mod:`.counts` and :mod:`.isoforms` as long as a
+sample, :mod:`.positions` and :mod:`.training` as long as the model of one read end.
 """
 
 from counterbias.records.annotation import (
@@ -29,6 +29,7 @@ from counterbias.records.counts import (
     StartSites,
     TaggedBatch,
 )
+from counterbias.records.isoforms import Isoforms, TranscriptsReport
 from counterbias.records.positions import Positions, Stretches, rows_by_contig
 from counterbias.records.training import PARTS, FitReport, FoldedSample, Tiles, TrainingSet
 from counterbias.window import WIDEST, Window
@@ -51,6 +52,7 @@ __all__ = [
     "Features",
     "FitReport",
     "FoldedSample",
+    "Isoforms",
     "Positions",
     "SampleCounts",
     "StartSites",
@@ -59,6 +61,7 @@ __all__ = [
     "TaggedBatch",
     "Tiles",
     "TrainingSet",
+    "TranscriptsReport",
     "Window",
     "rows_by_contig",
 ]

@@ -88,8 +88,8 @@ class FeatureTranscripts:
     The blocks of a feature, laid end to end in the order of :class:`Features`, are one line;
     *offsets* count along it from 0, half open, towards higher genome positions whatever the strand.
     Feature ``i`` has the transcripts ``offsets[i]:offsets[i + 1]``, in order of appearance in the
-    file; transcript ``t`` has the exons ``exon_offsets[t]:exon_offsets[t + 1]``, ascending, disjoint
-    and not touching each other.
+    file; transcript ``t`` has the exons ``exon_offsets[t]:exon_offsets[t + 1]``, ascending,
+    disjoint and not touching each other.
 
     Args:
         ids: t identifiers.
@@ -110,6 +110,12 @@ class FeatureTranscripts:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bases per transcript, int64 (t,)."""
+        total = np.concatenate(([0], np.cumsum(self.end - self.start)))
+        return np.asarray(np.diff(total[self.exon_offsets]), np.int64)
 
 
 #: Values of :attr:`FeatureTranscripts.missing`.

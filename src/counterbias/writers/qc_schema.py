@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes
 #: some.
-TAG, VERSION = "counterbias_schema", (1, 3)
+TAG, VERSION = "counterbias_schema", (1, 4)
 
 
 class Key(NamedTuple):
@@ -32,7 +32,7 @@ _GENERAL = (
     Key("command_line", "text", "the command as it was given"),
     Key("inputs.alignments", "text", "alignment file, `-` for standard input"),
     Key("inputs.annotation", "text", "annotation file"),
-    Key("inputs.genome", "text", "FASTA file"),
+    Key("inputs.genome", "text", "FASTA file; null without a bias model"),
     Key("inputs.model", "text", "model file; null where the model was trained on this sample"),
     Key("options", "object", "option → value, counting and bias options with their defaults"),
     Key(
@@ -69,7 +69,12 @@ _GENERAL = (
     ),
     Key("strandedness.antisense", "integer", "fragments with read 1 on the other strand"),
     Key("strandedness.verdict", "text", "the `--stranded` that fits, null where that is not clear"),
-    Key("model.backend", "text", "name of the bias model"),
+    Key(
+        "model.backend",
+        "text",
+        "name of the bias model; `none` where lengths alone were measured: the rest of `model` and "
+        "`sampling` is then null, `ends` is empty, and all weights are 1",
+    ),
     Key("model.distribution", "text", "package that provides it"),
     Key("model.version", "text", "that package's version"),
     Key("model.options", "object", "the model's options"),
@@ -285,6 +290,27 @@ _RESULT = (
         "edges of the bins, log2 of the weight; outer bins take what lies beyond",
     ),
     Key("weights.histogram.counts", "integers", "reads per bin"),
+    Key("lengths.method", "text", "`union` or `transcripts` (`--bias-lengths`)"),
+    Key("lengths.transcripts", "integer", "transcripts told apart; null with `union`"),
+    Key(
+        "lengths.features_by_transcripts",
+        "integer",
+        "features whose effective length is that of their transcripts; null with `union`",
+    ),
+    *(
+        Key(
+            f"lengths.fallback.{reason}",
+            "integer",
+            f"features with reads whose length is that of their exons' union because {why}; null "
+            "with `union`",
+        )
+        for reason, why in (
+            ("unnamed", "one of their lines names no transcript"),
+            ("scattered", "they do not lie on one strand of one contig"),
+            ("too_many", "they have too many transcripts"),
+            ("unexplained", "their transcripts do not explain their fragments"),
+        )
+    ),
     Key(
         "lengths.measured",
         "integer",

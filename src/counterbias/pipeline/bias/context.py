@@ -17,49 +17,67 @@ from counterbias.options import BiasOptions
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.cross_fitting import blaming
 from counterbias.plugins import Manager
-from counterbias.records import Features, Positions, SampleCounts, StartSites, Stretches
+from counterbias.records import (
+    Features,
+    FeatureTranscripts,
+    Positions,
+    SampleCounts,
+    StartSites,
+    Stretches,
+)
 from counterbias.sampling import last_positions
 from counterbias.scoring import score_positions, score_stretches
 from counterbias.window import Window
 
 
-@dataclass(frozen=True, slots=True)
-class SampleContext:
-    """What all steps of one sample's bias need.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedSample:
+    """What lengths are measured from, with a bias model or without.
 
     Args:
         sample: the sample's name.
         counts: its counts, with the start sites of the counted fragments.
         features: the annotation's.
         contig_of: per contig of ``features`` its index in ``sites.contigs``, or -1.
-        genome: the genome.
-        choice: the backend to be fitted, or models that were fitted before.
-        options: how models are fitted and reads are weighted.
+        options: how models are fitted, reads are weighted and lengths are measured.
         stranded: htseq-count's option.
-        manager: plug-ins, for their metrics.
-        splices: which exons follow each other; None where windows follow the genome.
-        prior: models of other samples to blend with, or None.
-        progress: called as models are fitted, or None.
+        transcripts: those of the features, where lengths are by transcripts; else None.
     """
 
     sample: str
     counts: SampleCounts
     features: Features
     contig_of: NDArray[np.int64]
-    genome: Genome
-    choice: ModelChoice
     options: BiasOptions
     stranded: str
-    manager: Manager
-    splices: Splices | None = None
-    prior: ModelFile | None = None
-    progress: ProgressCallback | None = None
+    transcripts: FeatureTranscripts | None = None
 
     @property
     def sites(self) -> StartSites:
         """Start sites of the counted fragments."""
         assert self.counts.sites is not None
         return self.counts.sites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleContext(CountedSample):
+    """What all steps of one sample's bias need, where there is a model.
+
+    Args:
+        genome: the genome.
+        choice: the backend to be fitted, or models that were fitted before.
+        manager: plug-ins, for their metrics.
+        splices: which exons follow each other; None where windows follow the genome.
+        prior: models of other samples to blend with, or None.
+        progress: called as models are fitted, or None.
+    """
+
+    genome: Genome
+    choice: ModelChoice
+    manager: Manager
+    splices: Splices | None = None
+    prior: ModelFile | None = None
+    progress: ProgressCallback | None = None
 
     @property
     def resources(self) -> Resources:

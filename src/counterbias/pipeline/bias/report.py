@@ -21,13 +21,14 @@ from counterbias.evaluation.composition import Signature, composition_report, di
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.lengths import FragmentLengths
 from counterbias.no_model import NoModel
+from counterbias.options import NONE
 from counterbias.pipeline.bias.columns import fold_changes
-from counterbias.pipeline.bias.context import SampleContext
+from counterbias.pipeline.bias.context import CountedSample, SampleContext
 from counterbias.pipeline.bias.diagnostics import measure, score_units
 from counterbias.pipeline.bias.fitted_end import EndReport, FittedEnd
 from counterbias.pipeline.bias.weighing import ReadScores, Weighed
 from counterbias.plugins import PluginMetrics
-from counterbias.records import CLIPPED, PRESENT
+from counterbias.records import CLIPPED, PRESENT, StartSites, TranscriptsReport
 from counterbias.scoring import score
 from counterbias.weights import FragmentWeights
 from counterbias.writers.qc import build_qc
@@ -36,6 +37,8 @@ from counterbias.writers.qc import build_qc
 PACKAGES = ("counterbias", "numpy", "numba", "pysam", "deflate", "torch")
 #: Quantiles of the log2 fold changes.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+#: Why a feature's length is that of its exons' union: fields of :class:`TranscriptsReport`.
+FALLBACKS = ("unnamed", "scattered", "too_many", "unexplained")
 #: The fields of a calibration that stand in the document.
 CALIBRATION = ("applied", "reason", "slope", "length_slope", "constant", "gain", "gain_error")
 
@@ -75,44 +78,57 @@ def sample_report(
         provenance: command line, inputs and options.
         evidence: reads by the strand of their gene, or None where not counted.
     """
-    raw = np.asarray(context.counts.counts, dtype=np.float64)
-    measured = int((raw > 0).sum()) if weighed.read_scores.applied else 0
+    transcripts = weighed.lengths.report
+    measured = weighed.read_scores.applied or transcripts is not None
     return {
-        "sample": context.sample,
-        "versions": package_versions(),
-        "command_line": provenance.command_line,
-        "inputs": provenance.inputs,
-        "options": provenance.options,
-        "counting": _counting(context, provenance.mode, raw),
-        "contigs": _contigs(context),
-        "strandedness": _strandedness(evidence),
+        **_basics_of_sample(context, provenance, evidence),
         "model": _model(context),
         "sampling": {"scheme": context.options.sampling, "seed": context.options.seed},
         "ends": [end.report.entry for end in weighed.ends],
-        "weights": _weights(weighed.weights, weighed.read_scores),
-        "lengths": _lengths(weighed.fragments, measured),
-        "fold_change": {
-            "quantiles": list(QUANTILES),
-            "weighted": fold_changes(raw, weighed.counts, quantiles=QUANTILES),
-            "corrected": fold_changes(raw, np.asarray(columns["corrected"]), quantiles=QUANTILES),
-        },
+        "weights": _weights(weighed.weights, _clipped_ends(weighed.read_scores)),
+        "lengths": _lengths(context, weighed.fragments, transcripts, measured=measured),
+        "fold_change": _fold_change(columns),
+    }
+
+
+def report_of_lengths(
+    sample: CountedSample,
+    fragments: FragmentLengths,
+    columns: Mapping[str, NDArray[Any]],
+    provenance: Provenance,
+    evidence: StrandEvidence | None,
+    transcripts: TranscriptsReport | None = None,
+) -> dict[str, Any]:
+    """Return the document of a sample without a bias model, as :func:`sample_report` does.
+
+    It has no read ends, and all weights are 1.
+    """
+    return {
+        **_basics_of_sample(sample, provenance, evidence),
+        "model": {"backend": NONE},
+        "weights": _all_ones(sample.sites),
+        "lengths": _lengths(sample, fragments, transcripts, measured=transcripts is not None),
+        "fold_change": _fold_change(columns),
     }
 
 
 def finish_report(
     report: Mapping[str, Any],
-    context: SampleContext,
-    read_scores: ReadScores,
+    sample: CountedSample,
     warnings: tuple[str, ...],
     seconds: Mapping[str, float],
+    *,
+    read_scores: ReadScores | None = None,
 ) -> dict[str, Any]:
     """Return the document with warnings and wall times, checked against its schema."""
-    counts = context.counts
+    counts, speed = sample.counts, None
+    if read_scores is not None:
+        speed = _per_second(read_scores.windows, read_scores.seconds)
     run = {
         "seconds": dict(seconds),
-        "threads": context.options.threads,
+        "threads": sample.options.threads,
         "fragments_per_second": _per_second(counts.fragments, counts.seconds),
-        "windows_per_second": _per_second(read_scores.windows, read_scores.seconds),
+        "windows_per_second": speed,
     }
     return build_qc({**report, "warnings": list(warnings), "run": run})
 
@@ -132,12 +148,28 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def _counting(context: SampleContext, mode: str, raw: NDArray[np.float64]) -> dict[str, Any]:
-    counts = context.counts
+def _basics_of_sample(
+    sample: CountedSample, provenance: Provenance, evidence: StrandEvidence | None
+) -> dict[str, Any]:
+    """Return what the document of any sample contains, with a model or without."""
+    return {
+        "sample": sample.sample,
+        "versions": package_versions(),
+        "command_line": provenance.command_line,
+        "inputs": provenance.inputs,
+        "options": provenance.options,
+        "counting": _counting(sample, provenance.mode),
+        "contigs": _contigs(sample),
+        "strandedness": _strandedness(evidence),
+    }
+
+
+def _counting(sample: CountedSample, mode: str) -> dict[str, Any]:
+    counts, raw = sample.counts, np.asarray(sample.counts.counts, np.float64)
     names = ("no_feature", "ambiguous", "too_low_quality", "not_aligned", "not_unique")
     return {
         "paired": counts.paired,
-        "stranded": context.stranded,
+        "stranded": sample.stranded,
         "mode": mode,
         "fragments": counts.fragments,
         "assigned": float(raw.sum()),
@@ -147,10 +179,10 @@ def _counting(context: SampleContext, mode: str, raw: NDArray[np.float64]) -> di
     }
 
 
-def _contigs(context: SampleContext) -> dict[str, Any]:
+def _contigs(sample: CountedSample) -> dict[str, Any]:
     """Contigs of the features that the alignments lack."""
-    features = context.features
-    missing = context.contig_of < 0
+    features = sample.features
+    missing = sample.contig_of < 0
     reachable = np.concatenate(([0], np.cumsum(~missing[features.block_contig])))
     blocks = reachable[features.block_offsets[1:]] - reachable[features.block_offsets[:-1]]
     used = np.unique(features.block_contig)
@@ -179,16 +211,20 @@ def _model(context: SampleContext) -> dict[str, Any]:
     }
 
 
-def _weights(weights: FragmentWeights, read_scores: ReadScores) -> dict[str, Any]:
+def _clipped_ends(read_scores: ReadScores) -> int:
+    """Count the reads without a score because their 5' end is clipped."""
     # Where no model is used, no start was asked for: clipped ends are then not among the unscored.
     scored = [
         end
         for number, end in enumerate(read_scores.sites.ends)
         if read_scores.by_number[number].calibration.applied
     ]
-    clipped_ends = sum(
+    return sum(
         int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored
     )
+
+
+def _weights(weights: FragmentWeights, clipped_ends: int) -> dict[str, Any]:
     return {
         "reads": weights.reads,
         "unscored": weights.unscored,
@@ -203,15 +239,53 @@ def _weights(weights: FragmentWeights, read_scores: ReadScores) -> dict[str, Any
     }
 
 
-def _lengths(lengths: FragmentLengths, measured: int) -> dict[str, Any]:
+def _all_ones(sites: StartSites) -> dict[str, Any]:
+    """Describe weights that are all 1."""
+    reads = sum(int(np.count_nonzero(end.bits & PRESENT)) for end in sites.ends)
     return {
-        "measured": measured,
+        "reads": reads,
+        "unscored": 0,
+        "skipped": {"window": 0, "clipped_end": 0},
+        "capped": 0,
+        "capped_share": 0.0 if reads else None,
+        "factor": 1.0,
+        "effective_sample_size": 1.0 if reads else None,
+        "max_over_mean": 1.0 if reads else None,
+    }
+
+
+def _lengths(
+    sample: CountedSample,
+    lengths: FragmentLengths,
+    transcripts: TranscriptsReport | None,
+    *,
+    measured: bool,
+) -> dict[str, Any]:
+    """Return how lengths were measured; ``measured``: those of all features with reads."""
+    return {
+        "method": sample.options.length_method,
+        "transcripts": None if transcripts is None else transcripts.transcripts,
+        "features_by_transcripts": None if transcripts is None else transcripts.features,
+        "fallback": {
+            reason: None if transcripts is None else getattr(transcripts, reason)
+            for reason in FALLBACKS
+        },
+        "measured": int(np.count_nonzero(sample.counts.counts)) if measured else 0,
         "fragments": None if lengths.assumed else lengths.fragments,
         "assumed": lengths.assumed,
         "fragment_mean": lengths.mean,
         "fragment_sd": lengths.sd,
         "fragment_lengths": lengths.length,
         "fragment_shares": lengths.probability,
+    }
+
+
+def _fold_change(columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    raw = np.asarray(columns["raw"], np.float64)
+    return {
+        "quantiles": list(QUANTILES),
+        "weighted": fold_changes(raw, columns["weighted"], quantiles=QUANTILES),
+        "corrected": fold_changes(raw, columns["corrected"], quantiles=QUANTILES),
     }
 
 

@@ -42,6 +42,7 @@ from counterbias.pipeline.bias.weighing import (
     start_sites,
     unseen_ends,
 )
+from counterbias.records import Isoforms
 from counterbias.weights import FragmentWeights, fragment_weights, weighted_counts
 
 
@@ -51,20 +52,22 @@ class SampleBias:
 
     Args:
         columns: the table of ``PREFIX.counts.tsv``, name → (features,).
-        model: fitted models with their calibration.
+        model: fitted models with their calibration; None where lengths were measured alone.
         report: the quality report.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the
             tag ``ZW``.
         warnings: what the user should know, one line each.
         unlearnable: read end → why it cannot be learnt from; empty where all can.
+        isoforms: those of the features, where lengths are by transcripts; else None.
     """
 
     columns: Mapping[str, NDArray[Any]]
-    model: ModelFile
+    model: ModelFile | None
     report: dict[str, Any]
     read_weights: NDArray[np.float32]
     warnings: tuple[str, ...]
     unlearnable: Mapping[str, str]
+    isoforms: Isoforms | None = None
 
 
 def weigh_sample(
@@ -87,7 +90,10 @@ def weigh_sample(
     counts, stopwatch = context.counts, Stopwatch(context.progress)
     stopwatch.add("counting", counts.seconds)
     weighed = _fit_and_weigh(context, stopwatch)
-    columns = bias_columns(context.features.lengths, counts.counts, weighed.counts, weighed.lengths)
+    lengths = weighed.lengths
+    columns = bias_columns(
+        context.features.lengths, counts.counts, weighed.counts, lengths.features
+    )
     problems = tuple(line for end in weighed.ends for line in end.report.problems)
     warnings = (*warnings, *warnings_of(context, weighed), *problems)
     report = sample_report(context, weighed, columns, provenance, evidence)
@@ -98,12 +104,13 @@ def weigh_sample(
     return SampleBias(
         columns=columns,
         model=_model_file(context, weighed.ends, weighed.weights),
-        report=finish_report(report, context, weighed.read_scores, warnings, seconds),
+        report=finish_report(report, context, warnings, seconds, read_scores=weighed.read_scores),
         read_weights=single,
         warnings=warnings,
         unlearnable={
             end.reads.label: end.calibration.reason for end in weighed.ends if not end.learnable
         },
+        isoforms=lengths.isoforms,
     )
 
 
@@ -141,7 +148,7 @@ def _run_stages(context: SampleContext, stopwatch: Stopwatch, executor: Executor
         end.begin_report(executor, describe)
     scores = ReadScores(context, ends, sites, starts(), unseen_ends(context, ends))
     with stopwatch.stage("effective lengths"):
-        lengths = feature_lengths(scores, with_reads, fragments())
+        lengths = feature_lengths(scores, fragments())
     with stopwatch.stage("scoring"):
         scores.score_rest()
     with stopwatch.stage("weighting"):

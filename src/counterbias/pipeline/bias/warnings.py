@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from counterbias.lengths import FragmentLengths
 from counterbias.no_model import NoModel
+from counterbias.options import BiasOptions
 from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.pipeline.bias.weighing import Weighed
@@ -17,13 +19,7 @@ MUCH_OUTSIDE = 0.25
 
 def warnings_of(context: SampleContext, weighed: Weighed) -> list[str]:
     """Return the warnings about a sample's models."""
-    lines = []
-    fragments = weighed.fragments
-    if context.options.fragment_length is not None and not fragments.assumed:
-        lines.append(
-            f"--bias-fragment-length is not used: {fragments.fragments:,} pairs show fragments of "
-            f"{fragments.mean:.0f} ± {fragments.sd:.0f} bases"
-        )
+    lines = warnings_of_fragments(context.options, weighed.fragments)
     without = [end for end in weighed.ends if isinstance(end.model, NoModel)]
     if len(without) == len(weighed.ends):
         reasons = "; ".join(dict.fromkeys(end.calibration.reason for end in without))
@@ -36,6 +32,16 @@ def warnings_of(context: SampleContext, weighed: Weighed) -> list[str]:
     for end in weighed.ends:
         lines += _of_end(context, weighed, end)
     return lines
+
+
+def warnings_of_fragments(options: BiasOptions, fragments: FragmentLengths) -> list[str]:
+    """Return the warnings about fragment lengths."""
+    if options.fragment_length is None or fragments.assumed:
+        return []
+    return [
+        f"--bias-fragment-length is not used: {fragments.fragments:,} pairs show fragments of "
+        f"{fragments.mean:.0f} ± {fragments.sd:.0f} bases"
+    ]
 
 
 def _of_end(context: SampleContext, weighed: Weighed, end: FittedEnd) -> Iterator[str]:

@@ -14,15 +14,15 @@ from counterbias.lengths import (
     FragmentLayout,
     FragmentLengths,
     assumed_lengths,
-    effective_lengths,
     fragment_lengths,
 )
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
 from counterbias.options import AssumedLengths
-from counterbias.pipeline.bias.context import SampleContext
+from counterbias.pipeline.bias.context import CountedSample, SampleContext
 from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.pipeline.bias.fitted_end import FittedEnd
+from counterbias.pipeline.bias.measured_lengths import MeasuredLengths, measure_lengths
 from counterbias.records import StartSites, Stretches
 from counterbias.scoring import SiteScores
 from counterbias.weights import FragmentWeights
@@ -146,7 +146,7 @@ class Weighed:
         read_scores: log biases of its reads.
         weights: of its fragments.
         counts: float64 (features,), sums of the weights.
-        lengths: float64 (features,), effective lengths.
+        lengths: effective lengths.
         fragments: fragment lengths, observed or assumed.
     """
 
@@ -154,39 +154,27 @@ class Weighed:
     read_scores: ReadScores
     weights: FragmentWeights
     counts: NDArray[np.float64]
-    lengths: NDArray[np.float64]
+    lengths: MeasuredLengths
     fragments: FragmentLengths
 
 
-def known_lengths(context: SampleContext) -> FragmentLengths:
+def known_lengths(sample: CountedSample) -> FragmentLengths:
     """Return the fragment lengths that pairs show, or those assumed where hardly any pair does."""
-    observed = fragment_lengths(context.sites, context.features, context.contig_of)
+    observed = fragment_lengths(sample.sites, sample.features, sample.contig_of)
     if observed is not None:
         return observed
-    return assumed_lengths(context.options.fragment_length or AssumedLengths())
+    return assumed_lengths(sample.options.fragment_length or AssumedLengths())
 
 
-def feature_lengths(
-    read_scores: ReadScores, only: NDArray[np.bool_], fragments: FragmentLengths
-) -> NDArray[np.float64]:
-    """Return effective lengths, float64 (features,), bases.
-
-    Features outside ``only``, and all of them where no model is used, keep their length.
-    """
+def feature_lengths(read_scores: ReadScores, fragments: FragmentLengths) -> MeasuredLengths:
+    """Measure effective lengths with the calibrated models, or without bias where none is used."""
     context = read_scores.context
-    if not read_scores.applied:
-        return context.features.lengths.astype(np.float64)
     # Without a model of it, the end that a stranded single-end library lacks counts as unbiased.
     paired, stranded = len(context.sites.ends) > 1, context.stranded
     known = paired or stranded == "no" or bool(read_scores.unseen)
-    return effective_lengths(
-        context.features,
-        context.contig_of,
-        read_scores.of_stretches,
-        FragmentLayout(stranded, fragments, context.options.ends if known else "first"),
-        only=only,
-        threads=context.options.threads,
-    )
+    layout = FragmentLayout(stranded, fragments, context.options.ends if known else "first")
+    bias_of = read_scores.of_stretches if read_scores.applied else None
+    return measure_lengths(context, bias_of, layout)
 
 
 def read_weights(weights: FragmentWeights, read_scores: ReadScores) -> NDArray[np.float32]:

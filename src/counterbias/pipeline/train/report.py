@@ -54,7 +54,7 @@ def train_report(
         },
         "options": {
             **asdict(run.counting),
-            **recorded(bias, leave_out=("cap", "ends")),
+            **recorded(bias, leave_out=("cap", "ends", "lengths")),
             "bias_pool": options.pool,
         },
         "model": {

@@ -1,0 +1,169 @@
+"""Classes of one feature's fragments → the shares of its transcripts, and how certain they are.
+
+The mixture is that of RSEM (Li & Dewey 2011), Cufflinks (Trapnell et al. 2010) and salmon (Patro
+et al. 2017): a fragment of class c is from transcript t with probability θ_t a_ct / Σ_s θ_s a_cs,
+where a_ct is its likelihood divided by the effective length of t. The shares θ are found by EM,
+accelerated by SQUAREM (Varadhan & Roland 2008). Everything here runs in compiled code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Fragments' worth of prior for equally abundant transcripts.
+PRIOR_FRAGMENTS = 1.0
+#: Largest change of a share at which EM stops, and most steps.
+TOLERANCE, MOST_STEPS = 1e-7, 3000
+
+
+@njit(cache=True, nogil=True)
+def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-untyped-def]
+    """Divide likelihoods by effective lengths, in place; the largest of each class becomes 1."""
+    for c in range(len(offsets) - 1):
+        largest = 0.0
+        for i in range(offsets[c], offsets[c + 1]):
+            likelihood[i] /= effective[members[i]]
+            largest = max(largest, likelihood[i])
+        for i in range(offsets[c], offsets[c + 1]):
+            likelihood[i] /= largest
+
+
+@njit(cache=True, nogil=True)
+def _step(counts, offsets, members, ratio, prior, theta, out):  # type: ignore[no-untyped-def]
+    """Write the shares after one step of EM; return the log posterior of ``theta``."""
+    posterior = 0.0
+    for t in range(len(theta)):
+        out[t] = prior[t]
+        if prior[t] > 0:
+            posterior += prior[t] * np.log(max(theta[t], 1e-300))
+    for c in range(len(counts)):
+        total = 0.0
+        for i in range(offsets[c], offsets[c + 1]):
+            total += theta[members[i]] * ratio[i]
+        total = max(total, 1e-300)
+        posterior += counts[c] * np.log(total)
+        for i in range(offsets[c], offsets[c + 1]):
+            out[members[i]] += counts[c] * theta[members[i]] * ratio[i] / total
+    every = out.sum()
+    for t in range(len(theta)):
+        out[t] /= every
+    return posterior
+
+
+@njit(cache=True, nogil=True)
+def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore[no-untyped-def]
+    """Return the shares of transcripts among a feature's fragments, float64 (t,), sum 1.
+
+    Where no fragment tells, transcripts are equally abundant: their shares are in proportion to
+    their effective lengths.
+    """
+    equal = effective / effective.sum()
+    prior = PRIOR_FRAGMENTS * equal
+    theta = equal.copy()
+    once, twice, leap = np.empty(len(theta)), np.empty(len(theta)), np.empty(len(theta))
+    steps = 0
+    while steps < MOST_STEPS:
+        _step(counts, offsets, members, ratio, prior, theta, once)
+        before = _step(counts, offsets, members, ratio, prior, once, twice)
+        steps += 2
+        change, first, second = 0.0, 0.0, 0.0
+        for t in range(len(theta)):
+            change = max(change, abs(twice[t] - once[t]))
+            first += (once[t] - theta[t]) ** 2
+            second += (twice[t] - 2 * once[t] + theta[t]) ** 2
+        if change < TOLERANCE or second <= 0.0:
+            theta[:] = twice
+            break
+        stride = max(1.0, np.sqrt(first / second))
+        total = 0.0
+        for t in range(len(theta)):
+            leap[t] = (
+                theta[t]
+                + 2 * stride * (once[t] - theta[t])
+                + stride**2 * (twice[t] - 2 * once[t] + theta[t])
+            )
+            leap[t] = max(leap[t], 1e-12)
+            total += leap[t]
+        for t in range(len(theta)):
+            leap[t] /= total
+        after = _step(counts, offsets, members, ratio, prior, leap, once)
+        steps += 1
+        theta[:] = once if after >= before else twice
+    return theta
+
+
+@njit(cache=True, nogil=True)
+def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
+    """Return the covariance of the shares, float64 (t, t), by the observed Fisher information.
+
+    What fragments do not tell apart has no information. There each share is taken to be uniform
+    between 0 and the share of the fragments that fit its transcript, as two transcripts share what
+    neither can claim alone; so the variance stays finite, and no doubt is hidden.
+    """
+    size = len(theta)
+    information, fitting, total = np.zeros((size, size)), np.zeros(size), 0.0
+    for c in range(len(counts)):
+        total += counts[c]
+        mixed = 0.0
+        for i in range(offsets[c], offsets[c + 1]):
+            mixed += theta[members[i]] * ratio[i]
+            fitting[members[i]] += counts[c]
+        mixed = max(mixed, 1e-300)
+        for i in range(offsets[c], offsets[c + 1]):
+            part = counts[c] * ratio[i] / mixed**2
+            for j in range(offsets[c], offsets[c + 1]):
+                information[members[i], members[j]] += part * ratio[j]
+    for t in range(size):
+        most = (fitting[t] + 1.0) / (total + 1.0)
+        information[t, t] += 6.0 / most**2
+    return _constrained_inverse(information)
+
+
+@njit(cache=True, nogil=True)
+def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
+    """Return the covariance for a precision matrix where the variables sum to a constant.
+
+    With H the matrix: H⁻¹ − H⁻¹ 1 1ᵀ H⁻¹ / (1ᵀ H⁻¹ 1). H is positive definite; it is overwritten.
+    """
+    size = len(matrix)
+    inverse = np.eye(size)
+    for k in range(size):  # Gauss-Jordan; a positive definite matrix needs no pivoting
+        pivot = matrix[k, k]
+        for j in range(size):
+            matrix[k, j] /= pivot
+            inverse[k, j] /= pivot
+        for i in range(size):
+            factor = matrix[i, k]
+            if i != k and factor != 0.0:
+                for j in range(size):
+                    matrix[i, j] -= factor * matrix[k, j]
+                    inverse[i, j] -= factor * inverse[k, j]
+    sums = inverse.sum(axis=1)
+    return inverse - np.outer(sums, sums) / sums.sum()
+
+
+@njit(cache=True, nogil=True)
+def standard_errors(covariance, theta, effective, length, of_share, of_percentage):  # type: ignore[no-untyped-def]
+    """Write the standard errors of shares, and of percentages of the feature's molecules.
+
+    The percentage of t is 100 θ_t / ℓ̃_t · ``length``, where ``length`` = 1 / Σ θ_s / ℓ̃_s is the
+    feature's effective length; its error is by the delta method.
+    """
+    size = len(theta)
+    along = np.zeros(size)
+    for i in range(size):
+        for j in range(size):
+            along[i] += covariance[i, j] / effective[j]
+    across = 0.0
+    for i in range(size):
+        across += along[i] / effective[i]
+    for t in range(size):
+        own, molecules = length / effective[t], theta[t] / effective[t] * length
+        variance = (
+            own**2 * covariance[t, t]
+            - 2 * own * molecules * length * along[t]
+            + (molecules * length) ** 2 * across
+        )
+        of_share[t] = np.sqrt(max(covariance[t, t], 0.0))
+        of_percentage[t] = 100 * np.sqrt(max(variance, 0.0))

@@ -1,0 +1,307 @@
+"""Fragments of one feature → classes of fragments that say the same about its transcripts.
+
+A fragment is compatible with a transcript if its 5' ends lie in the transcript's exons; the length
+that it has there then decides how probable it is. A read alone is compatible with a transcript if
+its 5' end lies in an exon, and as probable as the fragments that begin there are possible. Only
+ratios between transcripts matter, so that the bias of ends that were seen cancels.
+
+The line of a feature is cut at all edges of its exons into segments; which transcripts a fragment
+is compatible with, and the difference between its lengths in them, follows from the segments of its
+ends. Everything here runs in compiled code, one feature at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from counterbias.records import PRESENT, REVERSE
+
+#: What is known of a fragment: both ends, the left or the right one alone, or nothing.
+BOTH, LEFT, RIGHT, NEITHER = 0, 1, 2, 3
+#: Steps per nat in which likelihoods are rounded, so that fragments share classes.
+STEPS = 256.0
+#: Share of fragments taken to have any length up to twice the longest one of the distribution, so
+#: that an unusual fragment does not exclude a transcript.
+ANY_LENGTH = 0.01
+#: A likelihood that is never reached, in steps: not compatible.
+_IMPOSSIBLE = np.int64(-(2**40))
+#: Most edges of a feature's exons, so that keys of fragments are 64-bit numbers, and most edges ×
+#: transcripts, so that tables stay small. Features beyond have too many transcripts.
+MOST_EDGES, MOST_PLACES = 1 << 14, 1 << 23
+
+
+@njit(cache=True, nogil=True)
+def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-def]
+    """Return where each segment begins in each transcript, int64 (segments, transcripts).
+
+    -1 where the segment is not of the transcript. ``edges`` are the sorted edges of all exons.
+    """
+    transcripts = len(exon_offsets) - 1
+    place = np.full((len(edges) - 1, transcripts), -1, np.int64)
+    for t in range(transcripts):
+        before = 0
+        for exon in range(exon_offsets[t], exon_offsets[t + 1]):
+            segment = np.searchsorted(edges, start[exon])
+            while edges[segment] < end[exon]:
+                place[segment, t] = before + edges[segment] - start[exon]
+                segment += 1
+            before += end[exon] - start[exon]
+    return place
+
+
+@njit(cache=True, nogil=True)
+def offset_on_line(position, first, last, block_start, block_end):  # type: ignore[no-untyped-def]
+    """Turn a genome position into an offset along the blocks ``first:last``; -1 outside them."""
+    before = 0
+    for block in range(first, last):
+        if position < block_start[block]:
+            return -1
+        if position < block_end[block]:
+            return before + position - block_start[block]
+        before += block_end[block] - block_start[block]
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
+    """Return what is known of a fragment, and the genome positions of its left and right end."""
+    one = bits_1[row] & PRESENT != 0 and contig_1[row] == contig
+    two = paired and bits_2[row] & PRESENT != 0 and contig_2[row] == contig
+    minus_1, minus_2 = bits_1[row] & REVERSE != 0, bits_2[row] & REVERSE != 0
+    if one and two:
+        left, right = np.int64(position_1[row]), np.int64(position_2[row])
+        if minus_1 == minus_2:
+            return NEITHER, left, right
+        if minus_1:
+            left, right = right, left
+        return (BOTH if left <= right else NEITHER), left, right
+    if one:
+        place = np.int64(position_1[row])
+        return (RIGHT if minus_1 else LEFT), place, place
+    if two:
+        place = np.int64(position_2[row])
+        return (RIGHT if minus_2 else LEFT), place, place
+    return NEITHER, np.int64(-1), np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _grown(table, weight):  # type: ignore[no-untyped-def]
+    """Return a hash table of twice the size with the same keys and weights."""
+    keys, sums = np.full(2 * len(table), -1, np.int64), np.zeros(2 * len(table))
+    for i in range(len(table)):
+        if table[i] >= 0:
+            at = _slot(table[i], keys)
+            keys[at], sums[at] = table[i], weight[i]
+    return keys, sums
+
+
+@njit(cache=True, nogil=True)
+def _slot(key, table):  # type: ignore[no-untyped-def]
+    """Return where a key is, or would go, in a hash table whose size is a power of two."""
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    at = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(len(table) - 1))
+    while table[at] >= 0 and table[at] != key:
+        at = (at + 1) & (len(table) - 1)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def distinct_fragments(  # type: ignore[no-untyped-def]
+    rows, share, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired,
+    first, last, block_start, block_end, edges,
+):  # fmt: skip
+    """Count the distinct fragments of a feature by segments and distance of their ends.
+
+    Returns their keys, int64 ascending; their numbers (shares), float64; and the sum of those with
+    an end off the feature's blocks.
+    """
+    segments = len(edges) - 1
+    line = edges[segments] + 1
+    table, weight = np.full(256, -1, np.int64), np.zeros(256)
+    used, outside = 0, 0.0
+    for i in range(len(rows)):
+        row = rows[i]
+        part = 1.0 if len(share) == 0 else np.float64(share[row])
+        known, left, right = _ends_of(
+            row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired
+        )
+        if known == NEITHER:
+            continue
+        left = offset_on_line(left, first, last, block_start, block_end)
+        right = (
+            offset_on_line(right, first, last, block_start, block_end) if known == BOTH else left
+        )
+        if left < 0 or right < 0:
+            outside += part
+            continue
+        near = np.searchsorted(edges, left, side="right") - 1
+        far = np.searchsorted(edges, right, side="right") - 1
+        # The offset within the segment for a read alone, otherwise the distance of both ends.
+        rest = right - left if known == BOTH else left
+        key = ((known * segments + near) * segments + far) * line + rest
+        at = _slot(key, table)
+        if table[at] < 0:
+            table[at] = key
+            used += 1
+        weight[at] += part
+        if 2 * used > len(table):
+            table, weight = _grown(table, weight)
+    keys, sums = np.empty(used, np.int64), np.empty(used)
+    used = 0
+    for i in range(len(table)):
+        if table[i] >= 0:
+            keys[used], sums[used] = table[i], weight[i]
+            used += 1
+    order = np.argsort(keys)
+    return keys[order], sums[order], outside
+
+
+@njit(cache=True, nogil=True)
+def _probability(length, density):  # type: ignore[no-untyped-def]
+    """Return the probability of a fragment length; ``density`` is that of each length from 0."""
+    found = ANY_LENGTH / (2 * len(density))
+    if length < len(density):
+        found += (1 - ANY_LENGTH) * density[length]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _possible(at, length, upto, density, right):  # type: ignore[no-untyped-def]
+    """Return Σ P(L) b(other end) over the fragments with one end at offset ``at`` of a transcript.
+
+    ``upto`` are running sums of the other end's b, from 0; ``right`` whether it lies on the right.
+    Runs of lengths of equal probability are summed at once.
+    """
+    room = length - at if right else at + 1
+    total, size = 0.0, 1
+    while size < len(density) and size <= room:
+        until = size
+        while until < len(density) and until <= room and density[until] == density[size]:
+            until += 1
+        if density[size] > 0:
+            low, high = at + size - 1, at + until - 1
+            if not right:
+                low, high = at - until + 2, at - size + 2
+            total += density[size] * (upto[high] - upto[low])
+        size = until
+    mean = 1.0 if len(upto) < 2 else upto[length] / length
+    tail = min(room, 2 * len(density)) / (2 * len(density)) * mean
+    return (1 - ANY_LENGTH) * total + ANY_LENGTH * tail
+
+
+@njit(cache=True, nogil=True)
+def _likelihoods(  # type: ignore[no-untyped-def]
+    key, segments, line, edges, place, density, lengths, bases, upto_forward, upto_backward, out
+):
+    """Write, per transcript, the rounded log likelihood of a fragment; return the highest."""
+    rest = key % line
+    far = key // line % segments
+    near = key // line // segments % segments
+    known = key // line // segments // segments
+    best = _IMPOSSIBLE
+    for t in range(len(lengths)):
+        out[t] = _IMPOSSIBLE
+        if place[near, t] < 0 or place[far, t] < 0:
+            continue
+        if known == BOTH:
+            # Offsets within the segments differ from those along the line by the segments' edges.
+            gap = (place[far, t] - edges[far]) - (place[near, t] - edges[near])
+            likelihood = _probability(rest + gap + 1, density)
+        else:
+            at = place[near, t] + rest - edges[near]
+            begin = bases[t] + t
+            upto = upto_backward if known == LEFT else upto_forward
+            likelihood = _possible(
+                at, lengths[t], upto[begin : begin + lengths[t] + 1], density, known == LEFT
+            )
+        out[t] = np.int64(np.rint(STEPS * np.log(likelihood)))
+        best = max(best, out[t])
+    return best
+
+
+@njit(cache=True, nogil=True)
+def make_classes(  # type: ignore[no-untyped-def]
+    keys, weight, edges, place, density, lengths, bases, upto_forward, upto_backward
+):
+    """Join distinct fragments with the same ratios of likelihoods into classes.
+
+    Args:
+        keys, weight: as :func:`distinct_fragments` returns them.
+        edges, place: the segments.
+        density: probability of each fragment length from 0, float64.
+        lengths: of the transcripts, int64 (t,).
+        bases: where each transcript begins among the bases of all, int64 (t,).
+        upto_forward, upto_backward: running sums of b along each transcript, one entry more than it
+            has bases; only read for fragments of which one end is known.
+
+    Returns:
+        counts of the classes, float64 (c,); where each begins, int64 (c + 1,); transcript and
+        likelihood, at most 1, of each entry; and the number of fragments that fit no transcript.
+    """
+    segments, transcripts = len(edges) - 1, len(lengths)
+    line = edges[segments] + 1
+    table = np.full(256, -1, np.int64)
+    hashes, counts = np.empty(128, np.uint64), np.zeros(128)
+    offsets = np.zeros(129, np.int64)
+    members, steps = np.empty(1024, np.int32), np.empty(1024, np.int64)
+    found = np.empty(transcripts, np.int64)
+    used, unfit = 0, 0.0
+    for i in range(len(keys)):
+        best = _likelihoods(
+            keys[i], segments, line, edges, place, density, lengths, bases, upto_forward,
+            upto_backward, found,
+        )  # fmt: skip
+        if best == _IMPOSSIBLE:
+            unfit += weight[i]
+            continue
+        begin = offsets[used]
+        if begin + transcripts > len(members):
+            members = np.concatenate((members, np.empty(len(members) + transcripts, np.int32)))
+            steps = np.concatenate((steps, np.empty(len(steps) + transcripts, np.int64)))
+        at, code = begin, np.uint64(0)
+        for t in range(transcripts):
+            if found[t] > _IMPOSSIBLE:
+                members[at], steps[at] = t, found[t] - best
+                code = (code ^ np.uint64(t)) * np.uint64(0x9E3779B97F4A7C15)
+                code = (code ^ np.uint64(best - found[t])) * np.uint64(0xBF58476D1CE4E5B9)
+                code ^= code >> np.uint64(31)
+                at += 1
+        slot = np.int64(code & np.uint64(len(table) - 1))
+        while table[slot] >= 0 and not _same(
+            table[slot], code, hashes, offsets, members, steps, begin, at
+        ):
+            slot = (slot + 1) & (len(table) - 1)
+        if table[slot] >= 0:
+            counts[table[slot]] += weight[i]
+            continue
+        table[slot], hashes[used], counts[used] = used, code, weight[i]
+        used += 1
+        offsets[used] = at
+        if used == len(hashes):
+            hashes = np.concatenate((hashes, np.empty(used, np.uint64)))
+            counts = np.concatenate((counts, np.zeros(used)))
+            offsets = np.concatenate((offsets, np.zeros(used, np.int64)))
+            table = np.full(2 * len(table), -1, np.int64)
+            for one in range(used):
+                slot = np.int64(hashes[one] & np.uint64(len(table) - 1))
+                while table[slot] >= 0:
+                    slot = (slot + 1) & (len(table) - 1)
+                table[slot] = one
+    size = offsets[used]
+    return (
+        counts[:used].copy(), offsets[: used + 1].copy(), members[:size].copy(),
+        np.exp(steps[:size] / STEPS), unfit,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _same(one, code, hashes, offsets, members, steps, begin, end):  # type: ignore[no-untyped-def]
+    """Whether class ``one`` has the entries ``begin:end``."""
+    first = offsets[one]
+    if hashes[one] != code or offsets[one + 1] - first != end - begin:
+        return False
+    for i in range(end - begin):
+        if members[first + i] != members[begin + i] or steps[first + i] != steps[begin + i]:
+            return False
+    return True
