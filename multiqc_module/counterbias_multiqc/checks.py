@@ -289,7 +289,7 @@ def _check_size(report: QualityReport, thresholds: Thresholds) -> Finding | None
 def _check_weights(report: QualityReport, thresholds: Thresholds) -> Finding | None:
     capped_share = report.weights.get("capped_share")
     effective_share = report.weights.get("effective_sample_size")
-    if capped_share is None and effective_share is None:
+    if report.lengths_alone or (capped_share is None and effective_share is None):
         return None
     capped = 100.0 * (capped_share or 0.0)
     effective = 100.0 * (1.0 if effective_share is None else effective_share)

@@ -62,8 +62,8 @@ Parsed = TypeVar("Parsed")
 class MultiqcModule(BaseMultiqcModule):
     """Counterbias counts RNA-seq reads like htseq-count and corrects sequence-specific bias.
 
-    The module reads `*.counterbias.json`, which `counterbias count --bias-model …` writes, and
-    `comparison.json` of `counterbias compare`. It needs no configuration.
+    The module reads `*.counterbias.json`, which `counterbias count` writes with `--bias-model …` or
+    `--bias-lengths …`, and `comparison.json` of `counterbias compare`. It needs no configuration.
 
     The name of a sample comes from inside the file. If several files are from one sample but
     different models, the one with the highest gain is shown and all are compared. If two files have

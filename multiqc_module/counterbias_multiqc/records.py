@@ -154,6 +154,11 @@ class QualityReport:
     train_seconds: float | None
     windows_per_second: float | None
 
+    @property
+    def lengths_alone(self) -> bool:
+        """Whether no bias model was asked for, so that lengths were measured alone."""
+        return self.backend == "none" and not self.ends
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

@@ -127,6 +127,8 @@ class Collection:
         results: dict[str, dict[str, ModelResult]] = {}
         for name, runs in self.runs.items():
             for run in runs:
+                if run.lengths_alone:
+                    continue
                 same_backend = sum(other.backend == run.backend for other in runs)
                 result = _result_of_run(run, with_window=same_backend > 1)
                 results.setdefault(name, {})[result.label] = result

@@ -53,7 +53,10 @@ class View:
 
     def note_on_few_starts(self) -> str:
         """Return a sentence on the samples that are not drawn as lines, empty if there are none."""
-        number = len(self.reports) - len(self.profiled)
+        number = sum(
+            name not in self.profiled and not report.lengths_alone
+            for name, report in self.reports.items()
+        )
         if not number:
             return ""
         samples = "1 sample" if number == 1 else f"{number} samples"

@@ -157,6 +157,7 @@ def test_new_options_and_their_defaults() -> None:
         "bias_prior": None,
         "bias_cap": None,
         "bias_ends": None,
+        "bias_lengths": None,
         "bias_fragment_length": None,
         "bias_context": None,
         "bias_contig_alias": None,

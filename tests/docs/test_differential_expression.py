@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from counterbias.cli import main
+from tests.docs.r_code import Result, r_blocks, read_rows, run_block
 
 PAGE = Path("docs") / "how-to" / "differential-expression.md"
 #: Heading of a block of R → columns of its result: log2 fold change, adjusted p.
@@ -21,19 +21,6 @@ TESTS = {
     "edgeR": ("logFC", "FDR"),
     "limma-voom": ("logFC", "adj.P.Val"),
 }
-
-
-def blocks(page: str) -> dict[str, str]:
-    """Return the R code below each heading."""
-    sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
-    found = {
-        text.splitlines()[0].split(":")[0]: re.findall(
-            r"^```r\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
-        )
-        for text in sections
-    }
-    assert all(len(code) <= 1 for code in found.values())
-    return {heading: code[0] for heading, code in found.items() if code}
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +91,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Result = dict[str, dict[str, float]]
-
-
-def read_rows(path: Path) -> list[list[str]]:
-    with path.open(newline="") as stream:
-        return list(csv.reader(stream, delimiter="\t"))
-
-
 @pytest.fixture(scope="module")
 def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, tuple[str, Result]]:
     """Run each block of the page by itself in the study's folder.
@@ -119,29 +98,8 @@ def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, t
     Returns:
         heading → what it prints, and its result: gene → column → value.
     """
-    found = {}
-    for heading, code in blocks((root / PAGE).read_text()).items():
-        ending = (
-            'write.table(as.data.frame(result), "result.tsv", '
-            'sep = "\\t", quote = FALSE, col.names = NA)\n'
-        )
-        done = subprocess.run(
-            ["Rscript", "--vanilla", "-e", code + ending],
-            cwd=study,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{heading}: {done.stderr}"
-        head, *rows = read_rows(study / "result.tsv")
-        values = {
-            row[0]: [np.nan if cell == "NA" else float(cell) for cell in row[1:]] for row in rows
-        }
-        found[heading] = (
-            done.stdout,
-            {gene: dict(zip(head[1:], cells, strict=True)) for gene, cells in values.items()},
-        )
-    return found
+    page = (root / PAGE).read_text()
+    return {heading: run_block(code, study) for heading, code in r_blocks(page).items()}
 
 
 def planned(folder: Path) -> dict[str, float]:

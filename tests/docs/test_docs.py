@@ -8,7 +8,6 @@ import importlib
 import inspect
 import itertools
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from counterbias.cli.simulate import build_simulate_parser
 from counterbias.cli.train import build_train_parser
 from counterbias.writers import qc_schema
 from counterbias_multiqc.checks import Thresholds
+from tests.docs.pages import blocks, commands, section
 
 #: The folders of pages: one kind each.
 KINDS = ("tutorial", "how-to", "explanation", "reference", "development")
@@ -57,21 +57,6 @@ def pages(root: Path) -> dict[str, str]:
     found = [path for path in (root / "docs").rglob("*.md") if "examples" not in path.parts]
     found += [root / name for name in OUTSIDE]
     return {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(found)}
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the code blocks of a language, without their indentation."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
-
-
-def section(page: str, heading: str) -> str:
-    """Return what stands below a heading of the second level."""
-    found = re.search(
-        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL
-    )
-    assert found is not None, f"no heading {heading}"
-    return found.group(1)
 
 
 def rows(text: str) -> list[str]:
@@ -126,21 +111,6 @@ def test_terms_of_the_glossary_are_unique_and_in_order(root: Path) -> None:
 
 
 # -- commands --------------------------------------------------------------------------------------
-
-
-def commands(text: str) -> Iterator[list[str]]:
-    """Yield the arguments of each call of counterbias in the console blocks of a page."""
-    for block in blocks(text, "console"):
-        lines = re.sub(r" *\\\n(?:> )? *", " ", block).splitlines()
-        for line in lines:
-            if not re.match(r"[$>] ", line) or "…" in line or "counterbias " not in line:
-                continue
-            words = shlex.split(line[2:], comments=True)
-            if "counterbias" not in words:
-                continue
-            words = words[words.index("counterbias") + 1 :]
-            if words:  # not `pip install counterbias`
-                yield list(itertools.takewhile(lambda word: word not in (">", "|", "<"), words))
 
 
 def test_every_command_on_the_pages_is_understood(root: Path) -> None:

@@ -43,7 +43,7 @@ def test_examples_run_one_after_another(
     capsys.readouterr()
     namespace: dict[str, object] = {}
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 6
+    assert len(examples) == 7
     for example in examples:
         exec(compile(example, "docs/reference/python-api.md", "exec"), namespace)
     printed = capsys.readouterr().out

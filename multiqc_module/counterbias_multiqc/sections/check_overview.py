@@ -5,13 +5,14 @@ from __future__ import annotations
 from counterbias_multiqc import plots
 from counterbias_multiqc.checks import CHECKS, Findings, Level, worst_level
 from counterbias_multiqc.colours import PASS_FAIL
-from counterbias_multiqc.view import View
+from counterbias_multiqc.view import View, spell_out
 
 _MAX_SAMPLES = 100
 _VALUES: dict[Level, float] = {"pass": 1.0, "warn": 0.5, "fail": 0.0}
 _HELP = """
 Each row is a sample, each column a check. **Green**: no action needed. **Amber**: needs a look.
-**Red**: something is wrong, or the correction did not work. White: the file lacks this information.
+**Red**: something is wrong, or the correction did not work. White: the file lacks this information,
+as that on the model where no bias model was asked for (`--bias-lengths` alone).
 
 * **Assigned**: were enough fragments assigned to a feature?
 * **Strandedness**: does `-s` fit the reads?
@@ -57,7 +58,8 @@ def add(view: View) -> None:
         "Checks",
         "checks",
         plot,
-        description=f"{_summary(view)} The sections below give the reasons.{note}",
+        description=f"{_summary(view)} The sections below give the reasons.{note}"
+        f"{_note_on_lengths_alone(view)}",
         helptext=_HELP,
         statuses=view.statuses(),
     )
@@ -73,6 +75,16 @@ def _summary(view: View) -> str:
     samples = "1 sample was checked" if number == 1 else f"{number} samples were checked"
     need = "needs" if concerning <= 1 else "need"
     return f"{samples}; {concerning or 'none'} {need} a look."
+
+
+def _note_on_lengths_alone(view: View) -> str:
+    """Return a sentence on the samples without a bias model, empty if there are none."""
+    names = [name for name, report in view.reports.items() if report.lengths_alone]
+    if not names:
+        return ""
+    if len(names) == len(view.reports):
+        return " No bias model was asked for: effective lengths were measured without one."
+    return f" No bias model was asked for in {spell_out(names)}."
 
 
 def _samples_shown(view: View) -> tuple[list[str], str]:

@@ -136,7 +136,11 @@ def _heat_map(view: View) -> object:
 
 
 def _add_numbers(view: View) -> None:
-    rows = {name: row for name, report in view.reports.items() if (row := _row(report.weights))}
+    rows = {
+        name: row
+        for name, report in view.reports.items()
+        if not report.lengths_alone and (row := _row(report.weights))
+    }
     if not rows:
         return
     plot = violin.plot(

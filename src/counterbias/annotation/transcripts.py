@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numba import njit
@@ -31,7 +30,7 @@ class NamedTranscripts:
         lists: int64 (lines,), number of the line's list of transcripts, -1 where it names none.
         offsets: int64 (lists + 1,), list ``i`` holds ``members[offsets[i]:offsets[i + 1]]``.
         members: int64 (sum of the lists' lengths,), index into ``names``.
-        names: the transcripts' names, each once, none empty.
+        names: the transcripts' names, each once, and strings that no list holds.
     """
 
     lists: NDArray[np.int64]
@@ -59,32 +58,39 @@ def name_transcripts(
         strings: all strings, each once.
         gtf: whether attributes were read as in GTF, otherwise as in GFF3.
     """
+    # Strings serve as names and, nearly always, as lists of one: making others takes time.
+    numbers = np.arange(len(strings) + 1)
     if gtf:
-        # Strings serve as names, and as lists of one: looking at each would take time.
         lists = values[:, 0].copy()
         if "" in strings:
             lists[lists == strings.index("")] = -1
-        numbers = np.arange(len(strings) + 1)
         return NamedTranscripts(lists, numbers, numbers[:-1], strings)
-    parent, transcript = values.T
-    parents, transcripts = _used(parent), _used(transcript)
-    named = [strings[number].split(",") for number in parents.tolist()]
-    named += [[_unquoted(strings[number])] for number in transcripts.tolist()]
-    if any("" in one for one in named):
-        named = [[name for name in one if name] for one in named]
-    number_of = {name: i for i, name in enumerate(dict.fromkeys(chain.from_iterable(named)))}
-    members = np.array([number_of[name] for name in chain.from_iterable(named)], dtype=np.int64)
-    offsets = np.concatenate(([0], np.cumsum([len(one) for one in named]))).astype(np.int64)
-    # The last entry is that of -1, no such attribute.
-    list_of = np.full(len(strings) + 1, -1, dtype=np.int64)
-    list_of[parents] = np.arange(len(parents))
-    list_of[parents[np.diff(offsets[: len(parents) + 1]) == 0]] = -1
-    lists = list_of[parent]
-    list_of[:] = -1
-    list_of[transcripts] = len(parents) + np.arange(len(transcripts))
-    list_of[transcripts[np.diff(offsets[len(parents) :]) == 0]] = -1
-    lists = np.where(lists < 0, list_of[transcript], lists)
-    return NamedTranscripts(lists, offsets, members, list(number_of))
+    lists = np.full(len(values), -1, dtype=np.int64)
+    sizes: list[int] = []
+    further: list[str] = []
+    for column, attribute in zip(values.T, naming_attributes(gtf), strict=True):
+        column = np.where(lists < 0, column, -1)
+        # The last entry is that of -1, no such attribute.
+        list_of = np.append(numbers[:-1], -1)
+        for number in _used(column).tolist():
+            text = strings[number]
+            if text and "," not in text and text[0] != '"':
+                continue
+            names = _split(text) if attribute == _PARENT else _unquoted(text)
+            list_of[number] = len(strings) + len(sizes) if names else -1
+            sizes.append(len(names))
+            further += names
+        lists = np.where(lists < 0, list_of[column], lists)
+    if not further:
+        return NamedTranscripts(lists, numbers, numbers[:-1], strings)
+    number_of = {name: number for number, name in enumerate(strings)}
+    members = [number_of.setdefault(name, len(number_of)) for name in further]
+    return NamedTranscripts(
+        lists,
+        np.concatenate((numbers, numbers[-1] + np.cumsum(sizes))),
+        np.concatenate((numbers[:-1], members)),
+        list(number_of),
+    )
 
 
 def chain_exons(
@@ -128,9 +134,15 @@ def _used(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.flatnonzero(held[:-1])
 
 
-def _unquoted(text: str) -> str:
-    """Remove the quotes that are part of a value where GTF's syntax is read as that of GFF3."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+def _split(text: str) -> list[str]:
+    """List the names in a value of GFF3."""
+    return [name for name in text.split(",") if name]
+
+
+def _unquoted(text: str) -> list[str]:
+    """List the name without the quotes that it keeps where GTF's syntax is read as GFF3's."""
+    name = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    return [name] if name else []
 
 
 def _missing(features: Features, unnamed: NDArray[np.int64]) -> NDArray[np.uint8]:

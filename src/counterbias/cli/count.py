@@ -274,10 +274,11 @@ def _written(sample: SampleBias, prefix: str) -> str:
         kind = "Weighted"
         named = "a file that says that there is no model" if sample.model.no_model else "the model"
         others.append(f"{named} ({MODEL})")
+    others.append(f"the quality report ({REPORT})")
     if sample.isoforms is not None:
-        others.append(f"a by-product of the lengths, its isoforms' shares ({ISOFORMS}),")
-    report = f"the quality report ({REPORT})"
-    beside = f"are {', '.join(others)} and {report}" if others else f"is {report}"
+        others.append(f"isoforms, a by-product of the lengths ({ISOFORMS})")
+    *first, last = others
+    beside = f"are {', '.join(first)} and {last}" if first else f"is {last}"
     return f"{kind} counts are in {prefix}{TABLE}; next to it {beside}."
 
 

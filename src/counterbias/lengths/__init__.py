@@ -6,6 +6,7 @@ sites. Out: lengths of features (their merged blocks, or their transcripts) and 
 
 from __future__ import annotations
 
+from counterbias.lengths.along_transcripts import transcript_fragment_lengths
 from counterbias.lengths.distribution import FragmentLengths, assumed_lengths, fragment_lengths
 from counterbias.lengths.effective import effective_lengths
 from counterbias.lengths.lines import BiasOf, FeatureBias, FragmentLayout
@@ -21,5 +22,6 @@ __all__ = [
     "assumed_lengths",
     "effective_lengths",
     "fragment_lengths",
+    "transcript_fragment_lengths",
     "transcript_lengths",
 ]

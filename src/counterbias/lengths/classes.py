@@ -32,6 +32,13 @@ MOST_EDGES, MOST_PLACES = 1 << 14, 1 << 23
 
 
 @njit(cache=True, nogil=True)
+def sorted_edges(exon_offsets, start, end):  # type: ignore[no-untyped-def]
+    """Return the distinct edges of all exons of a feature's transcripts, ascending."""
+    exons = slice(exon_offsets[0], exon_offsets[len(exon_offsets) - 1])
+    return np.unique(np.concatenate((start[exons], end[exons])))
+
+
+@njit(cache=True, nogil=True)
 def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-def]
     """Return where each segment begins in each transcript, int64 (segments, transcripts).
 
@@ -64,7 +71,7 @@ def offset_on_line(position, first, last, block_start, block_end):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
+def ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
     """Return what is known of a fragment, and the genome positions of its left and right end."""
     one = bits_1[row] & PRESENT != 0 and contig_1[row] == contig
     two = paired and bits_2[row] & PRESENT != 0 and contig_2[row] == contig
@@ -123,7 +130,7 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
     for i in range(len(rows)):
         row = rows[i]
         part = 1.0 if len(share) == 0 else np.float64(share[row])
-        known, left, right = _ends_of(
+        known, left, right = ends_of(
             row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired
         )
         if known == NEITHER:

@@ -65,10 +65,9 @@ def fragment_lengths(
 ) -> FragmentLengths | None:
     """Measure fragment lengths in spliced coordinates of the feature's merged blocks.
 
-    They are those of pairs whose 5' ends face each other, both within blocks of their feature. The
-    outer 0.5% on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
-    frequent classes. Returns None for single-end data, or with fewer than :data:`FEWEST_FRAGMENTS`
-    such pairs.
+    They are those of pairs whose 5' ends face each other, both within blocks of their feature,
+    summarised by :func:`summarise_lengths`. Returns None for single-end data, or with too few such
+    pairs.
     """
     if len(sites.ends) < 2:
         return None
@@ -79,6 +78,15 @@ def fragment_lengths(
         second.bits, step, features.block_offsets, features.block_start, features.block_end,
         *_joined_blocks(features, contig_of),
     )  # fmt: skip
+    return summarise_lengths(length)
+
+
+def summarise_lengths(length: NDArray[np.int64]) -> FragmentLengths | None:
+    """Reduce the lengths of fragments to classes.
+
+    The outer 0.5% on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
+    frequent classes. Returns None for fewer than :data:`FEWEST_FRAGMENTS`.
+    """
     if len(length) < FEWEST_FRAGMENTS:
         return None
     length = np.sort(length)

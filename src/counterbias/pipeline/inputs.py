@@ -203,10 +203,10 @@ def _check_transcripts(annotation: Annotation, options: RunOptions) -> None:
         return
     types = " or ".join(options.annotation.feature_types)
     raise InputError(
-        "--bias-lengths transcripts needs the transcripts of the features, but every feature has "
-        f"lines of type {types} without transcript_id (GTF) or Parent (GFF3)",
+        "no feature has transcript_id (GTF) or Parent (GFF3) on all its lines of type "
+        f"{types}, as --bias-lengths transcripts needs",
         file=annotation.path,
-        remedy="give an annotation that names them, or --bias-lengths union",
+        remedy="give an annotation that names transcripts, or --bias-lengths union",
     )
 
 

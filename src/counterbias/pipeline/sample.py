@@ -234,10 +234,13 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
 def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the options on bias as reports record them, ``bias_…`` → value.
 
-    Threads are left out because they change nothing, the window because the model's entry has it.
+    Threads are left out because they change nothing, the window because the model's entry has it,
+    and without a model what only matters to one.
     """
-    left_out = ("threads", "window", *leave_out)
+    left_out = {"threads", "window", *leave_out}
     values = asdict(options) | {"lengths": options.length_method}
+    if options.lengths_alone:
+        left_out |= values.keys() - {"model", "lengths", "fragment_length"}
     return {f"bias_{name}": value for name, value in values.items() if name not in left_out}
 
 

@@ -15,6 +15,7 @@ from counterbias.lengths import (
     FragmentLengths,
     assumed_lengths,
     fragment_lengths,
+    transcript_fragment_lengths,
 )
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel
@@ -159,8 +160,15 @@ class Weighed:
 
 
 def known_lengths(sample: CountedSample) -> FragmentLengths:
-    """Return the fragment lengths that pairs show, or those assumed where hardly any pair does."""
-    observed = fragment_lengths(sample.sites, sample.features, sample.contig_of)
+    """Return the fragment lengths that pairs show, or those assumed where hardly any pair does.
+
+    They are measured along the features' transcripts, or else along their merged blocks.
+    """
+    counted = sample.sites, sample.features, sample.contig_of
+    observed = None
+    if sample.transcripts is not None:
+        observed = transcript_fragment_lengths(*counted, sample.transcripts)
+    observed = observed or fragment_lengths(*counted)
     if observed is not None:
         return observed
     return assumed_lengths(sample.options.fragment_length or AssumedLengths())
