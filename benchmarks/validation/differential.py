@@ -7,7 +7,10 @@ Each scenario is a study of `counterbias simulate`: two groups of samples, whose
 does not, and whose truly changed genes are known. DESeq2, edgeR and limma-voom test the same reads
 as raw counts, as raw counts with offsets (from effective lengths, as in
 docs/how-to/differential-expression.md), and as corrected counts; with bias models trained on each
-sample alone, and with the true bias as the limit. R runs the tests (differential.R).
+sample alone, and with the true bias as the limit. Effective lengths are those of the union of a
+gene's exons, and those of its transcripts. A peer tests the same reads: salmon with tximport. In
+the scenarios `switched`, some genes also switch isoforms: they have as many molecules as before, so
+that a test must not call them. R runs the tests (differential.R).
 docs/explanation/when-it-matters.md has the results.
 """
 
@@ -24,32 +27,48 @@ import estimates as est
 import numpy as np
 import reporting as rep
 from differential_calls import PACKAGES, TESTS, judge, r_versions, removed, run_tests
-from differential_studies import RAW, SCENARIOS, Scenario, count_study, scenarios, simulate_study
+from differential_peers import PEERS, add_salmon, available, peer_versions
+from differential_studies import (
+    RAW,
+    SCENARIOS,
+    TRUE_LENGTHS,
+    Scenario,
+    count_study,
+    differences,
+    scenarios,
+    simulate_study,
+    true_lengths,
+)
 from differential_tables import draw, report
 
 from counterbias import InputError
+from counterbias.options import LENGTHS
 
 SCRIPT = "differential.py"
 
 
-def measure_study(
-    wanted: Scenario, seed: int, models: Sequence[str], arguments: argparse.Namespace
-) -> dict[str, Any]:
+def measure_study(wanted: Scenario, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Simulate, count, test and evaluate one study."""
     with tempfile.TemporaryDirectory() as name:
         study = simulate_study(wanted, seed, Path(name) / "study", arguments)
-        tables = count_study(study, models, seed, arguments.threads)
+        training = est.Training(seed=seed, threads=arguments.threads)
+        tables = count_study(study, arguments.models, arguments.lengths, training)
+        changed, switched = differences(study)
+        if wanted.switched:
+            tables.add_offsets(TRUE_LENGTHS, true_lengths(study, tables.genes))
+        if arguments.peers:
+            add_salmon(tables, study, arguments.threads)
         kept = np.asarray(tables.counts[RAW].mean(axis=1) >= arguments.fewest)
-        truth = est.read_table(study.folder / "truth.tsv")
-        fold_changes = truth["log2_fold_change_group2"]
-        changed = {
-            gene: float(change) != 0.0
-            for gene, change in zip(truth["gene_id"], fold_changes, strict=True)
-        }
-        rows = judge(run_tests(study, tables, kept, Path(name) / "tests"), changed)
-        tested = [changed[gene] for gene, keep in zip(tables.genes, kept, strict=True) if keep]
+        rows = judge(run_tests(study, tables, kept, Path(name) / "tests"), changed, switched)
+        tested = [gene for gene, keep in zip(tables.genes, kept, strict=True) if keep]
         differs, parts = removed(study, tables, kept)
-    about = {"scenario": wanted.name, "seed": seed, "tested": len(tested), "changed": sum(tested)}
+    about = {
+        "scenario": wanted.name,
+        "seed": seed,
+        "tested": len(tested),
+        "changed": sum(changed[gene] for gene in tested),
+        "switched": sum(gene in switched and not changed[gene] for gene in tested),
+    }
     return {
         **about,
         "differs": differs,
@@ -67,7 +86,7 @@ def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: 
         for seed in arguments.seeds:
             if (wanted.name, seed) in done:
                 continue
-            studies.append(measure_study(wanted, seed, arguments.models, arguments))
+            studies.append(measure_study(wanted, seed, arguments))
             save()
             calls = studies[-1]["calls"]
             shown = {
@@ -79,6 +98,14 @@ def measure(arguments: argparse.Namespace, studies: list[dict[str, Any]], save: 
 
 
 # -- command line ----------------------------------------------------------------------------------
+
+
+def lengths(text: str) -> list[str]:
+    """Parse comma-separated measures of lengths (for argparse)."""
+    found = rep.names(text)
+    if not found or set(found) - set(LENGTHS):
+        raise argparse.ArgumentTypeError(f"'{text}': must be any of {', '.join(LENGTHS)}")
+    return found
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -93,6 +120,19 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--models", type=rep.names, default="auto", help="bias models [%(default)s]"
+    )
+    parser.add_argument(
+        "--lengths",
+        type=lengths,
+        default=",".join(LENGTHS),
+        help="what effective lengths are those of: a gene's union of exons, its transcripts "
+        "[%(default)s]",
+    )
+    parser.add_argument(
+        "--peers",
+        type=rep.names,
+        default=",".join(PEERS),
+        help="other programs, where they are installed; '' for none [%(default)s]",
     )
     parser.add_argument(
         "--bias",
@@ -122,6 +162,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.json is None:
         parser.error("--resume needs --json")
+    if unknown := set(arguments.peers) - set(PEERS):
+        parser.error(f"--peers: {', '.join(sorted(unknown))} is none of {', '.join(PEERS)}")
     if arguments.replicates < 2 or arguments.scale <= 0:
         parser.error("tests need at least 2 samples per group, and a positive --scale")
     return arguments
@@ -129,8 +171,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    versions = r_versions()
-    missing = [name for name, version in versions.items() if version is None]
+    in_r = r_versions()
+    missing = [name for name in PACKAGES if in_r[name] is None]
     if missing:
         packages = " ".join(PACKAGES[name] for name in missing)
         rep.log(
@@ -138,9 +180,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             "or these packages in R"
         )
         return 1
+    versions = {**in_r, **peer_versions(in_r)}
+    arguments.peers = available(arguments.peers, versions)
     settings = {
         name: getattr(arguments, name)
-        for name in ("models", "genes", "replicates", "scale", "fewest")
+        for name in ("models", "lengths", "peers", "genes", "replicates", "scale", "fewest")
     }
     settings["bias"] = Path(arguments.bias).name
     studies = rep.resumed(arguments, settings, "studies")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import estimates as est
 import numpy as np
-from differential_studies import Study, Tables
+from differential_peers import TXIMPORT
+from differential_studies import Study, Tables, true_lengths
 from numpy.typing import NDArray
 
 R_SCRIPT = Path(__file__).with_name("differential.R")
@@ -28,8 +29,8 @@ FDR = 0.05
 def r_versions() -> dict[str, str | None]:
     """Return the R packages: name → version, None if not installed; all None without R."""
     if shutil.which("Rscript") is None:
-        return dict.fromkeys(PACKAGES)
-    names = ", ".join(f'"{name}"' for name in PACKAGES)
+        return dict.fromkeys([*PACKAGES, *TXIMPORT])
+    names = ", ".join(f'"{name}"' for name in [*PACKAGES, *TXIMPORT])
     code = (
         f"for (p in c({names})) cat(p, if (nzchar(system.file(package = p))) "
         "packageDescription(p)$Version else '', '\\n', sep = '\\t')"
@@ -44,6 +45,8 @@ def run_tests(
     study: Study, tables: Tables, kept: NDArray[np.bool_], folder: Path
 ) -> dict[str, list[str]]:
     """Test the kept genes in R with every method, and return the columns of its results.
+
+    Lengths that only R knows, those of peers, are added to the tables.
 
     Raises:
         RuntimeError: R failed.
@@ -66,15 +69,22 @@ def run_tests(
                 for gene, line in zip(genes, values[kept].tolist(), strict=True)
             )
             _write(folder / f"{table}{number}.tsv", ["gene", *study.names], lines)
-        rows.append(
-            [method, f"counts{number}.tsv", f"lengths{number}.tsv" if "lengths" in files else ""]
-        )
-    _write(folder / "methods.tsv", ["method", "counts", "lengths"], rows)
+        lengths = f"lengths{number}.tsv" if "lengths" in files else ""
+        rows.append([method, f"counts{number}.tsv", lengths, ""])
+    rows += [[method, "", "", str(place)] for method, place in tables.quantified.items()]
+    _write(folder / "methods.tsv", ["method", "counts", "lengths", "quantified"], rows)
+    _write(folder / "genes.tsv", ["gene"], ([gene] for gene in genes))
     done = subprocess.run(
         ["Rscript", str(R_SCRIPT), str(folder)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"differential.R failed: {' '.join(done.stderr.split())[-500:]}")
+    for method, place in tables.quantified.items():
+        found = est.read_table(place / "lengths.tsv")
+        columns = [np.array(found[name], np.float64) for name in study.names]
+        tables.lengths[method] = np.stack(
+            [est.in_order(found["gene"], tables.genes, values) for values in columns], axis=1
+        )
     return est.read_table(folder / "results.tsv")
 
 
@@ -82,26 +92,33 @@ def _write(path: Path, head: Sequence[str], rows: Any) -> None:
     path.write_text("".join("\t".join(row) + "\n" for row in [head, *rows]))
 
 
-def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[str, Any]]:
-    """Count false and true calls at 5% FDR, a row for each method and test."""
-    calls: dict[tuple[str, str], list[bool]] = {}
+def judge(
+    results: dict[str, list[str]], changed: dict[str, bool], switched: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Count false and true calls at 5% FDR, a row for each method and test.
+
+    ``false_switched`` is the number of false calls among the switched genes: those whose molecules
+    do not change, but are of other transcripts.
+    """
+    calls: dict[tuple[str, str], list[str]] = {}
     for method, test, gene, adjusted in zip(
         *(results[name] for name in ("method", "test", "gene", "adjusted")), strict=True
     ):
         called = calls.setdefault((method, test), [])
         if adjusted != "NA" and float(adjusted) < FDR:
-            called.append(changed[gene])
+            called.append(gene)
     rows = []
     for (method, test), called in calls.items():
-        true = sum(called)
-        false = len(called) - true
+        wrong = [gene for gene in called if not changed[gene]]
+        false = len(wrong)
         rows.append(
             {
                 "method": method,
                 "test": test,
                 "false": false,
-                "true": true,
+                "true": len(called) - false,
                 "fdr": false / max(1, len(called)),
+                "false_switched": sum(gene in switched for gene in wrong),
             }
         )
     return rows
@@ -110,21 +127,15 @@ def judge(results: dict[str, list[str]], changed: dict[str, bool]) -> list[dict[
 def removed(
     study: Study, tables: Tables, kept: NDArray[np.bool_]
 ) -> tuple[float, dict[str, float]]:
-    """Measure the difference in bias between the groups, and the fraction that each model removes.
+    """Measure how lengths differ between the groups, and the fraction that each method removes.
 
-    Returns the standard deviation over genes of the log2 ratio of the groups' true mean biases, and
-    model → slope over genes of the log2 ratio of effective lengths on that ratio (1: all of the
-    difference is removed). The latter is empty if both groups have the same bias.
+    The true difference of a gene is the log2 ratio of the groups' fragments per molecule: that of
+    its mean biases and, if it switches, of its transcripts' lengths. Returns its standard deviation
+    over genes, and method → slope over genes of the log2 ratio of effective lengths on it (1: all
+    of the difference is removed). The latter is empty if the groups do not differ.
     """
-    truth = [est.read_table(study.folder / f"{name}.genes.tsv") for name in study.names]
-    bias = np.stack(
-        [
-            est.in_order(one["gene_id"], tables.genes, np.array(one["mean_bias"], np.float64))
-            for one in truth
-        ],
-        axis=1,
-    )
-    usable = kept & (bias > 0).all(axis=1)
+    true = true_lengths(study, tables.genes)
+    usable = kept & (true > 0).all(axis=1)
     group = np.array(study.groups)
 
     def contrast(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,7 +143,7 @@ def removed(
         difference = logs[:, group == 0].mean(axis=1) - logs[:, group == 1].mean(axis=1)
         return np.asarray(difference - difference.mean())
 
-    wanted = contrast(bias)
+    wanted = contrast(true)
     size = float((wanted**2).sum())
     found = {
         method: float((contrast(lengths) * wanted).sum())

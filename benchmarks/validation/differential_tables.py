@@ -28,14 +28,20 @@ def methods_of(studies: list[dict[str, Any]]) -> list[str]:
 
 
 def calls_table(studies: list[dict[str, Any]]) -> str:
-    """Format false calls, true calls and the observed FDR of one scenario."""
-    laid = [["method", *(f"{test}, {name}" for test in TESTS for name in ("false", "true", "FDR"))]]
+    """Format false calls, true calls and the observed FDR of one scenario.
+
+    Where genes switch, also the false calls among these.
+    """
+    shown = [("false", "false", 1), ("true", "true", 1), ("FDR", "fdr", 2)]
+    if studies[0]["switched"]:
+        shown.insert(1, ("false switched", "false_switched", 1))
+    laid = [["method", *(f"{test}, {heading}" for test in TESTS for heading, _, _ in shown)]]
     for method in methods_of(studies):
         cells = []
         for test in TESTS:
             cells += [
                 rep.mean(cell(studies, method, test, name)).text(digits)
-                for name, digits in (("false", 1), ("true", 1), ("fdr", 2))
+                for _, name, digits in shown
             ]
         laid.append([method, *cells])
     return rep.markdown(laid)
@@ -48,7 +54,7 @@ def seeds_of(studies: list[dict[str, Any]]) -> str:
 def summary_table(studies: list[dict[str, Any]]) -> str:
     """Format false and true calls of the first test, a row for each scenario."""
     methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
-    laid = [[f"{TESTS[0]}, false / true calls", "seeds", "bias differs by", "changed", *methods]]
+    laid = [[f"{TESTS[0]}, false / true calls", "seeds", "lengths differ by", "changed", *methods]]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         differs, changed = (rep.mean(one[what] for one in own) for what in ("differs", "changed"))
@@ -68,8 +74,22 @@ def summary_table(studies: list[dict[str, Any]]) -> str:
     return rep.markdown(laid)
 
 
+def switched_table(studies: list[dict[str, Any]]) -> str:
+    """Format the false calls of the first test among the genes that switch but do not change."""
+    methods = [method for method in methods_of(studies) if not method.endswith("corrected")]
+    laid = [[f"{TESTS[0]}, false calls among switched genes", "switched", *methods]]
+    for name in dict.fromkeys(one["scenario"] for one in studies):
+        own = [one for one in studies if one["scenario"] == name]
+        number = rep.mean(one["switched"] for one in own).value
+        cells = [
+            rep.mean(cell(own, method, TESTS[0], "false_switched")).text(1) for method in methods
+        ]
+        laid.append([name, f"{number:.0f}", *cells])
+    return rep.markdown(laid)
+
+
 def cost_table(studies: list[dict[str, Any]]) -> str:
-    """Format the difference in true calls from raw counts, where both groups have the same bias."""
+    """Format the difference in true calls from raw counts, where lengths are the same in groups."""
     methods = [method for method in methods_of(studies) if method != RAW]
     laid = [["true calls − raw", *methods]]
     for name in dict.fromkeys(one["scenario"] for one in studies):
@@ -91,7 +111,7 @@ def cost_table(studies: list[dict[str, Any]]) -> str:
 
 
 def size_table(studies: list[dict[str, Any]]) -> str:
-    """Format the fraction of the groups' difference in bias that effective lengths remove."""
+    """Format the fraction of the groups' difference in lengths that effective lengths remove."""
     names = list(dict.fromkeys(one["scenario"] for one in studies))
     laid = [["effective lengths", *names]]
     for model in dict.fromkeys(model for one in studies for model in one["removed"]):
@@ -107,6 +127,9 @@ def size_table(studies: list[dict[str, Any]]) -> str:
 
 def report(studies: list[dict[str, Any]]) -> str:
     parts = ["### Summary", summary_table(studies)]
+    switched = [one for one in studies if one["switched"]]
+    if switched:
+        parts += ["### Genes that switch", switched_table(switched)]
     for name in dict.fromkeys(one["scenario"] for one in studies):
         own = [one for one in studies if one["scenario"] == name]
         tested, changed = (
@@ -115,17 +138,23 @@ def report(studies: list[dict[str, Any]]) -> str:
         used = {model: sum(one["applied"][model] for one in own) for model in own[0]["applied"]}
         gate = "; ".join(f"{model} was used for {number} samples" for model, number in used.items())
         about = (
-            f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed. "
-            f"{gate}."
+            f"Seeds {seeds_of(own)}; {tested:.0f} genes tested, of which {changed:.0f} changed"
+            f"{_switched(own)}. {gate}."
         )
         parts += [f"### {name}", about, calls_table(own)]
     same = [one for one in studies if not one["removed"] and one["changed"]]
     differing = [one for one in studies if one["removed"]]
     if differing:
-        parts += ["### Part of the difference in bias that is removed", size_table(differing)]
+        parts += ["### Part of the difference in lengths that is removed", size_table(differing)]
     if same:
         parts += ["### What it costs where the bias is the same", cost_table(same)]
     return "\n\n".join(parts)
+
+
+def _switched(studies: list[dict[str, Any]]) -> str:
+    """Say how many genes switch without a change, if any."""
+    number = rep.mean(one["switched"] for one in studies).value
+    return f" and {number:.0f} others switched" if number else ""
 
 
 def draw(studies: list[dict[str, Any]], folder: Path) -> Path:

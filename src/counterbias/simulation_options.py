@@ -194,6 +194,8 @@ class StudyDesign:
         variation: standard deviation of a gene's log abundance between samples of a group, nats.
         changed: share of the genes whose abundance differs between the first and another group.
         fold_change: standard deviation of their log2 fold change.
+        switched: share of the genes with several transcripts whose transcripts have other shares in
+            another group than in the first; the molecules of these genes do not change by it.
     """
 
     samples: int = 1
@@ -202,6 +204,7 @@ class StudyDesign:
     variation: float = 0.2
     changed: float = 0.2
     fold_change: float = 1.0
+    switched: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.groups <= self.samples:
@@ -209,11 +212,11 @@ class StudyDesign:
                 f"{self.samples} samples cannot be divided into {self.groups} groups",
                 remedy="give each group at least one sample",
             )
-        if not 0.0 <= self.changed <= 1.0:
-            raise InputError(
-                f"the share of changed genes is {self.changed:g}",
-                remedy="give a number from 0 to 1",
-            )
+        for name, share in (("changed", self.changed), ("switched", self.switched)):
+            if not 0.0 <= share <= 1.0:
+                raise InputError(
+                    f"the share of {name} genes is {share:g}", remedy="give a number from 0 to 1"
+                )
         for name, value in (
             ("spread", self.spread),
             ("variation", self.variation),

@@ -235,8 +235,15 @@ def test_train(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
             ],
         ),
         (
+            "--changed 0.2 --switched 0.1",
+            [
+                "--changed and --switched change nothing where all samples are of one group"
+                " (--groups)"
+            ],
+        ),
+        (
             "--samples 2 --groups 2 --changed 0.2 --fold-changes 2 --variation 0.1 --strength 2 "
-            "--biased-ends both",
+            "--biased-ends both --switched 0",
             [],
         ),
     ],

@@ -179,6 +179,8 @@ def test_annotations_that_cannot_be_used(
             "--bias-model holds 2 biases, but --strength holds 3 values",
         ),
         ("--changed 7", "share of changed genes is 7"),
+        ("--switched 7", "share of switched genes is 7"),
+        ("--switched nan", "share of switched genes is nan"),
         ("--spread -1", "the spread is -1"),
         ("--biased-ends read1", "only a stranded library"),
         ("--library single --unmapped-mates 0.1", "needs a library of pairs"),
@@ -236,6 +238,7 @@ def test_defaults_are_those_of_the_classes_but_for_the_imperfections_of_real_lib
     reported = json.loads((folder / "simulation.json").read_text())["options"]
     library = Library(10, multi_mapped=0.03, unmapped_mate=0.02, unmapped=0.02, error_rate=0.002)
     defaults = SimulationOptions(folder, library)
+    reported["study"]["switched"] = 0.0  # reported only where genes switch
     for design in ("library", "study", "design"):
         assert reported[design] == dataclasses.asdict(getattr(defaults, design))
     for option in ("genes", "contigs", "bases", "genome", "annotation", "order", "fastq", "seed"):

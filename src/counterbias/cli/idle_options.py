@@ -80,7 +80,9 @@ def idle_in_simulate(arguments: Namespace) -> list[str]:
         lines += _lines(arguments, ["biased_ends"], "with --strength 0")
     if arguments.groups == 1:
         lines += _lines(
-            arguments, ["changed", "fold_changes"], "where all samples are of one group (--groups)"
+            arguments,
+            ["changed", "fold_changes", "switched"],
+            "where all samples are of one group (--groups)",
         )
     if arguments.samples == 1:
         lines += _lines(arguments, ["variation"], "where there is one sample (--samples)")

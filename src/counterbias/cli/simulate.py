@@ -288,6 +288,13 @@ STUDY = (
         metavar="X",
         help=f"SD of the log2 fold changes of these genes (default: {_STUDY.fold_change:g})",
     ),
+    Option(
+        "--switched",
+        type=float,
+        metavar="SHARE",
+        help="genes with several transcripts whose transcripts' shares differ between groups "
+        f"(default: {_STUDY.switched:g})",
+    ),
 )
 
 FILES = (
@@ -364,6 +371,7 @@ def _options(arguments: Namespace) -> SimulationOptions:
         variation=arguments.variation,
         changed=arguments.changed,
         fold_change=arguments.fold_changes,
+        switched=arguments.switched,
     )
     strengths = (_BIAS.strength,) if arguments.strength is None else arguments.strength
     return _with_given(

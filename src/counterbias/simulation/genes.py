@@ -66,6 +66,11 @@ class GeneModels:
         return self.gene_contig[self.transcript_gene]
 
     @property
+    def transcripts_per_gene(self) -> NDArray[np.int64]:
+        """Number of transcripts of each gene, int64 (genes,)."""
+        return np.bincount(self.transcript_gene, minlength=len(self.gene_ids))
+
+    @property
     def transcript_lengths(self) -> NDArray[np.int64]:
         """Bases per transcript, int64 (transcripts,)."""
         return np.add.reduceat(self.exon_lengths, self.exon_offsets[:-1])

@@ -15,6 +15,8 @@ from tests.benchmarks.validation.scripts import script
     [
         ("differential", ["--scenarios", "single-odd"]),
         ("differential", ["--replicates", "1"]),
+        ("differential", ["--lengths", "longest"]),
+        ("differential", ["--peers", "cufflinks"]),
         ("simulated", ["--resume"]),
         ("simulated", ["--seeds", "one"]),
         ("paper", ["--taqman", "x.tsv"]),
@@ -27,6 +29,8 @@ from tests.benchmarks.validation.scripts import script
     ids=[
         "scenario",
         "replicates",
+        "differential-lengths",
+        "peers",
         "resume-without-json",
         "seeds",
         "taqman-without-truth",

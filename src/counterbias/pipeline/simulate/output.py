@@ -100,12 +100,18 @@ class OutputFolder:
         study: simulation.Study,
         fpkm: Sequence[NDArray[np.float64]],
     ) -> None:
-        """Write truth.tsv: the ``fpkm`` of each sample, and the planned log2 fold changes."""
+        """Write truth.tsv: the ``fpkm`` of each sample, and what differs between groups.
+
+        That is the planned log2 fold changes and, in a study in which genes switch, which do.
+        """
         groups = range(1, self.options.study.groups)
-        changes = [study.log2_fold_change[:, group] for group in groups]
+        differences = {"log2_fold_change": study.log2_fold_change}
+        if self.options.study.switched:
+            differences["switched"] = study.switched.astype(np.float64)
         head = ["gene_id", *study.names]
-        head += [f"log2_fold_change_group{group + 1}" for group in groups]
-        rows = zip(*fpkm, *changes, strict=True)
+        head += [f"{name}_group{group + 1}" for name in differences for group in groups]
+        columns = [values[:, group] for values in differences.values() for group in groups]
+        rows = zip(*fpkm, *columns, strict=True)
         self._write_table(
             "truth.tsv",
             head,
@@ -175,6 +181,8 @@ def _reported(options: SimulationOptions) -> dict[str, Any]:
             values[name] = readable(os.path.basename(value))
         elif name not in _UNREPORTED:
             values[name] = value
+    if not options.study.switched:
+        del values["study"]["switched"]  # such a study has the report it had before there was any
     return values
 
 

@@ -97,6 +97,8 @@ def _simulate_into(folder: Path, options: SimulationOptions, messages: Messages)
 
     rng = random_stream(seed, Stream.STUDY)
     study = simulation.simulate_study(rng, reference.genes, options.study)
+    if options.study.switched and options.study.groups > 1:
+        _report_switched(reference.genes, study, messages)
     samples, fpkm = [], []
     for number, (name, group) in enumerate(zip(study.names, study.group, strict=True)):
         rng = random_stream(seed, Stream.SAMPLES, number)
@@ -114,6 +116,18 @@ def _simulate_into(folder: Path, options: SimulationOptions, messages: Messages)
     log_means = [model.log_means for model in group_models]
     report = output.write_report(reference, skipped, log_means, samples)
     return SimulationRun(output.files, skipped, report)
+
+
+def _report_switched(
+    genes: simulation.GeneModels, study: simulation.Study, messages: Messages
+) -> None:
+    """Say how many genes switch in each group but the first."""
+    several = int((genes.transcripts_per_gene > 1).sum())
+    if not several:
+        messages.warn("no gene has several transcripts, so none switches")
+        return
+    for group, number in enumerate(study.switched.sum(axis=0)[1:], start=2):
+        messages.info(f"group{group}: {number} of {several} genes with several transcripts switch")
 
 
 def _size(reference: Reference, exons: int) -> str:
