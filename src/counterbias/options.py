@@ -6,7 +6,7 @@ that ``counterbias count --help`` answers at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from counterbias.errors import InputError
@@ -31,9 +31,10 @@ NOT_PRIMARY = ("score", "ignore")
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
 #: Which reads of a pair determine its weight and its feature's effective length.
 WEIGHED_ENDS = ("both", "first")
-#: What a feature's effective length is that of: its merged blocks, or its transcripts. The first
-#: one is the default.
+#: What a feature's effective length is that of: its merged blocks, or its transcripts.
 LENGTHS = ("union", "transcripts")
+#: The type of the lines whose features have their transcripts' lengths unless other ones are named.
+EXON = "exon"
 #: What a window follows beyond the edge of an exon.
 CONTEXTS = ("genome", "transcript")
 #: How samples are weighted in a pooled model: equally, or by their reads.
@@ -133,7 +134,8 @@ class BiasOptions:
         prior: model file of other samples to blend the fitted model with, or None.
         fragment_length: fragment lengths assumed where pairs do not show them; None for the
             default.
-        lengths: one of :data:`LENGTHS`; None for the default.
+        lengths: one of :data:`LENGTHS`; None for ``transcripts`` where features are made of whole
+            transcripts, whose exons the annotation names, and ``union`` elsewhere.
     """
 
     model: str
@@ -155,16 +157,6 @@ class BiasOptions:
     def lengths_alone(self) -> bool:
         """Whether lengths are measured without a bias model."""
         return self.model == NONE
-
-    @property
-    def length_method(self) -> str:
-        """What effective lengths are those of, one of :data:`LENGTHS`."""
-        return self.lengths or LENGTHS[0]
-
-    @property
-    def by_transcripts(self) -> bool:
-        """Whether effective lengths are those of the features' transcripts."""
-        return self.length_method == "transcripts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +184,18 @@ class RunOptions:
     alias_file: str | None = None
     threads: int = 1
     command_line: str = ""
+
+    @property
+    def transcripts_wanted(self) -> bool:
+        """Whether effective lengths are to be those of transcripts, if the annotation has them."""
+        if self.bias is None or self.bias.lengths == "union":
+            return False
+        return self.bias.lengths is not None or self.annotation.feature_types == (EXON,)
+
+    def with_lengths(self, method: str) -> RunOptions:
+        """Return the same with effective lengths by ``method``, one of :data:`LENGTHS`."""
+        assert self.bias is not None
+        return replace(self, bias=replace(self.bias, lengths=method))
 
 
 @dataclass(frozen=True, slots=True)

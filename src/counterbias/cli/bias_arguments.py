@@ -14,6 +14,7 @@ from counterbias.cli.parser import Option
 from counterbias.options import (
     CONTEXTS,
     DEVICES,
+    EXON,
     LENGTHS,
     NONE,
     SAMPLING_SCHEMES,
@@ -198,7 +199,8 @@ LENGTH_METHOD = Option(
     default=None,
     help="what a feature's effective length is that of: the union of its exons, or its "
     "transcripts, whose shares are estimated from the reads counted for it; without a bias model, "
-    f"lengths alone are measured (default: {_BIAS.length_method})",
+    "lengths alone are measured (default: transcripts where each lies whole in one feature of type "
+    f"{EXON}, and union elsewhere)",
 )
 CONTEXT = Option(
     "--bias-context",

@@ -215,11 +215,10 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 
 def _bias_endings(arguments: Namespace) -> list[str]:
     """List the endings of the bias files of each sample."""
-    options = bias_arguments.bias_options(arguments, arguments.bias_model)
     endings = [TABLE, REPORT]
-    if not options.lengths_alone:
+    if arguments.bias_model != NONE:
         endings.append(MODEL)
-    if options.by_transcripts:
+    if arguments.bias_lengths != "union":
         endings.append(ISOFORMS)
     return endings
 

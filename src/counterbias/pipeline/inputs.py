@@ -185,9 +185,11 @@ def open_counting_inputs(
         options.annotation,
         stranded=options.counting.stranded != "no",
         on_lines=None if messages.quiet else messages.info,
-        transcripts=options.bias is not None and options.bias.by_transcripts,
+        transcripts=options.transcripts_wanted,
     )
-    _check_transcripts(annotation, options)
+    options = _with_length_method(options, annotation, messages)
+    if options.bias is not None and options.bias.lengths == "union":
+        annotation = replace(annotation, transcripts=None)
     annotation = rename_contigs(annotation, aliases)
     seconds = time.perf_counter() - begin
     inputs = RunInputs(options, annotation, seconds, aliases, headers)
@@ -196,17 +198,38 @@ def open_counting_inputs(
     return inputs
 
 
-def _check_transcripts(annotation: Annotation, options: RunOptions) -> None:
-    """Refuse ``--bias-lengths transcripts``, where it was given, if no feature's lines name any."""
-    bias, found = options.bias, annotation.transcripts
-    if found is None or bias is None or bias.lengths is None or (found.missing != UNNAMED).any():
-        return
-    types = " or ".join(options.annotation.feature_types)
-    raise InputError(
-        "no feature has transcript_id (GTF) or Parent (GFF3) on all its lines of type "
-        f"{types}, as --bias-lengths transcripts needs",
-        file=annotation.path,
-        remedy="give an annotation that names transcripts, or --bias-lengths union",
+def _with_length_method(
+    options: RunOptions, annotation: Annotation, messages: Messages
+) -> RunOptions:
+    """Return the options with the method by which lengths are measured (``--bias-lengths``).
+
+    Where none was named, it is ``transcripts`` if most transcripts lie whole in one feature: in an
+    exon that is a feature by itself, a fragment need not lie whole.
+
+    Raises:
+        InputError: ``transcripts`` was named, but no feature's lines name any.
+    """
+    found = annotation.transcripts
+    if options.bias is None:
+        return options
+    if found is None:
+        return options.with_lengths("union")
+    named = bool((found.missing != UNNAMED).any())
+    if not named:
+        problem = (
+            "no feature has transcript_id (GTF) or Parent (GFF3) on all its lines of type "
+            f"{' or '.join(options.annotation.feature_types)}"
+        )
+        if options.bias.lengths is not None:
+            raise InputError(
+                f"{problem}, as --bias-lengths transcripts needs",
+                file=annotation.path,
+                remedy="give an annotation that names transcripts, or --bias-lengths union",
+            )
+        messages.warn(f"{annotation.path}: {problem}: --bias-lengths is union")
+    whole = 2 * len(set(found.ids)) > len(found.ids)
+    return options.with_lengths(
+        options.bias.lengths or ("transcripts" if named and whole else "union")
     )
 
 

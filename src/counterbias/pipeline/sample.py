@@ -238,7 +238,7 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
     and without a model what only matters to one.
     """
     left_out = {"threads", "window", *leave_out}
-    values = asdict(options) | {"lengths": options.length_method}
+    values = asdict(options)
     if options.lengths_alone:
         left_out |= values.keys() - {"model", "lengths", "fragment_length"}
     return {f"bias_{name}": value for name, value in values.items() if name not in left_out}

@@ -41,7 +41,7 @@ def correct_for_lengths(
         lengths = measure_lengths(sample, None, FragmentLayout(sample.stranded, fragments))
     raw = np.asarray(counts.counts, np.float64)
     columns = bias_columns(sample.features.lengths, counts.counts, raw, lengths.features)
-    if sample.options.by_transcripts:
+    if sample.transcripts is not None:
         warnings = (*warnings, *warnings_of_fragments(sample.options, fragments))
     report = report_of_lengths(sample, fragments, columns, provenance, evidence, lengths.report)
     seconds = {"annotation": provenance.annotation_seconds, **stopwatch.seconds}

@@ -263,7 +263,7 @@ def _lengths(
 ) -> dict[str, Any]:
     """Return how lengths were measured; ``measured``: those of all features with reads."""
     return {
-        "method": sample.options.length_method,
+        "method": "union" if transcripts is None else "transcripts",
         "transcripts": None if transcripts is None else transcripts.transcripts,
         "features_by_transcripts": None if transcripts is None else transcripts.features,
         "fallback": {

@@ -72,6 +72,8 @@ def compare_models(
             outcome says so.
     """
     manager = manager or load_plugins()
+    # Models are compared by what they do to lengths that are the same for all of them.
+    options = options.with_lengths("union")
     bias, truth = options.bias, compare.truth
     assert bias is not None
     models = [label for label in compare.models if is_model_file(label)]

@@ -37,6 +37,7 @@ def train_files(options: RunOptions, train: TrainOptions, messages: Messages = S
         InputError: for everything that a user can fix.
     """
     _check_request(options, train)
+    options = options.with_lengths("union")  # no length is measured
     begin = time.perf_counter()
     with read_again(*needed_again(options)), WindowStore() as store:
         inputs = open_inputs(options, messages)
