@@ -98,8 +98,11 @@ def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no
     """Return the covariance of the shares, float64 (t, t), by the observed Fisher information.
 
     What fragments do not tell apart has no information. There each share is taken to be uniform
-    between 0 and the share of the fragments that fit its transcript, as two transcripts share what
-    neither can claim alone; so the variance stays finite, and no doubt is hidden.
+    between 0 and the share of the fragments that fit its transcript (and what chance can add to
+    it), as two transcripts share what neither can claim alone; so the variance stays finite, and no
+    doubt is hidden. Where fragments do tell, this would claim to know more than they do. So twice
+    the precision is used in the inverse and taken off again to first order: with C the inverse of
+    information + P, the covariance is C + C P C.
     """
     size = len(theta)
     information, fitting, total = np.zeros((size, size)), np.zeros(size), 0.0
@@ -114,10 +117,20 @@ def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no
             part = counts[c] * ratio[i] / mixed**2
             for j in range(offsets[c], offsets[c + 1]):
                 information[members[i], members[j]] += part * ratio[j]
+    precision = np.empty(size)
     for t in range(size):
-        most = (fitting[t] + 1.0) / (total + 1.0)
-        information[t, t] += 6.0 / most**2
-    return _constrained_inverse(information)
+        most = fitting[t] + 1.0
+        most = min((most + 2.0 * np.sqrt(most)) / (total + 1.0), 1.0)
+        precision[t] = 12.0 / most**2
+        information[t, t] += precision[t]
+    inverse = _constrained_inverse(information)
+    covariance = inverse.copy()
+    for i in range(size):
+        for k in range(size):
+            part = inverse[i, k] * precision[k]
+            for j in range(size):
+                covariance[i, j] += part * inverse[k, j]
+    return covariance
 
 
 @njit(cache=True, nogil=True)

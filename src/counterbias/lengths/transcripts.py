@@ -164,7 +164,7 @@ class _Estimator:
         fragments, features = self.rows, self.bias.features
         _estimate(
             chosen, transcripts.offsets, *self._exons(), bases, forward, backward,
-            self.alone, self.density,
+            self.density,
             (fragments.rows, fragments.offsets, fragments.share, fragments.paired),
             fragments.columns,
             np.asarray(self.bias.contig_of)[features.block_contig],
@@ -227,7 +227,7 @@ def _running_sums(b, bases):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _estimate(  # type: ignore[no-untyped-def]
     chosen, transcript_offsets, exon_offsets, start, end, bases, upto_forward, upto_backward,
-    alone, density, fragments, columns, block_contig, block_offsets, block_start, block_end,
+    density, fragments, columns, block_contig, block_offsets, block_start, block_end,
     lengths, effective, feature_length, fallback, share, share_se, molecules, molecules_se,
 ):  # fmt: skip
     """Estimate shares and lengths of the features ``chosen``, one after the other."""
@@ -252,6 +252,10 @@ def _estimate(  # type: ignore[no-untyped-def]
         )
         if len(edges) > classes.MOST_EDGES or len(edges) * size > classes.MOST_PLACES:
             fallback[f] = TOO_MANY
+            _share_unknown(
+                own, share[low:high], share_se[low:high], molecules[low:high],
+                molecules_se[low:high],
+            )  # fmt: skip
             continue
         place = classes.cut_segments(exons, start, end, edges)
         keys, weight, outside = classes.distinct_fragments(
@@ -280,3 +284,16 @@ def _estimate(  # type: ignore[no-untyped-def]
         feature_length[f] = length
         if outside + unfit > counts.sum() + CLEAR_EXCESS:
             fallback[f] = UNEXPLAINED
+
+
+@njit(cache=True, nogil=True)
+def _share_unknown(own, share, share_se, molecules, molecules_se):  # type: ignore[no-untyped-def]
+    """Write the shares of equally abundant transcripts, and that nothing is known of them."""
+    nothing = np.zeros(0)
+    share[:] = own / own.sum()
+    molecules[:] = 1 / len(own)
+    covariance = abundance.share_covariance(
+        nothing, np.zeros(1, np.int64), np.zeros(0, np.int32), nothing, share
+    )
+    abundance.standard_errors(covariance, share, own, own.mean(), share_se, molecules_se)
+    molecules_se /= 100
