@@ -58,10 +58,12 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
     Where no fragment tells, transcripts are equally abundant: their shares are in proportion to
     their effective lengths.
     """
-    equal = effective / effective.sum()
-    prior = PRIOR_FRAGMENTS * equal
-    theta = equal.copy()
-    once, twice, leap = np.empty(len(theta)), np.empty(len(theta)), np.empty(len(theta))
+    size, every = len(effective), effective.sum()
+    prior, theta = np.empty(size), np.empty(size)
+    for t in range(size):
+        theta[t] = effective[t] / every
+        prior[t] = PRIOR_FRAGMENTS * theta[t]
+    once, twice, leap = np.empty(size), np.empty(size), np.empty(size)
     steps = 0
     while steps < MOST_STEPS:
         _step(counts, offsets, members, ratio, prior, theta, once)
@@ -73,8 +75,7 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
             first += (once[t] - theta[t]) ** 2
             second += (twice[t] - 2 * once[t] + theta[t]) ** 2
         if change < TOLERANCE or second <= 0.0:
-            theta[:] = twice
-            break
+            return twice
         stride = max(1.0, np.sqrt(first / second))
         total = 0.0
         for t in range(len(theta)):
@@ -89,7 +90,10 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
             leap[t] /= total
         after = _step(counts, offsets, members, ratio, prior, leap, once)
         steps += 1
-        theta[:] = once if after >= before else twice
+        if after >= before:
+            theta, once = once, theta
+        else:
+            theta, twice = twice, theta
     return theta
 
 
@@ -140,7 +144,9 @@ def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
     With H the matrix: H⁻¹ − H⁻¹ 1 1ᵀ H⁻¹ / (1ᵀ H⁻¹ 1). H is positive definite; it is overwritten.
     """
     size = len(matrix)
-    inverse = np.eye(size)
+    inverse = np.zeros((size, size))
+    for t in range(size):
+        inverse[t, t] = 1.0
     for k in range(size):  # Gauss-Jordan; a positive definite matrix needs no pivoting
         pivot = matrix[k, k]
         for j in range(size):
@@ -152,8 +158,15 @@ def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
                 for j in range(size):
                     matrix[i, j] -= factor * matrix[k, j]
                     inverse[i, j] -= factor * inverse[k, j]
-    sums = inverse.sum(axis=1)
-    return inverse - np.outer(sums, sums) / sums.sum()
+    sums, every = np.zeros(size), 0.0
+    for i in range(size):
+        for j in range(size):
+            sums[i] += inverse[i, j]
+        every += sums[i]
+    for i in range(size):
+        for j in range(size):
+            inverse[i, j] -= sums[i] * sums[j] / every
+    return inverse
 
 
 @njit(cache=True, nogil=True)
