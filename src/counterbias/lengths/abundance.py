@@ -98,34 +98,36 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
-    """Return the covariance of the shares, float64 (t, t), by the observed Fisher information.
-
-    What fragments do not tell apart has no information. There each share is taken to be uniform
-    between 0 and the share of the fragments that fit its transcript (and what chance can add to
-    it), as two transcripts share what neither can claim alone; so the variance stays finite, and no
-    doubt is hidden. Where fragments do tell, this would claim to know more than they do. So twice
-    the precision is used in the inverse and taken off again to first order: with C the inverse of
-    information + P, the covariance is C + C P C.
-    """
+def share_information(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
+    """Return the observed Fisher information of the shares, float64 (t, t)."""
     size = len(theta)
-    information, fitting, total = np.zeros((size, size)), np.zeros(size), 0.0
+    information = np.zeros((size, size))
     for c in range(len(counts)):
-        total += counts[c]
         mixed = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             mixed += theta[members[i]] * ratio[i]
-            fitting[members[i]] += counts[c]
         mixed = max(mixed, 1e-300)
         for i in range(offsets[c], offsets[c + 1]):
             part = counts[c] * ratio[i] / mixed**2
             for j in range(offsets[c], offsets[c + 1]):
                 information[members[i], members[j]] += part * ratio[j]
-    precision = np.empty(size)
+    return information
+
+
+@njit(cache=True, nogil=True)
+def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
+    """Return the covariance of the shares, float64 (t, t), by the observed Fisher information.
+
+    What fragments do not tell apart has no information. There each share is taken to be uniform
+    between 0 and what its transcript could claim (:func:`_claims`); so the variance stays finite,
+    and no doubt is hidden. Where fragments do tell, this would claim to know more than they do. So
+    twice the precision is used in the inverse and taken off again to first order: with C the
+    inverse of information + P, the covariance is C + C P C.
+    """
+    size = len(theta)
+    information = share_information(counts, offsets, members, ratio, theta)
+    precision = 12.0 / _claims(information, theta) ** 2
     for t in range(size):
-        most = fitting[t] + 1.0
-        most = min((most + 2.0 * np.sqrt(most)) / (total + 1.0), 1.0)
-        precision[t] = 12.0 / most**2
         information[t, t] += precision[t]
     inverse = _constrained_inverse(information)
     covariance = inverse.copy()
@@ -135,6 +137,22 @@ def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no
             for j in range(size):
                 covariance[i, j] += part * inverse[k, j]
     return covariance
+
+
+@njit(cache=True, nogil=True)
+def _claims(information, theta):  # type: ignore[no-untyped-def]
+    """Return the largest share that each transcript could have, float64 (t,), at most 1.
+
+    To its own share come those of the others, each as far as fragments do not tell the two apart:
+    up to three standard errors of what one has at the other's expense.
+    """
+    claims = theta.copy()
+    for t in range(len(theta)):
+        for s in range(len(theta)):
+            known = information[t, t] + information[s, s] - 2 * information[t, s]
+            if s != t:
+                claims[t] += min(theta[s], 3.0 / np.sqrt(max(known, 1e-300)))
+    return np.minimum(claims, 1.0)
 
 
 @njit(cache=True, nogil=True)

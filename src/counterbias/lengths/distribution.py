@@ -61,7 +61,10 @@ class FragmentLengths:
 
 
 def fragment_lengths(
-    sites: StartSites, features: Features, contig_of: NDArray[np.int64]
+    sites: StartSites,
+    features: Features,
+    contig_of: NDArray[np.int64],
+    only: NDArray[np.bool_] | None = None,
 ) -> FragmentLengths | None:
     """Measure fragment lengths in spliced coordinates of the feature's merged blocks.
 
@@ -69,6 +72,12 @@ def fragment_lengths(
     outer 0.5% on either side are dropped, the rest is divided into :data:`MOST_LENGTHS` equally
     frequent classes. Returns None for single-end data, or with fewer than :data:`FEWEST_FRAGMENTS`
     such pairs.
+
+    Args:
+        sites: start sites of the fragments counted for the features.
+        features: the features.
+        contig_of: per contig of ``features`` its index among those of the start sites, or -1.
+        only: features whose pairs are measured, bool (features,); None for all.
     """
     if len(sites.ends) < 2:
         return None
@@ -76,7 +85,8 @@ def fragment_lengths(
     step = max(1, -(-len(sites) // MOST_FRAGMENTS))
     length = _observed(
         sites.feature, first.contig, first.position, first.bits, second.contig, second.position,
-        second.bits, step, features.block_offsets, features.block_start, features.block_end,
+        second.bits, step, np.ones(len(features), np.bool_) if only is None else only,
+        features.block_offsets, features.block_start, features.block_end,
         *_joined_blocks(features, contig_of),
     )  # fmt: skip
     if len(length) < FEWEST_FRAGMENTS:
@@ -140,7 +150,7 @@ def _joined_blocks(
 
 @njit(cache=True, nogil=True)
 def _observed(  # type: ignore[no-untyped-def]
-    feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step,
+    feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step, wanted,
     offsets, start, end, order, before, contig,
 ):  # fmt: skip
     """List the lengths of every ``step``-th fragment, if its ends face each other within blocks."""
@@ -150,7 +160,8 @@ def _observed(  # type: ignore[no-untyped-def]
         one, two = bits_1[row], bits_2[row]
         f = feature[row]
         if (
-            one & two & PRESENT == 0
+            not wanted[f]
+            or one & two & PRESENT == 0
             or one & REVERSE == two & REVERSE
             or contig_1[row] != contig_2[row]
             or contig_1[row] != contig[f]

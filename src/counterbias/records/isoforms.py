@@ -19,7 +19,8 @@ class Isoforms:
         length: int64 (t,), its bases.
         effective_length: float64 (t,), its places where a fragment fits times their mean bias.
         expected_count: float64 (t,), its share of the fragments counted for its feature.
-        tpm, fpkm: float64 (t,), from *expected_count* and *effective_length*.
+        tpm, fpkm: float64 (t,), its feature's, divided by *iso_pct*; in proportion to
+            *expected_count* over *effective_length* where transcripts are told apart.
         iso_pct: float64 (t,), its molecules, in percent of its feature's.
         expected_count_se, iso_pct_se: float64 (t,), standard errors, in the same units; large where
             a feature's fragments do not tell its transcripts apart.

@@ -93,7 +93,7 @@ def _isoforms(
         effective_length=found.effective,
         expected_count=expected,
         tpm=per_million[owner] * found.molecules,
-        fpkm=per_fragment * expected / found.effective,
+        fpkm=per_fragment * rate[owner] * found.molecules,
         iso_pct=100 * found.molecules,
         expected_count_se=found.share_se * counts[owner],
         iso_pct_se=100 * found.molecules_se,

@@ -159,8 +159,18 @@ class Weighed:
 
 
 def known_lengths(sample: CountedSample) -> FragmentLengths:
-    """Return the fragment lengths that pairs show, or those assumed where hardly any pair does."""
-    observed = fragment_lengths(sample.sites, sample.features, sample.contig_of)
+    """Return the fragment lengths that pairs show, or those assumed where hardly any pair does.
+
+    The union of a feature's exons may hold bases that a fragment skipped, and so make it too long.
+    Where transcripts are known, lengths are those in features with a single one, if enough pairs
+    are there.
+    """
+    observed = None
+    if sample.transcripts is not None:
+        single = np.diff(sample.transcripts.offsets) == 1
+        observed = fragment_lengths(sample.sites, sample.features, sample.contig_of, single)
+    if observed is None:
+        observed = fragment_lengths(sample.sites, sample.features, sample.contig_of)
     if observed is not None:
         return observed
     return assumed_lengths(sample.options.fragment_length or AssumedLengths())
