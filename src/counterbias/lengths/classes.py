@@ -12,6 +12,8 @@ ends. Everything here runs in compiled code, one feature at a time.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -214,34 +216,42 @@ def _sorted(keys, sums):  # type: ignore[no-untyped-def]
     return keys, sums
 
 
-@njit(cache=True, nogil=True)
-def _probability(length, density):  # type: ignore[no-untyped-def]
-    """Return the probability of a fragment length; ``density`` is that of each length from 0."""
-    found = ANY_LENGTH / (2 * len(density))
-    if length < len(density):
-        found += (1 - ANY_LENGTH) * density[length]
-    return found
+class LengthTable(NamedTuple):
+    """How probable fragment lengths are.
+
+    Args:
+        density: float64 (n,), probability of each length from 0.
+        steps: int64 (n + 1,), log likelihood of each length, rounded; the last is of longer ones.
+        first, last: int64 (k,), runs of possible lengths that are equally probable.
+    """
+
+    density: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
 
-def equal_lengths(density: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and last length of each run of possible and equally probable lengths."""
+def tabulate_lengths(density: NDArray[np.float64]) -> LengthTable:
+    """Prepare a distribution of fragment lengths; ``density`` is that of each length from 0."""
     first = np.flatnonzero(np.diff(density, prepend=-1.0))
     last = np.append(first[1:], len(density)) - 1
     possible = density[first] > 0
-    return first[possible], last[possible]
+    likelihood = ANY_LENGTH / (2 * len(density)) + (1 - ANY_LENGTH) * np.append(density, 0.0)
+    steps = np.rint(STEPS * np.log(likelihood)).astype(np.int64)
+    return LengthTable(density, steps, first[possible], last[possible])
 
 
 @njit(cache=True, nogil=True)
-def _possible(at, length, upto, density, first, last, right):  # type: ignore[no-untyped-def]
+def _possible(at, length, upto, by_length, right):  # type: ignore[no-untyped-def]
     """Return Σ P(L) b(other end) over the fragments with one end at offset ``at`` of a transcript.
 
-    ``upto`` are running sums of the other end's b, from 0; ``right`` whether it lies on the right;
-    lengths ``first`` to ``last`` are equally probable (:func:`equal_lengths`).
+    ``upto`` are running sums of the other end's b, from 0; ``right`` whether it lies on the right.
     """
     room = length - at if right else at + 1
     total = 0.0
-    for k in range(len(first)):
-        size, until = first[k], min(last[k], room) + 1
+    density = by_length.density
+    for k in range(len(by_length.first)):
+        size, until = by_length.first[k], min(by_length.last[k], room) + 1
         if size >= until:
             break
         low, high = at + size - 1, at + until - 1
@@ -260,8 +270,7 @@ def _likelihoods(  # type: ignore[no-untyped-def]
     line,
     edges,
     place,
-    density,
-    equal,
+    by_length,
     lengths,
     bases,
     upto_forward,
@@ -281,16 +290,15 @@ def _likelihoods(  # type: ignore[no-untyped-def]
         if known == BOTH:
             # Offsets within the segments differ from those along the line by the segments' edges.
             gap = (place[far, t] - edges[far]) - (place[near, t] - edges[near])
-            likelihood = _probability(rest + gap + 1, density)
+            out[t] = by_length.steps[min(rest + gap + 1, len(by_length.steps) - 1)]
         else:
             at = place[near, t] + rest - edges[near]
             begin = bases[t] + t
             upto = upto_backward if known == LEFT else upto_forward
             likelihood = _possible(
-                at, lengths[t], upto[begin : begin + lengths[t] + 1], density, equal[0], equal[1],
-                known == LEFT,
-            )  # fmt: skip
-        out[t] = np.int64(np.rint(STEPS * np.log(likelihood)))
+                at, lengths[t], upto[begin : begin + lengths[t] + 1], by_length, known == LEFT
+            )
+            out[t] = np.int64(np.rint(STEPS * np.log(likelihood)))
         best = max(best, out[t])
     return best
 
@@ -306,15 +314,14 @@ def _longer(values, by):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def make_classes(  # type: ignore[no-untyped-def]
-    keys, weight, edges, place, density, equal, lengths, bases, upto_forward, upto_backward
+    keys, weight, edges, place, by_length, lengths, bases, upto_forward, upto_backward
 ):
     """Join distinct fragments with the same ratios of likelihoods into classes.
 
     Args:
         keys, weight: as :func:`distinct_fragments` returns them.
         edges, place: the segments.
-        density: probability of each fragment length from 0, float64.
-        equal: runs of equally probable lengths, as :func:`equal_lengths` returns them.
+        by_length: how probable fragment lengths are.
         lengths: of the transcripts, int64 (t,).
         bases: where each transcript begins among the bases of all, int64 (t,).
         upto_forward, upto_backward: running sums of b along each transcript, one entry more than it
@@ -334,8 +341,8 @@ def make_classes(  # type: ignore[no-untyped-def]
     used, unfit = 0, 0.0
     for i in range(len(keys)):
         best = _likelihoods(
-            keys[i], segments, line, edges, place, density, equal, lengths, bases, upto_forward,
-            upto_backward, found,
+            keys[i], segments, line, edges, place, by_length, lengths, bases,
+            upto_forward, upto_backward, found,
         )  # fmt: skip
         if best == _IMPOSSIBLE:
             unfit += weight[i]

@@ -115,8 +115,7 @@ class _Estimator:
         assert bias.layout.lengths is not None
         self.bias, self.transcripts = bias, transcripts
         self.fragments = bias.layout.lengths
-        self.density = length_density(self.fragments)
-        self.equal = classes.equal_lengths(self.density)
+        self.by_length = classes.tabulate_lengths(length_density(self.fragments))
         self.edges = classes.exon_edges(
             transcripts.exon_offsets[transcripts.offsets], transcripts.start, transcripts.end
         )
@@ -168,7 +167,7 @@ class _Estimator:
         fragments, features = self.rows, self.bias.features
         _estimate(
             chosen, transcripts.offsets, *self._exons(), bases, forward, backward,
-            *self.edges, self.density, self.equal,
+            *self.edges, self.by_length,
             (fragments.rows, fragments.offsets, fragments.share, fragments.paired),
             fragments.columns,
             np.asarray(self.bias.contig_of)[features.block_contig],
@@ -233,7 +232,7 @@ def _running_sums(b, bases):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _estimate(  # type: ignore[no-untyped-def]
     chosen, transcript_offsets, exon_offsets, start, end, bases, upto_forward, upto_backward,
-    edge_offsets, all_edges, density, equal, fragments, columns, block_contig, block_offsets,
+    edge_offsets, all_edges, by_length, fragments, columns, block_contig, block_offsets,
     block_start, block_end, lengths, effective, feature_length, fallback, share, share_se,
     molecules, molecules_se,
 ):  # fmt: skip
@@ -269,7 +268,7 @@ def _estimate(  # type: ignore[no-untyped-def]
             block_offsets[f], block_offsets[f + 1], block_start, block_end, edges,
         )  # fmt: skip
         counts, offsets, members, ratio, unfit = classes.make_classes(
-            keys, weight, edges, place, density, equal, lengths[low:high],
+            keys, weight, edges, place, by_length, lengths[low:high],
             bases[first_base : first_base + size] + first_base, upto_forward, upto_backward,
         )  # fmt: skip
         abundance.scale_classes(offsets, members, ratio, own)
