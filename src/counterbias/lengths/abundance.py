@@ -30,22 +30,30 @@ def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _step(counts, offsets, members, ratio, prior, theta, out):  # type: ignore[no-untyped-def]
-    """Write the shares after one step of EM; return the log posterior of ``theta``."""
+def _step(counts, offsets, members, ratio, prior, theta, judge, out):  # type: ignore[no-untyped-def]
+    """Write the shares after one step of EM; return the log posterior of ``theta``.
+
+    Without ``judge`` the posterior is not summed up: logarithms take most of the time.
+    """
     posterior = 0.0
     for t in range(len(theta)):
-        out[t] = prior[t]
-        if prior[t] > 0:
-            posterior += prior[t] * np.log(max(theta[t], 1e-300))
+        out[t] = 0.0
     for c in range(len(counts)):
         total = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             total += theta[members[i]] * ratio[i]
         total = max(total, 1e-300)
-        posterior += counts[c] * np.log(total)
+        if judge:
+            posterior += counts[c] * np.log(total)
+        each = counts[c] / total
         for i in range(offsets[c], offsets[c + 1]):
-            out[members[i]] += counts[c] * theta[members[i]] * ratio[i] / total
-    every = out.sum()
+            out[members[i]] += each * ratio[i]
+    every = 0.0
+    for t in range(len(theta)):
+        if judge and prior[t] > 0:
+            posterior += prior[t] * np.log(max(theta[t], 1e-300))
+        out[t] = prior[t] + theta[t] * out[t]
+        every += out[t]
     for t in range(len(theta)):
         out[t] /= every
     return posterior
@@ -66,8 +74,8 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
     once, twice, leap = np.empty(size), np.empty(size), np.empty(size)
     steps = 0
     while steps < MOST_STEPS:
-        _step(counts, offsets, members, ratio, prior, theta, once)
-        before = _step(counts, offsets, members, ratio, prior, once, twice)
+        _step(counts, offsets, members, ratio, prior, theta, False, once)
+        before = _step(counts, offsets, members, ratio, prior, once, True, twice)
         steps += 2
         change, first, second = 0.0, 0.0, 0.0
         for t in range(len(theta)):
@@ -88,7 +96,7 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
             total += leap[t]
         for t in range(len(theta)):
             leap[t] /= total
-        after = _step(counts, offsets, members, ratio, prior, leap, once)
+        after = _step(counts, offsets, members, ratio, prior, leap, True, once)
         steps += 1
         if after >= before:
             theta, once = once, theta
