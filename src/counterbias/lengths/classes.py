@@ -265,17 +265,7 @@ def _possible(at, length, upto, by_length, right):  # type: ignore[no-untyped-de
 
 @njit(cache=True, nogil=True)
 def _likelihoods(  # type: ignore[no-untyped-def]
-    key,
-    segments,
-    line,
-    edges,
-    place,
-    by_length,
-    lengths,
-    bases,
-    upto_forward,
-    upto_backward,
-    out,
+    key, segments, line, edges, place, by_length, lengths, bases, upto_forward, upto_backward, out
 ):
     """Write, per transcript, the rounded log likelihood of a fragment; return the highest."""
     rest = key % line
