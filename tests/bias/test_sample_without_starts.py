@@ -75,9 +75,10 @@ def test_by_default_its_counts_are_corrected_for_lengths_alone(
         assert found["lengths"]["method"] == "transcripts"
         assert found["lengths"]["measured"] == found["counting"]["features_with_reads"]
         for ending in BY_TRANSCRIPTS:
-            assert Path(f"{prefix}{ending}").read_bytes() == (
-                tmp_path / "none" / f"{sample}{ending}"
-            ).read_bytes(), "as without a model"
+            assert (
+                Path(f"{prefix}{ending}").read_bytes()
+                == (tmp_path / "none" / f"{sample}{ending}").read_bytes()
+            ), "as without a model"
         for row in table(prefix):
             assert row["weighted"] == row["raw"]
             length = int(row["length"])  # 1000, 3000 or 18, where hardly a fragment fits

@@ -88,7 +88,9 @@ def test_correction_comes_nearer_to_the_truth(sample: Path, tmp_path: Path) -> N
     """Corrected counts to fragments without bias; by default, TPM to molecules."""
     truth = pd.read_csv(sample / "truth.tsv", sep="\t", index_col=0)
     again(sample, tmp_path / "union", "--bias-lengths", "union")
-    union, found = (table(prefix).loc[truth.index] for prefix in (tmp_path / "union", sample / "pwm"))
+    union, found = (
+        table(prefix).loc[truth.index] for prefix in (tmp_path / "union", sample / "pwm")
+    )
     keep = (truth.unbiased_fragments >= 100) & (found.raw > 0)
 
     def error(found: pd.Series, wanted: pd.Series) -> float:
