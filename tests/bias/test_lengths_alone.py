@@ -23,6 +23,8 @@ from counterbias.pipeline.bias.report import (
 from counterbias.records import Features, SampleCounts, StartSites, TranscriptsReport
 
 OPTIONS = CountingOptions(order="pos", stranded="no")
+#: The default of ``--bias-lengths`` for genes, whose exons name their transcripts.
+METHOD = "transcripts"
 
 
 @pytest.fixture(scope="module", params=["paired", "single"])
@@ -57,6 +59,23 @@ def test_a_union_is_as_long_as_it_is(study: Path) -> None:
     assert lengths["assumed"] is not paired
     assert lengths["fragment_mean"] == pytest.approx(220 if paired else 200, rel=0.05)
     assert lengths["method"] == "union"
+
+
+def test_by_default_lengths_are_those_of_transcripts(study: Path) -> None:
+    sample, named = (
+        count(study, bias) for bias in (BiasOptions("none"), BiasOptions("none", lengths=METHOD))
+    )
+    assert sample.model is None
+    assert sample.unlearnable == {}
+    assert sample.warnings == ()
+    assert sample.report["lengths"]["method"] == sample.report["options"]["bias_lengths"] == METHOD
+    assert sample.isoforms.ids == named.isoforms.ids
+    columns = sample.columns
+    assert np.array_equal(columns["weighted"], columns["raw"])
+    assert columns["corrected"].sum() == pytest.approx(columns["raw"].sum())
+    assert (columns["effective_length"] < columns["length"]).all()
+    for name, values in named.columns.items():
+        assert np.array_equal(columns[name], values), name
 
 
 def test_the_strandedness_is_still_looked_at(study: Path) -> None:
