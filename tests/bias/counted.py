@@ -1,4 +1,8 @@
-"""Counts with a bias model of samples that teach it nothing, and what they wrote."""
+"""Counts with a bias model of samples that teach it nothing, and what they wrote.
+
+What a sample without a model has is told by lengths by the union of exons: there all columns are
+the raw counts. With ``lengths=None``, the default, counts are corrected for lengths all the same.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,17 @@ from tests.helpers.samples_without_starts import (
 )
 
 ENDINGS = (".counts.tsv", ".model")
+#: The files of lengths by transcripts, whatever the model.
+BY_TRANSCRIPTS = (".counts.tsv", ".isoforms.results")
 
 
 def command(
-    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+    folder: Path,
+    out: Path,
+    *samples: str,
+    model: object = "pwm",
+    more: tuple[object, ...] = (),
+    lengths: str | None = "union",
 ) -> list[str]:
     out.mkdir(exist_ok=True)
     options: list[object] = [
@@ -30,6 +41,7 @@ def command(
         folder / "genome.fa",
     ]
     options += ["--bias-output", f"{out}/", *more]
+    options += [] if lengths is None else ["--bias-lengths", lengths]
     options += [] if "-c" in more else ["-c", out / "table.tsv"]
     return [
         str(word)
@@ -42,9 +54,14 @@ def command(
 
 
 def count(
-    folder: Path, out: Path, *samples: str, model: object = "pwm", more: tuple[object, ...] = ()
+    folder: Path,
+    out: Path,
+    *samples: str,
+    model: object = "pwm",
+    more: tuple[object, ...] = (),
+    lengths: str | None = "union",
 ) -> None:
-    assert main(command(folder, out, *samples, model=model, more=more)) == 0
+    assert main(command(folder, out, *samples, model=model, more=more, lengths=lengths)) == 0
 
 
 def raw(folder: Path, out: Path, *samples: str) -> str:
@@ -79,9 +96,9 @@ def assert_as_it_is(prefix: Path) -> None:
         assert row["effective_length"] == row["length"]
 
 
-def assert_same(one: Path, two: Path) -> None:
+def assert_same(one: Path, two: Path, *, endings: tuple[str, ...] = ENDINGS) -> None:
     """Check that a sample's files are the same in two folders."""
-    for ending in ENDINGS:
+    for ending in endings:
         assert (
             one.with_name(one.name + ending).read_bytes()
             == two.with_name(two.name + ending).read_bytes()

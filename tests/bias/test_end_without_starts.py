@@ -9,7 +9,7 @@ import pysam
 import pytest
 
 import counterbias
-from tests.bias.counted import assert_as_it_is, assert_same, count
+from tests.bias.counted import BY_TRANSCRIPTS, assert_as_it_is, assert_same, count
 from tests.helpers.samples_without_starts import (
     NO_READ_1,
     NO_READ_2,
@@ -124,6 +124,28 @@ def test_where_neither_end_teaches_anything_one_warning_tells(
     assert_same(tmp_path / "b" / "good", pairs / "alone" / "good")
     with pysam.AlignmentFile(str(tmp_path / "n.sam"), check_sq=False) as file:
         assert {record.get_tag("ZW") for record in file} == {1.0}
+
+
+@pytest.mark.parametrize("stranded", ["yes", "reverse"])
+def test_by_default_where_neither_end_teaches_anything_lengths_alone_are_corrected_for(
+    pairs: Path, tmp_path: Path, stranded: str
+) -> None:
+    """With the wrong strand, no pair is assigned at all."""
+    more = ("-s", stranded)
+    count(pairs, tmp_path / "b", "neither", more=more, lengths=None)
+    count(pairs, tmp_path / "none", "neither", model="none", more=more, lengths="transcripts")
+    found = report(tmp_path / "b" / "neither")
+    assert [end["calibration"]["applied"] for end in found["ends"]] == [False, False]
+    assert found["lengths"]["method"] == "transcripts"
+    assert found["lengths"]["assumed"] == (stranded == "reverse")
+    assert found["lengths"] == report(tmp_path / "none" / "neither")["lengths"]
+    for ending in BY_TRANSCRIPTS:
+        assert (tmp_path / "b" / f"neither{ending}").read_bytes() == (
+            tmp_path / "none" / f"neither{ending}"
+        ).read_bytes()
+    assert numbers(tmp_path / "b" / "neither", "weighted") == numbers(
+        tmp_path / "b" / "neither", "raw"
+    )
 
 
 def test_without_strandedness_the_ends_are_one(pairs: Path, tmp_path: Path) -> None:

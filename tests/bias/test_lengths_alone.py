@@ -12,6 +12,7 @@ import counterbias
 from counterbias import BiasOptions, CountingOptions
 from counterbias.cli import main
 from counterbias.errors import InputError
+from counterbias.lengths import FragmentLengths
 from counterbias.options import AssumedLengths
 from counterbias.pipeline.bias.context import CountedSample
 from counterbias.pipeline.bias.report import (
@@ -20,9 +21,10 @@ from counterbias.pipeline.bias.report import (
     report_of_lengths,
 )
 from counterbias.records import Features, SampleCounts, StartSites, TranscriptsReport
-from counterbias.weights import FragmentLengths
 
 OPTIONS = CountingOptions(order="pos", stranded="no")
+#: The default of ``--bias-lengths`` for genes, whose exons name their transcripts.
+METHOD = "transcripts"
 
 
 @pytest.fixture(scope="module", params=["paired", "single"])
@@ -40,9 +42,8 @@ def count(study: Path, bias: BiasOptions) -> Any:
     return run.bias[0]
 
 
-@pytest.mark.parametrize("bias", [BiasOptions("none"), BiasOptions("none", lengths="union")])
-def test_a_union_is_as_long_as_it_is(study: Path, bias: BiasOptions) -> None:
-    sample = count(study, bias)
+def test_a_union_is_as_long_as_it_is(study: Path) -> None:
+    sample = count(study, BiasOptions("none", lengths="union"))
     assert sample.model is None
     assert sample.isoforms is None
     assert sample.unlearnable == {}
@@ -58,6 +59,23 @@ def test_a_union_is_as_long_as_it_is(study: Path, bias: BiasOptions) -> None:
     assert lengths["assumed"] is not paired
     assert lengths["fragment_mean"] == pytest.approx(220 if paired else 200, rel=0.05)
     assert lengths["method"] == "union"
+
+
+def test_by_default_lengths_are_those_of_transcripts(study: Path) -> None:
+    sample, named = (
+        count(study, bias) for bias in (BiasOptions("none"), BiasOptions("none", lengths=METHOD))
+    )
+    assert sample.model is None
+    assert sample.unlearnable == {}
+    assert sample.warnings == ()
+    assert sample.report["lengths"]["method"] == sample.report["options"]["bias_lengths"] == METHOD
+    assert sample.isoforms.ids == named.isoforms.ids
+    columns = sample.columns
+    assert np.array_equal(columns["weighted"], columns["raw"])
+    assert columns["corrected"].sum() == pytest.approx(columns["raw"].sum())
+    assert (columns["effective_length"] < columns["length"]).all()
+    for name, values in named.columns.items():
+        assert np.array_equal(columns[name], values), name
 
 
 def test_the_strandedness_is_still_looked_at(study: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,10 +204,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def count(
-    folder: Path, sample: str, prior: str | None, *, model: str = "vlmm", threads: int = 1
+    folder: Path, sample: str, prior: str | None, *, model: str = "vlmm", **more: Any
 ) -> CountRun:
     given = None if prior is None else str(folder / prior)
-    bias = BiasOptions(model, str(folder / "genome.fa"), prior=given, threads=threads)
+    bias = BiasOptions(model, str(folder / "genome.fa"), prior=given, **more)
     return count_reads(
         folder / f"{sample}.bam",
         folder / "genes.gtf",
@@ -297,11 +298,16 @@ def test_auto_takes_a_model_that_the_window_of_the_prior_suits(world: Path, tmp_
     )  # heptamer, for so few starts, needs more bases
 
 
-def test_prior_of_another_library_does_no_harm_without_bias(world: Path) -> None:
-    run = count(world, "plain", "large.model").bias[0]
+@pytest.mark.parametrize("lengths", ["union", "transcripts"])
+def test_prior_of_another_library_does_no_harm_without_bias(world: Path, lengths: str) -> None:
+    run = count(world, "plain", "large.model", lengths=lengths).bias[0]
     assert not run.report["ends"][0]["calibration"]["applied"]
     np.testing.assert_array_equal(run.columns["weighted"], np.asarray(run.columns["raw"], float))
-    np.testing.assert_allclose(run.columns["corrected"], run.columns["raw"], rtol=1e-12)
+    if lengths == "union":
+        np.testing.assert_allclose(run.columns["corrected"], run.columns["raw"], rtol=1e-12)
+    without = count(world, "plain", None, model="none", lengths=lengths).bias[0]
+    for name, values in without.columns.items():
+        np.testing.assert_array_equal(run.columns[name], values, err_msg=name)
 
 
 def test_prior_of_another_chemistry_does_not_fit_and_does_no_harm(world: Path) -> None:

@@ -10,7 +10,15 @@ import pytest
 
 from counterbias.cli import main
 from counterbias.pipeline.bias.columns import bias_columns
-from tests.bias.counted import assert_as_it_is, assert_same, command, count, raw
+from tests.bias.counted import (
+    BY_TRANSCRIPTS,
+    ENDINGS,
+    assert_as_it_is,
+    assert_same,
+    command,
+    count,
+    raw,
+)
 from tests.helpers.samples_without_starts import (
     SINGLE,
     numbers,
@@ -45,6 +53,45 @@ def test_each_is_named_in_one_warning_and_counts_as_it_is(
     for sample in ("good", "other"):
         assert report(tmp_path / "b" / sample)["ends"][0]["no_model"] is None
         assert_same(tmp_path / "b" / sample, singles / "alone" / sample)
+
+
+def test_by_default_its_counts_are_corrected_for_lengths_alone(
+    singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every gene has one transcript, and single reads come from fragments of 200 ± 80 bases."""
+    count(singles, tmp_path / "b", "good", *SINGLE, "other", lengths=None)
+    stderr = capsys.readouterr().err
+    assert (tmp_path / "b" / "table.tsv").read_text() == raw(
+        singles, tmp_path / "raw.tsv", "good", *SINGLE, "other"
+    )
+    count(singles, tmp_path / "none", *SINGLE, model="none", lengths="transcripts")
+    count(singles, tmp_path / "alone", "good", "other", lengths=None)
+    for sample, reason in SINGLE.items():
+        assert warnings_of(stderr, sample) == [
+            f"Warning: {sample}: there is no model, all its weights are 1: {reason}"
+        ]
+        prefix, found = tmp_path / "b" / sample, report(tmp_path / "b" / sample)
+        assert found["ends"][0]["no_model"] == reason
+        assert found["lengths"]["method"] == "transcripts"
+        assert found["lengths"]["measured"] == found["counting"]["features_with_reads"]
+        for ending in BY_TRANSCRIPTS:
+            assert (
+                Path(f"{prefix}{ending}").read_bytes()
+                == (tmp_path / "none" / f"{sample}{ending}").read_bytes()
+            ), "as without a model"
+        for row in table(prefix):
+            assert row["weighted"] == row["raw"]
+            length = int(row["length"])  # 1000, 3000 or 18, where hardly a fragment fits
+            assert float(row["effective_length"]) == pytest.approx(
+                length - 200 if length > 18 else 1.8, abs=3 if length > 18 else 1e-9
+            )
+        assert sum(numbers(prefix, "corrected")) == pytest.approx(sum(numbers(prefix, "raw")))
+    for sample in ("good", "other"):
+        assert_same(
+            tmp_path / "b" / sample,
+            tmp_path / "alone" / sample,
+            endings=(*ENDINGS, *BY_TRANSCRIPTS),
+        )
 
 
 def test_htseq_count_gives_a_column_of_zeros_to_an_empty_file_and_so_do_we(

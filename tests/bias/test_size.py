@@ -65,9 +65,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder, truth)
 
 
-def count(world: World, sample: str, model: str, *options: str) -> CountRun:
+def count(
+    world: World, sample: str, model: str, *options: str, lengths: str | None = "union"
+) -> CountRun:
+    """Count; along unions, effective lengths differ from lengths by bias alone."""
     window = None if model.endswith(".model") else WINDOW
-    bias = BiasOptions(model, str(world.folder / "genome.fa"), window=window, model_options=options)
+    genome = str(world.folder / "genome.fa")
+    bias = BiasOptions(model, genome, window=window, model_options=options, lengths=lengths)
     chosen = CountingOptions(order="pos", stranded="no")
     return count_reads(
         world.folder / f"{sample}.bam", world.folder / "genes.gtf", options=chosen, bias=bias
@@ -136,6 +140,35 @@ def test_the_true_bias_from_a_file_removes_all_of_it(world: World, sample: str) 
     found = run.bias[0].report["ends"][0]["calibration"]
     assert found["slope"] == pytest.approx(1, abs=0.03)
     assert 0.95 < error_and_share(run, world.truth[sample])[1] < 1.05
+
+
+def error_of_molecules(run: CountRun, truth: simulation.Truth) -> tuple[float, float]:
+    """Return the RMSE of log2 raw / effective length against molecules, and what chance makes it.
+
+    Either is known up to a factor. Chance is that of drawing so many fragments.
+    """
+    row = {name: number for number, name in enumerate(run.annotation.features.ids)}
+    rows = np.array([row[name] for name in truth.gene_ids])
+    columns, kept = run.bias[0].columns, truth.unbiased_fragments >= 100
+    raw, length = (np.asarray(columns[name], float)[rows] for name in ("raw", "effective_length"))
+    error = np.log2(raw[kept] / length[kept] / truth.abundance[kept]).std()
+    return float(error), float(np.sqrt(np.mean(1 / raw[kept])) / np.log(2))
+
+
+@pytest.mark.parametrize("sample", ["pairs", "single", "deep", "unbiased"])
+def test_with_the_true_bias_molecules_are_right_but_for_chance_by_default(
+    world: World, sample: str
+) -> None:
+    """Then a gene's length is that of its transcripts, where a fragment fits, and their bias."""
+    run, union = (
+        count(world, sample, str(true_model(world)), lengths=it) for it in (None, "union")
+    )
+    assert run.bias[0].report["lengths"]["method"] == "transcripts"
+    truth = world.truth[sample]
+    error, chance = error_of_molecules(run, truth)
+    # The rest is the doubt about transcripts, and about the lengths of single reads' fragments.
+    assert error < np.hypot(chance, 0.045)
+    assert error < 0.6 * error_of_molecules(union, truth)[0]
 
 
 def test_a_stronger_bias_of_a_file_is_brought_down_to_size(world: World) -> None:

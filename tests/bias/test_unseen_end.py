@@ -68,10 +68,10 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def count(
     folder: Path, out: str, *more: object, stranded: str = "no", model: object = "pwm"
 ) -> pd.DataFrame:
-    """Count; return the table of the bias run."""
+    """Count; return the table of the bias run, where lengths of unions show the bias alone."""
     words = (
         "-q", "-s", stranded, "-r", "pos", "--bias-genome", folder / "genome.fa",
-        "--bias-window", "5,9", "--bias-model", model,
+        "--bias-window", "5,9", "--bias-model", model, "--bias-lengths", "union",
         "--bias-output", folder / out, "-c", folder / f"{out}.tsv", *more,
         folder / "reads.bam", folder / "genes.gtf",
     )  # fmt: skip
@@ -236,7 +236,11 @@ def test_a_prior_of_pairs_knows_the_unseen_end(stranded: Path, pairs: Path, tmp_
 def test_python_interface(unstranded: Path) -> None:
     options = CountingOptions(stranded="no", order="pos")
     bias = BiasOptions(
-        "pwm", str(unstranded / "genome.fa"), window=WINDOW, fragment_length=AssumedLengths(250, 50)
+        "pwm",
+        str(unstranded / "genome.fa"),
+        window=WINDOW,
+        fragment_length=AssumedLengths(250, 50),
+        lengths="union",
     )
     run = count_reads(
         unstranded / "reads.bam", unstranded / "genes.gtf", options=options, bias=bias, threads=2

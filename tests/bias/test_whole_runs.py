@@ -84,17 +84,37 @@ def test_weights_sum_to_the_assigned_fragments(sample: Path) -> None:
     assert (raw[found.index] == found.raw).all()
 
 
-def test_correction_comes_nearer_to_the_truth(sample: Path) -> None:
+def test_correction_comes_nearer_to_the_truth(sample: Path, tmp_path: Path) -> None:
+    """Corrected counts to fragments without bias; by default, TPM to molecules."""
     truth = pd.read_csv(sample / "truth.tsv", sep="\t", index_col=0)
-    found = table(sample / "pwm").loc[truth.index]
-    wanted = truth.unbiased_fragments
-    keep = (wanted >= 100) & (found.raw > 0)
+    again(sample, tmp_path / "union", "--bias-lengths", "union")
+    union, found = (
+        table(prefix).loc[truth.index] for prefix in (tmp_path / "union", sample / "pwm")
+    )
+    keep = (truth.unbiased_fragments >= 100) & (found.raw > 0)
 
-    def error(column: str) -> float:
-        ratio = np.log2(found[column][keep] / wanted[keep])
+    def error(found: pd.Series, wanted: pd.Series) -> float:
+        ratio = np.log2(found[keep] / wanted[keep])
         return float(np.sqrt(((ratio - ratio.median()) ** 2).mean()))
 
-    assert error("corrected") < 0.9 * error("raw")
+    fragments, molecules = truth.unbiased_fragments, truth.abundance
+    assert error(union.corrected, fragments) < 0.9 * error(union.raw, fragments)
+    assert error(found.tpm_corrected, molecules) < 0.9 * error(union.tpm_corrected, molecules)
+    assert error(union.tpm_corrected, molecules) < 0.9 * error(union.fpkm_raw, molecules)
+
+
+def test_each_of_the_files_is_written(sample: Path) -> None:
+    assert sorted(path.name for path in sample.glob("pwm*")) == [
+        "pwm.counterbias.json",
+        "pwm.counts.tsv",
+        "pwm.isoforms.results",
+        "pwm.model",
+    ]
+    isoforms = pd.read_csv(sample / "pwm.isoforms.results", sep="\t")
+    sums = isoforms.groupby("gene_id").expected_count.sum()
+    found = table(sample / "pwm").raw
+    assert set(sums.index) == set(found.index)
+    assert np.allclose(sums[found.index], found, rtol=1e-6)
 
 
 def test_composition_is_evened_out_on_held_out_blocks(sample: Path) -> None:
@@ -112,7 +132,7 @@ def test_composition_is_evened_out_on_held_out_blocks(sample: Path) -> None:
 
 def test_threads_do_not_change_a_byte(sample: Path, tmp_path: Path) -> None:
     again(sample, tmp_path / "two", "--bias-threads", 2)
-    for ending in (".counts.tsv", ".model"):
+    for ending in (".counts.tsv", ".isoforms.results", ".model"):
         assert (tmp_path / f"two{ending}").read_bytes() == (sample / f"pwm{ending}").read_bytes()
     one, two = report(sample / "pwm"), report(tmp_path / "two")
     for key in ("run", "command_line", "inputs"):
@@ -132,7 +152,8 @@ def test_another_seed_gives_another_sample(sample: Path, tmp_path: Path) -> None
 
 def test_a_saved_model_gives_the_same_weights(sample: Path, tmp_path: Path) -> None:
     again(sample, tmp_path / "used", model=sample / "pwm.model")
-    assert (tmp_path / "used.counts.tsv").read_bytes() == (sample / "pwm.counts.tsv").read_bytes()
+    for ending in (".counts.tsv", ".isoforms.results"):
+        assert (tmp_path / f"used{ending}").read_bytes() == (sample / f"pwm{ending}").read_bytes()
     assert report(tmp_path / "used")["inputs"]["model"] == str(sample / "pwm.model")
 
 
@@ -356,20 +377,23 @@ def test_fly(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert end["gain"]["cap5"]["value"] > 0.3
 
 
+@pytest.mark.parametrize("lengths", ["union", "transcripts"])
 def test_unbiased_yeast_is_left_alone(
-    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], lengths: str
 ) -> None:
     yeast = data_dir / "yeast"
+    files = ("-s", "yes", "--bias-lengths", lengths, yeast / "unbiased.bam", yeast / "genes.gtf")
     run(
-        "-s", "yes", "--bias-model", "pwm", "--bias-genome", yeast / "genome.fa",
-        "--bias-output", tmp_path / "u",
-        yeast / "unbiased.bam", yeast / "genes.gtf",
+        "--bias-model", "pwm", "--bias-genome", yeast / "genome.fa",
+        "--bias-output", tmp_path / "u", *files,
     )  # fmt: skip
     assert "is not used, all its weights are 1" in capfd.readouterr().err
+    run("--bias-model", "none", "--bias-output", tmp_path / "none", *files)
+    assert (tmp_path / "u.counts.tsv").read_bytes() == (tmp_path / "none.counts.tsv").read_bytes()
     found = table(tmp_path / "u")
     found = found[found.raw >= 100]
     assert len(found) > 10
-    for column in ("weighted", "corrected"):
+    for column in ("weighted", "corrected") if lengths == "union" else ("weighted",):
         assert (found[column] / found.raw - 1).abs().max() <= 0.03
     weights = report(tmp_path / "u")["weights"]
     assert (weights["unscored"], weights["skipped"]) == (0, {"window": 0, "clipped_end": 0}), (
