@@ -168,9 +168,7 @@ def test_without_transcripts_and_bias_lengths_are_lengths() -> None:
 @pytest.mark.parametrize(
     ("single", "expected"), [(100, 100), (99, 190)], ids=["enough pairs", "too few pairs"]
 )
-def test_fragments_that_may_have_skipped_an_exon_have_no_length(
-    single: int, expected: int
-) -> None:
+def test_fragments_that_may_have_skipped_an_exon_have_no_length(single: int, expected: int) -> None:
     # Along merged blocks, the exon between both ends counts as part of the fragment.
     genes = [Gene(SKIPPING), Gene([[(2000, 2600)]])]
     fragments = 900 * [pair(250, 649)] + single * [pair(2100, 2199, 1)]
