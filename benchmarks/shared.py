@@ -1,11 +1,15 @@
-"""Shared by `accuracy.py`, `priors.py` and `weights.py`: data folder, tables, options, progress."""
+"""Shared by the benchmarks: data folder, tables, options, runs that are compared, progress."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from counterbias.options import LENGTHS, NONE
+from counterbias.simulation import AnnotationDesign
 
 
 def data_folder() -> Path:
@@ -17,6 +21,55 @@ def data_folder() -> Path:
 def whole_numbers(text: str | None) -> list[int]:
     """Parse comma-separated whole numbers."""
     return [int(part) for part in (text or "").split(",") if part]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run ``counterbias count``: its bias model, or `none`, and its lengths."""
+
+    model: str
+    lengths: str
+
+    @property
+    def label(self) -> str:
+        """Return the model; with other lengths than those of the union, these as well."""
+        return self.model if self.lengths == LENGTHS[0] else f"{self.model}, {self.lengths}"
+
+    def prefix(self, folder: Path) -> Path:
+        """Return the prefix of the run's files."""
+        return folder / self.label.replace(", ", "-")
+
+    def options(self, folder: Path) -> list[str]:
+        """Return the options of the run; the genome is in the folder."""
+        words = ["--bias-model", self.model, "--bias-lengths", self.lengths]
+        if self.model != NONE:
+            words += ["--bias-genome", str(folder / "genome.fa")]
+        return [*words, "--bias-output", str(self.prefix(folder))]
+
+
+def variants(models: str, lengths: str) -> list[Variant]:
+    """Combine comma-separated models with comma-separated lengths.
+
+    Raises:
+        ValueError: for lengths that do not exist.
+    """
+    methods = lengths.split(",")
+    unknown = set(methods) - set(LENGTHS)
+    if unknown:
+        raise ValueError(f"no lengths '{min(unknown)}': choose from {', '.join(LENGTHS)}")
+    return [Variant(model, method) for model in models.split(",") for method in methods]
+
+
+def with_isoforms(design: AnnotationDesign, mean: float | None) -> AnnotationDesign:
+    """Give genes a mean number of transcripts, at least 2; None leaves the design as it is.
+
+    Every tenth gene has a single transcript, as about every tenth protein-coding one of GENCODE.
+    """
+    if mean is None:
+        return design
+    several = 0.9
+    further = max(0.0, (mean - (1 - several)) / several - 2)
+    return replace(design, second_isoform=several, further_isoforms=further)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,7 @@
 """Time whole runs of ``counterbias count`` with and without bias models on the same read pairs.
 
     python benchmarks/whole_run.py --pairs 2000000 --models vlmm,cnn --threads 2 --rounds 4
+    python benchmarks/whole_run.py --models none,cnn --lengths union,transcripts --isoforms 10
 
 Runs alternate, so that other work on the machine affects all of them. See benchmarks/README.md.
 """
@@ -20,13 +21,17 @@ from typing import Any
 
 import numpy as np
 from counting import Runner, log, warm
+from shared import Variant, variants, with_isoforms
 
 from counterbias import simulation
+from counterbias.options import LENGTHS
 
 PLAIN = "plain"
 #: Model → target for a run relative to the plain count: factor, additional seconds, and whether the
 #: training time is added.
 WANTED = {"vlmm": (1.3, 2.0, False), "cnn": (2.0, 0.0, True)}
+#: Target for a run with lengths of transcripts, relative to the same with those of the union.
+OVER_UNION = 1.5
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -36,7 +41,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--genes", type=int, default=20_000, help="genes to simulate [%(default)s]")
     parser.add_argument(
-        "--models", default="vlmm,cnn", help="comma-separated backends [%(default)s]"
+        "--models",
+        default="vlmm,cnn",
+        help="comma-separated backends; none is lengths alone [%(default)s]",
+    )
+    parser.add_argument(
+        "--lengths", default="union", help="comma-separated, as in --bias-lengths [%(default)s]"
+    )
+    parser.add_argument(
+        "--isoforms", type=float, help="mean number of transcripts per gene, at least 2 [1.5]"
     )
     parser.add_argument("--threads", type=int, default=2, help="as in --bias-threads [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="runs of each, in turn [%(default)s]")
@@ -51,7 +64,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--workdir", type=Path, help="folder for all files, kept and reused [a temporary one]"
     )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.variants = variants(arguments.models, arguments.lengths)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
 
 
 def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
@@ -59,7 +77,8 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
 
     Files generated with the same options are reused.
     """
-    stamp = {key: getattr(arguments, key) for key in ("pairs", "genes", "order", "seed")}
+    keys = ("pairs", "genes", "isoforms", "order", "seed")
+    stamp = {key: getattr(arguments, key) for key in keys}
     path, note = folder / "reads.bam", folder / "made_from.json"
     if path.exists() and note.exists() and json.loads(note.read_text()) == stamp:
         return path
@@ -72,6 +91,7 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
     }
     genome = simulation.simulate_genome(rng, lengths)
     design = simulation.AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
+    design = with_isoforms(design, arguments.isoforms)
     genes = simulation.simulate_annotation(rng, lengths, arguments.genes, design=design)
     bias = simulation.simulate_priming_bias(rng)
     library = simulation.Library(
@@ -87,19 +107,12 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
     return path
 
 
-def command(arguments: argparse.Namespace, folder: Path, model: str) -> list[str]:
-    """Return the command line of a run."""
+def command(arguments: argparse.Namespace, folder: Path, variant: Variant | None) -> list[str]:
+    """Return the command line of a run; that of the plain count without a variant."""
     words = [sys.executable, "-m", "counterbias", "count", "-q", "-s", "no", "-r", arguments.order]
     words += ["--bias-threads", str(arguments.threads)]
-    if model != PLAIN:
-        words += [
-            "--bias-model",
-            model,
-            "--bias-genome",
-            str(folder / "genome.fa"),
-            "--bias-output",
-            str(folder / model),
-        ]
+    if variant is not None:
+        words += variant.options(folder)
     return [*words, str(folder / "reads.bam"), str(folder / "genes.gtf")]
 
 
@@ -107,28 +120,36 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run everything in turn and return all figures."""
     warm(simulate(folder, arguments))
     runner = Runner(folder, compile_anew=False)
-    labels = [PLAIN, *arguments.models.split(",")]
-    runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
-    for label in labels:  # untimed: compiles, and indexes the genome
-        runner.run(command(arguments, folder, label))
+    ways: dict[str, Variant | None] = {PLAIN: None}
+    ways |= {variant.label: variant for variant in arguments.variants}
+    runs: dict[str, list[dict[str, Any]]] = {label: [] for label in ways}
+    for variant in ways.values():  # untimed: compiles, and indexes the genome
+        runner.run(command(arguments, folder, variant))
     for number in range(arguments.rounds):
-        for label in labels:
+        for label, variant in ways.items():
             log(f"round {number + 1} of {arguments.rounds}: {label}")
-            found: dict[str, Any] = dict(runner.run(command(arguments, folder, label)))
+            found: dict[str, Any] = dict(runner.run(command(arguments, folder, variant)))
             found["output"] = runner.output().decode()
-            if label != PLAIN:
-                report = json.loads((folder / f"{label}.counterbias.json").read_text())
+            if variant is not None:
+                path = Path(f"{variant.prefix(folder)}.counterbias.json")
+                report = json.loads(path.read_text())
                 found["stages"] = report["run"]["seconds"]
                 found["starts"] = sum(end["unique_starts"] for end in report["ends"])
                 found["used"] = all(end["calibration"]["applied"] for end in report["ends"])
             runs[label].append(found)
     outputs = {run.pop("output") for own in runs.values() for run in own}
     if len(outputs) > 1:
-        raise RuntimeError("the raw counts depend on the bias model")
+        raise RuntimeError("the raw counts depend on the bias model or the lengths")
     return {
         "pairs": arguments.pairs,
+        "isoforms": arguments.isoforms,
         "threads": arguments.threads,
         "order": arguments.order,
+        "unions": {
+            variant.label: Variant(variant.model, LENGTHS[0]).label
+            for variant in arguments.variants
+            if variant.lengths != LENGTHS[0]
+        },
         "runs": runs,
     }
 
@@ -145,6 +166,26 @@ def ratios(runs: dict[str, list[dict[str, Any]]], label: str) -> list[float]:
         granted = seconds + (run["stages"]["training"] if training else 0.0)
         found.append((run["wall"] - granted) / plain["wall"])
     return found
+
+
+def target(result: dict[str, Any], label: str) -> tuple[str, str]:
+    """Return the ratios that a run has a target for, and what it lacks; empty where nothing."""
+    runs, union = result["runs"], result["unions"].get(label)
+    if label in WANTED:
+        most, seconds, training = WANTED[label]
+        allowed = "training" if training else f"{seconds:g} s"
+        found, than, rest = ratios(runs, label), f"plain plus {allowed}", f" without {allowed}"
+        wanted = f"{most:g} + {allowed}"
+    elif union in runs:
+        most, than, rest, wanted = OVER_UNION, union, "", f"{OVER_UNION:g} x {union}"
+        pairs = zip(runs[label], runs[union], strict=True)
+        found = [run["wall"] / other["wall"] for run, other in pairs]
+    else:
+        return "", ""
+    short = ""
+    if statistics.median(found) > most:
+        short = f"{label}: {statistics.median(found):.2f} times {than}, not {most:g}"
+    return f"{wanted}: {', '.join(f'{one:.2f}' for one in found)}{rest}", short
 
 
 def report(result: dict[str, Any]) -> str:
@@ -164,24 +205,14 @@ def report(result: dict[str, Any]) -> str:
         if label == PLAIN:
             cells += ["", "1", ""]
         else:
-            cells.append(f"{statistics.median(run['stages']['training'] for run in own):.2f}")
+            training = statistics.median(run["stages"].get("training", 0.0) for run in own)
             whole = [
                 run["wall"] / plain["wall"] for run, plain in zip(own, runs[PLAIN], strict=True)
             ]
-            cells.append(", ".join(f"{one:.2f}" for one in whole))
-            wanted = ""
-            if label in WANTED:
-                most, seconds, training = WANTED[label]
-                allowed = "training" if training else f"{seconds:g} s"
-                after = ratios(runs, label)
-                listed = ", ".join(f"{one:.2f}" for one in after)
-                wanted = f"{most:g} + {allowed}: {listed} without {allowed}"
-                if statistics.median(after) > most:
-                    short.append(
-                        f"{label}: {statistics.median(after):.2f} times plain plus {allowed}, "
-                        f"not {most:g}"
-                    )
-            cells.append(wanted)
+            wanted, lacking = target(result, label)
+            cells += [f"{training:.2f}", ", ".join(f"{one:.2f}" for one in whole), wanted]
+            if lacking:
+                short.append(lacking)
             if not all(run["used"] for run in own):
                 short.append(f"{label}: the model was not used")
         lines.append("| " + " | ".join(cells) + " |")
@@ -192,7 +223,8 @@ def report(result: dict[str, Any]) -> str:
                 for name in own[0]["stages"]
             }
             listed = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in stages.items())
-            lines.append(f"\n{label}, {own[0]['starts']:,} distinct starts: {listed}.")
+            starts = f", {own[0]['starts']:,} distinct starts" if own[0]["starts"] else ""
+            lines.append(f"\n{label}{starts}: {listed}.")
     return "\n".join(
         [*lines, "\nBelow target: " + ("; ".join(short) if short else "nothing") + "."]
     )

@@ -237,8 +237,9 @@ class AnnotationDesign:
         mean_exons: mean number of exons per gene (1 + a mixture of Poisson distributions).
         exon_length, last_exon_length: of inner and of last (3') exons.
         intron_length: of introns.
-        second_isoform: share of the genes that have two transcripts.
+        second_isoform: share of the genes that have several transcripts.
         overlapping: share of the genes that start within the preceding gene.
+        further_isoforms: mean number of transcripts that such a gene has beyond two (Poisson).
     """
 
     mean_exons: float = 5.0
@@ -247,6 +248,7 @@ class AnnotationDesign:
     intron_length: float = 600.0
     second_isoform: float = 0.3
     overlapping: float = 0.08
+    further_isoforms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,81 @@ def test_whole_run(
     assert "| plain |" in capsys.readouterr().out
 
 
+def test_whole_runs_with_lengths_of_transcripts_stand_beside_those_of_the_union(
+    whole_run: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--pairs", "3000", "--genes", "50", "--isoforms", "6", "--models", "none,vlmm"]
+    options += ["--lengths", "union,transcripts", "--rounds", "1", "--threads", "1"]
+    result = whole_run.main([*options, "--workdir", str(tmp_path)])
+    labels = ["plain", "none", "none, transcripts", "vlmm", "vlmm, transcripts"]
+    assert list(result["runs"]) == labels
+    assert result["unions"] == {"none, transcripts": "none", "vlmm, transcripts": "vlmm"}
+    for label in labels[1:]:
+        (run,) = result["runs"][label]
+        assert run["stages"]["effective lengths"] > 0
+    for prefix in ("none", "vlmm"):
+        assert not (tmp_path / f"{prefix}.isoforms.results").exists()
+        assert (tmp_path / f"{prefix}-transcripts.isoforms.results").exists()
+    assert (tmp_path / "genes.gtf").read_text().count("\ttranscript\t") > 3 * 50
+    shown = capsys.readouterr().out
+    assert "| vlmm, transcripts |" in shown
+    assert "1.5 x vlmm: " in shown
+
+
+def test_more_than_one_and_a_half_times_the_union_is_told(whole_run: ModuleType) -> None:
+    runs = {
+        "plain": [{"wall": 1.0}] * 3,
+        "pwm": [{"wall": 2.0}, {"wall": 4.0}, {"wall": 2.0}],
+        "pwm, transcripts": [{"wall": 3.5}, {"wall": 4.0}, {"wall": 3.2}],
+        "none, transcripts": [{"wall": 9.0}] * 3,
+    }
+    unions = {"pwm, transcripts": "pwm", "none, transcripts": "none"}
+    result = {"runs": runs, "unions": unions}
+    assert whole_run.target(result, "pwm, transcripts") == (
+        "1.5 x pwm: 1.75, 1.00, 1.60",
+        "pwm, transcripts: 1.60 times pwm, not 1.5",
+    )
+    assert whole_run.target(result, "none, transcripts") == ("", ""), "the union was not run"
+    assert whole_run.target(result, "pwm") == ("", "")
+
+
+def test_unknown_lengths_end_with_usage(
+    whole_run: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        whole_run.main(["--lengths", "union,exons"])
+    assert "no lengths 'exons': choose from union, transcripts" in capsys.readouterr().err
+
+
+def test_memory_per_assigned_fragment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    memory = load("bias_memory")
+    peaks = {"plain": (50, 60), "pwm": (70, 140), "pwm, transcripts": (80, 180)}
+    monkeypatch.setattr(memory, "simulate", lambda folder, sizes, *_: None)
+    monkeypatch.setattr(memory, "assigned_fragments", lambda path: int(path.stem) // 10)
+
+    def peak(folder: Path, size: int, variant: object) -> int:
+        label = "plain" if variant is None else variant.label  # type: ignore[attr-defined]
+        return 1_000_000 * peaks[label][size == 40_000_000]
+
+    monkeypatch.setattr(memory, "peak", peak)
+    options = ["--pairs", "40000000,20000000", "--lengths", "union,transcripts"]
+    growth = memory.main([*options, "--workdir", str(tmp_path)])
+    assert growth == {"no model": 5.0, "pwm": 35.0, "pwm, transcripts": 50.0}
+    assert "growth with pwm, transcripts: 50.0 bytes per assigned" in capsys.readouterr().out
+
+
+def test_assigned_fragments_are_those_counted_for_genes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "counts.tsv"
+    path.write_text("A\t3\nB\t0\nC\t5\n__no_feature\t7\n__ambiguous\t1\n")
+    assert load("bias_memory").assigned_fragments(path) == 8
+
+
 def test_time_that_is_granted_is_taken_off(whole_run: ModuleType) -> None:
     runs = {
         "plain": [{"wall": 4.0}, {"wall": 5.0}],

@@ -263,9 +263,9 @@ def test_the_method_is_recorded_with_a_model_too(study: Path, tmp_path: Path) ->
     count(study, "-q", "--bias-model", "pwm", "--bias-genome", str(study / "genome.fa"),
           "--bias-output", prefix, "-c", f"{prefix}.tsv")  # fmt: skip
     document = report(f"{prefix}.counterbias.json")
-    assert document["lengths"]["method"] == document["options"]["bias_lengths"] == "union"
+    assert document["lengths"]["method"] == document["options"]["bias_lengths"] == "transcripts"
     assert Path(f"{prefix}.model").exists()
-    assert not Path(f"{prefix}.isoforms.results").exists()
+    assert Path(f"{prefix}.isoforms.results").exists()
 
 
 WITHOUT = "without a bias model (--bias-model)"

@@ -83,6 +83,20 @@ def records(
     return result
 
 
+@pytest.mark.parametrize("further", [0.0, 6.0])
+def test_genes_have_as_many_transcripts_as_the_design_says(further: float) -> None:
+    design = AnnotationDesign(second_isoform=0.75, further_isoforms=further)
+    rng = np.random.default_rng(3)
+    models = simulate_annotation(rng, {"chr1": 40_000_000}, 2000, design=design)
+    number = np.bincount(models.transcript_gene, minlength=2000)
+    several = number > 1
+    assert several.mean() == pytest.approx(0.75, abs=0.03)
+    assert number[several].mean() == pytest.approx(2 + further, abs=0.25)
+    if further == 0:
+        assert number.max() == 2
+    assert (models.exon_lengths > 0).all()
+
+
 def test_same_seed_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
     digests = []
     for number, (seed, threads) in enumerate([(1, 1), (1, 2), (2, 1)]):

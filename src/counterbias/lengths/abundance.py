@@ -31,22 +31,30 @@ def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _step(counts, offsets, members, ratio, prior, theta, out):  # type: ignore[no-untyped-def]
-    """Write the shares after one step of EM; return the log posterior of ``theta``."""
+def _step(counts, offsets, members, ratio, prior, theta, judge, out):  # type: ignore[no-untyped-def]
+    """Write the shares after one step of EM; return the log posterior of ``theta``.
+
+    Without ``judge`` the posterior is not summed up: logarithms take most of the time.
+    """
     posterior = 0.0
     for t in range(len(theta)):
-        out[t] = prior[t]
-        if prior[t] > 0:
-            posterior += prior[t] * np.log(max(theta[t], 1e-300))
+        out[t] = 0.0
     for c in range(len(counts)):
         total = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             total += theta[members[i]] * ratio[i]
         total = max(total, 1e-300)
-        posterior += counts[c] * np.log(total)
+        if judge:
+            posterior += counts[c] * np.log(total)
+        each = counts[c] / total
         for i in range(offsets[c], offsets[c + 1]):
-            out[members[i]] += counts[c] * theta[members[i]] * ratio[i] / total
-    every = out.sum()
+            out[members[i]] += each * ratio[i]
+    every = 0.0
+    for t in range(len(theta)):
+        if judge and prior[t] > 0:
+            posterior += prior[t] * np.log(max(theta[t], 1e-300))
+        out[t] = prior[t] + theta[t] * out[t]
+        every += out[t]
     for t in range(len(theta)):
         out[t] /= every
     return posterior
@@ -59,14 +67,16 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
     Where no fragment tells, transcripts are equally abundant: their shares are in proportion to
     their effective lengths.
     """
-    equal = effective / effective.sum()
-    prior = PRIOR_FRAGMENTS * equal
-    theta = equal.copy()
-    once, twice, leap = np.empty(len(theta)), np.empty(len(theta)), np.empty(len(theta))
+    size, every = len(effective), effective.sum()
+    prior, theta = np.empty(size), np.empty(size)
+    for t in range(size):
+        theta[t] = effective[t] / every
+        prior[t] = PRIOR_FRAGMENTS * theta[t]
+    once, twice, leap = np.empty(size), np.empty(size), np.empty(size)
     steps = 0
     while steps < MOST_STEPS:
-        _step(counts, offsets, members, ratio, prior, theta, once)
-        before = _step(counts, offsets, members, ratio, prior, once, twice)
+        _step(counts, offsets, members, ratio, prior, theta, False, once)
+        before = _step(counts, offsets, members, ratio, prior, once, True, twice)
         steps += 2
         change, first, second = 0.0, 0.0, 0.0
         for t in range(len(theta)):
@@ -74,8 +84,7 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
             first += (once[t] - theta[t]) ** 2
             second += (twice[t] - 2 * once[t] + theta[t]) ** 2
         if change < TOLERANCE or second <= 0.0:
-            theta[:] = twice
-            break
+            return twice
         stride = max(1.0, np.sqrt(first / second))
         total = 0.0
         for t in range(len(theta)):
@@ -88,9 +97,12 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
             total += leap[t]
         for t in range(len(theta)):
             leap[t] /= total
-        after = _step(counts, offsets, members, ratio, prior, leap, once)
+        after = _step(counts, offsets, members, ratio, prior, leap, True, once)
         steps += 1
-        theta[:] = once if after >= before else twice
+        if after >= before:
+            theta, once = once, theta
+        else:
+            theta, twice = twice, theta
     return theta
 
 
@@ -159,7 +171,9 @@ def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
     With H the matrix: H⁻¹ − H⁻¹ 1 1ᵀ H⁻¹ / (1ᵀ H⁻¹ 1). H is positive definite; it is overwritten.
     """
     size = len(matrix)
-    inverse = np.eye(size)
+    inverse = np.zeros((size, size))
+    for t in range(size):
+        inverse[t, t] = 1.0
     for k in range(size):  # Gauss-Jordan; a positive definite matrix needs no pivoting
         pivot = matrix[k, k]
         for j in range(size):
@@ -171,8 +185,15 @@ def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
                 for j in range(size):
                     matrix[i, j] -= factor * matrix[k, j]
                     inverse[i, j] -= factor * inverse[k, j]
-    sums = inverse.sum(axis=1)
-    return inverse - np.outer(sums, sums) / sums.sum()
+    sums, every = np.zeros(size), 0.0
+    for i in range(size):
+        for j in range(size):
+            sums[i] += inverse[i, j]
+        every += sums[i]
+    for i in range(size):
+        for j in range(size):
+            inverse[i, j] -= sums[i] * sums[j] / every
+    return inverse
 
 
 @njit(cache=True, nogil=True)

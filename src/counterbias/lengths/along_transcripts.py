@@ -33,11 +33,13 @@ def transcript_fragment_lengths(
     with_transcripts = np.diff(transcripts.offsets) > 0
     fragments = fragments_by_feature(sites, with_transcripts)
     step = max(1, -(-len(fragments.rows) // MOST_FRAGMENTS))
+    exon_offsets, start, end = transcripts.exon_offsets, transcripts.start, transcripts.end
+    edges = classes.exon_edges(exon_offsets[transcripts.offsets], start, end)
     found = _measure(
         step, fragments.rows, fragments.offsets, fragments.columns,
         np.asarray(contig_of)[features.block_contig],
         features.block_offsets, features.block_start, features.block_end,
-        transcripts.offsets, transcripts.exon_offsets, transcripts.start, transcripts.end,
+        transcripts.offsets, exon_offsets, start, end, *edges,
     )  # fmt: skip
     return summarise_lengths(found)
 
@@ -45,7 +47,7 @@ def transcript_fragment_lengths(
 @njit(cache=True, nogil=True)
 def _measure(  # type: ignore[no-untyped-def]
     step, rows, row_offsets, columns, block_contig, block_offsets, block_start, block_end,
-    transcript_offsets, exon_offsets, start, end,
+    transcript_offsets, exon_offsets, start, end, edge_offsets, all_edges,
 ):  # fmt: skip
     """List the lengths of every ``step``-th fragment that has one."""
     found, used = np.empty(len(rows) // step + 1, np.int64), 0
@@ -54,11 +56,10 @@ def _measure(  # type: ignore[no-untyped-def]
         first = -(-row_offsets[f] // step) * step
         if first >= row_offsets[f + 1]:
             continue
-        exons = exon_offsets[low : high + 1]
-        edges = classes.sorted_edges(exons, start, end)
+        edges = all_edges[edge_offsets[f] : edge_offsets[f + 1]]
         if len(edges) > classes.MOST_EDGES or len(edges) * (high - low) > classes.MOST_PLACES:
             continue
-        place = classes.cut_segments(exons, start, end, edges)
+        place = classes.cut_segments(exon_offsets[low : high + 1], start, end, edges)
         for i in range(first, row_offsets[f + 1], step):
             known, left, right = classes.ends_of(
                 rows[i], block_contig[block_offsets[f]], columns[0], columns[1], columns[2],
@@ -83,8 +84,8 @@ def _one_length(left, right, edges, place):  # type: ignore[no-untyped-def]
     """Return the length of a fragment in all transcripts that it fits; 0 where they disagree."""
     if left < 0 or right < 0:
         return 0
-    near = np.searchsorted(edges, left, side="right") - 1
-    far = np.searchsorted(edges, right, side="right") - 1
+    near = classes.last_upto(left, edges, 0, len(edges))
+    far = classes.last_upto(right, edges, near, len(edges))
     common = 0
     for t in range(place.shape[1]):
         if place[near, t] >= 0 and place[far, t] >= 0:

@@ -12,8 +12,11 @@ ends. Everything here runs in compiled code, one feature at a time.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from counterbias.records import PRESENT, REVERSE
 
@@ -31,11 +34,36 @@ _IMPOSSIBLE = np.int64(-(2**40))
 MOST_EDGES, MOST_PLACES = 1 << 14, 1 << 23
 
 
+def exon_edges(
+    exon_offsets: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """List the edges of the exons of each feature, ascending, each once.
+
+    Args:
+        exon_offsets: int64 (features + 1,), where the exons of each feature begin.
+        start, end: int64 (exons,), offsets along the feature's line.
+
+    Returns:
+        Where those of each feature begin, int64 (features + 1,), and the edges, int64.
+    """
+    owner = np.repeat(np.arange(len(exon_offsets) - 1), np.diff(exon_offsets))
+    stride = int(end.max(initial=0)) + 1
+    keys = np.sort(np.concatenate((owner * stride + start, owner * stride + end)))
+    keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique would take far longer
+    offsets = np.searchsorted(keys, np.arange(len(exon_offsets)) * stride)
+    return offsets.astype(np.int64), keys % stride
+
+
 @njit(cache=True, nogil=True)
-def sorted_edges(exon_offsets, start, end):  # type: ignore[no-untyped-def]
-    """Return the distinct edges of all exons of a feature's transcripts, ascending."""
-    exons = slice(exon_offsets[0], exon_offsets[len(exon_offsets) - 1])
-    return np.unique(np.concatenate((start[exons], end[exons])))
+def last_upto(value, ascending, first, last):  # type: ignore[no-untyped-def]
+    """Return the index of the last number in ``first:last`` that is at most ``value``."""
+    while first < last:
+        middle = (first + last) // 2
+        if ascending[middle] <= value:
+            first = middle + 1
+        else:
+            last = middle
+    return first - 1
 
 
 @njit(cache=True, nogil=True)
@@ -49,7 +77,7 @@ def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-de
     for t in range(transcripts):
         before = 0
         for exon in range(exon_offsets[t], exon_offsets[t + 1]):
-            segment = np.searchsorted(edges, start[exon])
+            segment = last_upto(start[exon], edges, 0, len(edges))
             while edges[segment] < end[exon]:
                 place[segment, t] = before + edges[segment] - start[exon]
                 segment += 1
@@ -142,8 +170,8 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
         if left < 0 or right < 0:
             outside += part
             continue
-        near = np.searchsorted(edges, left, side="right") - 1
-        far = np.searchsorted(edges, right, side="right") - 1
+        near = last_upto(left, edges, 0, len(edges))
+        far = last_upto(right, edges, near, len(edges))
         # The offset within the segment for a read alone, otherwise the distance of both ends.
         rest = right - left if known == BOTH else left
         key = ((known * segments + near) * segments + far) * line + rest
@@ -160,38 +188,76 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
         if table[i] >= 0:
             keys[used], sums[used] = table[i], weight[i]
             used += 1
-    order = np.argsort(keys)
-    return keys[order], sums[order], outside
+    keys, sums = _sorted(keys, sums)
+    return keys, sums, outside
 
 
 @njit(cache=True, nogil=True)
-def _probability(length, density):  # type: ignore[no-untyped-def]
-    """Return the probability of a fragment length; ``density`` is that of each length from 0."""
-    found = ANY_LENGTH / (2 * len(density))
-    if length < len(density):
-        found += (1 - ANY_LENGTH) * density[length]
-    return found
+def _sorted(keys, sums):  # type: ignore[no-untyped-def]
+    """Sort distinct keys, and their sums with them, by merging runs of growing size.
+
+    NumPy's sorting would take longer to compile than all else here.
+    """
+    other_keys, other_sums = np.empty_like(keys), np.empty_like(sums)
+    run = 1
+    while run < len(keys):
+        for low in range(0, len(keys), 2 * run):
+            a, middle = low, min(low + run, len(keys))
+            b, high = middle, min(low + 2 * run, len(keys))
+            for at in range(low, high):
+                if b == high or (a < middle and keys[a] < keys[b]):
+                    other_keys[at], other_sums[at] = keys[a], sums[a]
+                    a += 1
+                else:
+                    other_keys[at], other_sums[at] = keys[b], sums[b]
+                    b += 1
+        keys, other_keys, sums, other_sums = other_keys, keys, other_sums, sums
+        run *= 2
+    return keys, sums
+
+
+class LengthTable(NamedTuple):
+    """How probable fragment lengths are.
+
+    Args:
+        density: float64 (n,), probability of each length from 0.
+        steps: int64 (n + 1,), log likelihood of each length, rounded; the last is of longer ones.
+        first, last: int64 (k,), runs of possible lengths that are equally probable.
+    """
+
+    density: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+
+def tabulate_lengths(density: NDArray[np.float64]) -> LengthTable:
+    """Prepare a distribution of fragment lengths; ``density`` is that of each length from 0."""
+    first = np.flatnonzero(np.diff(density, prepend=-1.0))
+    last = np.append(first[1:], len(density)) - 1
+    possible = density[first] > 0
+    likelihood = ANY_LENGTH / (2 * len(density)) + (1 - ANY_LENGTH) * np.append(density, 0.0)
+    steps = np.rint(STEPS * np.log(likelihood)).astype(np.int64)
+    return LengthTable(density, steps, first[possible], last[possible])
 
 
 @njit(cache=True, nogil=True)
-def _possible(at, length, upto, density, right):  # type: ignore[no-untyped-def]
+def _possible(at, length, upto, by_length, right):  # type: ignore[no-untyped-def]
     """Return Σ P(L) b(other end) over the fragments with one end at offset ``at`` of a transcript.
 
     ``upto`` are running sums of the other end's b, from 0; ``right`` whether it lies on the right.
-    Runs of lengths of equal probability are summed at once.
     """
     room = length - at if right else at + 1
-    total, size = 0.0, 1
-    while size < len(density) and size <= room:
-        until = size
-        while until < len(density) and until <= room and density[until] == density[size]:
-            until += 1
-        if density[size] > 0:
-            low, high = at + size - 1, at + until - 1
-            if not right:
-                low, high = at - until + 2, at - size + 2
-            total += density[size] * (upto[high] - upto[low])
-        size = until
+    total = 0.0
+    density = by_length.density
+    for k in range(len(by_length.first)):
+        size, until = by_length.first[k], min(by_length.last[k], room) + 1
+        if size >= until:
+            break
+        low, high = at + size - 1, at + until - 1
+        if not right:
+            low, high = at - until + 2, at - size + 2
+        total += density[size] * (upto[high] - upto[low])
     mean = 1.0 if len(upto) < 2 else upto[length] / length
     tail = min(room, 2 * len(density)) / (2 * len(density)) * mean
     return (1 - ANY_LENGTH) * total + ANY_LENGTH * tail
@@ -199,7 +265,7 @@ def _possible(at, length, upto, density, right):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _likelihoods(  # type: ignore[no-untyped-def]
-    key, segments, line, edges, place, density, lengths, bases, upto_forward, upto_backward, out
+    key, segments, line, edges, place, by_length, lengths, bases, upto_forward, upto_backward, out
 ):
     """Write, per transcript, the rounded log likelihood of a fragment; return the highest."""
     rest = key % line
@@ -214,29 +280,38 @@ def _likelihoods(  # type: ignore[no-untyped-def]
         if known == BOTH:
             # Offsets within the segments differ from those along the line by the segments' edges.
             gap = (place[far, t] - edges[far]) - (place[near, t] - edges[near])
-            likelihood = _probability(rest + gap + 1, density)
+            out[t] = by_length.steps[min(rest + gap + 1, len(by_length.steps) - 1)]
         else:
             at = place[near, t] + rest - edges[near]
             begin = bases[t] + t
             upto = upto_backward if known == LEFT else upto_forward
             likelihood = _possible(
-                at, lengths[t], upto[begin : begin + lengths[t] + 1], density, known == LEFT
+                at, lengths[t], upto[begin : begin + lengths[t] + 1], by_length, known == LEFT
             )
-        out[t] = np.int64(np.rint(STEPS * np.log(likelihood)))
+            out[t] = np.int64(np.rint(STEPS * np.log(likelihood)))
         best = max(best, out[t])
     return best
 
 
 @njit(cache=True, nogil=True)
+def _longer(values, by):  # type: ignore[no-untyped-def]
+    """Copy an array to one of twice its length, and ``by`` more."""
+    out = np.empty(2 * len(values) + by, values.dtype)
+    for i in range(len(values)):
+        out[i] = values[i]
+    return out
+
+
+@njit(cache=True, nogil=True)
 def make_classes(  # type: ignore[no-untyped-def]
-    keys, weight, edges, place, density, lengths, bases, upto_forward, upto_backward
+    keys, weight, edges, place, by_length, lengths, bases, upto_forward, upto_backward
 ):
     """Join distinct fragments with the same ratios of likelihoods into classes.
 
     Args:
         keys, weight: as :func:`distinct_fragments` returns them.
         edges, place: the segments.
-        density: probability of each fragment length from 0, float64.
+        by_length: how probable fragment lengths are.
         lengths: of the transcripts, int64 (t,).
         bases: where each transcript begins among the bases of all, int64 (t,).
         upto_forward, upto_backward: running sums of b along each transcript, one entry more than it
@@ -256,16 +331,16 @@ def make_classes(  # type: ignore[no-untyped-def]
     used, unfit = 0, 0.0
     for i in range(len(keys)):
         best = _likelihoods(
-            keys[i], segments, line, edges, place, density, lengths, bases, upto_forward,
-            upto_backward, found,
+            keys[i], segments, line, edges, place, by_length, lengths, bases,
+            upto_forward, upto_backward, found,
         )  # fmt: skip
         if best == _IMPOSSIBLE:
             unfit += weight[i]
             continue
         begin = offsets[used]
         if begin + transcripts > len(members):
-            members = np.concatenate((members, np.empty(len(members) + transcripts, np.int32)))
-            steps = np.concatenate((steps, np.empty(len(steps) + transcripts, np.int64)))
+            members = _longer(members, transcripts)
+            steps = _longer(steps, transcripts)
         at, code = begin, np.uint64(0)
         for t in range(transcripts):
             if found[t] > _IMPOSSIBLE:
@@ -286,9 +361,8 @@ def make_classes(  # type: ignore[no-untyped-def]
         used += 1
         offsets[used] = at
         if used == len(hashes):
-            hashes = np.concatenate((hashes, np.empty(used, np.uint64)))
-            counts = np.concatenate((counts, np.zeros(used)))
-            offsets = np.concatenate((offsets, np.zeros(used, np.int64)))
+            hashes, counts = _longer(hashes, 0), _longer(counts, 0)
+            offsets = _longer(offsets, 0)
             table = np.full(2 * len(table), -1, np.int64)
             for one in range(used):
                 slot = np.int64(hashes[one] & np.uint64(len(table) - 1))

@@ -115,7 +115,10 @@ class _Estimator:
         assert bias.layout.lengths is not None
         self.bias, self.transcripts = bias, transcripts
         self.fragments = bias.layout.lengths
-        self.density = length_density(self.fragments)
+        self.by_length = classes.tabulate_lengths(length_density(self.fragments))
+        self.edges = classes.exon_edges(
+            transcripts.exon_offsets[transcripts.offsets], transcripts.start, transcripts.end
+        )
         self.lengths = transcripts.lengths
         per_feature = np.diff(transcripts.offsets)
         self.rows = fragments_by_feature(sites, only & (per_feature > 1))
@@ -164,7 +167,7 @@ class _Estimator:
         fragments, features = self.rows, self.bias.features
         _estimate(
             chosen, transcripts.offsets, *self._exons(), bases, forward, backward,
-            self.density,
+            *self.edges, self.by_length,
             (fragments.rows, fragments.offsets, fragments.share, fragments.paired),
             fragments.columns,
             np.asarray(self.bias.contig_of)[features.block_contig],
@@ -206,7 +209,9 @@ def _along(b, begin, rows, bases, exon_offsets, start, end):  # type: ignore[no-
         at = bases[i]
         for exon in range(exon_offsets[rows[i]], exon_offsets[rows[i] + 1]):
             size = end[exon] - start[exon]
-            out[at : at + size] = b[begin[i] + start[exon] : begin[i] + end[exon]]
+            source, target = b[begin[i] + start[exon] :], out[at : at + size]
+            for k in range(size):  # assigning a slice would take seconds to compile
+                target[k] = source[k]
             at += size
     return out
 
@@ -227,8 +232,9 @@ def _running_sums(b, bases):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _estimate(  # type: ignore[no-untyped-def]
     chosen, transcript_offsets, exon_offsets, start, end, bases, upto_forward, upto_backward,
-    density, fragments, columns, block_contig, block_offsets, block_start, block_end,
-    lengths, effective, feature_length, fallback, share, share_se, molecules, molecules_se,
+    edge_offsets, all_edges, by_length, fragments, columns, block_contig, block_offsets,
+    block_start, block_end, lengths, effective, feature_length, fallback, share, share_se,
+    molecules, molecules_se,
 ):  # fmt: skip
     """Estimate shares and lengths of the features ``chosen``, one after the other."""
     rows, row_offsets, row_share, paired = fragments
@@ -247,7 +253,7 @@ def _estimate(  # type: ignore[no-untyped-def]
             share[low], molecules[low] = 1.0, 1.0
             continue
         exons = exon_offsets[low : high + 1]
-        edges = classes.sorted_edges(exons, start, end)
+        edges = all_edges[edge_offsets[f] : edge_offsets[f + 1]]
         if len(edges) > classes.MOST_EDGES or len(edges) * size > classes.MOST_PLACES:
             fallback[f] = TOO_MANY
             _share_unknown(
@@ -262,7 +268,7 @@ def _estimate(  # type: ignore[no-untyped-def]
             block_offsets[f], block_offsets[f + 1], block_start, block_end, edges,
         )  # fmt: skip
         counts, offsets, members, ratio, unfit = classes.make_classes(
-            keys, weight, edges, place, density, lengths[low:high],
+            keys, weight, edges, place, by_length, lengths[low:high],
             bases[first_base : first_base + size] + first_base, upto_forward, upto_backward,
         )  # fmt: skip
         abundance.scale_classes(offsets, members, ratio, own)
@@ -288,10 +294,12 @@ def _estimate(  # type: ignore[no-untyped-def]
 def _share_unknown(own, share, share_se, molecules, molecules_se):  # type: ignore[no-untyped-def]
     """Write the shares of equally abundant transcripts, and that nothing is known of them."""
     nothing = np.zeros(0)
-    share[:] = own / own.sum()
-    molecules[:] = 1 / len(own)
+    every = own.sum()
+    for t in range(len(own)):
+        share[t], molecules[t] = own[t] / every, 1 / len(own)
     covariance = abundance.share_covariance(
         nothing, np.zeros(1, np.int64), np.zeros(0, np.int32), nothing, share
     )
-    abundance.standard_errors(covariance, share, own, own.mean(), share_se, molecules_se)
-    molecules_se /= 100
+    abundance.standard_errors(covariance, share, own, every / len(own), share_se, molecules_se)
+    for t in range(len(own)):
+        molecules_se[t] /= 100

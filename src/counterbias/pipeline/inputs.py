@@ -17,7 +17,7 @@ from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.messages import Messages
 from counterbias.options import BiasOptions, RunOptions
-from counterbias.records import UNNAMED, Annotation
+from counterbias.records import UNNAMED, Annotation, FeatureTranscripts
 
 if TYPE_CHECKING:  # counting alone imports no bias stage
     from counterbias.genome import Genome, Transcripts
@@ -119,6 +119,15 @@ class RunInputs:
                 "--bias-contig-alias FILE",
             )
 
+    def report_missing_transcripts(self, messages: Messages) -> None:
+        """Say where lengths are those of the union because no line names a transcript."""
+        found = self.annotation.transcripts
+        if found is not None and _unnamed(found):
+            messages.info(
+                f"{self.annotation.path}: {_no_names(self.options)}: lengths are those of the "
+                "union of exons (--bias-lengths union)"
+            )
+
     def warn_of_missing_contigs(self, messages: Messages) -> None:
         """Warn of contigs with features that alignments have and the genome lacks.
 
@@ -167,6 +176,7 @@ def open_inputs(options: RunOptions, messages: Messages) -> RunInputs:
     inputs = open_counting_inputs(options, aliases, messages)
     if bias is not None:
         inputs = inputs.with_bias(bias, messages)
+    inputs.report_missing_transcripts(messages)
     inputs.warn_of_missing_contigs(messages)
     return inputs
 
@@ -187,9 +197,7 @@ def open_counting_inputs(
         on_lines=None if messages.quiet else messages.info,
         transcripts=options.transcripts_wanted,
     )
-    options = _with_length_method(options, annotation, messages)
-    if options.bias is not None and options.bias.lengths == "union":
-        annotation = replace(annotation, transcripts=None)
+    options = _with_length_method(options, annotation)
     annotation = rename_contigs(annotation, aliases)
     seconds = time.perf_counter() - begin
     inputs = RunInputs(options, annotation, seconds, aliases, headers)
@@ -198,9 +206,7 @@ def open_counting_inputs(
     return inputs
 
 
-def _with_length_method(
-    options: RunOptions, annotation: Annotation, messages: Messages
-) -> RunOptions:
+def _with_length_method(options: RunOptions, annotation: Annotation) -> RunOptions:
     """Return the options with the method by which lengths are measured (``--bias-lengths``).
 
     Where none was named, it is ``transcripts`` if most transcripts lie whole in one feature: in an
@@ -214,23 +220,24 @@ def _with_length_method(
         return options
     if found is None:
         return options.with_lengths("union")
-    named = bool((found.missing != UNNAMED).any())
-    if not named:
-        problem = (
-            "no feature has transcript_id (GTF) or Parent (GFF3) on all its lines of type "
-            f"{' or '.join(options.annotation.feature_types)}"
+    if options.bias.lengths is not None and _unnamed(found):
+        raise InputError(
+            f"{_no_names(options)}, as --bias-lengths transcripts needs",
+            file=annotation.path,
+            remedy="give an annotation that names transcripts, or --bias-lengths union",
         )
-        if options.bias.lengths is not None:
-            raise InputError(
-                f"{problem}, as --bias-lengths transcripts needs",
-                file=annotation.path,
-                remedy="give an annotation that names transcripts, or --bias-lengths union",
-            )
-        messages.warn(f"{annotation.path}: {problem}: --bias-lengths is union")
     whole = 2 * len(set(found.ids)) > len(found.ids)
-    return options.with_lengths(
-        options.bias.lengths or ("transcripts" if named and whole else "union")
-    )
+    return options.with_lengths(options.bias.lengths or ("transcripts" if whole else "union"))
+
+
+def _unnamed(transcripts: FeatureTranscripts) -> bool:
+    """Whether no feature has the names of its transcripts on all of its lines."""
+    return bool((transcripts.missing == UNNAMED).all())
+
+
+def _no_names(options: RunOptions) -> str:
+    types = " or ".join(options.annotation.feature_types)
+    return f"no feature has transcript_id (GTF) or Parent (GFF3) on all its lines of type {types}"
 
 
 def open_bias_inputs(

@@ -187,17 +187,18 @@ def _assemble(
     starts: NDArray[np.int64],
     design: AnnotationDesign,
 ) -> GeneModels:
-    """Assign strands, second transcripts and identifiers to genes whose exons were drawn."""
+    """Assign strands, other transcripts and identifiers to genes whose exons were drawn."""
     count = len(shapes)
     strands = rng.integers(0, 2, size=count).astype(np.int8)
-    has_second = rng.random(count) < design.second_isoform
+    others = (rng.random(count) < design.second_isoform).astype(np.int64)
+    if design.further_isoforms > 0:
+        others *= 1 + rng.poisson(design.further_isoforms, size=count)
     exon_starts, exon_ends, genes_of_transcripts = [], [], []
     for gene, (left, right) in enumerate(shapes):
         if strands[gene]:  # the 3' exon of a gene on the minus strand comes first along the contig
             left, right = right[-1] - right[::-1], right[-1] - left[::-1]
         isoforms = [(left, right)]
-        if has_second[gene]:
-            isoforms.append(_second_isoform(rng, left, right))
+        isoforms += [_other_isoform(rng, left, right) for _ in range(others[gene])]
         for left, right in isoforms:
             exon_starts.append(left + starts[gene])
             exon_ends.append(right + starts[gene])
@@ -216,7 +217,7 @@ def _assemble(
     )
 
 
-def _second_isoform(
+def _other_isoform(
     rng: np.random.Generator, left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> _Exons:
     """Skip some of the inner exons and shorten the rightmost one."""
