@@ -26,6 +26,7 @@ from counterbias.lengths import (
     fragment_lengths,
 )
 from counterbias.options import (
+    LENGTHS,
     NONE,
     AnnotationOptions,
     AssumedLengths,
@@ -43,6 +44,8 @@ from counterbias.weights import fragment_weights, weighted_counts
 #: The columns that are evaluated: estimate → column of fragments per base.
 DENSITIES = {"raw": "fpkm_raw", "weighted": "fpkm_weighted", "corrected": "fpkm_corrected"}
 TRUE = "true bias"
+#: The lengths (--bias-lengths) with which ``corrected`` estimates fragments, not molecules.
+UNION = LENGTHS[0]
 
 #: Contigs of the alignments, positions, read end (0 or 1) → log bias in nats, NaN where unknown.
 Scores = Callable[[tuple[str, ...], Positions, int], NDArray[np.float64]]
@@ -102,7 +105,9 @@ class Training:
     Args:
         sampling, window, model_options: as --bias-sampling, --bias-window and --bias-option.
         seed, threads: as --bias-seed and --bias-threads.
-        lengths, fragment_length: as --bias-lengths and --bias-fragment-length.
+        lengths, fragment_length: as --bias-lengths and --bias-fragment-length. Unless others are
+            asked for, lengths are those of the union of exons: the truth that ``fpkm_…`` columns
+            are compared with is fragments per base of it.
     """
 
     sampling: str = "local"
@@ -110,7 +115,7 @@ class Training:
     model_options: Sequence[str] = ()
     seed: int = 1
     threads: int = 1
-    lengths: str | None = None
+    lengths: str = UNION
     fragment_length: AssumedLengths | None = None
 
     def options(self, genome: Path, model: str) -> BiasOptions:

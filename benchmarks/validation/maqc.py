@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from counterbias import count_reads
 from counterbias.evaluation.agreement import Interval, compare_with_truth
-from counterbias.options import AnnotationOptions, BiasOptions
+from counterbias.options import AnnotationOptions
 
 SCRIPT = "maqc.py"
 FOLDER, TRUTH = "human_maqc_chr22", "seqc_ILM_COH_counts_A_B.tsv"
@@ -62,7 +62,8 @@ def count_cohort(model: str, arguments: argparse.Namespace, *, gate: bool = True
         root / f"{condition}_Rep{number}.bam" for condition in CONDITIONS for number in REPLICATES
     ]
     sample = est.Sample(paths[0], root / "genes.gtf", root / "genome.fa", stranded="reverse")
-    bias = BiasOptions(model, str(sample.genome), seed=arguments.seed, threads=arguments.threads)
+    training = est.Training(seed=arguments.seed, threads=arguments.threads)
+    bias = training.options(sample.genome, model)
     run = count_reads(
         paths,
         AnnotationOptions(str(sample.annotation), additional_attributes=("gene_name",)),

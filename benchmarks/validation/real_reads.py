@@ -32,7 +32,7 @@ from counterbias import count_reads
 from counterbias.annotation import load_annotation
 from counterbias.evaluation.agreement import Replicates, SampleEstimates, replicate_agreement
 from counterbias.genome import Genome, extract
-from counterbias.options import AnnotationOptions, BiasOptions
+from counterbias.options import AnnotationOptions
 from counterbias.plugins import load_plugins
 from counterbias.records import Positions
 
@@ -125,7 +125,7 @@ def count_lane(
 ) -> Lane:
     """Fit a model to one lane, count with it, and score the common positions."""
     sample = lane_sample(name)
-    bias = BiasOptions(model, str(sample.genome), seed=seed, threads=arguments.threads)
+    bias = est.Training(seed=seed, threads=arguments.threads).options(sample.genome, model)
     run = count_reads(
         sample.alignments,
         sample.annotation,

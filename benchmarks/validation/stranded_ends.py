@@ -25,7 +25,6 @@ import simulated as sim
 from numpy.typing import NDArray
 
 from counterbias import ModelFile, count_reads, simulation
-from counterbias.options import BiasOptions
 
 SCRIPT = "stranded_ends.py"
 NONE, FIRST, BOTH, COUNT = "none", "read 1 alone", "both", "as a count does"
@@ -65,9 +64,8 @@ def measure(
 ) -> dict[str, Any]:
     """Return the remaining bias of the genes with each correction, and which ends pass the gate."""
     sample, truth = draw(world, pairs, weaker, folder)
-    bias = BiasOptions(
-        arguments.model, str(sample.genome), seed=world.seed, threads=arguments.threads
-    )
+    training = est.Training(seed=world.seed, threads=arguments.threads)
+    bias = training.options(sample.genome, arguments.model)
     run = count_reads(
         sample.alignments,
         sample.annotation,

@@ -203,7 +203,7 @@ def scores_of(
 
 def fit(model: str, sample: est.Sample, seed: int, threads: int) -> tuple[ModelFile, est.Counted]:
     """Fit a model and count; return both."""
-    bias = BiasOptions(model, str(sample.genome), seed=seed, threads=threads)
+    bias = est.Training(seed=seed, threads=threads).options(sample.genome, model)
     run = count_reads(
         sample.alignments, sample.annotation, options=sample.options, bias=bias, threads=threads
     )

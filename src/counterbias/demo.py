@@ -201,11 +201,11 @@ def count_command(
 
 
 def compare(folder: Path, model: str, truth: simulation.Truth, seconds: float) -> Comparison:
-    """Compare the fragments per base of each gene in the files of a run with the truth."""
+    """Compare the abundance of each gene in the files of a run with its molecules."""
     with (folder / f"{model}.counts.tsv").open() as stream:
         rows = {row["feature"]: row for row in csv.DictReader(stream, delimiter="\t")}
     keep = np.flatnonzero(truth.unbiased_fragments >= FEWEST)
-    expected = np.log2(truth.unbiased_fragments[keep] / truth.length[keep])
+    expected = np.log2(truth.abundance[keep])
     error, spearman = {}, {}
     for estimate in ESTIMATES:
         density = np.array(
@@ -243,12 +243,17 @@ def print_comparisons(comparisons: Sequence[Comparison], truth: simulation.Truth
     """Print one row per model and estimate."""
     keep = truth.unbiased_fragments >= FEWEST
     bias = spread(np.log2(truth.mean_bias[keep]))
+    per_molecule = truth.unbiased_fragments[keep] / truth.abundance[keep]
+    lengths = spread(np.log2(per_molecule / truth.length[keep]))
     chance = float(np.sqrt(np.mean(1.0 / truth.expected_fragments[keep]))) / np.log(2)
     print(
         f"\n{int(keep.sum())} genes with at least {FEWEST} expected fragments,"
-        " compared with the FPKM of unbiased reads"
+        " compared with their molecules"
     )
-    print(f"error to expect: {bias:.3f} from the simulated bias, {chance:.3f} from chance\n")
+    print(
+        f"error to expect: {bias:.3f} from the simulated bias, {lengths:.3f} from lengths of"
+        f" transcripts, {chance:.3f} from chance\n"
+    )
     print("model  counts      RMSE log2  Spearman")
     for result in comparisons:
         for estimate in ESTIMATES:
@@ -271,6 +276,7 @@ def print_files(folder: Path) -> None:
         "counts.tsv": "what htseq-count writes",
         "*.htseq.tsv": "the same for the other samples",
         "*.counts.tsv": "raw, weighted and corrected counts",
+        "*.isoforms.results": "shares of the transcripts of each gene",
         "*.model": "fitted bias model, for --bias-model FILE",
         "*.counterbias.json": "quality report",
     }

@@ -165,10 +165,11 @@ def test_the_benchmark_tests_as_the_page_does(
         kept = [head, *(line for line in lines if line[0] in genes)]
         (tmp_path / f"{name}.tsv").write_text("".join("\t".join(line) + "\n" for line in kept))
     methods = (
-        "method\tcounts\tlengths\n"
-        "offsets\traw.tsv\teffective_length.tsv\n"
-        "corrected\tcorrected.tsv\t\n"
+        "method\tcounts\tlengths\tquantified\n"
+        "offsets\traw.tsv\teffective_length.tsv\t\n"
+        "corrected\tcorrected.tsv\t\t\n"
     )
+    (tmp_path / "genes.tsv").write_text("\n".join(["gene", *sorted(genes)]) + "\n")
     (tmp_path / "methods.tsv").write_text(methods)
     script = root / "benchmarks" / "validation" / "differential.R"
     subprocess.run(

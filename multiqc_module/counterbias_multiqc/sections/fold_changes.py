@@ -18,7 +18,9 @@ _HELP = """
 Features are grouped by their raw count, about as many in each group. The solid line is the median
 of log2(corrected / raw) of each group; the dotted lines (only with few samples) enclose 90% of the
 features. A value of 1 is a doubling. *Corrected* counts, which we recommend, are raw counts divided
-by effective length; *weighted* counts are sums of read weights, as in Zhang et al. (2017).
+by effective length; *weighted* counts are sums of read weights, as in Zhang et al. (2017). Where
+lengths are those of transcripts, *corrected* contains them as well as the bias: features then
+spread even in a sample without bias.
 
 *Good*: medians near zero at all levels of expression, and a spread at the left that is no wider
 than a factor of about two.

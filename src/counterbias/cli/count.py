@@ -53,8 +53,8 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
     parser = Parser(
         prog=prog,
         description="Count reads per feature with htseq-count's options and output. With "
-        "--bias-model, a table of counts corrected for sequence-specific bias is written as well; "
-        "with --bias-lengths, one of counts corrected for the lengths of transcripts.",
+        "--bias-model, a table of counts corrected for sequence-specific bias and for the lengths "
+        "of transcripts is written as well; with --bias-lengths alone, one corrected for lengths.",
     )
     parser.add_options((VERSION, *FILES))
     parser.add_options(READS, "reads")

@@ -41,8 +41,8 @@ class Truth:
         length: int64, bases of the transcript, or of the union of the gene's exons.
         abundance: float64, molecules per million.
         expected_fragments: float64, expected under bias and GC effect; sum to the fragments drawn.
-        unbiased_fragments: float64, expected without bias and GC effect: what a corrected count
-            should find.
+        unbiased_fragments: float64, expected without bias and GC effect: what a count
+            corrected for bias alone should find.
         mean_bias: float64, ``expected_fragments`` over ``unbiased_fragments``; its mean, weighted
             by the latter, is 1.
         fragments: int64, drawn, including duplicates.
