@@ -133,7 +133,8 @@ def _counted(inputs: RunInputs, counts: SampleCounts, sample: str) -> dict[str, 
     from counterbias.pipeline.bias.context import contig_index
 
     annotation, options, sites = inputs.annotation, inputs.options, counts.sites
-    assert sites is not None and options.bias is not None
+    assert sites is not None
+    assert options.bias is not None
     by_transcripts = options.bias.lengths == "transcripts"
     return {
         "sample": sample,
