@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from counterbias.lengths import (
     UNEXPLAINED,
+    FeatureBias,
     FragmentLengths,
     TranscriptLengths,
     effective_lengths,
+    transcript_lengths,
 )
 from counterbias.lengths.transcripts import CLEAR_EXCESS, LEAST_SHARE, places
 from counterbias.records import SCATTERED, TOO_MANY, UNNAMED
@@ -23,6 +27,7 @@ from tests.helpers.transcript_builders import (
     pair,
     read,
     some_lengths,
+    start_sites,
 )
 
 #: Three exons of 200, 100 and 300 bases; the second transcript skips the one in the middle.
@@ -120,6 +125,34 @@ def test_a_rare_transcript_is_as_uncertain_as_its_few_fragments(rare: int) -> No
     assert (found.share_se > 0.97 * binomial).all()
     assert (found.share_se < (1 + 1 / np.sqrt(rare)) * binomial).all()
     assert found.molecules_se == pytest.approx(found.share_se), "both are equally long"
+
+
+@pytest.mark.parametrize("short", [1, 50])
+@pytest.mark.parametrize("copies", [1, 20])
+def test_no_percentage_is_less_certain_than_any_number_from_0_to_100(
+    short: int, copies: int
+) -> None:
+    # One fragment more or less of a transcript with hardly a place is many molecules.
+    rare = copies * [[(800, 800 + short)]]
+    found = measure([Gene([[(100, 1700)], *rare])], 30 * [pair(200, 299)])
+    assert found.molecules_se == pytest.approx(UNIFORM), "a straight line would say 600 % and more"
+    assert (found.share_se <= UNIFORM).all()
+    # Of many that are alike, each may still have anything between 0 and 1.
+    found = measure([Gene(300 * [[(100, 700)]])], 500 * [pair(200, 299)])
+    assert found.share_se == pytest.approx(UNIFORM)
+
+
+def test_a_long_gene_takes_no_memory_without_a_bias() -> None:
+    features, transcripts = annotate([Gene([[(100, 4_000_100)], [(100, 2_000_100)]])])
+    bias = FeatureBias(features, np.arange(2), None, one_length(100))
+    sites, only = start_sites([pair(200, 299)]), np.array([True])
+    transcript_lengths(bias, transcripts, sites, only=only)  # loads what is compiled
+    tracemalloc.start()
+    found = transcript_lengths(bias, transcripts, sites, only=only)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.effective.tolist() == [3_999_901, 1_999_901]
+    assert peak < 1_000_000, "a quarter of a byte per base"
 
 
 @pytest.mark.parametrize("stranded", ["no", "yes", "reverse"])

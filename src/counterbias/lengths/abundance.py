@@ -16,6 +16,8 @@ from numba import njit
 PRIOR_FRAGMENTS = 2.0
 #: Largest change of a share at which EM stops, and most steps.
 TOLERANCE, MOST_STEPS = 1e-7, 3000
+#: Standard error of a share that may be anything between 0 and 1: no share is less certain.
+NOTHING_KNOWN = 12**-0.5
 
 
 @njit(cache=True, nogil=True)
@@ -201,7 +203,9 @@ def standard_errors(covariance, theta, effective, length, of_share, of_percentag
     """Write the standard errors of shares, and of percentages of the feature's molecules.
 
     The percentage of t is 100 θ_t / ℓ̃_t · ``length``, where ``length`` = 1 / Σ θ_s / ℓ̃_s is the
-    feature's effective length; its error is by the delta method.
+    feature's effective length; its error is by the delta method. No error exceeds that of a share
+    of which nothing is known: a very short transcript's percentage follows its share so steeply
+    that a straight line would leave the range from 0 to 100 far behind.
     """
     size = len(theta)
     along = np.zeros(size)
@@ -218,5 +222,5 @@ def standard_errors(covariance, theta, effective, length, of_share, of_percentag
             - 2 * own * molecules * length * along[t]
             + (molecules * length) ** 2 * across
         )
-        of_share[t] = np.sqrt(max(covariance[t, t], 0.0))
-        of_percentage[t] = 100 * np.sqrt(max(variance, 0.0))
+        of_share[t] = min(np.sqrt(max(covariance[t, t], 0.0)), NOTHING_KNOWN)
+        of_percentage[t] = 100 * min(np.sqrt(max(variance, 0.0)), NOTHING_KNOWN)

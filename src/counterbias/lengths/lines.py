@@ -127,7 +127,8 @@ class FeatureBias:
     ) -> Lines:
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         if self.bias_of is None:
-            ones = np.ones(int(offsets[-1]))
+            # A view of a single number, so that long features take no memory.
+            ones = np.broadcast_to(1.0, int(offsets[-1]))
             return Lines(chosen, offsets, ones, ones)
         blocks = _blocks_of(self.features, chosen)
         forward, backward = self._two_strands(mapped, blocks, self.bias_of)
