@@ -418,6 +418,7 @@ def test_trimmed_reads_are_noticed(
         "--bias-output", tmp_path / "w",
         "--bias-window", "16,10", human / "SRR1039508.bam", human / "genes.gtf",
     )  # fmt: skip
+    assert "--bias-window" not in capfd.readouterr().err, "the advice has been taken"
     narrow, wide = (report(tmp_path / name)["ends"][0]["calibration"]["gain"] for name in "tw")
     assert wide > narrow
 

@@ -10,6 +10,7 @@ from counterbias.options import BiasOptions
 from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.pipeline.bias.weighing import Weighed
+from counterbias.window import Window
 
 #: Below this many distinct starts the user is warned.
 FEW_STARTS = 2000
@@ -64,7 +65,7 @@ def _of_end(context: SampleContext, weighed: Weighed, end: FittedEnd) -> Iterato
             f"only {end.starts:,} distinct read starts{of} to learn from "
             f"(fewer than {FEW_STARTS:,}): expect a noisy model{hint}"
         )
-    yield from _of_signature(end, of)
+    yield from _of_signature(end, context.choice.window, of)
     if calibration.applied and calibration.reason:
         yield (
             f"the model{of} would not be used by itself ({calibration.reason}); since the other "
@@ -75,10 +76,10 @@ def _of_end(context: SampleContext, weighed: Weighed, end: FittedEnd) -> Iterato
         yield f"the model{of} is not used, all its weights are 1: {calibration.reason}"
 
 
-def _of_signature(end: FittedEnd, of: str) -> Iterator[str]:
-    """Yield a warning where the bias signature lies outside the window."""
+def _of_signature(end: FittedEnd, window: Window, of: str) -> Iterator[str]:
+    """Yield a warning where another window than that in use would hold the bias signature."""
     signature = end.signature()
-    if signature is None:
+    if signature is None or signature.window == window:
         return
     if signature.precedes_start:
         yield (
