@@ -314,7 +314,8 @@ _RESULT = (
     Key(
         "lengths.measured",
         "integer",
-        "features whose effective length was measured; the others have their length",
+        "features with reads, whose effective length was measured; the others have the length that "
+        "they would have without bias",
     ),
     Key(
         "lengths.fragments",
