@@ -32,7 +32,7 @@ SAMPLING_SCHEMES = ("local", "paper", "seqbias")
 #: Which reads of a pair determine its weight and its feature's effective length.
 WEIGHED_ENDS = ("both", "first")
 #: What a feature's effective length is that of: its merged blocks, or its transcripts.
-LENGTHS = ("union", "transcripts")
+LENGTHS = UNION, TRANSCRIPTS = ("union", "transcripts")
 #: The type of the lines whose features have their transcripts' lengths unless other ones are named.
 EXON = "exon"
 #: What a window follows beyond the edge of an exon.
@@ -60,7 +60,7 @@ class AnnotationOptions:
     """
 
     path: str
-    feature_types: tuple[str, ...] = ("exon",)
+    feature_types: tuple[str, ...] = (EXON,)
     id_attributes: tuple[str, ...] = ("gene_id",)
     additional_attributes: tuple[str, ...] = ()
     chromosome: bool = False
@@ -188,7 +188,7 @@ class RunOptions:
     @property
     def transcripts_wanted(self) -> bool:
         """Whether effective lengths are to be those of transcripts, if the annotation has them."""
-        if self.bias is None or self.bias.lengths == "union":
+        if self.bias is None or self.bias.lengths == UNION:
             return False
         return self.bias.lengths is not None or self.annotation.feature_types == (EXON,)
 

@@ -116,8 +116,7 @@ PREFIX = Option(
     "--bias-output",
     metavar="PREFIX",
     default=None,
-    help="start of the names of the weighted table, the model, the isoforms' table and the quality "
-    "report "
+    help="start of the names of the weighted table, the model, the isoforms and the quality report "
     "(default: the sample's name)",
 )
 WINDOW = Option(

@@ -37,7 +37,7 @@ from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
-from counterbias.options import AUTO, NONE, TaggedOutput
+from counterbias.options import AUTO, NONE, UNION, TaggedOutput
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.sample import SampleBias
@@ -218,7 +218,7 @@ def _bias_endings(arguments: Namespace) -> list[str]:
     endings = [TABLE, REPORT]
     if arguments.bias_model != NONE:
         endings.append(MODEL)
-    if arguments.bias_lengths != "union":
+    if arguments.bias_lengths != UNION:
         endings.append(ISOFORMS)
     return endings
 

@@ -11,7 +11,7 @@ import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 
-from counterbias.options import NONE
+from counterbias.options import NONE, UNION
 
 #: Options of ``count`` that concern the model, the weights or the lengths alone.
 _ON_THE_MODEL = (
@@ -44,7 +44,7 @@ def idle_in_count(arguments: Namespace) -> list[str]:
         [f"bias_{name}" for name in _ON_THE_MODEL if name not in used],
         "without a bias model (--bias-model)",
     )
-    if used and arguments.bias_lengths == "union":
+    if used and arguments.bias_lengths == UNION:
         lines += _lines(
             arguments, ["bias_fragment_length"], "with --bias-lengths union and no bias model"
         )

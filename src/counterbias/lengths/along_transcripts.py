@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from counterbias.lengths import classes
 from counterbias.lengths.distribution import MOST_FRAGMENTS, FragmentLengths, summarise_lengths
-from counterbias.lengths.ends import fragments_by_feature
+from counterbias.lengths.ends import (
+    BOTH,
+    bases_before,
+    ends_of,
+    fragments_by_feature,
+    last_upto,
+    offset_on_line,
+)
 from counterbias.records import Features, FeatureTranscripts, StartSites
 
 
@@ -30,46 +37,42 @@ def transcript_fragment_lengths(
     """
     if len(sites.ends) < 2:
         return None
-    with_transcripts = np.diff(transcripts.offsets) > 0
-    fragments = fragments_by_feature(sites, with_transcripts)
-    step = max(1, -(-len(fragments.rows) // MOST_FRAGMENTS))
-    exon_offsets, start, end = transcripts.exon_offsets, transcripts.start, transcripts.end
-    edges = classes.exon_edges(exon_offsets[transcripts.offsets], start, end)
+    some = slice(None, None, max(1, -(-len(sites) // MOST_FRAGMENTS)))
+    fragments = fragments_by_feature(sites.of_rows(some), np.diff(transcripts.offsets) > 0)
     found = _measure(
-        step, fragments.rows, fragments.offsets, fragments.columns,
-        np.asarray(contig_of)[features.block_contig],
-        features.block_offsets, features.block_start, features.block_end,
-        transcripts.offsets, exon_offsets, start, end, *edges,
+        fragments.rows, fragments.offsets, fragments.columns,
+        np.asarray(contig_of)[features.block_contig], features.block_offsets, features.block_start,
+        features.block_end, bases_before(features), transcripts.offsets, transcripts.exon_offsets,
+        transcripts.start, transcripts.end, *transcripts.edges,
     )  # fmt: skip
     return summarise_lengths(found)
 
 
 @njit(cache=True, nogil=True)
 def _measure(  # type: ignore[no-untyped-def]
-    step, rows, row_offsets, columns, block_contig, block_offsets, block_start, block_end,
+    rows, row_offsets, columns, block_contig, block_offsets, block_start, block_end, before,
     transcript_offsets, exon_offsets, start, end, edge_offsets, all_edges,
 ):  # fmt: skip
-    """List the lengths of every ``step``-th fragment that has one."""
-    found, used = np.empty(len(rows) // step + 1, np.int64), 0
+    """List the lengths of the fragments that have one."""
+    found, used = np.empty(len(rows), np.int64), 0
     for f in range(len(transcript_offsets) - 1):
         low, high = transcript_offsets[f], transcript_offsets[f + 1]
-        first = -(-row_offsets[f] // step) * step
-        if first >= row_offsets[f + 1]:
+        if row_offsets[f] == row_offsets[f + 1]:
             continue
         edges = all_edges[edge_offsets[f] : edge_offsets[f + 1]]
         if len(edges) > classes.MOST_EDGES or len(edges) * (high - low) > classes.MOST_PLACES:
             continue
         place = classes.cut_segments(exon_offsets[low : high + 1], start, end, edges)
-        for i in range(first, row_offsets[f + 1], step):
-            known, left, right = classes.ends_of(
+        for i in range(row_offsets[f], row_offsets[f + 1]):
+            known, left, right = ends_of(
                 rows[i], block_contig[block_offsets[f]], columns[0], columns[1], columns[2],
                 columns[3], columns[4], columns[5], True,
             )  # fmt: skip
-            if known == classes.BOTH:
+            if known == BOTH:
                 blocks = block_offsets[f], block_offsets[f + 1]
                 length = _one_length(
-                    classes.offset_on_line(left, *blocks, block_start, block_end),
-                    classes.offset_on_line(right, *blocks, block_start, block_end),
+                    offset_on_line(left, *blocks, block_start, block_end, before),
+                    offset_on_line(right, *blocks, block_start, block_end, before),
                     edges,
                     place,
                 )
@@ -84,8 +87,8 @@ def _one_length(left, right, edges, place):  # type: ignore[no-untyped-def]
     """Return the length of a fragment in all transcripts that it fits; 0 where they disagree."""
     if left < 0 or right < 0:
         return 0
-    near = classes.last_upto(left, edges, 0, len(edges))
-    far = classes.last_upto(right, edges, near, len(edges))
+    near = last_upto(left, edges, 0, len(edges))
+    far = last_upto(right, edges, near, len(edges))
     common = 0
     for t in range(place.shape[1]):
         if place[near, t] >= 0 and place[far, t] >= 0:

@@ -18,10 +18,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import PRESENT, REVERSE
+from counterbias.lengths.ends import (
+    BOTH,
+    LEFT,
+    NEITHER,
+    ends_of,
+    last_upto,
+    offset_on_line,
+)
 
-#: What is known of a fragment: both ends, the left or the right one alone, or nothing.
-BOTH, LEFT, RIGHT, NEITHER = 0, 1, 2, 3
 #: Steps per nat in which likelihoods are rounded, so that fragments share classes.
 STEPS = 256.0
 #: Share of fragments taken to have any length up to twice the longest one of the distribution, so
@@ -32,38 +37,6 @@ _IMPOSSIBLE = np.int64(-(2**40))
 #: Most edges of a feature's exons, so that keys of fragments are 64-bit numbers, and most edges ×
 #: transcripts, so that tables stay small. Features beyond have too many transcripts.
 MOST_EDGES, MOST_PLACES = 1 << 14, 1 << 23
-
-
-def exon_edges(
-    exon_offsets: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List the edges of the exons of each feature, ascending, each once.
-
-    Args:
-        exon_offsets: int64 (features + 1,), where the exons of each feature begin.
-        start, end: int64 (exons,), offsets along the feature's line.
-
-    Returns:
-        Where those of each feature begin, int64 (features + 1,), and the edges, int64.
-    """
-    owner = np.repeat(np.arange(len(exon_offsets) - 1), np.diff(exon_offsets))
-    stride = int(end.max(initial=0)) + 1
-    keys = np.sort(np.concatenate((owner * stride + start, owner * stride + end)))
-    keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique would take far longer
-    offsets = np.searchsorted(keys, np.arange(len(exon_offsets)) * stride)
-    return offsets.astype(np.int64), keys % stride
-
-
-@njit(cache=True, nogil=True)
-def last_upto(value, ascending, first, last):  # type: ignore[no-untyped-def]
-    """Return the index of the last number in ``first:last`` that is at most ``value``."""
-    while first < last:
-        middle = (first + last) // 2
-        if ascending[middle] <= value:
-            first = middle + 1
-        else:
-            last = middle
-    return first - 1
 
 
 @njit(cache=True, nogil=True)
@@ -83,41 +56,6 @@ def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-de
                 segment += 1
             before += end[exon] - start[exon]
     return place
-
-
-@njit(cache=True, nogil=True)
-def offset_on_line(position, first, last, block_start, block_end):  # type: ignore[no-untyped-def]
-    """Turn a genome position into an offset along the blocks ``first:last``; -1 outside them."""
-    before = 0
-    for block in range(first, last):
-        if position < block_start[block]:
-            return -1
-        if position < block_end[block]:
-            return before + position - block_start[block]
-        before += block_end[block] - block_start[block]
-    return -1
-
-
-@njit(cache=True, nogil=True)
-def ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
-    """Return what is known of a fragment, and the genome positions of its left and right end."""
-    one = bits_1[row] & PRESENT != 0 and contig_1[row] == contig
-    two = paired and bits_2[row] & PRESENT != 0 and contig_2[row] == contig
-    minus_1, minus_2 = bits_1[row] & REVERSE != 0, bits_2[row] & REVERSE != 0
-    if one and two:
-        left, right = np.int64(position_1[row]), np.int64(position_2[row])
-        if minus_1 == minus_2:
-            return NEITHER, left, right
-        if minus_1:
-            left, right = right, left
-        return (BOTH if left <= right else NEITHER), left, right
-    if one:
-        place = np.int64(position_1[row])
-        return (RIGHT if minus_1 else LEFT), place, place
-    if two:
-        place = np.int64(position_2[row])
-        return (RIGHT if minus_2 else LEFT), place, place
-    return NEITHER, np.int64(-1), np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -144,7 +82,7 @@ def _slot(key, table):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def distinct_fragments(  # type: ignore[no-untyped-def]
     rows, share, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired,
-    first, last, block_start, block_end, edges,
+    first, last, block_start, block_end, before, edges,
 ):  # fmt: skip
     """Count the distinct fragments of a feature by segments and distance of their ends.
 
@@ -163,10 +101,11 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
         )
         if known == NEITHER:
             continue
-        left = offset_on_line(left, first, last, block_start, block_end)
-        right = (
-            offset_on_line(right, first, last, block_start, block_end) if known == BOTH else left
-        )
+        left = offset_on_line(left, first, last, block_start, block_end, before)
+        if known != BOTH:
+            right = left
+        else:
+            right = offset_on_line(right, first, last, block_start, block_end, before)
         if left < 0 or right < 0:
             outside += part
             continue

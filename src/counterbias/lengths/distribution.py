@@ -9,8 +9,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.lengths.ends import BOTH, bases_before, ends_of, offset_on_line
 from counterbias.options import AssumedLengths
-from counterbias.records import PRESENT, REVERSE, Features, StartSites
+from counterbias.records import Features, StartSites
 
 #: Representative fragment lengths kept.
 MOST_LENGTHS = 16
@@ -18,8 +19,6 @@ MOST_LENGTHS = 16
 MOST_FRAGMENTS, FEWEST_FRAGMENTS = 1_000_000, 100
 #: The shortest fragment assumed, bases: shorter ones can hardly ever be aligned uniquely.
 SHORTEST = 20
-
-_STRIDE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def fragment_lengths(
     length = _observed(
         sites.feature, first.contig, first.position, first.bits, second.contig, second.position,
         second.bits, step, features.block_offsets, features.block_start, features.block_end,
-        *_joined_blocks(features, contig_of),
+        bases_before(features), _contigs(features, contig_of),
     )  # fmt: skip
     return summarise_lengths(length)
 
@@ -122,70 +121,39 @@ def assumed_lengths(assumed: AssumedLengths) -> FragmentLengths:
     return FragmentLengths(values, counts / MOST_LENGTHS, 0, assumed.mean, classes, assumed.sd)
 
 
-def _joined_blocks(
-    features: Features, contig_of: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Lay the blocks of each feature end to end.
+def _contigs(features: Features, contig_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each feature's contig, int64 (features,).
 
-    Returns the blocks in order of feature and start, int64 (blocks,); the bases of the feature
-    before each block, int64 (blocks,); and each feature's contig, int64 (features,), -2 if its
-    blocks cannot be joined because they do not lie on one strand of one contig.
+    It is -2 where blocks cannot be joined because they do not lie on one strand of one contig.
     """
-    offsets = features.block_offsets
-    owner = np.repeat(np.arange(len(features)), np.diff(offsets))
-    length = features.block_end - features.block_start
-    before = np.cumsum(length) - length
-    before = before - before[offsets[:-1]][owner]
-    first = offsets[:-1][owner]
+    owner = np.repeat(np.arange(len(features)), np.diff(features.block_offsets))
+    first = features.block_offsets[:-1][owner]
     alone = (features.block_contig == features.block_contig[first]) & (
         features.block_strand == features.block_strand[first]
     )
     contig = np.full(len(features), -2, np.int64)
     contig[owner] = np.asarray(contig_of)[features.block_contig]
     contig[owner[~alone]] = -2
-    return np.argsort(owner * _STRIDE + features.block_start, kind="stable"), before, contig
+    return contig
 
 
 @njit(cache=True, nogil=True)
 def _observed(  # type: ignore[no-untyped-def]
     feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step,
-    offsets, start, end, order, before, contig,
+    offsets, start, end, before, contig,
 ):  # fmt: skip
     """List the lengths of every ``step``-th fragment, if its ends face each other within blocks."""
     found = np.empty(len(feature) // step + 1, np.int64)
     used = 0
     for row in range(0, len(feature), step):
-        one, two = bits_1[row], bits_2[row]
         f = feature[row]
-        if (
-            one & two & PRESENT == 0
-            or one & REVERSE == two & REVERSE
-            or contig_1[row] != contig_2[row]
-            or contig_1[row] != contig[f]
-        ):
-            continue
-        left, right = np.int64(position_1[row]), np.int64(position_2[row])
-        if one & REVERSE:
-            left, right = right, left
-        first = _place(left, order[offsets[f] : offsets[f + 1]], start, end, before)
-        last = _place(right, order[offsets[f] : offsets[f + 1]], start, end, before)
-        if 0 <= first <= last:
-            found[used] = last - first + 1
-            used += 1
+        known, left, right = ends_of(
+            row, contig[f], contig_1, position_1, bits_1, contig_2, position_2, bits_2, True
+        )
+        if known == BOTH:
+            first = offset_on_line(left, offsets[f], offsets[f + 1], start, end, before)
+            last = offset_on_line(right, offsets[f], offsets[f + 1], start, end, before)
+            if first >= 0 and last >= 0:
+                found[used] = last - first + 1
+                used += 1
     return found[:used]
-
-
-@njit(cache=True, nogil=True)
-def _place(position, order, start, end, before):  # type: ignore[no-untyped-def]
-    """Turn a genome position into an offset within joined blocks, in ``order``; -1 outside."""
-    low, high = 0, len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if start[order[middle]] <= position:
-            low = middle + 1
-        else:
-            high = middle
-    if low == 0:
-        return -1
-    block = order[low - 1]
-    return before[block] + position - start[block] if position < end[block] else -1

@@ -8,7 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from counterbias.records import StartSites
+from counterbias.records import PRESENT, REVERSE, Features, StartSites
+
+#: What is known of a fragment: both ends, the left or the right one alone, or nothing.
+BOTH, LEFT, RIGHT, NEITHER = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,59 @@ def _group(feature, wanted, used, rows):  # type: ignore[no-untyped-def]
         if wanted[owner]:
             rows[used[owner]] = row
             used[owner] += 1
+
+
+def bases_before(features: Features) -> NDArray[np.int64]:
+    """Return the bases of its feature before each block, int64 (blocks,)."""
+    length = features.block_end - features.block_start
+    upto = np.cumsum(length) - length
+    per_feature = np.diff(features.block_offsets)
+    first = features.block_offsets[:-1][per_feature > 0]
+    return np.asarray(upto - np.repeat(upto[first], per_feature[per_feature > 0]))
+
+
+@njit(cache=True, nogil=True)
+def last_upto(value, ascending, first, last):  # type: ignore[no-untyped-def]
+    """Return the index of the last number in ``first:last`` that is at most ``value``."""
+    while first < last:
+        middle = (first + last) // 2
+        if ascending[middle] <= value:
+            first = middle + 1
+        else:
+            last = middle
+    return first - 1
+
+
+@njit(cache=True, nogil=True)
+def offset_on_line(position, first, last, block_start, block_end, before):  # type: ignore[no-untyped-def]
+    """Turn a genome position into an offset along the blocks ``first:last``; -1 outside them.
+
+    The blocks are those of a feature on one strand of one contig; ``before`` is from
+    :func:`bases_before`.
+    """
+    block = last_upto(position, block_start, first, last)
+    if block < first or position >= block_end[block]:
+        return -1
+    return before[block] + position - block_start[block]
+
+
+@njit(cache=True, nogil=True)
+def ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
+    """Return what is known of a fragment, and the genome positions of its left and right end."""
+    one = bits_1[row] & PRESENT != 0 and contig_1[row] == contig
+    two = paired and bits_2[row] & PRESENT != 0 and contig_2[row] == contig
+    minus_1, minus_2 = bits_1[row] & REVERSE != 0, bits_2[row] & REVERSE != 0
+    if one and two:
+        left, right = np.int64(position_1[row]), np.int64(position_2[row])
+        if minus_1 == minus_2:
+            return NEITHER, left, right
+        if minus_1:
+            left, right = right, left
+        return (BOTH if left <= right else NEITHER), left, right
+    if one:
+        place = np.int64(position_1[row])
+        return (RIGHT if minus_1 else LEFT), place, place
+    if two:
+        place = np.int64(position_2[row])
+        return (RIGHT if minus_2 else LEFT), place, place
+    return NEITHER, np.int64(-1), np.int64(-1)

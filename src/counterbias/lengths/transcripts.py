@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from counterbias.lengths import abundance, classes
 from counterbias.lengths.distribution import FragmentLengths
 from counterbias.lengths.effective import mean_bias
-from counterbias.lengths.ends import fragments_by_feature
+from counterbias.lengths.ends import bases_before, fragments_by_feature
 from counterbias.lengths.lines import FeatureBias, Lines
 from counterbias.records import TOO_MANY, FeatureTranscripts, StartSites
 
@@ -116,10 +116,7 @@ class _Estimator:
         self.bias, self.transcripts = bias, transcripts
         self.fragments = bias.layout.lengths
         self.by_length = classes.tabulate_lengths(length_density(self.fragments))
-        self.edges = classes.exon_edges(
-            transcripts.exon_offsets[transcripts.offsets], transcripts.start, transcripts.end
-        )
-        self.lengths = transcripts.lengths
+        self.lengths, self.before = transcripts.lengths, bases_before(bias.features)
         per_feature = np.diff(transcripts.offsets)
         self.rows = fragments_by_feature(sites, only & (per_feature > 1))
         self.alone = not self.rows.paired or _some_alone(sites)
@@ -167,11 +164,11 @@ class _Estimator:
         fragments, features = self.rows, self.bias.features
         _estimate(
             chosen, transcripts.offsets, *self._exons(), bases, forward, backward,
-            *self.edges, self.by_length,
+            *transcripts.edges, self.by_length,
             (fragments.rows, fragments.offsets, fragments.share, fragments.paired),
             fragments.columns,
             np.asarray(self.bias.contig_of)[features.block_contig],
-            features.block_offsets, features.block_start, features.block_end,
+            features.block_offsets, features.block_start, features.block_end, self.before,
             self.lengths, result.effective, result.features, result.fallback, result.share,
             result.share_se, result.molecules, result.molecules_se,
         )  # fmt: skip
@@ -233,7 +230,7 @@ def _running_sums(b, bases):  # type: ignore[no-untyped-def]
 def _estimate(  # type: ignore[no-untyped-def]
     chosen, transcript_offsets, exon_offsets, start, end, bases, upto_forward, upto_backward,
     edge_offsets, all_edges, by_length, fragments, columns, block_contig, block_offsets,
-    block_start, block_end, lengths, effective, feature_length, fallback, share, share_se,
+    block_start, block_end, before, lengths, effective, feature_length, fallback, share, share_se,
     molecules, molecules_se,
 ):  # fmt: skip
     """Estimate shares and lengths of the features ``chosen``, one after the other."""
@@ -265,7 +262,7 @@ def _estimate(  # type: ignore[no-untyped-def]
         keys, weight, outside = classes.distinct_fragments(
             rows[row_offsets[f] : row_offsets[f + 1]], row_share, block_contig[block_offsets[f]],
             columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], paired,
-            block_offsets[f], block_offsets[f + 1], block_start, block_end, edges,
+            block_offsets[f], block_offsets[f + 1], block_start, block_end, before, edges,
         )  # fmt: skip
         counts, offsets, members, ratio, unfit = classes.make_classes(
             keys, weight, edges, place, by_length, lengths[low:high],

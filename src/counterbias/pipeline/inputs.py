@@ -16,7 +16,7 @@ from counterbias.alignments import AlignmentHeader, is_read_once, read_header
 from counterbias.annotation import load_annotation
 from counterbias.errors import InputError
 from counterbias.messages import Messages
-from counterbias.options import BiasOptions, RunOptions
+from counterbias.options import TRANSCRIPTS, UNION, BiasOptions, RunOptions
 from counterbias.records import UNNAMED, Annotation, FeatureTranscripts
 
 if TYPE_CHECKING:  # counting alone imports no bias stage
@@ -219,7 +219,7 @@ def _with_length_method(options: RunOptions, annotation: Annotation) -> RunOptio
     if options.bias is None:
         return options
     if found is None:
-        return options.with_lengths("union")
+        return options.with_lengths(UNION)
     if options.bias.lengths is not None and _unnamed(found):
         raise InputError(
             f"{_no_names(options)}, as --bias-lengths transcripts needs",
@@ -227,7 +227,7 @@ def _with_length_method(options: RunOptions, annotation: Annotation) -> RunOptio
             remedy="give an annotation that names transcripts, or --bias-lengths union",
         )
     whole = 2 * len(set(found.ids)) > len(found.ids)
-    return options.with_lengths(options.bias.lengths or ("transcripts" if whole else "union"))
+    return options.with_lengths(options.bias.lengths or (TRANSCRIPTS if whole else UNION))
 
 
 def _unnamed(transcripts: FeatureTranscripts) -> bool:

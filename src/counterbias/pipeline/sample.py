@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.alignments import AlignmentHeader, is_read_once
 from counterbias.messages import Messages
-from counterbias.options import BiasOptions
+from counterbias.options import TRANSCRIPTS, BiasOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
 from counterbias.pipeline.inputs import RunInputs
 from counterbias.records import SampleCounts, TaggedBatch
@@ -135,7 +135,7 @@ def _counted(inputs: RunInputs, counts: SampleCounts, sample: str) -> dict[str, 
     annotation, options, sites = inputs.annotation, inputs.options, counts.sites
     assert sites is not None
     assert options.bias is not None
-    by_transcripts = options.bias.lengths == "transcripts"
+    by_transcripts = options.bias.lengths == TRANSCRIPTS
     return {
         "sample": sample,
         "counts": counts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class Steps:
         return 2 * contig + strand if self.stranded else contig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureTranscripts:
     """The transcripts of each feature, as chains of exons along its blocks.
 
@@ -116,6 +117,21 @@ class FeatureTranscripts:
         """Bases per transcript, int64 (t,)."""
         total = np.concatenate(([0], np.cumsum(self.end - self.start)))
         return np.asarray(np.diff(total[self.exon_offsets]), np.int64)
+
+    @cached_property
+    def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The edges of each feature's exons, the same for all samples.
+
+        Where those of each feature begin, int64 (features + 1,), and the edges, int64, ascending
+        within a feature, each once.
+        """
+        exon_offsets = self.exon_offsets[self.offsets]
+        owner = np.repeat(np.arange(len(exon_offsets) - 1), np.diff(exon_offsets))
+        stride = int(self.end.max(initial=0)) + 1
+        keys = np.sort(np.concatenate((owner * stride + self.start, owner * stride + self.end)))
+        keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique would take far longer
+        offsets = np.searchsorted(keys, np.arange(len(exon_offsets)) * stride)
+        return offsets.astype(np.int64), keys % stride
 
 
 #: Values of :attr:`FeatureTranscripts.missing`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,20 @@ class StartSites:
 
     def __len__(self) -> int:
         return len(self.feature)
+
+    def of_rows(self, rows: slice) -> StartSites:
+        """Return the start sites of some rows."""
+        share = None if self.share is None else np.ascontiguousarray(self.share[rows])
+        ends = tuple(
+            EndSites(
+                np.ascontiguousarray(end.contig[rows]),
+                np.ascontiguousarray(end.position[rows]),
+                np.ascontiguousarray(end.bits[rows]),
+            )
+            for end in self.ends
+        )
+        feature = np.ascontiguousarray(self.feature[rows])
+        return replace(self, feature=feature, share=share, ends=ends)
 
     @property
     def line(self) -> NDArray[np.int64]:

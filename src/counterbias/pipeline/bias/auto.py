@@ -9,7 +9,7 @@ as with any model (:mod:`counterbias.weights`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from counterbias import sampling
 from counterbias.errors import InputError
@@ -87,17 +87,7 @@ def backend_for(
 def distinct_starts(sites: StartSites, end: sampling.End, *, enough: int = ENOUGH) -> int:
     """Count distinct trainable starts; counting may stop once there are ``enough``."""
     if len(sites) > FIRST_LOOK:
-        found = len(sampling.unique_starts(_head(sites, FIRST_LOOK), end=end))
+        found = len(sampling.unique_starts(sites.of_rows(slice(FIRST_LOOK)), end=end))
         if found >= enough:
             return found
     return len(sampling.unique_starts(sites, end=end))
-
-
-def _head(sites: StartSites, rows: int) -> StartSites:
-    """Return the first rows."""
-    share = None if sites.share is None else sites.share[:rows]
-    ends = tuple(
-        replace(one, contig=one.contig[:rows], position=one.position[:rows], bits=one.bits[:rows])
-        for one in sites.ends
-    )
-    return replace(sites, feature=sites.feature[:rows], share=share, ends=ends)

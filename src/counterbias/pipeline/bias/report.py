@@ -21,7 +21,7 @@ from counterbias.evaluation.composition import Signature, composition_report, di
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.lengths import FragmentLengths
 from counterbias.no_model import NoModel
-from counterbias.options import NONE
+from counterbias.options import NONE, TRANSCRIPTS, UNION
 from counterbias.pipeline.bias.columns import fold_changes
 from counterbias.pipeline.bias.context import CountedSample, SampleContext
 from counterbias.pipeline.bias.diagnostics import measure, score_units
@@ -263,7 +263,7 @@ def _lengths(
 ) -> dict[str, Any]:
     """Return how lengths were measured; ``measured``: those of all features with reads."""
     return {
-        "method": "union" if transcripts is None else "transcripts",
+        "method": UNION if transcripts is None else TRANSCRIPTS,
         "transcripts": None if transcripts is None else transcripts.transcripts,
         "features_by_transcripts": None if transcripts is None else transcripts.features,
         "fallback": {

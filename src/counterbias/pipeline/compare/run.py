@@ -20,7 +20,7 @@ from counterbias.evaluation.truth import Joined, TruthTable, join_truth, read_tr
 from counterbias.inputs import read_again
 from counterbias.messages import SILENT, Messages, StepCallback
 from counterbias.model_file import is_model_file
-from counterbias.options import AnnotationOptions, CompareOptions, RunOptions, TruthOptions
+from counterbias.options import UNION, AnnotationOptions, CompareOptions, RunOptions, TruthOptions
 from counterbias.pipeline.bias.choice import ModelChoice, idle_device
 from counterbias.pipeline.bias.ends import read_ends
 from counterbias.pipeline.bias.sample import SampleBias
@@ -73,7 +73,7 @@ def compare_models(
     """
     manager = manager or load_plugins()
     # Models are compared by what they do to lengths that are the same for all of them.
-    options = options.with_lengths("union")
+    options = options.with_lengths(UNION)
     bias, truth = options.bias, compare.truth
     assert bias is not None
     models = [label for label in compare.models if is_model_file(label)]

@@ -15,7 +15,7 @@ from counterbias.errors import InputError
 from counterbias.inputs import read_again
 from counterbias.messages import SILENT, Messages
 from counterbias.model_file import is_model_file
-from counterbias.options import POOLS, RunOptions, TrainOptions
+from counterbias.options import POOLS, UNION, RunOptions, TrainOptions
 from counterbias.pipeline.inputs import needed_again, open_inputs
 from counterbias.pipeline.train.reader import CohortReader
 from counterbias.pipeline.train.results import Cohort
@@ -37,7 +37,7 @@ def train_files(options: RunOptions, train: TrainOptions, messages: Messages = S
         InputError: for everything that a user can fix.
     """
     _check_request(options, train)
-    options = options.with_lengths("union")  # no length is measured
+    options = options.with_lengths(UNION)  # no length is measured
     begin = time.perf_counter()
     with read_again(*needed_again(options)), WindowStore() as store:
         inputs = open_inputs(options, messages)
