@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from counting import LAUNCHER
-from shared import Variant, variants, with_isoforms
+from shared import Variant, contig_lengths, variants, with_isoforms
 
 from counterbias import simulation
 
@@ -53,7 +53,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def simulate(folder: Path, sizes: list[int], genes: int, isoforms: float | None) -> None:
     rng = np.random.default_rng(1)
-    genome = simulation.simulate_genome(rng, {f"chr{i}": 20_000_000 for i in range(1, 5)})
+    genome = simulation.simulate_genome(rng, contig_lengths(genes))
     design = with_isoforms(simulation.AnnotationDesign(), isoforms)
     models = simulation.simulate_annotation(rng, genome.lengths, genes, design=design)
     abundance = simulation.simulate_abundance(rng, models)

@@ -60,6 +60,12 @@ def variants(models: str, lengths: str) -> list[Variant]:
     return [Variant(model, method) for model in models.split(",") for method in methods]
 
 
+def contig_lengths(genes: int) -> dict[str, int]:
+    """Return contigs on which so many simulated genes fit: name → bases."""
+    contigs = min(22, max(1, genes // 50))
+    return {f"chr{number}": 16_500 * genes // contigs + 200_000 for number in range(1, contigs + 1)}
+
+
 def with_isoforms(design: AnnotationDesign, mean: float | None) -> AnnotationDesign:
     """Give genes a mean number of transcripts, at least 2; None leaves the design as it is.
 

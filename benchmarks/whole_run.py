@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from counting import Runner, log, warm
-from shared import Variant, variants, with_isoforms
+from shared import Variant, contig_lengths, variants, with_isoforms
 
 from counterbias import simulation
 from counterbias.options import LENGTHS
@@ -84,11 +84,7 @@ def simulate(folder: Path, arguments: argparse.Namespace) -> Path:
         return path
     log(f"simulating {arguments.pairs:,} pairs")
     rng = np.random.default_rng(arguments.seed)
-    contigs = min(22, max(1, arguments.genes // 50))
-    lengths = {
-        f"chr{number}": 16_500 * arguments.genes // contigs + 200_000
-        for number in range(1, contigs + 1)
-    }
+    lengths = contig_lengths(arguments.genes)
     genome = simulation.simulate_genome(rng, lengths)
     design = simulation.AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
     design = with_isoforms(design, arguments.isoforms)
