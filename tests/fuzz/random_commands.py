@@ -57,6 +57,9 @@ DATA = (
 BACKENDS = {
     "pwm": 8, "heptamer": 4, "vlmm": 4, "bayesnet": 3, "ensemble": 2, "cnn": 2, "gru": 2, "lstm": 1,
 }  # fmt: skip
+#: As many steps as it takes until another last bit shows in what is saved.
+STEPS = {"hidden": 4, "epochs": 3, "min_steps": 300}
+OPTIONS = {**make_models.OPTIONS, "gru": STEPS, "lstm": STEPS}
 
 
 def counting(options: Mapping[str, str | int]) -> list[str]:
@@ -120,7 +123,10 @@ def _window(rng: random.Random) -> list[str]:
 
 def _model(rng: random.Random) -> list[str]:
     name = rng.choices(list(BACKENDS), list(BACKENDS.values()))[0]
-    options = make_models.OPTIONS.get(name, {})
+    options = dict(OPTIONS.get(name, {}))
+    if name in ("gru", "lstm"):
+        options["head"] = rng.choice(("shared", "position"))
+        options["objective"] = rng.choice(("language", "ratio"))
     return [
         *("--bias-model", name),
         *(word for pair in options.items() for word in ("--bias-option", _option(*pair))),

@@ -16,7 +16,8 @@ PAIRS = "--order pos --stranded no {data}/sample1.bam {data}/genes.gtf"
 SINGLE = "{data}/sample1.bam {data}/genes.gtf"
 BIAS = "--bias-output bias --bias-genome {data}/genome.fa"
 FEW_STEPS = "--bias-option min_steps=2 --bias-option max_steps=2"
-ONE_EPOCH = "--bias-option epochs=1 --bias-option min_steps=0"
+#: As many steps as it takes until another last bit shows in what is saved.
+STEPS = "--bias-option hidden=4 --bias-option epochs=3 --bias-option min_steps=300"
 #: Number of the simulated samples, command: each runs loops that no other does.
 COMMANDS = (
     (0, f"count --bias-threads 2 --nonunique fraction -o tagged.bam -p bam {PAIRS}"),
@@ -26,8 +27,8 @@ COMMANDS = (
     (0, f"count --bias-model bayesnet --bias-counts rounded {BIAS} {PAIRS}"),
     (1, f"count --bias-model pwm --bias-sampling paper -o tagged.sam {BIAS} {SINGLE}"),
     (0, f"count --bias-model cnn {FEW_STEPS} {BIAS} {PAIRS}"),
-    (0, f"count --bias-model gru {ONE_EPOCH} {BIAS} {PAIRS}"),
-    (0, f"count --bias-model lstm {ONE_EPOCH} {BIAS} {PAIRS}"),
+    (0, f"count --bias-model gru {STEPS} {BIAS} {PAIRS}"),
+    (0, f"count --bias-model lstm {STEPS} {BIAS} {PAIRS}"),
     (1, "compare --models pwm,vlmm --folds 2 --seeds 1 --no-figures --output compared"
         " --bias-genome {data}/genome.fa " + SINGLE),
     (0, "simulate --pairs 2000 --genes 20 --fastq --order both --output simulated"),
