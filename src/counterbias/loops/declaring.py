@@ -88,7 +88,7 @@ class Loop(_Compilable):
         """Eight digits that change where the loop must be compiled anew."""
         from counterbias.loops.fingerprints import fingerprint
 
-        return fingerprint(self.py_func, (self.signatures, repr(self.targetoptions)))
+        return fingerprint(self.py_func, self.signatures, sorted(self.targetoptions.items()))
 
     @cached_property
     def dispatcher(self) -> Any:
@@ -99,7 +99,11 @@ class Loop(_Compilable):
         """
         function = self.py_func
         copy = FunctionType(
-            function.__code__, function.__globals__, function.__name__, function.__defaults__
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
         )
         copy.__module__ = function.__module__
         copy.__qualname__ = f"{function.__qualname__}-{self.fingerprint}"

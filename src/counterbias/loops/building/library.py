@@ -200,10 +200,7 @@ def _task(loop: Loop, level: str, folder: Path) -> _Task:
 
 def _compile_side_by_side(tasks: Sequence[_Task], level: str) -> None:
     """Compile in fresh processes, as numba must not be imported before it knows the level."""
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-    number = min(len(tasks), processors or 1, _MOST_PROCESSES)
+    number = min(len(tasks), _processors(), _MOST_PROCESSES)
     fresh = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(number, fresh, prepare, (level,)) as pool:
@@ -212,6 +209,13 @@ def _compile_side_by_side(tasks: Sequence[_Task], level: str) -> None:
         raise BuildingError(
             "a process that compiled loops was ended, perhaps for want of memory"
         ) from None
+
+
+def _processors() -> int:
+    """Return how many processors this process may use, which may be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _compile_one(task: _Task) -> None:
