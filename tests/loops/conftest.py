@@ -11,6 +11,7 @@ import pytest
 
 from counterbias.loops import Loop
 from counterbias.loops.building import library as building
+from counterbias.loops.building.compiling import Entry
 from counterbias.loops.library import LIBRARY
 
 EXAMPLES = "tests.loops.examples"
@@ -28,13 +29,32 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def examples(example_folder: Path) -> Any:
-    """Return that library, loaded as a Python module."""
-    spec = importlib.util.spec_from_file_location("_library", example_folder / LIBRARY.name)
+def example_entry(example_folder: Path) -> Callable[[str], list[Entry]]:
+    """Return what reads the object code of an example by its name."""
+
+    def find(name: str) -> list[Entry]:
+        (kept,) = example_folder.glob(f"kept/*/*.{name}-*.entry")
+        found = building.read_kept(kept)
+        assert found is not None
+        return found
+
+    return find
+
+
+def loaded(library: Path) -> Any:
+    """Load a library as a Python module."""
+    spec = importlib.util.spec_from_file_location("_library", library)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def examples(example_folder: Path) -> Any:
+    """Return that library, loaded as a Python module."""
+    module = loaded(example_folder / LIBRARY.name)
     assert module.choose(None) in building.wanted_levels()
     return module
 

@@ -148,12 +148,14 @@ def test_helpers_loops_and_intrinsics(compiled: Compiled) -> None:
 def test_arguments_are_let_go_of(compiled: Compiled) -> None:
     """Whether a call fits, fails half-way, raises or returns: no reference is kept."""
     values, other, name = np.arange(4), np.zeros(3), "a text"
+    room = bytearray(b"123")
     pair = arguments.Pair(10**6, other)
     objects = (values, other, name, pair, pair.count)
     before = [sys.getrefcount(one) for one in objects]
     for _ in range(100):
         compiled(arguments.copied)(values)
         compiled(arguments.copied)(name)
+        compiled(arguments.copied)(room)
         compiled(examples.fill)(values, name)
         compiled(examples.fill)(values, 2**70)
         compiled(arguments.nested)((1, (other, True)), pair)
@@ -163,7 +165,7 @@ def test_arguments_are_let_go_of(compiled: Compiled) -> None:
             compiled(examples.divided)(pair.count, 0)
     gc.collect()
     assert [sys.getrefcount(one) for one in objects] == before
-    other.resize(30)  # numpy refuses while a buffer is still in use
+    room.extend(b"4")  # which is refused while it is in use
 
 
 def test_memory_stays_flat(compiled: Compiled) -> None:

@@ -143,10 +143,8 @@ def _load() -> _Loaded | _Absent:
             remedy=f"unset it; the levels of this installation are {', '.join(levels)}",
         )
     if not wanted and _library.choose(None) is None:
-        known = _KNOWN_AS.get(levels[0], "")
-        return _Absent(
-            f"the compiled loops do not run here: they need x86-64-{levels[0]} ({known})"
-        )
+        known = f" ({_KNOWN_AS[levels[0]]})" if levels[0] in _KNOWN_AS else ""
+        return _Absent(f"the compiled loops do not run here: they need x86-64-{levels[0]}{known}")
     return _Loaded(_library.find, description["fingerprints"])
 
 

@@ -56,7 +56,7 @@ def increased_norm(values: np.ndarray) -> float:
 def meet(arrived: np.ndarray, patience: int) -> bool:
     """Wait until another thread has come here too; return whether it came."""
     add_at_once(arrived, 1)
-    for _ in range(patience):
+    for _ in range(patience):  # noqa: SIM110 - numba has no any
         if add_at_once(arrived, 0) == 2:
             return True
     return False

@@ -164,14 +164,14 @@ def _compile(loops: Sequence[Loop], levels: Sequence[str], folder: Path) -> Entr
     stamp = zlib.crc32(_stamp(*_COMPILING).encode())
     for level in levels:
         tasks = [_task(loop, level, folder / f"{level}-{stamp:08x}") for loop in loops]
-        made = [_kept(task) for task in tasks]
+        made = [read_kept(task.kept) for task in tasks]
         missing = [task for task, entry in zip(tasks, made, strict=True) if entry is None]
         if missing:
             missing[0].kept.parent.mkdir(exist_ok=True)
             number = f"{len(missing)} {'loop' if len(missing) == 1 else 'loops'}"
             print(f"Compiling {number} for level {level}.", file=sys.stderr)
             _compile_side_by_side(missing, level)
-            made = [_kept(task) for task in tasks]
+            made = [read_kept(task.kept) for task in tasks]
         for task, entry in zip(tasks, made, strict=True):
             if entry is None:
                 raise BuildingError(f"{task.kept} has just been written and cannot be read")
@@ -179,12 +179,12 @@ def _compile(loops: Sequence[Loop], levels: Sequence[str], folder: Path) -> Entr
     return entries
 
 
-def _kept(task: _Task) -> list[Entry] | None:
+def read_kept(kept: Path) -> list[Entry] | None:
     """Return what was compiled before; None where it was not, or its file is damaged."""
     try:
-        content = task.kept.read_bytes()
+        content = kept.read_bytes()
         checksum, pickled = content[:4], content[4:]
-        if zlib.crc32(pickled).to_bytes(4, "little") != checksum:
+        if not pickled or zlib.crc32(pickled).to_bytes(4, "little") != checksum:
             return None
     except OSError:
         return None
