@@ -44,10 +44,11 @@ def read_signature(text: str, function: FunctionType) -> tuple[Any, ...]:
     """
     names = {name: _meaning(value) for name, value in function.__globals__.items()} | _NAMES
     try:
-        parts = eval(f"({text},)" if text.strip() else "()", {"__builtins__": {}}, names)
+        parts = eval(f"{text.strip()}," if text.strip() else "()", {"__builtins__": {}}, names)
         return tuple(map(_as_type, parts))
     except Exception as problem:
-        raise TypeError(f"this is no list of types: {problem}") from None
+        reason = getattr(problem, "msg", problem)  # a SyntaxError's without the line
+        raise TypeError(f"this is no list of types: {reason}") from None
 
 
 class _Module:
