@@ -36,9 +36,13 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def python(
-    code: str, folder: Path, setting: str = "", **variables: str
+    code: str | list[str], folder: Path, setting: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder whose modules come first, with COUNTERBIAS_LOOPS as set."""
+    """Run code, or Python with these words, in a folder whose modules come first.
+
+    Args:
+        setting: COUNTERBIAS_LOOPS.
+    """
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     environment = {
         **os.environ,

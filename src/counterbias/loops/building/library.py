@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,12 +142,9 @@ def _loops() -> Iterator[Loop]:
 
 def _stamp(*files: str) -> str:
     """Return what, besides the loops, decides what is compiled: numba, and files of this room."""
-    import llvmlite
-    import numba
-
     here = Path(__file__).parent
     sources = zlib.crc32(b"".join((here / name).read_bytes() for name in files))
-    return f"{numba.__version__} {llvmlite.__version__} {sources:08x}"
+    return f"{version('numba')} {version('llvmlite')} {sources:08x}"
 
 
 def _is_current(built: Path, description: Path, expected: Mapping[str, object]) -> bool:
