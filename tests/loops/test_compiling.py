@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ from counterbias.loops.building import __main__ as program
 from counterbias.loops.building import library as building
 from counterbias.loops.building.compiling import Entry, compile_loop
 from counterbias.loops.building.errors import BuildingError
-from counterbias.loops.building.linking import LinkingError, link
+from counterbias.loops.building.linking import LinkingError, _compiler, link
 
 
 def add(first: Any, second: Any) -> Any:
@@ -150,6 +151,13 @@ def test_python_was_made_with_a_compiler_that_is_not_here(
     found = sysconfig.get_config_var
     replaced = {"CC": "nowhere-cc -pthread"}
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: replaced.get(name) or found(name))
+    assert link(entries, ["v2"], tmp_path)
+
+
+def test_caller_compiles_without_warnings(
+    entries: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", f"{shlex.join(_compiler())} -Werror")
     assert link(entries, ["v2"], tmp_path)
 
 

@@ -169,6 +169,29 @@ def older_processor(
     return folder_of(room)
 
 
+@pytest.mark.parametrize("setting", ["", "compiled"])
+def test_loop_of_a_plugin_without_numba(room: Path, setting: str) -> None:
+    write(folder_of(room), {"twice.py": TWICE})
+    code = "import twice\ntry: twice.twice(21)\nexcept Exception as problem: print(problem)"
+    done = python(NO_NUMBA + code, folder_of(room), setting)
+    assert done.stdout.startswith("twice.twice is not among the compiled loops. ")
+    assert ("make loops" in done.stdout) == (setting == "compiled")
+
+
+def test_types_that_are_not_compiled(room: Path) -> None:
+    code = (
+        "import numpy\nfrom counterbias.writers.rendering import put_weights\n"
+        "values = numpy.zeros((4, 4))\n"
+        "try: put_weights(values[:, 1], 3)\nexcept Exception as problem: print(problem)"
+    )
+    done = python(NO_NUMBA + code, folder_of(room))
+    problem = (
+        "counterbias.writers.rendering.put_weights is not compiled for "
+        "(float64 array, 1d, not in C order, int). "
+    )
+    assert done.stdout == f"{problem}{EXTRA}\n"
+
+
 def test_older_processor(older_processor: Path) -> None:
     done = python(NO_NUMBA + COUNT, older_processor)
     assert_one_line(done, f"the compiled loops do not run here: they need x86-64-v9. {EXTRA}")

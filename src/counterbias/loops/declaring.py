@@ -76,6 +76,8 @@ class Loop(_Compilable):
 
     def _compiled_now(self, arguments: tuple[Any, ...]) -> Any:
         library.refuse_compiling(self, arguments)
+        if self._run is Loop._unfitting:
+            self._run = self.dispatcher  # from now on
         return self.dispatcher(*arguments)
 
     @cached_property

@@ -98,6 +98,8 @@ def _why_not(loop: Declared, arguments: tuple[Any, ...]) -> _Absent:
     loaded = _load()
     if isinstance(loaded, _Absent):
         return loaded
+    if loaded.find(loop.py_func.__module__, loop.py_func.__qualname__) is None:
+        return _Absent(f"{loop.key} is not among the compiled loops")
     if _changed(loop, loaded):
         return _Absent(f"{loop.key} has changed since it was compiled")
     types = ", ".join(_type_of(argument) for argument in arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -58,4 +59,6 @@ class LoopsBuildHook(BuildHookInterface[Any]):
 
 
 def _platform() -> str:
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    """Return this machine's part of a wheel's tag; on macOS, Python itself may be for two."""
+    name = sysconfig.get_platform().replace("universal2", platform.machine())
+    return name.replace("-", "_").replace(".", "_")

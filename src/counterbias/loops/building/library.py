@@ -135,8 +135,8 @@ def _loops() -> Iterator[Loop]:
             if re.search(r"^@loop\(", file.read_text(encoding="utf-8"), re.MULTILINE):
                 parts = (package, *file.relative_to(root).with_suffix("").parts)
                 module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
-                for _, value in sorted(vars(module).items()):
-                    if isinstance(value, Loop) and value.py_func.__module__ == module.__name__:
+                for name, value in sorted(vars(module).items()):
+                    if isinstance(value, Loop) and value.key == f"{module.__name__}.{name}":
                         yield value
 
 
