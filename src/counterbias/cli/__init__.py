@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from counterbias.cli import failures, signals, streams
+from counterbias.cli import arithmetic, failures, signals, streams
 from counterbias.errors import UsageError
 from counterbias.writers.standard_output import (
     abandon_standard_output,
@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         streams.prepare()  # before anything is opened
+        arithmetic.prepare()  # before numpy is imported
     return _run(argv)
 
 
