@@ -7,7 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pysam
 import pytest
+
+#: Packages and modules that no count of a BAM file needs, and that take milliseconds to import.
+NEEDLESS = {
+    "counterbias.alignments.transcoding", "counterbias.writers.tagged", "pandas", "pluggy", "pysam",
+    "rich", "torch",
+}  # fmt: skip
 
 #: Runs the command line as the installed script does, then says what the process holds.
 SCRIPT = """
@@ -24,12 +31,18 @@ print("loaded", *sys.modules)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write two reads on one gene of a tiny genome."""
+    """Write two reads on one gene of a tiny genome, as SAM and as BAM."""
     folder = tmp_path_factory.mktemp("startup")
     (folder / "genes.gtf").write_text('c\tt\texon\t1\t200\t.\t+\t.\tgene_id "g";\n')
     lines = ["@SQ\tSN:c\tLN:400"]
     lines += [f"r{place}\t0\tc\t{place}\t60\t4M\t*\t0\t0\tACGT\tIIII" for place in (5, 50)]
     (folder / "reads.sam").write_text("\n".join(lines) + "\n")
+    with (
+        pysam.AlignmentFile(str(folder / "reads.sam")) as reads,
+        pysam.AlignmentFile(str(folder / "reads.bam"), "wb", template=reads) as copy,
+    ):
+        for read in reads:
+            copy.write(read)
     return folder
 
 
@@ -44,6 +57,13 @@ def after(*argv: object, **environment: str) -> dict[str, list[str]]:
         env=inherited | environment,
     )
     return {name: words for name, *words in map(str.split, run.stdout.splitlines())}
+
+
+def test_a_count_loads_what_it_needs_and_no_more(files: Path) -> None:
+    held = after("count", "-q", "-c", files / "b.tsv", files / "reads.bam", files / "genes.gtf")
+    assert (files / "b.tsv").read_text().startswith("g\t2\n")
+    assert {"numpy", "counterbias.annotation"} <= set(held["loaded"])
+    assert not NEEDLESS & set(held["loaded"])
 
 
 def test_a_count_starts_no_threads_for_linear_algebra(files: Path) -> None:
