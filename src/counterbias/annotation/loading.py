@@ -257,21 +257,32 @@ def _identify(
     rows: NDArray[np.int64], strings: list[str], columns: list[int]
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return each row's index among the sorted identifiers, and these."""
-    codes = np.zeros(len(rows), dtype=np.int64)
-    parts: list[tuple[str, ...]] = [()]
-    for column in columns:
-        values, inverse = np.unique(rows[:, scanner.VALUES + column], return_inverse=True)
-        codes, pair = np.unique(codes * len(values) + inverse, return_inverse=True)
-        parts = [
-            (*parts[code // len(values)], strings[values[code % len(values)]])
-            for code in codes.tolist()
+    first, *others = columns
+    values, codes = _distinct(rows[:, scanner.VALUES + first], len(strings))
+    joined = [strings[value] for value in values.tolist()]
+    for column in others:
+        values, inverse = _distinct(rows[:, scanner.VALUES + column], len(strings))
+        count = len(values)
+        pairs, codes = np.unique(codes * count + inverse, return_inverse=True)
+        joined = [
+            f"{joined[pair // count]}:{strings[values[pair % count]]}" for pair in pairs.tolist()
         ]
-        codes = pair
     # Different combinations may join to the same text; then they are one feature.
-    joined = [":".join(part) for part in parts]
     ids = sorted(set(joined))
     place = {name: index for index, name in enumerate(ids)}
     return np.array([place[name] for name in joined], dtype=np.int64)[codes], ids
+
+
+def _distinct(
+    numbers: NDArray[np.int64], limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct numbers, all below ``limit``, ascending, and each one's place in them.
+
+    It does what ``np.unique`` does, without sorting.
+    """
+    held = np.zeros(limit, dtype=np.bool_)
+    held[numbers] = True
+    return np.flatnonzero(held), (np.cumsum(held) - 1)[numbers]
 
 
 def _texts(numbers: NDArray[np.int64], strings: list[str]) -> tuple[str, ...]:
