@@ -9,8 +9,8 @@ reports an error and never guesses.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from counterbias.loops import helper, loop
 from counterbias.native import load_i32, load_i64, load_u8
 
 # Entries of the state, which lives from call to call.
@@ -29,10 +29,9 @@ DONE, ODD, FULL = range(3)
 _TAB, _LF, _CR, _SPACE, _QUOTE, _SEMICOLON, _EQUALS = 9, 10, 13, 32, 34, 59, 61
 
 # Functions that only compiled code calls need no Python wrapper, which halves their compile time.
-_inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_inner
+@helper
 def _columns(data, position, tabs):
     """Find the first eight tabs; return the position after them, -1 for an unusual line."""
     found = 0
@@ -48,7 +47,7 @@ def _columns(data, position, tabs):
         position += 1
 
 
-@_inner
+@helper
 def _integer(start, end):
     """Read plain digits between two addresses, at most 18; return -1 for anything else."""
     if end <= start or end - start > 18:
@@ -62,7 +61,7 @@ def _integer(start, end):
     return value
 
 
-@_inner
+@helper
 def _plain_score(start, end):
     """Whether a score is ``.`` or of the form 12.5: at least one digit, at most one point.
 
@@ -83,7 +82,7 @@ def _plain_score(start, end):
     return digits > 0 and points <= 1
 
 
-@_inner
+@helper
 def _same(one, other, size):
     """Whether the ``size`` bytes at two addresses are equal; the last words may overlap."""
     if size >= 8:
@@ -101,7 +100,7 @@ def _same(one, other, size):
     return True
 
 
-@_inner
+@helper
 def _is_among(data, start, end, wanted, bounds, types):
     """Whether a stretch of bytes is one of the first ``types`` words."""
     for word in range(types):
@@ -113,7 +112,7 @@ def _is_among(data, start, end, wanted, bounds, types):
     return False
 
 
-@_inner
+@helper
 def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
     """Read the last column; return the position of its line break, -1 for an unusual line.
 
@@ -176,7 +175,7 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
                 spans[2 * key + 1] = value_end
 
 
-@_inner
+@helper
 def _intern(data, start, end, state, strings, arena, table):
     """Return the number of a string, adding it where it is new."""
     code = np.uint64(14695981039346656037)  # FNV-1a
@@ -210,7 +209,7 @@ def _intern(data, start, end, state, strings, arena, table):
     return new
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[:, ::1], i8, i8[::1]")
 def index_strings(strings, used, table):
     """Enter the first ``used`` strings into the hash index ``table``.
 
@@ -224,7 +223,7 @@ def index_strings(strings, used, table):
         table[slot] = number
 
 
-@_inner
+@helper
 def _interval(data, tabs, selected, stranded):
     """Read columns 4 to 8 of a line. ``data`` and ``tabs``, where its tabs are, are addresses.
 
@@ -252,7 +251,7 @@ def _interval(data, tabs, selected, stranded):
     return first - 1, last, strand
 
 
-@_inner
+@helper
 def _line_end(data, position):
     """Return the position of the next line break."""
     while data[position] != _LF and data[position] != _CR:
@@ -260,7 +259,10 @@ def _line_end(data, position):
     return position
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "u1[::1], i8, i8[::1], b1, b1, u1[::1], i8[::1], i8, i8, i8[:, ::1], i8[:, ::1], u1[::1], "
+    "i8[::1], i8[::1], i8[::1], i8[::1]",
+)
 def scan(
     data,
     size,
