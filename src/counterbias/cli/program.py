@@ -130,6 +130,8 @@ def run_without_command(argv: Sequence[str], commands: Mapping[str, str]) -> int
     """
     parser = build_program_parser(commands)
     if argv:
-        parser.parse_args(argv[:2])  # an option and its value: the rest may be a command's
+        # One option has a value, and may be abbreviated; what else follows is not looked at.
+        has_value = COMPLETION.names[0].startswith(argv[0])
+        parser.parse_args(argv[: 2 if has_value else 1])
     parser.print_help()
     return 2
