@@ -23,8 +23,8 @@ _UNKNOWN = frozenset(
         *("TYPE", "ATTRIBUTE", "QUERY", "TEXT", "KEY=VALUE", "NAME", "NAMES"),
     }
 )
-_FILE = frozenset({"alignments", "annotation", "FILE", "FASTA", "GTF", "PREFIX", "NAMES|FILE"})
-_FOLDER = frozenset({"DIR"})
+_FILES = frozenset({"alignments", "annotation", "FILE", "FASTA", "GTF", "PREFIX", "NAMES|FILE"})
+_FOLDERS = frozenset({"DIR"})
 
 
 def _function(name: str) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def _function(name: str) -> dict[str, Any]:
     return {"bash": name, "zsh": name, "fish": f"({name})"}
 
 
+_FILE = shtab.FILE | {"fish": "(_counterbias_path)"}
+_FOLDER = shtab.DIRECTORY | {"fish": "(_counterbias_folder)"}
 _MODEL = _function("_counterbias_model")
 _MODEL_OR_FILE = _function("_counterbias_model_or_file")
 _MODELS = _function("_counterbias_models_or_file")
@@ -45,7 +47,8 @@ _MODEL_OPTIONS = {
 }
 
 #: Shell → functions that complete bias models. In bash, $1 is the word to complete; a name with
-#: "file" in it makes shtab's code treat what it prints as file names.
+#: "file" in it makes shtab's code treat what it prints as file names. In fish, there are functions
+#: for files as well, since those of shtab do not expect ``--option=FILE``.
 _FUNCTIONS = {
     "bash": """\
 _counterbias_names() {
@@ -91,6 +94,15 @@ _counterbias_bias_or_file() {
   _files
 }""",
     "fish": """\
+function _counterbias_word
+  commandline -ct | string replace -r '^--[^=]*=' ''
+end
+function _counterbias_path
+  __fish_complete_path (_counterbias_word)
+end
+function _counterbias_folder
+  __fish_complete_directories (_counterbias_word)
+end
 function _counterbias_names
   counterbias models --names 2>/dev/null
 end
@@ -101,15 +113,15 @@ end
 function _counterbias_model_or_file
   printf '%s\\n' auto none
   _counterbias_names
-  __fish_complete_path (commandline -ct)
+  _counterbias_path
 end
 function _counterbias_models_or_file
   __fish_complete_list , _counterbias_names
-  __fish_complete_path (commandline -ct)
+  _counterbias_path
 end
 function _counterbias_bias_or_file
   printf '%s\\n' builtin none
-  __fish_complete_path (commandline -ct)
+  _counterbias_path
 end""",
 }
 
@@ -172,10 +184,10 @@ def _taken_by(action: argparse.Action) -> dict[str, Any] | None:
     for option in action.option_strings:
         if (option, metavar) in _MODEL_OPTIONS:
             return _MODEL_OPTIONS[option, metavar]
-    if metavar in _FILE:
-        return shtab.FILE
-    if metavar in _FOLDER:
-        return shtab.DIRECTORY
+    if metavar in _FILES:
+        return _FILE
+    if metavar in _FOLDERS:
+        return _FOLDER
     if action.nargs != 0 and not action.choices and metavar not in _UNKNOWN:
         argument = "/".join(action.option_strings) or action.dest
         raise ValueError(f"tools/completion.py does not say what {argument} {metavar} takes")
