@@ -54,7 +54,7 @@ def loaded(library: Path) -> Any:
 @pytest.fixture(scope="session")
 def examples(example_folder: Path) -> Any:
     """Return that library, loaded as a Python module."""
-    module = loaded(example_folder / LIBRARY.name)
+    module = loaded(example_folder / Path(LIBRARY).name)
     assert module.choose(None) in building.wanted_levels()
     return module
 

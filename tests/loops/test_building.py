@@ -15,7 +15,7 @@ from counterbias.loops import library
 from counterbias.loops.building import library as building
 from tests.loops.copies import COUNT, NO_NUMBA, copy_program, python, write
 
-LIBRARY, DESCRIPTION = library.LIBRARY.name, library.DESCRIPTION.name
+LIBRARY, DESCRIPTION = Path(library.LIBRARY).name, Path(library.DESCRIPTION).name
 
 #: Two loops; one uses a helper in another file.
 PACKAGE = {
@@ -154,7 +154,7 @@ def test_every_loop_of_both_packages_is_in_the_library(root: Path) -> None:
     names = [declared(folder / name, name) for name, folder in folders.items()]
     assert set(loops) == names[0] | names[1]
     assert min(map(len, names)) > 10
-    fingerprints = json.loads(library.DESCRIPTION.read_text())["fingerprints"]
+    fingerprints = json.loads(Path(library.DESCRIPTION).read_text())["fingerprints"]
     for key, one in loops.items():
         module, _, name = key.rpartition(".")
         assert _library.find(module, name) is not None, key

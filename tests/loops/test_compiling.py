@@ -182,7 +182,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(building.VARIABLE, raising=False)
-    monkeypatch.setattr(building.library, "LIBRARY", tmp_path / "_library.abi3.so")
+    monkeypatch.setattr(building.library, "LIBRARY", str(tmp_path / "_library.abi3.so"))
     for name, text in SMALL.items():
         (tmp_path / f"{name}_loops").mkdir()
         (tmp_path / f"{name}_loops" / "__init__.py").write_text(text)

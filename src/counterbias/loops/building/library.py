@@ -81,7 +81,7 @@ def build_in_place(folder: Path) -> None:
     """
     levels = wanted_levels()
     if levels:
-        build(levels, folder, library.LIBRARY.parent, editable=True)
+        build(levels, folder, Path(library.LIBRARY).parent, editable=True)
 
 
 def build(levels: Sequence[str], folder: Path, target: Path, *, editable: bool) -> None:
@@ -106,8 +106,8 @@ def build(levels: Sequence[str], folder: Path, target: Path, *, editable: bool) 
         "stamp": _stamp(*_COMPILING, *_LINKING),
         "fingerprints": fingerprints if editable else {},
     }
-    built = target / library.LIBRARY.name
-    description = target / library.DESCRIPTION.name
+    built = target / Path(library.LIBRARY).name
+    description = target / Path(library.DESCRIPTION).name
     if editable and _is_current(built, description, expected):
         return
     folder.mkdir(parents=True, exist_ok=True)
