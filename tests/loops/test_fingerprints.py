@@ -39,7 +39,7 @@ def total(values, number):
     """Add up."""
     found = 0.0
     for value in values:  # each of them
-        found += twice(value) * WEIGHTS[0] + LIMIT + constants.SHIFT
+        found += twice(value) * WEIGHTS[0] + LIMIT + constants.SHIFT + constants.STEPS[0]
     return found if number in {1, 2, 3} else helpers.deep(found)
 
 
@@ -58,6 +58,8 @@ from fingerprinted import deeper
 
 @intrinsic
 def instruction(context, value):
+    from fingerprinted.types_of_numba import FLAGS
+
     def make(target, builder, signature, arguments):
         return builder.add(arguments[0], arguments[0])
 
@@ -99,17 +101,25 @@ class Kind(IntEnum):
 def deeper(value):
     return value + SEED + PARTS[0] + Kind.FAR
 """,
+    f"{PACKAGE}/types_of_numba.py": """
+import no_such_package
+
+FLAGS = ("contract",)
+""",
     f"{PACKAGE}/constants.py": """
 import numpy as np
 
 LIMIT = 10
 SHIFT = 1.5
 WEIGHTS = np.array([1.0, 2.0])
+STEPS = [1, 2]
 OTHER = 3
 """,
 }
 LOOPS, HELPERS = f"{PACKAGE}/loops.py", f"{PACKAGE}/helpers.py"
 DEEPER, CONSTANTS = f"{PACKAGE}/deeper.py", f"{PACKAGE}/constants.py"
+#: What an intrinsic imports within itself; numba may be absent where fingerprints are compared.
+IMPORTED = f"{PACKAGE}/types_of_numba.py"
 
 Fingerprints = Callable[..., tuple[str, str]]
 
@@ -182,6 +192,8 @@ def test_what_is_not_compiled_does_not_count(
         (CONSTANTS, "LIMIT = 10", "LIMIT = 10.0"),
         (CONSTANTS, "SHIFT = 1.5", "SHIFT = 2.5"),
         (CONSTANTS, "[1.0, 2.0]", "[1.0, 2.5]"),
+        (CONSTANTS, "[1, 2]", "[1, 3]"),
+        (IMPORTED, '("contract",)', "()"),
         (CONSTANTS, "np.array([1.0, 2.0])", "np.array([[1.0, 2.0]])"),
     ],
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -55,7 +57,7 @@ class _Description:
             yield from self.of(value.function)
         elif isinstance(value, np.ndarray | np.generic):
             yield f"{value.dtype}{value.shape}{zlib.crc32(value.tobytes()):08x}"
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | list):
             yield f"{type(value).__name__} of {len(value)}"
             for part in value:
                 yield from self.of(part)
@@ -98,7 +100,20 @@ class _Description:
             yield from self.of(function.__defaults__ or ())
             for cell in function.__closure__ or ():
                 yield from self.of(cell.cell_contents)
-            yield from self.of_globals(function, _names(function.__code__))
+            names = _names(function.__code__)
+            yield from self.of_globals(function, names)
+            yield from self._of_imports(names)
+
+    def _of_imports(self, names: Collection[str]) -> Iterator[str]:
+        """Describe the modules that a function imports within itself, by their files.
+
+        Only intrinsics do, of what needs numba: importing it for this would need numba too.
+        """
+        for name in sorted(names):
+            if "." in name and _package(name) in self._own:
+                found = find_spec(name)
+                if found is not None and found.origin is not None:
+                    yield f"{name} {zlib.crc32(Path(found.origin).read_bytes()):08x}"
 
     def _of_code(self, code: CodeType) -> Iterator[str]:
         yield code.co_code.hex()
