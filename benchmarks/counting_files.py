@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from copy import copy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from counting_records import write_realistic_bam
 from shared import contig_lengths, log
 
 from counterbias import simulation
+
+#: Threads that simulate; nothing depends on their number.
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Files:
         self.folder, self.design = folder, design
         self.gtf, self.fasta = folder / "genes.gtf", folder / "genome.fa"
         self._models: tuple[simulation.Genome, simulation.GeneModels] | None = None
-        self._bias: simulation.PrimingBias | None = None
+        self._fragments: simulation.FragmentModel | None = None
         self._reads: tuple[int, simulation.Reads] | None = None
 
     def make(self) -> int:
@@ -61,25 +65,33 @@ class Files:
             records = write_realistic_bam(path, self._drawn(pairs), order, self.design.instrument)
             self._stamp(path)
             size, seconds = path.stat().st_size, time.perf_counter() - started
-            per_record = size / max(1, records)
+            each = f" of {size / records:.1f} bytes" if records else ""
             log(
-                f"simulated {path.name}: {size / 1e6:.1f} MB, {records:,} records of "
-                f"{per_record:.1f} bytes, in {seconds:.1f} s"
+                f"simulated {path.name}: {size / 1e6:.1f} MB, {records:,} records{each}, "
+                f"in {seconds:.1f} s"
             )
         return path
 
     def forget(self) -> None:
         """Free the memory of what files are made from."""
-        self._models = self._bias = self._reads = None
+        self._models = self._fragments = self._reads = None
 
     def _drawn(self, pairs: int) -> simulation.Reads:
         """Return the reads of a sample; both sort orders have the same."""
         if self._reads is None or self._reads[0] != pairs:
             self._reads = None
-            genome, genes = self._genome_and_genes()
+            # The weights of a model do not depend on how many fragments are drawn.
+            model = copy(self._fragment_model())
+            model.library = replace(model.library, fragments=pairs)
             rng = np.random.default_rng([self.design.seed, pairs])
+            abundance = simulation.simulate_abundance(rng, model.genes)
+            self._reads = pairs, simulation.draw_reads(rng, model, abundance)
+        return self._reads[1]
+
+    def _fragment_model(self) -> simulation.FragmentModel:
+        if self._fragments is None:
             library = simulation.Library(
-                pairs,
+                1,
                 self.design.read_length,
                 stranded=self.design.stranded,
                 multi_mapped=0.05,
@@ -87,10 +99,10 @@ class Files:
                 unmapped=0.03,
                 error_rate=0.002,
             )
-            abundance = simulation.simulate_abundance(rng, genes)
-            reads = simulation.simulate_reads(rng, genome, genes, abundance, library, self._bias)
-            self._reads = pairs, reads
-        return self._reads[1]
+            bias = simulation.simulate_priming_bias(np.random.default_rng(self.design.seed))
+            models = *self._genome_and_genes(), library, bias
+            self._fragments = simulation.FragmentModel(*models, threads=THREADS)
+        return self._fragments
 
     def _genome_and_genes(self) -> tuple[simulation.Genome, simulation.GeneModels]:
         if self._models is None:
@@ -100,7 +112,6 @@ class Files:
             form = simulation.AnnotationDesign(mean_exons=6.5, second_isoform=0.5)
             genes = simulation.simulate_annotation(rng, lengths, self.design.genes, design=form)
             self._models = genome, genes
-            self._bias = simulation.simulate_priming_bias(rng)
         return self._models
 
     def _fresh(self, path: Path) -> bool:

@@ -132,7 +132,7 @@ def rewrite_records(
 
 
 def write_realistic_bam(
-    path: Path, reads: Reads, order: str, instrument: str, *, threads: int = 2
+    path: Path, reads: Reads, order: str, instrument: str, *, threads: int = 1
 ) -> int:
     """Write reads as a BAM file sorted by ``name`` or ``pos``; return the number of records.
 

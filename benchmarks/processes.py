@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 #: A separate process without numpy starts each program: on Linux, the peak memory of a child
 #: process includes that of the process it was forked from. Arguments: the file for the figures, the
@@ -40,6 +42,7 @@ class Runner:
         folder: where the folder for what the commands write is made anew.
         environment: variables that differ from those of this process; None removes one.
         user: name of the user who runs the commands; only root can choose one.
+        python: interpreter that starts them, which the user has to be able to run.
     """
 
     def __init__(
@@ -48,12 +51,16 @@ class Runner:
         *,
         environment: Mapping[str, str | None] | None = None,
         user: str | None = None,
+        python: str = sys.executable,
     ) -> None:
-        self.folder, self.user = folder / "runs", user
+        self.folder, self._python = folder / "runs", python
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
+        self._identity: dict[str, Any] = {}
         if user is not None:
-            shutil.chown(self.folder, user)
+            group = pwd.getpwnam(user).pw_gid
+            shutil.chown(self.folder, user, group)
+            self._identity = {"user": user, "group": group, "extra_groups": []}
         # Python's own compiled modules are kept, as they are for packages installed with pip.
         changes = {"PYTHONDONTWRITEBYTECODE": None, **(environment or {})}
         kept = {name: value for name, value in os.environ.items() if name not in changes}
@@ -63,20 +70,23 @@ class Runner:
         """Run one command and return its figures.
 
         Raises:
-            RuntimeError: the command failed.
+            RuntimeError: the command failed, or the user cannot run the interpreter.
         """
         figures, load = self.folder / "figures.json", os.getloadavg()[0]
         # Isolated and without site-packages, the launcher stays small.
-        launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(figures)]
+        launcher = [self._python, "-I", "-S", "-c", LAUNCHER, str(figures)]
         with (self.folder / "stderr.txt").open("w") as stderr:
-            subprocess.run(
-                [*launcher, str(self.folder / stdout), *command],
-                check=True,
-                cwd=self.folder,
-                env=self.environment,
-                stderr=stderr,
-                user=self.user,
-            )
+            try:
+                subprocess.run(
+                    [*launcher, str(self.folder / stdout), *command],
+                    check=True,
+                    cwd=self.folder,
+                    env=self.environment,
+                    stderr=stderr,
+                    **self._identity,
+                )
+            except OSError as error:
+                raise RuntimeError(f"{self._python} cannot be run: {error.strerror}") from error
         result: Figures = json.loads(figures.read_text())
         if result.pop("status"):
             tail = (self.folder / "stderr.txt").read_text().strip().splitlines()[-5:]
