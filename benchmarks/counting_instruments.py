@@ -6,8 +6,8 @@ probability ``stay``, and otherwise one drawn from the distribution of the read'
 quality exceeds no ceiling of its cycle.
 
 - ``hiseq``: 40 values. Ceilings are those of HiSeq 2000 and 2500 (34 in the first three cycles, 37
-  in the next five, 39 in the next five, then 41); shares are rounded from public reads of 51, 63
-  and 100 bases (SRR1039508 of GEO GSE52778; runs HMV2HADXX and ST718 of the table below).
+  in the next five, 39 in the next five, then 41); shares are rounded from public reads of such
+  instruments (``counting_records.py`` compares the files).
 - ``novaseq``: 4 values. Shares are rounded from the profile *NovaSeq* of InSilicoSeq 2.0.1
   (Gourlé et al. 2019, doi:10.1093/bioinformatics/bty630): of the bases, 95 to 97% have 37, 3 to 4%
   25 and 1% 11 within the first 50 cycles, and 93% have 37 at cycle 149.

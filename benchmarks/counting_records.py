@@ -5,6 +5,23 @@ part of counting. The simulator writes 99 of 100 bases with the same quality; th
 its names, qualities, tags and mapping qualities. Read names have Illumina's seven fields and ascend
 as ``samtools sort -n`` sorts them, secondary alignments have bases and qualities, and tags (NH, HI,
 AS, nM) and mapping qualities (255 for a single alignment) are those of STAR.
+
+``python benchmarks/bam_bytes.py FILE...`` on files of 2 million pairs (novaseq: 150,000 pairs) and
+on real ones, at level 6, inflated by libdeflate on a busy machine at 2.5 GHz:
+
+    file                            bases  bytes  bytes      bytes per  bits per  given the  ns per
+                                           raw    at level 6  quality   quality   previous   record
+    hiseq, by name                     50    171       60.9      0.33      3.32       2.31      229
+    hiseq, by position                 50    171       47.7      0.36      3.33       2.32      170
+    novaseq, by name                   50    170       45.7      0.05      0.28       0.26      174
+    novaseq, by position               50    171       37.9      0.06      0.28       0.26      147
+    the simulator, by name             45    144       41.1      0.02      0.09       0.09      143
+    Genome Analyzer II (GSM461178)     37    124       22.0      0.14      0.83       0.80       88
+    HiSeq 2500, yeast                  51    205       47.2      0.38      3.21       2.56      177
+    HiSeq 2000, SRR1039508             63    199       51.1      0.31      3.02       1.95      184
+    HiSeq 2000, SEQC                  100    276       93.7      0.40      3.81       2.65      317
+
+The real files are in position order and cover few genes, deeply, so that their bases compress well.
 """
 
 # mypy: ignore-errors
