@@ -145,7 +145,7 @@ static PyObject *array_from(const uint64_t *words, int dimensions, char code)
         return NULL;
     owner->memory = (struct memory *)(uintptr_t)words[0];
     owner->data = (void *)(uintptr_t)words[4];
-    owner->format[0] = code;
+    owner->format[0] = code == 'k' ? 'Q' : code; /* numpy reads no 'k' */
     owner->itemsize = size_of(code);
     owner->dimensions = dimensions;
     for (int d = 0; d < dimensions; d++) {
