@@ -1,12 +1,12 @@
 # make demo · make test · make one T=tests/genome · make coverage · make bench · make docs · make fuzz MINUTES=10
-# Every target sets up a virtual environment of its own; only Python (3.11-3.13) and make are needed.
+# Every target sets up a virtual environment of its own; Python (3.11-3.13) with its C headers, a C compiler and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 READY := $(VENV)/.counterbias-ready
 
-.PHONY: demo test lint types contracts docs unit one coverage bench fuzz clean
+.PHONY: demo loops test lint types contracts docs unit one coverage bench fuzz clean
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,7 +14,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(READY)
+# Compile the loops that have changed since the last time.
+loops: $(READY)
+	$(BIN)/python -m counterbias.loops.building
+
+demo: loops
 	$(BIN)/python -m counterbias.demo
 
 test: lint types contracts docs unit
@@ -32,25 +36,25 @@ contracts: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-unit: $(READY)
+unit: loops
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 # One test, file or folder: make one T=tests/genome/test_windows.py, with any other words for pytest.
 T ?= tests
-one: $(READY)
+one: loops
 	$(BIN)/python -m pytest $(T)
 
 # Which lines run in the tests' own processes; takes half as long again as `make unit`.
-coverage: $(READY)
+coverage: loops
 	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report term
 
-bench: $(READY)
+bench: loops
 	$(BIN)/python benchmarks/counting.py --pairs 2000000
 
 # Changed inputs for every reader; what fails is kept in fuzz-failures/. SEED=2 gives other inputs.
 MINUTES ?= 10
 SEED ?= 1
-fuzz: $(READY)
+fuzz: loops
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 clean:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 #: Decorators of loops that numba compiles: these take columns one by one.
-COMPILED = frozenset({"njit", "helper", "intrinsic", "_inner"})
+COMPILED = frozenset({"njit", "loop", "helper", "intrinsic"})
 MOST_PARAMETERS = 6
 #: Most lines of a file: about 500, as one that has just grown may need a little more.
 LONGEST_FILE = 535

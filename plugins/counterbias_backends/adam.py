@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias_backends.lanes import aligned
 
 Float = TypeVar("Float", np.float32, np.float64)
@@ -52,7 +52,11 @@ class Adam(Generic[Float]):
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "f4[::1], f4[::1], f4[::1], f4[::1], i8, f8, f4[::1]",
+    "f8[::1], f8[::1], f8[::1], f8[::1], i8, f8, f8[::1]",
+    error_model="numpy",
+)
 def adam_step(
     flat: NDArray[Float],
     gradient: NDArray[Float],

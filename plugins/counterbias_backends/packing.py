@@ -6,10 +6,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from counterbias.loops import helper, intrinsic, loop
 
 #: Bases that one pack holds at most.
 MOST = 32
@@ -18,6 +17,8 @@ MOST = 32
 @intrinsic
 def _eight_bytes(typing_context: Any, array: Any, index: Any) -> Any:
     """Read eight bytes of a flat array, the first one lowest, without a check of the index."""
+    from llvmlite import ir
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -28,10 +29,7 @@ def _eight_bytes(typing_context: Any, array: Any, index: Any) -> Any:
     return types.uint64(array, types.intp), codegen
 
 
-_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-@_inner
+@helper(error_model="numpy")
 def _joined(eight: np.uint64) -> np.uint64:
     """Bring the lower two bits of eight bytes together, the first byte lowest.
 
@@ -44,7 +42,7 @@ def _joined(eight: np.uint64) -> np.uint64:
     return (eight * np.uint64(0x0001001001001000)) >> np.uint64(48)
 
 
-@_inner
+@loop("u1[::1], i8, i8, i8, u8[::1]", error_model="numpy")
 def pack(
     bases: NDArray[np.uint8], start: int, step: int, size: int, packs: NDArray[np.uint64]
 ) -> np.uint64:

@@ -9,9 +9,9 @@ for a block of windows side by side. The first base of an entry counts least.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.packing import MOST, pack
 
 #: Windows that are packed before any is looked up; their packs stay in the fastest cache.
@@ -19,10 +19,8 @@ BLOCK = 128
 #: The same along a sequence.
 ALONG = 512
 
-_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@_inner
+@helper(error_model="numpy")
 def _look_up(
     packs: NDArray[np.uint64],
     runs: NDArray[np.uint64],
@@ -53,7 +51,7 @@ def _look_up(
                 out[w] = tables[words[w]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("u1[::1], i8, i8, i8, u8[:, ::1], i8[::1], u8[::1], f8[::1], f8[::1]", error_model="numpy")
 def add_windows(
     contexts: NDArray[np.uint8],
     width: int,
@@ -94,7 +92,7 @@ def add_windows(
     return bool(seen == 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("u1[::1], i8[::1], i8[::1], u8[::1], f8[::1], f8[::1]", error_model="numpy")
 def add_along(
     sequence: NDArray[np.uint8],
     columns: NDArray[np.int64],

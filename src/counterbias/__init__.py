@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from counterbias.compiled_code import go_on_without_cache
+from counterbias.loops.numba_cache import go_on_without_cache
 
 if TYPE_CHECKING:
     from counterbias.api import count_reads, fit_model, train_cohort

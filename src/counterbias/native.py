@@ -11,24 +11,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from counterbias.loops import intrinsic
 
 #: Bytes that must follow the last byte of any buffer: names are hashed and copied eight at a time.
 SLACK = 64
 
 
-#: Decorates helpers of compiled loops. They take numbers and addresses, never arrays, and are
-#: compiled into the loops that call them.
-helper = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _loader(bits: int, result: types.Type) -> Any:
+def _loader(bits: int, result: str) -> Any:
     """Return an intrinsic that reads an unaligned number at an address, widened to 64 bits."""
 
     def load(typing_context: Any, address: Any) -> Any:
+        from llvmlite import ir
+        from numba import types
+
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             value = builder.load(builder.inttoptr(args[0], ir.IntType(bits).as_pointer()), align=1)
             if bits == 64:
@@ -36,22 +33,25 @@ def _loader(bits: int, result: types.Type) -> Any:
             widen = builder.sext if bits == 32 else builder.zext
             return widen(value, ir.IntType(64))
 
-        return result(types.int64), codegen
+        return getattr(types, result)(types.int64), codegen
 
     return intrinsic(load)
 
 
-load_u8 = _loader(8, types.int64)
-load_u16 = _loader(16, types.int64)
-load_i32 = _loader(32, types.int64)
-load_i64 = _loader(64, types.int64)
-load_u64 = _loader(64, types.uint64)
+load_u8 = _loader(8, "int64")
+load_u16 = _loader(16, "int64")
+load_i32 = _loader(32, "int64")
+load_i64 = _loader(64, "int64")
+load_u64 = _loader(64, "uint64")
 
 
 def _storer(bits: int) -> Any:
     """Return an intrinsic that writes the lower bits of a number to an address."""
 
     def store(typing_context: Any, address: Any, value: Any) -> Any:
+        from llvmlite import ir
+        from numba import types
+
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             integer = ir.IntType(bits)
             value = builder.trunc(args[1], integer) if bits < 64 else args[1]
@@ -70,6 +70,8 @@ store_i64 = _storer(64)
 @intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Let the processor fetch an address that will be read soon; any address is allowed."""
+    from llvmlite import ir
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         number = ir.IntType(32)
@@ -86,23 +88,32 @@ def prefetch(typing_context: Any, address: Any) -> Any:
     return types.void(types.int64), codegen
 
 
-def _caller(result: ir.Type, signature: types.Type, pointers: tuple[bool, ...]) -> Any:
-    """Return signature and code that call the C function whose address is the first argument."""
+def _call(result: str, arguments: tuple[str, ...], pointers: tuple[bool, ...]) -> Any:
+    """Return signature and code that call the C function whose address is the first argument.
 
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+    Args:
+        result, arguments: names of numba's types, the address left out.
+        pointers: which arguments are addresses to the C function.
+    """
+    from llvmlite import ir
+    from numba import types
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = args[1:]
         value_types = [
             ir.IntType(8).as_pointer() if pointer else value.type
             for pointer, value in zip(pointers, values, strict=True)
         ]
-        function = builder.inttoptr(args[0], ir.FunctionType(result, value_types).as_pointer())
+        result_type = context.get_value_type(signature.return_type)
+        function = builder.inttoptr(args[0], ir.FunctionType(result_type, value_types).as_pointer())
         converted = [
             builder.inttoptr(value, value_type) if pointer else value
             for pointer, value_type, value in zip(pointers, value_types, values, strict=True)
         ]
         return builder.call(function, converted)
 
-    return signature, codegen
+    taken = [getattr(types, name) for name in ("int64", *arguments)]
+    return getattr(types, result)(*taken), codegen
 
 
 @intrinsic
@@ -117,15 +128,13 @@ def call_decompress(
     got: Any,
 ) -> Any:
     """Call ``int f(void *, const void *, size_t, void *, size_t, size_t *)``."""
-    signature = types.int32(*[types.int64] * 7)
-    return _caller(ir.IntType(32), signature, (True, True, False, True, False, True))
+    return _call("int32", ("int64",) * 6, (True, True, False, True, False, True))
 
 
 @intrinsic
 def call_crc32(typing_context: Any, function: Any, start: Any, source: Any, size: Any) -> Any:
     """Call ``uint32_t f(uint32_t, const void *, size_t)``."""
-    signature = types.uint32(types.int64, types.uint32, types.int64, types.int64)
-    return _caller(ir.IntType(32), signature, (False, True, False))
+    return _call("uint32", ("uint32", "int64", "int64"), (False, True, False))
 
 
 @intrinsic
@@ -133,11 +142,7 @@ def call_pread(
     typing_context: Any, function: Any, file: Any, target: Any, size: Any, offset: Any
 ) -> Any:
     """Call ``ssize_t f(int, void *, size_t, off_t)``."""
-    return _caller(
-        ir.IntType(64),
-        types.int64(types.int64, types.int32, *[types.int64] * 3),
-        (False, True, False, False),
-    )
+    return _call("int64", ("int32", "int64", "int64", "int64"), (False, True, False, False))
 
 
 def with_slack(size: int) -> NDArray[np.uint8]:

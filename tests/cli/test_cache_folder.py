@@ -33,6 +33,7 @@ def no_home(tmp_path: Path) -> dict[str, str]:
     }
     return {
         **environment,
+        "COUNTERBIAS_LOOPS": "jit",
         "HOME": "/proc/none",
         "XDG_CACHE_HOME": "/proc/none",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -147,15 +148,15 @@ def test_library_where_nothing_can_be_kept(installed: Path, no_home: dict[str, s
 
 
 def test_quiet_says_nothing_of_compilation(capsys: pytest.CaptureFixture[str]) -> None:
-    from counterbias import compiled_code
+    from counterbias.loops import numba_cache
 
     for quiet, lines in ((True, 0), (False, 2)):
         messages: list[str] = []
         with compiled_loops(messages.append, quiet=quiet):
             for _ in range(3):
-                for one in compiled_code._listeners:
+                for one in numba_cache._listeners:
                     one.compiling("counterbias.alignments.decoding", "decode", "/somewhere")
                     one.compiling("counterbias.pipeline.counting.pairing", "recall", "/somewhere")
                     one.compiling("someone_else.loops", "fit", "")
         assert len(messages) == lines
-    assert not compiled_code._listeners
+    assert not numba_cache._listeners

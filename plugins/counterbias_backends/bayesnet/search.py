@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias import InputError, Resources
+from counterbias.loops import loop
 from counterbias_backends.bayesnet.options import Options
 from counterbias_backends.progress import Steps
 
@@ -324,7 +324,7 @@ class _Climber:
             self.tables = {columns: self.tables[columns] for columns in kept}
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], f8[::1], i8, f8[::1], f8[::1]")
 def _slopes(
     odds: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -339,7 +339,7 @@ def _slopes(
         curvature[i] = -weight[i] * p * (1.0 - p)
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], f8[::1], f8[::1], i8")
 def _log_likelihood(
     odds: NDArray[np.float64],
     change: NDArray[np.float64],
@@ -357,7 +357,7 @@ def _log_likelihood(
     return total
 
 
-@njit(cache=True, nogil=True)
+@loop("u2[::1], f8[::1], i8, f8[::1], f8[::1], f8[:, ::1]")
 def _total(
     code: NDArray[np.uint16],
     weight: NDArray[np.float64],
@@ -376,7 +376,7 @@ def _total(
         totals[code[i], 3] += curvature[i]
 
 
-@njit(cache=True, nogil=True)
+@loop("u2[::1], f8[::1], u2[::1], f8[::1], u2[::1], f8[::1], u2[::1], f8[::1], f8[::1], f8[::1]")
 def _weigh_reversal(
     code_a: NDArray[np.uint16],
     old_a: NDArray[np.float64],
@@ -397,7 +397,9 @@ def _weigh_reversal(
     return gain
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "u2[::1], u1[:, ::1], i8[::1], f8[::1], i8, f8[::1], f8[::1], f8[::1], f8, f8[:, ::1], f8[::1]",
+)
 def _weigh_additions(
     code: NDArray[np.uint16],
     columns: NDArray[np.uint8],

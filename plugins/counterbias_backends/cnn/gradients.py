@@ -22,20 +22,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.adam import adam_step
 from counterbias_backends.cnn.parameters import LANES
 from counterbias_backends.lanes import vector_functions
 
-_VECTORS = vector_functions(types.float64, LANES)
+_VECTORS = vector_functions("float64", LANES)
 _load, _store, _splat, _total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total
 _rectified, _where_positive = _VECTORS.rectified, _VECTORS.where_positive
-_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("f8[::1], i8, i8, i8, i8, f8[::1], f8[::1]", error_model="numpy")
 def fill_tables(
     flat: NDArray[np.float64],
     kmer: int,
@@ -75,7 +74,7 @@ def fill_tables(
                 _store(tables, (place * number + word) * units + g, sums)
 
 
-@_inner
+@helper(error_model="numpy")
 def _forward(
     codes: NDArray[np.uint16],
     row: int,
@@ -104,7 +103,7 @@ def _forward(
         scores[j] = score
 
 
-@_inner
+@helper(error_model="numpy")
 def _logistic(score: float, label: float, weight: float) -> tuple[float, float]:
     """Return the logistic loss and its derivative with respect to the score, times ``weight``."""
     power = math.exp(-abs(score))
@@ -113,14 +112,14 @@ def _logistic(score: float, label: float, weight: float) -> tuple[float, float]:
     return weight * loss, weight * (probability - label)
 
 
-@_inner
+@helper(error_model="numpy")
 def _squared(score: float, target: float, weight: float) -> tuple[float, float]:
     """Return half the squared difference and its derivative, times ``weight``."""
     difference = score - target
     return 0.5 * weight * difference * difference, weight * difference
 
 
-@_inner
+@helper(error_model="numpy")
 def _softmax(
     scores: NDArray[np.float64],
     counts: NDArray[np.float64],
@@ -148,7 +147,11 @@ def _softmax(
     return weight * loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u2[:, ::1], f8[:, ::1], f8[::1], b1, i8, i8[::1], i8, i8, f8, i8, i8, f8[::1], f8[::1], "
+    "i8, f8[::1], f8[::1]",
+    error_model="numpy",
+)
 def add_rows(
     codes: NDArray[np.uint16],
     counts: NDArray[np.float64],
@@ -221,7 +224,7 @@ def add_rows(
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("u2[:, ::1], i8, i8, f8[::1], f8[::1], i8, f8[::1]", error_model="numpy")
 def add_scores(
     codes: NDArray[np.uint16],
     places: int,
@@ -243,7 +246,7 @@ def add_scores(
         out[row] += scores[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("f8[::1], i8, i8, i8, i8, f8[::1], f8[::1], f8[::1]", error_model="numpy")
 def add_layers(
     flat: NDArray[np.float64],
     kmer: int,
@@ -291,7 +294,12 @@ def add_layers(
         _store(grad_tables, at, _splat(0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], i8, f8[::1], i8, i8, i8, i8, i8, f8[::1], "
+    "f8[::1], f8[::1], f8[::1], u2[:, ::1], f8[:, ::1], f8[::1], b1, i8, i8[::1], i8, f8, "
+    "u2[:, ::1], f8[:, ::1], f8[::1], i8, i8[::1], i8, f8",
+    error_model="numpy",
+)
 def descend(
     flat: NDArray[np.float64],
     gradient: NDArray[np.float64],

@@ -10,9 +10,9 @@ precision. The windows of a stretch of sequence share its words, but each has it
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias_backends.cnn.parameters import LANES, Shape
 from counterbias_backends.lanes import aligned, vector_functions
 from counterbias_backends.packing import MOST, pack
@@ -23,11 +23,14 @@ WORD = 5
 #: Windows that are packed before any of their words is looked up.
 BLOCK = 64
 
-_VECTORS = vector_functions(types.float32, LANES)
+_VECTORS = vector_functions("float32", LANES)
 _load, _rectified, _total = _VECTORS.load, _VECTORS.rectified, _VECTORS.total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u1[::1], i8, i8[::1], i8[::1], i8, f4[::1], f4[::1], f4[::1], f8, f8[::1]",
+    error_model="numpy",
+)
 def _score(
     contexts: NDArray[np.uint8],
     width: int,
@@ -87,7 +90,7 @@ def _score(
     return bool(seen == 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop("u1[::1], i8[::1], i8, f4[::1], f4[::1], f4[::1], f8, u4[::1], f8[::1]", error_model="numpy")
 def _score_along(
     sequence: NDArray[np.uint8],
     begins: NDArray[np.int64],

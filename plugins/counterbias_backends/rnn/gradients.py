@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
 
 _ZERO, _ONE, _LIMIT = np.float32(0.0), np.float32(1.0), np.float32(60.0)
@@ -27,7 +27,7 @@ _EXP = np.float32(1.0 / math.log(2.0))
 _TINY = np.float32(1e-30)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def gru_forward(
     hidden: int,
     width: int,
@@ -70,7 +70,7 @@ def gru_forward(
             store(gates, (3 * hidden + unit) * row + now, s)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def gru_backward(
     hidden: int,
     width: int,
@@ -126,7 +126,7 @@ def gru_backward(
             store(flow, k * LANES, down)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def lstm_forward(
     hidden: int,
     width: int,
@@ -175,7 +175,7 @@ def lstm_forward(
             store(gates, o_unit * row + now, o)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def lstm_backward(
     hidden: int,
     width: int,
@@ -222,7 +222,7 @@ def lstm_backward(
             store(flow, k * LANES, down)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _readout(
     hidden: int,
     width: int,
@@ -261,7 +261,7 @@ def _readout(
         store(observed, now, known)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def add_products(
     left: NDArray[np.float32],
     at_left: int,
@@ -285,7 +285,7 @@ def add_products(
         gradient[at + k] += total(one)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def row_sum(left: NDArray[np.float32], at_left: int, width: int) -> float:
     """Return the sum of a row over steps and windows."""
     one = splat(_ZERO)
@@ -295,7 +295,7 @@ def row_sum(left: NDArray[np.float32], at_left: int, width: int) -> float:
     return summed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def add_gates(
     hidden: int,
     width: int,
@@ -324,7 +324,11 @@ def add_gates(
         gradient[inner + unit] += row_sum(gates, at_inner, width)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u1[:, ::1], f4[::1], i8[::1], i8, i8, f4, f4[::1], i8, none, f4[::1]",
+    "u1[:, ::1], f4[::1], i8[::1], i8, i8, f4, f4[::1], i8, i8, f4[::1]",
+    error_model="numpy",
+)
 def loss_and_gradient(
     contexts: NDArray[np.uint8],
     weights: NDArray[np.float32],

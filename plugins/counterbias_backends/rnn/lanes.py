@@ -8,26 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from counterbias_backends.lanes import splat_value, vector_functions
+from counterbias.loops import intrinsic
+from counterbias_backends.lanes import vector_functions
 
 #: Windows that are calculated side by side; of 16, 32 and 64, 32 was the fastest on the one
 #: processor tried (AVX-512).
 LANES = 32
 
-_VECTORS = vector_functions(types.float32, LANES)
-lanes_type = _VECTORS.type
+_VECTORS = vector_functions("float32", LANES)
 load, store, splat, total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total
-
-_BITS = ir.VectorType(ir.IntType(32), LANES)
-_FUSE = ("contract",)
-
-
-def _constant(value: float) -> Any:
-    return ir.Constant(lanes_type.vector, [float(np.float32(value))] * LANES)
 
 
 def _power_coefficients(degree: int = 5) -> list[float]:
@@ -53,20 +43,29 @@ def power2(typingctx: Any, exponent: Any, limit: Any) -> Any:
 
     The limit is 126 at most; the relative error is 2e-7.
     """
+    from llvmlite import ir
+
+    from counterbias_backends.lane_types import FUSE, lanes_type, splat_value
+
+    lanes = lanes_type("float32", LANES)
+    integers = ir.VectorType(ir.IntType(32), LANES)
+
+    def constant(value: float) -> Any:
+        return ir.Constant(lanes.vector, [float(np.float32(value))] * LANES)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value, limit = args[0], splat_value(builder, args[1], lanes_type)
-        lowest = builder.fsub(_constant(0.0), limit)
+        value, limit = args[0], splat_value(builder, args[1], lanes)
+        lowest = builder.fsub(constant(0.0), limit)
         value = builder.select(builder.fcmp_ordered("<", value, limit), value, limit)
         value = builder.select(builder.fcmp_ordered(">", value, lowest), value, lowest)
-        shifted = builder.fadd(value, _constant(_ROUND))
-        bits = builder.shl(builder.bitcast(shifted, _BITS), ir.Constant(_BITS, [23] * LANES))
-        fraction = builder.fsub(value, builder.fsub(shifted, _constant(_ROUND)))
-        result = _constant(_COEFFICIENTS[-1])
+        shifted = builder.fadd(value, constant(_ROUND))
+        bits = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [23] * LANES))
+        fraction = builder.fsub(value, builder.fsub(shifted, constant(_ROUND)))
+        result = constant(_COEFFICIENTS[-1])
         for coefficient in _COEFFICIENTS[-2::-1]:
             result = builder.fadd(
-                builder.fmul(result, fraction, flags=_FUSE), _constant(coefficient), flags=_FUSE
+                builder.fmul(result, fraction, flags=FUSE), constant(coefficient), flags=FUSE
             )
-        return builder.fmul(result, builder.bitcast(bits, lanes_type.vector))
+        return builder.fmul(result, builder.bitcast(bits, lanes.vector))
 
-    return lanes_type(lanes_type, types.float32), codegen
+    return lanes(lanes, lanes.scalar), codegen

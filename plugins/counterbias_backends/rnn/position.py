@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.rnn.gradients import (
     add_gates,
     add_products,
@@ -34,7 +34,7 @@ _EXP = np.float32(1.0 / math.log(2.0))
 _TINY = np.float32(1e-30)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _outputs(
     hidden: int,
     width: int,
@@ -61,7 +61,7 @@ def _outputs(
             store(errors, letter * row + now, output)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _probability(
     width: int,
     values: NDArray[np.float32],
@@ -92,7 +92,7 @@ def _probability(
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _lane_errors(
     scores: NDArray[np.float32],
     lane_weights: NDArray[np.float32],
@@ -125,7 +125,7 @@ def _lane_errors(
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _ratio(
     width: int,
     values: NDArray[np.float32],
@@ -154,7 +154,11 @@ def _ratio(
     return loss
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u1[:, ::1], f4[::1], f4[::1], i8[::1], i8, i8, f4, f4[::1], i8, i8, i8, f4[::1]",
+    "u1[:, ::1], f4[::1], f4[::1], i8[::1], i8, i8, f4, f4[::1], i8, none, i8, f4[::1]",
+    error_model="numpy",
+)
 def position_loss_and_gradient(
     contexts: NDArray[np.uint8],
     targets: NDArray[np.float32],

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
 from counterbias_backends.rnn.parameters import Parameters
 from counterbias_backends.rnn.scoring import (
@@ -27,7 +27,7 @@ from counterbias_backends.rnn.scoring import (
 _ZERO, _ODDS, _FLUSH = np.float32(0.0), np.float32(80.0), 6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _observe(
     hidden: int,
     outputs: NDArray[np.float32],
@@ -59,7 +59,13 @@ def _observe(
     store(found, LANES, whole)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u1[:, ::1], i8, i8, f4[:, :, ::1], f8[::1], i8, f4[:, ::1], f4[:, ::1], f4[:, :, ::1], "
+    "f4[:, :, ::1], i8, f8[::1], f4[:, :, ::1]",
+    "u1[:, ::1], i8, i8, f4[:, :, ::1], f8[::1], i8, f4[:, ::1], f4[:, ::1], f4[:, :, ::1], "
+    "f4[:, :, ::1], none, f8[::1], f4[:, :, ::1]",
+    error_model="numpy",
+)
 def _advance(
     contexts: NDArray[np.uint8],
     first: int,

@@ -14,9 +14,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
 from counterbias_backends.rnn.parameters import Parameters, gate_count
 
@@ -54,7 +54,7 @@ class Packed:
     start: NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def gru_step(
     hidden: int,
     gates: NDArray[np.float32],
@@ -95,7 +95,7 @@ def gru_step(
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def lstm_step(
     hidden: int, gates: NDArray[np.float32], now: NDArray[np.float32], after: NDArray[np.float32]
 ) -> None:
@@ -132,7 +132,7 @@ def lstm_step(
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def _readout(
     hidden: int,
     readout: NDArray[np.float32],
@@ -159,7 +159,13 @@ def _readout(
     store(ratio, LANES, _ONE + a + c + g)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop(
+    "u1[:, ::1], i8, i8, f4[:, :, ::1], f8[::1], i8, f4[:, ::1], f4[:, ::1], f4[:, ::1], "
+    "f4[:, ::1], none, f8[::1], f4[:, :, ::1]",
+    "u1[:, ::1], i8, i8, f4[:, :, ::1], f8[::1], i8, f4[:, ::1], f4[:, ::1], f4[:, ::1], "
+    "f4[:, ::1], i8, f8[::1], f4[:, :, ::1]",
+    error_model="numpy",
+)
 def _advance(
     contexts: NDArray[np.uint8],
     first: int,

@@ -13,9 +13,9 @@ import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.native import call_crc32, call_decompress, load_i32, load_u16
 
 #: Most bytes of a block, compressed or inflated.
@@ -34,7 +34,7 @@ SCAN_PROBLEMS = {
 }
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("u1[::1], i8, i8, i8, i8[:, ::1]")
 def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> Any:
     """List the complete blocks in ``source[start:end]``.
 
@@ -89,7 +89,7 @@ def scan_blocks(source: Any, start: Any, end: Any, enough: Any, blocks: Any) -> 
     return found, here, total, 0
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("u1[::1], u1[::1], i8, i8[:, ::1], i8, i8, i8, i8")
 def _inflate_blocks(
     source: Any,
     target: Any,

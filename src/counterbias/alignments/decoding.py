@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.native import (
-    helper,
     load_i32,
     load_i64,
     load_u8,
@@ -121,7 +120,7 @@ def same_name(first: Any, second: Any) -> Any:
     return True
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("u1[::1], i8, i8, i8[::1], b1, b1")
 def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primary_only: Any) -> Any:
     """Write the starts of the complete records in ``data[start:end]`` to ``offsets``.
 
@@ -306,7 +305,7 @@ def _hash_name(start: Any) -> Any:
     return value
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("u1[::1], i8[::1], i8, i8, b1, b1, i8[:, ::1], i8[::1], i8[::1]")
 def decode(
     data: Any,
     offsets: Any,

@@ -9,7 +9,8 @@ reports an error and never guesses.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from counterbias.loops import helper, loop
 
 # Entries of the state, which lives from call to call.
 POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
@@ -27,10 +28,9 @@ DONE, ODD, FULL = range(3)
 _TAB, _LF, _CR, _SPACE, _QUOTE, _SEMICOLON, _EQUALS = 9, 10, 13, 32, 34, 59, 61
 
 # Functions that only compiled code calls need no Python wrapper, which halves their compile time.
-_inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_inner
+@helper
 def _columns(data, position, tabs):
     """Find the first eight tabs; return the position after them, -1 for an unusual line."""
     found = 0
@@ -46,7 +46,7 @@ def _columns(data, position, tabs):
         position += 1
 
 
-@_inner
+@helper
 def _integer(data, start, end):
     """Read plain digits, at most 18; return -1 for anything else."""
     if end <= start or end - start > 18:
@@ -60,7 +60,7 @@ def _integer(data, start, end):
     return value
 
 
-@_inner
+@helper
 def _plain_score(data, start, end):
     """Whether a score is ``.`` or of the form 12.5: at least one digit, at most one point."""
     if end - start == 1 and data[start] == 46:
@@ -78,7 +78,7 @@ def _plain_score(data, start, end):
     return digits > 0 and points <= 1
 
 
-@_inner
+@helper
 def _same(data, start, end, other, other_start, other_end):
     """Whether two stretches of bytes are equal."""
     if end - start != other_end - other_start:
@@ -90,7 +90,7 @@ def _same(data, start, end, other, other_start, other_end):
     return True
 
 
-@_inner
+@helper
 def _is_among(data, start, end, wanted, bounds, types):
     """Whether a stretch of bytes is one of the first ``types`` words."""
     for word in range(types):
@@ -99,7 +99,7 @@ def _is_among(data, start, end, wanted, bounds, types):
     return False
 
 
-@_inner
+@helper
 def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
     """Read the last column; return the position of its line break, -1 for an unusual line.
 
@@ -165,7 +165,7 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
                 spans[2 * key + 1] = value_end
 
 
-@_inner
+@helper
 def _intern(data, start, end, guess, state, strings, arena, table):
     """Return the number of a string, adding it where it is new.
 
@@ -202,7 +202,7 @@ def _intern(data, start, end, guess, state, strings, arena, table):
     return new
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[:, ::1], i8, i8[::1]")
 def index_strings(strings, used, table):
     """Enter the first ``used`` strings into the hash index ``table``.
 
@@ -216,7 +216,7 @@ def index_strings(strings, used, table):
         table[slot] = number
 
 
-@_inner
+@helper
 def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
     """Check columns 4 to 8 and write interval and strand to ``row``; False for an unusual line."""
     first = _integer(data, tabs[2] + 1, tabs[3])
@@ -244,7 +244,7 @@ def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
     return True
 
 
-@_inner
+@helper
 def _line_end(data, position):
     """Return the position of the next line break."""
     while data[position] != _LF and data[position] != _CR:
@@ -252,7 +252,10 @@ def _line_end(data, position):
     return position
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "u1[::1], i8, i8[::1], b1, b1, u1[::1], i8[::1], i8, i8, i8[:, ::1], i8[:, ::1], u1[::1], "
+    "i8[::1], i8[::1], i8[::1], i8[::1]",
+)
 def scan(
     data,
     size,

@@ -6,13 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.records import Features, Steps
 
 # Functions that only compiled code calls need no Python wrapper, which halves their compile time.
-_inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 #: Block offsets, contigs, strands, starts and ends, as in :class:`~counterbias.records.Features`.
 Blocks = tuple[
@@ -130,7 +129,7 @@ def _cut(cuts: _Edges, features: Features, stranded: bool) -> Steps:
     )
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], i8[::1]")
 def _merge(key, start, end):
     """Merge overlapping and adjacent intervals of the same key in place; return the number left.
 
@@ -148,7 +147,7 @@ def _merge(key, start, end):
     return kept + 1
 
 
-@_inner
+@helper
 def _mix(feature):
     """Hash a feature; the hash of a set is the exclusive or of its members', cheap to update."""
     value = np.int64(feature + 1) * np.int64(0x1E3779B97F4A7C15)
@@ -156,7 +155,7 @@ def _mix(feature):
     return value ^ (value >> 32)
 
 
-@_inner
+@helper
 def _toggle(feature, active, n_active):
     """Add a feature to the sorted list of active ones, or remove it; return the new length."""
     place = 0
@@ -172,7 +171,7 @@ def _toggle(feature, active, n_active):
     return n_active + 1
 
 
-@_inner
+@helper
 def _find(code, active, n_active, codes, member_offsets, members, table):
     """Look up a set; return its number, or the complement of the table slot where it belongs."""
     mask = len(table) - 1
@@ -190,7 +189,10 @@ def _find(code, active, n_active, codes, member_offsets, members, table):
     return ~slot
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i8[::1], i4[::1], i8[::1], i8[::1], i4[::1], i8[::1], i8[::1], i4[::1], i4[::1], "
+    "i4[::1], i4[::1]",
+)
 def _sweep(
     vector,
     position,

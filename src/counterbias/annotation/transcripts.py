@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.annotation.steps import Intervals
+from counterbias.loops import loop
 from counterbias.records import (
     MOST_TRANSCRIPTS,
     SCATTERED,
@@ -156,7 +156,10 @@ def _missing(features: Features, unnamed: NDArray[np.int64]) -> NDArray[np.uint8
     return missing
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i8[:], i8[:], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8, i8, i8[::1], "
+    "i8[::1], i8[::1], u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1]",
+)
 def _chain(
     feature, start, end, order, line_offsets, lists, list_offsets, members, names, most,
     block_offsets, block_start, block_end, missing, offsets, name_of, exon_offsets, exon_start,

@@ -1,13 +1,11 @@
-"""What precedes the work: a quick import of numba, and a message where loops are compiled."""
+"""Messages where loops are compiled while the program runs: they come with it compiled before."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
-from counterbias.compiled_code import Listeners, listening
+from counterbias.loops.numba_cache import Listeners, listening
 
 #: Functions with whose compilation that of all counting loops begins.
 #: Other loops, which only some files need, compile in about a second.
@@ -20,7 +18,7 @@ _REMEDY = "Name one that can be written to with NUMBA_CACHE_DIR=FOLDER"
 
 @contextmanager
 def compiled_loops(write: Callable[[str], None], *, quiet: bool) -> Iterator[None]:
-    """Import numba, and report once per group of loops that they are being compiled.
+    """Report once per group of loops that they are being compiled.
 
     The message says where they are kept, or why they are not.
 
@@ -64,7 +62,6 @@ def compiled_loops(write: Callable[[str], None], *, quiet: bool) -> Iterator[Non
             f"again. {_REMEDY}.",
         )
 
-    _import_numba()
     with listening(Listeners(compiling, unreadable, unwritable)):
         yield
 
@@ -78,19 +75,3 @@ def _group(module: str, name: str) -> str:
     return (
         "the loops of the simulation" if package == "simulation" else "the loops of the bias stages"
     )
-
-
-def _import_numba() -> None:
-    """Import numba without scipy's linear algebra, which costs 0.2 s and no counting loop needs.
-
-    numba only checks that it is there, for which an empty module will do. It imports the real one
-    where a compiled function needs it, so that a plug-in may use ``np.dot``.
-    """
-    blas = "scipy.linalg.cython_blas"
-    if "numba" in sys.modules or blas in sys.modules:
-        return
-    sys.modules[blas] = ModuleType(blas)
-    try:
-        import numba.np.arraymath  # noqa: F401
-    finally:
-        del sys.modules[blas]

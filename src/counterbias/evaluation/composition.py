@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.records import Window
 
 #: Lengths of k-mers whose divergence is measured.
@@ -54,7 +54,7 @@ def composition(
     return Composition(k, sums / total, total**2 / squares)
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[:, ::1], f8[::1], i8, f8[:, ::1]")
 def _add_windows(contexts, weights, mask, sums):  # type: ignore[no-untyped-def]
     """Add each window's weight to its k-mers at their offsets; ``mask`` is 4**k − 1."""
     width = contexts.shape[1]

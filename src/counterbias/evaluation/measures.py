@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.evaluation.units import Units
+from counterbias.loops import loop
 
 #: Cap of reads per position in the three gains; None for no cap.
 GAIN_CAPS: dict[str, float | None] = {"uniq": 1.0, "cap5": 5.0, "all": None}
@@ -174,7 +174,7 @@ def discrimination(
     return (wins / starts, losses / starts) if starts else (float("nan"), float("nan"))
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], f8[::1], f8[::1]")
 def _compare_within(offsets, relative, reads):  # type: ignore[no-untyped-def]
     """Sum over the distinct starts of all units: share of positions outscored, log loss, starts."""
     wins, losses, starts = 0.0, 0.0, 0

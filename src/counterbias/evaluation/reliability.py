@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.evaluation.measures import relative_bias
 from counterbias.evaluation.units import Units
+from counterbias.loops import loop
 
 #: Variance of the reads of a place beyond Poisson, as in a negative binomial: Var = μ + φ μ².
 DISPERSION = 1.0
@@ -207,7 +207,7 @@ def _bins(
     return np.log2(predicted / bottom), logs, error, plain[0], plain[1]
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], f8[::1], f8[::1]")
 def _totals(offsets, log_bias, reads):  # type: ignore[no-untyped-def]
     """Count each unit's places whose bias is known, and their reads."""
     total, places = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1)
@@ -219,7 +219,7 @@ def _totals(offsets, log_bias, reads):  # type: ignore[no-untyped-def]
     return total, places
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], f8[::1], f8[::1], f8")
 def _derivatives(offsets, log_bias, reads, slope):  # type: ignore[no-untyped-def]
     """Return, per unit, the first and minus the second derivative of Σ y ln(b^s / Σ b^s) in s."""
     score, information = np.zeros(len(offsets) - 1), np.zeros(len(offsets) - 1)

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from counterbias.loops import loop
 from counterbias.records import PRESENT, REVERSE, Features, StartSites
 
 #: Fragments needed for a verdict.
@@ -77,7 +77,7 @@ def strand_evidence(sites: StartSites, features: Features) -> StrandEvidence:
     return StrandEvidence(int(same), int(against))
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], u1[::1], u1[::1], i8[::1]")
 def _agreeing(feature, first, last, strand):  # type: ignore[no-untyped-def]
     """Count fragments on their feature's strand, and on the other one."""
     same, against = 0, 0

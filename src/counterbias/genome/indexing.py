@@ -12,11 +12,11 @@ import os
 import re
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.genome.pages import IndexEntry
+from counterbias.loops import helper, loop
 
 #: Bytes read at a time.
 _CHUNK = 1 << 22
@@ -158,7 +158,7 @@ def _refusal(file: int, path: str, name: str, event: int, state: NDArray[np.int6
     )
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], i8, i8, i8, i8[::1]")
 def _scan(data, at, size, before, state):  # type: ignore[no-untyped-def]
     """Scan until a header ends, something is wrong, or no bytes are left; ``size`` 0 ends the file.
 
@@ -218,7 +218,7 @@ def _scan(data, at, size, before, state):  # type: ignore[no-untyped-def]
     return at, _MORE
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _whole_lines(data, at, size, state):  # type: ignore[no-untyped-def]
     """Skip lines that look like the contig's first one, as nearly all do, line by line."""
     bases, width = state[_BASES], state[_WIDTH]
@@ -239,7 +239,7 @@ def _whole_lines(data, at, size, state):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _end_line(state):  # type: ignore[no-untyped-def]
     """Add a line of a sequence, or a blank one; return 0, or what is wrong."""
     letters, width = state[_LETTERS], state[_BYTES]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.native import call_pread, load_i64, store_i64
 
 #: Bases per page: the size of a memory page.
@@ -170,7 +170,7 @@ def _pread() -> int:
     return int(address)
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], i8, i8, i8, i8, u1[::1], b1[::1]")
 def _mark(start, end, before, after, length, page, decoded, wanted):  # type: ignore[no-untyped-def]
     """Mark the pages of intervals that are not decoded; return how many."""
     count = 0
@@ -184,7 +184,7 @@ def _mark(start, end, before, after, length, page, decoded, wanted):  # type: ig
     return count
 
 
-@njit(cache=True, nogil=True)
+@loop("i8, i8, i8[::1], i8[::1], i8, i8, i8, i8, i8, u1[::1], u1[::1]")
 def _decode_runs(pread, file, first, last, most, length, offset, bases, width, raw, codes):  # type: ignore[no-untyped-def]
     """Read runs of bases into ``raw`` and decode them; return 0, or what is wrong with the file."""
     for run in range(len(first)):
@@ -217,7 +217,7 @@ def _decode_runs(pread, file, first, last, most, length, offset, bases, width, r
     return 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _decode(raw, column, bases, width, codes):  # type: ignore[no-untyped-def]
     """Turn the letters of lines into codes, in ``raw`` first: far faster than line by line."""
     _translate(raw)
@@ -246,7 +246,7 @@ def _decode(raw, column, bases, width, codes):  # type: ignore[no-untyped-def]
     return _STRANGE if seen >= _OTHER else 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _translate(letters):  # type: ignore[no-untyped-def]
     """Replace letters by codes, without branches.
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from counterbias.loops import loop
 
 #: Fraction of the locus's density of read starts that each base of a transcript is charged.
 PRICE_OF_A_BASE = 0.5
@@ -212,7 +213,7 @@ def _loci(transcripts: Transcripts) -> NDArray[np.int64]:
     return locus
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], i8[::1], i8[::1]")
 def _paint(first, last, exon, owner):  # type: ignore[no-untyped-def]
     """Assign each stretch to the first exon in the list that covers it; skip what is taken."""
     next_free = np.arange(len(owner) + 1)
@@ -233,7 +234,10 @@ def _paint(first, last, exon, owner):  # type: ignore[no-untyped-def]
             at = root
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "u1[::1], i8[::1], u1[::1], i8, u1[:, ::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], "
+    "i8[::1], i8[::1]",
+)
 def _cut_along(  # type: ignore[no-untyped-def]
     codes, positions, strands, upstream, contexts, valid, edges, owner, start, end, before, after
 ):

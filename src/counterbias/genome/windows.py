@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.genome.splicing import Splices
+from counterbias.loops import loop
 from counterbias.records import Positions, Stretches, Window, rows_by_contig
 
 
@@ -169,7 +169,7 @@ def _codes(
     return codes
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], i8[::1], u1[::1], i8, u1[:, ::1], b1[::1]")
 def _cut_windows(
     codes: NDArray[np.uint8],
     positions: NDArray[np.int64],
@@ -199,7 +199,7 @@ def _cut_windows(
         valid[row] = good
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], i8[::1], i8[::1], u1[::1], i8, i8, i8[::1], u1[::1]")
 def _copy(codes, start, end, strand, upstream, downstream, offsets, sequence):  # type: ignore[no-untyped-def]
     """Copy stretches with their flanks; return whether all of their bases are known."""
     seen = np.uint8(0)

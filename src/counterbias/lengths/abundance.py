@@ -9,7 +9,8 @@ accelerated by SQUAREM (Varadhan & Roland 2008). Everything here runs in compile
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from counterbias.loops import helper, loop
 
 #: Fragments' worth of prior for equally abundant transcripts. It steadies the lengths of features
 #: with few fragments: at three to ten, their error (log2) is .067; with .1 it is .114, with 8 .064.
@@ -20,7 +21,7 @@ TOLERANCE, MOST_STEPS = 1e-7, 3000
 NOTHING_KNOWN = 12**-0.5
 
 
-@njit(cache=True, nogil=True)
+@helper
 def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-untyped-def]
     """Divide likelihoods by effective lengths, in place; the largest of each class becomes 1."""
     for c in range(len(offsets) - 1):
@@ -32,7 +33,7 @@ def scale_classes(offsets, members, likelihood, effective):  # type: ignore[no-u
             likelihood[i] /= largest
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _step(counts, offsets, members, ratio, prior, theta, judge, out):  # type: ignore[no-untyped-def]
     """Write the shares after one step of EM; return the log posterior of ``theta``.
 
@@ -62,7 +63,7 @@ def _step(counts, offsets, members, ratio, prior, theta, judge, out):  # type: i
     return posterior
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], i8[::1], i4[::1], f8[::1], f8[::1]")
 def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore[no-untyped-def]
     """Return the shares of transcripts among a feature's fragments, float64 (t,), sum 1.
 
@@ -108,7 +109,7 @@ def estimate_shares(counts, offsets, members, ratio, effective):  # type: ignore
     return theta
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], i8[::1], i4[::1], f8[::1], f8[::1]")
 def share_information(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
     """Return the observed Fisher information of the shares, float64 (t, t)."""
     size = len(theta)
@@ -125,7 +126,7 @@ def share_information(counts, offsets, members, ratio, theta):  # type: ignore[n
     return information
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], i8[::1], i4[::1], f8[::1], f8[::1]")
 def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no-untyped-def]
     """Return the covariance of the shares, float64 (t, t), by the observed Fisher information.
 
@@ -150,7 +151,7 @@ def share_covariance(counts, offsets, members, ratio, theta):  # type: ignore[no
     return covariance
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _claims(information, theta):  # type: ignore[no-untyped-def]
     """Return the largest share that each transcript could have, float64 (t,), at most 1.
 
@@ -166,7 +167,7 @@ def _claims(information, theta):  # type: ignore[no-untyped-def]
     return np.minimum(claims, 1.0)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
     """Return the covariance for a precision matrix where the variables sum to a constant.
 
@@ -198,7 +199,7 @@ def _constrained_inverse(matrix):  # type: ignore[no-untyped-def]
     return inverse
 
 
-@njit(cache=True, nogil=True)
+@helper
 def standard_errors(covariance, theta, effective, length, of_share, of_percentage):  # type: ignore[no-untyped-def]
     """Write the standard errors of shares, and of percentages of the feature's molecules.
 

@@ -8,7 +8,6 @@ here. Long fragments disagree a little more often, which matters far less.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.lengths import classes
@@ -21,6 +20,7 @@ from counterbias.lengths.ends import (
     last_upto,
     offset_on_line,
 )
+from counterbias.loops import helper, loop
 from counterbias.records import Features, FeatureTranscripts, StartSites
 
 
@@ -48,7 +48,10 @@ def transcript_fragment_lengths(
     return summarise_lengths(found)
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i4[::1], i8[::1], (i4[::1], i4[::1], u1[::1], i4[::1], i4[::1], u1[::1]), i8[::1], "
+    "i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1]",
+)
 def _measure(  # type: ignore[no-untyped-def]
     rows, row_offsets, columns, block_contig, block_offsets, block_start, block_end, before,
     transcript_offsets, exon_offsets, start, end, edge_offsets, all_edges,
@@ -82,7 +85,7 @@ def _measure(  # type: ignore[no-untyped-def]
     return found[:used]
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _one_length(left, right, edges, place):  # type: ignore[no-untyped-def]
     """Return the length of a fragment in all transcripts that it fits; 0 where they disagree."""
     if left < 0 or right < 0:

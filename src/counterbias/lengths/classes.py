@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.lengths.ends import (
@@ -26,6 +25,7 @@ from counterbias.lengths.ends import (
     last_upto,
     offset_on_line,
 )
+from counterbias.loops import helper
 
 #: Steps per nat in which likelihoods are rounded, so that fragments share classes.
 STEPS = 256.0
@@ -39,7 +39,7 @@ _IMPOSSIBLE = np.int64(-(2**40))
 MOST_EDGES, MOST_PLACES = 1 << 14, 1 << 23
 
 
-@njit(cache=True, nogil=True)
+@helper
 def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-def]
     """Return where each segment begins in each transcript, int64 (segments, transcripts).
 
@@ -58,7 +58,7 @@ def cut_segments(exon_offsets, start, end, edges):  # type: ignore[no-untyped-de
     return place
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _grown(table, weight):  # type: ignore[no-untyped-def]
     """Return a hash table of twice the size with the same keys and weights."""
     keys, sums = np.full(2 * len(table), -1, np.int64), np.zeros(2 * len(table))
@@ -69,7 +69,7 @@ def _grown(table, weight):  # type: ignore[no-untyped-def]
     return keys, sums
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _slot(key, table):  # type: ignore[no-untyped-def]
     """Return where a key is, or would go, in a hash table whose size is a power of two."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
@@ -79,7 +79,7 @@ def _slot(key, table):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
+@helper
 def distinct_fragments(  # type: ignore[no-untyped-def]
     rows, share, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired,
     first, last, block_start, block_end, before, edges,
@@ -131,7 +131,7 @@ def distinct_fragments(  # type: ignore[no-untyped-def]
     return keys, sums, outside
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _sorted(keys, sums):  # type: ignore[no-untyped-def]
     """Sort distinct keys, and their sums with them, by merging runs of growing size.
 
@@ -180,7 +180,7 @@ def tabulate_lengths(density: NDArray[np.float64]) -> LengthTable:
     return LengthTable(density, steps, first[possible], last[possible])
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _possible(at, length, upto, by_length, right):  # type: ignore[no-untyped-def]
     """Return Σ P(L) b(other end) over the fragments with one end at offset ``at`` of a transcript.
 
@@ -202,7 +202,7 @@ def _possible(at, length, upto, by_length, right):  # type: ignore[no-untyped-de
     return (1 - ANY_LENGTH) * total + ANY_LENGTH * tail
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _likelihoods(  # type: ignore[no-untyped-def]
     key, segments, line, edges, place, by_length, lengths, bases, upto_forward, upto_backward, out
 ):
@@ -232,7 +232,7 @@ def _likelihoods(  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _longer(values, by):  # type: ignore[no-untyped-def]
     """Copy an array to one of twice its length, and ``by`` more."""
     out = np.empty(2 * len(values) + by, values.dtype)
@@ -241,7 +241,7 @@ def _longer(values, by):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
+@helper
 def make_classes(  # type: ignore[no-untyped-def]
     keys, weight, edges, place, by_length, lengths, bases, upto_forward, upto_backward
 ):
@@ -315,7 +315,7 @@ def make_classes(  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _same(one, code, hashes, offsets, members, steps, begin, end):  # type: ignore[no-untyped-def]
     """Whether class ``one`` has the entries ``begin:end``."""
     first = offsets[one]

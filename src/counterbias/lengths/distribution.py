@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import erf
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.lengths.ends import BOTH, bases_before, ends_of, offset_on_line
+from counterbias.loops import loop
 from counterbias.options import AssumedLengths
 from counterbias.records import Features, StartSites
 
@@ -137,7 +137,10 @@ def _contigs(features: Features, contig_of: NDArray[np.int64]) -> NDArray[np.int
     return contig
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i4[::1], i4[::1], i4[::1], u1[::1], i4[::1], i4[::1], u1[::1], i8, i8[::1], i8[::1], "
+    "i8[::1], i8[::1], i8[::1]",
+)
 def _observed(  # type: ignore[no-untyped-def]
     feature, contig_1, position_1, bits_1, contig_2, position_2, bits_2, step,
     offsets, start, end, before, contig,

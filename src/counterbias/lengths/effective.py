@@ -7,10 +7,10 @@ weighting each read by 1/b, because every position of the feature counts, not on
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.lengths.lines import BiasOf, FeatureBias, FragmentLayout, Lines
+from counterbias.loops import helper, loop
 from counterbias.records import Features
 
 #: Pseudo-placements with the mean bias of the feature, for features hardly longer than a fragment.
@@ -90,7 +90,7 @@ def mean_bias(
     return np.asarray(np.mean(shares, axis=0))
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[::1], f8")
 def _pair_means(offsets, left, right, shortest, longest, probability, prior):  # type: ignore[no-untyped-def]
     """Return, per feature, the mean of b_left · b_right over all places of fragments.
 
@@ -138,7 +138,7 @@ def _pair_means(offsets, left, right, shortest, longest, probability, prior):  #
     return out
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _add_differences(sooner, later, factor, out):  # type: ignore[no-untyped-def]
     """Add ``factor`` · (later − sooner) to the first entries of ``out``."""
     out = out[: len(sooner)]

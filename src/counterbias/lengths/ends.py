@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.records import PRESENT, REVERSE, Features, StartSites
 
 #: What is known of a fragment: both ends, the left or the right one alone, or nothing.
@@ -53,7 +53,7 @@ def fragments_by_feature(sites: StartSites, wanted: NDArray[np.bool_]) -> Fragme
     )
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], b1[::1]")
 def _first_rows(feature, wanted):  # type: ignore[no-untyped-def]
     """Return 0, then the number of rows of each wanted feature, int64 (features + 1,).
 
@@ -66,7 +66,7 @@ def _first_rows(feature, wanted):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], b1[::1], i8[::1], i4[::1]")
 def _group(feature, wanted, used, rows):  # type: ignore[no-untyped-def]
     """List the rows of each wanted feature; ``used`` holds where its next row goes."""
     for row in range(len(feature)):
@@ -85,7 +85,7 @@ def bases_before(features: Features) -> NDArray[np.int64]:
     return np.asarray(upto - np.repeat(upto[first], per_feature[per_feature > 0]))
 
 
-@njit(cache=True, nogil=True)
+@helper
 def last_upto(value, ascending, first, last):  # type: ignore[no-untyped-def]
     """Return the index of the last number in ``first:last`` that is at most ``value``."""
     while first < last:
@@ -97,7 +97,7 @@ def last_upto(value, ascending, first, last):  # type: ignore[no-untyped-def]
     return first - 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def offset_on_line(position, first, last, block_start, block_end, before):  # type: ignore[no-untyped-def]
     """Turn a genome position into an offset along the blocks ``first:last``; -1 outside them.
 
@@ -110,7 +110,7 @@ def offset_on_line(position, first, last, block_start, block_end, before):  # ty
     return before[block] + position - block_start[block]
 
 
-@njit(cache=True, nogil=True)
+@helper
 def ends_of(row, contig, contig_1, position_1, bits_1, contig_2, position_2, bits_2, paired):  # type: ignore[no-untyped-def]
     """Return what is known of a fragment, and the genome positions of its left and right end."""
     one = bits_1[row] & PRESENT != 0 and contig_1[row] == contig

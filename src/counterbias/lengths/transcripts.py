@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.lengths import abundance, classes
@@ -20,6 +19,7 @@ from counterbias.lengths.distribution import FragmentLengths
 from counterbias.lengths.effective import mean_bias
 from counterbias.lengths.ends import bases_before, fragments_by_feature
 from counterbias.lengths.lines import FeatureBias, Lines
+from counterbias.loops import helper, loop
 from counterbias.records import TOO_MANY, FeatureTranscripts, StartSites
 
 #: An effective length is at least this share of the length. Where hardly any fragment fits, what is
@@ -198,7 +198,7 @@ def _some_alone(sites: StartSites) -> bool:
     return bool(((first.bits ^ second.bits) & 1).any() or (first.contig != second.contig).any())
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1]")
 def _along(b, begin, rows, bases, exon_offsets, start, end):  # type: ignore[no-untyped-def]
     """Copy the bias along each transcript out of that along its feature's line."""
     out = np.empty(bases[-1])
@@ -213,7 +213,7 @@ def _along(b, begin, rows, bases, exon_offsets, start, end):  # type: ignore[no-
     return out
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], i8[::1]")
 def _running_sums(b, bases):  # type: ignore[no-untyped-def]
     """Return the sums of b before each base of each transcript, and over all of its bases."""
     out = np.empty(bases[-1] + len(bases) - 1)
@@ -226,7 +226,12 @@ def _running_sums(b, bases):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], "
+    "classes.LengthTable(f8[::1], i8[::1], i8[::1], i8[::1]), (i4[::1], i8[::1], f4[::1], b1), "
+    "(i4[::1], i4[::1], u1[::1], i4[::1], i4[::1], u1[::1]), i8[::1], i8[::1], i8[::1], "
+    "i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], u1[::1], f8[::1], f8[::1], f8[::1], f8[::1]",
+)
 def _estimate(  # type: ignore[no-untyped-def]
     chosen, transcript_offsets, exon_offsets, start, end, bases, upto_forward, upto_backward,
     edge_offsets, all_edges, by_length, fragments, columns, block_contig, block_offsets,
@@ -287,7 +292,7 @@ def _estimate(  # type: ignore[no-untyped-def]
             fallback[f] = UNEXPLAINED
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _share_unknown(own, share, share_se, molecules, molecules_se):  # type: ignore[no-untyped-def]
     """Write the shares of equally abundant transcripts, and that nothing is known of them."""
     nothing = np.zeros(0)

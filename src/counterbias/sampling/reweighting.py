@@ -18,9 +18,9 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.records import Positions, Window
 from counterbias.sampling.cutting import Cut, CutWindows
 from counterbias.sampling.drawing import DrawnPositions
@@ -95,7 +95,7 @@ def _log_composition(
     return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)))
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[:, ::1], b1[::1], f8[:, ::1], i8, f8[::1]")
 def _average(contexts, valid, log_bias, step, out):  # type: ignore[no-untyped-def]
     """Average exp(Σ log_bias over the window) over every ``step``-th window of each valid row."""
     width = len(log_bias)

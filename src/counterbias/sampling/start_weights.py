@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.records import Positions
 
 #: Bases to either side of a start that make up its neighbourhood.
@@ -123,7 +123,10 @@ def possible_lengths(apart: NDArray[np.float64]) -> float:
     return 2.0 * math.sqrt(math.pi) * max(width, 1) / 2.355
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i4[::1], i8[::1], u1[::1], f8[::1], i8",
+    "i4[::1], i8[:], u1[::1], f8[::1], i8",
+)
 def _densities(contig, position, strand, fragments, reach):  # type: ignore[no-untyped-def]
     """Average fragments over the places within ``reach`` on the same strand.
 

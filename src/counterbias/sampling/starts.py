@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.records import PRESENT, REVERSE, TRAINABLE, Positions, StartSites
 from counterbias.sampling.start_weights import MOST_APART, Starts, mate_bits, with_coincidences
 
@@ -67,7 +67,7 @@ def last_positions(sites: StartSites) -> NDArray[np.int64]:
     return reach
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i4[::1], u1[::1], i8, i8[::1]")
 def _reach(contig, position, bits, present, reach):  # type: ignore[no-untyped-def]
     """Record the last position per contig."""
     for i in range(len(bits)):
@@ -121,7 +121,7 @@ def _chosen_blocks(reads: NDArray[np.int64]) -> NDArray[np.bool_]:
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i4[::1], u1[::1], i8[::1], i8, i8[::1]")
 def _count_trainable(contig, position, bits, line, block, reads):  # type: ignore[no-untyped-def]
     """Count the trainable reads per block of the line that joins all contigs."""
     for i in range(len(bits)):
@@ -131,14 +131,14 @@ def _count_trainable(contig, position, bits, line, block, reads):  # type: ignor
                 reads[place // block] += 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@helper(inline=True)
 def _mixed(number):  # type: ignore[no-untyped-def]
     """Hash a number to 64 bits."""
     mixed = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
     return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1]")
 def _mix_all(numbers):  # type: ignore[no-untyped-def]
     """Hash each number to 64 bits."""
     out = np.empty(len(numbers), np.uint64)
@@ -147,7 +147,10 @@ def _mix_all(numbers):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i4[::1], i4[::1], u1[::1], i4[::1], i4[::1], u1[::1], i8[::1], i8, b1[::1], i8, f8[::1], "
+    "i8[::1], i8",
+)
 def _list_trainable(  # type: ignore[no-untyped-def]
     contig,
     position,
@@ -190,7 +193,7 @@ def _list_trainable(  # type: ignore[no-untyped-def]
     return used
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8")
 def _distinct_mates(keys, bits):  # type: ignore[no-untyped-def]
     """Count the distinct mates of each start; ``keys`` are ascending, the mate in the low bits."""
     found, used = np.empty(len(keys), np.float64), 0
@@ -204,7 +207,7 @@ def _distinct_mates(keys, bits):  # type: ignore[no-untyped-def]
     return found[:used]
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], b1")
 def _places(keys, offsets, join):  # type: ignore[no-untyped-def]
     """Turn ascending keys into contig, position, strand and weight; ``join`` merges equal ones."""
     contig, position = np.empty(len(keys), np.int32), np.empty(len(keys), np.int64)

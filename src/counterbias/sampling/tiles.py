@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.records import WIDEST, Features, Positions, Tiles, Window, rows_by_contig
 from counterbias.sampling.cutting import Cut
 
@@ -101,7 +101,7 @@ def merged_exons(features: Features, contig_of: NDArray[np.int64]) -> MergedExon
     return merged
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], f8[::1], f4[:, ::1]")
 def _add(row, column, weight, counts):  # type: ignore[no-untyped-def]
     """Add weights to counts."""
     for i in range(len(row)):
@@ -201,7 +201,7 @@ def _reads_of(
     return rows, columns, weights
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _tile_at(position, start, length, near):  # type: ignore[no-untyped-def]
     """Find the tile that contains a position; if none, −1 − the one before it.
 
@@ -222,7 +222,7 @@ def _tile_at(position, start, length, near):  # type: ignore[no-untyped-def]
     return found if low > 0 and position - start[found] < length else -1 - found
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], u1[::1], f8[::1], i8[::1], i8, f8[:, ::1]")
 def _count(position, strand, weight, start, length, reads):  # type: ignore[no-untyped-def]
     """Add the reads within each tile, by strand."""
     near = 0
@@ -233,7 +233,7 @@ def _count(position, strand, weight, start, length, reads):  # type: ignore[no-u
             reads[strand[i], tile] += weight[i]
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], u1[::1], f8[::1], i8[::1], i8, i8[:, ::1]")
 def _list(position, strand, weight, start, length, row_of):  # type: ignore[no-untyped-def]
     """List row, column and weight of the starts within tiles that have a row."""
     rows, columns = np.empty(len(position), np.int64), np.empty(len(position), np.int64)

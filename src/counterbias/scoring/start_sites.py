@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from threading import Lock
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import helper, loop
 from counterbias.records import CLIPPED, PRESENT, REVERSE, Positions, StartSites, Stretches
 from counterbias.scoring.windows import Extract, Scorer, score_positions
 
@@ -145,7 +145,7 @@ def _ranges(histogram: NDArray[np.int64], group: int) -> Iterator[tuple[int, int
         yield first << BIN_BITS, last + 1 << BIN_BITS
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i4[::1], u1[::1], i8, i8[::1], i8[::1]")
 def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[no-untyped-def]
     """Count the wanted reads per bin of the line that joins all contigs.
 
@@ -158,7 +158,7 @@ def _count_bins(contig, position, bits, mask, line, histogram):  # type: ignore[
                 histogram[place >> BIN_BITS] += 1
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i4[::1], u1[::1], i8, i8[::1], i8, i8, u8[::1]")
 def _mark(contig, position, bits, mask, line, low, high, marks):  # type: ignore[no-untyped-def]
     """Mark the wanted sites between two places of the line: bit 2 · place + strand of ``marks``."""
     for i in range(len(bits)):
@@ -169,7 +169,7 @@ def _mark(contig, position, bits, mask, line, low, high, marks):  # type: ignore
                 marks[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@helper(inline=True)
 def _ones(word):  # type: ignore[no-untyped-def]
     """Count the bits of a word that are set."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -180,7 +180,7 @@ def _ones(word):  # type: ignore[no-untyped-def]
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit(cache=True, nogil=True)
+@loop("u8[::1], i4[::1]")
 def _rank(marks, ranks):  # type: ignore[no-untyped-def]
     """Write, per word, the number of marks before it; return the number of marks."""
     total = 0
@@ -190,7 +190,7 @@ def _rank(marks, ranks):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i4[::1], u1[::1], i8, i8[::1], i8, i8, u8[::1], i4[::1], i8, i4[::1]")
 def _assign(  # type: ignore[no-untyped-def]
     contig, position, bits, mask, line, low, high, marks, ranks, before, site_of
 ):
@@ -204,7 +204,7 @@ def _assign(  # type: ignore[no-untyped-def]
                 site_of[i] = before + ranks[bit >> 6] + _ones(marks[bit >> 6] & below)
 
 
-@njit(cache=True, nogil=True)
+@loop("u8[::1], i8, i8, i8[::1], i8[::1]")
 def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
     """List marked sites as 2 · position + strand, in order, and count them per contig."""
     keys = np.empty(total, np.uint32)
@@ -223,7 +223,7 @@ def _list(marks, total, low, line, per_contig):  # type: ignore[no-untyped-def]
     return keys
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i8[::1], i8[::1], u1[::1], f8[::1], i8[::1], u4[::1], f4[::1]")
 def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type: ignore[no-untyped-def]
     """Copy the values of stretches to the sites within them."""
     before = 0
@@ -246,7 +246,7 @@ def _take(contig, start, end, strand, values, offsets, keys, log_bias):  # type:
         before += end[row] - start[row]
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], f4[::1], f8[::1]")
 def _gather(site_of, log_bias, out):  # type: ignore[no-untyped-def]
     """Copy each site's log bias to its reads; NaN for reads without a site."""
     for i in range(len(site_of)):

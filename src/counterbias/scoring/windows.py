@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.records import Positions, Stretches
 
 #: Windows passed to a model at a time.
@@ -151,7 +151,7 @@ def score_stretches(
     return out
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], u1[::1], b1, i8, i8[::1], u1[::1], f8[::1]")
 def _put_in_order(scores, sequence, whole, width, offsets, strand, out):  # type: ignore[no-untyped-def]
     """Copy the scores of stretches in genome order, NaN where the window has an unknown base.
 

@@ -8,8 +8,8 @@ for the left read and 1 for the right read. Offsets count from a transcript's le
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from counterbias.loops import helper, loop
 from counterbias.simulation.kernels import mix, uniform
 
 #: What is known of an alignment's fragment, as bits.
@@ -18,7 +18,7 @@ LEFT_IS_FIRST, SECONDARY, LEFT_UNMAPPED, RIGHT_UNMAPPED, DUPLICATE = 1, 2, 4, 8,
 PER_TILE = 40_000
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _exon_of(exon_left, first, last, offset):
     """Return the exon, of rows ``first`` to ``last - 1``, that holds an offset."""
     while last - first > 1:
@@ -30,7 +30,10 @@ def _exon_of(exon_left, first, last, offset):
     return first
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i4[::1], i4[::1], i4[::1], u1[::1], i8, b1, i4[::1], i8[::1], i8[::1], i8[::1], "
+    "i8[::1]",
+)
 def sort_keys(
     records,
     transcript,
@@ -62,7 +65,7 @@ def sort_keys(
         keys[number] = (np.int64(contig[transcript[row]]) << 40) | (position << 1) | reverse
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put(buffer, at, value, size):
     """Write a little-endian number; return the place after it."""
     for byte in range(size):
@@ -70,7 +73,7 @@ def _put(buffer, at, value, size):
     return at + size
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_decimal(buffer, at, value):
     """Write a number as decimal digits; return the place after it."""
     digits, rest = 1, value // 10
@@ -83,7 +86,7 @@ def _put_decimal(buffer, at, value):
     return at + digits
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_name(buffer, at, name_start, fragment, seed):
     """Write the name of a fragment and a closing zero; return the place after it.
 
@@ -103,7 +106,7 @@ def _put_name(buffer, at, name_start, fragment, seed):
     return at + 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _bin(start, end):
     """Return the bin of an interval (SAMv1 section 5.3); of an unplaced read, 4680."""
     if start < 0:
@@ -122,7 +125,7 @@ def _bin(start, end):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_qualities(buffer, at, length, seed):
     """Write binned qualities, as of recent sequencers: mostly 37, with drops that vary by read."""
     for base in range(length):
@@ -141,21 +144,21 @@ def _put_qualities(buffer, at, length, seed):
     return at + length
 
 
-@njit(cache=True, nogil=True, inline="always")
+@helper(inline=True)
 def _seed_of(seed, fragment, secondary, side):
     """Return the seed of one read's qualities and errors."""
     number = np.uint64(4 * np.int64(fragment) + 2 * secondary + side)
     return mix(seed, number + np.uint64(1) << np.uint64(20))
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _fill_unmapped(sequence, bases, origin, fragment, side, read_length):
     """Fill in a read that an aligner could not place: scattered bases of the genome."""
     for base in range(read_length):
         sequence[base] = bases[(origin + 7 * base + fragment * 13 + side * 101) % len(bases)]
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _fill_spliced(
     sequence, bases, contig_start, offset, exon, exon_start, exon_left, exon_length, read_length
 ):
@@ -167,7 +170,7 @@ def _fill_spliced(
         offset += 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _substitute(sequence, read_length, error_rate, read_seed):
     """Substitute bases at the error rate; return the number of mismatches.
 
@@ -191,7 +194,10 @@ def _substitute(sequence, read_length, error_rate, read_seed):
         counter += np.uint64(2)
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i8, i4[::1], i4[::1], i4[::1], i4[::1], u1[::1], i8, f8, u8, i4[::1], i8[::1], "
+    "u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], u1[::1], u1[::1]",
+)
 def encode_fastq(
     rows,
     read,
@@ -268,7 +274,7 @@ def encode_fastq(
     return at
 
 
-@njit(cache=True, nogil=True)
+@loop("i4[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1]")
 def start_positions(transcript, offset, exon_offsets, exon_start, exon_left, positions):
     """Fill ``positions`` with the position on the contig of each offset."""
     for row in range(len(offset)):
@@ -278,14 +284,14 @@ def start_positions(transcript, offset, exon_offsets, exon_start, exon_left, pos
         positions[row] = exon_start[exon] + offset[row] - exon_left[exon]
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _position(offset, first_exon, last_exon, exon_start, exon_left):
     """Return the position on the contig of an offset along one transcript, and its exon."""
     exon = _exon_of(exon_left, first_exon, last_exon, offset)
     return exon_start[exon] + offset - exon_left[exon], exon
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _sam_flag(flags, side, paired, unmapped, mate_unmapped):
     """Return the FLAG of a record (SAMv1 section 1.4)."""
     flag = 0
@@ -309,7 +315,7 @@ def _sam_flag(flags, side, paired, unmapped, mate_unmapped):
     return flag
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _mapping_quality(hits):
     """Return the MAPQ of a read with this number of alignments."""
     if hits == 1:
@@ -317,7 +323,7 @@ def _mapping_quality(hits):
     return 3 if hits == 2 else 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_cigar(buffer, at, offset, exon, exon_start, exon_left, exon_length, read_length):
     """Write matches and skipped introns from an offset in ``exon`` on.
 
@@ -340,7 +346,7 @@ def _put_cigar(buffer, at, offset, exon, exon_start, exon_left, exon_length, rea
     return at, operations, position
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_bases(buffer, at, sequence, read_length):
     """Write bases, two to a byte; return the place after them."""
     codes = np.array([1, 2, 4, 8, 15], dtype=np.uint8)
@@ -351,7 +357,10 @@ def _put_bases(buffer, at, sequence, read_length):
     return at
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "i8[::1], i4[::1], i4[::1], i4[::1], i4[::1], u1[::1], u1[::1], i8, b1, f8, u8, i4[::1], "
+    "i8[::1], u1[::1], i8[::1], i8[::1], i8[::1], i8[::1], u1[::1], u1[::1], i8[::1]",
+)
 def encode_records(
     records,
     fragment,

@@ -8,10 +8,11 @@ the order in which records are written: a name-sorted and a position-sorted file
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from counterbias.loops import helper, loop
 
 
-@njit(cache=True, nogil=True, inline="always")
+@helper(inline=True)
 def mix(seed, counter):
     """Return 64 random bits for a seed and a counter (both uint64)."""
     bits = seed + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -20,7 +21,7 @@ def mix(seed, counter):
     return bits ^ (bits >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@helper(inline=True)
 def uniform(seed, counter):
     """Return a float64 in [0, 1) for a seed and a counter (both uint64)."""
     return np.float64(mix(seed, counter) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
@@ -31,7 +32,7 @@ def draw_seed(rng: np.random.Generator) -> np.uint64:
     return np.uint64(rng.integers(0, 2**63))
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], f8[:, :, ::1], i8[::1], i8[::1], u8")
 def fill_bases(bases, tables, ends, levels, seed):
     """Fill ``bases`` with isochores that end at ``ends`` and have the tables ``levels``."""
     state = 6
@@ -48,7 +49,7 @@ def fill_bases(bases, tables, ends, levels, seed):
             position += 1
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], i8, f8[:, ::1], i8[:, ::1], f8[:, :, ::1], i8, f8[::1], f8[::1]")
 def bias_along(padded, flank, weights, pair_columns, pair_weights, upstream, forward, reverse):
     """Fill ``forward`` and ``reverse`` with exp(log bias) at each position, on either strand.
 
@@ -79,7 +80,7 @@ def bias_along(padded, flank, weights, pair_columns, pair_weights, upstream, for
                 reverse[position] = np.exp(total)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
     """Return the weight of a fragment without the bias of its left end."""
     value = probabilities[size] * right[i + size - 1]
@@ -88,7 +89,7 @@ def _weight(i, size, probabilities, right, gc_before, gc_factors, per_base):
     return value
 
 
-@njit(cache=True, nogil=True)
+@loop("f8[::1], f8[::1], f8[::1], f8[::1], i8, b1, i4[::1], f8[::1], u8, i8, i4[::1], i4[::1]")
 def draw_fragments(
     left,
     right,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from counterbias.loops import loop
 from counterbias.records import PRESENT, StartSites
 
 #: Fragments handled at a time.
@@ -165,7 +165,7 @@ def _per_fragment(
     return known, unknown, np.maximum(reads, 1.0)
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], f8[::1], i8, f8, f8[::1], f8[::1], f8[::1]")
 def _add_reads(bits, inverse, present, limit, known, unknown, reads):  # type: ignore[no-untyped-def]
     """Add one end's reads; ``inverse`` is 1/b, NaN where there is none."""
     for i in range(len(bits)):
@@ -219,7 +219,7 @@ def _summary(
     )
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], f8[::1], i8, f8, f8, f8[::1], i8[::1]")
 def _tally(bits, inverse, present, cap, factor, edges, histogram):  # type: ignore[no-untyped-def]
     """Add the weights of one end's reads to the histogram, whose bins have equal width.
 

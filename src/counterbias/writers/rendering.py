@@ -25,7 +25,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from counterbias.loops import helper, loop
 
 #: Bytes of the fixed part of a record, the four of ``block_size`` included.
 FIXED = 36
@@ -37,7 +38,7 @@ MOST_OPERATIONS = 0xFFFF
 DAMAGED, LONG_NAME, CONTROL_IN_NAME = 1, 2, 3
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _signed(data: Any, at: Any) -> Any:
     """Read a little-endian int32."""
     value = (
@@ -49,7 +50,7 @@ def _signed(data: Any, at: Any) -> Any:
     return value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put(out: Any, at: Any, value: Any, size: Any) -> Any:
     """Write the low ``size`` bytes of a number, little-endian; return the position after it."""
     for shift in range(size):
@@ -57,7 +58,7 @@ def _put(out: Any, at: Any, value: Any, size: Any) -> Any:
     return at + size
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _copy(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
     """Copy bytes; return the position after them."""
     for index in range(start, stop):
@@ -66,7 +67,7 @@ def _copy(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
     return at
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _bin_of(start: Any, end: Any) -> Any:
     """Return the smallest bin of the scheme that holds [start, end) (SAMv1, section 5.3)."""
     last = end - 1
@@ -80,7 +81,7 @@ def _bin_of(start: Any, end: Any) -> Any:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _array_width(tag_type: Any) -> Any:
     """Return the bytes of one value of this type, 0 for a type without a fixed width or unknown."""
     if tag_type == 65 or tag_type == 97 or tag_type == 99 or tag_type == 67:  # A a c C
@@ -94,7 +95,7 @@ def _array_width(tag_type: Any) -> Any:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _tag_end(data: Any, at: Any, stop: Any) -> Any:
     """Return where the tag that starts at ``at`` ends, -1 where it does not fit into its record."""
     if at + 4 > stop:
@@ -117,7 +118,7 @@ def _tag_end(data: Any, at: Any, stop: Any) -> Any:
     return end if width > 0 and end <= stop else np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _has_control(data: Any, start: Any, stop: Any) -> Any:
     """Whether a range of bytes has a control character."""
     for index in range(start, stop):  # noqa: SIM110 (compiles faster)
@@ -126,7 +127,7 @@ def _has_control(data: Any, start: Any, stop: Any) -> Any:
     return False
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _fits_sam(data: Any, start: Any, stop: Any) -> Any:
     """Whether a tag fits into a line of SAM: neither its name nor a text has control characters."""
     tag_type = data[start + 2]
@@ -138,7 +139,7 @@ def _fits_sam(data: Any, start: Any, stop: Any) -> Any:
     return not (tag_type == 65 and data[start + 3] != 0 and _has_control(data, start + 3, stop))
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_integer(out: Any, at: Any, value: Any) -> Any:
     """Write type and value of an integer tag in the smallest type, unsigned unless negative."""
     if value >= 0:
@@ -149,7 +150,7 @@ def _put_integer(out: Any, at: Any, value: Any) -> Any:
     return _put(out, at + 1, value, size)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
     """Write one tag with the type that htseq-count gives it."""
     tag_type = data[start + 2]
@@ -194,7 +195,7 @@ def _put_tag(out: Any, at: Any, data: Any, start: Any, stop: Any) -> Any:
     return at
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_assignment(
     out: Any, at: Any, code: Any, first: Any, last: Any, members: Any, names: Any, name_offsets: Any
 ) -> Any:
@@ -220,7 +221,7 @@ def _put_assignment(
     return at + 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
     """Return the number of bases of the reference that a CIGAR spans, gaps included."""
     span = np.int64(0)
@@ -231,7 +232,7 @@ def _span(data: Any, cigar: Any, cigar_end: Any) -> Any:
     return span
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _find_cigar_tag(
     data: Any, start: Any, cigar: Any, operations: Any, bases: Any, tag: Any, end: Any
 ) -> Any:
@@ -254,7 +255,7 @@ def _find_cigar_tag(
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_cigar(out: Any, at: Any, data: Any, cigar: Any, cigar_end: Any, bases: Any) -> Any:
     """Write a CIGAR, or the placeholder of one that is too long for its field."""
     if cigar_end - cigar <= 4 * MOST_OPERATIONS:
@@ -263,7 +264,7 @@ def _put_cigar(out: Any, at: Any, data: Any, cigar: Any, cigar_end: Any, bases: 
     return _put(out, at, _span(data, cigar, cigar_end) << 4 | 3, 4)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: Any) -> Any:
     """Write the fixed part of a record after ``block_size``, with the bin of the given CIGAR."""
     flag = np.int64(data[start + 18]) | np.int64(data[start + 19]) << 8
@@ -288,7 +289,7 @@ def _put_head(out: Any, at: Any, data: Any, start: Any, cigar: Any, cigar_end: A
     return _copy(out, at, data, start + 32, start + 36) if aligned else _put(out, at, 0, 4)
 
 
-@njit(cache=True, nogil=True)
+@loop("i8[::1], i8[::1], i8[::1], i4[::1], i4[::1], u1[::1], i8[::1]")
 def bound(
     lengths: Any,
     record: Any,
@@ -312,7 +313,10 @@ def bound(
     return total
 
 
-@njit(cache=True, nogil=True)
+@loop(
+    "u1[::1], i8[::1], i8[::1], i8[::1], i4[::1], b1[::1], i8[::1], i4[::1], i8[::1], b1[::1], "
+    "u1[::1], i8[::1], b1, b1, u1[::1]",
+)
 def render(
     data: Any,
     offsets: Any,
@@ -417,7 +421,7 @@ def render(
     return at, left_out, 0
 
 
-@njit(cache=True, nogil=True)
+@loop("u1[::1], u1[:, ::1]")
 def put_weights(data: Any, weights: Any) -> Any:
     """Replace ``ZW:I`` by ``ZW:f`` in whole records (as :func:`render` wrote them), in place.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.alignments.decoding import (
@@ -28,7 +27,8 @@ from counterbias.alignments.decoding import (
     REVERSE_FLAG,
     SET,
 )
-from counterbias.native import helper, load_i32, load_i64, prefetch, store_i32
+from counterbias.loops import helper, loop
+from counterbias.native import load_i32, load_i64, prefetch, store_i32
 from counterbias.options import MODES, NONUNIQUE, CountingOptions
 from counterbias.pipeline.counting.fragments import FragmentBatch
 from counterbias.pipeline.counting.pairing import FIRST_POOLED, MATE, OVERLAP, STATE, WHERE
@@ -141,7 +141,10 @@ def _merge(
     return _merge_members(one, two, union, member_offsets, members, single, pool, used, room)
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop(
+    "i8[:, ::1], i8, i8[::1], i8[::1], b1, b1, b1, i8, i8, i4[::1], i8[::1], i8[::1], i8[::1], "
+    "i4[::1], i8, i8[::1], i4[::1], i4[::1], i4[::1]",
+)
 def overlap(
     rows: Any, count: Any, first_block: Any, blocks: Any,
     paired: Any, stranded: Any, reverse: Any, mode: Any, minaqual: Any,
@@ -222,7 +225,9 @@ def overlap(
     return used
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop(
+    "i8[:, ::1], i8, b1, b1, i8, b1, b1, i8[::1], i4[::1], i4[::1], i4[::1], i8, u1[::1], i8[::1]",
+)
 def classify(
     fragments: Any, count: Any, union: Any, count_multimapped: Any, minaqual: Any,
     skip_secondary: Any, skip_supplementary: Any,
@@ -292,7 +297,11 @@ def _choose(seed: Any, number: Any, size: Any) -> Any:
     return np.int64(((value >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop(
+    "i8[:, ::1], i8, i8, u1[::1], i8[::1], i8, i8, i8, i8[::1], i4[::1], i4[::1], i8[::1], "
+    "f8[::1], i8[::1], b1, i8, i4[::1], f4[::1], i4[::1], i4[::1], u1[::1], i4[::1], i4[::1], "
+    "u1[::1], i8[::1]",
+)
 def tally(
     fragments: Any, start: Any, count: Any, outcomes: Any, sets: Any,
     nonunique: Any, seed: Any, base: Any,

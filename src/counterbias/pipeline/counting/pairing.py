@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from counterbias.alignments.decoding import (
     COLUMNS,
@@ -24,7 +23,8 @@ from counterbias.alignments.decoding import (
     SET,
     same_name,
 )
-from counterbias.native import helper, load_i64, store_i64
+from counterbias.loops import helper, loop
+from counterbias.native import load_i64, store_i64
 
 #: Columns of the fragment table; those of read 2 follow, ``MATE`` columns later.
 #: WHERE: contig << 32 | position of the 5' end, -1 where missing or unaligned. STATE: the row's
@@ -109,7 +109,7 @@ def _pair_positions(row: Any) -> Any:
     return here, following
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
     """Do what :func:`_match_few` does, in time linear in the size of the group.
 
@@ -147,7 +147,7 @@ def _match_many(row: Any, group: Any, size: Any, mate: Any) -> Any:
             table[slot, 2] = b
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("u1[::1], i8[::1], i8[:, ::1], i8, b1, b1, i8[:, ::1], i8[:, ::1], i8[::1], i8[::1]")
 def pair_by_name(
     data: Any,
     offsets: Any,
@@ -234,7 +234,7 @@ def mate_key(name: Any, here: Any, following: Any, which: Any) -> Any:
     return value ^ (value >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("i8[:, ::1], i8[:, ::1], i8, i8, i8[:, ::1], i8")
 def recall(rows: Any, missing: Any, count: Any, base: Any, known: Any, used: Any) -> Any:
     """Find a record without its mate whose mate was seen earlier, also alone; remember the others.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.alignments.decoding import (
@@ -26,7 +25,8 @@ from counterbias.alignments.decoding import (
     TLEN,
     name_of,
 )
-from counterbias.native import helper, load_i32, load_i64, load_u8, store_i32, store_i64, with_slack
+from counterbias.loops import helper, loop
+from counterbias.native import load_i32, load_i64, load_u8, store_i32, store_i64, with_slack
 from counterbias.pipeline.counting.pairing import (
     FIRST_POOLED,
     FRAGMENT_COLUMNS,
@@ -145,7 +145,10 @@ def _leave(slot: Any, facts: Any, first: Any) -> Any:
     return True
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop(
+    "u1[::1], i8[::1], i8[:, ::1], i8, i8, i8, b1, b1, i8[:, ::1], i8[:, ::1], i4[::1], "
+    "u1[::1], i4[::1], i8[::1], i4[::1], i8, i8[:, ::1], i8, u1[::1], i8[::1], i8",
+)
 def pair_by_position(
     data: Any, offsets: Any, rows: Any, start: Any, count: Any, base: Any,
     primary_only: Any, keep: Any,
@@ -250,7 +253,7 @@ def pair_by_position(
     return count, made, pooled, spilled, DONE
 
 
-@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+@loop("i8[:, ::1], i8[:, ::1], i4[::1], u1[::1], i4[::1], i8[::1]")
 def _tidy(waiting: Any, facts: Any, table: Any, arena: Any, notes: Any, state: Any) -> Any:
     """Move the records that still wait together, in order, and rebuild the table."""
     table[:] = 0
