@@ -20,9 +20,9 @@ COPY LICENSE README.md pyproject.toml constraints.txt /source/
 COPY src /source/src
 COPY plugins /source/plugins
 COPY multiqc_module /source/multiqc_module
+COPY .ci/levels /usr/local/bin/levels
 # Every CPU level is compiled: the image may run on another processor than the one that built it.
-ENV COUNTERBIAS_LEVELS=v2,v3
-RUN python3 -m pip wheel --no-deps --wheel-dir /wheels /source
+RUN COUNTERBIAS_LEVELS="$(levels)" python3 -m pip wheel --no-deps --wheel-dir /wheels /source
 ARG EXTRAS=h5ad,multiqc,compare
 COPY .ci/slim-environment /usr/local/bin/slim-environment
 RUN python3 -m venv --without-pip /opt/counterbias \

@@ -95,15 +95,15 @@ def main() -> int:
         _make_read_only(top / "bare")
         try:
             _check_bareness(bare)
-            for level in ("compiled", *arguments.levels.split(",")):
-                wheel = Installation(f"the wheel, {level}", bare.python, level, user)
-                _run_commands(wheel, top / level)
-            reference = arguments.reference
+            for setting in _settings():
+                wheel = Installation(f"the wheel, {setting}", bare.python, setting, user)
+                _run_commands(wheel, top / setting)
+            reference = arguments.reference and arguments.reference.absolute()
             if reference is None:
                 reference = _install(python, top / "jit", arguments.wheel, extra="[jit]")
             _run_commands(Installation("the reference", reference, "jit"), top / "reference")
-            for level in ("compiled", *arguments.levels.split(",")):
-                _compare(top / level, top / "reference")
+            for setting in _settings():
+                _compare(top / setting, top / "reference")
         finally:
             _make_writable(top / "bare")
     print("the wheel is good")
@@ -116,8 +116,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--python", type=Path, help="the Python that the wheel is installed for")
     parser.add_argument("--reference", type=Path, help="the Python of a checkout to compare with")
-    parser.add_argument("--levels", default="v2", help="CPU levels to run in turn (default: v2)")
     return parser.parse_args()
+
+
+def _settings() -> tuple[str, ...]:
+    """Return the values of ``COUNTERBIAS_LOOPS`` to run the wheel with.
+
+    The first has the loops of the highest CPU level of this machine run, the second those of the
+    lowest.
+    """
+    script = Path(__file__).with_name("levels")
+    levels = subprocess.run([script], check=True, capture_output=True, text=True).stdout.split(",")
+    return ("compiled", levels[0]) if len(levels) > 1 else ("compiled",)
 
 
 def _interpreter(wanted: Path | None, user: int | None) -> Path:
