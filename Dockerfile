@@ -16,7 +16,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         binutils ca-certificates gcc libc6-dev python3 python3-dev python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
-COPY LICENSE README.md pyproject.toml constraints.txt /source/
+COPY CITATION.cff LICENSE README.md pyproject.toml /source/
+COPY man /source/man
 COPY src /source/src
 COPY plugins /source/plugins
 COPY multiqc_module /source/multiqc_module

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 READY := $(VENV)/.counterbias-ready
 
-.PHONY: demo loops test lint types contracts docs unit one coverage bench fuzz dist clean
+.PHONY: demo loops test lint types contracts docs unit one coverage bench fuzz generated dist clean
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +56,10 @@ MINUTES ?= 10
 SEED ?= 1
 fuzz: loops
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+# Completion scripts and manual pages, from the parsers of the command line.
+generated: $(READY)
+	$(BIN)/python -m tools.generate
 
 # The source archive and the wheel, which is then checked where there is nothing else.
 dist: $(READY)

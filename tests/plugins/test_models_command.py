@@ -95,6 +95,40 @@ def test_models_table(install: Install, monkeypatch: pytest.MonkeyPatch, capsys)
     assert "No module named 'nonexistent_module_of_no_one'" in broken
 
 
+def test_models_names_are_those_of_the_installed_plugins(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("good-dist", "good", GOOD.format(backend="mine"))
+    install("broken-dist", "broken", "import nonexistent_module_of_no_one\n")
+    assert models_command.main(["--names"]) == 0
+    names = capsys.readouterr().out.splitlines()
+    assert names == sorted(names)
+    assert {"mine", "pwm", "gru"} <= set(names)
+    assert "broken" not in names
+
+
+def test_models_names_and_json_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        models_command.main(["--json", "--names"])
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        "counterbias: --json and --names exclude each other. See `counterbias models --help`\n"
+    )
+
+
+def test_models_options_stand_in_the_reference(root: Path) -> None:
+    page = (root / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
+    options = [
+        option
+        for action in models_command.build_models_parser().actions
+        for option in action.option_strings
+    ]
+    assert options == ["-h", "--help", "--version", "--json", "--names"]
+    assert [option for option in options[2:] if f"`{option}`" not in page] == []
+
+
 def test_models_table_without_any_backend() -> None:
     text = models_command.table(models_command.describe(Manager()))
     assert text == "No bias model is installed.\n"

@@ -11,11 +11,7 @@ from collections.abc import Sequence
 
 from counterbias.cli import failures, signals, streams
 from counterbias.errors import UsageError
-from counterbias.writers.standard_output import (
-    abandon_standard_output,
-    flush_standard_output,
-    write_standard_output,
-)
+from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output
 
 #: Command → (module with ``main(argv) -> int``, one line for the help text).
 COMMANDS = {
@@ -39,27 +35,11 @@ COMMANDS = {
 }
 
 
-def _usage() -> str:
-    lines = ["usage: counterbias [--version] [--help] COMMAND [ARGUMENT ...]", ""]
-    lines += [
-        "Read counting for RNA-seq, with counts corrected for sequence-specific bias.",
-        "",
-        "commands:",
-    ]
-    lines += [f"  {name:<8} {summary}" for name, (_, summary) in COMMANDS.items()]
-    lines += ["", "`counterbias COMMAND --help` lists the options of a command.", ""]
-    return "\n".join(lines)
-
-
 def _dispatch(argv: Sequence[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
-        write_standard_output(_usage())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        from counterbias import __version__
+    if not argv or argv[0].startswith("-"):
+        from counterbias.cli.program import run_without_command
 
-        write_standard_output(f"{__version__}\n")
-        return 0
+        return run_without_command(argv, {name: line for name, (_, line) in COMMANDS.items()})
     if argv[0] not in COMMANDS:
         import difflib
 

@@ -27,8 +27,11 @@ _COUNTING = CountingOptions()
 _ANNOTATION = AnnotationOptions("")
 
 
-class CollectUnique(argparse.Action):
-    """Collect the values of a repeated option, each once; the first one replaces the default."""
+class CollectUnique(argparse._AppendAction):
+    """Collect the values of a repeated option, each once; the first one replaces the default.
+
+    As a kind of argparse's own action ``append``, it tells completion that it may be repeated.
+    """
 
     def __call__(
         self,

@@ -1,6 +1,6 @@
 """``counterbias models``: the bias models installed, where they come from, what failed to load.
 
-A table, or JSON (tag ``counterbias_models``), goes to standard output.
+A table, JSON (tag ``counterbias_models``) or the bare names go to standard output.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterbias import __version__
-from counterbias.cli.parser import Parser
+from counterbias.cli.parser import VERSION, Option, Parser
 from counterbias.errors import harmless
 from counterbias.plugins import LOADED, Manager, Registration, load_plugins, missing_modules
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
@@ -19,21 +19,35 @@ from counterbias.writers.standard_output import require_standard_output, write_s
 #: Version of the JSON document, major and minor.
 SCHEMA = (1, 0)
 
+JSON = Option("--json", action="store_true", help="write JSON instead of a table")
+NAMES = Option(
+    "--names",
+    action="store_true",
+    help="write only the names, one in a line, without loading the models",
+)
+
+
+def build_models_parser(prog: str = "counterbias models") -> Parser:
+    """Return the parser of the command."""
+    parser = Parser(prog=prog, description="List the bias models that are installed.")
+    parser.add_options((VERSION, JSON, NAMES))
+    return parser
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(
-        prog="counterbias models", description="List the bias models that are installed."
-    )
-    parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
+    parser = build_models_parser()
     arguments = parser.parse_args(argv)
+    if arguments.json and arguments.names:
+        parser.error("--json and --names exclude each other")
     require_standard_output()
-    listing = describe(load_plugins())
-    text = (
-        f"{json.dumps(listing, indent=2, sort_keys=True, allow_nan=False)}\n"
-        if arguments.json
-        else table(listing)
-    )
+    manager = load_plugins()
+    if arguments.names:
+        text = "".join(f"{name}\n" for name in manager.backends)
+    elif arguments.json:
+        text = f"{json.dumps(describe(manager), indent=2, sort_keys=True, allow_nan=False)}\n"
+    else:
+        text = table(describe(manager))
     write_standard_output(text)
     return 0
 

@@ -38,9 +38,13 @@ class Parser(argparse.ArgumentParser):
         actions: what :meth:`add_argument` and :meth:`add_options` have added.
     """
 
-    def __init__(self, *, prog: str, description: str, allow_abbrev: bool = True) -> None:
+    def __init__(
+        self, *, prog: str, description: str, epilog: str = "", allow_abbrev: bool = True
+    ) -> None:
         self.actions: list[argparse.Action] = []
-        super().__init__(prog=prog, description=description, allow_abbrev=allow_abbrev)
+        super().__init__(
+            prog=prog, description=description, epilog=epilog or None, allow_abbrev=allow_abbrev
+        )
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """Add an option (see argparse)."""
@@ -108,7 +112,7 @@ class ShowVersion(argparse.Action):
         parser.exit()
 
 
-#: The options of every command that reads or writes alignments.
+#: An option of every command.
 VERSION = Option(
     "--version",
     action=ShowVersion,
@@ -116,6 +120,7 @@ VERSION = Option(
     default=argparse.SUPPRESS,
     help="print the version and stop",
 )
+#: An option of every command that takes a while.
 QUIET = Option(
     "-q",
     "--quiet",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from counterbias.cli.idle_options import idle_in_simulate
-from counterbias.cli.parser import QUIET, Option, Parser
+from counterbias.cli.parser import QUIET, VERSION, Option, Parser
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
@@ -312,15 +312,15 @@ FILES = (
 )
 
 
-def build_simulate_parser() -> Parser:
+def build_simulate_parser(prog: str = "counterbias simulate") -> Parser:
     """Return the parser of the command."""
     parser = Parser(
-        prog="counterbias simulate",
+        prog=prog,
         description="Simulate RNA-seq reads with a known bias and a known abundance; write them "
         "and the truth to a folder.",
         allow_abbrev=False,
     )
-    parser.add_options(RUN)
+    parser.add_options((VERSION, *RUN))
     parser.add_options(GENES, "genome and genes")
     parser.add_options(BIAS, "bias")
     parser.add_options(LIBRARY, "library and sequencing")
