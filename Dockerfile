@@ -1,7 +1,7 @@
 # The image of a release: docs/how-to/containers.md says how to run it, docs/development/release.md how it is built.
 #
-#   docker build -t counterbias .                                  # everything but torch
-#   docker build -t counterbias --build-arg EXTRAS=compare .       # counting, and figures of compare
+#   docker build -t counterbias .                                    # everything but torch
+#   docker build -t counterbias --build-arg EXTRAS=h5ad,compare .    # without MultiQC
 #
 # Nothing is compiled when it runs, and nothing in it need be writable: `docker run --read-only --user 1234` works, and so do
 # Apptainer, Nextflow (which calls bash and ps) and Snakemake.

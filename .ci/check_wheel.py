@@ -5,8 +5,9 @@
 The wheel is installed in a virtual environment of its own, in another folder, which is then made
 read-only. Every kind of command runs there with ``COUNTERBIAS_LOOPS=compiled``, so that a loop that
 the wheel lacks ends the run; where root runs this, an ordinary user runs them. Then the same
-commands run with loops compiled by numba at run time, and all files must have the same bytes. That
-reference is the interpreter of a checkout, or else the wheel once more, with its extra ``jit``.
+commands run with loops that numba compiles at run time for the same CPU level, since rounding may
+depend on it, and all files must have the same bytes. That reference is the interpreter of a
+checkout, or else the wheel once more, with its extra ``jit``.
 
 Only the standard library is needed. ``make dist`` and ``.github/workflows/release.yml`` call it.
 """
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,13 @@ class Installation:
     Args:
         title: what messages call it.
         python: its interpreter.
-        loops: the value of ``COUNTERBIAS_LOOPS``.
+        variables: of the environment; they decide where compiled loops come from.
         user: the user who runs it; None for who runs this script.
     """
 
     title: str
     python: Path
-    loops: str
+    variables: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
 
 
@@ -91,19 +92,20 @@ def main() -> int:
         top.chmod(0o755)
         user = NOBODY if os.geteuid() == 0 else None
         python = _interpreter(arguments.python, user)
-        bare = Installation("the wheel", _install(python, top / "bare", arguments.wheel), "", user)
+        bare = Installation("the wheel", _install(python, top / "bare", arguments.wheel), user=user)
+        reference = arguments.reference and arguments.reference.absolute()
+        if reference is None:
+            reference = _install(python, top / "jit", arguments.wheel, extra="[jit]")
         _make_read_only(top / "bare")
         try:
             _check_bareness(bare)
-            for setting in _settings():
-                wheel = Installation(f"the wheel, {setting}", bare.python, setting, user)
+            for setting, level in _settings(bare).items():
+                variables = {"COUNTERBIAS_LOOPS": setting}
+                wheel = Installation(f"the wheel, {setting}", bare.python, variables, user)
                 _run_commands(wheel, top / setting)
-            reference = arguments.reference and arguments.reference.absolute()
-            if reference is None:
-                reference = _install(python, top / "jit", arguments.wheel, extra="[jit]")
-            _run_commands(Installation("the reference", reference, "jit"), top / "reference")
-            for setting in _settings():
-                _compare(top / setting, top / "reference")
+                jit = Installation(f"numba, {level}", reference, _jit_variables(bare, level))
+                _run_commands(jit, top / f"jit-{setting}")
+                _compare(top / setting, top / f"jit-{setting}")
         finally:
             _make_writable(top / "bare")
     print("the wheel is good")
@@ -119,15 +121,29 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings() -> tuple[str, ...]:
-    """Return the values of ``COUNTERBIAS_LOOPS`` to run the wheel with.
+def _settings(bare: Installation) -> dict[str, str]:
+    """Return the values of ``COUNTERBIAS_LOOPS`` to run the wheel with → CPU levels of the loops.
 
-    The first has the loops of the highest CPU level of this machine run, the second those of the
-    lowest.
+    The first is that of the highest level of this machine, the second that of the lowest.
     """
     script = Path(__file__).with_name("levels")
-    levels = subprocess.run([script], check=True, capture_output=True, text=True).stdout.split(",")
-    return ("compiled", levels[0]) if len(levels) > 1 else ("compiled",)
+    lowest = subprocess.run([script], check=True, capture_output=True, text=True).stdout.split(",")
+    code = "from counterbias.loops import _library; print(_library.choose(None))"
+    highest = _run(bare, [str(bare.python), "-c", code], Path("/")).strip()
+    return {"compiled": highest, **({lowest[0]: lowest[0]} if len(lowest) > 1 else {})}
+
+
+def _jit_variables(bare: Installation, level: str) -> dict[str, str]:
+    """Return the environment in which numba compiles at run time as it did for the wheel."""
+    code = f"""if True:
+        import json, os
+        from counterbias.loops.building.compiling import prepare
+        before = set(os.environ)
+        prepare({level!r})
+        print(json.dumps({{name: os.environ[name] for name in set(os.environ) - before}}))
+    """
+    found: dict[str, str] = json.loads(_run(bare, [str(bare.python), "-c", code], Path("/")))
+    return found
 
 
 def _interpreter(wanted: Path | None, user: int | None) -> Path:
@@ -173,11 +189,8 @@ def _environment(installation: Installation, folder: Path) -> dict[str, str]:
     """Return all that a command sees: no home, and programs of its own folder only."""
     # numpy's linear algebra chooses its instructions by these.
     kept = {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
-    path = str(installation.python.parent)
-    if installation.user is None and installation.loops == "jit":  # numba may look for a linker
-        path = f"{path}{os.pathsep}{os.environ['PATH']}"
-    loops = {"COUNTERBIAS_LOOPS": installation.loops} if installation.loops else {}
-    return {**kept, **loops, "PATH": path, "TMPDIR": str(folder)}
+    own = {"PATH": str(installation.python.parent), "TMPDIR": str(folder)}
+    return {**kept, **own, **installation.variables}
 
 
 def _check_bareness(bare: Installation) -> None:
@@ -205,14 +218,14 @@ def _run_commands(installation: Installation, folder: Path) -> None:
         _run(installation, [str(installation.python), "-m", "counterbias", *words.split()], folder)
 
 
-def _run(installation: Installation, words: Sequence[str], folder: Path) -> None:
-    """Run one command; stop with what it said if it fails or warns."""
+def _run(installation: Installation, words: Sequence[str], folder: Path) -> str:
+    """Run one command and return its output; stop with what it said if it fails."""
     nobody: Mapping[str, Any] = (
         {}
         if installation.user is None
         else {"user": installation.user, "group": installation.user, "extra_groups": []}
     )
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         words,
         cwd=folder,
         env=_environment(installation, folder),
@@ -226,6 +239,7 @@ def _run(installation: Installation, words: Sequence[str], folder: Path) -> None
             f"{installation.title}: exit status {done.returncode} of: {' '.join(words[1:])}\n"
             f"{done.stdout}{done.stderr}"
         )
+    return done.stdout
 
 
 def _compare(folder: Path, reference: Path) -> None:

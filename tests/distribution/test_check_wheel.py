@@ -80,7 +80,8 @@ def test_a_file_too_many_is_named(tmp_path: Path, check_wheel: ModuleType) -> No
 def test_a_command_that_fails_ends_the_check_with_what_it_said(
     tmp_path: Path, check_wheel: ModuleType
 ) -> None:
-    installation = check_wheel.Installation("the wheel", Path(sys.executable), "compiled")
+    variables = {"COUNTERBIAS_LOOPS": "compiled"}
+    installation = check_wheel.Installation("the wheel", Path(sys.executable), variables)
     code = "import os, sys; print(sorted(os.environ), file=sys.stderr); sys.exit(3)"
     with pytest.raises(SystemExit) as caught:
         check_wheel._run(installation, [sys.executable, "-c", code], tmp_path)
