@@ -13,7 +13,6 @@ import io
 import os
 import shutil
 import stat
-import tempfile
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from counterbias.errors import InputError
-from counterbias.files import descriptor_of, is_stream, scratch_folder
+from counterbias.files import descriptor_of, is_stream, scratch_folder, temporary_place
 
 #: The name of standard input where alignments are expected.
 _STDIN = "-"
@@ -224,7 +223,7 @@ def _copy(name: str) -> str:
         except OSError as error:
             raise InputError(
                 "this is needed more than once, and cannot be copied to "
-                f"{tempfile.gettempdir()} ({error.strerror or error})",
+                f"{temporary_place()} ({error.strerror or error})",
                 file=name,
                 remedy="give a file, or set TMPDIR to a folder with more room",
             ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import os
 import re
@@ -88,6 +87,8 @@ def read_table(path: str | os.PathLike[str], what: str) -> list[tuple[int, list[
         InputError: what :func:`read_lines` refuses, an empty table, an unclosed quote, or rows of
             different lengths.
     """
+    import csv
+
     name = os.fspath(path)
     text = "\n".join(read_lines(name, what))
     reader = csv.reader(

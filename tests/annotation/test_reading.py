@@ -65,7 +65,7 @@ def test_small_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_tables_grow(tmp_path: Path) -> None:
-    count = 20_000
+    count = 70_000
     text = "".join(
         f"c{i % 7}\ts\texon\t{i + 1}\t{i + 10}\t.\t+\t.\t"
         f'gene_id "{"gene" * 5}{i}"; gene_name "{i}name";\n'

@@ -134,7 +134,10 @@ def test_index_finds_every_position() -> None:
             )
             low = int(index.buckets[bucket])
             assert steps.offsets[v] <= low < steps.offsets[v + 1]
-            assert own[low - int(steps.offsets[v])] <= position
+            edge = min(position, int(own[-1])) >> index.shift << index.shift
+            found = own[low - int(steps.offsets[v]) :]
+            assert found[0] <= edge
+            assert (found[1:] > edge).all()
 
 
 def test_strandedness_must_fit_the_steps(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import zlib
 from typing import Any
 
 from counterbias.alignments.source import BGZF, RAW, Source, is_bgzf
-from counterbias.alignments.transcoding import TranscodedSource
 from counterbias.errors import InputError
 from counterbias.inputs import reads_once
 
@@ -47,7 +46,7 @@ def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> So
     if head.startswith(b"BAM\1"):
         return Source(path, stream, head, RAW)
     if head.startswith(b"CRAM"):
-        return TranscodedSource(path, stream, head, reference, cram=True)
+        return _transcoded(path, stream, head, reference, cram=True)
     if head.startswith(b"\x1f\x8b"):
         content = _peek_gzip(head)
         if content is not None and not content.startswith(b"BAM\1"):
@@ -56,7 +55,16 @@ def _recognise(path: str, stream: Any, head: bytes, reference: str | None) -> So
             return Source(path, stream, head, BGZF)
     else:
         _check_text(path, head)
-    return TranscodedSource(path, stream, head, reference, cram=False)
+    return _transcoded(path, stream, head, reference, cram=False)
+
+
+def _transcoded(
+    path: str, stream: Any, head: bytes, reference: str | None, *, cram: bool
+) -> Source:
+    # Imported here since BAM, the usual input, needs no child process.
+    from counterbias.alignments.transcoding import TranscodedSource
+
+    return TranscodedSource(path, stream, head, reference, cram=cram)
 
 
 def _open(path: str) -> Any:

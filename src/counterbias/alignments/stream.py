@@ -20,6 +20,8 @@ from counterbias.native import with_slack
 #: Most compressed bytes read per batch, and inflated bytes at which a batch is full.
 SOURCE_BYTES = 1 << 20
 ENOUGH = 3 << 20
+#: The same while the header is read, to begin with: most files need no more.
+HEADER_BYTES = 1 << 16
 #: Room before a batch's own bytes for what the previous batch left over.
 HEADROOM = 1 << 18
 _ROOM = HEADROOM + ENOUGH + bgzf.MAX_BLOCK
@@ -135,12 +137,15 @@ class AlignmentStream:
             batch.offsets = np.empty(0, dtype=np.int64)
         self._spare.append(batch)
 
-    def load(self, batch: Batch) -> bool:
-        """Read the next compressed bytes into the batch; return False at the end."""
+    def load(self, batch: Batch, enough: int = ENOUGH) -> bool:
+        """Read the next compressed bytes into the batch; return False at the end.
+
+        The batch is full with ``enough`` inflated bytes, at most :data:`ENOUGH`.
+        """
         batch.bad_block = -1
         batch.block_count = 0
         if self.source.compression == RAW:
-            return self._load_raw(batch)
+            return self._load_raw(batch, enough)
         size = len(self._rest)
         batch.source[:size] = self._rest
         size += self._fill(batch.source.data[size:SOURCE_BYTES])
@@ -154,7 +159,7 @@ class AlignmentStream:
                     remedy=TRUNCATED,
                 )
             return False
-        count, stop, total, problem = bgzf.scan_blocks(batch.source, 0, size, ENOUGH, batch.blocks)
+        count, stop, total, problem = bgzf.scan_blocks(batch.source, 0, size, enough, batch.blocks)
         if count == 0:
             self.source.check()
             place = f"byte {self._position + stop}"
@@ -179,8 +184,8 @@ class AlignmentStream:
         self._position += stop
         return True
 
-    def _load_raw(self, batch: Batch) -> bool:
-        size = self._fill(batch.data.data[HEADROOM : HEADROOM + ENOUGH])
+    def _load_raw(self, batch: Batch, enough: int) -> bool:
+        size = self._fill(batch.data.data[HEADROOM : HEADROOM + enough])
         batch.position = self._position
         batch.end = HEADROOM + size
         self._position += size
@@ -306,9 +311,10 @@ class AlignmentStream:
 
     def _read_header(self) -> AlignmentHeader:
         reader = HeaderReader(self.source.path)
+        enough = HEADER_BYTES
         while True:
             batch = self.new_batch()
-            if not self.load(batch):
+            if not self.load(batch, enough):
                 raise InputError(
                     "the file ends within its header", file=self.source.path, remedy=TRUNCATED
                 )
@@ -318,6 +324,7 @@ class AlignmentStream:
             self.release(batch)
             if found is not None:
                 break
+            enough = min(2 * enough, ENOUGH)
         header, rest = found
         if not header.contigs:
             raise InputError(

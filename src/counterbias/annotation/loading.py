@@ -102,10 +102,10 @@ def _scan_file(path: str, wanted: Wanted) -> _Content:
     bounds = np.concatenate(([0], np.cumsum([len(word) for word in words]))).astype(np.int64)
     state = np.zeros(scanner.STATE_SIZE, dtype=np.int64)
     tables: list[NDArray[Any]] = [
-        np.empty((1 << 14, scanner.VALUES + len(keys)), dtype=np.int64),
-        np.empty((1 << 12, 4), dtype=np.int64),
-        np.empty(1 << 16, dtype=np.uint8),
-        np.full(1 << 14, -1, dtype=np.int64),
+        np.empty((1 << 16, scanner.VALUES + len(keys)), dtype=np.int64),
+        np.empty((1 << 14, 4), dtype=np.int64),
+        np.empty(1 << 18, dtype=np.uint8),
+        np.full(1 << 16, -1, dtype=np.int64),
     ]
     scratch = (
         np.empty(8, np.int64),
@@ -151,20 +151,22 @@ def _larger(tables: list[NDArray[Any]], state: NDArray[np.int64], size: int) -> 
     """
     rows, strings, arena, table = tables
     if state[scanner.ROWS] == len(rows):
-        return [np.concatenate((rows, np.empty_like(rows))), strings, arena, table]
+        return [_extended(rows, len(rows)), strings, arena, table]
     width = rows.shape[1]
     used = int(state[scanner.STRINGS])
     if used + width > len(strings):
-        strings = np.concatenate((strings, np.empty_like(strings)))
+        strings = _extended(strings, len(strings))
         table = np.full(4 * len(strings), -1, dtype=np.int64)
         scanner.index_strings(strings, used, table)
         return [rows, strings, arena, table]
-    return [
-        rows,
-        strings,
-        np.concatenate((arena, np.empty(max(len(arena), size), np.uint8))),
-        table,
-    ]
+    return [rows, strings, _extended(arena, max(len(arena), size)), table]
+
+
+def _extended(array: NDArray[Any], more: int) -> NDArray[Any]:
+    """Return the array with room for ``more`` rows behind its own, which no page is taken for."""
+    longer = np.empty((len(array) + more, *array.shape[1:]), dtype=array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 class _OddLines:
@@ -257,21 +259,32 @@ def _identify(
     rows: NDArray[np.int64], strings: list[str], columns: list[int]
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return each row's index among the sorted identifiers, and these."""
-    codes = np.zeros(len(rows), dtype=np.int64)
-    parts: list[tuple[str, ...]] = [()]
-    for column in columns:
-        values, inverse = np.unique(rows[:, scanner.VALUES + column], return_inverse=True)
-        codes, pair = np.unique(codes * len(values) + inverse, return_inverse=True)
-        parts = [
-            (*parts[code // len(values)], strings[values[code % len(values)]])
-            for code in codes.tolist()
+    first, *others = columns
+    values, codes = _distinct(rows[:, scanner.VALUES + first], len(strings))
+    joined = [strings[value] for value in values.tolist()]
+    for column in others:
+        values, inverse = _distinct(rows[:, scanner.VALUES + column], len(strings))
+        count = len(values)
+        pairs, codes = np.unique(codes * count + inverse, return_inverse=True)
+        joined = [
+            f"{joined[pair // count]}:{strings[values[pair % count]]}" for pair in pairs.tolist()
         ]
-        codes = pair
     # Different combinations may join to the same text; then they are one feature.
-    joined = [":".join(part) for part in parts]
     ids = sorted(set(joined))
     place = {name: index for index, name in enumerate(ids)}
     return np.array([place[name] for name in joined], dtype=np.int64)[codes], ids
+
+
+def _distinct(
+    numbers: NDArray[np.int64], limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct numbers, all below ``limit``, ascending, and each one's place in them.
+
+    It does what ``np.unique`` does, without sorting.
+    """
+    held = np.zeros(limit, dtype=np.bool_)
+    held[numbers] = True
+    return np.flatnonzero(held), (np.cumsum(held) - 1)[numbers]
 
 
 def _texts(numbers: NDArray[np.int64], strings: list[str]) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.inputs import DAMAGE, buffered, is_packed, open_input, unpacked
 
-#: Bytes read at a time. A piece grows only where one line is longer than this.
-PIECE = 1 << 24
+#: Bytes read at a time: few enough to stay in the processor's cache until they are scanned. A piece
+#: grows only where one line is longer than this.
+PIECE = 1 << 19
 
 
 def read_pieces(path: str, *, piece: int = PIECE) -> Iterator[tuple[NDArray[np.uint8], int]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from counterbias.loops import helper, loop
+from counterbias.native import load_i32, load_i64, load_u8
 
 # Entries of the state, which lives from call to call.
 POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
@@ -47,28 +48,31 @@ def _columns(data, position, tabs):
 
 
 @helper
-def _integer(data, start, end):
-    """Read plain digits, at most 18; return -1 for anything else."""
+def _integer(start, end):
+    """Read plain digits between two addresses, at most 18; return -1 for anything else."""
     if end <= start or end - start > 18:
         return -1
     value = np.int64(0)
     for position in range(start, end):
-        byte = data[position]
+        byte = load_u8(position)
         if byte < 48 or byte > 57:
             return -1
-        value = value * 10 + np.int64(byte) - 48
+        value = value * 10 + byte - 48
     return value
 
 
 @helper
-def _plain_score(data, start, end):
-    """Whether a score is ``.`` or of the form 12.5: at least one digit, at most one point."""
-    if end - start == 1 and data[start] == 46:
+def _plain_score(start, end):
+    """Whether a score is ``.`` or of the form 12.5: at least one digit, at most one point.
+
+    ``start`` and ``end`` are addresses.
+    """
+    if end - start == 1 and load_u8(start) == 46:
         return True
     digits = 0
     points = 0
     for position in range(start, end):
-        byte = data[position]
+        byte = load_u8(position)
         if byte == 46:
             points += 1
         elif 48 <= byte <= 57:
@@ -79,13 +83,19 @@ def _plain_score(data, start, end):
 
 
 @helper
-def _same(data, start, end, other, other_start, other_end):
-    """Whether two stretches of bytes are equal."""
-    if end - start != other_end - other_start:
-        return False
-    shift = other_start - start
-    for position in range(start, end):  # noqa: SIM110 (compiles faster)
-        if data[position] != other[position + shift]:
+def _same(one, other, size):
+    """Whether the ``size`` bytes at two addresses are equal; the last words may overlap."""
+    if size >= 8:
+        last = size - 8
+        for place in range(0, last, 8):
+            if load_i64(one + place) != load_i64(other + place):
+                return False
+        return load_i64(one + last) == load_i64(other + last)
+    if size >= 4:
+        last = size - 4
+        return load_i32(one) == load_i32(other) and load_i32(one + last) == load_i32(other + last)
+    for place in range(size):  # noqa: SIM110 (compiles faster)
+        if load_u8(one + place) != load_u8(other + place):
             return False
     return True
 
@@ -94,7 +104,10 @@ def _same(data, start, end, other, other_start, other_end):
 def _is_among(data, start, end, wanted, bounds, types):
     """Whether a stretch of bytes is one of the first ``types`` words."""
     for word in range(types):
-        if _same(data, start, end, wanted, bounds[word], bounds[word + 1]):
+        size = bounds[word + 1] - bounds[word]
+        if end - start == size and _same(
+            data.ctypes.data + start, wanted.ctypes.data + bounds[word], size
+        ):
             return True
     return False
 
@@ -153,28 +166,18 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
             # What follows a closing quote belongs to the value, and then the quotes are kept.
             value_end = position
         for key in range(keys):
-            if _same(
-                data,
-                key_start,
-                key_end,
-                wanted,
-                bounds[first_key + key],
-                bounds[first_key + key + 1],
+            first = bounds[first_key + key]
+            size = bounds[first_key + key + 1] - first
+            if key_end - key_start == size and _same(
+                data.ctypes.data + key_start, wanted.ctypes.data + first, size
             ):
                 spans[2 * key] = value_start
                 spans[2 * key + 1] = value_end
 
 
 @helper
-def _intern(data, start, end, guess, state, strings, arena, table):
-    """Return the number of a string, adding it where it is new.
-
-    ``guess`` is a number to try first, or -1.
-    """
-    if guess >= 0:
-        offset = strings[guess, OFFSET]
-        if _same(data, start, end, arena, offset, offset + strings[guess, LENGTH]):
-            return guess
+def _intern(data, start, end, state, strings, arena, table):
+    """Return the number of a string, adding it where it is new."""
     code = np.uint64(14695981039346656037)  # FNV-1a
     for position in range(start, end):
         code = (code ^ np.uint64(data[position])) * np.uint64(1099511628211)
@@ -183,10 +186,14 @@ def _intern(data, start, end, guess, state, strings, arena, table):
     slot = np.int64(code) & mask
     while table[slot] >= 0:
         known = table[slot]
-        if strings[known, HASH] == np.int64(code):
-            offset = strings[known, OFFSET]
-            if _same(data, start, end, arena, offset, offset + strings[known, LENGTH]):
-                return known
+        if (
+            strings[known, HASH] == np.int64(code)
+            and strings[known, LENGTH] == end - start
+            and _same(
+                data.ctypes.data + start, arena.ctypes.data + strings[known, OFFSET], end - start
+            )
+        ):
+            return known
         slot = (slot + 1) & mask
     new = state[STRINGS]
     offset = state[ARENA]
@@ -217,31 +224,31 @@ def index_strings(strings, used, table):
 
 
 @helper
-def _row_is_sound(data, tabs, required, selected, stranded, spans, row):
-    """Check columns 4 to 8 and write interval and strand to ``row``; False for an unusual line."""
-    first = _integer(data, tabs[2] + 1, tabs[3])
-    last = _integer(data, tabs[3] + 1, tabs[4])
-    if first < 0 or last < 0 or first > last + 1 or tabs[6] - tabs[5] != 2:
-        return False
-    sign = data[tabs[5] + 1]
+def _interval(data, tabs, selected, stranded):
+    """Read columns 4 to 8 of a line. ``data`` and ``tabs``, where its tabs are, are addresses.
+
+    Returns (start, end, strand); the strand is -1 for an unusual line.
+    """
+    third, fourth = data + load_i64(tabs + 16), data + load_i64(tabs + 24)
+    fifth, sixth = data + load_i64(tabs + 32), data + load_i64(tabs + 40)
+    seventh, eighth = data + load_i64(tabs + 48), data + load_i64(tabs + 56)
+    first = _integer(third + 1, fourth)
+    last = _integer(fourth + 1, fifth)
+    sign = load_u8(sixth + 1)
     strand = 0 if sign == 43 else 1 if sign == 45 else 2
-    if strand == 2 and sign != 46:
-        return False
-    frame_is_dot = tabs[7] - tabs[6] == 2 and data[tabs[6] + 1] == 46
-    if not frame_is_dot and _integer(data, tabs[6] + 1, tabs[7]) < 0:
-        return False
-    if not _plain_score(data, tabs[4] + 1, tabs[5]):
-        return False
-    if selected:
-        if first == 0 or first > last or (stranded and strand == 2):
-            return False
-        for key in range(required):
-            if spans[2 * key] < 0:
-                return False
-    row[START] = first - 1
-    row[END] = last
-    row[STRAND] = strand
-    return True
+    no_frame = eighth - seventh == 2 and load_u8(seventh + 1) == 46
+    if (
+        first < 0
+        or last < 0
+        or first > last + 1
+        or seventh - sixth != 2
+        or (strand == 2 and sign != 46)
+        or not (no_frame or _integer(seventh + 1, eighth) >= 0)
+        or not _plain_score(fifth + 1, sixth)
+        or (selected and (first == 0 or first > last or (stranded and strand == 2)))
+    ):
+        strand = -1
+    return first - 1, last, strand
 
 
 @helper
@@ -307,7 +314,7 @@ def scan(
             ):
                 state[POSITION] = line_start
                 return FULL
-            row = rows[state[ROWS]]
+            at = state[ROWS]
             position = _columns(data, position, tabs)
             selected = position >= 0 and _is_among(
                 data, tabs[1] + 1, tabs[2], wanted, bounds, types
@@ -316,8 +323,16 @@ def scan(
                 end = _attributes(
                     data, position, gtf, wanted, bounds, types, spans if selected else no_spans
                 )
-            if end >= 0 and not _row_is_sound(data, tabs, required, selected, stranded, spans, row):
-                end = -1
+            if end >= 0:
+                rows[at, START], rows[at, END], rows[at, STRAND] = _interval(
+                    data.ctypes.data, tabs.ctypes.data, selected, stranded
+                )
+                if rows[at, STRAND] < 0:
+                    end = -1
+            if end >= 0 and selected:
+                for key in range(required):
+                    if spans[2 * key] < 0:
+                        end = -1
             if end >= 0:
                 if state[ARENA] + end - line_start > len(arena):
                     state[POSITION] = line_start
@@ -333,16 +348,26 @@ def scan(
                         start, stop = spans[2 * item - 4], spans[2 * item - 3]
                     number = -1
                     if start >= 0:
-                        number = _intern(
-                            data, start, stop, latest[item], state, strings, arena, table
-                        )
-                        latest[item] = number
+                        # Most strings are those of the line before. A call with five arrays,
+                        # each with its count of references, would take far longer.
+                        number = latest[item]
+                        if (
+                            number < 0
+                            or strings[number, LENGTH] != stop - start
+                            or not _same(
+                                data.ctypes.data + start,
+                                arena.ctypes.data + strings[number, OFFSET],
+                                stop - start,
+                            )
+                        ):
+                            number = _intern(data, start, stop, state, strings, arena, table)
+                            latest[item] = number
                     if item == 0:
                         strings[number, AS_TYPE] += 1
                     elif item == 1:
-                        row[CONTIG] = number
+                        rows[at, CONTIG] = number
                     else:
-                        row[VALUES + item - 2] = number
+                        rows[at, VALUES + item - 2] = number
                 if selected:
                     state[ROWS] += 1
         state[LINE] += 1

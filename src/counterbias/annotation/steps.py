@@ -13,6 +13,8 @@ from counterbias.records import Features, Steps
 
 # Functions that only compiled code calls need no Python wrapper, which halves their compile time.
 
+_LARGEST = np.iinfo(np.int64).max
+
 #: Block offsets, contigs, strands, starts and ends, as in :class:`~counterbias.records.Features`.
 Blocks = tuple[
     NDArray[np.int64], NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]
@@ -46,7 +48,7 @@ def merge_blocks(
     and the blocks.
     """
     key = (intervals.feature * n_contigs + intervals.contig) * 3 + intervals.strand
-    order = np.lexsort((intervals.start, key))
+    order = _order(key, intervals.start)
     key, start, end = key[order], intervals.start[order], intervals.end[order]
     merged = _merge(key, start, end)
     key, start, end = key[:merged], start[:merged], end[:merged]
@@ -65,8 +67,19 @@ def make_steps(features: Features, *, stranded: bool) -> Steps:
     position = np.concatenate((features.block_start, features.block_end))
     vector = np.concatenate((vector, vector))
     change = np.concatenate((owner + 1, -owner - 1)).astype(np.int32)
-    order = np.lexsort((position, vector))
+    order = _order(vector, position)
     return _cut(_Edges(vector[order], position[order], change[order]), features, stranded)
+
+
+def _order(major: NDArray[np.int64], minor: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order by ``major``, then ``minor``, then place, int64 (n,); none is below 0.
+
+    Sorting one key takes a fraction of the time of two, and less the more of it is in order.
+    """
+    span = int(minor.max(initial=0)) + 1
+    if (int(major.max(initial=0)) + 1) * span > _LARGEST:
+        return np.lexsort((minor, major))
+    return np.argsort(major * span + minor, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from counterbias.cli import failures, signals, streams
+from counterbias.cli import failures, process, signals, streams
 from counterbias.errors import UsageError
 from counterbias.writers.standard_output import abandon_standard_output, flush_standard_output
 
@@ -56,9 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     It is 0 where all was done, 1 for bad input, 2 for bad usage, 130 after Ctrl-C, 143 and 129
     after SIGTERM and SIGHUP. Every error that a user can cause ends here, as one line on stderr.
     """
-    if argv is None:
-        streams.prepare()  # before anything is opened
-    return _run(argv)
+    if argv is not None:
+        return _run(argv)
+    streams.prepare()  # before anything is opened
+    process.prepare()
+    status = _run(None)
+    process.finish()
+    return status
 
 
 @signals.ends_by_signal

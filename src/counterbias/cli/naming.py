@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from counterbias.errors import InputError
 
@@ -23,7 +22,7 @@ def sample_name(path: str) -> str:
     """Return a sample's name: that of its alignment file, without folder and ending."""
     if path == "-":
         return "stdin"
-    name = Path(path).name
+    name = os.path.basename(path.rstrip(os.sep))
     ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default="")
     return name[: len(name) - len(ending)] or name
 

@@ -7,15 +7,16 @@ import io
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from counterbias.errors import InputError
 from counterbias.files import partial
 from counterbias.files.streams import is_stream, open_stream
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Name = str | os.PathLike[str]
 
@@ -53,6 +54,16 @@ def writing_errors(path: Name) -> Iterator[None]:
         raise cannot_write(path, error) from error
 
 
+def temporary_place() -> str:
+    """Return the folder for temporary files, as TMPDIR names it. Raises OSError if there is none.
+
+    The import takes milliseconds, and most runs need no such folder.
+    """
+    import tempfile
+
+    return tempfile.gettempdir()
+
+
 @contextmanager
 def temporary_errors(what: str) -> Iterator[None]:
     """Turn an OSError of the block into an InputError about the folder for temporary files.
@@ -65,7 +76,7 @@ def temporary_errors(what: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"{what} cannot be kept in a temporary file: {error.strerror or error}",
-            file=tempfile.gettempdir(),
+            file=temporary_place(),
             remedy="set TMPDIR to a folder with room",
         ) from error
 
@@ -143,6 +154,8 @@ def nameless_file(path: Name, buffering: int = -1) -> BinaryIO:
     disappears when it is closed, however the program ends.
     """
     if is_stream(path):
+        import tempfile
+
         return cast(BinaryIO, tempfile.TemporaryFile(buffering=buffering))
     name, descriptor = partial.make_file(os.path.realpath(path))
     partial.drop(name)
@@ -188,6 +201,8 @@ def whole_folder(path: Name) -> Iterator[Path]:
         InputError: the files cannot be written. An InputError of the block that names a file in the
             folder is raised again with the file's final name.
     """
+    from pathlib import Path
+
     real = os.path.realpath(path)
     made: list[str] = []
     with writing_errors(path):
@@ -217,7 +232,7 @@ def scratch_folder(where: str | None = None) -> Iterator[str]:
 
     It lies in TMPDIR, or in ``where``. Raises OSError.
     """
-    target = os.path.join(tempfile.gettempdir() if where is None else where, "counterbias")
+    target = os.path.join(temporary_place() if where is None else where, "counterbias")
     partial.remove_leftovers([target])
     with _temporary_folder(target) as folder:
         yield folder

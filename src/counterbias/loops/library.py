@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple, Protocol
 
@@ -25,11 +24,11 @@ COMPILED, JIT = "compiled", "jit"
 #: The levels of processors for which loops are compiled: of the x86-64 instruction set, and others.
 LEVELS = ("v2", "v3", "v4", "generic")
 
-_FOLDER = Path(__file__).parent
+_FOLDER = os.path.dirname(__file__)
 #: The library and its description, JSON with ``size`` in bytes, ``crc32`` and ``fingerprints``,
 #: by module and name where the installation can be edited, else empty.
-LIBRARY = _FOLDER / "_library.abi3.so"
-DESCRIPTION = _FOLDER / "_library.json"
+LIBRARY = os.path.join(_FOLDER, "_library.abi3.so")
+DESCRIPTION = os.path.join(_FOLDER, "_library.json")
 
 _REINSTALL = "Run: pip install --force-reinstall counterbias"
 _EXTRA = "install numba, which compiles them in the first run: pip install 'counterbias[jit]'"
@@ -109,16 +108,16 @@ def _load() -> _Loaded:
         )
     if setting == JIT:
         return _Loaded(_nothing, {}, f"{VARIABLE} is '{JIT}'")
-    if not DESCRIPTION.exists() and not LIBRARY.exists():
+    if not os.path.exists(DESCRIPTION) and not os.path.exists(LIBRARY):
         return _Loaded(_nothing, {}, "this installation has no compiled loops for this platform")
     description = _read_description()
     if not _is_whole(description):
-        raise InputError("the compiled loops are damaged", file=str(LIBRARY), remedy=_REINSTALL)
+        raise InputError("the compiled loops are damaged", file=LIBRARY, remedy=_REINSTALL)
     try:
         from counterbias.loops import _library  # type: ignore[attr-defined]
     except ImportError as problem:
         raise InputError(
-            f"the compiled loops cannot be loaded: {problem}", file=str(LIBRARY), remedy=_EXTRA
+            f"the compiled loops cannot be loaded: {problem}", file=LIBRARY, remedy=_EXTRA
         ) from None
     level = setting if setting in LEVELS else None
     if _library.choose(level) is None:
@@ -133,7 +132,8 @@ def _nothing(module: str, name: str) -> None:
 
 def _read_description() -> dict[str, Any]:
     try:
-        description = json.loads(DESCRIPTION.read_bytes())
+        with open(DESCRIPTION, "rb") as file:
+            description = json.load(file)
     except (OSError, ValueError):
         return {}
     return description if isinstance(description, dict) else {}
@@ -142,7 +142,8 @@ def _read_description() -> dict[str, Any]:
 def _is_whole(description: dict[str, Any]) -> bool:
     """Compare the library with its description: loading half a file would end the process."""
     try:
-        content = LIBRARY.read_bytes()
+        with open(LIBRARY, "rb") as file:
+            content = file.read()
     except OSError:
         return False
     return description.get("size") == len(content) and description.get("crc32") == zlib.crc32(

@@ -9,7 +9,6 @@ only thing that grows with the reads, are freed once it is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,10 +20,10 @@ from counterbias.options import RunOptions, TaggedOutput
 from counterbias.pipeline.inputs import RunInputs, needed_again, open_inputs
 from counterbias.pipeline.sample import count_sample, measure_counts, weigh_counts
 from counterbias.records import Annotation, SampleCounts, TaggedBatch
-from counterbias.writers.tagged import TaggedWriter
 
-if TYPE_CHECKING:  # counting alone imports no bias stage
+if TYPE_CHECKING:  # counting alone imports no bias stage, and no writer of alignments
     from counterbias.pipeline.bias.sample import SampleBias
+    from counterbias.writers.tagged import TaggedWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,8 @@ def _count_side_by_side(
     inputs: RunInputs, files: Sequence[_File], processes: int, messages: Messages
 ) -> list[tuple[SampleCounts, SampleBias | None]]:
     """Count several files at the same time; their messages come in the files' order."""
+    from concurrent.futures import ThreadPoolExecutor
+
     lines: list[list[str]] = [[] for _ in files]
     done = []
     with ThreadPoolExecutor(processes) as pool:
@@ -152,6 +153,8 @@ def _count_file(
 def _tagged_writer(
     inputs: RunInputs, output: TaggedOutput, header: AlignmentHeader
 ) -> TaggedWriter:
+    from counterbias.writers.tagged import TaggedWriter
+
     return TaggedWriter(
         output.path,
         format=output.format,

@@ -12,7 +12,6 @@ import errno
 import os
 import resource
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +26,7 @@ from counterbias.files import (
     is_stream,
     readable,
     scratch_folder,
+    temporary_place,
     whole_stream,
     whole_text,
     writing_errors,
@@ -364,7 +364,7 @@ def _folder_with_room(room: int, filename: str) -> str:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     folders = ["/dev/shm"]
     with suppress(OSError):  # there may be no folder for temporary files
-        folders.append(tempfile.gettempdir())
+        folders.append(temporary_place())
     for folder in (*folders, os.path.dirname(os.path.realpath(filename))):
         with suppress(OSError):
             disk = os.statvfs(folder)

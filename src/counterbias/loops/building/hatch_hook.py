@@ -44,7 +44,8 @@ class LoopsBuildHook(BuildHookInterface[Any]):
         target.mkdir(parents=True, exist_ok=True)
         build(levels, folder, target, editable=False)
         for file in (library.LIBRARY, library.DESCRIPTION):
-            build_data["force_include"][str(target / file.name)] = f"counterbias/loops/{file.name}"
+            name = Path(file).name
+            build_data["force_include"][str(target / name)] = f"counterbias/loops/{name}"
 
 
 def _platform() -> str:

@@ -58,7 +58,7 @@ def build_in_place(folder: Path) -> None:
     Raises:
         LinkingError: the C compiler failed.
     """
-    build(wanted_levels(), folder, library.LIBRARY.parent, editable=True)
+    build(wanted_levels(), folder, Path(library.LIBRARY).parent, editable=True)
 
 
 def build(levels: Sequence[str], folder: Path, target: Path, *, editable: bool) -> None:
@@ -75,8 +75,8 @@ def build(levels: Sequence[str], folder: Path, target: Path, *, editable: bool) 
     """
     loops = list(_loops())
     fingerprints = {loop.key: loop.fingerprint for loop in loops}
-    built = target / library.LIBRARY.name
-    description = target / library.DESCRIPTION.name
+    built = target / Path(library.LIBRARY).name
+    description = target / Path(library.DESCRIPTION).name
     stamp = f"{_stamp(*_COMPILING, *_LINKING)} {','.join(levels)}"
     if editable and _is_current(built, description, stamp, fingerprints):
         return

@@ -49,7 +49,6 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
     # No alignment extends beyond 31 bits, whatever the annotation says; starts share an integer
     # with the sets.
     starts = np.minimum(np.ascontiguousarray(steps.starts, dtype=np.int64), 0x7FFFFFFF)
-    vectors = len(offsets) - 1
     extent = np.where(
         offsets[1:] > offsets[:-1], starts[np.maximum(offsets[1:] - 1, 0)] if len(starts) else 0, 0
     )
@@ -58,13 +57,13 @@ def index_steps(steps: Steps, features: int, contigs: tuple[str, ...]) -> StepIn
         shift += 1
     sizes = (extent >> shift) + 1
     bucket_offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    buckets = np.empty(int(bucket_offsets[-1]), dtype=np.int32)
-    for v in range(vectors):
-        own = starts[offsets[v] : offsets[v + 1]]
-        edges = np.arange(int(sizes[v]), dtype=np.int64) << shift
-        buckets[bucket_offsets[v] : bucket_offsets[v + 1]] = (
-            offsets[v] + np.searchsorted(own, edges, side="right") - 1
-        )
+    # A bucket has the last step that starts at its edge or before: that of the edges from the
+    # step's start to that of the next one.
+    edge = np.repeat(bucket_offsets[:-1], np.diff(offsets)) + ((starts + (1 << shift) - 1) >> shift)
+    buckets = np.repeat(
+        np.arange(-1, len(starts), dtype=np.int32),
+        np.diff(edge, prepend=0, append=bucket_offsets[-1]),
+    )
 
     member_offsets = np.asarray(steps.member_offsets, dtype=np.int64)
     members = np.asarray(steps.members, dtype=np.int32)
