@@ -14,7 +14,7 @@ import pytest
 
 from tests import ROOT
 
-# A loop without types for what a shipped path passes would be compiled at run time: that is a fault.
+# That a shipped path passes what no loop is compiled for, which numba would mend, is a fault.
 os.environ.setdefault("COUNTERBIAS_LOOPS", "compiled")
 
 

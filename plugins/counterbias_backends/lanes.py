@@ -45,6 +45,9 @@ class VectorFunctions:
             Neither this nor ``store`` checks the index.
         store: ``store(array, index, vector)``: write them.
         splat: ``splat(scalar)``: a scalar in every lane.
+        product: ``product(vector, vector)``: their product, which is not fused with an addition.
+            Where two products are added, one of them must be this: LLVM would choose which of them
+            to fuse, and choose differently for each level of processors.
         total: ``total(vector)``: the sum of the lanes, as a scalar.
         rectified: ``rectified(vector)``: negative values become 0.
         where_positive: ``where_positive(condition, vector)``: ``vector`` where ``condition`` is
@@ -54,6 +57,7 @@ class VectorFunctions:
     load: Any
     store: Any
     splat: Any
+    product: Any
     total: Any
     rectified: Any
     where_positive: Any
@@ -71,6 +75,13 @@ def vector_functions(scalar: str, count: int) -> VectorFunctions:
         return lanes(lanes.scalar), lambda context, builder, sig, args: splat_value(
             builder, args[0], lanes
         )
+
+    @intrinsic
+    def product(typingctx: Any, left: Any, right: Any) -> Any:
+        from counterbias_backends.lane_types import lanes_type
+
+        lanes = lanes_type(scalar, count)
+        return lanes(lanes, lanes), lambda context, builder, sig, args: builder.fmul(*args)
 
     @intrinsic
     def total(typingctx: Any, value: Any) -> Any:
@@ -118,7 +129,7 @@ def vector_functions(scalar: str, count: int) -> VectorFunctions:
 
         return lanes(lanes, lanes), codegen
 
-    return VectorFunctions(load, store, splat, total, rectified, where_positive)
+    return VectorFunctions(load, store, splat, product, total, rectified, where_positive)
 
 
 def _memory_functions(scalar: str, count: int) -> tuple[Any, Any]:

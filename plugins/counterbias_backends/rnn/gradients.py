@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.loops import helper, loop
-from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store, total
+from counterbias_backends.rnn.lanes import LANES, load, power2, product, splat, store, total
 
 _ZERO, _ONE, _LIMIT = np.float32(0.0), np.float32(1.0), np.float32(60.0)
 _LOGISTIC, _TANH = np.float32(-1.0 / math.log(2.0)), np.float32(-2.0 / math.log(2.0))
@@ -165,7 +165,7 @@ def lstm_forward(
             power = power2(_TANH * g, _LIMIT)
             g = (_ONE - power) / (_ONE + power)
             cell_row = (4 + hidden + unit) * row + now
-            cell = f * load(values, cell_row) + i * g
+            cell = f * load(values, cell_row) + product(i, g)
             store(values, cell_row + LANES, cell)
             power = power2(_TANH * cell, _LIMIT)
             store(values, (4 + unit) * row + now + LANES, o * (_ONE - power) / (_ONE + power))

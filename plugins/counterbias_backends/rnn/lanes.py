@@ -17,7 +17,8 @@ from counterbias_backends.lanes import vector_functions
 LANES = 32
 
 _VECTORS = vector_functions("float32", LANES)
-load, store, splat, total = _VECTORS.load, _VECTORS.store, _VECTORS.splat, _VECTORS.total
+load, store, splat = _VECTORS.load, _VECTORS.store, _VECTORS.splat
+product, total = _VECTORS.product, _VECTORS.total
 
 
 def _power_coefficients(degree: int = 5) -> list[float]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.loops import helper, loop
-from counterbias_backends.rnn.lanes import LANES, load, power2, splat, store
+from counterbias_backends.rnn.lanes import LANES, load, power2, product, splat, store
 from counterbias_backends.rnn.parameters import Parameters, gate_count
 
 #: Bases whose states are kept in a table, of 4^7 rows; an eighth base would cost four times the
@@ -91,7 +91,8 @@ def gru_step(
         store(
             after,
             row,
-            (power_z * (_ONE - power_n) + below * load(now, row)) / ((_ONE + power_z) * below),
+            (power_z * (_ONE - power_n) + product(below, load(now, row)))
+            / ((_ONE + power_z) * below),
         )
 
 

@@ -47,7 +47,7 @@ def _numba() -> Any:
         if (problem.name or "").partition(".")[0] not in ("numba", "llvmlite"):
             raise
         raise InputError(
-            "this needs numba, which is not installed. Run: pip install 'counterbias[jit]'"
+            "this needs numba, which is not installed", remedy="run: pip install 'counterbias[jit]'"
         ) from None
     finally:
         if lent:

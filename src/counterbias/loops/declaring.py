@@ -76,6 +76,8 @@ class Loop(_Compilable):
 
     def _compiled_now(self, arguments: tuple[Any, ...]) -> Any:
         library.refuse_compiling(self, arguments)
+        if self._run is Loop._unfitting:
+            self._run = self.dispatcher  # from now on
         return self.dispatcher(*arguments)
 
     @cached_property
@@ -88,7 +90,7 @@ class Loop(_Compilable):
         """Eight digits that change where the loop must be compiled anew."""
         from counterbias.loops.fingerprints import fingerprint
 
-        return fingerprint(self.py_func, (self.signatures, repr(self.targetoptions)))
+        return fingerprint(self.py_func, self.signatures, sorted(self.targetoptions.items()))
 
     @cached_property
     def dispatcher(self) -> Any:
@@ -99,7 +101,11 @@ class Loop(_Compilable):
         """
         function = self.py_func
         copy = FunctionType(
-            function.__code__, function.__globals__, function.__name__, function.__defaults__
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
         )
         copy.__module__ = function.__module__
         copy.__qualname__ = f"{function.__qualname__}-{self.fingerprint}"

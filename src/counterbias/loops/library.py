@@ -25,21 +25,30 @@ COMPILED, JIT = "compiled", "jit"
 LEVELS = ("v2", "v3", "v4", "generic")
 
 _FOLDER = os.path.dirname(__file__)
-#: The library and its description, JSON with ``size`` in bytes, ``crc32`` and ``fingerprints``,
-#: by module and name where the installation can be edited, else empty.
+#: The library and its description, JSON with ``size`` in bytes, ``crc32``, ``levels`` from the
+#: lowest, and ``fingerprints`` by module and name where the installation can be edited, else empty.
 LIBRARY = os.path.join(_FOLDER, "_library.abi3.so")
 DESCRIPTION = os.path.join(_FOLDER, "_library.json")
 
-_REINSTALL = "Run: pip install --force-reinstall counterbias"
+_REINSTALL = "run: pip install --force-reinstall counterbias"
 _EXTRA = "install numba, which compiles them in the first run: pip install 'counterbias[jit]'"
+#: What processors of a level have, of what is commonly known.
+_KNOWN_AS = {"v2": "SSE 4.2 and POPCNT", "v3": "AVX2, FMA and BMI2", "v4": "AVX-512"}
 
 
 class _Loaded(NamedTuple):
-    """The library, or why there is none."""
+    """The library."""
 
     find: Callable[[str, str], Callable[..., Any] | None]
     fingerprints: dict[str, str]
-    absent: str = ""
+
+
+class _Absent(NamedTuple):
+    """Why a compiled loop cannot be used, as InputError has it."""
+
+    problem: str
+    file: str = ""
+    remedy: str = _EXTRA
 
 
 class Declared(Protocol):
@@ -60,10 +69,10 @@ def find(loop: Declared) -> Callable[..., Any] | None:
     """Return the compiled function of a loop; None where there is none.
 
     Raises:
-        InputError: the library is damaged.
+        InputError: COUNTERBIAS_LOOPS asks for what there is not.
     """
     loaded = _load()
-    if loaded.absent or _changed(loop, loaded.fingerprints):
+    if isinstance(loaded, _Absent) or _changed(loop, loaded):
         return None
     return loaded.find(loop.py_func.__module__, loop.py_func.__qualname__)
 
@@ -77,29 +86,38 @@ def refuse_compiling(loop: Declared, arguments: tuple[Any, ...]) -> None:
     setting = os.environ.get(VARIABLE)
     if setting == JIT or (setting != COMPILED and find_spec("numba") is not None):
         return
-    loaded = _load()
-    if loaded.absent:
-        problem = loaded.absent
-    elif _changed(loop, loaded.fingerprints):
-        problem = f"{loop.key} has changed since it was compiled"
-    else:
-        types = ", ".join(_type_of(argument) for argument in arguments)
-        problem = f"{loop.key} is not compiled for ({types})"
+    problem, file, remedy = _why_not(loop, arguments)
     if setting == COMPILED:
         remedy = f"run `make loops` in a checkout, or unset {VARIABLE}"
-    else:
-        remedy = _EXTRA
-    raise InputError(problem, remedy=remedy)
+    raise InputError(problem, file=file, remedy=remedy)
 
 
-def _changed(loop: Declared, fingerprints: dict[str, str]) -> bool:
+def _why_not(loop: Declared, arguments: tuple[Any, ...]) -> _Absent:
+    """Say why no compiled loop was called."""
+    loaded = _load()
+    if isinstance(loaded, _Absent):
+        return loaded
+    if loaded.find(loop.py_func.__module__, loop.py_func.__qualname__) is None:
+        return _Absent(f"{loop.key} is not among the compiled loops")
+    if _changed(loop, loaded):
+        return _Absent(f"{loop.key} has changed since it was compiled")
+    types = ", ".join(_type_of(argument) for argument in arguments)
+    return _Absent(f"{loop.key} is not compiled for ({types})")
+
+
+def _changed(loop: Declared, loaded: _Loaded) -> bool:
     """Whether a loop of an installation that can be edited is no longer what was compiled."""
-    return bool(fingerprints) and fingerprints.get(loop.key) != loop.fingerprint
+    found = loaded.fingerprints
+    return bool(found) and found.get(loop.key) != loop.fingerprint
 
 
 @cache
-def _load() -> _Loaded:
-    """Check the library and load it."""
+def _load() -> _Loaded | _Absent:
+    """Check the library and load it.
+
+    Raises:
+        InputError: COUNTERBIAS_LOOPS asks for what there is not.
+    """
     setting = os.environ.get(VARIABLE, "")
     if setting not in ("", COMPILED, JIT, *LEVELS):
         raise InputError(
@@ -107,27 +125,28 @@ def _load() -> _Loaded:
             remedy=f"set it to {COMPILED}, {JIT}, v2 or v3, or to nothing",
         )
     if setting == JIT:
-        return _Loaded(_nothing, {}, f"{VARIABLE} is '{JIT}'")
+        return _Absent(f"{VARIABLE} is '{JIT}'")
     if not os.path.exists(DESCRIPTION) and not os.path.exists(LIBRARY):
-        return _Loaded(_nothing, {}, "this installation has no compiled loops for this platform")
+        return _Absent("this installation has no compiled loops for this platform")
     description = _read_description()
     if not _is_whole(description):
-        raise InputError("the compiled loops are damaged", file=LIBRARY, remedy=_REINSTALL)
+        return _Absent("the compiled loops are damaged", LIBRARY, _REINSTALL)
     try:
         from counterbias.loops import _library  # type: ignore[attr-defined]
     except ImportError as problem:
+        return _Absent(f"the compiled loops cannot be loaded: {problem}", LIBRARY)
+    levels = description["levels"]
+    wanted = setting if setting in LEVELS else None
+    if wanted and _library.choose(wanted) is None:
+        lacking = "this processor does not run them" if wanted in levels else "there are none"
         raise InputError(
-            f"the compiled loops cannot be loaded: {problem}", file=LIBRARY, remedy=_EXTRA
-        ) from None
-    level = setting if setting in LEVELS else None
-    if _library.choose(level) is None:
-        lacking = f"level {level}" if level else "x86-64-v2 (SSE 4.2 and POPCNT)"
-        return _Loaded(_nothing, {}, f"the compiled loops do not run here: they need {lacking}")
+            f"{VARIABLE} asks for the compiled loops of level {wanted}: {lacking}",
+            remedy=f"unset it; the levels of this installation are {', '.join(levels)}",
+        )
+    if not wanted and _library.choose(None) is None:
+        known = f" ({_KNOWN_AS[levels[0]]})" if levels[0] in _KNOWN_AS else ""
+        return _Absent(f"the compiled loops do not run here: they need x86-64-{levels[0]}{known}")
     return _Loaded(_library.find, description["fingerprints"])
-
-
-def _nothing(module: str, name: str) -> None:
-    return None
 
 
 def _read_description() -> dict[str, Any]:
@@ -146,11 +165,17 @@ def _is_whole(description: dict[str, Any]) -> bool:
             content = file.read()
     except OSError:
         return False
-    return description.get("size") == len(content) and description.get("crc32") == zlib.crc32(
-        content
+    return (
+        description.get("size") == len(content)
+        and description.get("crc32") == zlib.crc32(content)
+        and bool(description.get("levels"))
+        and isinstance(description.get("fingerprints"), dict)
     )
 
 
 def _type_of(argument: Any) -> str:
     kind = type(argument).__name__
-    return f"{argument.dtype} array, {argument.ndim}d" if kind == "ndarray" else kind
+    if kind != "ndarray":
+        return kind
+    order = "" if argument.flags.c_contiguous else ", not in C order"
+    return f"{argument.dtype} array, {argument.ndim}d{order}"

@@ -26,6 +26,7 @@ NAMES = (
     "multiqc",
     "tables",
     "processes",
+    "loops",
 )
 
 

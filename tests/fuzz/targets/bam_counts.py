@@ -32,9 +32,9 @@ from tests.fuzz.judging import refusal_wording
 from tests.helpers.alignment_builders import annotation, bgzf, counts_as_htseq, random_gtf
 
 
-def mutate(rng: random.Random) -> Case:
-    """Draw a stream and the options to count it with."""
-    options = {
+def random_counting(rng: random.Random, **known: str) -> dict[str, Any]:
+    """Draw options of counting; some may be known."""
+    return {
         "order": rng.choice(("name", "pos")),
         "mode": rng.choice(("union", "union", "intersection-strict", "intersection-nonempty")),
         "nonunique": rng.choice(("none", "none", "all", "fraction")),
@@ -42,7 +42,13 @@ def mutate(rng: random.Random) -> Case:
         "secondary_alignments": rng.choice(("score", "ignore")),
         "supplementary_alignments": rng.choice(("score", "ignore")),
         "minaqual": rng.choice((10, 10, 0, 30)),
+        **known,
     }
+
+
+def mutate(rng: random.Random) -> Case:
+    """Draw a stream and the options to count it with."""
+    options = random_counting(rng)
     how = {
         "batch": rng.choice((0, 0, 0, 200, 700, 3000)),
         "headroom": rng.choice((64, 4096)),

@@ -8,7 +8,6 @@ line and no output file, or the right output if all was read or written before.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -21,10 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from tests.fuzz import scratch
 from tests.fuzz.case import Case
+from tests.fuzz.timeless import timeless
 
 #: Seconds that an input may take: several runs of a command.
 HANG = 240
@@ -122,25 +121,6 @@ def _run(
     return process.returncode, stderr
 
 
-def _plain(path: Path) -> bytes:
-    """Return the content of a file, without the times that a run took."""
-    if path.suffix == ".json":
-        return json.dumps(_timeless(json.loads(path.read_text()))).encode()
-    if path.suffix == ".npz" or path.name == "comparison.tsv":
-        return b""
-    return path.read_bytes()
-
-
-def _timeless(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {
-            key: _timeless(value)
-            for key, value in tree.items()
-            if "second" not in key and key not in ("memory_mb", "command")
-        }
-    return [_timeless(value) for value in tree] if isinstance(tree, list) else tree
-
-
 def _files(folder: Path) -> dict[str, Path]:
     return {
         str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()
@@ -181,7 +161,7 @@ def _reference(command: str) -> tuple[dict[str, bytes], float, int]:
     assert status == 0, stderr
     files = _files(out)
     return (
-        {name: _plain(path) for name, path in files.items()},
+        {name: timeless(path) for name, path in files.items()},
         seconds,
         max(path.stat().st_size for path in files.values()),
     )
@@ -207,7 +187,7 @@ def _check_files(out: Path, expected: dict[str, bytes], *, whole: bool) -> None:
         f"missing: {sorted(set(expected) - set(found))}"
     )
     for name, path in found.items():
-        assert _plain(path) == expected[name], f"other bytes: {name}"
+        assert timeless(path) == expected[name], f"other bytes: {name}"
 
 
 def _check_message(stderr: str, status: int) -> None:

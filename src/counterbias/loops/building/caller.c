@@ -1,17 +1,27 @@
 /* Calls loops that numba compiled, without numba: a Python module in the limited API.
 
-   find(module, name, level) returns a function. It takes the loop's arguments, arrays by the buffer
+   find(module, name) returns a function. It takes the loop's arguments, arrays by the buffer
    protocol, releases the interpreter's lock while the loop runs, and returns its result, or
    NotImplemented where no set of types fits the arguments. Arrays may be read-only: loops write
-   only to arrays that their callers have just made. */
+   only to arrays that their callers have just made.
+
+   linking.py defines MOST_WORDS, MOST_ARRAYS and RESULT_WORDS: what the loops of the table need. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "caller.h"
 
-enum { MOST_WORDS = 1024, MOST_ARRAYS = 128, RESULT_WORDS = 128, MOST_DIMENSIONS = 8 };
+enum { MOST_DIMENSIONS = 9 }; /* one digit of a type */
+
+/* The arguments of one call: words for the compiled code, and the arrays they point into. */
+struct packed {
+    uint64_t words[MOST_WORDS];
+    Py_buffer arrays[MOST_ARRAYS];
+    int number_of_words, number_of_arrays;
+};
 
 /* -- numba's run time: arrays that loops allocate ------------------------------------------- */
 
@@ -75,18 +85,21 @@ void NRT_MemInfo_call_dtor(void *memory)
 
 /* -- arrays that are returned ---------------------------------------------------------------- */
 
-/* An object that owns an array's memory and shows it by the buffer protocol. */
+/* An object that owns an array's memory and shows it by the buffer protocol. The memory is numba's,
+   or that of an argument of which the array is a view, or a constant's in this library. */
 struct owner {
     PyObject_HEAD
     struct memory *memory;
+    PyObject *argument;
     void *data;
     char format[2];
-    int dimensions;
+    int dimensions, readonly;
     Py_ssize_t itemsize, shape[MOST_DIMENSIONS], strides[MOST_DIMENSIONS];
 };
 
 static PyTypeObject *owner_type;
-static PyObject *asarray; /* numpy.asarray */
+static PyObject *asarray;   /* numpy.asarray */
+static PyObject *bool_type; /* numpy.bool_ */
 
 static int show(PyObject *self, Py_buffer *view, int flags)
 {
@@ -100,6 +113,7 @@ static int show(PyObject *self, Py_buffer *view, int flags)
     view->obj = self;
     Py_INCREF(self);
     view->len = size;
+    view->readonly = owner->readonly;
     view->itemsize = owner->itemsize;
     view->ndim = owner->dimensions;
     view->format = owner->format;
@@ -111,6 +125,7 @@ static int show(PyObject *self, Py_buffer *view, int flags)
 static void let_go(PyObject *self)
 {
     struct memory *memory = ((struct owner *)self)->memory;
+    Py_XDECREF(((struct owner *)self)->argument);
     if (memory && __atomic_sub_fetch(&memory->references, 1, __ATOMIC_ACQ_REL) == 0)
         NRT_MemInfo_call_dtor(memory);
     PyTypeObject *type = Py_TYPE(self);
@@ -134,18 +149,49 @@ static Py_ssize_t size_of(char code)
     }
 }
 
-/* Make a numpy array of a structure {memory, parent, items, item size, data, shape…, strides…}. */
-static PyObject *array_from(const uint64_t *words, int dimensions, char code)
+/* The format of an array's items as the buffer protocol has it. */
+static char format_of(char code)
 {
-    if (dimensions > MOST_DIMENSIONS)
-        return PyErr_Format(PyExc_SystemError, "an array has too many dimensions");
+    switch (code) {
+    case 'l': return sizeof(long) == 8 ? 'l' : 'q';
+    case 'k': return sizeof(long) == 8 ? 'L' : 'Q';
+    default: return code;
+    }
+}
+
+/* The argument whose memory an address lies in; NULL where it is no argument's. */
+static const Py_buffer *argument_at(const struct packed *arguments, const char *address)
+{
+    for (int i = 0; i < arguments->number_of_arrays; i++) {
+        const Py_buffer *one = &arguments->arrays[i];
+        const char *first = one->buf, *end = first + one->itemsize;
+        for (int d = 0; d < one->ndim; d++) {
+            Py_ssize_t reach = (one->shape[d] - 1) * one->strides[d];
+            *(reach < 0 ? &first : &end) += reach;
+        }
+        if (one->len > 0 && address >= first && address < end)
+            return one;
+    }
+    return NULL;
+}
+
+/* Make a numpy array of a structure {memory, parent, items, item size, data, shape…, strides…}. */
+static PyObject *array_from(const uint64_t *words, int dimensions, char code,
+                            const struct packed *arguments)
+{
+    struct memory *memory = (struct memory *)(uintptr_t)words[0];
     allocfunc allocate = (allocfunc)PyType_GetSlot(owner_type, Py_tp_alloc);
     struct owner *owner = (struct owner *)allocate(owner_type, 0);
     if (owner == NULL)
         return NULL;
-    owner->memory = (struct memory *)(uintptr_t)words[0];
+    owner->memory = memory;
     owner->data = (void *)(uintptr_t)words[4];
-    owner->format[0] = code;
+    if (memory == NULL) {
+        const Py_buffer *argument = argument_at(arguments, owner->data);
+        owner->argument = argument ? Py_NewRef(argument->obj) : NULL;
+        owner->readonly = argument ? argument->readonly : 1;
+    }
+    owner->format[0] = format_of(code);
     owner->itemsize = size_of(code);
     owner->dimensions = dimensions;
     for (int d = 0; d < dimensions; d++) {
@@ -162,22 +208,18 @@ static PyObject *array_from(const uint64_t *words, int dimensions, char code)
 /* Bytes after which a value of this type may begin; a tuple is aligned as its widest part. */
 static size_t alignment_of(const char *type)
 {
-    if (*type == '(') {
-        size_t widest = 1;
-        int depth = 0;
-        for (const char *at = type;; at++) {
-            if (*at == '(')
-                depth++;
-            else if (*at == ')' && --depth == 0)
-                return widest;
-            else if (*at != ')') {
-                size_t one = (*at >= '0' && *at <= '9') || *at == '~' || *at == 'N'
-                                 ? 8 : (size_t)size_of(*at);
-                widest = one > widest ? one : widest;
-            }
-        }
-    }
-    return (*type >= '0' && *type <= '9') || *type == 'N' ? 8 : (size_t)size_of(*type);
+    size_t widest = 1;
+    int depth = 0;
+    do {
+        if (*type == '(')
+            depth++;
+        else if (*type == ')')
+            depth--;
+        else if ((size_t)size_of(*type) > widest) /* 8 for what an array and None begin with */
+            widest = (size_t)size_of(*type);
+        type++;
+    } while (depth > 0);
+    return widest;
 }
 
 static PyObject *scalar_from(const void *at, char code)
@@ -198,57 +240,68 @@ static PyObject *scalar_from(const void *at, char code)
     }
 }
 
-/* Take one value from the result; move past its type and its bytes. */
-static PyObject *value_from(const char **type, const char *base, size_t *offset)
+/* Where in a result one is: its type, its bytes, and the arguments its arrays may lie in. */
+struct reading {
+    const char *type, *bytes;
+    size_t offset;
+    const struct packed *arguments;
+};
+
+static void align(struct reading *at, size_t alignment)
 {
-    size_t alignment = alignment_of(*type);
-    *offset = (*offset + alignment - 1) / alignment * alignment;
-    if (**type == '(') {
-        PyObject *list = PyList_New(0);
-        for (++*type; list && **type != ')';) {
-            PyObject *part = value_from(type, base, offset);
-            if (part == NULL || PyList_Append(list, part) < 0)
-                Py_CLEAR(list);
-            Py_XDECREF(part);
-        }
-        ++*type;
-        *offset = (*offset + alignment - 1) / alignment * alignment;
-        PyObject *tuple = list ? PyList_AsTuple(list) : NULL;
-        Py_XDECREF(list);
-        return tuple;
+    at->offset = (at->offset + alignment - 1) / alignment * alignment;
+}
+
+static PyObject *next_value(struct reading *at);
+
+static PyObject *next_tuple(struct reading *at)
+{
+    size_t alignment = alignment_of(at->type);
+    PyObject *list = PyList_New(0);
+    for (++at->type; list && *at->type != ')';) {
+        PyObject *part = next_value(at);
+        if (part == NULL || PyList_Append(list, part) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(part);
     }
-    if (**type >= '0' && **type <= '9') {
-        int dimensions = **type - '0';
-        char code = (*type)[1];
-        *type += 2;
-        const uint64_t *words = (const uint64_t *)(base + *offset);
-        *offset += 8 * (5 + 2 * (size_t)dimensions);
-        return array_from(words, dimensions, code);
+    ++at->type;
+    align(at, alignment);
+    PyObject *tuple = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return tuple;
+}
+
+/* Take one value from the result; move past its type and its bytes. */
+static PyObject *next_value(struct reading *at)
+{
+    align(at, alignment_of(at->type));
+    if (*at->type == '(')
+        return next_tuple(at);
+    const void *value = at->bytes + at->offset;
+    at->type += *at->type == '~';
+    char code = *at->type++;
+    if (code >= '0' && code <= '9') {
+        at->offset += 8 * (5 + 2 * (size_t)(code - '0'));
+        return array_from(value, code - '0', *at->type++, at->arguments);
     }
-    char code = *(*type)++;
     if (code == 'N') {
-        *offset += 8;
+        at->offset += 8;
         Py_RETURN_NONE;
     }
-    PyObject *value = scalar_from(base + *offset, code);
-    *offset += (size_t)size_of(code);
-    return value;
+    at->offset += (size_t)size_of(code);
+    return scalar_from(value, code);
 }
 
 /* -- arguments ------------------------------------------------------------------------------- */
 
-struct packed {
-    uint64_t words[MOST_WORDS];
-    Py_buffer arrays[MOST_ARRAYS];
-    int number_of_words, number_of_arrays;
-};
-
 /* One code for the formats of equal meaning: C's long and long long are both of 64 bits here. */
 static char code_of(const char *format, Py_ssize_t itemsize)
 {
+    const uint16_t one = 1;
+    const char own_order = *(const char *)&one ? '<' : '>';
     if (format == NULL)
         return 'B';
-    if (*format == '@' || *format == '=' || *format == '<')
+    if (*format == '@' || *format == '=' || *format == own_order)
         format++;
     if (*format == '\0' || format[1] != '\0')
         return 0;
@@ -259,6 +312,14 @@ static char code_of(const char *format, Py_ssize_t itemsize)
     case 'L': return itemsize == 8 ? 'k' : 'I';
     default: return *format;
     }
+}
+
+static int is_aligned(const Py_buffer *view)
+{
+    uintptr_t places = (uintptr_t)view->buf;
+    for (int d = 0; d < view->ndim; d++)
+        places |= view->shape[d] > 1 ? (uintptr_t)view->strides[d] : 0;
+    return places % (uintptr_t)view->itemsize == 0;
 }
 
 static int in_c_order(const Py_buffer *view)
@@ -283,7 +344,7 @@ static int pack_array(struct packed *to, PyObject *value, int dimensions, char c
     }
     to->number_of_arrays++;
     if (view->ndim != dimensions || code_of(view->format, view->itemsize) != code ||
-        (uintptr_t)view->buf % (uintptr_t)view->itemsize != 0 || (!strided && !in_c_order(view)))
+        view->itemsize != size_of(code) || !is_aligned(view) || (!strided && !in_c_order(view)))
         return 0;
     uint64_t *words = to->words + to->number_of_words;
     words[0] = words[1] = 0; /* the caller owns the memory */
@@ -301,24 +362,54 @@ static int pack_array(struct packed *to, PyObject *value, int dimensions, char c
     return 1;
 }
 
+static int holds(char code, int64_t number)
+{
+    switch (code) {
+    case 'b': return number == (int8_t)number;
+    case 'B': return number == (uint8_t)number;
+    case 'h': return number == (int16_t)number;
+    case 'H': return number == (uint16_t)number;
+    case 'i': return number == (int32_t)number;
+    case 'I': return number == (uint32_t)number;
+    default: return 1;
+    }
+}
+
+/* The word of an integer; an error is set where the type does not hold it. */
+static uint64_t word_of_integer(PyObject *value, char code)
+{
+    PyObject *index = PyNumber_Index(value);
+    uint64_t word = 0;
+    if (index && code == 'k') {
+        word = PyLong_AsUnsignedLongLong(index);
+    } else if (index) {
+        int64_t number = PyLong_AsLongLong(index);
+        if (!holds(code, number))
+            PyErr_SetNone(PyExc_OverflowError);
+        word = (uint64_t)number;
+    }
+    Py_XDECREF(index);
+    return word;
+}
+
 static int pack_number(struct packed *to, PyObject *value, char code)
 {
     uint64_t word = 0;
-    if (code == 'd') {
+    if (code == '?') {
+        if (!PyBool_Check(value) && (PyObject *)Py_TYPE(value) != bool_type)
+            return 0;
+        word = (uint64_t)PyObject_IsTrue(value);
+    } else if (code == 'd') {
         double number = PyFloat_AsDouble(value);
         memcpy(&word, &number, sizeof number);
     } else if (code == 'f') {
-        float number = (float)PyFloat_AsDouble(value);
-        memcpy(&word, &number, sizeof number);
-    } else if (code == '?') {
-        word = (uint64_t)PyObject_IsTrue(value);
+        double number = PyFloat_AsDouble(value);
+        float rounded = (float)number;
+        if (isinf(rounded) && !isinf(number))
+            return 0;
+        memcpy(&word, &rounded, sizeof rounded);
     } else {
-        PyObject *index = PyNumber_Index(value);
-        if (index && code == 'k')
-            word = PyLong_AsUnsignedLongLong(index);
-        else if (index)
-            word = (uint64_t)PyLong_AsLongLong(index);
-        Py_XDECREF(index);
+        word = word_of_integer(value, code);
     }
     if (PyErr_Occurred()) {
         PyErr_Clear();
@@ -380,9 +471,8 @@ static PyObject *run(const struct loop *loop, const struct packed *packed)
         Py_RETURN_NONE;
     if (status != 0)
         return failed(loop);
-    const char *type = loop->result;
-    size_t offset = 0;
-    return value_from(&type, (const char *)result, &offset);
+    struct reading at = {loop->result, (const char *)result, 0, packed};
+    return next_value(&at);
 }
 
 static PyObject *call(PyObject *self, PyObject *const *arguments, Py_ssize_t number)
@@ -472,7 +562,8 @@ PyMODINIT_FUNC PyInit__library(void)
 {
     PyObject *numpy = PyImport_ImportModule("numpy");
     asarray = numpy ? PyObject_GetAttrString(numpy, "asarray") : NULL;
+    bool_type = asarray ? PyObject_GetAttrString(numpy, "bool_") : NULL;
     Py_XDECREF(numpy);
-    owner_type = asarray ? (PyTypeObject *)PyType_FromSpec(&owner_spec) : NULL;
+    owner_type = bool_type ? (PyTypeObject *)PyType_FromSpec(&owner_spec) : NULL;
     return owner_type ? PyModule_Create(&definition) : NULL;
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +30,28 @@ class LoopsBuildHook(BuildHookInterface[Any]):
         """Compile the loops; ``version`` is ``editable`` or ``standard``."""
         root = Path(self.root)
         sys.path[:0] = [str(root / folder) for folder in _SOURCES]
-        from counterbias.loops import library
-        from counterbias.loops.building.library import build, build_in_place, wanted_levels
+        from counterbias.loops.building.errors import BuildingError
+        from counterbias.loops.building.library import wanted_levels
 
-        levels = wanted_levels()
-        if not levels:
-            return
-        build_data["pure_python"] = False
-        build_data["tag"] = f"{_INTERFACE}-{_platform()}"
-        folder = root / "build" / "loops"
-        if version == "editable":
+        try:
+            levels = wanted_levels()
+            if levels:
+                build_data["pure_python"] = False
+                build_data["tag"] = f"{_INTERFACE}-{_platform()}"
+                self._build(levels, build_data, editable=version == "editable")
+        except BuildingError as problem:
+            self.app.abort(f"The loops could not be compiled: {problem}")
+
+    def _build(self, levels: Sequence[str], build_data: dict[str, Any], *, editable: bool) -> None:
+        from counterbias.loops import library
+        from counterbias.loops.building.library import build, build_in_place
+
+        made = Path(self.root) / "build"
+        folder = made / "loops"
+        if editable:
             build_in_place(folder)
             return
-        target = root / "build" / "library"
+        target = made / "library" / "-".join(levels)
         target.mkdir(parents=True, exist_ok=True)
         build(levels, folder, target, editable=False)
         for file in (library.LIBRARY, library.DESCRIPTION):
@@ -49,4 +60,6 @@ class LoopsBuildHook(BuildHookInterface[Any]):
 
 
 def _platform() -> str:
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    """Return this machine's part of a wheel's tag; on macOS, Python itself may be for two."""
+    name = sysconfig.get_platform().replace("universal2", platform.machine())
+    return name.replace("-", "_").replace(".", "_")

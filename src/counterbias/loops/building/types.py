@@ -21,6 +21,8 @@ _NUMBERS = {
     types.float32: "f",
     types.boolean: "?",
 }
+#: A text has one digit for the number of an array's dimensions.
+_MOST_DIMENSIONS = 9
 #: numba's short names for them, which signatures use.
 _NAMES = {
     **{f"{kind}{size}": getattr(types, f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)},
@@ -36,9 +38,17 @@ def read_signature(text: str, function: FunctionType) -> tuple[Any, ...]:
 
     Tuples are written ``(i8, f8)``; named ones as their class is called in the function's module:
     ``Pair(i8, f8)`` or ``records.Pair(i8, f8)``.
+
+    Raises:
+        TypeError: it is no signature.
     """
     names = {name: _meaning(value) for name, value in function.__globals__.items()} | _NAMES
-    return tuple(_as_type(part) for part in eval(f"({text},)", {"__builtins__": {}}, names))
+    try:
+        parts = eval(f"{text.strip()}," if text.strip() else "()", {"__builtins__": {}}, names)
+        return tuple(map(_as_type, parts))
+    except Exception as problem:
+        reason = getattr(problem, "msg", problem)  # a SyntaxError's without the line
+        raise TypeError(f"this is no list of types: {reason}") from None
 
 
 class _Module:
@@ -61,7 +71,11 @@ def _meaning(value: Any) -> Any:
 
 
 def _as_type(value: Any) -> Any:
-    return types.Tuple([_as_type(part) for part in value]) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return types.Tuple([_as_type(part) for part in value])
+    if not isinstance(value, types.Type):
+        raise TypeError(f"{value!r} is no type")
+    return value
 
 
 def text_of(kind: Any) -> str:
@@ -71,7 +85,12 @@ def text_of(kind: Any) -> str:
         return f"({''.join(text_of(part) for part in kind)})"
     if isinstance(kind, types.NoneType):
         return "N"
-    if isinstance(kind, Array) and kind.dtype in _NUMBERS and kind.layout in "CA":
+    if (
+        isinstance(kind, Array)
+        and kind.dtype in _NUMBERS
+        and kind.layout in "CA"
+        and kind.ndim <= _MOST_DIMENSIONS
+    ):
         return f"{'~' * (kind.layout == 'A')}{kind.ndim}{_NUMBERS[kind.dtype]}"
     if kind in _NUMBERS:
         return _NUMBERS[kind]
