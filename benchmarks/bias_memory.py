@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from counting import LAUNCHER
-from shared import Variant, contig_lengths, variants, with_isoforms
+from processes import LAUNCHER
+from shared import Variant, assigned_fragments, contig_lengths, variants, with_isoforms
 
 from counterbias import simulation
 
@@ -85,12 +85,6 @@ def peak(folder: Path, size: int, variant: Variant | None) -> int:
     return int(found["peak"])
 
 
-def assigned_fragments(path: Path) -> int:
-    """Sum the counts of a table of ``counterbias count``, without those that begin with ``__``."""
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return sum(int(row[-1]) for row in rows if not row[0].startswith("__"))
-
-
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     arguments = parse_arguments(argv)
     sizes = sorted(int(size) for size in arguments.pairs.split(","))
@@ -105,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
                 peaks[size, label] = peak(folder, size, variant)
                 megabytes = peaks[size, label] / 1e6
                 print(f"{size:>10,} pairs, {label:<16} peak {megabytes:7.0f} MB", flush=True)
-            assigned[size] = assigned_fragments(folder / f"{size}.tsv")
+            assigned[size] = assigned_fragments((folder / f"{size}.tsv").read_text())
     small, large = sizes[0], sizes[-1]
     growth = {
         label: (peaks[large, label] - peaks[small, label]) / (assigned[large] - assigned[small])

@@ -78,6 +78,12 @@ def with_isoforms(design: AnnotationDesign, mean: float | None) -> AnnotationDes
     return replace(design, second_isoform=several, further_isoforms=further)
 
 
+def assigned_fragments(table: str) -> int:
+    """Sum the counts of a table of ``counterbias count``, without those that begin with ``__``."""
+    rows = (line.split("\t") for line in table.splitlines())
+    return sum(int(row[-1]) for row in rows if not row[0].startswith("__"))
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Format rows as a Markdown table, the first row being its heading."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]

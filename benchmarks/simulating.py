@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from counting import LAUNCHER
+from processes import LAUNCHER
 
 #: Row of the table → options in addition to those of the size.
 FILES = {

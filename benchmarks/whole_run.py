@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from counting import Runner, log, warm
-from shared import Variant, contig_lengths, variants, with_isoforms
+from processes import Runner, warm
+from shared import Variant, contig_lengths, log, variants, with_isoforms
 
 from counterbias import simulation
 from counterbias.options import LENGTHS
@@ -115,7 +115,7 @@ def command(arguments: argparse.Namespace, folder: Path, variant: Variant | None
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run everything in turn and return all figures."""
     warm(simulate(folder, arguments))
-    runner = Runner(folder, compile_anew=False)
+    runner = Runner(folder)
     ways: dict[str, Variant | None] = {PLAIN: None}
     ways |= {variant.label: variant for variant in arguments.variants}
     runs: dict[str, list[dict[str, Any]]] = {label: [] for label in ways}

@@ -1,28 +1,30 @@
-"""The benchmark script and the demo run on small samples and report their measurements."""
+"""The benchmark of counting measures children only, compares outputs, and prints its tables."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
-from counterbias import demo
-from tests.helpers.scripts import load as load_script
+from tests.helpers.scripts import load
+
+#: A sample that takes seconds.
+SMALL = ["--pairs", "3000", "--genes", "60", "--repeats", "1", "--threads", "1,2"]
 
 
 @pytest.fixture(scope="module")
 def counting() -> ModuleType:
-    return load_script("counting")
+    return load("counting")
 
 
-def test_runner_measures_the_child_only(counting: ModuleType, tmp_path: Path) -> None:
-    runner = counting.Runner(tmp_path)
+def test_runner_measures_the_child_only(tmp_path: Path) -> None:
+    runner = load("processes").Runner(tmp_path)
     ballast = np.ones(40_000_000)  # 320 MB in this process, which must not be counted
     script = "import time; block = bytearray(50_000_000); time.sleep(0.3); print('done')"
     figures = runner.run([sys.executable, "-c", script])
@@ -30,13 +32,27 @@ def test_runner_measures_the_child_only(counting: ModuleType, tmp_path: Path) ->
     assert 0.3 <= figures["wall"] < 10
     assert figures["cpu"] < figures["wall"]
     assert 50e6 < figures["peak"] < 200e6 < ballast.nbytes
+    assert figures["load"] >= 0
     with pytest.raises(RuntimeError, match="no such thing"):
         runner.run([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
 
 
-def test_files_are_used_again_only_if_made_alike(counting: ModuleType, tmp_path: Path) -> None:
-    def files(*options: str) -> object:
-        return counting.Files(tmp_path, counting.parse_arguments(["--genes", "30", *options]))
+def test_runner_changes_and_removes_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("KEPT", "1")
+    runner = load("processes").Runner(tmp_path, environment={"HOME": None, "NEW": "2"})
+    script = "import os; print([os.environ.get(name) for name in ('HOME', 'KEPT', 'NEW')])"
+    runner.run([sys.executable, "-c", script])
+    assert runner.output() == b"[None, '1', '2']\n"
+
+
+def test_files_are_used_again_only_if_made_alike(tmp_path: Path) -> None:
+    module = load("counting_files")
+
+    def files(**options: object) -> Any:
+        return module.Files(tmp_path, module.Design(genes=30, **options))
 
     first = files()
     assert first.make() > 100
@@ -44,12 +60,21 @@ def test_files_are_used_again_only_if_made_alike(counting: ModuleType, tmp_path:
     before = path.stat().st_mtime_ns
     assert files().bam("pos", 200).stat().st_mtime_ns == before
     content = path.read_bytes()
-    assert files("--seed", "2").bam("pos", 200).read_bytes() != content
+    assert files(seed=2).bam("pos", 200).read_bytes() != content
+    assert files(instrument="novaseq").bam("pos", 200).read_bytes() != content
     assert files().bam("pos", 200).read_bytes() == content
 
 
 @pytest.mark.parametrize(
-    "option", [["--order", "size"], ["--keep"], ["--skip-htseq", "--htseq-pairs", "5"]]
+    "option",
+    [
+        ["--order", "size"],
+        ["--keep"],
+        ["--skip-htseq", "--htseq-pairs", "5"],
+        ["--growth", "1M"],
+        ["--threads", "few"],
+        ["--instrument", "sanger"],
+    ],
 )
 def test_wrong_options_end_with_usage(
     counting: ModuleType, option: list[str], capsys: pytest.CaptureFixture[str]
@@ -60,127 +85,65 @@ def test_wrong_options_end_with_usage(
     assert "usage" in capsys.readouterr().err
 
 
+def test_growth_is_measured_from_an_eighth_of_the_pairs_on(counting: ModuleType) -> None:
+    eighths = counting.parse_arguments(["--pairs", "8000000"]).growth
+    assert eighths == [1_000_000, 2_000_000, 4_000_000, 8_000_000]
+    assert counting.parse_arguments(["--growth", "1000000,32000000"]).growth == [10**6, 32 * 10**6]
+    assert counting.parse_arguments(["--growth", ""]).growth == []
+
+
 def test_benchmark_compares_and_reports(
     counting: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [
-        "--pairs",
-        "3000",
-        "--genes",
-        "60",
-        "--repeats",
-        "1",
-        "--threads",
-        "1,2",
-        "--skip-compilation",
-    ]
-    result = counting.main(
-        [
-            *options,
-            "--workdir",
-            str(tmp_path),
-            "--htseq-pairs",
-            "1000",
-            "--json",
-            str(tmp_path / "figures.json"),
-        ]
-    )
+    options = [*SMALL, "--htseq-pairs", "1000", "--growth", "500,3000"]
+    written = tmp_path / "figures.json"
+    result = counting.main([*options, "--workdir", str(tmp_path), "--json", str(written)])
     printed = capsys.readouterr().out
-    assert json.loads((tmp_path / "figures.json").read_text())["programs"] == json.loads(
-        json.dumps(result["programs"])
-    )
+    assert json.loads(written.read_text()) == json.loads(json.dumps(result))
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
     ours = [row for row in result["programs"] if row["name"] == "counterbias"]
-    assert [(row["order"], row["threads"]) for row in ours] == [
-        ("name", 1),
-        ("name", 2),
-        ("pos", 1),
-        ("pos", 2),
-    ]
+    places = [("name", 1), ("name", 2), ("pos", 1), ("pos", 2)]
+    assert [(row["order"], row["threads"]) for row in ours] == places
     assert all(row["medians"]["wall"] > 0 and row["medians"]["peak"] > 1e7 for row in ours)
+    assert "outputs byte-identical for all threads and sort orders" in printed
     for order in ("name", "pos"):
-        assert f"{order}: output byte-identical to htseq-count's (1000 pairs)" in result["notes"]
-        assert f"{order}: output byte-identical" in printed
-    theirs = [row for row in result["programs"] if row["name"] == "htseq-count"]
-    assert all("extrapolated" in row["note"] for row in theirs)
+        assert f"{order}: output byte-identical to htseq-count's (1000 pairs)" in printed
+        assert f"| {order}, 2 | " in printed
+    htseq = [row for row in result["programs"] if row["name"] == "htseq-count"]
+    assert [row["order"] for row in htseq] == ["name", "pos"]
+    assert all("extrapolated" in row["note"] for row in htseq)
     has_theirs = any(row["name"] == "featureCounts" for row in result["programs"])
     assert has_theirs == (shutil.which("featureCounts") is not None)
-    if not has_theirs:
-        assert "featureCounts is not installed" in printed
-    assert set(result["fixed"]) == {"compilation", "start_and_annotation", "annotation"}
+    assert has_theirs == ("featureCounts is not installed" not in printed)
+    small, large = result["growth"]
+    assert (small["pairs"], large["pairs"]) == (500, 3000)
+    assert 0 < small["assigned"] < 500
+    assert all(len(runs) == 1 for size in (small, large) for runs in size["runs"].values())
+    assert set(result["bytes_per_fragment"]) == {"no model", "pwm"}
 
 
-def test_demo_counts_and_compares_with_the_truth(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_benchmark_fails_where_outputs_differ(
+    counting: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options = [
-        "--directory",
-        str(tmp_path),
-        "--models",
-        "pwm",
-        "--pairs",
-        "60000",
-        "--genes",
-        "100",
-        "--threads",
-        "1",
-    ]
-    assert demo.main(options) == 0
-    printed = capsys.readouterr().out
-    rows = [line.split() for line in printed.splitlines() if line.startswith("pwm")]
-    errors = {row[1]: float(row[2]) for row in rows if row[1] in demo.ESTIMATES}
-    assert set(errors) == set(demo.ESTIMATES)
-    assert errors["corrected"] < errors["raw"]
-    files = (
-        "genome.fa",
-        "genes.gtf",
-        "biased.bam",
-        "unbiased.bam",
-        "trimmed.bam",
-        "truth.tsv",
-        "counts.tsv",
-        "pwm.counts.tsv",
-    )
-    for name in (
-        *files,
-        "pwm.counterbias.json",
-        "unbiased.counterbias.json",
-        "trimmed.counterbias.json",
-    ):
-        assert (tmp_path / name).stat().st_size > 0
-        assert str(tmp_path / name) in printed
-    if importlib.util.find_spec("multiqc") is None:
-        assert printed.splitlines()[-1].startswith("no report: MultiQC is not installed")
-    else:
-        assert printed.splitlines()[-1] == f"MultiQC report: {tmp_path / 'multiqc_report.html'}"
-        shown = (tmp_path / "multiqc_report_data" / "multiqc_counterbias.txt").read_text()
-        assert [line.split("\t")[0] for line in shown.splitlines()[1:]] == [
-            "biased",
-            "trimmed",
-            "unbiased",
-        ]
+    programs = load("counting_programs")
+
+    def command(files: object, order: str, threads: int, bam: Path) -> list[str]:
+        return [sys.executable, "-c", f"print('gene', {threads})"]
+
+    monkeypatch.setattr(programs, "counterbias_command", command)
+    with pytest.raises(RuntimeError, match="depends on the threads or the sort order"):
+        counting.main([*SMALL, "--skip-htseq", "--growth", "", "--workdir", str(tmp_path)])
 
 
-def test_demo_ends_with_the_status_of_a_run_that_failed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = [
-        "--directory",
-        str(tmp_path),
-        "--models",
-        "no-such-model",
-        "--pairs",
-        "500",
-        "--genes",
-        "20",
-    ]
-    assert demo.main(options) == 1
-    assert "no-such-model" in capsys.readouterr().err
+def test_growth_is_told_per_additional_fragment() -> None:
+    growth = load("counting_growth")
 
+    def runs(*peaks: int) -> list[dict[str, float]]:
+        return [{"wall": 2.0, "cpu": 4.0, "peak": float(peak), "load": 0.0} for peak in peaks]
 
-def test_measures_of_the_demo() -> None:
-    first, second = np.array([0.0, 1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0, 40.0])
-    assert demo.rank_correlation(first, second) == pytest.approx(0.8)
-    assert demo.spread(np.array([5.0, 5.0, 6.0, 4.0])) == pytest.approx(np.sqrt(0.5))
-    assert demo.look_up({"a": {"b": 3}}, "a", "b") == 3
-    assert demo.look_up({"a": None}, "a", "b") is None
+    small = growth.Size(1000, 800, {"no model": runs(50_000), "pwm": runs(60_000, 80_000, 70_000)})
+    large = growth.Size(3000, 2800, {"no model": runs(54_000), "pwm": runs(130_000)})
+    assert growth.bytes_per_fragment([small, large]) == {"no model": 2.0, "pwm": 30.0}
+    table = growth.growth_table([small, large])
+    assert "| 1,000 | 800 | 2.00 | 2000.00 | 4000.00 | 0 | 2.00 (2.00–2.00) |" in table
+    assert "peak memory, pwm: 30.0 bytes for each additional assigned fragment" in table

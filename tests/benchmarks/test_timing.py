@@ -172,9 +172,10 @@ def test_memory_per_assigned_fragment(
     memory = load("bias_memory")
     peaks = {"plain": (50, 60), "pwm": (70, 140), "pwm, transcripts": (80, 180)}
     monkeypatch.setattr(memory, "simulate", lambda folder, sizes, *_: None)
-    monkeypatch.setattr(memory, "assigned_fragments", lambda path: int(path.stem) // 10)
+    monkeypatch.setattr(memory, "assigned_fragments", lambda table: int(table) // 10)
 
     def peak(folder: Path, size: int, variant: object) -> int:
+        (folder / f"{size}.tsv").write_text(str(size))
         label = "plain" if variant is None else variant.label  # type: ignore[attr-defined]
         return 1_000_000 * peaks[label][size == 40_000_000]
 
@@ -185,13 +186,9 @@ def test_memory_per_assigned_fragment(
     assert "growth with pwm, transcripts: 50.0 bytes per assigned" in capsys.readouterr().out
 
 
-def test_assigned_fragments_are_those_counted_for_genes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    path = tmp_path / "counts.tsv"
-    path.write_text("A\t3\nB\t0\nC\t5\n__no_feature\t7\n__ambiguous\t1\n")
-    assert load("bias_memory").assigned_fragments(path) == 8
+def test_assigned_fragments_are_those_counted_for_genes() -> None:
+    table = "A\t3\nB\t0\nC\t5\n__no_feature\t7\n__ambiguous\t1\n"
+    assert load("shared").assigned_fragments(table) == 8
 
 
 def test_time_that_is_granted_is_taken_off(whole_run: ModuleType) -> None:
