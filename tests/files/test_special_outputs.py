@@ -194,7 +194,7 @@ def test_a_matrix_into_a_pipe(files: Path) -> None:
 @pytest.mark.parametrize("ending", ["h5ad", "loom"])
 def test_hdf5_into_a_pipe(files: Path, ending: str) -> None:
     h5py = pytest.importorskip("h5py")
-    pytest.importorskip({"h5ad": "anndata", "loom": "loompy"}[ending])
+    pytest.importorskip({"h5ad": "anndata", "loom": "h5py"}[ending])
     os.mkfifo(files / f"c.{ending}")
     thread, content = drain(files / f"c.{ending}")
     assert main(["count", "-q", "-c", f"c.{ending}", *INPUTS]) == 0
