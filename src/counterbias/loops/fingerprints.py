@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -113,7 +112,8 @@ class _Description:
             if "." in name and _package(name) in self._own:
                 found = find_spec(name)
                 if found is not None and found.origin is not None:
-                    yield f"{name} {zlib.crc32(Path(found.origin).read_bytes()):08x}"
+                    with open(found.origin, "rb") as file:
+                        yield f"{name} {zlib.crc32(file.read()):08x}"
 
     def _of_code(self, code: CodeType) -> Iterator[str]:
         yield code.co_code.hex()
