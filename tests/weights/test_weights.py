@@ -206,5 +206,28 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first.histogram == second.histogram
 
 
+LOG_BIASES = st.floats(-30, 30, width=32) | st.sampled_from([math.nan, 0.0, -0.0, 1e-40, math.inf])
+
+
+@given(st.lists(st.tuples(LOG_BIASES, LOG_BIASES), min_size=1, max_size=60), st.integers(1, 3))
+@settings(deadline=None)
+def test_the_cap_is_that_of_the_sorted_log_biases(
+    pairs: list[tuple[float, float]], threads: int
+) -> None:
+    """The median is counted out without keeping all log biases; here they are sorted."""
+    n = len(pairs)
+    bias = np.array(pairs, np.float64).T
+    end = EndSites(np.zeros(n, np.int32), np.arange(n, dtype=np.int32), np.full(n, GOOD, np.uint8))
+    sites = StartSites(("c",), (1000,), np.zeros(n, np.int32), None, (end, end))
+    found = fragment_weights(
+        sites, lambda number, rows: bias[number][rows], cap=10.0, threads=threads
+    )
+    known = np.sort(bias[~np.isnan(bias)].astype(np.float32))
+    if len(known):
+        assert found.scale.cap == 10.0 * math.exp(-float(known[(len(known) - 1) // 2]))
+    else:
+        assert found.scale.cap == math.inf
+
+
 def test_a_scale_without_cap_takes_any_weight() -> None:
     assert Scale(math.inf, 2.0).weight(np.array([-10.0]))[0] == pytest.approx(2 * math.exp(10))

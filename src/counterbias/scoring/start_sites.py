@@ -82,7 +82,7 @@ class SiteScores:
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._log_bias)
 
     def take(self, stretches: Stretches, log_bias: NDArray[np.float64]) -> None:
         """Take over the log biases of all positions of stretches.
@@ -102,7 +102,7 @@ class SiteScores:
             )  # fmt: skip
 
     def score_rest(self, model: Scorer, extract: Extract, *, threads: int = 1) -> int:
-        """Score the sites that are not scored yet; return how many."""
+        """Score the sites that are not scored yet, and forget where they lie; return how many."""
         every = np.flatnonzero(self._log_bias == np.inf)
         for first in range(0, len(every), REST):
             rest = every[first : first + REST]
@@ -116,6 +116,8 @@ class SiteScores:
                 weight,
             )
             self._log_bias[rest] = score_positions(model, extract, places, threads=threads)
+        # Needed for this alone, and weighting comes next, which takes the most memory.
+        self._keys = self._keys[:0].copy()
         return len(every)
 
     def of_reads(self, number: int, rows: slice) -> NDArray[np.float64]:

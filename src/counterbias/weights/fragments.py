@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,22 +133,51 @@ def _limit(sites: StartSites, log_bias: LogBiasOf, cap: float | None, threads: i
     if cap is None:
         return math.inf
 
-    ends = len(sites.ends)
-    every = np.empty(len(sites) * ends, np.float32)
+    def known(rows: slice) -> NDArray[np.float32]:
+        found = np.concatenate([log_bias(number, rows) for number in range(len(sites.ends))])
+        return np.asarray(found[~np.isnan(found)], np.float32)
 
-    def fill(rows: slice) -> int:
-        part = every[ends * rows.start : ends * rows.stop].reshape(ends, -1)
-        for number in range(ends):
-            part[number] = log_bias(number, rows)
-        unknown = np.isnan(part)
-        part[unknown] = np.inf  # sorts last
-        return int(part.size - unknown.sum())
+    median = _lower_median(known, len(sites), threads)
+    return math.inf if median is None else float(cap * math.exp(-median))
 
-    known = sum(_each_chunk(len(sites), fill, threads))
-    if not known:
-        return math.inf
-    every.partition((known - 1) // 2)
-    return float(cap * math.exp(-float(every[(known - 1) // 2])))
+
+def _lower_median(
+    numbers: Callable[[slice], NDArray[np.float32]], rows: int, threads: int
+) -> float | None:
+    """Return the (lower) median of the numbers of all rows, asked for twice; None without any.
+
+    Counts them by their upper 16 bits, then those with the median's upper bits by the lower 16:
+    keeping all numbers would take more memory than anything else does.
+    """
+    lock = Lock()
+
+    def count(key_of: Callable[[NDArray[np.uint32]], NDArray[Any]]) -> NDArray[np.int64]:
+        total = np.zeros(1 << 16, np.int64)
+
+        def add(chunk: slice) -> None:
+            found = np.bincount(key_of(_ordered(numbers(chunk))), minlength=1 << 16)
+            with lock:
+                np.add(total, found, out=total)
+
+        _each_chunk(rows, add, threads)
+        return total.cumsum()
+
+    uppers = count(lambda keys: keys >> 16)
+    if not uppers[-1]:
+        return None
+    rank = (uppers[-1] - 1) // 2
+    upper = int(np.searchsorted(uppers, rank, side="right"))
+    before = uppers[upper - 1] if upper else 0
+    lowers = count(lambda keys: keys[keys >> 16 == upper] & 0xFFFF)
+    key = upper << 16 | int(np.searchsorted(lowers, rank - before, side="right"))
+    bits = key & 0x7FFFFFFF if key >> 31 else key ^ 0xFFFFFFFF
+    return float(np.uint32(bits).view(np.float32))
+
+
+def _ordered(numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Return integers in the order of the numbers."""
+    bits = numbers.view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
 
 
 def _per_fragment(

@@ -35,6 +35,8 @@ from counterbias.writers.qc import build_qc
 
 #: Packages whose versions stand in the document.
 PACKAGES = ("counterbias", "numpy", "numba", "pysam", "deflate", "torch")
+#: Reads looked at together, so that this needs little memory.
+_READS = 1 << 20
 #: Quantiles of the log2 fold changes.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Why a feature's length is that of its exons' union: fields of :class:`TranscriptsReport`.
@@ -219,8 +221,11 @@ def _clipped_ends(read_scores: ReadScores) -> int:
         for number, end in enumerate(read_scores.sites.ends)
         if read_scores.by_number[number].calibration.applied
     ]
+    both = PRESENT | CLIPPED
     return sum(
-        int(((end.bits & (PRESENT | CLIPPED)) == (PRESENT | CLIPPED)).sum()) for end in scored
+        int(np.count_nonzero((end.bits[first : first + _READS] & both) == both))
+        for end in scored
+        for first in range(0, len(end.bits), _READS)
     )
 
 
