@@ -27,7 +27,6 @@ The real files are in position order and cover few genes, deeply, so that their 
 # mypy: ignore-errors
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +37,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from counterbias.simulation import Reads
+from counterbias.simulation.bam import bam_header
 from counterbias.simulation.compression import BLOCK, write_blocks
-from counterbias.simulation.encoding import SECONDARY
+from counterbias.simulation.encoding import SECONDARY, put_decimal
 from counterbias.simulation.layout import RecordLayout
 
 #: Records encoded at a time.
@@ -51,15 +51,9 @@ _GROWTH = 80
 @njit(cache=True, nogil=True)
 def _put_number(buffer, at, value):
     """Write decimal digits and a colon; return the place after them."""
-    digits, rest = 1, value // 10
-    while rest > 0:
-        digits += 1
-        rest //= 10
-    for digit in range(digits):
-        buffer[at + digits - 1 - digit] = 48 + value % 10
-        value //= 10
-    buffer[at + digits] = 58
-    return at + digits + 1
+    at = put_decimal(buffer, at, value)
+    buffer[at] = 58
+    return at + 1
 
 
 @njit(cache=True, nogil=True)
@@ -161,22 +155,8 @@ def write_realistic_bam(
     records = layout.sorted_records(order)
     contents = _realistic(layout, records, reads, secondary, INSTRUMENTS[instrument])
     with path.open("wb") as stream:
-        write_blocks(stream, _blocks(_header(reads, order), contents), threads=threads)
+        write_blocks(stream, _blocks(bam_header(reads, order), contents), threads=threads)
     return len(records)
-
-
-def _header(reads: Reads, order: str) -> bytes:
-    """Return the BAM header."""
-    sorting = "queryname" if order == "name" else "coordinate"
-    lengths = reads.genome.lengths
-    lines = [f"@HD\tVN:1.6\tSO:{sorting}"]
-    lines += [f"@SQ\tSN:{name}\tLN:{length}" for name, length in lengths.items()]
-    text = ("\n".join([*lines, "@PG\tID:counterbias-benchmark"]) + "\n").encode()
-    parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(lengths))]
-    for name, length in lengths.items():
-        word = name.encode() + b"\0"
-        parts.append(struct.pack("<i", len(word)) + word + struct.pack("<i", length))
-    return b"".join(parts)
 
 
 def _realistic(

@@ -95,8 +95,11 @@ class Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
-class ShowVersion(argparse.Action):
-    """Print the bare version and stop, whether or not files are named."""
+class PrintText(argparse.Action):
+    """Print what ``const``, a function of the option's value, returns; then stop.
+
+    This is done whether or not files are named.
+    """
 
     def __call__(
         self,
@@ -105,18 +108,24 @@ class ShowVersion(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Print it (see argparse)."""
-        from counterbias import __version__
-
-        write_standard_output(f"{__version__}\n")
+        """Print it (see argparse). Raises what the function raises."""
+        assert callable(self.const)
+        write_standard_output(self.const(values))
         parser.exit()
+
+
+def _version(_: object) -> str:
+    from counterbias import __version__
+
+    return f"{__version__}\n"
 
 
 #: An option of every command.
 VERSION = Option(
     "--version",
-    action=ShowVersion,
+    action=PrintText,
     nargs=0,
+    const=_version,
     default=argparse.SUPPRESS,
     help="print the version and stop",
 )

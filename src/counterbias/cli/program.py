@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from counterbias.cli.parser import VERSION, Option, Parser
+from counterbias.cli.parser import VERSION, Option, Parser, PrintText
 from counterbias.errors import InputError
-from counterbias.writers.standard_output import write_standard_output
 
 #: The shells that there is a completion script for: ``completions/SHELL`` next to this module.
 SHELLS = ("bash", "zsh", "fish")
@@ -18,53 +17,7 @@ _COMPLETIONS = Path(__file__).with_name("completions")
 _CITATION = Path(__file__).parents[3] / "CITATION.cff"
 
 
-class _ShowCitation(argparse.Action):
-    """Print CITATION.cff and stop."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Print it (see argparse). Raises InputError."""
-        write_standard_output(_citation())
-        parser.exit()
-
-
-class _PrintCompletion(argparse.Action):
-    """Print the completion script of a shell and stop."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Print it (see argparse). Raises InputError."""
-        write_standard_output(_completion(str(values)))
-        parser.exit()
-
-
-CITATION = Option(
-    "--citation",
-    action=_ShowCitation,
-    nargs=0,
-    default=argparse.SUPPRESS,
-    help="print how to cite Counterbias (CITATION.cff) and stop",
-)
-COMPLETION = Option(
-    "--print-completion",
-    action=_PrintCompletion,
-    choices=SHELLS,
-    default=argparse.SUPPRESS,
-    help="print a script that lets this shell complete commands, options and values, and stop",
-)
-
-
-def _citation() -> str:
+def _citation(_: object) -> str:
     """Return CITATION.cff, of the checkout or of the installation. Raises InputError."""
     if _CITATION.is_file():
         return _CITATION.read_text(encoding="utf-8")
@@ -95,6 +48,24 @@ def _incomplete(file: str) -> InputError:
         file=file,
         remedy="run: pip install --force-reinstall counterbias",
     )
+
+
+CITATION = Option(
+    "--citation",
+    action=PrintText,
+    nargs=0,
+    const=_citation,
+    default=argparse.SUPPRESS,
+    help="print how to cite Counterbias (CITATION.cff) and stop",
+)
+COMPLETION = Option(
+    "--print-completion",
+    action=PrintText,
+    const=_completion,
+    choices=SHELLS,
+    default=argparse.SUPPRESS,
+    help="print a script that lets this shell complete commands, options and values, and stop",
+)
 
 
 def build_program_parser(

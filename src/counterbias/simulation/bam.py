@@ -43,14 +43,14 @@ def write_bam(
         raise InputError(f"reads cannot be sorted by '{order}'", remedy="choose name or pos")
     layout = RecordLayout(reads)
     records = layout.sorted_records(order)
-    blocks = _blocks(layout, records, _header(reads, order))
+    blocks = _blocks(layout, records, bam_header(reads, order))
     with whole_stream(path) as stream:
         write_blocks(stream, blocks, level=level, threads=threads)
     return len(records)
 
 
-def _header(reads: Reads, order: str) -> bytes:
-    """Return the BAM header."""
+def bam_header(reads: Reads, order: str) -> bytes:
+    """Return the header of a BAM file sorted by ``name`` or ``pos``, uncompressed."""
     sorting = "queryname" if order == "name" else "coordinate"
     lengths = reads.genome.lengths
     lines = [f"@HD\tVN:1.6\tSO:{sorting}"]

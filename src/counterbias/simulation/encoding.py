@@ -74,7 +74,7 @@ def _put(buffer, at, value, size):
 
 
 @helper
-def _put_decimal(buffer, at, value):
+def put_decimal(buffer, at, value):
     """Write a number as decimal digits; return the place after it."""
     digits, rest = 1, value // 10
     while rest > 0:
@@ -97,11 +97,11 @@ def _put_name(buffer, at, name_start, fragment, seed):
     at += len(name_start)
     within = fragment % PER_TILE
     spread = np.int64(mix(seed, np.uint64(fragment)) >> np.uint64(40)) % 9000
-    at = _put_decimal(buffer, at, 1101 + fragment // PER_TILE)
+    at = put_decimal(buffer, at, 1101 + fragment // PER_TILE)
     buffer[at] = 58
-    at = _put_decimal(buffer, at + 1, 1000 + within // 2)
+    at = put_decimal(buffer, at + 1, 1000 + within // 2)
     buffer[at] = 58
-    at = _put_decimal(buffer, at + 1, 1000 + within % 2 * 10000 + spread)
+    at = put_decimal(buffer, at + 1, 1000 + within % 2 * 10000 + spread)
     buffer[at] = 0
     return at + 1
 
