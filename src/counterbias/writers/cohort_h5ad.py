@@ -8,7 +8,6 @@ gives the same bytes.
 from __future__ import annotations
 
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import readable
+from counterbias.files import readable, writing_errors
 from counterbias.writers.cohort import CohortTables
-from counterbias.writers.hdf5 import written_where_there_is_room
+from counterbias.writers.hdf5 import folder_with_room
 from counterbias.writers.tables import FLOAT32_INTEGERS
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def require_anndata() -> None:
 
 
 def write_h5ad(tables: CohortTables, path: Path) -> None:
-    """Write the file whole or not at all.
+    """Write the file; one that fails may be left half-written.
 
     ``uns["counterbias"]`` holds ``version``, that of this program, and, as JSON, ``options``, those
     that all samples have in common, and ``versions``, package → versions that they were counted by.
@@ -63,9 +62,9 @@ def write_h5ad(tables: CohortTables, path: Path) -> None:
             }
         },
     )
-    beside = os.path.dirname(os.path.realpath(path))
-    with written_where_there_is_room(_room(tables), str(path), folders=[beside]) as name:
-        data.write_h5ad(name)
+    with writing_errors(path):
+        folder_with_room(_room(tables), [str(path.parent)])
+        data.write_h5ad(path)
 
 
 def _narrow(matrix: NDArray[np.float64]) -> NDArray[Any]:

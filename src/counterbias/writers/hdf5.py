@@ -17,39 +17,31 @@ from counterbias.files import scratch_folder, temporary_place, whole_stream, wri
 
 
 @contextmanager
-def written_where_there_is_room(
-    room: int, filename: str, *, folders: Sequence[str] | None = None
-) -> Iterator[str]:
+def written_where_there_is_room(room: int, filename: str) -> Iterator[str]:
     """Lend a name for HDF5 to write to; its bytes become the file ``filename``.
+
+    It is in memory (most Linux systems have a folder there), in the folder for temporary files, or
+    in that of the file.
 
     Args:
         room: bytes that the file certainly fits in.
         filename: the file.
-        folders: where to write, the first that has room; None for memory (most Linux systems have
-            a folder in it), the folder for temporary files, and that of the file.
 
     Raises:
         InputError: the file cannot be written.
     """
-    with writing_errors(filename):
-        beside = os.path.dirname(os.path.realpath(filename))
-        where = _with_room(room, [*_small(), beside] if folders is None else folders)
-        with scratch_folder(where) as folder:
-            name = os.path.join(folder, "table")
-            yield name
-            with open(name, "rb") as source, whole_stream(filename) as stream:
-                shutil.copyfileobj(source, stream, 1 << 20)
-
-
-def _small() -> list[str]:
-    """List the folders for files of ordinary size."""
     folders = ["/dev/shm"]
     with suppress(OSError):  # there may be no folder for temporary files
         folders.append(temporary_place())
-    return folders
+    folders.append(os.path.dirname(os.path.realpath(filename)))
+    with writing_errors(filename), scratch_folder(folder_with_room(room, folders)) as folder:
+        name = os.path.join(folder, "table")
+        yield name
+        with open(name, "rb") as source, whole_stream(filename) as stream:
+            shutil.copyfileobj(source, stream, 1 << 20)
 
 
-def _with_room(room: int, folders: Sequence[str]) -> str:
+def folder_with_room(room: int, folders: Sequence[str]) -> str:
     """Return the first folder with ``room`` bytes free. Raises OSError where there is none."""
     largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # files in memory included
     if largest != resource.RLIM_INFINITY and largest < room:

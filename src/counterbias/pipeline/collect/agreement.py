@@ -13,6 +13,7 @@ from typing import Any
 
 from counterbias.errors import InputError
 from counterbias.options import NONE
+from counterbias.pipeline.collect.naming import briefly
 from counterbias.pipeline.collect.reports import SampleReport
 
 #: Options that may differ.
@@ -54,8 +55,9 @@ def check_agreement(reports: Sequence[SampleReport]) -> None:
         for flag, value in _what_must_agree(report):
             value_there, there = seen.setdefault(flag, (value, report.table))
             if value != value_there:
+                other = f"{briefly(there, report.table)} {_with(flag, value_there)}"
                 raise InputError(
-                    f"it was counted {_with(flag, value)}, {there} {_with(flag, value_there)}",
+                    f"it was counted {_with(flag, value)}, {other}",
                     file=report.table,
                     remedy="count all samples with the same options",
                 )

@@ -111,8 +111,8 @@ def _read_tables(
         total, counted = float(numbers["raw"].sum()), report.row["assigned"]
         if counted is not None and abs(total - counted) > _ROUNDING * max(total, counted):
             raise InputError(
-                f"it has {total:.9g} fragments, but {report.path} says {counted:.9g}: they are not "
-                "of the same run",
+                f"it has {total:.9g} fragments, its quality report {counted:.9g}: they are not of "
+                "the same run",
                 file=report.table,
                 remedy="count the sample again",
             )

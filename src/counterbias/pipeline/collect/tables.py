@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from counterbias.errors import InputError
 from counterbias.inputs import open_input
 from counterbias.pipeline.bias.columns import COLUMNS
+from counterbias.pipeline.collect.naming import briefly
 
 #: Most bytes of a table: one of 60,000 genes has about 5 MB, and a pipe may never end.
 MOST_BYTES = 1 << 30
@@ -110,7 +111,7 @@ def check_same_features(table: SampleTable, first: SampleTable) -> None:
     """
     if table.header != first.header:
         own, others = _listed(table.attributes), _listed(first.attributes)
-        problem = f"its attributes are {own}, those of {first.path} {others}"
+        problem = f"its attributes are {own}, those of {briefly(first.path, table.path)} {others}"
         raise InputError(problem, file=table.path, remedy="count all samples with the same ones")
     last = len(table.header) - len(COLUMNS) + _LENGTH
     for column in range(last + 1):
@@ -131,15 +132,16 @@ def _difference(
         (row for row, (one, other) in enumerate(zip(here, there, strict=False)) if one != other),
         min(len(here), len(there)),
     )
+    other = briefly(first.path, table.path)
     if column:
         feature, name = _text(table.cells[row * len(table.header)]), _text(table.header[column])
         problem = (
             f"{feature} has the {name} '{_text(here[row])}' here and '{_text(there[row])}' in "
-            f"{first.path}"
+            f"{other}"
         )
     else:
         problem = (
-            f"its features are not those of {first.path}: the first that differs is "
+            f"its features are not those of {other}: the first that differs is "
             f"{_named(here, row)} here and {_named(there, row)} there"
         )
     return InputError(problem, file=table.path, place=f"line {row + 2}", remedy=_ONE_ANNOTATION)
@@ -147,7 +149,8 @@ def _difference(
 
 def other_places(path: str, first: str) -> InputError:
     """Return the error for features that have the same names and lengths in other places."""
-    problem = f"its features have the names and lengths of those of {first}, but other places"
+    other = briefly(first, path)
+    problem = f"its features have the names and lengths of those of {other}, but other places"
     return InputError(problem, file=path, remedy=_ONE_ANNOTATION)
 
 
