@@ -74,8 +74,9 @@ def check_strandedness(
 ) -> tuple[StrandEvidence | None, str | None]:
     """See whether ``--stranded`` fits a sample.
 
-    An unstranded count shows it by its start sites; a stranded one that looks wrong is counted once
-    more for the other strand, unless ``path`` is None or can be read only once.
+    An unstranded count, and one of another program's assignments, show it by their start sites; any
+    other that looks wrong is counted once more for the other strand, unless ``path`` is None or can
+    be read only once.
 
     Returns:
         reads by the strand of their gene, or None; and a hint for the user, or None.
@@ -90,7 +91,7 @@ def check_strandedness(
     counting = inputs.options.counting
     stranded, assigned, no_feature = counting.stranded, len(counts.sites), counts.classes[0]
     evidence = None
-    if stranded == "no":
+    if stranded == "no" or counting.assigned is not None:
         evidence = strand_evidence(counts.sites, inputs.annotation.features)
     hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
     if hint is None or evidence is not None or path is None or is_read_once(path):
