@@ -166,6 +166,13 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
 
 
 @helper
+def _has_zero(word: Any) -> Any:
+    """Whether one of a word's eight bytes is 0."""
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    return ((word - low) & ~word & high) != 0
+
+
+@helper
 def next_tag(here: Any, end: Any) -> Any:
     """Return the start of the tag after the one at ``here``, -1 where it is malformed."""
     if here + 4 > end:
@@ -181,6 +188,8 @@ def next_tag(here: Any, end: Any) -> Any:
     elif tag_type == 100:  # d
         here += 8
     elif tag_type == 90 or tag_type == 72:  # Z H
+        while here + 8 <= end and not _has_zero(load_u64(here)):
+            here += 8
         while here < end and load_u8(here) != 0:
             here += 1
         here += 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from counterbias.alignments import AlignmentStream, Batch
 from counterbias.alignments.decoding import (
+    BAD_TAGS,
     HERE,
     HITS_SHIFT,
     INFO,
@@ -47,7 +48,7 @@ FIRST_STATUS = 1 << 40
 #: Where an outcome has the number of the status that was skipped.
 STATUS_SHIFT = 4
 #: What is wrong with a record's tags.
-NO_TAG, UNKNOWN_STATUS, UNKNOWN_FEATURE, WRONG_NUMBER, REPEATED = range(1, 6)
+BROKEN, NO_TAG, UNKNOWN_STATUS, UNKNOWN_FEATURE, WRONG_NUMBER, REPEATED = range(1, 7)
 #: What :func:`_list_features` returns instead of a number of features.
 FULL = -1
 
@@ -158,9 +159,10 @@ def read_tags(
         feature, feature_end = nothing, nothing
         number = np.int64(_ANY)
         hits = nothing
-        # Decoding has checked all tags.
         while here < end:
             following = next_tag(here, end)
+            if following < 0:
+                return used, np.int64(i), np.int64(BROKEN), nothing, nothing
             tag = load_u16(here)
             if load_u8(here + 2) == 90:  # Z
                 if tag == status_tag:
@@ -386,6 +388,8 @@ class TagAssigner(Assigner):
 
     def _problem(self, batch: Batch, record: int, problem: int, text: str) -> InputError:
         """Return the error of a record whose tags cannot be used."""
+        if problem == BROKEN:
+            return self._stream.problem(batch, record, BAD_TAGS)
         scheme, read = self.scheme, self._stream.name(batch, record)
         tag = scheme.features
         rerun = f"give what {scheme.writer} has written"

@@ -71,10 +71,7 @@ class FileCounter:
         """Do everything with a batch that needs no other batch; may run in any thread."""
         batch, fragments = work.batch, work.fragments
         done, problem = decode_batch(
-            batch,
-            len(self._stream.header.contigs),
-            self._paired,
-            check_tags=self._record_sink is not None or self._options.assigned is not None,
+            batch, len(self._stream.header.contigs), self._paired, self._record_sink is not None
         )
         work.problem = (done, problem) if problem else None
         if problem:
