@@ -9,6 +9,8 @@ from counterbias.errors import InputError
 
 #: Endings that an alignment file's name loses to give the sample's name.
 ENDINGS = (".bam", ".sam", ".cram", ".sam.gz")
+#: What ``featureCounts -R`` appends to the name, that ending included.
+FEATURECOUNTS = (".featurecounts.bam", ".featurecounts.sam")
 
 #: Endings of what a bias run writes for each sample: weighted counts, model and quality report; and
 #: its isoforms, where lengths are by transcripts.
@@ -23,6 +25,8 @@ def sample_name(path: str) -> str:
     if path == "-":
         return "stdin"
     name = os.path.basename(path.rstrip(os.sep))
+    if name.lower().endswith(FEATURECOUNTS):
+        name = name[: -len(FEATURECOUNTS[0])] or name
     ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default="")
     return name[: len(name) - len(ending)] or name
 
