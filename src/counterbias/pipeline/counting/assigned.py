@@ -64,6 +64,37 @@ _SEVERAL_SIZE = len(SEVERAL)
 
 
 @helper
+def _find_tags(here: Any, end: Any, status_tag: Any, feature_tag: Any, number_tag: Any) -> Any:
+    """Find the last texts of status and features, the number of features, and NH.
+
+    NH is looked for only with a tag of the number. Returns (start and end of the status, start and
+    end of the features, each 0 where missing; the number, :data:`_ANY` where missing; NH, 0 where
+    missing), all -1 where a tag is malformed.
+    """
+    nothing = np.int64(0)
+    status, status_end, feature, feature_end, hits = nothing, nothing, nothing, nothing, nothing
+    number = np.int64(_ANY)
+    while here < end:
+        following = next_tag(here, end)
+        if following < 0:
+            return following, following, following, following, following, following
+        tag = load_u16(here)
+        if load_u8(here + 2) == 90:  # Z
+            if tag == status_tag:
+                status, status_end = here + 3, following - 1
+            if tag == feature_tag:
+                feature, feature_end = here + 3, following - 1
+        elif number_tag != 0 and tag in (number_tag, _NH):
+            value = integer_tag(here)
+            if tag == number_tag:
+                number = value
+            elif value != NO_INTEGER:
+                hits = value
+        here = following
+    return status, status_end, feature, feature_end, number, hits
+
+
+@helper
 def _is_several(here: Any, length: Any) -> Any:
     """Whether a text is htseq-count's ``__ambiguous[a+b]``."""
     return (
@@ -89,32 +120,32 @@ def _list_features(
     A name may contain the separator: a part that is no name is continued beyond it. ``names`` are
     the addresses of a :class:`.NameTable` and its mask. Returns (number of features, or
     :data:`FULL` with more than ``room``; the start of what is no name, or -1; whether one is there
-    twice).
+    twice, and ended the search).
     """
     text, offsets, slots, mask = names
     size = np.int64(0)
     start = here
     stop = here
-    repeated = False
     while True:
         while stop < end and load_u8(stop) != separator:
             stop += 1
         found = find_name(start, stop - start, text, offsets, slots, mask)
         if found >= 0:
             if size >= room:
-                return np.int64(FULL), np.int64(-1), repeated
+                return np.int64(FULL), np.int64(-1), False
             place = first + 4 * size
             while place > first and load_i32(place - 4) >= found:
-                repeated = repeated or load_i32(place - 4) == found
+                if load_i32(place - 4) == found:
+                    return size, np.int64(-1), True
                 store_i32(place, load_i32(place - 4))
                 place -= 4
             store_i32(place, found)
             size += 1
             start = stop + 1
         elif stop >= end or stop - start > longest:
-            return size, start, repeated
+            return size, start, False
         if stop >= end:
-            return size, np.int64(-1), repeated
+            return size, np.int64(-1), False
         stop += 1
 
 
@@ -154,28 +185,11 @@ def read_tags(
     for i in range(count):
         record = base + offsets[i]
         end = record + 4 + load_i32(record)
-        here = fields_end(record)
-        status, status_end = nothing, nothing
-        feature, feature_end = nothing, nothing
-        number = np.int64(_ANY)
-        hits = nothing
-        while here < end:
-            following = next_tag(here, end)
-            if following < 0:
-                return used, np.int64(i), np.int64(BROKEN), nothing, nothing
-            tag = load_u16(here)
-            if load_u8(here + 2) == 90:  # Z
-                if tag == status_tag:
-                    status, status_end = here + 3, following - 1
-                if tag == feature_tag:
-                    feature, feature_end = here + 3, following - 1
-            elif number_tag != 0 and tag in (number_tag, _NH):
-                value = integer_tag(here)
-                if tag == number_tag:
-                    number = value
-                elif value != NO_INTEGER:
-                    hits = value
-            here = following
+        status, status_end, feature, feature_end, number, hits = _find_tags(
+            fields_end(record), end, status_tag, feature_tag, number_tag
+        )
+        if status < 0:
+            return used, np.int64(i), np.int64(BROKEN), nothing, nothing
         if status_tag != 0:
             if status == 0:
                 if rows[i, HERE] != -1:
@@ -207,25 +221,23 @@ def read_tags(
                 rows[i, SET] = single[found]
                 continue
             if number == 1:
-                return (
-                    used, np.int64(i), np.int64(UNKNOWN_FEATURE), feature - base, feature_end - base
-                )  # fmt: skip
+                problem = np.int64(UNKNOWN_FEATURE)
+                return used, np.int64(i), problem, feature - base, feature_end - base
         size, unknown, repeated = _list_features(
             feature, feature_end, separator, names, longest,
             pool_at + 4 * (used + 1), pool.size - used - 1,
         )  # fmt: skip
         if size == FULL:
             return size, np.int64(i), nothing, nothing, nothing
+        problem = nothing
         if unknown >= 0:
-            return (
-                used, np.int64(i), np.int64(UNKNOWN_FEATURE), unknown - base, feature_end - base
-            )  # fmt: skip
-        if number >= 0 and number != size:
-            return (
-                used, np.int64(i), np.int64(WRONG_NUMBER), feature - base, feature_end - base
-            )  # fmt: skip
-        if repeated:
-            return used, np.int64(i), np.int64(REPEATED), feature - base, feature_end - base
+            feature, problem = unknown, np.int64(UNKNOWN_FEATURE)
+        elif repeated:
+            problem = np.int64(REPEATED)
+        elif number >= 0 and number != size:
+            problem = np.int64(WRONG_NUMBER)
+        if problem != 0:
+            return used, np.int64(i), problem, feature - base, feature_end - base
         if size == 1:
             rows[i, SET] = single[load_i32(pool_at + 4 * (used + 1))]
             continue
