@@ -321,6 +321,19 @@ def test_strandedness_shows_in_the_assigned_reads(
         assert "--stranded" not in messages
 
 
+def test_strandedness_that_the_program_was_told_wrongly(
+    paired: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The few reads that were assigned agree with -s; that they are few does not."""
+    genes, tagged = paired / "genes.gtf", tmp_path / "tagged.bam"
+    count(tmp_path, "-s", "yes", "-p", "BAM", "-o", tagged, paired / "sample1.name.bam", genes)
+    lengths = ("--bias-model", "none", "--bias-lengths", "union", "--bias-output", tmp_path / "x")
+    count(tmp_path, "-s", "yes", "--bias-assigned", "XF", *lengths, tagged, genes)
+    messages = capfd.readouterr().err
+    assert "--stranded yes may be wrong" in messages
+    assert "in the program that has assigned the reads, too" in messages
+
+
 def test_options_that_a_verdict_makes_idle(
     paired: Path, assigned: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
