@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from counterbias.alignments import AlignmentStream, decode_batch
 from counterbias.options import CountingOptions
-from counterbias.pipeline.counting.assigned import TagAssigner
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
 from counterbias.pipeline.counting.batch_work import BatchWork
 from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
@@ -20,6 +19,18 @@ from counterbias.pipeline.counting.starts import SiteCollector, count_fragments
 from counterbias.pipeline.counting.tagged import tagged_batch
 from counterbias.pipeline.counting.waiting_mates import WaitingMates
 from counterbias.records import Annotation, SampleCounts
+
+
+def _new_assigner(
+    annotation: Annotation, stream: AlignmentStream, options: CountingOptions
+) -> Assigner:
+    """Return what assigns fragments, by what they overlap or by their tags."""
+    if options.assigned is None:
+        contigs = stream.header.contigs
+        return Assigner(annotation.steps, len(annotation.features), contigs, options)
+    from counterbias.pipeline.counting.assigned import TagAssigner  # others need not import it
+
+    return TagAssigner(annotation, stream, options)
 
 
 class FileCounter:
@@ -46,11 +57,7 @@ class FileCounter:
         self._want_sites = want_sites
         self._record_sink = listeners.record_sink
         self._primary_only = options.primary_only
-        self._assigner = (
-            Assigner(annotation.steps, len(annotation.features), stream.header.contigs, options)
-            if options.assigned is None
-            else TagAssigner(annotation, stream, options)
-        )
+        self._assigner = _new_assigner(annotation, stream, options)
         self._sites: SiteCollector | None = None
         self._fragments_done = 0
         self.reporter = Reporter(listeners)
