@@ -137,6 +137,20 @@ def test_single_reads(single: Path, tmp_path: Path, stranded: str, options: str)
     assert count(tmp_path, *given) == expected
 
 
+@pytest.mark.parametrize(
+    ("sample", "stranded"), [("fly_pasilla_chr4/reads", "0"), ("human_maqc_chr22/UHR_Rep1", "2")]
+)
+def test_real_pairs(data_dir: Path, tmp_path: Path, sample: str, stranded: str) -> None:
+    bam = data_dir / f"{sample}.bam"
+    tagged, expected = feature_counts(tmp_path, bam, "-p", "--countReadPairs", "-s", stranded)
+    given = ("-s", STRANDEDNESS[stranded], "-r", "pos", "--bias-assigned", "XT", tagged)
+    counted = count(tmp_path, *given, bam.parent / "genes.gtf")
+    # featureCounts takes two alignments of a lone mate at the same position for one.
+    twice = counted.pop("__alignment_not_unique") - expected.pop("__alignment_not_unique")
+    assert twice == (17 if sample.startswith("fly") else 0)
+    assert counted == expected
+
+
 def test_reads_of_pairs_counted_one_by_one(
     paired: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
