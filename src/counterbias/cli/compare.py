@@ -68,6 +68,7 @@ def build_compare_parser(prog: str = "counterbias compare") -> Parser:
     parser.add_options(
         (
             bias_arguments.GENOME,
+            bias_arguments.ASSIGNED_TAG,
             bias_arguments.THREADS,
             bias_arguments.DEVICE,
             bias_arguments.SEED,

@@ -64,6 +64,7 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
             bias_arguments.WINDOW,
             bias_arguments.MODEL_OPTION,
             bias_arguments.COUNTS,
+            bias_arguments.ASSIGNED_TAG,
             bias_arguments.THREADS,
             bias_arguments.DEVICE,
             bias_arguments.SEED,

@@ -75,7 +75,9 @@ def check_strandedness(
     """See whether ``--stranded`` fits a sample.
 
     An unstranded count shows it by its start sites; a stranded one that looks wrong is counted once
-    more for the other strand, unless ``path`` is None or can be read only once.
+    more for the other strand, unless ``path`` is None or can be read only once. Where another
+    program has assigned the reads, counting again shows nothing: there, start sites may contradict
+    ``--stranded``.
 
     Returns:
         reads by the strand of their gene, or None; and a hint for the user, or None.
@@ -90,11 +92,16 @@ def check_strandedness(
     counting = inputs.options.counting
     stranded, assigned, no_feature = counting.stranded, len(counts.sites), counts.classes[0]
     evidence = None
-    if stranded == "no":
+    if stranded == "no" or counting.assigned is not None:
         evidence = strand_evidence(counts.sites, inputs.annotation.features)
-    hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
-    if hint is None or evidence is not None or path is None or is_read_once(path):
-        return evidence, hint
+        hint = strandedness_hint(stranded, evidence)
+        if hint is not None or stranded == "no":
+            return evidence, hint
+    hint = strandedness_hint(stranded, None, assigned=assigned, no_feature=no_feature)
+    if hint is not None and counting.assigned is not None:
+        return None, f"{hint}, in the program that has assigned the reads, too"
+    if hint is None or path is None or is_read_once(path):
+        return None, hint
     other = replace(counting, stranded="reverse" if stranded == "yes" else "yes")
     opposite = count_alignments(path, inputs.annotation, other, reading=_reading(inputs))
     same, against = int(counts.counts.sum()), int(opposite.counts.sum())
