@@ -10,9 +10,9 @@ from counterbias.errors import InputError
 #: Endings that an alignment file's name loses to give the sample's name.
 ENDINGS = (".bam", ".sam", ".cram", ".sam.gz")
 
-#: Endings of what a bias run writes for each sample: weighted counts, model and quality report; and
-#: its isoforms, where lengths are by transcripts.
-TABLE, MODEL, REPORT = ".counts.tsv", ".model", ".counterbias.json"
+#: Endings of what a bias run writes for each sample: weighted counts, model, quality report, and
+#: what it says of them; and its isoforms, where lengths are by transcripts.
+TABLE, MODEL, REPORT, LOG = ".counts.tsv", ".model", ".counterbias.json", ".log"
 ISOFORMS = ".isoforms.results"
 #: Ending of the report of ``train``, in place of the model's.
 TRAINING_REPORT = ".counterbias-train.json"
