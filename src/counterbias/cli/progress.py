@@ -27,7 +27,7 @@ _LONGEST_STAGE = 60
 FINISHED, UNDER_WAY = 5.0, 30.0
 #: Seconds of counting before a bar appears, since a short count should not wait for rich; and
 #: between two changes of it.
-PATIENCE, INTERVAL = 0.5, 0.1
+PATIENCE, INTERVAL = 1.0, 0.1
 
 
 class ProgressBar:
