@@ -95,7 +95,7 @@ def test_bar_on_a_terminal(sample: Path) -> None:
     assert "/120" in shown
     # Other messages are shown as usual, and the bar is gone at the end.
     assert "alignment record pairs processed." in shown
-    assert shown.rstrip().endswith("isoforms, a by-product of the lengths (.isoforms.results).")
+    assert shown.rstrip().endswith(".isoforms.results, .model, .counterbias.json, .log")
 
 
 def test_no_bar_where_quiet(sample: Path) -> None:
