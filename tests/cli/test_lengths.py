@@ -365,8 +365,12 @@ def test_isoforms_are_written_next_to_the_table(
     prefix = str(tmp_path / "x")
     count(study, "--bias-model", "none", "--bias-lengths", "transcripts", "--bias-output", prefix,
           "-c", f"{prefix}.tsv")  # fmt: skip
-    assert capfd.readouterr().err.splitlines()[-1].endswith(
-        f": files: {prefix}.counts.tsv, next to it .isoforms.results, .counterbias.json, .log"
+    assert (
+        capfd.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            f": files: {prefix}.counts.tsv, next to it .isoforms.results, .counterbias.json, .log"
+        )
     )
     genes = table(f"{prefix}.counts.tsv").index
     isoforms = pd.read_csv(f"{prefix}.isoforms.results", sep="\t")

@@ -5,11 +5,12 @@ All of it is taken from the sample's quality report. ``PREFIX.log`` holds the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from counterbias.options import AUTO, NONE, TRANSCRIPTS
 from counterbias.pipeline.bias.auto import LADDER
+from counterbias.weights.calibration import GAINS_TOO_LITTLE
 
 #: How far the interval of the slope may lie from 1 where the size is only slightly wrong. The
 #: MultiQC report passes such samples.
@@ -57,14 +58,26 @@ def _model(report: Document) -> str:
     if model["backend"] == NONE:
         by = "transcripts" if report["lengths"]["method"] == TRANSCRIPTS else "the union of exons"
         return f"none; effective lengths are by {by}"
-    reasons = _by_read((end, end["no_model"]) for end in ends)
-    if all(end["no_model"] for end in ends):
-        return f"none, all weights are 1: {reasons}"
+    unused = [end for end in ends if not end["calibration"]["applied"]]
+    reasons = _by_read((end, _why_unused(end)) for end in unused)
+    if len(unused) == len(ends):
+        tried = "" if all(end["no_model"] for end in ends) else f"{_name(report)} is not used: "
+        return f"none, all weights are 1; {tried}{reasons}"
     texts = [_source(report)]
     blends = _by_read((end, _blend(report, end)) for end in ends)
     if blends:
         texts.append(f"blended: {blends}")
-    return "; ".join([*texts, *_not_used(ends)])
+    if unused:
+        texts.append(f"not used for {reasons}")
+    for end in ends:
+        if end["calibration"]["applied"] and end["calibration"]["reason"]:
+            texts.append(f"used for {_READS[end['end']]} only because the other read is biased")
+    return "; ".join(texts)
+
+
+def _name(report: Document) -> str:
+    """Name the model: that of a file by the file."""
+    return str(report["inputs"]["model"] or report["model"]["backend"])
 
 
 def _source(report: Document) -> str:
@@ -96,36 +109,28 @@ def _blend(report: Document, end: Document) -> str:
     return f"{details['own_share']:.2f} × its own + {details['prior_share']:.2f} × {prior}"
 
 
-def _not_used(ends: Sequence[Document]) -> Iterator[str]:
-    """Say why the model is not used, or would not be by itself."""
-    unused = [end for end in ends if not end["calibration"]["applied"]]
-    reasons = _by_read((end, end["no_model"] or end["calibration"]["reason"]) for end in unused)
-    if unused and len(unused) == len(ends):
-        yield f"not used, all weights are 1: {reasons}"
-    elif unused:
-        yield f"not used for {reasons}"
-    for end in ends:
-        if end["calibration"]["applied"] and end["calibration"]["reason"]:
-            yield f"used for {_READS[end['end']]} only because the other read is biased"
+def _why_unused(end: Document) -> str:
+    """Say why a read end has no model, or one that is not used; the gain has a line of its own."""
+    reason = str(end["no_model"] or end["calibration"]["reason"])
+    return f"its gain {GAINS_TOO_LITTLE}" if reason.endswith(GAINS_TOO_LITTLE) else reason
 
 
 # -- how good it is --------------------------------------------------------------------------------
 
 
 def _gain(report: Document) -> str:
-    gains = _listed((end, _gain_of(end)) for end in report["ends"])
-    if not gains:
+    ends = [end for end in report["ends"] if end["calibration"]["gain"] is not None]
+    if not ends:
         return "not measured: there is no model to measure"
+    # Where it is next to nothing, its digits are in the fourth place.
+    small = any(abs(end["calibration"]["gain"]) < 0.01 for end in ends)
+    gains = _listed((end, _gain_of(end, 4 if small else 3)) for end in ends)
     return f"{gains} bits per read start on held-out parts of the genome (0 is chance)"
 
 
-def _gain_of(end: Document) -> str:
+def _gain_of(end: Document, digits: int) -> str:
     calibration, details = end["calibration"], end["training"]["details"] or {}
     gain, error = calibration["gain"], calibration["gain_error"]
-    if gain is None:
-        return ""
-    # Where it is next to nothing, its digits are in the fourth place.
-    digits = 3 if abs(gain) >= 0.01 else 4
     text = f"{gain:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
     if details.get("own_gain") is not None and details.get("prior_gain") is not None:
         own, prior = details["own_gain"], details["prior_gain"]
