@@ -201,6 +201,23 @@ def test_a_log_that_cannot_be_written_is_found_before_counting(count: Count) -> 
     assert os.listdir() == ["x.log"]
 
 
+def test_a_table_that_is_sent_to_the_name_of_another_file_is_not_lost(
+    study: Path, tmp_path: Path
+) -> None:
+    """As by ``> sample1.counts.tsv``, which the corrected counts would replace."""
+    options = [word for word in LENGTHS if word not in ("-c", "table.tsv")]
+    command = [sys.executable, "-m", "counterbias", *words(study, *options)]
+    with open(tmp_path / "sample1.counts.tsv", "wb") as stdout:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "counterbias: sample1.counts.tsv: the output of --bias-lengths would replace the file that "
+        "standard output goes to. Send standard output to another one\n"
+    )
+
+
 @pytest.mark.parametrize("quiet", [[], ["-q"]])
 def test_a_log_that_stderr_is_sent_to_keeps_all_of_it(
     study: Path, tmp_path: Path, quiet: list[str]

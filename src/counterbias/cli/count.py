@@ -37,6 +37,7 @@ from counterbias.cli.run_arguments import (
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import is_redirected_to, write_line
 from counterbias.errors import InputError
+from counterbias.files import is_stream
 from counterbias.inputs import check_inputs, is_input
 from counterbias.options import AUTO, NONE, UNION, TaggedOutput
 
@@ -183,7 +184,6 @@ def _check_inputs(arguments: Namespace) -> None:
 def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     """Find out before counting whether every output can be written."""
     from counterbias.files.checks import check_outputs
-    from counterbias.writers.run_log import check_log
     from counterbias.writers.standard_output import require_standard_output
     from counterbias.writers.tables import TableOptions, check_table, table_files
 
@@ -213,10 +213,31 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     for _, name in outputs:
         require_standard_output(name or "-")
     check_outputs(outputs, inputs=inputs)
-    for prefix in prefixes:
-        if not is_redirected_to(2, prefix + LOG):
-            check_log(prefix + LOG)
+    _check_replaced(outputs, [prefix + LOG for prefix in prefixes], prints=not options.filename)
     return options
+
+
+def _check_replaced(outputs: list[tuple[str, str]], logs: list[str], *, prints: bool) -> None:
+    """Refuse to replace what the shell or another program writes (InputError).
+
+    Args:
+        outputs: (option, file name) of each file.
+        logs: those of them that are logs; one that stderr goes to is not replaced.
+        prints: whether the table goes to standard output.
+    """
+    from counterbias.writers.run_log import check_log
+
+    for label, name in outputs:
+        if name in logs and is_redirected_to(2, name):
+            continue
+        if prints and not is_stream(name) and is_redirected_to(1, name):
+            raise InputError(
+                f"{label} would replace the file that standard output goes to",
+                file=name,
+                remedy="send standard output to another one",
+            )
+        if name in logs:
+            check_log(name)
 
 
 def _bias_endings(arguments: Namespace) -> list[str]:
