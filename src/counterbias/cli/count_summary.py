@@ -12,9 +12,10 @@ from counterbias.options import AUTO, NONE, TRANSCRIPTS
 from counterbias.pipeline.bias.auto import LADDER
 from counterbias.weights.calibration import GAINS_TOO_LITTLE
 
-#: How far the interval of the slope may lie from 1 where the size is only slightly wrong. The
-#: MultiQC report passes such samples.
-SLIGHT = 0.1
+#: How far the slope may be from 1 where its size is right all the same: deep samples measure it to
+#: a hundredth. And how far its interval may be where the size is only slightly wrong, which the
+#: MultiQC report lets pass.
+RIGHT, SLIGHT = 0.05, 0.1
 _READS = {"both": "", "read1": "read 1", "read2": "read 2"}
 
 Document = Mapping[str, Any]
@@ -154,12 +155,12 @@ def _size_of(reliability: Document) -> str:
     if low is None or high is None:
         return f"slope {slope:.2f}, with too few reads for an interval"
     # The words fit the numbers as they are shown.
-    low, high = round(low, 2), round(high, 2)
+    slope, low, high = (round(number, 2) for number in (slope, low, high))
+    distance, off = round(max(low - 1, 1 - high), 2), round(abs(slope - 1), 2)
     verdict = "right"
-    if low > 1:
-        verdict = "slightly too small" if low - 1 <= SLIGHT else "too small"
-    elif high < 1:
-        verdict = "slightly too large" if 1 - high <= SLIGHT else "too large"
+    if distance > 0 and off > RIGHT:
+        slightly = "slightly " if distance <= SLIGHT else ""
+        verdict = f"{slightly}too {'small' if slope > 1 else 'large'}"
     return f"{verdict}, slope {slope:.2f}, 95% interval {low:.2f} to {high:.2f}"
 
 
