@@ -305,6 +305,7 @@ def _tell(
     sample: SampleBias, prefix: str, endings: list[str], warnings: list[str], *, quiet: bool
 ) -> None:
     """Say on stderr and in the log what came of a sample."""
+    from counterbias import __version__
     from counterbias.cli.count_summary import count_summary
     from counterbias.writers.run_log import write_log
 
@@ -315,7 +316,12 @@ def _tell(
         for line in lines:
             write_line(line)
     if not is_stderr:
-        write_log(prefix + LOG, sample.report, lines, warnings)
+        write_log(
+            prefix + LOG,
+            [*lines, *warnings],
+            version=__version__,
+            command_line=sample.report["command_line"],
+        )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

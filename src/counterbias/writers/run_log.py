@@ -6,8 +6,7 @@ It holds no times, so that the same run writes the same bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from counterbias.errors import InputError, harmless
 from counterbias.files import whole_text
@@ -38,18 +37,15 @@ def check_log(path: str) -> None:
         )
 
 
-def write_log(
-    path: str, report: Mapping[str, Any], summary: Iterable[str], warnings: Iterable[str]
-) -> None:
+def write_log(path: str, lines: Iterable[str], *, version: str, command_line: str) -> None:
     """Write the log of one sample, whole or not at all. Raises InputError where it cannot be.
 
     Args:
         path: the file.
-        report: the sample's quality report.
-        summary: what the command says of the sample at its end.
-        warnings: the warnings that concern it, as they were given.
+        lines: what the command says of the sample at its end, and the warnings that concern it.
+        version: Counterbias' version.
+        command_line: the command, as typed.
     """
-    version, command = report["versions"]["counterbias"], report["command_line"]
-    lines = [f"{BEGINNING}{version}", f"# {command}", *summary, *warnings]
     with whole_text(path) as file:
-        file.writelines(f"{harmless(line)}\n" for line in lines)
+        for line in (f"{BEGINNING}{version}", f"# {command_line}", *lines):
+            file.write(f"{harmless(line)}\n")
