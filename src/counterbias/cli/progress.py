@@ -26,8 +26,8 @@ _LONGEST_STAGE = 60
 #: Seconds of silence after which a line reports that a stage has finished, or is under way.
 FINISHED, UNDER_WAY = 5.0, 30.0
 #: Seconds of counting before a bar appears, since a short count should not wait for rich; and
-#: between two changes of it.
-PATIENCE, INTERVAL = 1.0, 0.1
+#: between two changes of it. Each time that rich draws it takes milliseconds.
+PATIENCE, INTERVAL = 2.0, 0.5
 
 
 class ProgressBar:
@@ -145,7 +145,10 @@ class ProgressBar:
             TextColumn("{task.fields[amount]}", markup=False),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console, per_second = Console(stderr=True), 1 / INTERVAL
+        self._bar = Progress(
+            *columns, console=console, transient=True, refresh_per_second=per_second
+        )
         self._bar.start()
         return self._bar
 
