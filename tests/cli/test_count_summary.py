@@ -6,6 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from counterbias.cli.count_summary import count_summary
 from counterbias.pipeline.bias.auto import LADDER
@@ -216,3 +218,45 @@ def test_lengths_alone_leave_out_what_is_about_a_model(method: str, by: str) -> 
         f"fly: model: none; effective lengths are by {by}",
         "fly: files: fly.counts.tsv, next to it .log",
     ]
+
+
+NUMBERS = st.none() | st.floats(-10, 10)
+SHARES = st.floats(0, 1)
+
+
+@st.composite
+def ends(draw: st.DrawFn, label: str) -> dict[str, Any]:
+    """Draw what a read end may look like, with any of its measures missing."""
+    applied = draw(st.booleans())
+    details = {name: draw(NUMBERS) for name in ("own_gain", "prior_gain")}
+    details |= {"own_share": draw(SHARES), "prior_share": draw(SHARES)}
+    return {
+        **one_end(
+            label,
+            applied=applied,
+            reason=draw(st.sampled_from(["a reason", f"a gain {GAINS_TOO_LITTLE}"])),
+            gain=draw(NUMBERS),
+            gain_error=draw(NUMBERS),
+        ),
+        "no_model": None if applied else draw(st.none() | st.just("nothing to learn from")),
+        "reliability": {name: draw(NUMBERS) for name in ("slope", "low", "high")},
+        "training": {"details": draw(st.none() | st.just({}) | st.just(details))},
+    }
+
+
+@given(
+    st.one_of(st.tuples(ends("both")), st.tuples(ends("read1"), ends("read2"))),
+    st.none() | SHARES,
+    st.integers(0, 5),
+)
+def test_whatever_could_not_be_measured_is_told_of_in_words(
+    entries: tuple[dict[str, Any], ...], effective: float | None, capped: int
+) -> None:
+    weights: dict[str, Any] = {"reads": 5, "capped": capped, "capped_share": capped / 5}
+    weights |= {"effective_sample_size": effective}
+    said = summary(ends=list(entries), weights=weights, options={"bias_prior": "deep.model"})
+    assert list(said) == ["assigned", "model", "gain", "size", "weights", "files"]
+    assert all(text and "None" not in text and "nan" not in text for text in said.values())
+    corrected = any(end["calibration"]["applied"] for end in entries)
+    assert said["model"].startswith("none, all weights are 1; ") == (not corrected)
+    assert (said["weights"] == "all are 1") == (not corrected)
