@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,12 @@ def count_sample(
             on_header(header)
 
     def progress(number: int, paired: bool) -> None:
-        messages.info(_processed(number, paired))
+        if messages.counting is None:
+            messages.info(_processed(number, paired))
+
+    def batch_done(number: int, paired: bool, read: int, size: int) -> None:
+        if messages.counting is not None:
+            messages.counting(path, read, size, f"{number:,} {'pairs' if paired else 'reads'}")
 
     counts = count_alignments(
         path,
@@ -54,8 +59,16 @@ def count_sample(
         inputs.options.counting,
         want_sites=inputs.options.bias is not None,
         reading=_reading(inputs),
-        listeners=Listeners(check_header, progress, messages.warn, record_sink),
+        listeners=Listeners(
+            check_header,
+            progress,
+            messages.warn,
+            record_sink,
+            None if messages.counting is None else batch_done,
+        ),
     )
+    if messages.counting is not None:
+        messages.counting(path, 0, 0, "")
     messages.info(_processed(counts.fragments, counts.paired))
     return counts
 
@@ -213,10 +226,6 @@ def weigh_counts(
     )
     for line in weighed.warnings:
         messages.warn(f"{sample}: {line}")
-    if context.prior is not None:
-        for end in weighed.report["ends"]:
-            if end["no_model"] is None:
-                messages.info(f"{sample}: {_blend_summary(end)}")
     return weighed
 
 
@@ -264,14 +273,3 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
     if options.lengths_alone:
         left_out |= values.keys() - {"model", "lengths", "fragment_length"}
     return {f"bias_{name}": value for name, value in values.items() if name not in left_out}
-
-
-def _blend_summary(end: Mapping[str, Any]) -> str:
-    """Describe a blend by its entry in the quality report."""
-    details, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
-    return (
-        f"the model{of} is {details['own_share']:.2f} × the sample's own + "
-        f"{details['prior_share']:.2f} × the prior; alone they gain {details['own_gain']:.3f} and "
-        f"{details['prior_gain']:.3f} bits per held-out start, together "
-        f"{end['calibration']['gain']:.3f}"
-    )

@@ -55,7 +55,7 @@ class FileCounter:
         self._stream = stream
         self._options = options
         self._want_sites = want_sites
-        self._record_sink = listeners.record_sink
+        self._record_sink, self._batch_done = listeners.record_sink, listeners.batch_done
         self._primary_only = options.primary_only
         self._assigner = _new_assigner(annotation, stream, options)
         self._sites: SiteCollector | None = None
@@ -144,6 +144,8 @@ class FileCounter:
         self._fragments_done += fragments.count
         if self._record_sink is not None:
             self._record_sink(tagged_batch(fragments, records, self._assigner.index, site_of))
+        if self._batch_done is not None:
+            self._batch_done(self._fragments_done, self._paired, *self._stream.source.bytes_read())
 
     @property
     def _fraction(self) -> bool:
