@@ -77,7 +77,7 @@ def name_of(field: NDArray[np.uint8]) -> str:
 
 
 @helper
-def _fields_end(start: Any) -> Any:
+def fields_end(start: Any) -> Any:
     """Return the address at which a record's tags start, -1 where a length is impossible.
 
     The record's first 36 bytes must have been read.
@@ -136,7 +136,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
         if size < 32 or size > MAX_RECORD:
             return count, here, BAD_SIZE
         if here + 4 + size > end:
-            if here + 36 <= end and _fields_end(base + here) < 0:
+            if here + 36 <= end and fields_end(base + here) < 0:
                 return count, here, BAD_LENGTHS
             break
         # Records are of similar length, so one of the next lies about here.
@@ -154,7 +154,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
         record = base + offsets[i]
         if primary_only and (load_u16(record + 18) & NOT_PRIMARY) != 0:
             continue
-        if _fields_end(record) < 0 or not same_name(record, base + offsets[last]):
+        if fields_end(record) < 0 or not same_name(record, base + offsets[last]):
             break
         first = i
     if count > 0:
@@ -163,7 +163,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
 
 
 @helper
-def _next_tag(here: Any, end: Any) -> Any:
+def next_tag(here: Any, end: Any) -> Any:
     """Return the start of the tag after the one at ``here``, -1 where it is malformed."""
     if here + 4 > end:
         return -1
@@ -240,7 +240,7 @@ def _read_tags(here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
     hits = NH_ABSENT
     cigar = np.int64(-1)
     while here < end:
-        following = _next_tag(here, end)
+        following = next_tag(here, end)
         if following < 0:
             return hits, cigar, BAD_TAGS
         tag = load_u16(here)
@@ -337,7 +337,7 @@ def decode(
         length = load_i32(start + 20)
         next_contig = load_i32(start + 24)
         next_position = load_i32(start + 28)
-        tags = _fields_end(start)
+        tags = fields_end(start)
         if tags < 0:
             return i, BAD_LENGTHS
         if contig < -1 or contig >= contigs or next_contig < -1 or next_contig >= contigs:

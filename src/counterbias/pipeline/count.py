@@ -1,5 +1,7 @@
 """``counterbias count``: alignment files are counted, and their counts corrected where asked for.
 
+``counterbias count-barcodes`` does the same with one file, and counts its UMIs by cell besides.
+
 The order: :func:`~counterbias.pipeline.inputs.open_inputs` opens what all files share; then each
 file is counted and, with a bias model, weighted, or its lengths are measured without one
 (:mod:`counterbias.pipeline.sample`), several at the same time where asked for. Its start sites, the
@@ -23,6 +25,8 @@ from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 if TYPE_CHECKING:  # counting alone imports no bias stage, and no writer of alignments
     from counterbias.pipeline.bias.sample import SampleBias
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
+    from counterbias.records.cells import CellCounts
     from counterbias.writers.tagged import TaggedWriter
 
 
@@ -34,11 +38,22 @@ class CountRun:
         annotation: features and steps.
         results: counts, one per alignment file, without start sites.
         bias: one per alignment file; empty where only counting was asked for.
+        cells: one per alignment file; empty where fragments were counted.
     """
 
     annotation: Annotation
     results: tuple[SampleCounts, ...]
     bias: tuple[SampleBias, ...] = ()
+    cells: tuple[CellCounts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came out of one alignment file."""
+
+    counts: SampleCounts
+    bias: SampleBias | None
+    cells: CellCounts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +92,17 @@ def count_files(
             done = _count_side_by_side(inputs, files, processes, messages)
         else:
             done = [_count_file(inputs, file, messages) for file in files]
-        bias = tuple(weighed for _, weighed in done if weighed is not None)
-        return CountRun(inputs.annotation, tuple(counts for counts, _ in done), bias)
+        return CountRun(
+            inputs.annotation,
+            tuple(one.counts for one in done),
+            bias=tuple(one.bias for one in done if one.bias is not None),
+            cells=tuple(one.cells for one in done if one.cells is not None),
+        )
 
 
 def _count_side_by_side(
     inputs: RunInputs, files: Sequence[_File], processes: int, messages: Messages
-) -> list[tuple[SampleCounts, SampleBias | None]]:
+) -> list[_Done]:
     """Count several files at the same time; their messages come in the files' order."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -106,10 +125,9 @@ def _count_side_by_side(
     return done
 
 
-def _count_file(
-    inputs: RunInputs, file: _File, messages: Messages
-) -> tuple[SampleCounts, SampleBias | None]:
-    """Count one file, weight its reads, and write its ``-o`` file."""
+def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Done:
+    """Count one file, weight its reads, write its ``-o`` file, and count its UMIs."""
+    molecules = _molecule_counter(inputs)
     with ExitStack() as stack:
         writers: list[TaggedWriter] = []
 
@@ -127,7 +145,10 @@ def _count_file(
             messages,
             on_header=open_writer,
             record_sink=None if file.tagged is None else write,
+            molecules=molecules,
         )
+        if molecules is not None:
+            molecules.check(file.path)
         weighed = None
         if inputs.options.bias is not None and inputs.bias is None:
             weighed = measure_counts(inputs, counts, file.sample, messages, path=file.path)
@@ -138,7 +159,7 @@ def _count_file(
                 file.sample,
                 messages,
                 path=file.path,
-                want_read_weights=bool(writers),
+                want_read_weights=bool(writers) or molecules is not None,
             )
         for writer in writers:
             writer.finish(None if inputs.bias is None or weighed is None else weighed.read_weights)
@@ -147,7 +168,35 @@ def _count_file(
                     f"{writer.path}: {writer.left_out:,} tags hold control characters, which SAM "
                     "cannot, and are left out"
                 )
-    return replace(counts, sites=None), weighed
+    cells = None if molecules is None else _count_cells(molecules, weighed)
+    if cells is not None:
+        messages.info(cells.summary())
+    return _Done(replace(counts, sites=None), weighed, cells)
+
+
+def _count_cells(molecules: MoleculeCounter, weighed: SampleBias | None) -> CellCounts:
+    """Count the UMIs of each cell; weighted and corrected, where asked for, in layers."""
+    from counterbias.pipeline.counting.umis import count_umis
+
+    weights = None if weighed is None else weighed.fragment_weights
+    cells = count_umis(molecules, None if weights is None else molecules.weights(weights))
+    if weighed is None:
+        return cells
+    from counterbias.pipeline.bias.columns import corrected_by_cell
+
+    corrected = corrected_by_cell(cells, weighed.columns)
+    return replace(cells, layers={**cells.layers, "corrected": corrected})
+
+
+def _molecule_counter(inputs: RunInputs) -> MoleculeCounter | None:
+    """Return what counts the molecules of a file, where they are to be told apart."""
+    options = inputs.options.barcodes
+    if options is None:
+        return None
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
+
+    features = len(inputs.annotation.features)
+    return MoleculeCounter(options, features, keep_rows=inputs.bias is not None)
 
 
 def _tagged_writer(

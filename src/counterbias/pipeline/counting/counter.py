@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from counterbias.alignments import AlignmentStream, decode_batch
+from counterbias.alignments import AlignmentStream, Batch, decode_batch
 from counterbias.errors import InputError
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
@@ -25,6 +25,11 @@ from counterbias.records import Annotation, SampleCounts
 def primary_only(options: CountingOptions) -> bool:
     """Whether only primary alignments are looked at."""
     return options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
+
+
+def _records_of(batch: Batch) -> RecordBytes:
+    """Return the records of a batch whose fragments refer to no others."""
+    return RecordBytes(batch.data[: batch.end], batch.offsets[: batch.count], batch.count)
 
 
 class FileCounter:
@@ -57,10 +62,10 @@ class FileCounter:
         self._sites: SiteCollector | None = None
         self._fragments_done = 0
         self.reporter = Reporter(listeners)
+        self._molecules = listeners.molecules
         self._missing_mates = MissingMates(stream, self.reporter)
-        self._waiting_mates = WaitingMates(
-            stream, self._primary_only, self._record_sink is not None, self.reporter
-        )
+        keep_records = self._record_sink is not None or self._molecules is not None
+        self._waiting_mates = WaitingMates(stream, self._primary_only, keep_records, self.reporter)
 
     @property
     def _paired(self) -> bool:
@@ -90,7 +95,13 @@ class FileCounter:
             fragments.table, work.missing, work.group, work.mate,
         )  # fmt: skip
         fragments.count, work.missing_count = int(made), int(missing)
+        self._examine(fragments, _records_of(batch))
+
+    def _examine(self, fragments: FragmentBatch, records: RecordBytes) -> None:
+        """Decide the outcomes of fragments, and find their barcodes; may run in any thread."""
         self._assigner.classify(fragments)
+        if self._molecules is not None:
+            self._molecules.reader.find(fragments, records)
 
     def count(self, work: BatchWork) -> None:
         """Count a batch that was read; batches must come in order.
@@ -105,11 +116,9 @@ class FileCounter:
             return  # its bytes were only gathered
         if self._by_position:
             records = self._waiting_mates.pair(work)
-            self._assigner.classify(work.fragments)
+            self._examine(work.fragments, records)
         else:
-            records = RecordBytes(
-                batch.data[: batch.end], batch.offsets[: batch.count], batch.count
-            )
+            records = _records_of(batch)
             self._missing_mates.add(work, self._fragments_done)
         self._count(work.fragments, records)
 
@@ -119,18 +128,18 @@ class FileCounter:
             self._missing_mates.summarise()
             return
         for fragments, records in self._waiting_mates.leftovers():
-            self._assigner.classify(fragments)
+            self._examine(fragments, records)
             self._count(fragments, records)
 
     def _count(self, fragments: FragmentBatch, records: RecordBytes) -> None:
         """Add fragments to the counts and start sites; pass their records on."""
+        path = self._stream.source.path
         if fragments.invalid_nh >= 0:
-            what = "read pair" if self._paired else "read"
-            raise InputError(
-                "the tag NH is not a number",
-                file=self._stream.source.path,
-                place=f"{what} {self._fragments_done + fragments.invalid_nh + 1}",
-            )
+            place = self._place(fragments.invalid_nh)
+            raise InputError("the tag NH is not a number", file=path, place=place)
+        if self._molecules is not None and fragments.bad_barcode is not None:
+            place = self._place(fragments.bad_barcode[0])
+            raise self._molecules.reader.problem(fragments, path, place)
         self.reporter.begin(self._fragments_done + fragments.count, self._paired)
         if self._want_sites and self._sites is None:
             self._sites = self._new_sites()
@@ -142,8 +151,17 @@ class FileCounter:
             want_rows=self._record_sink is not None,
         )
         self._fragments_done += fragments.count
+        if self._molecules is not None:
+            self._molecules.add(fragments, records, self._assigner)
         if self._record_sink is not None:
+            if self._molecules is not None:
+                self._molecules.hide_missing(fragments, site_of)
             self._record_sink(tagged_batch(fragments, records, self._assigner.index, site_of))
+
+    def _place(self, fragment: int) -> str:
+        """Describe where in the file a fragment of the present batch is."""
+        what = "read pair" if self._paired else "read"
+        return f"{what} {self._fragments_done + fragment + 1}"
 
     @property
     def _fraction(self) -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from counterbias.alignments import AlignmentHeader
 from counterbias.records import TaggedBatch
+
+if TYPE_CHECKING:  # counting without barcodes does without it
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
 
 #: htseq-count reports its progress at each multiple of this many fragments.
 PROGRESS = 100_000
@@ -22,12 +26,14 @@ class Listeners:
             multiple of 100,000 when the next fragment begins.
         warn: called with each of htseq-count's warnings (without ``Warning:``) as it arises.
         record_sink: called with the records to write to ``-o``, batch by batch.
+        molecules: counts the fragments by their barcodes, batch by batch.
     """
 
     on_header: Callable[[AlignmentHeader], None] | None = None
     progress: Callable[[int, bool], None] | None = None
     warn: Callable[[str], None] | None = None
     record_sink: Callable[[TaggedBatch], None] | None = None
+    molecules: MoleculeCounter | None = None
 
 
 NO_LISTENERS = Listeners()
