@@ -39,13 +39,19 @@ class CellCounts:
 
     def summary(self) -> str:
         """Return one line: how many cells and UMIs there are, and what was counted nowhere."""
-        parts = [f"{len(self.barcodes):,} cells with {int(self.umis.sum()):,} UMIs"]
+        parts = [f"{_number(len(self.barcodes), 'cell')} with {_number(self.umis.sum(), 'UMI')}"]
         if self.merged:
-            parts.append(f"{self.merged:,} UMIs were merged into others")
+            parts.append(f"{_number(self.merged, 'UMI')} merged into others")
         if self.tied:
             parts.append(
-                f"{self.tied:,} UMIs are not counted since two features have equally many reads"
+                f"{_number(self.tied, 'UMI')} not counted, since two features have equally many "
+                "of the reads"
             )
         if self.missing:
             parts.append(f"{self.missing:,} of {self.fragments:,} alignments lack a barcode")
         return "; ".join(parts) + "."
+
+
+def _number(count: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

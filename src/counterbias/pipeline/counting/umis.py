@@ -198,12 +198,12 @@ def _choose(
             elif support[j] == support[leader]:
                 best[umi] = -2 - leader
         won = 0
-        for umi in range(count):
-            if best[umi] >= 0:
-                chosen[won] = feature[best[umi]] << 32 | best[umi]
+        for place in range(count):
+            if best[place] >= 0:
+                chosen[won] = feature[best[place]] << 32 | best[place]
                 won += 1
-            tied += best[umi] < -1
-            merged += into[umi] != umi
+            tied += best[place] < -1
+            merged += into[place] != place
         ranked = np.sort(chosen[:won])
         for k in range(won):
             column = ranked[k] >> 32
