@@ -63,7 +63,9 @@ def test_reads_without_barcodes_are_counted_nowhere_and_reported(
     assert main(["count-barcodes", "-o", str(tmp_path / "o.sam"), *files]) == 0
     shown, messages = capsys.readouterr()
     assert shown.splitlines()[1] == "a\t1"
-    assert "1 cell with 1 UMI; 3 of 4 alignments lack a barcode" in messages
+    assert messages.splitlines()[-1] == (
+        "1 cell with 1 UMI; 1.00 reads per UMI of a feature; 3 of 4 alignments lack a barcode."
+    )
     with pysam.AlignmentFile(str(tmp_path / "o.sam")) as written:
         assert [record.get_tag("XF") for record in written] == ["a", *["__too_low_aQual"] * 3]
 

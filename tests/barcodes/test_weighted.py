@@ -13,9 +13,11 @@ import pandas as pd
 import pysam
 import pytest
 from scipy.io import mmread
+from scipy.optimize import brentq
 
 from counterbias.cli import main
 from counterbias.pipeline.counting import molecules
+from counterbias.pipeline.counting.umis import weights_of_umis
 
 CELLS = [f"cell{number}" for number in range(6)]
 
@@ -70,7 +72,7 @@ def closest(umis: dict[str, int], distance: int) -> dict[str, str]:
     return into
 
 
-def test_each_umi_counts_with_the_mean_weight_of_its_reads(
+def test_each_umi_counts_by_the_mean_weight_of_its_reads_and_their_number(
     folder: Path, weighted: anndata.AnnData
 ) -> None:
     reads: dict[tuple[str, str], list[tuple[str, float]]] = defaultdict(list)
@@ -87,7 +89,8 @@ def test_each_umi_counts_with_the_mean_weight_of_its_reads(
                 assert record.get_tag("XF") == "__too_low_aQual"
                 assert not record.has_tag("ZW")
     raw = pd.DataFrame(0.0, weighted.obs_names, weighted.var_names)
-    mean = raw.copy()
+    means: list[tuple[str, str, float]] = []
+    supporting = 0
     for cell in CELLS:
         into = closest(numbers[cell], 1)
         joined: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -99,13 +102,33 @@ def test_each_umi_counts_with_the_mean_weight_of_its_reads(
             if len(best) > 1 and len(places[best[0]]) == len(places[best[1]]):
                 continue
             raw.loc[cell, best[0]] += 1
-            mean.loc[cell, best[0]] += np.mean(places[best[0]])
+            if not best[0].startswith("__"):
+                means.append((cell, best[0], float(np.mean(places[best[0]]))))
+                supporting += len(places[best[0]])
+    expected = raw.copy()
+    expected.iloc[:, :-5] = 0.0
+    rate = brentq(lambda rate: rate / (1 - np.exp(-rate)) - supporting / len(means), 1e-6, 100)
+    for cell, feature, mean in means:
+        expected.loc[cell, feature] += (1 - np.exp(-rate)) / (1 - np.exp(-rate / mean))
     assert np.array_equal(weighted.X, raw)
     assert np.array_equal(weighted.layers["raw"], raw)
-    assert np.allclose(weighted.layers["weighted"], mean, rtol=1e-5)
+    assert np.allclose(weighted.layers["weighted"], expected, rtol=1e-5)
     # Not by accident: there is bias, and most UMIs have several reads.
     assert np.abs(weighted.layers["weighted"] - weighted.X).max() > 1
     assert raw.to_numpy().sum() < len(reads) / 2
+
+
+def test_umis_weigh_less_the_more_reads_they_have() -> None:
+    means = np.array([0.25, 1.0, 4.0])
+    assert np.array_equal(weights_of_umis(means, 1.0), means)  # every read is a molecule of its own
+    assert np.allclose(weights_of_umis(means, 1.001), means, rtol=5e-3)
+    some = weights_of_umis(means, 2.0)
+    assert means[0] < some[0] < some[1] < some[2] < means[2]
+    assert some[1] == 1
+    assert np.allclose(weights_of_umis(means, 50.0), 1.0, rtol=1e-5)  # every molecule is seen
+    # Worked out: molecules have 1 read on average, so that those seen have 1/(1 - 1/e).
+    seen = 1 - np.exp(-1)
+    assert np.allclose(weights_of_umis(means, 1 / seen), seen / (1 - np.exp(-1 / means)))
 
 
 def test_corrected_umis_follow_lengths_within_each_cell(

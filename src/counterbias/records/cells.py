@@ -24,6 +24,8 @@ class CellCounts:
         missing: those of them that lack the barcode of cell or UMI, which are counted nowhere.
         merged: UMIs merged into others with more reads.
         tied: UMIs counted nowhere because two features have equally many of their reads.
+        reads_per_umi: mean number of reads of the UMIs that are counted for features, for these; 0
+            without such UMIs.
         layers: name → float64 (entries,), further values of the same entries.
     """
 
@@ -35,11 +37,14 @@ class CellCounts:
     missing: int
     merged: int
     tied: int
+    reads_per_umi: float
     layers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return one line: how many cells and UMIs there are, and what was counted nowhere."""
         parts = [f"{_number(len(self.barcodes), 'cell')} with {_number(self.umis.sum(), 'UMI')}"]
+        if self.reads_per_umi:
+            parts.append(f"{self.reads_per_umi:.2f} reads per UMI of a feature")
         if self.merged:
             parts.append(f"{_number(self.merged, 'UMI')} merged into others")
         if self.tied:

@@ -9,6 +9,7 @@ reads, and for none where two have equally many.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -115,18 +116,20 @@ def _merge(
 
 @loop(
     "i4[:, ::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], u1[::1], i8[::1], i8, i8[::1], "
-    "i8[::1], i4[::1], i8[::1], f8[::1]"
+    "i8[::1], i4[::1], i8[::1], i8[::1], f8[::1], i8"
 )
 def _choose(
     keys: Any, reads: Any, weights: Any, order: Any, firsts: Any, cells: Any,
     umi_texts: Any, umi_starts: Any, distance: Any, table: Any,
-    offsets: Any, columns: Any, umis: Any, weighted: Any,
+    offsets: Any, columns: Any, umis: Any, entry_of: Any, means: Any, features: Any,
 ) -> Any:  # fmt: skip
     """Correct and count the UMIs of ``cells``, in this order; fill the entries of their counts.
 
-    ``weights`` are sums over the reads of molecules; without any, ``weighted`` stays as it is. Each
-    UMI counts there with the mean weight of its reads for the feature it is counted for. ``table``
-    is scratch: a hash table for the largest cell. Returns (entries, UMIs merged, UMIs with ties).
+    ``weights`` are sums over the reads of molecules; without any, ``entry_of`` and ``means`` stay
+    as they are. They get, for each UMI that is counted for one of the ``features``, its entry and
+    the mean weight of its reads for that feature. ``table`` is scratch: a hash table for the
+    largest cell. Returns (entries, UMIs merged, UMIs with ties, UMIs counted for features, their
+    reads for these).
     """
     texts = umi_texts.ctypes.data
     largest = 0
@@ -145,6 +148,8 @@ def _choose(
     chosen = np.empty(largest, dtype=np.int64)
     entries: Any = 0
     merged = tied = 0
+    found: Any = 0
+    reads_found: Any = 0
     for c in range(len(cells)):
         first = firsts[cells[c]]
         size = firsts[cells[c] + 1] - first
@@ -213,10 +218,37 @@ def _choose(
                 umis[entries] = 0
                 entries += 1
             umis[entries - 1] += 1
-            if weights.size > 0:
-                weighted[entries - 1] += weight[j] / support[j]
+            if column < features:
+                if weights.size > 0:
+                    entry_of[found] = entries - 1
+                    means[found] = weight[j] / support[j]
+                found += 1
+                reads_found += support[j]
         offsets[c + 1] = entries
-    return entries, merged, tied
+    return entries, merged, tied, found, reads_found
+
+
+def weights_of_umis(means: NDArray[np.float64], reads_per_umi: float) -> NDArray[np.float64]:
+    """Weight UMIs by the mean weights of their reads, given how deeply they were sequenced.
+
+    A read is seen in proportion to the bias of its place, 1/weight; so the mean weight W of a
+    molecule's reads estimates one over the mean bias of its places. Where molecules have λ reads
+    on average, seen or not, this one has λ/W and is seen with the probability 1 - exp(-λ/W),
+    one without bias with 1 - exp(-λ). The ratio of the two is its weight: W where hardly any
+    molecule has two reads, and 1 where all are seen, whatever their bias.
+
+    Args:
+        means: the mean weight of the reads of each UMI.
+        reads_per_umi: mean number of the reads of UMIs, which have at least one: λ/(1 - exp(-λ)).
+    """
+    low, high = 0.0, reads_per_umi
+    for _ in range(60):
+        rate = (low + high) / 2
+        fewer = rate == 0 or rate / -math.expm1(-rate) < reads_per_umi
+        low, high = (rate, high) if fewer else (low, rate)
+    if low < 1e-9:  # one read each
+        return means
+    return np.asarray(np.expm1(-low) / np.expm1(-low / means))
 
 
 def count_umis(
@@ -229,8 +261,8 @@ def count_umis(
         weights: sums of the weights of their reads, float64 (molecules,), or None.
 
     Returns:
-        the counts; with weights, their layer ``weighted`` has each UMI with the mean weight of its
-        reads for its feature, and classes as they were counted.
+        the counts; with weights, their layer ``weighted`` has UMIs weighted by
+        :func:`weights_of_umis`, and classes as they were counted.
     """
     used, cells = molecules.used, int(molecules.texts_used[0])
     texts = molecules.cells.as_bytes(cells)
@@ -240,19 +272,23 @@ def count_umis(
     sequence = np.array(sorted(range(cells), key=texts.__getitem__), dtype=np.int64)
     offsets = np.zeros(cells + 1, dtype=np.int64)
     columns, umis = np.empty(used, dtype=np.int32), np.empty(used, dtype=np.int64)
-    weighted = np.zeros(0 if weights is None else used)
+    room = 0 if weights is None else used
+    entry_of, means = np.empty(room, dtype=np.int64), np.empty(room)
     largest = int(np.diff(firsts).max(initial=0))
-    entries, merged, tied = _choose(
+    entries, merged, tied, found, reads_found = _choose(
         molecules.keys, molecules.reads, np.empty(0) if weights is None else weights,
         order, firsts, sequence,
         molecules.umis.arena, molecules.umis.starts, molecules.options.umi_distance,
-        np.empty(slots_for(largest), dtype=np.int64), offsets, columns, umis, weighted,
+        np.empty(slots_for(largest), dtype=np.int64),
+        offsets, columns, umis, entry_of, means, molecules.features,
     )  # fmt: skip
     columns, umis = columns[:entries].copy(), umis[:entries].copy()
+    reads_per_umi = reads_found / found if found else 0.0
     layers = {}
     if weights is not None:
-        is_class = columns >= molecules.features
-        layers["weighted"] = np.where(is_class, umis, weighted[:entries])
+        weight = weights_of_umis(means[:found], reads_per_umi)
+        weighted = np.bincount(entry_of[:found], weights=weight, minlength=entries)
+        layers["weighted"] = np.where(columns >= molecules.features, umis, weighted)
     return CellCounts(
         barcodes=tuple(texts[cell].decode("utf-8", "surrogateescape") for cell in sequence),
         offsets=offsets,
@@ -262,5 +298,6 @@ def count_umis(
         missing=molecules.missing,
         merged=int(merged),
         tied=int(tied),
+        reads_per_umi=reads_per_umi,
         layers=layers,
     )
