@@ -20,9 +20,10 @@ from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
 from counterbias.pipeline.counting.pairing import MATE, RECORD
 
 #: Columns of the table of barcodes: where the cell's barcode starts in the records' bytes, -1 where
-#: the fragment has no barcodes, its length and its hash; and those of the UMI.
-CELL_START, CELL_SIZE, CELL_HASH, UMI_START, UMI_SIZE, UMI_HASH = range(6)
-BARCODE_COLUMNS = 6
+#: the fragment has no barcodes, its length and its hash; those of the UMI; and the numbers that
+#: :mod:`.molecules` gives to cell and UMI.
+CELL_START, CELL_SIZE, CELL_HASH, UMI_START, UMI_SIZE, UMI_HASH, CELL_NUMBER, UMI_NUMBER = range(8)
+BARCODE_COLUMNS = 8
 
 #: Another problem than those of decoding: a barcode's tag does not hold a text.
 NOT_TEXT = -1

@@ -22,7 +22,7 @@ class FragmentBatch:
         pooled: ints used in ``pool``.
         count: number of fragments.
         invalid_nh: the first fragment whose NH tag is not a number, -1 if there is none.
-        barcodes: int64 (room, 6), where barcodes are asked for; :mod:`.barcodes` has the columns.
+        barcodes: int64 (room, 8), where barcodes are asked for; :mod:`.barcodes` has the columns.
         bad_barcode: the fragment and the problem at which finding them stopped, or None.
     """
 
@@ -33,7 +33,7 @@ class FragmentBatch:
     pooled: int = 0
     count: int = 0
     invalid_nh: int = -1
-    barcodes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 6), dtype=np.int64))
+    barcodes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 8), dtype=np.int64))
     bad_barcode: tuple[int, int] | None = None
 
     @classmethod

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.loops import helper, loop
-from counterbias.native import load_i32, load_i64, load_u8, load_u64, store_i32, store_i64, store_u8
+from counterbias.native import (
+    load_i32,
+    load_i64,
+    load_u8,
+    load_u64,
+    prefetch,
+    store_i32,
+    store_i64,
+    store_u8,
+)
 from counterbias.options import BarcodeOptions
 from counterbias.pipeline.counting.assignment import (
     ASSIGNED,
@@ -30,9 +39,11 @@ from counterbias.pipeline.counting.assignment import (
 )
 from counterbias.pipeline.counting.barcodes import (
     CELL_HASH,
+    CELL_NUMBER,
     CELL_SIZE,
     CELL_START,
     UMI_HASH,
+    UMI_NUMBER,
     UMI_SIZE,
     UMI_START,
     BarcodeReader,
@@ -47,6 +58,10 @@ CELL, UMI, FEATURE = range(3)
 NO_FEATURE, AMBIGUOUS, TOO_LOW, UNALIGNED, NOT_UNIQUE = range(len(CLASSES))
 #: Why adding fragments stopped.
 DONE, MOLECULES_FULL, ROWS_FULL = range(3)
+#: Fragments that are looked up together, so that their accesses to memory overlap.
+AHEAD = 32
+#: A column of the table of barcodes that is used again, for the slot of the fragment's molecule.
+SLOT = CELL_SIZE
 #: Rows of start sites per chunk of molecules' numbers.
 CHUNK = 1 << 18
 
@@ -150,84 +165,135 @@ def _add_read(
 
 
 @loop(
-    "u1[::1], i8[:, ::1], i8, i8, u1[::1], i8[::1], b1, i8[::1], i4[::1], i4[::1], i8, "
-    "i4[::1], i8[::1], i8[::1], u1[::1], i4[::1], i8[::1], i8[::1], u1[::1], i8[::1], "
+    "u1[::1], i8[:, ::1], i8, u1[::1], i4[::1], i8[::1], i8[::1], u1[::1], i4[::1], i8[::1], "
+    "i8[::1], u1[::1], i8[::1]",
+)
+def number_barcodes(
+    data: Any, barcodes: Any, count: Any, outcomes: Any,
+    cell_slots: Any, cell_hashes: Any, cell_starts: Any, cell_texts: Any,
+    umi_slots: Any, umi_hashes: Any, umi_starts: Any, umi_texts: Any, used: Any,
+) -> Any:  # fmt: skip
+    """Number the barcodes of fragments that are counted; ``used`` has the cells and the UMIs."""
+    base = data.ctypes.data
+    cell_slots_at, umi_slots_at = cell_slots.ctypes.data, umi_slots.ctypes.data
+    for f in range(count):
+        # Most accesses miss the cache, so that those of later fragments begin now.
+        ahead = f + AHEAD
+        if ahead < count and barcodes[ahead, CELL_START] >= 0:
+            prefetch(cell_slots_at + 4 * (barcodes[ahead, CELL_HASH] & (cell_slots.size - 1)))
+            prefetch(umi_slots_at + 4 * (barcodes[ahead, UMI_HASH] & (umi_slots.size - 1)))
+        ahead = f + AHEAD // 2
+        if ahead < count and barcodes[ahead, CELL_START] >= 0:
+            slot = barcodes[ahead, UMI_HASH] & (umi_slots.size - 1)
+            number = load_i32(umi_slots_at + 4 * slot) - 1
+            prefetch(umi_hashes.ctypes.data + 8 * number)
+            prefetch(umi_starts.ctypes.data + 8 * number)
+        if barcodes[f, CELL_START] < 0 or outcomes[f] == SKIPPED:
+            continue
+        barcodes[f, CELL_NUMBER] = _number_text(
+            base + barcodes[f, CELL_START], barcodes[f, CELL_SIZE], barcodes[f, CELL_HASH],
+            cell_slots_at, cell_slots.size - 1, cell_hashes.ctypes.data,
+            cell_starts.ctypes.data, cell_texts.ctypes.data, used.ctypes.data,
+        )  # fmt: skip
+        barcodes[f, UMI_NUMBER] = _number_text(
+            base + barcodes[f, UMI_START], barcodes[f, UMI_SIZE], barcodes[f, UMI_HASH],
+            umi_slots_at, umi_slots.size - 1, umi_hashes.ctypes.data,
+            umi_starts.ctypes.data, umi_texts.ctypes.data, used.ctypes.data + 8,
+        )  # fmt: skip
+
+
+@helper
+def _class_of(outcome: Any, size: Any) -> Any:
+    """Return the class of a fragment by its outcome and the size of its set, -1 for none."""
+    if outcome == LOW_QUALITY:
+        return np.int64(TOO_LOW)
+    if outcome == NOT_ALIGNED:
+        return np.int64(UNALIGNED)
+    if outcome == ASSIGNED and size == 0:
+        return np.int64(NO_FEATURE)
+    return np.int64(AMBIGUOUS) if size > 1 else np.int64(-1)
+
+
+@helper
+def _set_of(outcome: Any, code: Any, member_offsets: Any, members: Any, pool: Any) -> Any:
+    """Return the size of a fragment's set and the address of its first member, 0 without one."""
+    if outcome != ASSIGNED:
+        return np.int64(0), np.int64(0)
+    return (
+        set_size(code, member_offsets, pool),
+        first_member(code, member_offsets, members, pool),
+    )
+
+
+@loop(
+    "i8[:, ::1], i8, i8, u1[::1], i8[::1], b1, i8[::1], i4[::1], i4[::1], i8, "
     "i4[::1], i4[:, ::1], i8[::1], i8, b1, i4[::1], i8",
 )
 def add_fragments(
-    data: Any, barcodes: Any, start: Any, count: Any, outcomes: Any, sets: Any, all_features: Any,
+    barcodes: Any, start: Any, count: Any, outcomes: Any, sets: Any, all_features: Any,
     member_offsets: Any, members: Any, pool: Any, features: Any,
-    cell_slots: Any, cell_hashes: Any, cell_starts: Any, cell_texts: Any,
-    umi_slots: Any, umi_hashes: Any, umi_starts: Any, umi_texts: Any, texts_used: Any,
     slots: Any, keys: Any, reads: Any, used: Any, keep: Any, molecule_of: Any, row: Any,
 ) -> Any:  # fmt: skip
-    """Add fragments to molecules, in order.
+    """Add fragments, whose barcodes have numbers, to molecules, in order.
 
     As in htseq-count-barcodes, a class takes part like a feature, and a fragment with NH > 1 is a
-    read of ``__alignment_not_unique`` besides what it is assigned to. ``texts_used`` holds the
-    numbers of cells and of UMIs. With ``keep``, ``molecule_of`` gets the molecule of each row that
-    :func:`.assignment.tally` makes, -1 without barcodes. Returns (fragments done, molecules, rows,
-    why it stopped).
+    read of ``__alignment_not_unique`` besides what it is assigned to. With ``keep``,
+    ``molecule_of`` gets the molecule of each row that :func:`.assignment.tally` makes, -1 without
+    barcodes. Returns (fragments done, molecules, rows, why it stopped).
     """
-    base = data.ctypes.data
     room = keys.shape[0]
     slots_at, keys_at, reads_at = slots.ctypes.data, keys.ctypes.data, reads.ctypes.data
+    offsets_at, members_at = member_offsets.ctypes.data, members.ctypes.data
+    pool_at = pool.ctypes.data
     mask = slots.size - 1
-    for f in range(start, count):
-        outcome = outcomes[f] & 7
-        size = np.int64(0)
-        place = np.int64(0)
-        if outcome == ASSIGNED:
-            size = set_size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
-            place = first_member(
-                sets[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
-            )
-        shared = size if size == 1 or all_features else np.int64(0)
-        if used + shared + 2 > room:
-            return f, used, row, MOLECULES_FULL
-        if keep and row + shared > molecule_of.size:
-            return f, used, row, ROWS_FULL
-        if barcodes[f, CELL_START] < 0:
-            for _ in range(shared if keep else 0):
-                molecule_of[row] = -1
-                row += 1
-            continue
-        if outcomes[f] == SKIPPED:
-            continue
-        cell = _number_text(
-            base + barcodes[f, CELL_START], barcodes[f, CELL_SIZE], barcodes[f, CELL_HASH],
-            cell_slots.ctypes.data, cell_slots.size - 1, cell_hashes.ctypes.data,
-            cell_starts.ctypes.data, cell_texts.ctypes.data, texts_used.ctypes.data,
-        )  # fmt: skip
-        umi = _number_text(
-            base + barcodes[f, UMI_START], barcodes[f, UMI_SIZE], barcodes[f, UMI_HASH],
-            umi_slots.ctypes.data, umi_slots.size - 1, umi_hashes.ctypes.data,
-            umi_starts.ctypes.data, umi_texts.ctypes.data, texts_used.ctypes.data + 8,
-        )  # fmt: skip
-        if (outcomes[f] & MULTIMAPPED) != 0:
-            _, used = _add_read(
-                cell, umi, features + NOT_UNIQUE, slots_at, mask, keys_at, reads_at, used
-            )
-        special = np.int64(-1)
-        if outcome == LOW_QUALITY:
-            special = np.int64(TOO_LOW)
-        elif outcome == NOT_ALIGNED:
-            special = np.int64(UNALIGNED)
-        elif outcome == ASSIGNED and size == 0:
-            special = np.int64(NO_FEATURE)
-        elif size > 1:
-            special = np.int64(AMBIGUOUS)
-        if special >= 0:
-            _, used = _add_read(
-                cell, umi, features + special, slots_at, mask, keys_at, reads_at, used
-            )
-        for k in range(shared):
-            number, used = _add_read(
-                cell, umi, load_i32(place + 4 * k), slots_at, mask, keys_at, reads_at, used
-            )
-            if keep:
-                molecule_of[row] = number
-                row += 1
+    for begin in range(start, count, AHEAD):
+        end = min(begin + AHEAD, count)
+        for f in range(begin, end):
+            if barcodes[f, CELL_START] >= 0 and outcomes[f] != SKIPPED:
+                outcome = outcomes[f] & 7
+                size, place = _set_of(outcome, sets[f], offsets_at, members_at, pool_at)
+                special = _class_of(outcome, size)
+                column = features + special if special >= 0 or size == 0 else load_i32(place)
+                slot = _slot_of(barcodes[f, CELL_NUMBER], barcodes[f, UMI_NUMBER], column) & mask
+                prefetch(slots_at + 4 * slot)
+                barcodes[f, SLOT] = slot
+        for f in range(begin, end):
+            if barcodes[f, CELL_START] >= 0 and outcomes[f] != SKIPPED:
+                number = load_i32(slots_at + 4 * barcodes[f, SLOT]) - 1
+                prefetch(keys_at + 12 * number)
+                prefetch(reads_at + 8 * number)
+        for f in range(begin, end):
+            outcome = outcomes[f] & 7
+            size, place = _set_of(outcome, sets[f], offsets_at, members_at, pool_at)
+            shared = size if size == 1 or all_features else np.int64(0)
+            if used + shared + 2 > room:
+                return f, used, row, MOLECULES_FULL
+            if keep and row + shared > molecule_of.size:
+                return f, used, row, ROWS_FULL
+            if barcodes[f, CELL_START] < 0:
+                for _ in range(shared if keep else 0):
+                    molecule_of[row] = -1
+                    row += 1
+                continue
+            if outcomes[f] == SKIPPED:
+                continue
+            cell, umi = barcodes[f, CELL_NUMBER], barcodes[f, UMI_NUMBER]
+            if (outcomes[f] & MULTIMAPPED) != 0:
+                _, used = _add_read(
+                    cell, umi, features + NOT_UNIQUE, slots_at, mask, keys_at, reads_at, used
+                )
+            special = _class_of(outcome, size)
+            if special >= 0:
+                _, used = _add_read(
+                    cell, umi, features + special, slots_at, mask, keys_at, reads_at, used
+                )
+            for k in range(shared):
+                number, used = _add_read(
+                    cell, umi, load_i32(place + 4 * k), slots_at, mask, keys_at, reads_at, used
+                )
+                if keep:
+                    molecule_of[row] = number
+                    row += 1
     return count, used, row, DONE
 
 
@@ -329,14 +395,17 @@ class MoleculeCounter:
         self.missing += int(missing.sum())
         self._make_room_for_barcodes(fragments.barcodes[:count][~missing])
         cells, umis = self.cells, self.umis
+        number_barcodes(
+            records.data, fragments.barcodes, count, fragments.outcomes,
+            cells.slots, cells.hashes, cells.starts, cells.arena,
+            umis.slots, umis.hashes, umis.starts, umis.arena, self.texts_used,
+        )  # fmt: skip
         done = 0
         while done < count:
             done, used, row, stopped = add_fragments(
-                records.data, fragments.barcodes, done, count, fragments.outcomes, fragments.sets,
+                fragments.barcodes, done, count, fragments.outcomes, fragments.sets,
                 assigner.nonunique == COUNT_ALL,
                 index.member_offsets, index.members, fragments.pool, self.features,
-                cells.slots, cells.hashes, cells.starts, cells.arena,
-                umis.slots, umis.hashes, umis.starts, umis.arena, self.texts_used,
                 self._slots, self.keys, self.reads, self.used,
                 self._keep_rows, self._chunk, self._row,
             )  # fmt: skip
