@@ -20,6 +20,9 @@ PLACES = {"a": 150, "b": 500, "c": 820, "__ambiguous": 310, "__no_feature": 700}
 
 HEADER = "@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:2000\n"
 
+#: Barcodes of simulated cells.
+CELLS = [f"cell{number}" for number in range(6)]
+
 #: A table as text: row → one number per cell.
 Table = dict[str, list[str]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,37 +17,13 @@ from scipy.optimize import brentq
 from counterbias.cli import main
 from counterbias.pipeline.counting import molecules
 from counterbias.pipeline.counting.umis import weights_of_umis
-
-CELLS = [f"cell{number}" for number in range(6)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate single reads with a bias, and give most of them barcodes; return the folder."""
-    made = tmp_path_factory.mktemp("weighted")
-    size = ("--genes", "12", "--contigs", "1", "--pairs", "6000", "--read-length", "40")
-    kind = ("--library", "single", "--stranded", "yes", "--overlapping", "0.5")
-    assert main(["simulate", "-q", "-o", str(made / "sim"), *size, *kind]) == 0
-    rng = random.Random(3)
-    with (
-        pysam.AlignmentFile(str(made / "sim" / "sample1.bam")) as source,
-        pysam.AlignmentFile(str(made / "cells.bam"), "wb", template=source) as target,
-    ):
-        for record in source:
-            if rng.random() < 0.9:
-                cell = rng.choice(CELLS)
-                record.set_tag("CB", cell)
-                # Reads that begin close to each other are often copies.
-                molecule = random.Random(f"{cell} {record.pos // 3000} {rng.randrange(150)}")
-                record.set_tag("UB", "".join(molecule.choices("ACGT", k=7)))
-            target.write(record)
-    return made
+from tests.barcodes.small_cells import CELLS
 
 
 def run(folder: Path, *options: object) -> int:
     """Count with a model, into ``folder``."""
-    words = ["count-barcodes", "-q", "-s", "yes", "--bias-genome", folder / "sim" / "genome.fa"]
-    words += [*options, folder / "cells.bam", folder / "sim" / "genes.gtf"]
+    words = ["count-barcodes", "-q", "-s", "yes", "--bias-genome", folder / "genome.fa"]
+    words += [*options, folder / "cells.bam", folder / "genes.gtf"]
     return main([str(word) for word in words])
 
 
@@ -150,9 +125,9 @@ def test_corrected_umis_follow_lengths_within_each_cell(
 
 def test_files_of_all_cells_are_those_of_count(folder: Path, weighted: anndata.AnnData) -> None:
     del weighted
-    words = ["count", "-q", "-s", "yes", "--bias-genome", folder / "sim" / "genome.fa"]
+    words = ["count", "-q", "-s", "yes", "--bias-genome", folder / "genome.fa"]
     words += ["--bias-model", "pwm", "--bias-output", folder / "y", "--bias-lengths", "union"]
-    words += ["-c", folder / "y.tsv", folder / "cells.bam", folder / "sim" / "genes.gtf"]
+    words += ["-c", folder / "y.tsv", folder / "cells.bam", folder / "genes.gtf"]
     assert main([str(word) for word in words]) == 0
     for ending in (".counts.tsv", ".model"):
         assert Path(f"{folder}/x{ending}").read_bytes() == Path(f"{folder}/y{ending}").read_bytes()
@@ -205,7 +180,7 @@ def test_lengths_alone(folder: Path, tmp_path: Path) -> None:
     words = ["count-barcodes", "-q", "-s", "yes", "--bias-lengths", "transcripts"]
     words += ["-c", str(tmp_path / "x.h5ad"), "--bias-model", "none"]
     words += ["--bias-output", str(tmp_path / "x"), "--counts-output-sparse"]
-    files = [str(folder / "cells.bam"), str(folder / "sim" / "genes.gtf")]
+    files = [str(folder / "cells.bam"), str(folder / "genes.gtf")]
     assert main([*words, *files]) == 0
     found = anndata.read_h5ad(tmp_path / "x.h5ad")
     assert set(found.layers) == {"raw", "corrected"}

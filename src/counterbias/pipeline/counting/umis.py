@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from counterbias.loops import helper, loop
 from counterbias.native import load_u8
-from counterbias.pipeline.counting.molecules import CELL, FEATURE, UMI, MoleculeCounter, slots_for
+from counterbias.pipeline.counting.barcode_numbers import slots_for
+from counterbias.pipeline.counting.molecules import CELL, FEATURE, UMI, MoleculeCounter
 from counterbias.records.cells import CellCounts
 
 
