@@ -149,6 +149,7 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Done:
         )
         if molecules is not None:
             molecules.check(file.path)
+            molecules.free_tables()
         weighed = None
         if inputs.options.bias is not None and inputs.bias is None:
             weighed = measure_counts(inputs, counts, file.sample, messages, path=file.path)

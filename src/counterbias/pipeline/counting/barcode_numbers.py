@@ -167,6 +167,10 @@ class Texts:
             self.slots = np.zeros(slots_for(room), dtype=np.int32)
             _fill_text_slots(self.hashes, used, self.slots)
 
+    def free_tables(self) -> None:
+        """Free what only new texts need."""
+        self.slots, self.hashes = self.slots[:0].copy(), self.hashes[:0].copy()
+
     def as_bytes(self, used: int) -> list[bytes]:
         """Return the texts."""
         data, bounds = self.arena.tobytes(), self.starts[: used + 1].tolist()

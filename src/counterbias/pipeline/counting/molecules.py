@@ -310,6 +310,12 @@ class MoleculeCounter:
             "counterbias count",
         )
 
+    def free_tables(self) -> None:
+        """Free the hash tables: there are no more fragments to add."""
+        self._slots = self._slots[:0].copy()
+        self.cells.free_tables()
+        self.umis.free_tables()
+
     def weights(self, of_rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sum the weights of rows of start sites by molecule, float64 (molecules,)."""
         total = np.zeros(self.used)
