@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "count-barcodes": (
         "counterbias.cli.count_barcodes",
-        "count UMIs per cell and feature as htseq-count-barcodes does, with layers of weights",
+        "count UMIs per cell and feature as htseq-count-barcodes does, weighted as well",
     ),
     "compare": (
         "counterbias.cli.compare",

@@ -47,8 +47,8 @@ def build_count_barcodes_parser(prog: str = "counterbias count-barcodes") -> Par
     parser = Parser(
         prog=prog,
         description="Count UMIs per cell and feature with htseq-count-barcodes' options and "
-        "output. With --bias-model, each UMI is also counted with the mean weight of its reads, "
-        "and the files of `counterbias count` are written for all cells together.",
+        "output. With --bias-model, each UMI is also counted with a weight, and the files of "
+        "`counterbias count` are written for all cells together.",
     )
     parser.add_options((VERSION, *FILES))
     parser.add_options(BARCODES, "cells and UMIs")
