@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def closest(umis: dict[str, int], distance: int) -> dict[str, str]:
                 into[umi] = centre
         left = [umi for umi in left if umi not in into]
     return into
+
+
+def test_the_quality_report_records_the_options(folder: Path, weighted: anndata.AnnData) -> None:
+    del weighted
+    report = json.loads((folder / "x.counterbias.json").read_text())
+    assert (
+        report["options"].items() >= {"cell_tag": "CB", "umi_tag": "UB", "umi_distance": 1}.items()
+    )
+    assert report["command_line"].startswith("counterbias count-barcodes ")
 
 
 def test_each_umi_counts_by_the_mean_weight_of_its_reads_and_their_number(

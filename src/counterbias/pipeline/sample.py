@@ -226,6 +226,7 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
 
     options, bias = inputs.options, inputs.options.bias
     assert bias is not None
+    barcodes = {} if options.barcodes is None else asdict(options.barcodes)
     return Provenance(
         command_line=options.command_line,
         inputs={
@@ -234,7 +235,7 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
             "genome": bias.genome or None,
             "model": model,
         },
-        options={**asdict(options.counting), **recorded(bias)},
+        options={**asdict(options.counting), **barcodes, **recorded(bias)},
         mode=options.counting.mode,
         annotation_seconds=inputs.annotation_seconds,
     )
