@@ -33,6 +33,7 @@ from counterbias.cli import COMMANDS, main
 from counterbias.cli.collect import build_collect_parser
 from counterbias.cli.compare import build_compare_parser
 from counterbias.cli.count import build_count_parser
+from counterbias.cli.count_barcodes import build_count_barcodes_parser
 from counterbias.cli.models import build_models_parser
 from counterbias.cli.program import SHELLS
 from counterbias.cli.simulate import build_simulate_parser
@@ -49,6 +50,9 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 #: Command → its parser.
 PARSERS = {
     "count": build_count_parser,
+    "count-barcodes": build_count_barcodes_parser,
+    "htseq-count": build_count_parser,
+    "htseq-count-barcodes": build_count_barcodes_parser,
     "collect": build_collect_parser,
     "compare": build_compare_parser,
     "models": build_models_parser,
