@@ -58,6 +58,12 @@ COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(len(NONUNIQUE))
 
 
 @helper
+def is_left_out(outcome: Any) -> Any:
+    """Whether a fragment is a read of nothing, whatever the status that another program gave it."""
+    return (outcome & (7 | MULTIMAPPED)) == SKIPPED
+
+
+@helper
 def set_size(code: Any, member_offsets: Any, pool: Any) -> Any:
     """Return the number of a set's members. Arrays are given by address."""
     if code <= FIRST_POOLED:

@@ -19,7 +19,7 @@ from counterbias.native import (
     store_i64,
     store_u8,
 )
-from counterbias.pipeline.counting.assignment import SKIPPED
+from counterbias.pipeline.counting.assignment import is_left_out
 from counterbias.pipeline.counting.barcodes import (
     CELL_HASH,
     CELL_NUMBER,
@@ -114,7 +114,7 @@ def number_barcodes(
             number = load_i32(umi_slots_at + 4 * slot) - 1
             prefetch(umi_hashes.ctypes.data + 8 * number)
             prefetch(umi_starts.ctypes.data + 8 * number)
-        if barcodes[f, CELL_START] < 0 or outcomes[f] == SKIPPED:
+        if barcodes[f, CELL_START] < 0 or is_left_out(outcomes[f]):
             continue
         barcodes[f, CELL_NUMBER] = _number_text(
             base + barcodes[f, CELL_START], barcodes[f, CELL_SIZE], barcodes[f, CELL_HASH],

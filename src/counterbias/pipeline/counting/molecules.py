@@ -30,9 +30,9 @@ from counterbias.pipeline.counting.assignment import (
     LOW_QUALITY,
     MULTIMAPPED,
     NOT_ALIGNED,
-    SKIPPED,
     Assigner,
     first_member,
+    is_left_out,
     set_size,
 )
 from counterbias.pipeline.counting.barcode_numbers import (
@@ -133,12 +133,6 @@ def _set_of(outcome: Any, code: Any, member_offsets: Any, members: Any, pool: An
     )
 
 
-@helper
-def _is_left_out(outcome: Any) -> Any:
-    """Whether a fragment is a read of nothing, whatever the status that another program gave it."""
-    return (outcome & (7 | MULTIMAPPED)) == SKIPPED
-
-
 @loop(
     "i8[:, ::1], i8, i8, u1[::1], i8[::1], b1, i8[::1], i4[::1], i4[::1], i8, "
     "i4[::1], i4[:, ::1], i8[::1], i8, b1, i4[::1], i8",
@@ -163,7 +157,7 @@ def add_fragments(
     for begin in range(start, count, AHEAD):
         end = min(begin + AHEAD, count)
         for f in range(begin, end):
-            if barcodes[f, CELL_START] >= 0 and not _is_left_out(outcomes[f]):
+            if barcodes[f, CELL_START] >= 0 and not is_left_out(outcomes[f]):
                 outcome = outcomes[f] & 7
                 size, place = _set_of(outcome, sets[f], offsets_at, members_at, pool_at)
                 special = _class_of(outcome, size)
@@ -172,7 +166,7 @@ def add_fragments(
                 prefetch(slots_at + 4 * slot)
                 barcodes[f, SLOT] = slot
         for f in range(begin, end):
-            if barcodes[f, CELL_START] >= 0 and not _is_left_out(outcomes[f]):
+            if barcodes[f, CELL_START] >= 0 and not is_left_out(outcomes[f]):
                 number = load_i32(slots_at + 4 * barcodes[f, SLOT]) - 1
                 prefetch(keys_at + 12 * number)
                 prefetch(reads_at + 8 * number)
@@ -190,7 +184,7 @@ def add_fragments(
                     molecule_of[row] = -1
                     row += 1
                 continue
-            if _is_left_out(outcomes[f]):
+            if is_left_out(outcomes[f]):
                 continue
             cell, umi = barcodes[f, CELL_NUMBER], barcodes[f, UMI_NUMBER]
             if (outcomes[f] & MULTIMAPPED) != 0:
