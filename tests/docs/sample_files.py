@@ -1,0 +1,64 @@
+"""The files that pages name, made once: genome, annotation, alignments, a model, true abundances."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import re
+import shutil
+from pathlib import Path
+
+from counterbias.cli import main
+
+#: Alignments that pages name one by one, or in loops without the ending.
+NAMES = ("reads", "sample", "a", "b", "c", *(f"sample{number}" for number in range(1, 7)))
+#: Names of files on the pages → file of the samples.
+SAME = {
+    "genome.fa": "genome.fa",
+    "genes.gtf": "genes.gtf",
+    "genes.gtf.gz": "genes.gtf.gz",
+    "taqman.tsv": "truth.tsv",
+    "qpcr.tsv": "truth.tsv",
+    "fly.model": "sample.model",
+    "sample.model": "sample.model",
+}
+#: How many different samples there are.
+SAMPLES = 6
+
+
+def make_sample_files(folder: Path) -> None:
+    """Simulate samples whose few reads have a bias that can be learnt, and what goes with them."""
+    made = folder / "made"
+    words = ["--samples", str(SAMPLES), "--pairs", "1000", "--genes", "20", "--strength", "1.2"]
+    assert main(["simulate", "-q", "-o", str(made), *words]) == 0
+    for name in ("genome.fa", "genes.gtf", *(f"sample{n + 1}.bam" for n in range(SAMPLES))):
+        (made / name).rename(folder / name)
+    with gzip.open(folder / "genes.gtf.gz", "wb") as packed:
+        packed.write((folder / "genes.gtf").read_bytes())
+    names = dict(re.findall('gene_id "(.+?)".*gene_name "(.+?)"', (folder / "genes.gtf").read_text()))
+    with (made / "truth.tsv").open(newline="") as stream, (folder / "truth.tsv").open("w") as out:
+        out.write("gene_name\tA\tB\n")
+        for row in csv.DictReader(stream, delimiter="\t"):
+            out.write(f"{names[row['gene_id']]}\t{row['sample1']}\t{row['sample2']}\n")
+    counting = ["-s", "no", "-r", "pos", "--bias-model", "pwm"]
+    counting += ["--bias-genome", str(folder / "genome.fa"), "--bias-output", str(made / "sample")]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert (
+            main(["count", "-q", *counting, *map(str, (folder / "sample1.bam", folder / "genes.gtf"))])
+            == 0
+        )
+    (made / "sample.model").rename(folder / "sample.model")
+    shutil.rmtree(made)
+
+
+def lay_out(files: Path, code: str, folder: Path) -> None:
+    """Copy the files that some code names into a folder, under these names."""
+    for name, source in SAME.items():
+        if re.search(rf"(?<![\w/.]){re.escape(name)}(?![\w.])", code):
+            shutil.copy(files / source, folder / name)
+    named = re.findall(r"(?<![\w/.])([\w-]+)\.bam\b", code)
+    named += [name for name in NAMES if re.search(rf"(?<![\w/.-]){name}(?![\w/.-])", code)]
+    for place, name in enumerate(dict.fromkeys(named)):
+        shutil.copy(files / f"sample{place % SAMPLES + 1}.bam", folder / f"{name}.bam")
