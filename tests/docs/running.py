@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tests.docs.pages import Block, read_blocks, read_commands
 
@@ -30,16 +31,24 @@ OUTPUT = "output"
 
 #: What is made smaller before it is run: pattern → replacement, within one command.
 SMALLER = {
+    # Few read starts, for which `--bias-model auto` takes a model that is fitted quickly.
     r"(?<=--pairs )\d+": "1000",
     r"(?<=--genes )\d+": "20",
-    # Twenty genes of 1,000 pairs; few enough read starts for `auto` to take a quick model.
-    r"counterbias simulate(?! -o \S+ --genome)": "counterbias simulate --genes 20",
-    r"counterbias simulate": "counterbias simulate --pairs 1000 --strength 1.2",
-    # One of five folds, two of eight models, where the page does not name others.
-    r"counterbias compare": "counterbias compare --folds 1 --seeds 1 --models pwm,vlmm",
-    # Networks train for three seconds per sample.
-    r"(?<=,)(cnn|gru:\S+?)(?=[, ])": "heptamer",
-    r"(?<=--bias-model )cnn": "pwm",
+    r"counterbias simulate\b(?!.* --genome)": "counterbias simulate --genes 20",
+    r"counterbias simulate\b": "counterbias simulate --pairs 1000 --strength 1.2",
+    # One of five folds, once, and two of eight models where the page does not name others.
+    r"counterbias compare\b": "counterbias compare --folds 1 --seeds 1 --models pwm,vlmm "
+    "--no-figures",
+    r"(?<=--folds )3": "1",
+    r",cnn\b|,gru:\S+": "",
+    # Networks take one step of thousands.
+    r"--bias-model cnn\b": "--bias-model cnn "
+    "--bias-option members=1 --bias-option max_steps=1 --bias-option distil_steps=1",
+    r"--bias-model (gru|lstm)\b": r"--bias-model \1 "
+    "--bias-option min_steps=1 --bias-option epochs=1 --bias-option max_windows=100",
+    r"BiasOptions\(\"cnn\"": 'BiasOptions("pwm"',
+    r"members=vlmm,bayesnet,gru": "'members=vlmm,bayesnet,gru:min_steps=1;epochs=1'",
+    r"hidden=20": "hidden=2",
 }
 #: Programs of others, whose commands are left out where they are not installed.
 PEERS = ("Rscript", "salmon", "samtools", "zcat")
@@ -60,18 +69,18 @@ class Place:
         folder: the working folder, which is the home folder too.
         programs: folders of programs that come before those of this environment.
         settings: environment variables.
-        smaller: pattern → replacement: what is made smaller, besides :data:`SMALLER`.
+        smaller: pattern → replacement: what is made smaller.
     """
 
     folder: Path
     programs: Sequence[Path] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    smaller: Mapping[str, str] = field(default_factory=dict)
+    smaller: Mapping[str, str] = field(default_factory=lambda: SMALLER)
 
     def shrink(self, code: str) -> str:
         """Return a command with smaller numbers."""
-        for pattern, replacement in {**SMALLER, **self.smaller}.items():
-            code = re.sub(pattern, replacement, code)
+        for pattern, replacement in self.smaller.items():
+            code = re.sub(pattern, replacement, code, flags=re.DOTALL)
         return code
 
     def environment(self) -> dict[str, str]:
@@ -95,10 +104,12 @@ class Run:
     Attributes:
         output: what each command and block wrote, by the line of the page where it begins.
         missing: programs and packages of R that are not installed; what needs them was left out.
+        names: what the names of Python stand for at the end.
     """
 
     output: dict[int, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
 
     @property
     def text(self) -> str:
@@ -119,14 +130,13 @@ def run_page(page: Path, place: Place, languages: Iterable[str] = RUN) -> Run:
         PageFailure: a command fails, or its output is not what the page shows.
     """
     found = Run()
-    names: dict[str, object] = {"__name__": "__main__"}
     every = list(read_blocks(page.read_text(encoding="utf-8")))
     runnable = [block for block in every if is_run(block) and block.language in languages]
     kinds = {"console": "shell", "bash": "shell"}
     try:
         for kind, group in groupby(runnable, lambda b: kinds.get(b.language, b.language)):
             if kind == "python":
-                _run_python(page, list(group), place, names, found)
+                _run_python(page, list(group), place, found)
             elif kind == "r":
                 _run_r(list(group), place, found)
             else:
@@ -171,12 +181,10 @@ def _run_r(group: Sequence[Block], place: Place, found: Run) -> None:
     _run_program(["Rscript", "--vanilla", ".blocks.R"], place, found)
 
 
-def _run_python(
-    page: Path, group: Sequence[Block], place: Place, names: dict[str, object], found: Run
-) -> None:
+def _run_python(page: Path, group: Sequence[Block], place: Place, found: Run) -> None:
     for block in group:
         printed = io.StringIO()
-        code = "\n" * (block.line - 1) + block.code  # so that tracebacks name the page's lines
+        code = "\n" * (block.line - 1) + place.shrink(block.code)  # so that tracebacks name the page's lines
         with (
             contextlib.chdir(place.folder),
             contextlib.redirect_stdout(printed),
@@ -184,7 +192,7 @@ def _run_python(
         ):
             warnings.simplefilter("default")
             try:
-                exec(compile(code, str(page), "exec"), names)
+                exec(compile(code, str(page), "exec"), found.names)
             except Exception:
                 raise PageFailure(f"{block.line}: python\n{traceback.format_exc()}") from None
         found.output[block.line] = printed.getvalue()
