@@ -1,4 +1,4 @@
-"""The files that pages name, made once: genome, annotation, alignments, a model, true abundances."""
+"""The files that pages name: genome, annotation, alignments, a model and true abundances."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ def make_sample_files(folder: Path) -> None:
         (made / name).rename(folder / name)
     with gzip.open(folder / "genes.gtf.gz", "wb") as packed:
         packed.write((folder / "genes.gtf").read_bytes())
-    names = dict(re.findall('gene_id "(.+?)".*gene_name "(.+?)"', (folder / "genes.gtf").read_text()))
+    genes = (folder / "genes.gtf").read_text()
+    names = dict(re.findall('gene_id "(.+?)".*gene_name "(.+?)"', genes))
     with (made / "truth.tsv").open(newline="") as stream, (folder / "truth.tsv").open("w") as out:
         out.write("gene_name\tA\tB\n")
         for row in csv.DictReader(stream, delimiter="\t"):
             out.write(f"{names[row['gene_id']]}\t{row['sample1']}\t{row['sample2']}\n")
-    counting = ["-s", "no", "-r", "pos", "--bias-model", "pwm"]
-    counting += ["--bias-genome", str(folder / "genome.fa"), "--bias-output", str(made / "sample")]
+    words = ["-s", "no", "-r", "pos", "--bias-model", "pwm"]
+    words += ["--bias-genome", str(folder / "genome.fa"), "--bias-output", str(made / "sample")]
+    words += [str(folder / "sample1.bam"), str(folder / "genes.gtf")]
     with contextlib.redirect_stdout(io.StringIO()):
-        assert (
-            main(["count", "-q", *counting, *map(str, (folder / "sample1.bam", folder / "genes.gtf"))])
-            == 0
-        )
+        assert main(["count", "-q", *words]) == 0
     (made / "sample.model").rename(folder / "sample.model")
     shutil.rmtree(made)
 
 
 def lay_out(files: Path, code: str, folder: Path) -> None:
-    """Copy the files that some code names into a folder, under these names."""
+    """Copy the files that some code names into a folder, but for those that are to be missing."""
     for name, source in SAME.items():
-        if re.search(rf"(?<![\w/.]){re.escape(name)}(?![\w.])", code):
+        if re.search(rf"(?<![\w/.$]){re.escape(name)}(?![\w.])", code):
             shutil.copy(files / source, folder / name)
-    named = re.findall(r"(?<![\w/.])([\w-]+)\.bam\b", code)
-    named += [name for name in NAMES if re.search(rf"(?<![\w/.-]){name}(?![\w/.-])", code)]
+    named = re.findall(r"(?<![\w/.$-])(?!missing)([\w-]+)\.bam\b", code)
+    named += [name for name in NAMES if re.search(rf"(?<![\w/.$-]){name}(?![\w/.-])", code)]
     for place, name in enumerate(dict.fromkeys(named)):
         shutil.copy(files / f"sample{place % SAMPLES + 1}.bam", folder / f"{name}.bam")

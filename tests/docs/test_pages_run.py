@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
 from tests.docs.pages import Block, read_blocks
-from tests.docs.running import NOT_RUN, OUTPUT, RUN, SHOWN, Place, is_run, run_page, unlike
+from tests.docs.running import NOT_RUN, OUTPUT, RUN, SHOWN, Place, is_run, run_page
 from tests.docs.sample_files import lay_out
 
 #: Pages that are run, from top to bottom, by tests that also look at what comes of it.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {
+    "docs/examples/counterbias-dinucleotide/README.md": "test_example_plugin.py",
+    "docs/how-to/differential-expression.md": "test_differential_expression.py",
+    "docs/how-to/lengths-by-transcripts.md": "test_lengths_by_transcripts.py",
+    "docs/how-to/own-script.md": "test_own_script.py",
+    "docs/how-to/simulate.md": "test_simulate_page.py",
+    "docs/reference/python-api.md": "test_python_api.py",
+    "docs/tutorial/your-own-model.md": "test_example_plugin.py",
+}
 
 
 def every_page() -> dict[str, list[Block]]:
@@ -30,11 +39,7 @@ PAGES = every_page()
 
 @pytest.mark.parametrize(
     "page",
-    [
-        name
-        for name, blocks in PAGES.items()
-        if name not in ELSEWHERE and any(map(is_run, blocks))
-    ],
+    [name for name, blocks in PAGES.items() if name not in ELSEWHERE and any(map(is_run, blocks))],
 )
 def test_the_page_runs(page: str, root: Path, sample_files: Path, tmp_path: Path) -> None:
     code = "\n".join(block.code for block in PAGES[page] if is_run(block))
@@ -42,3 +47,51 @@ def test_the_page_runs(page: str, root: Path, sample_files: Path, tmp_path: Path
     run = run_page(root / page, Place(tmp_path))
     if run.missing:
         pytest.skip(f"all ran but what needs {', '.join(sorted(run.missing))}")
+
+
+# -- exceptions ------------------------------------------------------------------------------------
+
+
+def test_blocks_say_their_language_and_exceptions_their_reason() -> None:
+    found = [
+        f"{page}:{block.line - 1}: {problem}"
+        for page, blocks in PAGES.items()
+        for block in blocks
+        if (problem := problem_of(block))
+    ]
+    assert not found
+
+
+def problem_of(block: Block) -> str | None:
+    """Return what is wrong with a block or the comment before it."""
+    note = block.note or ""
+    if block.language not in (*RUN, *SHOWN):
+        return f"is a block of {block.language!r} run or shown? Name it, or list it in running.py"
+    if note.startswith("not run"):
+        if block.language not in RUN:
+            return "it would not be run anyhow"
+        if len(note.removeprefix(NOT_RUN).split()) < 2 or not note.startswith(NOT_RUN):
+            return "the comment gives no reason: <!-- not run: REASON -->"
+    if note == OUTPUT and block.language != "text":
+        return "output stands in a block of text"
+    return None
+
+
+@pytest.mark.parametrize("note", [NOT_RUN, OUTPUT])
+def test_each_comment_stands_before_a_block(note: str, root: Path) -> None:
+    for page, blocks in PAGES.items():
+        text = (root / page).read_text(encoding="utf-8")
+        comments = re.findall(r"<!--\s*(.*?)\s*-->", text, flags=re.DOTALL)
+        used = [block for block in blocks if (block.note or "").startswith(note)]
+        assert sum(comment.startswith(note) for comment in comments) == len(used), page
+
+
+def test_pages_that_are_run_elsewhere_are_named_there(root: Path) -> None:
+    for page, test in ELSEWHERE.items():
+        assert page in PAGES
+        assert "run_page(" in (root / "tests" / "docs" / test).read_text(encoding="utf-8")
+
+
+def test_most_commands_are_run() -> None:
+    runnable = [block for blocks in PAGES.values() for block in blocks if block.language in RUN]
+    assert sum(map(is_run, runnable)) > 60
