@@ -22,7 +22,7 @@ class Block:
         language: the word after the backticks; empty where there is none.
         line: the number of the first line of code, from 1.
         code: the code, without the indentation of the block.
-        note: what the HTML comment on the line before the block says.
+        note: what the HTML comment before the block says; one blank line may come between.
     """
 
     language: str
@@ -57,7 +57,8 @@ def read_blocks(text: str) -> Iterator[Block]:
         elif line == f"{opened[1]}```":
             first, indent, language = opened
             code = [row.removeprefix(indent) for row in lines[first - 1 : number - 1]]
-            comment = COMMENT.match(lines[first - 3]) if first > 2 else None
+            before = [row for row in lines[max(first - 4, 0) : first - 2] if row.strip()]
+            comment = COMMENT.match(before[-1]) if before else None
             note = None if comment is None else comment[1].strip()
             yield Block(language, first, "".join(f"{row}\n" for row in code), note)
             opened = None

@@ -54,6 +54,9 @@ SMALLER = {
 #: Programs of others, whose commands are left out where they are not installed.
 PEERS = ("Rscript", "salmon", "samtools", "zcat")
 
+#: Modules of others; blocks of Python from the one that imports them are left out without them.
+MODULES = ("scanpy",)
+
 #: Begins a line of output that tells on which line of the page the next command stands.
 MARK = "\x1e"
 
@@ -104,7 +107,7 @@ class Run:
 
     Attributes:
         output: what each command and block wrote, by the line of the page where it begins.
-        missing: programs and packages of R that are not installed; what needs them was left out.
+        missing: programs and packages that are not installed; what needs them was left out.
         names: what the names of Python stand for at the end.
     """
 
@@ -184,6 +187,8 @@ def _run_r(group: Sequence[Block], place: Place, found: Run) -> None:
 
 def _run_python(page: Path, group: Sequence[Block], place: Place, found: Run) -> None:
     for block in group:
+        if found.missing & set(MODULES):
+            return
         printed = io.StringIO()
         # After as many blank lines, tracebacks name the lines of the page.
         code = "\n" * (block.line - 1) + place.shrink(block.code)
@@ -195,6 +200,10 @@ def _run_python(page: Path, group: Sequence[Block], place: Place, found: Run) ->
             warnings.simplefilter("ignore")  # what warns does not fail in a reader's session
             try:
                 exec(compile(code, str(page), "exec"), found.names)
+            except ModuleNotFoundError as error:
+                if error.name not in MODULES:
+                    raise PageFailure(f"{block.line}: {error}") from None
+                found.missing.add(error.name)
             except Exception:
                 raise PageFailure(f"{block.line}: python\n{traceback.format_exc()}") from None
         found.output[block.line] = printed.getvalue()

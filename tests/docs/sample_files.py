@@ -10,6 +10,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from counterbias.cli import main
 
 #: Alignments that pages name one by one, or in loops without the ending.
@@ -52,8 +54,12 @@ def make_sample_files(folder: Path) -> None:
     shutil.rmtree(made)
 
 
-def lay_out(files: Path, code: str, folder: Path) -> None:
+def lay_out(code: str, folder: Path, factory: pytest.TempPathFactory) -> None:
     """Copy the files that some code names into a folder, but for those that are to be missing."""
+    files = factory.getbasetemp() / "sample_files"
+    if not files.exists():
+        files.mkdir()
+        make_sample_files(files)
     for name, source in SAME.items():
         if re.search(rf"(?<![\w/.$]){re.escape(name)}(?![\w.])", code):
             shutil.copy(files / source, folder / name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from counterbias.cli import main
 from tests.docs.r_code import Result, r_blocks, read_rows, run_block
-from tests.docs.running import Place, run_page
 
 PAGE = Path("docs") / "how-to" / "differential-expression.md"
 #: Heading of a block of R → columns of its result: log2 fold change, adjusted p.
@@ -21,21 +23,71 @@ TESTS = {
 }
 
 
-#: Fewer reads and genes, which change more; a model that is fitted quickly.
-SMALLER = {
-    "--pairs 100000": "--pairs 20000 --genes 80 --fold-changes 2 --seed 3",
-    "--bias-model auto": "--bias-model vlmm",
-}
-
-
 @pytest.fixture(scope="module")
-def study(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulate and count a study as the page says: two groups of three samples.
 
     The groups differ in bias and in expression.
     """
     folder = tmp_path_factory.mktemp("expression")
-    run_page(root / PAGE, Place(folder, smaller=SMALLER), languages=["console"])
+    options = [
+        "--samples",
+        "6",
+        "--groups",
+        "2",
+        "--pairs",
+        "20000",
+        "--genes",
+        "80",
+        "--bias-model",
+        "builtin,none",
+    ]
+    assert (
+        main(
+            [
+                "simulate",
+                "-q",
+                "-o",
+                str(folder / "study"),
+                *options,
+                "--fold-changes",
+                "2",
+                "--seed",
+                "3",
+            ]
+        )
+        == 0
+    )
+    bams = [str(folder / "study" / f"sample{number}.bam") for number in range(1, 7)]
+    bias = [
+        "--bias-model",
+        "vlmm",
+        "--bias-genome",
+        str(folder / "study" / "genome.fa"),
+        "--bias-output",
+        f"{folder}/counted/",
+    ]
+    (folder / "counted").mkdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert (
+            main(
+                [
+                    "count",
+                    "-q",
+                    "-s",
+                    "no",
+                    "-r",
+                    "pos",
+                    *bias,
+                    *bams,
+                    str(folder / "study" / "genes.gtf"),
+                ]
+            )
+            == 0
+        )
+    rows = (folder / "study" / "samples.tsv").read_text().splitlines()
+    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
+    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
     return folder
 
 

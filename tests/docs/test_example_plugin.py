@@ -191,8 +191,10 @@ def place(environment: Path, example: Path, tmp_path: Path) -> Place:
     return Place(folder, [programs], installing)
 
 
-def test_the_commands_of_the_readme_run(place: Place, example: Path, sample_files: Path) -> None:
-    lay_out(sample_files, (example / "README.md").read_text(encoding="utf-8"), place.folder)
+def test_the_commands_of_the_readme_run(
+    place: Place, example: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lay_out((example / "README.md").read_text(encoding="utf-8"), place.folder, tmp_path_factory)
     run = run_page(example / "README.md", place)
     assert "dinucleotide" in run.text
     assert " passed" in run.text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from counterbias.cli import main
 from counterbias.lengths import FeatureBias, FragmentLayout, FragmentLengths, transcript_lengths
 from counterbias.records import (
     PRESENT,
@@ -19,17 +22,10 @@ from counterbias.records import (
     FeatureTranscripts,
     StartSites,
 )
+from tests.docs.pages import commands, section
 from tests.docs.r_code import Result, r_blocks, read_rows, run_block
-from tests.docs.running import Place, run_page
 
 PAGE = Path("docs") / "how-to" / "lengths-by-transcripts.md"
-#: Fewer reads, without bias, and no genes that overlap, whose ambiguous fragments no length can
-#: make up for.
-SMALLER = {
-    "--pairs 100000": "--pairs 20000 --genes 80 --overlapping 0 --bias-model none "
-    "--fold-changes 2 --seed 3",
-    "--bias-model auto": "--bias-model vlmm",
-}
 SAMPLES = [f"sample{number}" for number in range(1, 7)]
 
 
@@ -38,9 +34,25 @@ SAMPLES = [f"sample{number}" for number in range(1, 7)]
 
 @pytest.fixture(scope="module")
 def study(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate and count as the page says."""
+    """Simulate and count as the page says, without a bias model.
+
+    There are fewer reads, without bias, and no genes that overlap, whose ambiguous fragments no
+    length can make up for.
+    """
     folder = tmp_path_factory.mktemp("transcripts")
-    run_page(root / PAGE, Place(folder, smaller=SMALLER), languages=["console"])
+    page = (root / PAGE).read_text()
+    (simulate,) = commands(section(page, "The samples"))
+    count = next(iter(commands(section(page, "Count, with lengths by transcripts"))))
+    smaller = ["20000" if word == "100000" else word for word in simulate]
+    unbiased = ["--genes", "80", "--overlapping", "0", "--bias-model", "none"]
+    unbiased += ["--fold-changes", "2", "--seed", "3"]
+    (folder / "counted").mkdir()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        assert main([*smaller, *unbiased, "-q"]) == 0
+        assert main([*count, "-q"]) == 0
+    rows = (folder / "study" / "samples.tsv").read_text().splitlines()
+    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
+    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
     return folder
 
 

@@ -29,9 +29,9 @@ def page(root: Path) -> str:
 
 
 def test_examples_run_one_after_another(
-    page: str, root: Path, sample_files: Path, tmp_path: Path
+    page: str, root: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    lay_out(sample_files, page, tmp_path)
+    lay_out(page, tmp_path, tmp_path_factory)
     run = run_page(root / PAGE, Place(tmp_path))
     assert len(run.output) == 7
     assert "fragments are assigned to 20 genes" in run.text

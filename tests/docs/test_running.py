@@ -121,9 +121,11 @@ def test_shown_lines_are_among_those_written(shown: list[str], alike: bool) -> N
     assert (unlike(shown, "first\ngain 0.72 ± 0.02\n\nused\n") is None) == alike
 
 
-def test_files_that_a_page_names_are_laid_out(sample_files: Path, tmp_path: Path) -> None:
+def test_files_that_a_page_names_are_laid_out(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
     code = "for s in a b; do count $s.bam genes.gtf; done; count mine.bam; count made/other.bam"
-    lay_out(sample_files, code, tmp_path)
+    lay_out(code, tmp_path, tmp_path_factory)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.bam",
         "b.bam",
