@@ -91,7 +91,9 @@ def test_each_comment_stands_before_a_block(note: str, root: Path) -> None:
         text = (root / page).read_text(encoding="utf-8")
         prose = re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
         comments = re.findall(rf"^ *<!--\s*{note}", prose, flags=re.MULTILINE)
-        assert len(comments) == sum((block.note or "").startswith(note) for block in blocks), page
+        assert len(comments) == sum((block.note or "").startswith(note) for block in blocks), (
+            f"{page}: a comment stands before no block"
+        )
 
 
 def test_pages_that_are_run_elsewhere_are_named_there(root: Path) -> None:
