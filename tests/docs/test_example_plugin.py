@@ -88,7 +88,7 @@ def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFact
     )
     purelib = sysconfig.get_path("purelib")
     Path(where.stdout.strip(), "lent.pth").write_text(
-        f"import site; site.addsitedir({purelib!r})\n{root}/src\n{root}/plugins\n"
+        f"{root}/src\n{root}/plugins\nimport site; site.addsitedir({purelib!r})\n"
     )
     flags = [
         "--no-deps",
