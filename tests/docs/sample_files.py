@@ -1,4 +1,4 @@
-"""The files that pages name: genome, annotation, alignments, a model and true abundances."""
+"""The files that pages name: genome, annotation, alignments, a model, true abundances."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pysam
 import pytest
 
 from counterbias.cli import main
@@ -21,6 +22,7 @@ SAME = {
     "genome.fa": "genome.fa",
     "genes.gtf": "genes.gtf",
     "genes.gtf.gz": "genes.gtf.gz",
+    "cells.bam": "cells.bam",
     "taqman.tsv": "truth.tsv",
     "qpcr.tsv": "truth.tsv",
     "fly.model": "sample.model",
@@ -52,6 +54,21 @@ def make_sample_files(folder: Path) -> None:
         assert main(["count", "-q", *words]) == 0
     (made / "sample.model").rename(folder / "sample.model")
     shutil.rmtree(made)
+    give_barcodes(folder / "sample1.bam", folder / "cells.bam")
+
+
+def give_barcodes(pairs: Path, cells: Path) -> None:
+    """Write the first reads of pairs as those of two cells, with a barcode and a UMI each."""
+    with (
+        pysam.AlignmentFile(str(pairs)) as reads,
+        pysam.AlignmentFile(str(cells), "wb", template=reads) as out,
+    ):
+        for number, read in enumerate(read for read in reads if not read.is_read2):
+            read.flag &= 0x914  # neither paired nor a mate
+            read.next_reference_id, read.next_reference_start, read.template_length = -1, -1, 0
+            read.set_tag("CB", "ACGTACGTACGTACGT-1" if number % 3 else "TTGCATTGCATTGCAT-1")
+            read.set_tag("UB", "".join("ACGT"[number >> 2 * place & 3] for place in range(10)))
+            out.write(read)
 
 
 def lay_out(code: str, folder: Path, factory: pytest.TempPathFactory) -> None:
@@ -65,5 +82,6 @@ def lay_out(code: str, folder: Path, factory: pytest.TempPathFactory) -> None:
             shutil.copy(files / source, folder / name)
     named = re.findall(r"(?<![\w/.$-])(?!missing)([\w-]+)\.bam\b", code)
     named += [name for name in NAMES if re.search(rf"(?<![\w/.$-]){name}(?![\w/.-])", code)]
-    for place, name in enumerate(dict.fromkeys(named)):
+    named = [name for name in dict.fromkeys(named) if f"{name}.bam" not in SAME]
+    for place, name in enumerate(named):
         shutil.copy(files / f"sample{place % SAMPLES + 1}.bam", folder / f"{name}.bam")
