@@ -107,6 +107,7 @@ def test_each_of_the_files_is_written(sample: Path) -> None:
     assert sorted(path.name for path in sample.glob("pwm*")) == [
         "pwm.counterbias.json",
         "pwm.counts.tsv",
+        "pwm.genes.results",
         "pwm.isoforms.results",
         "pwm.model",
     ]

@@ -31,7 +31,7 @@ from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
 from counterbias.options import AUTO, NONE, UNION, TaggedOutput
-from counterbias.writers.endings import ISOFORMS, MODEL, REPORT, TABLE
+from counterbias.writers.endings import GENES, ISOFORMS, MODEL, REPORT, TABLE
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.sample import SampleBias
@@ -209,7 +209,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
 
 def _bias_endings(arguments: Namespace) -> list[str]:
     """List the endings of the bias files of each sample."""
-    endings = [TABLE, REPORT]
+    endings = [TABLE, GENES, REPORT]
     if arguments.bias_model != NONE:
         endings.append(MODEL)
     if arguments.bias_lengths != UNION:
@@ -243,14 +243,15 @@ def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) 
         return
     from counterbias.model_file import save_models
     from counterbias.writers.bias_tables import write_bias_table
-    from counterbias.writers.isoforms import write_isoforms
     from counterbias.writers.qc import write_qc
+    from counterbias.writers.rsem import write_genes, write_isoforms
 
     features = run.annotation.features
     for sample, prefix in zip(run.bias, prefixes, strict=True):
         write_bias_table(
             prefix + TABLE, features.ids, sample.columns, attributes=features.attributes
         )
+        write_genes(prefix + GENES, features.ids, sample.columns, sample.isoforms)
         if sample.isoforms is not None:
             write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
         if sample.model is not None:
@@ -268,6 +269,7 @@ def _written(sample: SampleBias, prefix: str) -> str:
         named = "a file that says that there is no model" if sample.model.no_model else "the model"
         others.append(f"{named} ({MODEL})")
     others.append(f"the quality report ({REPORT})")
+    others.append(f"genes as tximport reads them ({GENES})")
     if sample.isoforms is not None:
         others.append(f"isoforms, a by-product of the lengths ({ISOFORMS})")
     *first, last = others
