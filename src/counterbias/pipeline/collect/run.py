@@ -1,8 +1,8 @@
 """Reports, then tables, then the files of the cohort: the order of ``counterbias collect``.
 
 All reports are read and compared first, so that samples which do not go together are refused at
-once. Then each table is read and its numbers are put behind those of the sample before it, in
-memory or, for files, in nameless temporary files next to them: a cohort may be larger than memory.
+once. Then each table is read, and its numbers are put behind those of the sample before it. The
+files of the cohort are written from these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from counterbias.errors import InputError
 from counterbias.files import whole_folder
 from counterbias.messages import SILENT, Messages
 from counterbias.pipeline.collect.agreement import check_agreement, common_options, versions
-from counterbias.pipeline.collect.number_store import NumberStore
+from counterbias.pipeline.collect.number_store import NumberStore, number_store
 from counterbias.pipeline.collect.reports import SampleReport, read_report
 from counterbias.pipeline.collect.tables import (
     SampleTable,
@@ -32,7 +32,7 @@ _ROUNDING = 1e-6
 
 def collect_tables(
     tables: Sequence[str], folder: Path, messages: Messages = SILENT, *, h5ad: bool = False
-) -> CohortTables:
+) -> tuple[int, int]:
     """Write the matrices of a cohort to a folder, all files or none.
 
     Args:
@@ -42,26 +42,20 @@ def collect_tables(
         h5ad: whether to write an AnnData file as well.
 
     Returns:
-        what was written; its matrices must not be used any more.
+        the numbers of samples and of features.
 
     Raises:
         InputError: for everything that a user can fix.
     """
     names = LAYERS if h5ad else MATRICES
-    with whole_folder(folder) as place, NumberStore(names, place) as store:
+    with whole_folder(folder) as place, number_store(names, place) as store:
         cohort = _read(tables, store, messages)
         write_cohort(cohort, place)
         if h5ad:
             from counterbias.writers.cohort_h5ad import write_h5ad
 
             write_h5ad(cohort, place / H5AD)
-        return cohort
-
-
-def read_cohort(tables: Sequence[str], messages: Messages = SILENT) -> CohortTables:
-    """Read the tables of a cohort into memory; arguments as for :func:`collect_tables`."""
-    with NumberStore(LAYERS, None) as store:
-        return _read(tables, store, messages)
+        return len(cohort.samples), len(cohort.features)
 
 
 def _read(tables: Sequence[str], store: NumberStore, messages: Messages) -> CohortTables:
