@@ -28,6 +28,7 @@ class SampleReport:
         path: the report.
         sample: the sample's name.
         options: the options that it was counted with.
+        features: the number of its features; None where the report lacks it.
         fingerprint: that of its features; None in reports of older versions.
         backend: its bias model, ``none`` where it has none.
         fitted: whether the model was fitted to this sample.
@@ -40,6 +41,7 @@ class SampleReport:
     path: str
     sample: str
     options: Mapping[str, Any]
+    features: int | None
     fingerprint: str | None
     backend: str
     fitted: bool
@@ -72,6 +74,7 @@ def read_report(table: str) -> SampleReport:
         path=path,
         sample=document["sample"],
         options=options,
+        features=counting.get("features"),
         fingerprint=counting.get("features_fingerprint"),
         backend=backend,
         fitted=backend != NONE and inputs.get("model") is None,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterbias.errors import InputError
-from counterbias.files import whole_folder
+from counterbias.files import remove_leftovers, whole_folder
 from counterbias.messages import SILENT, Messages
 from counterbias.pipeline.collect.agreement import check_agreement, common_options, versions
 from counterbias.pipeline.collect.number_store import NumberStore, number_store
@@ -48,6 +48,7 @@ def collect_tables(
         InputError: for everything that a user can fix.
     """
     names = LAYERS if h5ad else MATRICES
+    remove_leftovers([folder])
     with whole_folder(folder) as place, number_store(names, place) as store:
         cohort = _read(tables, store, messages)
         write_cohort(cohort, place)
@@ -102,16 +103,22 @@ def _read_tables(
         else:
             check_same_features(table, first)
         numbers = {name: table.numbers(name) for name in store.names}
-        total, counted = float(numbers["raw"].sum()), report.row["assigned"]
-        if counted is not None and abs(total - counted) > _ROUNDING * max(total, counted):
-            raise InputError(
-                f"it has {total:.9g} fragments, its quality report {counted:.9g}: they are not of "
-                "the same run",
-                file=report.table,
-                remedy="count the sample again",
-            )
+        _check_run(report, "features", table.rows, report.features)
+        _check_run(report, "fragments", float(numbers["raw"].sum()), report.row["assigned"])
         store.add(numbers)
         if messages.progress is not None:
             messages.progress("tables", done, len(reports))
     assert first is not None
     return first
+
+
+def _check_run(report: SampleReport, what: str, found: float, reported: float | None) -> None:
+    """Refuse a table that is not of the same run as its report (InputError)."""
+    if reported is None or abs(found - reported) <= _ROUNDING * max(found, reported):
+        return
+    raise InputError(
+        f"it has {found:.9g} {what}, its quality report {reported:.9g}: they are not of the same "
+        "run",
+        file=report.table,
+        remedy="count the sample again",
+    )
