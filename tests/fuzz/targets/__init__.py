@@ -25,6 +25,7 @@ NAMES = (
     "fasta",
     "multiqc",
     "tables",
+    "collect",
     "processes",
     "loops",
 )
