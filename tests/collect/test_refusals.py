@@ -422,3 +422,10 @@ def test_reports_are_compared_before_any_table_is_read(
     line = refused(capfd, tmp_path / "cohort", *tables)
     assert "--minaqual 3" in line
     assert json.loads(report_of(tables[2]).read_text())["options"]["minaqual"] == 3
+
+
+def test_a_report_that_never_ends(tables: list[Path], tmp_path: Path, capfd: Capture) -> None:
+    with report_of(tables[1]).open("a") as file:
+        file.write(" " * 40_000_001)
+    line = refused(capfd, tmp_path / "cohort", *tables)
+    assert line.startswith(f"{report_of(tables[1])}: the quality report is too long")
