@@ -14,6 +14,8 @@ ENDINGS = {
     "report": ".counterbias.json",
     "summary": ".log",
 }
+#: Named input → the option that takes it.
+OPTIONS = {"genome": "--bias-genome", "model": "--bias-model", "prior": "--bias-prior"}
 
 extra = snakemake.params.get("extra", "")
 log = snakemake.log_fmt_shell(stdout=True, stderr=True)
@@ -31,10 +33,10 @@ if len(prefixes) > 1:
 options = ""
 if prefixes:
     options += f" --bias-output {prefixes.pop()}"
-for name in ("genome", "model", "prior"):
+for name, option in OPTIONS.items():
     path = snakemake.input.get(name, "")
     if path:
-        options += f" --bias-{name} {path}"
+        options += f" {option} {path}"
 
 shell(
     "counterbias count"
