@@ -1,4 +1,4 @@
-"""What the checks of several recipes need: the recipes, commands, and the plain command's output."""
+"""What the checks of several recipes need: commands, and what the plain command writes."""
 
 from __future__ import annotations
 

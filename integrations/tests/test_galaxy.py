@@ -1,4 +1,4 @@
-"""The Galaxy tool: planemo's linter, and the tool's own tests in a Galaxy that is started for them."""
+"""The Galaxy tool: planemo's linters, and its own tests in a Galaxy that is started for them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def test_planemo_finds_nothing_to_complain_of(
-    recipes: Path, run: Callable, tmp_path: Path
-) -> None:
+def test_planemo_finds_nothing_to_complain_of(recipes: Path, run: Callable, tmp_path: Path) -> None:
     said = run(["planemo", "lint", "--fail_level", "warn", recipes / "galaxy"], tmp_path)
     assert "counterbias_count.xml" in said
 

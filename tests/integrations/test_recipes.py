@@ -1,4 +1,7 @@
-"""The recipes under ``integrations/`` keep step with the command line; integrations/check runs them."""
+"""The recipes under ``integrations/`` keep step with the command line.
+
+``make integrations`` runs them.
+"""
 
 from __future__ import annotations
 
@@ -189,9 +192,7 @@ def test_galaxy_expects_the_counts_of_its_reads(recipes: Path, tmp_path: Path) -
         (CWL, r"/counterbias:(.+?)--"),
     ],
 )
-def test_recipes_are_of_this_version(
-    recipes: Path, version: str, file: str, pattern: str
-) -> None:
+def test_recipes_are_of_this_version(recipes: Path, version: str, file: str, pattern: str) -> None:
     named = re.findall(pattern, (recipes / file).read_text(encoding="utf-8"))
     assert named
     assert set(named) == {version}
