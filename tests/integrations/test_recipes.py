@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import tomllib
 import xml.etree.ElementTree as ElementTree
@@ -25,6 +26,7 @@ WRAPPER = "snakemake-wrapper/bio/counterbias/count"
 CWL = "cwl/counterbias-count.cwl"
 #: Where each recipe has its copy of the reads that it is tested with.
 TEST_DATA = ("cwl/test-data", "galaxy/test-data", f"{NF_CORE}/tests/data", f"{WRAPPER}/test")
+NAMES = ("sample.bam", "genes.gtf", "genome.fa")
 #: All files that name options.
 WITH_OPTIONS = (
     "galaxy/counterbias_count.xml",
@@ -62,7 +64,9 @@ def version(root: Path) -> str:
 @pytest.fixture(scope="module")
 def endings(recipes: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """What follows the prefix in the names of all files that a bias run writes."""
-    folder, data = tmp_path_factory.mktemp("run"), recipes / "cwl" / "test-data"
+    folder, data = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("data")
+    for name in NAMES:
+        shutil.copy(recipes / "cwl" / "test-data" / name, data)  # an index is written beside it
     words = ["count", "-q", "-s", "no", "-r", "pos", "--bias-model", "pwm"]
     words += ["--bias-genome", str(data / "genome.fa"), "--bias-output", str(folder / "p")]
     words += ["-c", str(folder / "table.tsv"), str(data / "sample.bam"), str(data / "genes.gtf")]
@@ -159,7 +163,7 @@ def test_every_recipe_has_all_files_of_a_bias_run(recipes: Path, endings: set[st
 
 
 def test_every_recipe_is_tested_with_the_same_small_files(recipes: Path) -> None:
-    for name in ("sample.bam", "genes.gtf", "genome.fa"):
+    for name in NAMES:
         copies = {(recipes / folder / name).read_bytes() for folder in TEST_DATA}
         assert len(copies) == 1
         assert len(copies.pop()) < 100_000
