@@ -65,8 +65,9 @@ def emitted(module: Path) -> dict[str, str]:
 
 
 def new_files(folder: Path) -> set[str]:
-    """Return the names of what was not there before."""
-    return {path.name for path in folder.iterdir()} - {"sample.bam", "genes.gtf", "genome.fa"}
+    """Return the names of what was not there before, but for the index of the genome."""
+    inputs = {"sample.bam", "genes.gtf", "genome.fa", "genome.fa.fai"}
+    return {path.name for path in folder.iterdir()} - inputs
 
 
 def execute(command: str, folder: Path, inputs: Path) -> None:
