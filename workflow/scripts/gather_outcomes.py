@@ -1,9 +1,12 @@
 """Write how all samples ended, and the lists of the files of those that were counted."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from outcomes import list_successful, read_outcome, write_missing, write_outcomes
-from snakemake.script import snakemake
+
+if TYPE_CHECKING:
+    snakemake: Any = None  # what Snakemake puts in front of a script
 
 folders = list(snakemake.input.samples)
 samples = [read_outcome(folder) for folder in folders]

@@ -111,6 +111,6 @@ def forget_failures(folders: Iterable[str], samples: Sequence[str]) -> str:
     if not named:
         return ""
     return (
-        f"counterbias workflow: {len(missing)} of {len(samples)} samples failed: {'; '.join(named)}. "
-        "When this is mended, the same command tries them again."
+        f"counterbias workflow: {len(missing)} of {len(samples)} samples failed: "
+        f"{'; '.join(named)}. When this is mended, the same command tries them again."
     )

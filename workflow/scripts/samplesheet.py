@@ -204,7 +204,7 @@ def _check_annotation(
         if row.get("annotation", annotation) != annotation:
             raise SheetError(
                 f"{path}, row {number}: the annotation is '{row['annotation']}', that of the "
-                f"cohort '{annotation}': counts with different annotations cannot be put side by side"
+                f"cohort '{annotation}': counts with different annotations do not compare"
             )
 
 
