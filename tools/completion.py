@@ -23,7 +23,9 @@ _UNKNOWN = frozenset(
         *("TYPE", "ATTRIBUTE", "QUERY", "TEXT", "KEY=VALUE", "NAME", "NAMES"),
     }
 )
-_FILES = frozenset({"alignments", "annotation", "FILE", "FASTA", "GTF", "PREFIX", "NAMES|FILE"})
+_FILES = frozenset(
+    {"alignments", "annotation", "FILE", "FASTA", "GTF", "PREFIX", "NAMES|FILE", "TABLE"}
+)
 _FOLDERS = frozenset({"DIR"})
 
 

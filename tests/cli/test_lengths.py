@@ -169,7 +169,7 @@ def test_without_a_model_weights_are_1_and_a_union_is_as_long_as_it_is(
     for column in ("weighted", "corrected"):
         assert counts[column].tolist() == counts["raw"].tolist()
     assert counts["effective_length"].tolist() == counts["length"].tolist()
-    assert document["counterbias_schema"] == [1, 4]
+    assert document["counterbias_schema"] == [1, 5]
     assert document["model"]["backend"] == "none"
     assert {value for key, value in document["model"].items() if key != "backend"} == {None}
     assert document["ends"] == []
@@ -183,6 +183,9 @@ def test_without_a_model_weights_are_1_and_a_union_is_as_long_as_it_is(
     assert document["lengths"]["transcripts"] is None
     assert set(document["lengths"]["fallback"].values()) == {None}
     assert document["options"] == {
+        "type": ["exon"],
+        "idattr": ["gene_id"],
+        "feature_query": None,
         "order": "pos",
         "stranded": "no",
         "mode": "union",

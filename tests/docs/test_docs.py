@@ -30,6 +30,7 @@ from counterbias import (
     testing,
 )
 from counterbias.cli import COMMANDS, main
+from counterbias.cli.collect import build_collect_parser
 from counterbias.cli.compare import build_compare_parser
 from counterbias.cli.count import build_count_parser
 from counterbias.cli.models import build_models_parser
@@ -48,6 +49,7 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 #: Command → its parser.
 PARSERS = {
     "count": build_count_parser,
+    "collect": build_collect_parser,
     "compare": build_compare_parser,
     "models": build_models_parser,
     "simulate": build_simulate_parser,

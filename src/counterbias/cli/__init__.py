@@ -19,6 +19,10 @@ COMMANDS = {
         "counterbias.cli.count",
         "count reads per feature as htseq-count does, with bias-weighted counts as well",
     ),
+    "collect": (
+        "counterbias.cli.collect",
+        "join the corrected counts of many samples to matrices of a cohort",
+    ),
     "compare": (
         "counterbias.cli.compare",
         "compare bias models on your own data, with each other and against a truth",

@@ -17,14 +17,7 @@ from counterbias.cli.arguments import (
     annotation_options,
 )
 from counterbias.cli.idle_options import idle_in_count
-from counterbias.cli.naming import (
-    ISOFORMS,
-    MODEL,
-    REPORT,
-    TABLE,
-    bias_prefixes,
-    sample_name,
-)
+from counterbias.cli.naming import bias_prefixes, sample_name
 from counterbias.cli.parser import VERSION, Parser
 from counterbias.cli.progress import progress_display
 from counterbias.cli.run_arguments import (
@@ -38,6 +31,7 @@ from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs, is_input
 from counterbias.options import AUTO, NONE, UNION, TaggedOutput
+from counterbias.writers.endings import ISOFORMS, MODEL, REPORT, TABLE
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.sample import SampleBias

@@ -6,14 +6,11 @@ import os
 from collections.abc import Sequence
 
 from counterbias.errors import InputError
+from counterbias.writers.endings import MODEL
 
 #: Endings that an alignment file's name loses to give the sample's name.
 ENDINGS = (".bam", ".sam", ".cram", ".sam.gz")
 
-#: Endings of what a bias run writes for each sample: weighted counts, model and quality report; and
-#: its isoforms, where lengths are by transcripts.
-TABLE, MODEL, REPORT = ".counts.tsv", ".model", ".counterbias.json"
-ISOFORMS = ".isoforms.results"
 #: Ending of the report of ``train``, in place of the model's.
 TRAINING_REPORT = ".counterbias-train.json"
 

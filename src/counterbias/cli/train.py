@@ -15,7 +15,7 @@ from counterbias.cli.arguments import (
     READS,
 )
 from counterbias.cli.idle_options import idle_in_train
-from counterbias.cli.naming import MODEL, TRAINING_REPORT, sample_name, training_report_name
+from counterbias.cli.naming import TRAINING_REPORT, sample_name, training_report_name
 from counterbias.cli.parser import QUIET, VERSION, Option, Parser
 from counterbias.cli.progress import progress_display
 from counterbias.cli.run_arguments import (
@@ -30,6 +30,7 @@ from counterbias.errors import InputError
 from counterbias.files import descriptor_of, is_stream
 from counterbias.inputs import check_inputs
 from counterbias.options import AUTO, NONE, POOLS, TrainOptions
+from counterbias.writers.endings import MODEL
 from counterbias.writers.standard_output import is_closed, write_standard_output
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.alignments import AlignmentHeader, is_read_once
 from counterbias.messages import Messages
-from counterbias.options import TRANSCRIPTS, BiasOptions
+from counterbias.options import TRANSCRIPTS, AnnotationOptions, BiasOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
 from counterbias.pipeline.inputs import RunInputs
 from counterbias.records import SampleCounts, TaggedBatch
@@ -227,10 +227,23 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
             "genome": bias.genome or None,
             "model": model,
         },
-        options={**asdict(options.counting), **recorded(bias)},
+        options={
+            **_recorded_features(options.annotation),
+            **asdict(options.counting),
+            **recorded(bias),
+        },
         mode=options.counting.mode,
         annotation_seconds=inputs.annotation_seconds,
     )
+
+
+def _recorded_features(options: AnnotationOptions) -> dict[str, Any]:
+    """Return which lines are features as reports record it: htseq-count's option → value."""
+    return {
+        "type": options.feature_types,
+        "idattr": options.id_attributes,
+        "feature_query": options.query,
+    }
 
 
 def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:

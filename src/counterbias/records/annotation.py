@@ -48,6 +48,23 @@ class Features:
             total[self.block_offsets[1:]] - total[self.block_offsets[:-1]], dtype=np.int64
         )
 
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits by which the same features are known in another run.
+
+        They depend on the identifiers, and on contig, strand and place of every block. Contigs
+        count by their order along the blocks, so that ``1`` and ``chr1`` are the same.
+        """
+        import hashlib  # not needed to count
+
+        found = hashlib.sha256("\n".join(self.ids).encode("utf-8", "surrogateescape"))
+        used, first = np.unique(self.block_contig, return_index=True)
+        rank = np.zeros(len(self.contigs), dtype=np.int32)
+        rank[used[np.argsort(first)]] = np.arange(len(used))
+        columns = (self.block_offsets, rank[self.block_contig], self.block_strand)
+        for values in (*columns, self.block_start, self.block_end):
+            found.update(np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:

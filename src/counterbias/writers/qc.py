@@ -76,6 +76,17 @@ def check_qc(document: Mapping[str, Any]) -> None:
         raise ValueError("sample: a name is needed")
 
 
+def check_known(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless what a document has of the schema fits it.
+
+    Keys may be missing, and there may be others, as in documents of other minor versions; only the
+    sample's name must be there.
+    """
+    _check_known(schema_tree(), document, "")
+    if not document.get("sample"):
+        raise ValueError("sample: a name is needed")
+
+
 def write_qc(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write a document of :func:`build_qc`, one line per top-level key, whole or not at all.
 
@@ -142,6 +153,24 @@ def _check(tree: Tree, value: Any, path: str) -> None:
                 raise ValueError(f"{place}: a list is needed")
             for one in entry:
                 _check(node[0], one, f"{place}[].")
+        elif entry is not None and not _FITS[node](entry):
+            raise ValueError(f"{place}: {str(entry)[:60]!r} is not of type {node}")
+
+
+def _check_known(tree: Tree, value: Any, path: str) -> None:
+    """Raise ValueError unless what the object at ``path`` has of its tree fits it."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{path.removesuffix('.') or 'the document'}: an object is needed")
+    for name, node in tree.items():
+        entry, place = value.get(name), f"{path}{name}"
+        if isinstance(node, dict):
+            if name in value:
+                _check_known(node, entry, f"{place}.")
+        elif isinstance(node, list):
+            if not isinstance(entry, list | None):
+                raise ValueError(f"{place}: a list is needed")
+            for one in entry or ():
+                _check_known(node[0], one, f"{place}[].")
         elif entry is not None and not _FITS[node](entry):
             raise ValueError(f"{place}: {str(entry)[:60]!r} is not of type {node}")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes
 #: some.
-TAG, VERSION = "counterbias_schema", (1, 4)
+TAG, VERSION = "counterbias_schema", (1, 5)
 
 
 class Key(NamedTuple):
@@ -34,7 +34,11 @@ _GENERAL = (
     Key("inputs.annotation", "text", "annotation file"),
     Key("inputs.genome", "text", "FASTA file; null without a bias model"),
     Key("inputs.model", "text", "model file; null where the model was trained on this sample"),
-    Key("options", "object", "option → value, counting and bias options with their defaults"),
+    Key(
+        "options",
+        "object",
+        "option → value: those on features, counting and bias, with their defaults",
+    ),
     Key(
         "counting.paired",
         "boolean",
@@ -51,6 +55,12 @@ _GENERAL = (
     Key("counting.not_unique", "integer", "`__alignment_not_unique`"),
     Key("counting.features", "integer", "features in the annotation"),
     Key("counting.features_with_reads", "integer", "features with a count above zero"),
+    Key(
+        "counting.features_fingerprint",
+        "text",
+        "the same for two annotations if their features have the same names and the same places, "
+        "whatever their contigs are called",
+    ),
     Key("contigs.annotation", "integer", "contigs that have features"),
     Key(
         "contigs.unmatched",

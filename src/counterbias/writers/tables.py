@@ -8,13 +8,9 @@ others have htseq-count's bytes.
 
 from __future__ import annotations
 
-import errno
-import os
-import resource
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,13 +21,11 @@ from counterbias.errors import InputError
 from counterbias.files import (
     is_stream,
     readable,
-    scratch_folder,
-    temporary_place,
     whole_stream,
     whole_text,
-    writing_errors,
 )
 from counterbias.records import CLASSES, Features, SampleCounts
+from counterbias.writers.hdf5 import written_where_there_is_room
 from counterbias.writers.standard_output import require_standard_output, write_standard_output
 
 #: float32 holds every integer up to this one.
@@ -288,7 +282,7 @@ def _write_h5ad(table: CountTable, options: TableOptions) -> None:
             [np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1
         )
         data.layers[name] = _sparse(layer) if options.sparse else layer
-    with _written_where_there_is_room(table, options.filename) as name:
+    with written_where_there_is_room(_room(table), options.filename) as name:
         data.write_h5ad(name)
 
 
@@ -315,7 +309,7 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
             )
     packed = {"compression": "gzip", "compression_opts": 2}
     with (
-        _written_where_there_is_room(table, options.filename) as name,
+        written_where_there_is_room(_room(table), options.filename) as name,
         h5py.File(name, "w") as loom,
     ):
         for group in ("attrs", "col_attrs", "col_graphs", "layers", "row_attrs", "row_graphs"):
@@ -336,41 +330,12 @@ def _write_loom(table: CountTable, options: TableOptions) -> None:
                 )
 
 
-@contextmanager
-def _written_where_there_is_room(table: CountTable, filename: str) -> Iterator[str]:
-    """Lend a name for HDF5 to write to; its bytes become the file ``filename``.
-
-    HDF5 notices a full disk, and a limit on the size of files, only when a file is closed, and then
-    brings the whole program down. So it writes where there is certainly enough room.
-    """
+def _room(table: CountTable) -> int:
+    """Return the bytes that a matrix file certainly fits in."""
     cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
     texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
     # A cell of a sparse matrix takes a number and its column.
-    room = 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
-    with writing_errors(filename), scratch_folder(_folder_with_room(room, filename)) as folder:
-        name = os.path.join(folder, "table")
-        yield name
-        with open(name, "rb") as source, whole_stream(filename) as stream:
-            shutil.copyfileobj(source, stream, 1 << 20)
-
-
-def _folder_with_room(room: int, filename: str) -> str:
-    """Find a folder with ``room`` bytes free.
-
-    It is in memory (most Linux systems have one), that for temporary files, or that of the file.
-    """
-    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # files in memory included
-    if largest != resource.RLIM_INFINITY and largest < room:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    folders = ["/dev/shm"]
-    with suppress(OSError):  # there may be no folder for temporary files
-        folders.append(temporary_place())
-    for folder in (*folders, os.path.dirname(os.path.realpath(filename))):
-        with suppress(OSError):
-            disk = os.statvfs(folder)
-            if os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize >= room:
-                return folder
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
 
 
 _MATRIX_WRITERS: dict[str, Callable[[CountTable, TableOptions], None]] = {

@@ -178,6 +178,7 @@ def _counting(sample: CountedSample, mode: str) -> dict[str, Any]:
         **dict(zip(names, counts.classes, strict=True)),
         "features": len(raw),
         "features_with_reads": int((raw > 0).sum()),
+        "features_fingerprint": sample.features.fingerprint(),
     }
 
 
