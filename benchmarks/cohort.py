@@ -5,9 +5,9 @@
 
 The first simulates samples, counts each by itself, one after the other with one thread, and runs
 ``workflow/`` on them: its wall time is compared with the sum of those of the counts, divided by the
-cores. The second makes many samples of one tiny one and measures the time and memory of Snakemake:
-for a dry run, which is reading the table and finding out what has to be done, and for a whole run,
-of which the counts themselves, run by ``xargs``, are subtracted.
+cores. The second measures the time and memory of Snakemake for many samples: for a dry run, which
+is reading the table and finding out what has to be done, and for a run whose counts are replaced by
+copies of one, from which the same copies by ``xargs`` are subtracted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ WORKFLOW = Path(__file__).resolve().parents[1] / "workflow" / "Snakefile"
 TINY_PAIRS, TINY_GENES = 500, 20
 #: Options of a count that takes as little as one with a table for the cohort can.
 TINY_MODEL, TINY_OPTIONS = "none", "--bias-lengths union"
+#: In place of counting: the files of the one sample under another sample's name.
+STAND_IN = """\
+#!/bin/sh
+[ "$1" = count ] || exec {real} "$@"
+while [ "$1" != --bias-output ]; do shift; done
+cp {folder}/plain.counts.tsv "$2.counts.tsv"
+name="$(basename "$2")"
+sed "s/\\"sample1\\"/\\"$name\\"/" {folder}/plain.counterbias.json > "$2.counterbias.json"
+"""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -90,7 +99,7 @@ def write_cohort(folder: Path, files: Sequence[Path], model: str, options: str) 
 def workflow(runner: Runner, folder: Path, *words: str) -> Figures:
     """Run the workflow in a folder and measure it, with all that it starts."""
     command = [sys.executable, "-m", "snakemake", "-s", str(WORKFLOW), "-d", str(folder), *words]
-    return runner.run([*command, "--quiet", "all"])
+    return runner.run(command)
 
 
 def count_command(folder: Path, file: str, model: str, options: str) -> list[str]:
@@ -132,7 +141,7 @@ def measure_cohort(arguments: argparse.Namespace, folder: Path, runner: Runner) 
 
 
 def measure_tiny(arguments: argparse.Namespace, folder: Path, runner: Runner) -> dict[str, Any]:
-    """Measure what Snakemake takes for many samples."""
+    """Measure what Snakemake takes for many samples, whose counts are copies of one."""
     (first,) = simulate(folder, 1, TINY_PAIRS, TINY_GENES)
     files = [folder / "tiny" / f"t{number}.bam" for number in range(arguments.tiny)]
     files[0].parent.mkdir(exist_ok=True)
@@ -140,34 +149,44 @@ def measure_tiny(arguments: argparse.Namespace, folder: Path, runner: Runner) ->
         if not file.exists():
             os.link(first, file)
     write_cohort(folder, files, TINY_MODEL, TINY_OPTIONS)
+    runner.run(count_command(folder, str(first), TINY_MODEL, TINY_OPTIONS))
+    write_stand_in(folder, runner)
     cores = str(arguments.cores)
-    dry = workflow(runner, folder, "--cores", cores, "--dry-run")
+    dry = workflow(runner, folder, "--cores", cores, "--dry-run", "--quiet", "rules")
     log(f"running the workflow on {len(files)} tiny samples")
-    until = [str(Path("results", "outcomes.tsv"))]
-    counted = workflow(runner, folder, "--cores", cores, *until)
+    counted = workflow(runner, folder, "--cores", cores, "results/outcomes.tsv")
     log("collecting and reporting")
     rest = workflow(runner, folder, "--cores", cores)
-    again = workflow(runner, folder, "--cores", cores, "--dry-run")
-    log("counting them without the workflow")
-    words = " ".join(count_command(folder, "FILE", TINY_MODEL, TINY_OPTIONS))
-    words = words.replace(str(folder / "plain"), f"{folder}/plain-$(basename FILE)")
-    (runner.folder / "files.txt").write_text("".join(f"{file}\n" for file in files))
-    xargs = f"xargs -a files.txt -P {cores} -I FILE sh -c '{words} > /dev/null 2> /dev/null'"
-    plain = runner.run(["sh", "-c", xargs])
+    again = workflow(runner, folder, "--cores", cores, "--dry-run", "--quiet", "rules")
+    log("copying without the workflow")
+    (runner.folder / "names.txt").write_text("".join(f"{file.stem}\n" for file in files))
+    copy = f"{folder}/programs/counterbias count --bias-output {folder}/copies/NAME"
+    (folder / "copies").mkdir(exist_ok=True)
+    plain = runner.run(["xargs", "-a", "names.txt", "-P", cores, "-I", "NAME", *copy.split()])
     overhead = {key: (counted[key] - plain[key]) / len(files) for key in ("wall", "cpu")}
-    rows = [["", "wall, s", "CPU, s", "load"]]
-    rows += [
-        ["dry run, nothing done yet", *cells(dry)],
-        ["dry run, all done", *cells(again)],
-        [f"counting with the workflow, {cores} cores", *cells(counted)],
-        [f"counting with xargs, {cores} cores", *cells(plain)],
-        ["difference per job", f"{overhead['wall']:.3f}", f"{overhead['cpu']:.3f}", ""],
-        ["collect and MultiQC", *cells(rest)],
-    ]
+    rows = [["", "wall, s", "CPU, s", "peak MB", "load"]]
+    for label, run in (
+        ("dry run, nothing done yet", dry),
+        (f"{len(files)} jobs, {cores} cores", counted),
+        ("the same copies by xargs", plain),
+        ("collect and MultiQC", rest),
+        ("dry run, all done", again),
+    ):
+        wall, cpu, load = cells(run)
+        rows.append([label, wall, cpu, f"{run['peak'] / 1e6:.0f}", load])
+    rows.append(["per job", f"{overhead['wall']:.3f}", f"{overhead['cpu']:.3f}", "", ""])
     print(f"{len(files)} tiny samples\n")
     print(markdown(rows))
-    print(f"\nPeak memory of the dry run: {dry['peak'] / 1e6:.0f} MB")
     return {"dry": dry, "counted": counted, "plain": plain, "rest": rest, "again": again}
+
+
+def write_stand_in(folder: Path, runner: Runner) -> None:
+    """Write a ``counterbias`` whose counts are copies under another name, and let runs find it."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "counterbias").write_text(STAND_IN.format(folder=folder, real=find("counterbias")))
+    (programs / "counterbias").chmod(0o755)
+    runner.environment["PATH"] = f"{programs}{os.pathsep}{runner.environment['PATH']}"
 
 
 def cells(run: Figures) -> list[str]:

@@ -124,4 +124,4 @@ rule complete:
     conda:
         "../envs/counterbias.yaml"
     shell:
-        "! cut -f 3 {input.outcomes:q} | grep -x failed > {log:q}"
+        "! grep $'\\tfailed\\t' {input.outcomes:q} | tee {log:q} >&2"

@@ -9,7 +9,8 @@ min_version("9.0")
 
 def load(name):
     """Import a module of ../scripts, wherever the workflow was deployed from."""
-    path = workflow.source_path(f"../scripts/{name}.py")
+    # A plain text: Snakemake's own kind cannot be written into compiled modules.
+    path = str(workflow.source_path(f"../scripts/{name}.py"))
     spec = importlib.util.spec_from_file_location(name, path)
     loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
@@ -22,11 +23,7 @@ outcomes = load("outcomes")
 
 def read_checked():
     """Return the samples by name; stop with one line where they or the configuration are wrong."""
-    # Files of an object store are not here, and Snakemake says which of them is missing.
-    exist = (
-        workflow.is_main_process
-        and workflow.storage_settings.default_storage_provider is None
-    )
+    shared = workflow.storage_settings.default_storage_provider is None
     try:
         samplesheet.check_config(
             config,
@@ -35,8 +32,18 @@ def read_checked():
         )
         validate(config, schema="../schemas/config.schema.yaml")
         found = samplesheet.read_samples(
-            config, workflow.source_path("../schemas/samples.schema.yaml"), exist=exist
+            config,
+            workflow.source_path("../schemas/samples.schema.yaml"),
+            # Files of an object store are not here, and Snakemake says which of them is missing.
+            exist=shared and workflow.is_main_process,
         )
+        if not shared and (
+            config["pooled"]["by"] != "none" or config["compare"]["samples"]
+        ):
+            raise samplesheet.SheetError(
+                "pooled models and comparisons need a folder that all jobs share: train on one "
+                "machine, and name the file in the setting model"
+            )
     except samplesheet.SheetError as problem:
         sys.exit(f"counterbias workflow: {problem}")
     return {sample.name: sample for sample in found}
