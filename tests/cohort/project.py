@@ -99,6 +99,12 @@ def started(done: Done) -> list[str]:
     return [found[1] for found in words if len(found) == 2 and found[0] in ("localrule", "rule")]
 
 
+def untimed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a document says, but how long things took and what was typed."""
+    timed = ("run", "seconds", "command_line")
+    return {key: value for key, value in document.items() if key not in timed}
+
+
 def contents(results: Path) -> dict[str, bytes | dict[str, Any]]:
     """Return what results hold, file → content, but when and where they were made."""
     found: dict[str, bytes | dict[str, Any]] = {}
@@ -111,10 +117,7 @@ def contents(results: Path) -> dict[str, bytes | dict[str, Any]]:
         if path.suffix == ".log":
             continue
         if name.endswith(".json"):
-            document = json.loads(path.read_text())
-            for key in ("run", "command_line"):
-                document.pop(key, None)
-            found[name] = document
+            found[name] = json.loads(path.read_text(), object_hook=untimed)
         else:
             found[name] = path.read_bytes()
     return found

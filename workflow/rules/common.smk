@@ -1,5 +1,7 @@
 # What all rules need: the samples, checked before any job starts, and how a step is recorded.
 import importlib.util
+import re
+import shlex
 import sys
 
 from snakemake.utils import min_version, validate
@@ -83,12 +85,13 @@ def alignments_of(sample):
 
 def model_options(wildcards):
     """Return the options of the bias model: the sample's own, the pooled one, or both."""
+    own = f"--bias-model {shlex.quote(config['model'])}"
     if POOLED_BY == "none":
-        return f"--bias-model {config['model']}"
+        return own
     pool = pool_of(wildcards.sample)
     pooled = f"results/models/{pool}/{pool}.model"
     if config["pooled"]["use"] == "prior":
-        return f"--bias-model {config['model']} --bias-prior {pooled}"
+        return f"{own} --bias-prior {pooled}"
     return f"--bias-model {pooled}"
 
 

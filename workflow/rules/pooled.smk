@@ -83,7 +83,7 @@ rule train:
         recorded_for_all(
             "train",
             "counterbias train -s {params.strandedness} {params.counting} "
-            "--bias-model {params.model} {params.options} --bias-genome {input.genome:q} "
+            "--bias-model {params.model:q} {params.options} --bias-genome {input.genome:q} "
             "--bias-threads {threads} -o {output}/{wildcards.pool}.model "
             '"${{alignments[@]}}" {input.annotation:q} > {output}/gains.tsv',
         )
