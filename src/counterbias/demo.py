@@ -279,6 +279,7 @@ def print_files(folder: Path) -> None:
         "*.isoforms.results": "shares of the transcripts of each gene",
         "*.model": "fitted bias model, for --bias-model FILE",
         "*.counterbias.json": "quality report",
+        "*.log": "which model, its gain and size: the quality report in six lines",
     }
     print()
     for pattern, meaning in meanings.items():

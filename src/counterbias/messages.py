@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 ProgressCallback = Callable[[str, int, int], None]
 #: Called with the same and a description of the step.
 StepCallback = Callable[[str, int, int, str], None]
+#: Called while an alignment file is counted, batch by batch, with the file, its bytes read so far,
+#: those in all (0: not known), and what was counted, as text; this is empty once all is.
+CountingCallback = Callable[[str, int, int, str], None]
 
 _WARNING = "Warning: "
 
@@ -28,6 +31,8 @@ class Messages:
         write: takes one line for standard error.
         progress: called as long stages proceed; None to ignore progress.
         step: called for each step of a stage whose steps are worth a line; None to ignore them.
+        counting: called as alignments are counted, in place of htseq-count's lines of progress;
+            None for these lines.
         quiet: whether to write warnings only.
         subject: what warnings are about, such as a sample; empty where that is plain.
     """
@@ -37,6 +42,7 @@ class Messages:
     step: StepCallback | None = None
     quiet: bool = False
     subject: str = ""
+    counting: CountingCallback | None = None
 
     def info(self, text: str) -> None:
         """Write a line of progress, unless quiet."""
@@ -50,6 +56,16 @@ class Messages:
     def to(self, write: Callable[[str], None]) -> Messages:
         """Return the same with another destination for lines."""
         return replace(self, write=write)
+
+    def noting_warnings(self, note: Callable[[str], None]) -> Messages:
+        """Return the same, which passes each warning's line to ``note`` as well."""
+
+        def write(text: str) -> None:
+            if text.startswith(_WARNING):
+                note(text)
+            self.write(text)
+
+        return self.to(write)
 
     def about(self, subject: str) -> Messages:
         """Return the same with warnings that name their subject."""

@@ -26,6 +26,11 @@ MODES = ("union", "intersection-strict", "intersection-nonempty")
 NONUNIQUE = ("none", "all", "fraction", "random")
 #: The treatment of secondary or supplementary alignments.
 NOT_PRIMARY = ("score", "ignore")
+#: The tags from which assignments may be taken: those in which a counter has written what became of
+#: each alignment (featureCounts, htseq-count), and those that name the genes of a read and no more.
+VERDICTS = XT, XF = ("XT", "XF")
+GENES = ("GX", "GN")
+ASSIGNED = (*VERDICTS, *GENES)
 
 #: How foreground and background windows are drawn: our scheme, that of the paper, of seqbias.
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
@@ -78,6 +83,10 @@ class CountingOptions:
     """htseq-count's options that decide which feature a fragment is counted for.
 
     Names and defaults are htseq-count's. ``seed`` matters to ``nonunique="random"`` only.
+
+    Args:
+        assigned: one of :data:`ASSIGNED`, the tag from which a fragment's features are taken; None
+            for those that it overlaps.
     """
 
     order: str = "name"
@@ -88,6 +97,19 @@ class CountingOptions:
     secondary_alignments: str = "ignore"
     supplementary_alignments: str = "ignore"
     seed: int = 1
+    assigned: str | None = None
+
+    @property
+    def by_verdicts(self) -> bool:
+        """Whether a tag says what became of each alignment, so that nothing is left to decide."""
+        return self.assigned in VERDICTS
+
+    @property
+    def primary_only(self) -> bool:
+        """Whether only primary alignments are looked at."""
+        return not self.by_verdicts and (
+            self.secondary_alignments == self.supplementary_alignments == "ignore"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,21 @@ def test_every_format_counts_the_same(
     assert ours(Path("-"), genes, OPTIONS) == expected
 
 
+def test_who_listens_is_told_how_much_of_the_file_was_read(
+    tmp_path: Path, reads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """htslib's child process reads SAM, and shares the position in the file with us."""
+    told: list[tuple[int, bool, int, int]] = []
+    listeners = Listeners(batch_done=lambda *what: told.append(what))
+    for path in (reads, as_sam(reads, tmp_path / "reads.sam")):
+        count_alignments(str(path), annotation(tmp_path), OPTIONS, listeners=listeners)
+        size = path.stat().st_size
+        assert told[-1] == (50, False, size, size)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(reads.read_bytes())))
+    count_alignments("-", annotation(tmp_path), OPTIONS, listeners=listeners)
+    assert told[-1] == (50, False, 0, 0)
+
+
 def test_stdin_of_a_process(tmp_path: Path, reads: Path) -> None:
     (tmp_path / "genes.gtf").write_text("")
     code = (

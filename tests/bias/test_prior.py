@@ -433,11 +433,13 @@ def test_the_shares_are_told_unless_quiet(
         "details"
     ]
     own, prior = (f"{details[f'{name}_share']:.2f}" for name in ("own", "prior"))
-    expected = (
-        f"small: the model is {own} × the sample's own + {prior} × the prior; alone they gain"
-    )
-    assert expected in messages[0]
-    assert "× the prior" not in messages[1]
+    shares = f"blended: {own} × its own + {prior} × {world / 'large.model'}"
+    assert "small: model: vlmm, as asked for; learnt from" in messages[0]
+    assert shares in messages[0]
+    gains = (f"{name} alone {details[f'{name}_gain']:.3f}" for name in ("own", "prior"))
+    assert ", ".join(gains) in messages[0]
+    assert "blended" not in messages[1]
+    assert shares in (tmp_path / "x.log").read_text()
 
 
 def test_prior_alone_asks_for_a_model_and_brings_its_window(world: Path, tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_each_of_the_files_is_written(sample: Path) -> None:
         "pwm.counterbias.json",
         "pwm.counts.tsv",
         "pwm.isoforms.results",
+        "pwm.log",
         "pwm.model",
     ]
     isoforms = pd.read_csv(sample / "pwm.isoforms.results", sep="\t")

@@ -150,6 +150,7 @@ def test_new_options_and_their_defaults() -> None:
         "bias_window": None,
         "bias_option": [],
         "bias_counts": "raw",
+        "bias_assigned": None,
         "bias_threads": 1,
         "bias_device": None,
         "bias_seed": None,

@@ -267,10 +267,10 @@ def test_simulate(options: str, message: list[str], capfd: pytest.CaptureFixture
 
 def test_option_that_there_is_not(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(count(files, "--bias-passages 2"))
+        main(count(files, "--bias-bootstrap 2"))
     assert stopped.value.code == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert (
         line
-        == "counterbias: unrecognized arguments: --bias-passages. See `counterbias count --help`"
+        == "counterbias: unrecognized arguments: --bias-bootstrap. See `counterbias count --help`"
     )

@@ -146,8 +146,7 @@ def test_lengths_alone_leave_the_main_table_as_it_is(
     capfd.readouterr()
     count(study, "--bias-lengths", "union", "-c", "main.tsv")
     assert capfd.readouterr().err.splitlines()[-1] == (
-        "Corrected counts are in sample1.counts.tsv; next to it is the quality report "
-        "(.counterbias.json)."
+        "sample1: files: sample1.counts.tsv, next to it .counterbias.json, .log"
     )
     assert Path("main.tsv").read_bytes() == Path("plain.tsv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -155,6 +154,7 @@ def test_lengths_alone_leave_the_main_table_as_it_is(
         "plain.tsv",
         "sample1.counterbias.json",
         "sample1.counts.tsv",
+        "sample1.log",
     ]
 
 
@@ -194,6 +194,7 @@ def test_without_a_model_weights_are_1_and_a_union_is_as_long_as_it_is(
         "secondary_alignments": "ignore",
         "supplementary_alignments": "ignore",
         "seed": 1,
+        "assigned": None,
         "bias_model": "none",
         "bias_fragment_length": None,
         "bias_lengths": "union",
@@ -210,8 +211,10 @@ def test_a_prefix_that_is_a_folder_and_several_samples(study: Path, tmp_path: Pa
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
         "other.counterbias.json",
         "other.counts.tsv",
+        "other.log",
         "sample1.counterbias.json",
         "sample1.counts.tsv",
+        "sample1.log",
     ]
 
 
@@ -366,9 +369,12 @@ def test_isoforms_are_written_next_to_the_table(
     prefix = str(tmp_path / "x")
     count(study, "--bias-model", "none", "--bias-lengths", "transcripts", "--bias-output", prefix,
           "-c", f"{prefix}.tsv")  # fmt: skip
-    assert capfd.readouterr().err.splitlines()[-1] == (
-        f"Corrected counts are in {prefix}.counts.tsv; next to it are the quality report "
-        "(.counterbias.json) and isoforms, a by-product of the lengths (.isoforms.results)."
+    assert (
+        capfd.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            f": files: {prefix}.counts.tsv, next to it .isoforms.results, .counterbias.json, .log"
+        )
     )
     genes = table(f"{prefix}.counts.tsv").index
     isoforms = pd.read_csv(f"{prefix}.isoforms.results", sep="\t")

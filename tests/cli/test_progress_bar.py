@@ -1,4 +1,4 @@
-"""The progress bar of training: on a terminal, and nowhere else."""
+"""The progress bars of counting and training: on a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from counterbias import simulation
+from counterbias.cli import progress
 from counterbias.cli.progress import ProgressBar
 
 MODEL = ("members=2", "units=16", "channels=4", "min_steps=60", "max_steps=60", "distil_steps=60")
@@ -67,12 +68,12 @@ def command(folder: Path, *more: str, model: str = "cnn") -> list[str]:
     ]
 
 
-def on_terminal(argv: list[str]) -> str:
+def on_terminal(argv: list[str], stdin: int = subprocess.DEVNULL) -> str:
     """Run a command with stderr on a pseudo-terminal; return what it wrote there."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower, env=environment
+        argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=follower, env=environment
     )
     os.close(follower)
     parts = []
@@ -95,7 +96,79 @@ def test_bar_on_a_terminal(sample: Path) -> None:
     assert "/120" in shown
     # Other messages are shown as usual, and the bar is gone at the end.
     assert "alignment record pairs processed." in shown
-    assert shown.rstrip().endswith("isoforms, a by-product of the lengths (.isoforms.results).")
+    assert shown.rstrip().endswith(".isoforms.results, .model, .counterbias.json, .log")
+
+
+#: Runs the command line with a bar from the first batch on, however quick the counting is.
+IMPATIENT = """
+import sys
+from counterbias.cli import main, progress
+progress.PATIENCE, progress.INTERVAL = 0.0, 0.01
+sys.exit(main())
+"""
+
+
+def plain(folder: Path, alignments: str, *more: str) -> list[str]:
+    files = [alignments, str(folder / "genes.gtf")]
+    return [sys.executable, "-c", IMPATIENT, "count", "-s", "no", "-r", "pos", *more, *files]
+
+
+def test_bar_while_counting(sample: Path) -> None:
+    shown = on_terminal(plain(sample, str(sample / "a[b].bam")))
+    assert "counting a[b].bam" in shown
+    assert "100%, 3,000 pairs" in shown  # a file as small as this is one batch
+    assert shown.rstrip().endswith("3000 alignment record pairs processed.")
+
+
+def test_counting_from_a_pipe_shows_records_but_no_share(sample: Path) -> None:
+    with subprocess.Popen(["cat", str(sample / "a[b].bam")], stdout=subprocess.PIPE) as pipe:
+        assert pipe.stdout is not None
+        shown = on_terminal(plain(sample, "-"), pipe.stdout.fileno())
+    assert "counting standard input" in shown
+    assert "3,000 pairs" in shown
+    assert "%" not in shown
+
+
+def test_no_bar_while_counting_quietly(sample: Path) -> None:
+    assert on_terminal(plain(sample, str(sample / "a[b].bam"), "-q")) == ""
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_counting_bar_waits_and_moves_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 10)
+    monkeypatch.setattr(progress, "INTERVAL", 4)
+    clock, moves = Clock(), []
+    with ProgressBar(True, clock) as bar:
+        assert bar.counting is not None
+        for second in range(25):
+            clock.now = second
+            bar.counting("reads.bam", second, 50, f"{second} reads")
+            shown = [task.fields["amount"] for task in bar._bar.tasks] if bar._bar else []
+            if shown and shown != moves[-1:]:
+                moves += shown
+        assert bar._bar is not None
+        bar.counting("reads.bam", 0, 0, "")
+        assert bar._bar is None
+    assert moves == ["20%, 10 reads", "28%, 14 reads", "36%, 18 reads", "44%, 22 reads"]
+
+
+def test_files_of_one_name_have_a_bar_each() -> None:
+    clock = Clock()
+    with ProgressBar(True, clock) as bar:
+        assert bar.counting is not None
+        for clock.now in (0.0, 2.0):
+            for folder in "ab":
+                bar.counting(f"{folder}/reads.bam", 1, 2, "1 read")
+        assert bar._bar is not None
+        assert [task.description for task in bar._bar.tasks] == ["counting reads.bam"] * 2
 
 
 def test_no_bar_where_quiet(sample: Path) -> None:

@@ -156,7 +156,7 @@ def test_every_finished_stage_is_told_of(
             "sample1: sampling: done",
             "sample1: training: done",
             "sample2: scoring: done",
-            "Weighted counts are in ",
+            "sample2: files: ",
         ),
         "train": (
             "sample1 (1 of 2): ",

@@ -15,6 +15,7 @@ from tests.fuzz.runner import Run, run_here
 INPUTS = {
     "bam_counts": 1200,
     "bam_loops": 12_000,
+    "bam_tags": 4000,
     "bgzf": 3000,
     "annotation": 2500,
     "models": 800,
@@ -25,7 +26,7 @@ INPUTS = {
 
 
 #: Targets whose loops nothing can interrupt are watched from another process.
-WATCHED = ("bam_counts", "bam_loops")
+WATCHED = ("bam_counts", "bam_loops", "bam_tags")
 
 
 @pytest.mark.parametrize("name", INPUTS)

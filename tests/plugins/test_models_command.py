@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -18,6 +19,7 @@ from counterbias.plugins import (
     Manager,
 )
 from counterbias_backends import pwm
+from counterbias_backends.cnn.options import Options as CNNOptions
 from tests.plugins.installed import GOOD, Install
 
 
@@ -80,19 +82,59 @@ def test_models_table(install: Install, monkeypatch: pytest.MonkeyPatch, capsys)
     assert models_command.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     head = lines[0]
-    good = next(line for line in lines if line.startswith("good"))
-    for title, cell in (
-        ("FROM", "good-dist 1.2"),
-        ("TRAINING", "ready"),
-        ("OPTIONS", "pseudocount=1.0"),
-        ("SUMMARY", "from good"),
-    ):
-        assert good[head.index(title) :].startswith(cell)
+    row = next(row for row, line in enumerate(lines) if line.startswith("good"))
+    for title, cell in (("FROM", "good-dist 1.2"), ("TRAINING", "ready")):
+        assert lines[row][head.index(title) :].startswith(cell)
+    assert lines[row + 1 : row + 3] == ["  from good", "  options: pseudocount=1.0"]
     needy_line = next(line for line in lines if line.startswith("needy"))
     assert "pip install 'needy-dist[deep]'" in needy_line
-    broken = next(line for line in lines if line.startswith("broken"))
-    assert "broken-dist 1.0" in broken
-    assert "No module named 'nonexistent_module_of_no_one'" in broken
+    broken = next(row for row, line in enumerate(lines) if line.startswith("broken"))
+    assert "broken-dist 1.0" in lines[broken]
+    assert "No module named 'nonexistent_module_of_no_one'" in " ".join(lines[broken + 1 :])
+
+
+def test_models_table_fits_into_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert models_command.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    row = next(row for row, line in enumerate(lines) if line.startswith("cnn "))
+    end = next(end for end in range(row + 1, len(lines)) if not lines[end].startswith(" "))
+    words = " ".join(lines[row + 1 : end]).split()
+    assert words[:2] == ["convolutional", "networks"]
+    defaults = {field.name for field in dataclasses.fields(CNNOptions)}
+    assert {word.partition("=")[0] for word in words if "=" in word} == defaults
+
+
+def test_models_table_is_the_same_for_every_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert models_command.main([]) == 0
+    usual = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "200")
+    assert models_command.main([]) == 0
+    assert capsys.readouterr().out == usual
+
+
+def test_models_table_is_as_wide_as_its_terminal() -> None:
+    listing = models_command.describe(Manager())
+    listing["backends"] = [
+        {
+            "name": "m", "distribution": "d", "version": "1", "missing": [], "problem": None,
+            "summary": "a model of words that are many", "options": {"depth": 3, "width": 10},
+        }
+    ]  # fmt: skip
+    assert models_command.table(listing, 40).splitlines() == [
+        "MODEL  FROM  TRAINING",
+        "m      d 1   ready",
+        "  a model of words that are many",
+        "  options: depth=3 width=10",
+    ]
+    assert models_command.table(listing, 22).splitlines()[2:] == [
+        "  a model of words",
+        "    that are many",
+        "  options: depth=3",
+        "    width=10",
+    ]
 
 
 def test_models_names_are_those_of_the_installed_plugins(

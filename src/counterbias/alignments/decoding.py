@@ -33,9 +33,12 @@ from counterbias.records import CLIPPED, PRESENT, REVERSE, TRAINABLE
 NAME, HERE, NEXT, INFO, FIVE, SET, TLEN, END = range(8)
 COLUMNS = 8
 
-#: Within INFO: the flag (16 bits), MAPQ (8), the bits of ``EndSites`` (4), the NH tag (2).
-MAPQ_SHIFT, BITS_SHIFT, NH_SHIFT = 16, 24, 28
+#: Within INFO: the flag (16 bits), MAPQ (8), the bits of ``EndSites`` (4), the class of the NH tag
+#: (2); from HITS_SHIFT on, where the assignment stage fills it in, the number in the NH tag.
+MAPQ_SHIFT, BITS_SHIFT, NH_SHIFT, HITS_SHIFT = 16, 24, 28, 32
 NH_ABSENT, NH_ONE, NH_MANY, NH_INVALID = 0, 1, 2, 3
+#: What :func:`integer_tag` returns for a tag of another type: no integer of 32 bits.
+NO_INTEGER = -(1 << 62)
 
 PAIRED_FLAG, UNMAPPED, MATE_UNMAPPED, REVERSE_FLAG, READ1, READ2 = 0x1, 0x4, 0x8, 0x10, 0x40, 0x80
 NOT_PRIMARY = 0x900
@@ -77,7 +80,7 @@ def name_of(field: NDArray[np.uint8]) -> str:
 
 
 @helper
-def _fields_end(start: Any) -> Any:
+def fields_end(start: Any) -> Any:
     """Return the address at which a record's tags start, -1 where a length is impossible.
 
     The record's first 36 bytes must have been read.
@@ -136,7 +139,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
         if size < 32 or size > MAX_RECORD:
             return count, here, BAD_SIZE
         if here + 4 + size > end:
-            if here + 36 <= end and _fields_end(base + here) < 0:
+            if here + 36 <= end and fields_end(base + here) < 0:
                 return count, here, BAD_LENGTHS
             break
         # Records are of similar length, so one of the next lies about here.
@@ -154,7 +157,7 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
         record = base + offsets[i]
         if primary_only and (load_u16(record + 18) & NOT_PRIMARY) != 0:
             continue
-        if _fields_end(record) < 0 or not same_name(record, base + offsets[last]):
+        if fields_end(record) < 0 or not same_name(record, base + offsets[last]):
             break
         first = i
     if count > 0:
@@ -163,7 +166,14 @@ def walk(data: Any, start: Any, end: Any, offsets: Any, keep_groups: Any, primar
 
 
 @helper
-def _next_tag(here: Any, end: Any) -> Any:
+def _has_zero(word: Any) -> Any:
+    """Whether one of a word's eight bytes is 0."""
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    return ((word - low) & ~word & high) != 0
+
+
+@helper
+def next_tag(here: Any, end: Any) -> Any:
     """Return the start of the tag after the one at ``here``, -1 where it is malformed."""
     if here + 4 > end:
         return -1
@@ -178,6 +188,8 @@ def _next_tag(here: Any, end: Any) -> Any:
     elif tag_type == 100:  # d
         here += 8
     elif tag_type == 90 or tag_type == 72:  # Z H
+        while here + 8 <= end and not _has_zero(load_u64(here)):
+            here += 8
         while here < end and load_u8(here) != 0:
             here += 1
         here += 1
@@ -203,35 +215,42 @@ def _next_tag(here: Any, end: Any) -> Any:
 
 
 @helper
-def _hits(here: Any) -> Any:
-    """Classify the well-formed NH tag at ``here``: NH_ONE, NH_MANY (above 1) or NH_INVALID."""
+def integer_tag(here: Any) -> Any:
+    """Return the value of the well-formed tag at ``here``, :data:`NO_INTEGER` if it is no integer.
+
+    As htseq-count does, numbers of 32 bits are taken as signed.
+    """
     tag_type = load_u8(here + 2)
     here += 3
     if tag_type == 67:  # C
+        return load_u8(here)
+    if tag_type == 99:  # c
         value = load_u8(here)
-    elif tag_type == 99:  # c
-        value = load_u8(here)
-        value = value - 256 if value > 127 else value
-    elif tag_type == 83:  # S
+        return value - 256 if value > 127 else value
+    if tag_type == 83:  # S
+        return load_u16(here)
+    if tag_type == 115:  # s
         value = load_u16(here)
-    elif tag_type == 115:  # s
-        value = load_u16(here)
-        value = value - 65536 if value > 32767 else value
-    elif tag_type == 105 or tag_type == 73:  # i, and I, which htseq-count reads alike
-        value = load_i32(here)
-    elif tag_type == 102:  # f: positive floats are ordered as their bits are, up to infinity
-        value = load_i32(here)
-        value = np.int64(2) if value > 0x3F800000 and value <= 0x7F800000 else np.int64(1)
-    elif tag_type == 100:  # d: likewise
-        value = load_i64(here)
-        value = (
-            np.int64(2)
-            if value > 0x3FF0000000000000 and value <= 0x7FF0000000000000
-            else np.int64(1)
-        )
-    else:
-        return NH_INVALID
-    return NH_MANY if value > 1 else NH_ONE
+        return value - 65536 if value > 32767 else value
+    if tag_type == 105 or tag_type == 73:  # i I
+        return load_i32(here)
+    return np.int64(NO_INTEGER)
+
+
+@helper
+def _hits(here: Any) -> Any:
+    """Classify the well-formed NH tag at ``here``: NH_ONE, NH_MANY (above 1) or NH_INVALID."""
+    value = integer_tag(here)
+    if value != NO_INTEGER:
+        return NH_MANY if value > 1 else NH_ONE
+    tag_type = load_u8(here + 2)
+    if tag_type == 102:  # f: positive floats are ordered as their bits are, up to infinity
+        value = load_i32(here + 3)
+        return NH_MANY if value > 0x3F800000 and value <= 0x7F800000 else NH_ONE
+    if tag_type == 100:  # d: likewise
+        value = load_i64(here + 3)
+        return NH_MANY if value > 0x3FF0000000000000 and value <= 0x7FF0000000000000 else NH_ONE
+    return NH_INVALID
 
 
 @helper
@@ -240,7 +259,7 @@ def _read_tags(here: Any, end: Any, want_cigar: Any, check_all: Any) -> Any:
     hits = NH_ABSENT
     cigar = np.int64(-1)
     while here < end:
-        following = _next_tag(here, end)
+        following = next_tag(here, end)
         if following < 0:
             return hits, cigar, BAD_TAGS
         tag = load_u16(here)
@@ -264,7 +283,7 @@ def _long_cigar(start: Any, operations: Any) -> Any:
 
 
 @helper
-def _hash_bytes(here: Any, length: Any) -> Any:
+def hash_bytes(here: Any, length: Any) -> Any:
     """Hash bytes, eight at a time; those read beyond the end are masked out.
 
     Returns (hash, whether one of the bytes is NUL).
@@ -296,12 +315,12 @@ def _hash_name(start: Any) -> Any:
     length = load_u8(start + 12)
     if load_u8(here + length - 1) == 0:
         length -= 1
-    value, early = _hash_bytes(here, length)
+    value, early = hash_bytes(here, length)
     if early:
         length = np.int64(0)
         while load_u8(here + length) != 0:
             length += 1
-        value, early = _hash_bytes(here, length)
+        value, early = hash_bytes(here, length)
     return value
 
 
@@ -337,7 +356,7 @@ def decode(
         length = load_i32(start + 20)
         next_contig = load_i32(start + 24)
         next_position = load_i32(start + 28)
-        tags = _fields_end(start)
+        tags = fields_end(start)
         if tags < 0:
             return i, BAD_LENGTHS
         if contig < -1 or contig >= contigs or next_contig < -1 or next_contig >= contigs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any
 
 from counterbias.errors import InputError
@@ -30,7 +32,7 @@ class Source:
     def __init__(self, path: str, stream: Any, head: bytes, compression: str) -> None:
         self.path = path
         self.compression = compression
-        self._stream = stream
+        self._stream = self._file = stream
         self._head = head
 
     def readinto(self, target: memoryview) -> int:
@@ -44,6 +46,20 @@ class Source:
             return int(self._stream.readinto(target) or 0)
         except OSError as error:
             raise InputError(f"it cannot be read: {error.strerror}", file=self.path) from None
+
+    def bytes_read(self) -> tuple[int, int]:
+        """Return how many bytes of the file were read and how many it has; (0, 0) for a pipe.
+
+        A child process that reads it shares the position in it.
+        """
+        try:
+            number = self._file.fileno()
+            status = os.fstat(number)
+            if stat.S_ISREG(status.st_mode):
+                return os.lseek(number, 0, os.SEEK_CUR), status.st_size
+        except (OSError, ValueError):  # it is closed, or is no file of the system's
+            pass
+        return 0, 0
 
     def check(self) -> None:
         """Raise InputError if the stream ended because whatever produces it failed."""

@@ -143,22 +143,21 @@ class TranscodedSource(Source):
                 genome = _indexable(genome, folder)
         # A file is read by the child itself, from our descriptor, since a name such as /dev/stdin
         # means something else to it. Of a pipe we have already read the head, so we pass on all.
-        direct = path != "-" and os.path.isfile(path)
-        if direct:
+        self._direct = path != "-" and os.path.isfile(path)
+        if self._direct:
             stream.seek(0)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _TRANSCODE, genome],
             env={**os.environ, "TMPDIR": folder},
-            stdin=stream if direct else subprocess.PIPE,
+            stdin=stream if self._direct else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
         )
         self._messages = _Messages(self._process.stderr)
         super().__init__(path, self._process.stdout, b"", BGZF)
-        if direct:
-            stream.close()
-        else:
+        self._file = stream
+        if not self._direct:
             threading.Thread(
                 target=_pump, args=(head, stream, self._process.stdin), daemon=True
             ).start()
@@ -201,6 +200,8 @@ class TranscodedSource(Source):
             self._process.kill()
             self._process.wait()
         self._stream.close()
+        if self._direct:
+            self._file.close()
         self._scratch.close()
 
 

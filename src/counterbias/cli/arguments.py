@@ -261,4 +261,5 @@ def counting_options(arguments: argparse.Namespace) -> CountingOptions:
         secondary_alignments=arguments.secondary_alignments,
         supplementary_alignments=arguments.supplementary_alignments,
         seed=_COUNTING.seed if arguments.bias_seed is None else arguments.bias_seed,
+        assigned=arguments.bias_assigned,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from counterbias.cli.parser import Option
 from counterbias.options import (
+    ASSIGNED,
     CONTEXTS,
     DEVICES,
     EXON,
@@ -207,6 +208,14 @@ CONTEXT = Option(
     default=None,
     help="what a window follows beyond the edge of an exon: the genome, or the transcript's next "
     f"exon (default: {_BIAS.context})",
+)
+ASSIGNED_TAG = Option(
+    "--bias-assigned",
+    choices=ASSIGNED,
+    default=None,
+    help="count what another program has assigned the alignments to, as it stands in their tags, "
+    "instead of what they overlap: XT (and XS) of featureCounts -R BAM, XF of htseq-count -o, GX "
+    "or GN of STARsolo and Cell Ranger; the annotation must be that program's",
 )
 CONTIG_ALIAS = Option(
     "--bias-contig-alias",

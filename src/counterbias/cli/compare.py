@@ -23,6 +23,7 @@ from counterbias.cli.compare_arguments import (
     model_labels,
     one_per_window,
 )
+from counterbias.cli.compare_summary import summary
 from counterbias.cli.idle_options import idle_in_compare
 from counterbias.cli.naming import distinct_sample_names
 from counterbias.cli.parser import VERSION, Parser
@@ -35,7 +36,6 @@ from counterbias.cli.run_arguments import (
 )
 from counterbias.cli.startup import compiled_loops
 from counterbias.cli.streams import write_line
-from counterbias.cli.summary import summary
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
 from counterbias.writers.standard_output import is_closed, write_standard_output
@@ -68,6 +68,7 @@ def build_compare_parser(prog: str = "counterbias compare") -> Parser:
     parser.add_options(
         (
             bias_arguments.GENOME,
+            bias_arguments.ASSIGNED_TAG,
             bias_arguments.THREADS,
             bias_arguments.DEVICE,
             bias_arguments.SEED,

@@ -27,11 +27,12 @@ from counterbias.cli.run_arguments import (
     run_options,
 )
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import write_line
+from counterbias.cli.streams import is_redirected_to, write_line
 from counterbias.errors import InputError
+from counterbias.files import is_stream
 from counterbias.inputs import check_inputs, is_input
 from counterbias.options import AUTO, NONE, UNION, TaggedOutput
-from counterbias.writers.endings import ISOFORMS, MODEL, REPORT, TABLE
+from counterbias.writers.endings import ISOFORMS, LOG, MODEL, REPORT, TABLE
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.sample import SampleBias
@@ -64,6 +65,7 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
             bias_arguments.WINDOW,
             bias_arguments.MODEL_OPTION,
             bias_arguments.COUNTS,
+            bias_arguments.ASSIGNED_TAG,
             bias_arguments.THREADS,
             bias_arguments.DEVICE,
             bias_arguments.SEED,
@@ -90,10 +92,11 @@ def main(argv: list[str]) -> int:
     )
     with _folder_of(arguments.bias_output if prefixes else None):
         table_options = _check_outputs(arguments, prefixes)
-        for line in idle_in_count(arguments):
-            write_line(f"Warning: {line}")
+        idle = [f"Warning: {line}" for line in idle_in_count(arguments)]
+        for line in idle:
+            write_line(line)
         run = _count(arguments, argv)
-        _write_bias_files(run, arguments, prefixes)
+        _write_bias_files(run, arguments, prefixes, idle)
         _write_main_table(run, arguments, table_options)
     return 0
 
@@ -204,17 +207,41 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
     for _, name in outputs:
         require_standard_output(name or "-")
     check_outputs(outputs, inputs=inputs)
+    _check_replaced(outputs, [prefix + LOG for prefix in prefixes], prints=not options.filename)
     return options
 
 
+def _check_replaced(outputs: list[tuple[str, str]], logs: list[str], *, prints: bool) -> None:
+    """Refuse to replace what the shell or another program writes (InputError).
+
+    Args:
+        outputs: (option, file name) of each file.
+        logs: those of them that are logs; one that stderr goes to is not replaced.
+        prints: whether the table goes to standard output.
+    """
+    from counterbias.writers.run_log import check_log
+
+    for label, name in outputs:
+        if name in logs and is_redirected_to(2, name):
+            continue
+        if prints and not is_stream(name) and is_redirected_to(1, name):
+            raise InputError(
+                f"{label} would replace the file that standard output goes to",
+                file=name,
+                remedy="send standard output to another one",
+            )
+        if name in logs:
+            check_log(name)
+
+
 def _bias_endings(arguments: Namespace) -> list[str]:
-    """List the endings of the bias files of each sample."""
-    endings = [TABLE, REPORT]
-    if arguments.bias_model != NONE:
-        endings.append(MODEL)
+    """List the endings of the bias files of each sample, in the order in which they are told of."""
+    endings = [TABLE]
     if arguments.bias_lengths != UNION:
         endings.append(ISOFORMS)
-    return endings
+    if arguments.bias_model != NONE:
+        endings.append(MODEL)
+    return [*endings, REPORT, LOG]
 
 
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
@@ -237,42 +264,58 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
         return count_files(options, display.messages, tagged=tagged, processes=processes)
 
 
-def _write_bias_files(run: CountRun, arguments: Namespace, prefixes: list[str]) -> None:
-    """Write table, isoforms, model and report of every sample, and report where they are."""
-    if not prefixes:
-        return
+def _write_bias_files(
+    run: CountRun, arguments: Namespace, prefixes: list[str], warnings: list[str]
+) -> None:
+    """Write all files of every sample, and say what came out.
+
+    ``warnings`` are those given before the run.
+    """
+    for number, prefix in enumerate(prefixes):
+        sample, endings = run.bias[number], _bias_endings(arguments)
+        if sample.isoforms is None and ISOFORMS in endings:
+            endings.remove(ISOFORMS)
+        _write_results(run, sample, prefix)
+        _tell(sample, prefix, endings, [*warnings, *run.warnings[number]], quiet=arguments.quiet)
+
+
+def _write_results(run: CountRun, sample: SampleBias, prefix: str) -> None:
+    """Write table, isoforms, model and report of a sample."""
     from counterbias.model_file import save_models
     from counterbias.writers.bias_tables import write_bias_table
     from counterbias.writers.isoforms import write_isoforms
     from counterbias.writers.qc import write_qc
 
     features = run.annotation.features
-    for sample, prefix in zip(run.bias, prefixes, strict=True):
-        write_bias_table(
-            prefix + TABLE, features.ids, sample.columns, attributes=features.attributes
-        )
-        if sample.isoforms is not None:
-            write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
-        if sample.model is not None:
-            save_models(prefix + MODEL, sample.model)
-        write_qc(prefix + REPORT, sample.report)
-        if not arguments.quiet:
-            write_line(_written(sample, prefix))
-
-
-def _written(sample: SampleBias, prefix: str) -> str:
-    """Say where the files of a sample are."""
-    kind, others = "Corrected", []
-    if sample.model is not None:
-        kind = "Weighted"
-        named = "a file that says that there is no model" if sample.model.no_model else "the model"
-        others.append(f"{named} ({MODEL})")
-    others.append(f"the quality report ({REPORT})")
+    write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
     if sample.isoforms is not None:
-        others.append(f"isoforms, a by-product of the lengths ({ISOFORMS})")
-    *first, last = others
-    beside = f"are {', '.join(first)} and {last}" if first else f"is {last}"
-    return f"{kind} counts are in {prefix}{TABLE}; next to it {beside}."
+        write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
+    if sample.model is not None:
+        save_models(prefix + MODEL, sample.model)
+    write_qc(prefix + REPORT, sample.report)
+
+
+def _tell(
+    sample: SampleBias, prefix: str, endings: list[str], warnings: list[str], *, quiet: bool
+) -> None:
+    """Say on stderr and in the log what came of a sample."""
+    from counterbias import __version__
+    from counterbias.cli.count_summary import count_summary
+    from counterbias.writers.run_log import write_log
+
+    lines = count_summary(sample.report, prefix, endings)
+    # A log that the shell writes stderr to would lose what is there already.
+    is_stderr = is_redirected_to(2, prefix + LOG)
+    if is_stderr or not quiet:
+        for line in lines:
+            write_line(line)
+    if not is_stderr:
+        write_log(
+            prefix + LOG,
+            [*lines, *warnings],
+            version=__version__,
+            command_line=sample.report["command_line"],
+        )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

@@ -1,6 +1,7 @@
 """Options of our own that have no effect together with the others given: one warning per reason.
 
-htseq-count's own options cause no warning, as in htseq-count. An option counts as given if it is
+htseq-count's own options cause no warning, as in htseq-count, but for those that an option of ours
+has made idle. An option counts as given if it is
 not None: the options' classes hold the defaults, not the parsers. What only a backend or the data
 can show is reported where that is known (:mod:`counterbias.pipeline`).
 """
@@ -11,7 +12,7 @@ import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 
-from counterbias.options import NONE, UNION
+from counterbias.options import NONE, UNION, VERDICTS, CountingOptions
 
 #: Options of ``count`` that concern the model, the weights or the lengths alone.
 _ON_THE_MODEL = (
@@ -27,8 +28,27 @@ _ON_THE_MODEL = (
 )
 #: Of these, those that matter to lengths without a model.
 _ON_LENGTHS = ("output", "fragment_length")
+#: htseq-count's options on what becomes of an alignment, which a verdict in its tags has decided.
+_DECIDED = ("mode", "minaqual", "secondary_alignments", "supplementary_alignments")
 #: Endings of alignment files that need no reference.
 _NO_REFERENCE = (".bam", ".sam", ".sam.gz")
+
+
+def idle_with_assigned(arguments: Namespace) -> list[str]:
+    """List the options without effect on counts by ``--bias-assigned``, in all commands that count.
+
+    They are htseq-count's, and regarded as given where they are not their defaults.
+    """
+    tag, defaults = arguments.bias_assigned, CountingOptions()
+    if tag not in VERDICTS:
+        return []
+    given = Namespace(
+        **{
+            name: value if (value := getattr(arguments, name)) != getattr(defaults, name) else None
+            for name in _DECIDED
+        }
+    )
+    return _lines(given, _DECIDED, f"with --bias-assigned {tag}")
 
 
 def idle_in_count(arguments: Namespace) -> list[str]:
@@ -36,6 +56,11 @@ def idle_in_count(arguments: Namespace) -> list[str]:
 
     ``bias_model`` is None to count only, and ``none`` to measure lengths alone.
     """
+    return [*idle_with_assigned(arguments), *_idle_without_model(arguments)]
+
+
+def _idle_without_model(arguments: Namespace) -> list[str]:
+    """List the options of ``count`` that have no effect because there is no bias model."""
     if arguments.bias_model not in (None, NONE):
         return []
     used = _ON_LENGTHS if arguments.bias_model == NONE else ()
@@ -59,16 +84,20 @@ def idle_in_count(arguments: Namespace) -> list[str]:
 
 def idle_in_train(arguments: Namespace) -> list[str]:
     """List the options of ``train`` without effect."""
-    if len(arguments.samfilenames) > 1:
-        return []
-    return _lines(arguments, ["bias_pool"], "where there is one sample")
+    lines = idle_with_assigned(arguments)
+    if len(arguments.samfilenames) == 1:
+        lines += _lines(arguments, ["bias_pool"], "where there is one sample")
+    return lines
 
 
 def idle_in_compare(arguments: Namespace, models: Sequence[str]) -> list[str]:
     """List the options of ``compare`` without effect; ``models`` are those of ``--models``."""
+    lines = idle_with_assigned(arguments)
     if models and all(os.path.isfile(label) for label in models):
-        return _lines(arguments, ["windows"], "where all models are files: each has its own window")
-    return []
+        lines += _lines(
+            arguments, ["windows"], "where all models are files: each has its own window"
+        )
+    return lines
 
 
 def idle_in_simulate(arguments: Namespace) -> list[str]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +21,8 @@ from counterbias.writers.standard_output import require_standard_output, write_s
 
 #: Version of the JSON document, major and minor.
 SCHEMA = (1, 0)
+#: Characters of a line where there is no terminal to tell; and the fewest on one that does.
+WIDTH, _NARROWEST = 80, 40
 
 JSON = Option("--json", action="store_true", help="write JSON instead of a table")
 NAMES = Option(
@@ -47,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     elif arguments.json:
         text = f"{json.dumps(describe(manager), indent=2, sort_keys=True, allow_nan=False)}\n"
     else:
-        text = table(describe(manager))
+        text = table(describe(manager), _width())
     write_standard_output(text)
     return 0
 
@@ -105,29 +110,47 @@ def _plain(default: object) -> object:
     return default if isinstance(default, bool | int | float | str) else str(default)
 
 
-def table(listing: dict[str, Any]) -> str:
-    """Lay out a listing as a table."""
-    rows = [("MODEL", "FROM", "TRAINING", "OPTIONS", "SUMMARY")]
-    for entry in listing["backends"]:
-        options = (
-            " ".join(f"{name}={_shown(value)}" for name, value in (entry["options"] or {}).items())
-            or "-"
+def table(listing: dict[str, Any], width: int = WIDTH) -> str:
+    """Lay out a listing: a line of columns per model, and under it what needs more room.
+
+    Args:
+        listing: what :func:`describe` returned.
+        width: characters of a line; a longer word stands alone in its line.
+    """
+    lines = ["No bias model is installed."]
+    if listing["backends"]:
+        lines = _entries(
+            ("MODEL", "FROM", "TRAINING"),
+            [
+                ((entry["name"], _origin(entry), _readiness(entry)), _details(entry))
+                for entry in listing["backends"]
+            ],
+            width,
         )
-        rows.append((entry["name"], _origin(entry), _readiness(entry), options, entry["summary"]))
-    lines = _align(rows) if len(rows) > 1 else ["No bias model is installed."]
     for duplicate in listing["duplicates"]:
         sides = " and ".join(
             f"'{side['name']}' ({side['origin']})" for side in duplicate["plugins"]
         )
-        lines += ["", f"Not offered: '{duplicate['name']}', which two plug-ins bring, {sides}."]
+        text = f"Not offered: '{duplicate['name']}', which two plug-ins bring, {sides}."
+        lines += ["", *_wrapped(text, width)]
     absent = [plugin for plugin in listing["plugins"] if plugin["status"] != LOADED]
     if absent:
-        head = ("PLUG-IN NOT LOADED", "FROM", "STATUS", "WHY")
-        lines.append("")
-        lines += _align(
-            [head, *((one["name"], _origin(one), one["status"], one["problem"]) for one in absent)]
-        )
-    return "".join(f"{harmless(line)}\n" for line in lines)
+        head = ("PLUG-IN NOT LOADED", "FROM", "STATUS")
+        cells = [((one["name"], _origin(one), one["status"]), [one["problem"]]) for one in absent]
+        lines += ["", *_entries(head, cells, width)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _details(entry: dict[str, Any]) -> list[str]:
+    """Return what stands under a model's line: its summary, its options, what is wrong with it."""
+    options = " ".join(
+        f"{name}={_shown(value)}" for name, value in (entry["options"] or {}).items()
+    )
+    return [
+        entry["summary"],
+        f"options: {options}" if options else "",
+        f"cannot be loaded: {entry['problem']}" if entry["problem"] else "",
+    ]
 
 
 def _origin(entry: dict[str, Any]) -> str:
@@ -141,7 +164,7 @@ def _origin(entry: dict[str, Any]) -> str:
 def _readiness(entry: dict[str, Any]) -> str:
     """Return whether a backend can be trained here, or how to make it trainable."""
     if entry["problem"]:
-        return f"cannot be loaded: {entry['problem']}"
+        return "cannot be loaded"
     if entry["missing"]:
         needs = (
             f"{entry['distribution'] or 'counterbias'}[{entry['extra']}]"
@@ -159,10 +182,38 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad all columns but the last to a common width."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+def _entries(
+    head: Sequence[str], entries: Sequence[tuple[Sequence[str], Sequence[str]]], width: int
+) -> list[str]:
+    """Align the cells of all entries under ``head``; each is followed by its texts, indented."""
+    rows = [[harmless(cell) for cell in row] for row in (head, *(cells for cells, _ in entries))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [
+        "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+    lines = aligned[:1]
+    for line, (_, texts) in zip(aligned[1:], entries, strict=True):
+        lines.append(line)
+        for text in texts:
+            lines += _wrapped(text, width, "  ")
+    return lines
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Break a text between its words; its further lines are indented more."""
+    return textwrap.wrap(
+        harmless(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width() -> int:
+    """Return how wide standard output is: as its terminal, or the same for all files and pipes."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return WIDTH
+    return max(shutil.get_terminal_size((WIDTH, 24)).columns, _NARROWEST)

@@ -10,6 +10,8 @@ from counterbias.writers.endings import MODEL
 
 #: Endings that an alignment file's name loses to give the sample's name.
 ENDINGS = (".bam", ".sam", ".cram", ".sam.gz")
+#: What ``featureCounts -R`` appends to the name, that ending included.
+FEATURECOUNTS = (".featurecounts.bam", ".featurecounts.sam")
 
 #: Ending of the report of ``train``, in place of the model's.
 TRAINING_REPORT = ".counterbias-train.json"
@@ -20,6 +22,8 @@ def sample_name(path: str) -> str:
     if path == "-":
         return "stdin"
     name = os.path.basename(path.rstrip(os.sep))
+    if name.lower().endswith(FEATURECOUNTS):
+        name = name[: -len(FEATURECOUNTS[0])] or name
     ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default="")
     return name[: len(name) - len(ending)] or name
 

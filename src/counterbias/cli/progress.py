@@ -1,11 +1,13 @@
 """Progress of long stages on stderr: a bar on a terminal, an occasional line elsewhere.
 
+Counting has a bar too; elsewhere it is reported by htseq-count's lines, which come by themselves.
 With ``--quiet`` there is neither. rich, which draws the bar, is imported with the first step that
 is reported, so that it costs ``--help`` and plain counting nothing.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from counterbias.cli.streams import is_terminal, write_line
 from counterbias.errors import LONGEST_LINE, shown
-from counterbias.messages import Messages, ProgressCallback
+from counterbias.messages import CountingCallback, Messages, ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _LONGEST_STAGE = 60
 #: Seconds of silence after which a line reports that a stage has finished, or is under way.
 FINISHED, UNDER_WAY = 5.0, 30.0
+#: Seconds of counting before a bar appears, since a short count should not wait for rich; and
+#: between two changes of it. Each time that rich draws it takes milliseconds.
+PATIENCE, INTERVAL = 2.0, 0.5
 
 
 class ProgressBar:
@@ -32,13 +37,16 @@ class ProgressBar:
 
     Args:
         shown: whether to show anything.
+        clock: returns the time in seconds.
     """
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.shown = shown
+        self._clock = clock
         self._lock = threading.Lock()
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._due: dict[str, float] = {}
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -58,9 +66,16 @@ class ProgressBar:
         return self._advance if self.shown else None
 
     @property
+    def counting(self) -> CountingCallback | None:
+        """Callback for the file that is counted; None where no bar is shown."""
+        return self._count if self.shown else None
+
+    @property
     def messages(self) -> Messages:
         """What the pipeline is given: it writes its messages and reports its progress here."""
-        return Messages(self.write, self.progress, self.step, quiet=not self.shown)
+        return Messages(
+            self.write, self.progress, self.step, quiet=not self.shown, counting=self.counting
+        )
 
     def write(self, text: str) -> None:
         """Write one line to stderr, above the bars."""
@@ -82,10 +97,29 @@ class ProgressBar:
             if total and done >= total:
                 self._end(stage)
                 return
-            bar = self._bar or self._start()
-            if stage not in self._tasks:
-                self._tasks[stage] = bar.add_task(shown(stage, _LONGEST_STAGE), total=total or None)
-            bar.update(self._tasks[stage], completed=done, total=total or None)
+            amount = f"{done:{len(str(total))}d}/{total or '?'}"
+            self._show(stage, stage, done, total, amount)
+
+    def _count(self, file: str, done: int, total: int, counted: str) -> None:
+        key, name = f"counting {file}", "standard input" if file == "-" else os.path.basename(file)
+        with self._lock:
+            now = self._clock()
+            if not counted:
+                self._due.pop(file, None)
+                self._end(key)
+            elif now >= self._due.setdefault(file, now + PATIENCE):
+                self._due[file] = now + INTERVAL
+                share = f"{100 * done // total}%, " if total else ""
+                self._show(key, f"counting {name}", done, total, f"{share}{counted}")
+
+    def _show(self, stage: str, name: str, done: int, total: int, amount: str) -> None:
+        """Show how far a stage is: on the bar by numbers, next to it by a text."""
+        bar = self._bar or self._start()
+        if stage not in self._tasks:
+            self._tasks[stage] = bar.add_task(
+                shown(name, _LONGEST_STAGE), total=total or None, amount=amount
+            )
+        bar.update(self._tasks[stage], completed=done, total=total or None, amount=amount)
 
     def _end(self, stage: str) -> None:
         task = self._tasks.pop(stage, None)
@@ -99,7 +133,6 @@ class ProgressBar:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
-            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
@@ -109,10 +142,13 @@ class ProgressBar:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[amount]}", markup=False),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console, per_second = Console(stderr=True), 1 / INTERVAL
+        self._bar = Progress(
+            *columns, console=console, transient=True, refresh_per_second=per_second
+        )
         self._bar.start()
         return self._bar
 
@@ -132,10 +168,14 @@ class ProgressLines(ProgressBar):
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(True)
-        self._clock = clock
+        super().__init__(True, clock)
         self._last = clock()
         self._begun: dict[str, float] = {}
+
+    @property
+    def counting(self) -> None:
+        """None: htseq-count's lines report how far the counting is."""
+        return None
 
     def write(self, text: str) -> None:
         """Write one line to stderr."""

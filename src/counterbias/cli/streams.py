@@ -66,6 +66,14 @@ def write_line(text: str) -> None:
         sys.stderr.flush()
 
 
+def is_redirected_to(stream: int, path: str) -> bool:
+    """Whether a standard stream, such as 2, goes to a file, as by ``2> path``."""
+    try:
+        return os.path.samestat(os.fstat(stream), os.stat(path))
+    except OSError:
+        return False
+
+
 def is_terminal() -> bool:
     """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

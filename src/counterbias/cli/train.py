@@ -69,6 +69,7 @@ BIAS = (
         action="store_true",
         help="do not fit each sample's own model for comparison, which saves most of the time",
     ),
+    bias_arguments.ASSIGNED_TAG,
     bias_arguments.WINDOW,
     bias_arguments.MODEL_OPTION,
     bias_arguments.THREADS,

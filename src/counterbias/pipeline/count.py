@@ -34,11 +34,14 @@ class CountRun:
         annotation: features and steps.
         results: counts, one per alignment file, without start sites.
         bias: one per alignment file; empty where only counting was asked for.
+        warnings: per alignment file the warnings that concern it, as they were given: those about
+            all files, and those about this one.
     """
 
     annotation: Annotation
     results: tuple[SampleCounts, ...]
     bias: tuple[SampleBias, ...] = ()
+    warnings: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class _File:
     path: str
     sample: str
     tagged: TaggedOutput | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What came of one alignment file, and the warnings about it."""
+
+    counts: SampleCounts
+    bias: SampleBias | None
+    warnings: tuple[str, ...]
 
 
 def count_files(
@@ -69,7 +81,8 @@ def count_files(
         InputError: for everything that a user can fix.
     """
     with read_again(*needed_again(options), options.reference):
-        inputs = open_inputs(options, messages)
+        about_all: list[str] = []
+        inputs = open_inputs(options, messages.noting_warnings(about_all.append))
         outputs: Sequence[TaggedOutput | None] = tagged or [None] * len(options.alignments)
         files = list(map(_File, options.alignments, options.samples, outputs))
         messages = messages.each_warning_once()
@@ -77,13 +90,17 @@ def count_files(
             done = _count_side_by_side(inputs, files, processes, messages)
         else:
             done = [_count_file(inputs, file, messages) for file in files]
-        bias = tuple(weighed for _, weighed in done if weighed is not None)
-        return CountRun(inputs.annotation, tuple(counts for counts, _ in done), bias)
+        return CountRun(
+            inputs.annotation,
+            tuple(counted.counts for counted in done),
+            tuple(counted.bias for counted in done if counted.bias is not None),
+            tuple((*about_all, *counted.warnings) for counted in done),
+        )
 
 
 def _count_side_by_side(
     inputs: RunInputs, files: Sequence[_File], processes: int, messages: Messages
-) -> list[tuple[SampleCounts, SampleBias | None]]:
+) -> list[_Counted]:
     """Count several files at the same time; their messages come in the files' order."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -106,10 +123,10 @@ def _count_side_by_side(
     return done
 
 
-def _count_file(
-    inputs: RunInputs, file: _File, messages: Messages
-) -> tuple[SampleCounts, SampleBias | None]:
+def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
     """Count one file, weight its reads, and write its ``-o`` file."""
+    warnings: list[str] = []
+    messages = messages.noting_warnings(warnings.append)
     with ExitStack() as stack:
         writers: list[TaggedWriter] = []
 
@@ -147,7 +164,7 @@ def _count_file(
                     f"{writer.path}: {writer.left_out:,} tags hold control characters, which SAM "
                     "cannot, and are left out"
                 )
-    return replace(counts, sites=None), weighed
+    return _Counted(replace(counts, sites=None), weighed, tuple(warnings))
 
 
 def _tagged_writer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,12 @@ def count_sample(
             on_header(header)
 
     def progress(number: int, paired: bool) -> None:
-        messages.info(_processed(number, paired))
+        if messages.counting is None:
+            messages.info(_processed(number, paired))
+
+    def batch_done(number: int, paired: bool, read: int, size: int) -> None:
+        if messages.counting is not None:
+            messages.counting(path, read, size, f"{number:,} {'pairs' if paired else 'reads'}")
 
     counts = count_alignments(
         path,
@@ -54,8 +59,16 @@ def count_sample(
         inputs.options.counting,
         want_sites=inputs.options.bias is not None,
         reading=_reading(inputs),
-        listeners=Listeners(check_header, progress, messages.warn, record_sink),
+        listeners=Listeners(
+            check_header,
+            progress,
+            messages.warn,
+            record_sink,
+            None if messages.counting is None else batch_done,
+        ),
     )
+    if messages.counting is not None:
+        messages.counting(path, 0, 0, "")
     messages.info(_processed(counts.fragments, counts.paired))
     return counts
 
@@ -75,7 +88,9 @@ def check_strandedness(
     """See whether ``--stranded`` fits a sample.
 
     An unstranded count shows it by its start sites; a stranded one that looks wrong is counted once
-    more for the other strand, unless ``path`` is None or can be read only once.
+    more for the other strand, unless ``path`` is None or can be read only once. Where another
+    program has assigned the reads, counting again shows nothing: there, start sites may contradict
+    ``--stranded``.
 
     Returns:
         reads by the strand of their gene, or None; and a hint for the user, or None.
@@ -90,11 +105,16 @@ def check_strandedness(
     counting = inputs.options.counting
     stranded, assigned, no_feature = counting.stranded, len(counts.sites), counts.classes[0]
     evidence = None
-    if stranded == "no":
+    if stranded == "no" or counting.assigned is not None:
         evidence = strand_evidence(counts.sites, inputs.annotation.features)
-    hint = strandedness_hint(stranded, evidence, assigned=assigned, no_feature=no_feature)
-    if hint is None or evidence is not None or path is None or is_read_once(path):
-        return evidence, hint
+        hint = strandedness_hint(stranded, evidence)
+        if hint is not None or stranded == "no":
+            return evidence, hint
+    hint = strandedness_hint(stranded, None, assigned=assigned, no_feature=no_feature)
+    if hint is not None and counting.assigned is not None:
+        return None, f"{hint}, in the program that has assigned the reads, too"
+    if hint is None or path is None or is_read_once(path):
+        return None, hint
     other = replace(counting, stranded="reverse" if stranded == "yes" else "yes")
     opposite = count_alignments(path, inputs.annotation, other, reading=_reading(inputs))
     same, against = int(counts.counts.sum()), int(opposite.counts.sum())
@@ -206,10 +226,6 @@ def weigh_counts(
     )
     for line in weighed.warnings:
         messages.warn(f"{sample}: {line}")
-    if context.prior is not None:
-        for end in weighed.report["ends"]:
-            if end["no_model"] is None:
-                messages.info(f"{sample}: {_blend_summary(end)}")
     return weighed
 
 
@@ -257,14 +273,3 @@ def recorded(options: BiasOptions, *, leave_out: tuple[str, ...] = ()) -> dict[s
     if options.lengths_alone:
         left_out |= values.keys() - {"model", "lengths", "fragment_length"}
     return {f"bias_{name}": value for name, value in values.items() if name not in left_out}
-
-
-def _blend_summary(end: Mapping[str, Any]) -> str:
-    """Describe a blend by its entry in the quality report."""
-    details, of = end["training"]["details"], "" if end["end"] == "both" else f" of {end['end']}"
-    return (
-        f"the model{of} is {details['own_share']:.2f} × the sample's own + "
-        f"{details['prior_share']:.2f} × the prior; alone they gain {details['own_gain']:.3f} and "
-        f"{details['prior_gain']:.3f} bits per held-out start, together "
-        f"{end['calibration']['gain']:.3f}"
-    )

@@ -28,6 +28,8 @@ GAIN_BLOCK = 1000
 #: Standard errors by which the gain must exceed zero. With 2, one unbiased library in forty
 #: would be "corrected" by noise; the gain of real priming bias is 8 to 40 standard errors.
 GATE_ERRORS = 3.0
+#: How the reason ends where it does not.
+GAINS_TOO_LITTLE = f"is not above zero by {GATE_ERRORS:g} standard errors"
 #: Groups needed before the gain of a model is trusted.
 MIN_GROUPS = 10
 #: The largest slope considered.
@@ -129,10 +131,7 @@ def calibrate(scores: HeldOutScores, *, own: bool = False) -> Calibration:
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason)
     slope = best_slope(foreground, background, scores.foreground_weight, origin)
     if not gain - GATE_ERRORS * error > 0:
-        reason = (
-            f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start is not above zero by "
-            f"{GATE_ERRORS:g} standard errors"
-        )
+        reason = f"its held-out gain of {gain:.4f} ± {error:.4f} bits per start {GAINS_TOO_LITTLE}"
         return Calibration(False, 0.0, 0.0, gain, error, starts, reason, fitted_slope=slope)
     calibration = Calibration(
         True,

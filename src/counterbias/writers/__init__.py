@@ -1,4 +1,4 @@
-"""Writers of results: count tables, tagged alignments, reports.
+"""Writers of results: count tables, tagged alignments, reports, logs.
 
 A file has a temporary name until it is complete.
 """

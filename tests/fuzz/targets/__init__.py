@@ -19,6 +19,7 @@ class Target(Protocol):
 NAMES = (
     "bam_counts",
     "bam_loops",
+    "bam_tags",
     "bgzf",
     "annotation",
     "models",

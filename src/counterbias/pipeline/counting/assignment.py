@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.alignments import AlignmentStream, Batch
 from counterbias.alignments.decoding import (
     BITS_SHIFT,
     HERE,
+    HITS_SHIFT,
     INFO,
     MAPQ_SHIFT,
     NH_INVALID,
@@ -27,10 +29,11 @@ from counterbias.alignments.decoding import (
     REVERSE_FLAG,
     SET,
 )
+from counterbias.errors import InputError
 from counterbias.loops import helper, loop
 from counterbias.native import load_i32, load_i64, prefetch, store_i32
 from counterbias.options import MODES, NONUNIQUE, CountingOptions
-from counterbias.pipeline.counting.fragments import FragmentBatch
+from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
 from counterbias.pipeline.counting.pairing import FIRST_POOLED, MATE, OVERLAP, STATE, WHERE
 from counterbias.pipeline.counting.step_index import index_steps
 from counterbias.records import CLASSES, Steps
@@ -40,8 +43,11 @@ NONE, UNKNOWN = -1, -2
 
 SECONDARY, SUPPLEMENTARY = 0x100, 0x800
 
-#: Outcomes for a fragment: assigned by its set, or one of the others; MULTIMAPPED may be added.
-ASSIGNED, LOW_QUALITY, NOT_ALIGNED, SKIPPED, STOPPED = range(5)
+#: Outcomes for a fragment: assigned by its set, or one of the others; MULTIMAPPED may be added, and
+#: above it the number of a status (:mod:`.assigned`).
+#: AMBIGUOUS: its features are not known; if several are, it is assigned to their set. LISTED: it is
+#: assigned to each feature of its set, and not ambiguous.
+ASSIGNED, LOW_QUALITY, NOT_ALIGNED, SKIPPED, STOPPED, AMBIGUOUS, LISTED = range(7)
 MULTIMAPPED = 8
 #: What :func:`classify` returns instead of a number of ints.
 INVALID_NH = -2
@@ -323,14 +329,15 @@ def tally(
         outcome = outcomes[f]
         size = np.int64(0)
         place = np.int64(0)
-        if (outcome & 7) == ASSIGNED:
+        listed = (outcome & 7) == LISTED
+        if listed or (outcome & 7) == ASSIGNED:
             size = _size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
             place = _first_member(
                 sets[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
             )
         shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)
         if nonunique == COUNT_NONE and size > 1:
-            shared = np.int64(0)
+            shared = size if listed else np.int64(0)
         if keep and row + shared > feature.size:
             return f, row
         if (outcome & MULTIMAPPED) != 0:
@@ -340,25 +347,31 @@ def tally(
             classes[2] += 1
         elif outcome == NOT_ALIGNED:
             classes[3] += 1
-        elif outcome == ASSIGNED:
+        elif outcome == AMBIGUOUS:
+            classes[1] += 1
+        elif listed or outcome == ASSIGNED:
             if size == 0:
                 classes[0] += 1
             elif size > 1:
-                classes[1] += 1
+                classes[1] += not listed
                 if nonunique == COUNT_RANDOM:
                     place += 4 * _choose(seed, base + f, size)
         if site_of.size > 0 and shared > 0 and keep:
             site_of[f] = row
+        part = 1.0
+        if nonunique == COUNT_FRACTION and shared > 0:
+            hits = max(fragments[f, STATE], fragments[f, MATE + STATE]) >> HITS_SHIFT
+            part = 1.0 / (size * max(hits, 1))
         for k in range(shared):
             chosen = load_i32(place + 4 * k)
             if nonunique == COUNT_FRACTION:
-                parts[chosen] += 1.0 / size
+                parts[chosen] += part
             else:
                 counts[chosen] += 1
             if keep:
                 feature[row] = chosen
                 if share.size > 0:
-                    share[row] = 1.0 / size
+                    share[row] = part
                 where = fragments[f, WHERE]
                 contig_one[row] = where >> 32
                 position_one[row] = where & 0xFFFFFFFF if where != -1 else -1
@@ -375,7 +388,7 @@ def tally(
 
 
 class Assigner:
-    """Assigns and counts the fragments of one file.
+    """Assigns and counts the fragments of one file by what they overlap.
 
     Args:
         steps: the annotation's steps, made for the same strandedness as ``options``.
@@ -403,6 +416,17 @@ class Assigner:
         if self._stranded != steps.stranded:
             raise ValueError("the steps were made for another strandedness than the options say")
 
+    def find_sets(
+        self, batch: Batch, paired: bool, pool: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], int]:
+        """Fill column SET of a batch's rows; may run in any thread.
+
+        Returns the pool, replaced by a larger one where needed, and the ints used in it.
+        """
+        return self.find_overlaps(
+            batch.rows, batch.count, batch.first_block, batch.covered, paired, pool
+        )
+
     def find_overlaps(
         self,
         rows: NDArray[np.int64],
@@ -412,10 +436,7 @@ class Assigner:
         paired: bool,
         pool: NDArray[np.int32],
     ) -> tuple[NDArray[np.int32], int]:
-        """Fill column SET of a batch's rows; may run in any thread.
-
-        Returns the pool, replaced by a larger one where needed, and the ints used in it.
-        """
+        """Do what :meth:`find_sets` does; ``blocks`` are the intervals that the rows cover."""
         index, options = self.index, self.options
         while True:
             used = overlap(
@@ -448,3 +469,29 @@ class Assigner:
                 fragments.invalid_nh = int(fragment) if done == INVALID_NH else -1
                 return
             fragments.enlarge_pool()
+
+    def accept(
+        self, fragments: FragmentBatch, records: RecordBytes, before: int, stream: AlignmentStream
+    ) -> None:
+        """Refuse fragments that cannot be counted.
+
+        Args:
+            fragments: a batch that was classified; batches must come in order.
+            records: the records that they refer to.
+            before: fragments of earlier batches.
+            stream: the file.
+
+        Raises:
+            InputError: an NH tag is not a number.
+        """
+        if fragments.invalid_nh >= 0:
+            what = "read pair" if stream.paired else "read"
+            raise InputError(
+                "the tag NH is not a number",
+                file=stream.source.path,
+                place=f"{what} {before + fragments.invalid_nh + 1}",
+            )
+
+    def remarks(self) -> list[str]:
+        """List what a user should know of the assignments once all fragments were counted."""
+        return []

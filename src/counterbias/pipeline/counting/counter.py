@@ -8,7 +8,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from counterbias.alignments import AlignmentStream, decode_batch
-from counterbias.errors import InputError
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
 from counterbias.pipeline.counting.batch_work import BatchWork
@@ -22,9 +21,16 @@ from counterbias.pipeline.counting.waiting_mates import WaitingMates
 from counterbias.records import Annotation, SampleCounts
 
 
-def primary_only(options: CountingOptions) -> bool:
-    """Whether only primary alignments are looked at."""
-    return options.secondary_alignments == "ignore" and options.supplementary_alignments == "ignore"
+def _new_assigner(
+    annotation: Annotation, stream: AlignmentStream, options: CountingOptions
+) -> Assigner:
+    """Return what assigns fragments, by what they overlap or by their tags."""
+    if options.assigned is None:
+        contigs = stream.header.contigs
+        return Assigner(annotation.steps, len(annotation.features), contigs, options)
+    from counterbias.pipeline.counting.assigned import TagAssigner  # others need not import it
+
+    return TagAssigner(annotation, stream, options)
 
 
 class FileCounter:
@@ -49,11 +55,9 @@ class FileCounter:
         self._stream = stream
         self._options = options
         self._want_sites = want_sites
-        self._record_sink = listeners.record_sink
-        self._primary_only = primary_only(options)
-        self._assigner = Assigner(
-            annotation.steps, len(annotation.features), stream.header.contigs, options
-        )
+        self._record_sink, self._batch_done = listeners.record_sink, listeners.batch_done
+        self._primary_only = options.primary_only
+        self._assigner = _new_assigner(annotation, stream, options)
         self._sites: SiteCollector | None = None
         self._fragments_done = 0
         self.reporter = Reporter(listeners)
@@ -80,8 +84,8 @@ class FileCounter:
         if problem:
             return
         work.make_room()
-        fragments.pool, fragments.pooled = self._assigner.find_overlaps(
-            batch.rows, batch.count, batch.first_block, batch.covered, self._paired, fragments.pool
+        fragments.pool, fragments.pooled = self._assigner.find_sets(
+            batch, self._paired, fragments.pool
         )
         if self._by_position:
             return
@@ -115,22 +119,18 @@ class FileCounter:
 
     def count_leftovers(self) -> None:
         """Count the records whose mates never came, and give the warnings that come last."""
-        if not self._by_position:
+        if self._by_position:
+            for fragments, records in self._waiting_mates.leftovers():
+                self._assigner.classify(fragments)
+                self._count(fragments, records)
+        else:
             self._missing_mates.summarise()
-            return
-        for fragments, records in self._waiting_mates.leftovers():
-            self._assigner.classify(fragments)
-            self._count(fragments, records)
+        for remark in self._assigner.remarks():
+            self.reporter.warn(f"{self._stream.source.path}: {remark}")
 
     def _count(self, fragments: FragmentBatch, records: RecordBytes) -> None:
         """Add fragments to the counts and start sites; pass their records on."""
-        if fragments.invalid_nh >= 0:
-            what = "read pair" if self._paired else "read"
-            raise InputError(
-                "the tag NH is not a number",
-                file=self._stream.source.path,
-                place=f"{what} {self._fragments_done + fragments.invalid_nh + 1}",
-            )
+        self._assigner.accept(fragments, records, self._fragments_done, self._stream)
         self.reporter.begin(self._fragments_done + fragments.count, self._paired)
         if self._want_sites and self._sites is None:
             self._sites = self._new_sites()
@@ -144,6 +144,8 @@ class FileCounter:
         self._fragments_done += fragments.count
         if self._record_sink is not None:
             self._record_sink(tagged_batch(fragments, records, self._assigner.index, site_of))
+        if self._batch_done is not None:
+            self._batch_done(self._fragments_done, self._paired, *self._stream.source.bytes_read())
 
     @property
     def _fraction(self) -> bool:

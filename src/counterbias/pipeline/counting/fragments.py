@@ -22,6 +22,7 @@ class FragmentBatch:
         pooled: ints used in ``pool``.
         count: number of fragments.
         invalid_nh: the first fragment whose NH tag is not a number, -1 if there is none.
+        differing: the first fragment whose mates are assigned differently by their tags, or -1.
     """
 
     table: NDArray[np.int64]
@@ -31,6 +32,7 @@ class FragmentBatch:
     pooled: int = 0
     count: int = 0
     invalid_nh: int = -1
+    differing: int = -1
 
     @classmethod
     def empty(cls, pool: NDArray[np.int32]) -> FragmentBatch:

@@ -22,12 +22,15 @@ class Listeners:
             multiple of 100,000 when the next fragment begins.
         warn: called with each of htseq-count's warnings (without ``Warning:``) as it arises.
         record_sink: called with the records to write to ``-o``, batch by batch.
+        batch_done: called after each batch with the fragments done, whether they are pairs, and the
+            file's bytes read and in all (:meth:`~counterbias.alignments.Source.bytes_read`).
     """
 
     on_header: Callable[[AlignmentHeader], None] | None = None
     progress: Callable[[int, bool], None] | None = None
     warn: Callable[[str], None] | None = None
     record_sink: Callable[[TaggedBatch], None] | None = None
+    batch_done: Callable[[int, bool, int, int], None] | None = None
 
 
 NO_LISTENERS = Listeners()

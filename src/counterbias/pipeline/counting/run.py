@@ -16,7 +16,7 @@ from counterbias.alignments import AlignmentStream, inflate, open_alignments
 from counterbias.alignments.workers import Job, Workers
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.batch_work import BatchWork
-from counterbias.pipeline.counting.counter import FileCounter, primary_only
+from counterbias.pipeline.counting.counter import FileCounter
 from counterbias.pipeline.counting.listeners import NO_LISTENERS, Listeners
 from counterbias.records import Annotation, SampleCounts
 
@@ -63,7 +63,7 @@ def count_alignments(
         path,
         reference=reading.reference,
         by_name=options.order == "name",
-        primary_only=primary_only(options),
+        primary_only=options.primary_only,
         library=reading.libdeflate,
     )
     workers = Workers(reading.threads)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.pipeline.counting.assignment import (
+    AMBIGUOUS,
     ASSIGNED,
+    LISTED,
     LOW_QUALITY,
     MULTIMAPPED,
     NOT_ALIGNED,
@@ -41,18 +43,19 @@ def tagged_batch(
     code = np.full(count, -1, dtype=np.int32)
     code[outcome == LOW_QUALITY] = -3
     code[outcome == NOT_ALIGNED] = -4
-    one = (outcome == ASSIGNED) & (sizes == 1)
+    code[outcome == AMBIGUOUS] = -2
+    assigned = (outcome == ASSIGNED) | (outcome == LISTED)
+    one = assigned & (sizes == 1)
     code[one] = index.members[index.member_offsets[sets[one]]]
-    ambiguous = (outcome == ASSIGNED) & (sizes > 1)
-    code[ambiguous] = -2
+    code[assigned & (sizes > 1)] = -2
 
     # Up to four entries per fragment: reads 1 and 2 as multimapped, then with their assignment.
     numbers = fragments.table[:count][:, [RECORD, MATE + RECORD]]
     present = numbers != -1
     numbers = np.where(numbers < -1, records.own - 2 - numbers, numbers)
-    assigned = (outcome != SKIPPED) & (outcome != STOPPED)
+    looked_at = (outcome != SKIPPED) & (outcome != STOPPED)
     written = np.concatenate(
-        (present & multimapped[:, None], present & assigned[:, None]), axis=1
+        (present & multimapped[:, None], present & looked_at[:, None]), axis=1
     ).ravel()
     entry_code = np.stack((np.full(count, -5, dtype=np.int32),) * 2 + (code,) * 2, axis=1)
     fragment_of = np.repeat(np.arange(count), 4)[written]
