@@ -20,7 +20,7 @@ from tools.parsers import build_whole_parser, commands_of
 _UNKNOWN = frozenset(
     {
         *("N", "X", "X[,…]", "RATE", "SHARE", "MAPQ", "UP,DOWN", "MEAN,SD"),
-        *("TYPE", "ATTRIBUTE", "QUERY", "TEXT", "KEY=VALUE", "NAME", "NAMES"),
+        *("TYPE", "ATTRIBUTE", "QUERY", "TEXT", "KEY=VALUE", "NAME", "NAMES", "TAG"),
     }
 )
 _FILES = frozenset(

@@ -21,7 +21,7 @@ def _build_command_parser(prog: str, **_: Any) -> Parser:
     """Return the parser of the command ``counterbias COMMAND``."""
     command = prog.split()[-1]
     module = importlib.import_module(COMMANDS[command][0])
-    parser: Parser = getattr(module, f"build_{command}_parser")(prog)
+    parser: Parser = getattr(module, f"build_{command.replace('-', '_')}_parser")(prog)
     return parser
 
 

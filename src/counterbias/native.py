@@ -63,6 +63,7 @@ def _storer(bits: int) -> Any:
     return intrinsic(store)
 
 
+store_u8 = _storer(8)
 store_i32 = _storer(32)
 store_i64 = _storer(64)
 

@@ -24,6 +24,8 @@ ORDERS = ("pos", "name")
 STRANDEDNESS = ("yes", "no", "reverse")
 MODES = ("union", "intersection-strict", "intersection-nonempty")
 NONUNIQUE = ("none", "all", "fraction", "random")
+#: Those of htseq-count-barcodes.
+NONUNIQUE_BY_CELL = ("none", "all")
 #: The treatment of secondary or supplementary alignments.
 NOT_PRIMARY = ("score", "ignore")
 #: The tags from which assignments may be taken: those in which a counter has written what became of
@@ -31,6 +33,9 @@ NOT_PRIMARY = ("score", "ignore")
 VERDICTS = XT, XF = ("XT", "XF")
 GENES = ("GX", "GN")
 ASSIGNED = (*VERDICTS, *GENES)
+
+#: The Hamming distances within which UMIs can be merged; 0 merges none.
+UMI_DISTANCES = (0, 1, 2)
 
 #: How foreground and background windows are drawn: our scheme, that of the paper, of seqbias.
 SAMPLING_SCHEMES = ("local", "paper", "seqbias")
@@ -110,6 +115,34 @@ class CountingOptions:
         return not self.by_verdicts and (
             self.secondary_alignments == self.supplementary_alignments == "ignore"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BarcodeOptions:
+    """htseq-count-barcodes' options on cells and UMIs, with its defaults.
+
+    Args:
+        cell_tag: tag of the cell's barcode in the alignments.
+        umi_tag: tag of the UMI.
+        umi_distance: Hamming distance up to which a UMI is merged into one with more reads, one of
+            :data:`UMI_DISTANCES`.
+    """
+
+    cell_tag: str = "CB"
+    umi_tag: str = "UB"
+    umi_distance: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse one tag for both.
+
+        Raises:
+            InputError: the tags are the same.
+        """
+        if self.cell_tag == self.umi_tag:
+            raise InputError(
+                f"cell and UMI cannot both be in the tag {self.cell_tag}",
+                remedy="name two tags with --cell-barcode and --UMI",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +228,7 @@ class RunOptions:
         alias_file: table of contig names in the alignments and in annotation and genome, or None.
         threads: threads within one file. No result depends on them.
         command_line: recorded in reports.
+        barcodes: how cells and UMIs are told apart; None where fragments are counted.
     """
 
     alignments: tuple[str, ...]
@@ -206,6 +240,7 @@ class RunOptions:
     alias_file: str | None = None
     threads: int = 1
     command_line: str = ""
+    barcodes: BarcodeOptions | None = None
 
     @property
     def transcripts_wanted(self) -> bool:

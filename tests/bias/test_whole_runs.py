@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -231,29 +230,6 @@ def test_weigher_takes_htseq_alignments(sample: Path) -> None:
     reader.close()
     assert direct == through
     assert len(set(direct)) > 100
-
-
-def test_the_loop_in_the_documentation(sample: Path, root: Path) -> None:
-    page = (root / "docs" / "how-to" / "own-script.md").read_text(encoding="utf-8")
-    code = page.split("```python\n")[1].split("```")[0]
-    for name, file in (
-        ("reads.model", "pwm.model"),
-        ("genome.fa", "genome.fa"),
-        ("genes.gtf", "genes.gtf"),
-        ("reads.bam", "reads.bam"),
-    ):
-        code = code.replace(f'"{name}"', repr(str(sample / file)))
-    found: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # HTSeq warns of pairs whose mate is missing
-        exec(compile(code, "own-script.md", "exec"), found)
-    beside = table(sample / "pwm")
-    counts = pd.Series(found["counts"]).reindex(beside.index).fillna(0)
-    weighted = pd.Series(found["weighted"]).reindex(beside.index).fillna(0)
-    # The loop of the page also counts multi-mapped and low-quality pairs.
-    assert (counts >= beside.raw).all()
-    assert counts.sum() < 1.2 * beside.raw.sum()
-    assert np.corrcoef(weighted, beside.weighted)[0, 1] > 0.99
 
 
 def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_scripts_are_up_to_date() -> None:
 
 def test_commands_and_options_of_the_program(offers: Offers) -> None:
     assert offers("") >= set(COMMANDS)
-    assert offers("co") == {"count", "collect", "compare"}
+    assert offers("co") == {name for name in COMMANDS if name.startswith("co")}
     assert offers("--") == {"--help", "--version", "--citation", "--print-completion"}
     assert offers("--print-completion", "") == set(SHELLS)
 

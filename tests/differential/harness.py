@@ -1,10 +1,14 @@
-"""Run htseq-count and ``counterbias count`` on one command line and compare all that they write."""
+"""Run htseq-count and ``counterbias count`` on one command line and compare all that they write.
+
+The same is done with htseq-count-barcodes and ``counterbias count-barcodes``.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import gzip
+import importlib
 import io
 import shutil
 import subprocess
@@ -89,15 +93,14 @@ def _status(stop: SystemExit) -> int:
     return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
-def run_theirs(argv: Sequence[str], folder: Path) -> Outcome:
-    """Run htseq-count in this process."""
-    from HTSeq.scripts import count
-
+def run_theirs(argv: Sequence[str], folder: Path, script: str = "count") -> Outcome:
+    """Run htseq-count, or another of HTSeq's scripts, in this process."""
+    module = importlib.import_module(f"HTSeq.scripts.{script}")
     line = ["htseq-count", *(word.replace(OUT, str(folder)) for word in argv)]
     status = 0
     with _captured() as (out, err), mock.patch.object(sys, "argv", line):
         try:
-            count.main()
+            module.main()
         except SystemExit as stop:
             status = _status(stop)
         except Exception as error:
@@ -107,13 +110,13 @@ def run_theirs(argv: Sequence[str], folder: Path) -> Outcome:
     return _outcome(status, out.getvalue(), err.getvalue(), folder)
 
 
-def run_ours(argv: Sequence[str], folder: Path) -> Outcome:
-    """Run ``counterbias count`` in this process."""
+def run_ours(argv: Sequence[str], folder: Path, command: str = "count") -> Outcome:
+    """Run ``counterbias count``, or another command, in this process."""
     from counterbias.cli import main
 
     with _captured() as (out, err):
         try:
-            status = main(["count", *(word.replace(OUT, str(folder)) for word in argv)])
+            status = main([command, *(word.replace(OUT, str(folder)) for word in argv)])
         except SystemExit as stop:
             status = _status(stop)
     return _outcome(status, out.getvalue(), err.getvalue(), folder)

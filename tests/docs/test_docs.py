@@ -29,10 +29,11 @@ from counterbias import (
     hookspecs,
     testing,
 )
-from counterbias.cli import COMMANDS, main
+from counterbias.cli import COMMANDS
 from counterbias.cli.collect import build_collect_parser
 from counterbias.cli.compare import build_compare_parser
 from counterbias.cli.count import build_count_parser
+from counterbias.cli.count_barcodes import build_count_barcodes_parser
 from counterbias.cli.models import build_models_parser
 from counterbias.cli.program import SHELLS
 from counterbias.cli.simulate import build_simulate_parser
@@ -49,6 +50,9 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 #: Command → its parser.
 PARSERS = {
     "count": build_count_parser,
+    "count-barcodes": build_count_barcodes_parser,
+    "htseq-count": build_count_parser,
+    "htseq-count-barcodes": build_count_barcodes_parser,
     "collect": build_collect_parser,
     "compare": build_compare_parser,
     "models": build_models_parser,
@@ -142,21 +146,25 @@ def test_every_command_on_the_pages_is_understood(root: Path) -> None:
                 assert [command, *words] in WITHOUT_COMMAND, name
 
 
-def test_the_simulation_on_the_how_to_page_runs(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = section(
-        pages(root)["docs/how-to/simulate.md"], "Simulate, count and compare with the truth"
-    )
-    monkeypatch.chdir(tmp_path)
-    for words in commands(text):
-        smaller = ["30000" if word == "400000" else word for word in words]
-        assert main([*smaller, "-q"]) == 0
-    capsys.readouterr()
-    (code,) = blocks(text, "python")
-    exec(compile(code, "simulate.md", "exec"), {})
-    errors = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    assert float(errors["fpkm_corrected"]) < float(errors["fpkm_raw"])
+def test_benchmarks_on_the_pages_have_their_options(root: Path) -> None:
+    """No test runs them as the pages do, for minutes or hours, on reads that others hold."""
+    found = {**pages(root), "benchmarks": (root / "benchmarks" / "README.md").read_text()}
+    checked = 0
+    for page, text in found.items():
+        for script, words in re.findall(
+            r"python (benchmarks/\S+\.py)(.*)", text.replace("\\\n", " ")
+        ):
+            path = root / script
+            assert path.exists(), f"{page}: {script}"
+            source = path.read_text(encoding="utf-8")
+            for module in re.findall(r"^(?:from|import) (\w+)", source, flags=re.MULTILINE):
+                if (beside := path.parent / f"{module}.py").exists():
+                    source += beside.read_text(encoding="utf-8")
+            for option in re.findall(r"(?<= )--([a-z-]+)", words):
+                # Some loops make options of names.
+                assert f'"--{option}"' in source or f'"{option}"' in source, f"{page}: {option}"
+            checked += 1
+    assert checked > 60
 
 
 # -- plug-ins --------------------------------------------------------------------------------------

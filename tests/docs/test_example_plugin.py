@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
-import re
-import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +14,9 @@ import tokenize
 from pathlib import Path
 
 import pytest
+
+from tests.docs.running import Place, run_page
+from tests.docs.sample_files import lay_out
 
 MOST_LINES = 40
 
@@ -85,7 +88,7 @@ def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFact
     )
     purelib = sysconfig.get_path("purelib")
     Path(where.stdout.strip(), "lent.pth").write_text(
-        f"import site; site.addsitedir({purelib!r})\n{root}/src\n{root}/plugins\n"
+        f"{root}/src\n{root}/plugins\nimport site; site.addsitedir({purelib!r})\n"
     )
     flags = [
         "--no-deps",
@@ -166,31 +169,48 @@ def test_it_is_trained_saved_and_scores(environment: Path, tmp_path: Path) -> No
     assert problems == "()"
 
 
-def test_its_own_tests_pass(environment: Path, example: Path, tmp_path: Path) -> None:
-    tests = str(example / "tests")
-    options = ["-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path)]
-    out = run(environment, "-m", "pytest", *options, tests, cwd=tmp_path)
-    assert " passed" in out
-    assert "failed" not in out
+@pytest.fixture
+def place(environment: Path, example: Path, tmp_path: Path) -> Place:
+    """The folder of a copy of the example, in whose environment commands are run."""
+    folder = tmp_path / "project"
+    shutil.copytree(example, folder)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("counterbias", "pytest"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{environment}" -m {name} "$@"\n')
+        program.chmod(0o755)
+    installing = {
+        "PIP_PYTHON": str(environment),
+        "PIP_NO_INDEX": "1",
+        # As a variable, the option means the opposite of what it says.
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PYTHONPATH": "",
+        "PYTEST_ADDOPTS": "-W error",
+    }
+    return Place(folder, [programs], installing)
 
 
-def test_the_commands_of_the_tutorial_run(environment: Path, root: Path, tmp_path: Path) -> None:
-    page = (root / "docs" / "tutorial" / "your-own-model.md").read_text(encoding="utf-8")
-    text = re.sub(r" *\\\n *", " ", page)
-    commands = [
-        shlex.split(line.split(" > ")[0])
-        for line in re.findall(r"^\$ counterbias (.*)$", text, re.MULTILINE)
-    ]
-    assert [words[0] for words in commands] == ["models", "simulate", "compare", "count"]
-    for words in commands:
-        if words[0] == "compare":  # fewer trials than on the page, and only its own model
-            models = words.index("--models") + 1
-            words[models : models + 1] = ["dinucleotide", "--folds", "1", "--seeds", "1"]
-        run(environment, "-m", "counterbias", *words, cwd=tmp_path)
-    table = (tmp_path / "comparison" / "comparison.tsv").read_text().splitlines()
+def test_the_commands_of_the_readme_run(
+    place: Place, example: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lay_out((example / "README.md").read_text(encoding="utf-8"), place.folder, tmp_path_factory)
+    run = run_page(example / "README.md", place)
+    assert "dinucleotide" in run.text
+    assert " passed" in run.text
+
+
+def test_the_commands_of_the_tutorial_run(place: Place, root: Path) -> None:
+    fewer = {  # and none but its own model
+        "--models [^ ]+": "--models dinucleotide --folds 1 --seeds 1 --no-figures",
+        "--pairs 50000 --genes 200": "--pairs 20000 --genes 80",
+    }
+    tutorial = root / "docs" / "tutorial" / "your-own-model.md"
+    run_page(tutorial, dataclasses.replace(place, smaller=fewer), languages=["console"])
+    table = (place.folder / "comparison" / "comparison.tsv").read_text().splitlines()
     found = dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))
     assert found["model"] == "dinucleotide"
     assert float(found["gain_cap5"]) > 0.3
-    report = json.loads((tmp_path / "made" / "counted.counterbias.json").read_text())
+    report = json.loads((place.folder / "made" / "counted.counterbias.json").read_text())
     assert report["ends"][0]["calibration"]["applied"]
     assert "dinucleotide.largest_effect" in report["ends"][0]["metrics"]

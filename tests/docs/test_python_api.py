@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import counterbias
-from counterbias.cli import main
+from tests.docs.running import Place, run_page
+from tests.docs.sample_files import lay_out
 
+PAGE = Path("docs") / "reference" / "python-api.md"
 OPTIONS = (
     counterbias.CountingOptions,
     counterbias.AnnotationOptions,
@@ -23,33 +25,18 @@ OPTIONS = (
 
 @pytest.fixture
 def page(root: Path) -> str:
-    return (root / "docs" / "reference" / "python-api.md").read_text(encoding="utf-8")
+    return (root / PAGE).read_text(encoding="utf-8")
 
 
 def test_examples_run_one_after_another(
-    page: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    page: str, root: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["simulate", "-o", "s", "--pairs", "20000", "--genes", "30", "-q"]) == 0
-    for source, name in (
-        ("sample1.bam", "reads.bam"),
-        ("genes.gtf", "genes.gtf"),
-        ("genome.fa", "genome.fa"),
-    ):
-        (tmp_path / "s" / source).rename(tmp_path / name)
-    capsys.readouterr()
-    namespace: dict[str, object] = {}
-    examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 7
-    for example in examples:
-        exec(compile(example, "docs/reference/python-api.md", "exec"), namespace)
-    printed = capsys.readouterr().out
-    assert "fragments are assigned to 30 genes" in printed
-    assert "first both" in printed
-    assert "missing.bam | there is no such file" in printed
+    lay_out(page, tmp_path, tmp_path_factory)
+    run = run_page(root / PAGE, Place(tmp_path))
+    assert len(run.output) == 7
+    assert "fragments are assigned to 20 genes" in run.text
+    assert "first both" in run.text
+    assert "missing.bam | there is no such file" in run.text
 
 
 @pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)

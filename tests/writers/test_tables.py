@@ -360,7 +360,7 @@ def test_full_disk_leaves_what_was_there(
 ) -> None:
     target = tmp_path / f"x.{suffix}"
     target.write_text("before\n")
-    monkeypatch.setattr(tables, "_cells" if suffix == "tsv" else "_row_metadata", full_disk)
+    monkeypatch.setattr(tables, "_cells" if suffix == "tsv" else "row_metadata", full_disk)
     with pytest.raises(InputError, match=r"x\S*: cannot be written: No space left on device"):
         write_table(TABLES["one"], TableOptions(str(target)))
     assert [path.name for path in tmp_path.iterdir()] == [target.name]

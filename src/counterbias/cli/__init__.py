@@ -19,6 +19,10 @@ COMMANDS = {
         "counterbias.cli.count",
         "count reads per feature as htseq-count does, with bias-weighted counts as well",
     ),
+    "count-barcodes": (
+        "counterbias.cli.count_barcodes",
+        "count UMIs per cell and feature as htseq-count-barcodes does, weighted as well",
+    ),
     "collect": (
         "counterbias.cli.collect",
         "join the corrected counts of many samples to matrices of a cohort",
@@ -37,6 +41,8 @@ COMMANDS = {
     ),
     "models": ("counterbias.cli.models", "list the bias models that are installed"),
 }
+#: htseq-count's names of commands → ours, for tools that call a program by its name.
+ALIASES = {"htseq-count": "count", "htseq-count-barcodes": "count-barcodes"}
 
 
 def _dispatch(argv: Sequence[str]) -> int:
@@ -44,13 +50,14 @@ def _dispatch(argv: Sequence[str]) -> int:
         from counterbias.cli.program import run_without_command
 
         return run_without_command(argv, {name: line for name, (_, line) in COMMANDS.items()})
-    if argv[0] not in COMMANDS:
+    name = ALIASES.get(argv[0], argv[0])
+    if name not in COMMANDS:
         import difflib
 
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command '{argv[0]}'", remedy=hint)
-    command = importlib.import_module(COMMANDS[argv[0]][0])
+    command = importlib.import_module(COMMANDS[name][0])
     return int(command.main(list(argv[1:])))
 
 
@@ -67,6 +74,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = _run(None)
     process.finish()
     return status
+
+
+def htseq_count() -> int:
+    """Run ``counterbias htseq-count``; this is the program ``counterbias-htseq-count``."""
+    sys.argv.insert(1, "htseq-count")
+    return main()
+
+
+def htseq_count_barcodes() -> int:
+    """Do the same with ``htseq-count-barcodes``."""
+    sys.argv.insert(1, "htseq-count-barcodes")
+    return main()
 
 
 @signals.ends_by_signal

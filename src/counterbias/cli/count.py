@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -86,22 +87,22 @@ def main(argv: list[str]) -> int:
     """Run the command; return its exit status."""
     arguments = build_count_parser().parse_args(argv)
     arguments.bias_model = chosen_model(arguments)
-    _check_inputs(arguments)
+    check_count_inputs(arguments)
     prefixes = (
         bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
     )
-    with _folder_of(arguments.bias_output if prefixes else None):
-        table_options = _check_outputs(arguments, prefixes)
+    with folder_of(arguments.bias_output if prefixes else None):
+        table_options = check_count_outputs(arguments, prefixes)
         idle = [f"Warning: {line}" for line in idle_in_count(arguments)]
         for line in idle:
             write_line(line)
         run = _count(arguments, argv)
-        _write_bias_files(run, arguments, prefixes, idle)
+        write_bias_files(run, arguments, prefixes, idle)
         _write_main_table(run, arguments, table_options)
     return 0
 
 
-def _folder_of(prefix: str | None) -> AbstractContextManager[None]:
+def folder_of(prefix: str | None) -> AbstractContextManager[None]:
     """Make the folder that a prefix ending in ``/`` names; it goes again where the run fails."""
     if prefix is None or not prefix.endswith(os.sep):
         return nullcontext()
@@ -157,7 +158,7 @@ def _refuse_need_of_model(arguments: Namespace, counts: str | None) -> None:
         )
 
 
-def _check_inputs(arguments: Namespace) -> None:
+def check_count_inputs(arguments: Namespace) -> None:
     """Refuse inputs that cannot be read together before any file is opened."""
     names = arguments.samfilenames
     check_standard_input(names)
@@ -175,8 +176,18 @@ def _check_inputs(arguments: Namespace) -> None:
         )
 
 
-def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
-    """Find out before counting whether every output can be written."""
+def check_count_outputs(
+    arguments: Namespace,
+    prefixes: list[str],
+    layers: Callable[[TableOptions], Iterable[str]] = lambda _: (),
+) -> TableOptions:
+    """Find out before counting whether every output can be written.
+
+    Args:
+        arguments: the parsed command line.
+        prefixes: start of the names of each file's bias files.
+        layers: returns the files that are written beside the main table.
+    """
     from counterbias.files.checks import check_outputs
     from counterbias.writers.standard_output import require_standard_output
     from counterbias.writers.tables import TableOptions, check_table, table_files
@@ -189,7 +200,7 @@ def _check_outputs(arguments: Namespace, prefixes: list[str]) -> TableOptions:
         sparse=arguments.counts_output_sparse,
     )
     check_table(options)
-    outputs = [("-c", name) for name in table_files(options)]
+    outputs = [("-c", name) for name in (*table_files(options), *layers(options))]
     outputs += [("-o", name) for name in arguments.samouts]
     label = (
         "--bias-output"
@@ -264,7 +275,7 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
         return count_files(options, display.messages, tagged=tagged, processes=processes)
 
 
-def _write_bias_files(
+def write_bias_files(
     run: CountRun, arguments: Namespace, prefixes: list[str], warnings: list[str]
 ) -> None:
     """Write all files of every sample, and say what came out.

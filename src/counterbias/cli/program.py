@@ -81,7 +81,8 @@ def build_program_parser(
     parser = Parser(
         prog="counterbias",
         description="Read counting for RNA-seq, with counts corrected for sequence-specific bias.",
-        epilog="`counterbias COMMAND --help` lists the options of a command.",
+        epilog="`counterbias COMMAND --help` lists the options of a command. `htseq-count` and "
+        "`htseq-count-barcodes` are other names of `count` and `count-barcodes`.",
     )
     parser.add_options((VERSION, CITATION, COMPLETION))
     subparsers = parser.add_subparsers(

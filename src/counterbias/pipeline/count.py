@@ -1,5 +1,7 @@
 """``counterbias count``: alignment files are counted, and their counts corrected where asked for.
 
+``counterbias count-barcodes`` does the same with one file, and counts its UMIs by cell besides.
+
 The order: :func:`~counterbias.pipeline.inputs.open_inputs` opens what all files share; then each
 file is counted and, with a bias model, weighted, or its lengths are measured without one
 (:mod:`counterbias.pipeline.sample`), several at the same time where asked for. Its start sites, the
@@ -23,6 +25,8 @@ from counterbias.records import Annotation, SampleCounts, TaggedBatch
 
 if TYPE_CHECKING:  # counting alone imports no bias stage, and no writer of alignments
     from counterbias.pipeline.bias.sample import SampleBias
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
+    from counterbias.records.cells import CellCounts
     from counterbias.writers.tagged import TaggedWriter
 
 
@@ -36,12 +40,14 @@ class CountRun:
         bias: one per alignment file; empty where only counting was asked for.
         warnings: per alignment file the warnings that concern it, as they were given: those about
             all files, and those about this one.
+        cells: one per alignment file; empty where fragments were counted.
     """
 
     annotation: Annotation
     results: tuple[SampleCounts, ...]
     bias: tuple[SampleBias, ...] = ()
     warnings: tuple[tuple[str, ...], ...] = ()
+    cells: tuple[CellCounts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class _Counted:
     counts: SampleCounts
     bias: SampleBias | None
     warnings: tuple[str, ...]
+    cells: CellCounts | None
 
 
 def count_files(
@@ -93,8 +100,9 @@ def count_files(
         return CountRun(
             inputs.annotation,
             tuple(counted.counts for counted in done),
-            tuple(counted.bias for counted in done if counted.bias is not None),
-            tuple((*about_all, *counted.warnings) for counted in done),
+            bias=tuple(counted.bias for counted in done if counted.bias is not None),
+            warnings=tuple((*about_all, *counted.warnings) for counted in done),
+            cells=tuple(counted.cells for counted in done if counted.cells is not None),
         )
 
 
@@ -124,9 +132,10 @@ def _count_side_by_side(
 
 
 def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
-    """Count one file, weight its reads, and write its ``-o`` file."""
+    """Count one file, weight its reads, write its ``-o`` file, and count its UMIs."""
     warnings: list[str] = []
     messages = messages.noting_warnings(warnings.append)
+    molecules = _molecule_counter(inputs)
     with ExitStack() as stack:
         writers: list[TaggedWriter] = []
 
@@ -144,7 +153,11 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
             messages,
             on_header=open_writer,
             record_sink=None if file.tagged is None else write,
+            molecules=molecules,
         )
+        if molecules is not None:
+            molecules.check(file.path)
+            molecules.free_tables()
         weighed = None
         if inputs.options.bias is not None and inputs.bias is None:
             weighed = measure_counts(inputs, counts, file.sample, messages, path=file.path)
@@ -155,7 +168,7 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
                 file.sample,
                 messages,
                 path=file.path,
-                want_read_weights=bool(writers),
+                want_read_weights=bool(writers) or molecules is not None,
             )
         for writer in writers:
             writer.finish(None if inputs.bias is None or weighed is None else weighed.read_weights)
@@ -164,7 +177,35 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
                     f"{writer.path}: {writer.left_out:,} tags hold control characters, which SAM "
                     "cannot, and are left out"
                 )
-    return _Counted(replace(counts, sites=None), weighed, tuple(warnings))
+    cells = None if molecules is None else _count_cells(molecules, weighed)
+    if cells is not None:
+        messages.info(cells.summary())
+    return _Counted(replace(counts, sites=None), weighed, tuple(warnings), cells)
+
+
+def _count_cells(molecules: MoleculeCounter, weighed: SampleBias | None) -> CellCounts:
+    """Count the UMIs of each cell; weighted and corrected, where asked for, in layers."""
+    from counterbias.pipeline.counting.umis import count_umis
+
+    weights = None if weighed is None else weighed.fragment_weights
+    cells = count_umis(molecules, None if weights is None else molecules.weights(weights))
+    if weighed is None:
+        return cells
+    from counterbias.pipeline.bias.columns import corrected_by_cell
+
+    corrected = corrected_by_cell(cells, weighed.columns)
+    return replace(cells, layers={**cells.layers, "corrected": corrected})
+
+
+def _molecule_counter(inputs: RunInputs) -> MoleculeCounter | None:
+    """Return what counts the molecules of a file, where they are to be told apart."""
+    options = inputs.options.barcodes
+    if options is None:
+        return None
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
+
+    features = len(inputs.annotation.features)
+    return MoleculeCounter(options, features, keep_rows=inputs.bias is not None)
 
 
 def _tagged_writer(

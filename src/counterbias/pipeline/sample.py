@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # counting alone imports no bias stage
     from counterbias.pipeline.bias.context import SampleContext
     from counterbias.pipeline.bias.report import Provenance
     from counterbias.pipeline.bias.sample import SampleBias
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
 
 
 def count_sample(
@@ -27,6 +28,7 @@ def count_sample(
     *,
     on_header: Callable[[AlignmentHeader], None] | None = None,
     record_sink: Callable[[TaggedBatch], None] | None = None,
+    molecules: MoleculeCounter | None = None,
 ) -> SampleCounts:
     """Count one alignment file; its start sites are kept where options on bias are given.
 
@@ -36,6 +38,7 @@ def count_sample(
         messages: progress and warnings in htseq-count's words.
         on_header: called with the header once it has been checked.
         record_sink: called with the records for ``-o``, batch by batch.
+        molecules: counts the fragments by their barcodes as well.
     """
 
     def check_header(header: AlignmentHeader) -> None:
@@ -65,11 +68,16 @@ def count_sample(
             messages.warn,
             record_sink,
             None if messages.counting is None else batch_done,
+            molecules,
         ),
     )
     if messages.counting is not None:
         messages.counting(path, 0, 0, "")
-    messages.info(_processed(counts.fragments, counts.paired))
+    if molecules is None:
+        messages.info(_processed(counts.fragments, counts.paired))
+    else:  # in htseq-count-barcodes' words
+        what = "alignment pairs" if counts.paired else "alignments"
+        messages.info(f"{counts.fragments} {what} processed.")
     return counts
 
 
@@ -235,6 +243,7 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
 
     options, bias = inputs.options, inputs.options.bias
     assert bias is not None
+    barcodes = {} if options.barcodes is None else asdict(options.barcodes)
     return Provenance(
         command_line=options.command_line,
         inputs={
@@ -246,6 +255,7 @@ def _provenance(inputs: RunInputs, path: str | None, model: str | None) -> Prove
         options={
             **_recorded_features(options.annotation),
             **asdict(options.counting),
+            **barcodes,
             **recorded(bias),
         },
         mode=options.counting.mode,

@@ -9,7 +9,7 @@ others have htseq-count's bytes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,9 @@ FLOAT32_INTEGERS = 2**24
 
 _TEXT = ("tsv", "csv")
 _MATRIX = ("mtx", "h5ad", "loom")
+#: Rows and columns per chunk of a loom file, and how chunks are compressed, as loompy does it.
+_LOOM_CHUNK = 64
+_PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def _lines(table: CountTable, options: TableOptions) -> Iterator[str]:
 def _cells(table: CountTable) -> list[list[str]]:
     """Format every count, one list per sample."""
     if table.main is not None:
-        return [[_decimal(value) for value in column] for column in table.main.T.tolist()]
+        return [[decimal(value) for value in column] for column in table.main.T.tolist()]
     columns = []
     for result in table.results:
         texts = [str(value) for value in result.counts.tolist()]
@@ -186,7 +189,7 @@ def _cells(table: CountTable) -> list[list[str]]:
     return columns
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """Format a weighted count: up to six decimals, none where it is whole."""
     return str(int(value)) if value == int(value) else f"{value:.6f}".rstrip("0").rstrip(".")
 
@@ -212,23 +215,23 @@ def _matrix(table: CountTable) -> NDArray[Any]:
     return matrix if bool(np.any(whole & ~exact & (matrix > FLOAT32_INTEGERS))) else narrow
 
 
-def _names(table: CountTable) -> list[str]:
-    return [*table.features.ids, *CLASSES]
+def _names_for_hdf5(names: Iterable[str]) -> list[str]:
+    """Return names of samples as HDF5 can hold them."""
+    return [readable(name) for name in names]
 
 
-def _sample_names(table: CountTable) -> list[str]:
-    """Return the samples' names as HDF5 can hold them."""
-    return [readable(name) for name in table.samples]
-
-
-def _row_metadata(table: CountTable) -> dict[str, list[str]]:
+def row_metadata(features: Features, columns: Sequence[str]) -> dict[str, list[str]]:
     """Return htseq-count's feature metadata.
 
     The attributes lack the five classes, and a repeated attribute occurs once.
+
+    Args:
+        features: the features.
+        columns: names of their attributes.
     """
-    metadata = {"id": _names(table)}
-    for name in table.columns:
-        metadata[name] = list(table.features.attributes[name])
+    metadata = {"id": [*features.ids, *CLASSES]}
+    for name in columns:
+        metadata[name] = list(features.attributes[name])
     return metadata
 
 
@@ -249,92 +252,159 @@ def _write_mtx(table: CountTable, options: TableOptions) -> None:
         features, samples = (stack.enter_context(whole_text(name)) for name in companions)
         mmwrite(binary, _sparse(matrix) if options.sparse else matrix)
         samples.writelines(name + "\n" for name in table.samples)
-        metadata = _row_metadata(table)
-        features.write("\t".join(metadata) + "\n")
-        # htseq-count writes as many rows as its last column has: with attributes, the five classes
-        # are left out.
-        features.writelines("\t".join(row) + "\n" for row in zip(*metadata.values(), strict=False))
+        features.writelines(metadata_lines(row_metadata(table.features, table.columns)))
         for stream in (binary, features, samples):
             stream.flush()  # a full disk is noticed before the first of them has its name
 
 
+def metadata_lines(metadata: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Generate the lines of the file of features that accompanies a Matrix Market file."""
+    yield "\t".join(metadata) + "\n"
+    # htseq-count writes as many rows as its last column has: with attributes, the five classes are
+    # left out.
+    for row in zip(*metadata.values(), strict=False):
+        yield "\t".join(row) + "\n"
+
+
 def _write_h5ad(table: CountTable, options: TableOptions) -> None:
     """Write an AnnData file: X is the main table; the classes are among the variables."""
-    import anndata
-    import pandas
-
     matrix = _matrix(table)
-    metadata = pandas.DataFrame(
-        {name: pandas.Series(values) for name, values in _row_metadata(table).items()}
-    )
-    metadata = metadata.set_index("id")
-    with warnings.catch_warnings():
-        # A file may be given twice, of which anndata would warn.
-        warnings.filterwarnings("ignore", message="(Observation|Variable) names are not unique")
-        data = anndata.AnnData(
-            X=_sparse(matrix) if options.sparse else matrix,
-            obs=pandas.DataFrame([], index=_sample_names(table)),
-            var=metadata,
-        )
+    layers = {}
     for name, values in table.layers.items():
         # Classes have no weighted counterpart: every layer has them as they were counted.
         layer = np.concatenate(
             [np.asarray(values, dtype=np.float64).T, matrix[:, len(table.features) :]], axis=1
         )
-        data.layers[name] = _sparse(layer) if options.sparse else layer
-    with written_where_there_is_room(_room(table), options.filename) as name:
+        layers[name] = _sparse(layer) if options.sparse else layer
+    metadata = row_metadata(table.features, table.columns)
+    x = _sparse(matrix) if options.sparse else matrix
+    write_h5ad(options.filename, table.samples, metadata, x, layers)
+
+
+def write_h5ad(
+    filename: str,
+    samples: Sequence[str],
+    metadata: Mapping[str, Sequence[str]],
+    matrix: Any,
+    layers: Mapping[str, Any],
+) -> None:
+    """Write an AnnData file whole or not at all.
+
+    Args:
+        filename: the file.
+        samples: names of the observations, n of them.
+        metadata: attribute → its values, from the first variable on; ``id`` names the variables.
+        matrix: X, (n, variables), an array or a sparse matrix.
+        layers: name → the same of a layer.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    import anndata
+    import pandas
+
+    variables = pandas.DataFrame(
+        {name: pandas.Series(values) for name, values in metadata.items()}
+    ).set_index("id")
+    with warnings.catch_warnings():
+        # A file may be given twice, of which anndata would warn.
+        warnings.filterwarnings("ignore", message="(Observation|Variable) names are not unique")
+        data = anndata.AnnData(
+            X=matrix, obs=pandas.DataFrame([], index=_names_for_hdf5(samples)), var=variables
+        )
+    data.layers.update(layers)
+    room = _room(samples, metadata, [matrix, *layers.values()])
+    with written_where_there_is_room(room, filename) as name:
         data.write_h5ad(name)
 
 
 def _write_loom(table: CountTable, options: TableOptions) -> None:
-    """Write a loom file: features are rows; the five classes have empty attributes.
+    """Write a loom file: features are rows; the five classes have empty attributes."""
+    matrix = _matrix(table)
+    metadata = row_metadata(table.features, table.columns)
+    write_loom(options.filename, table.samples, metadata, matrix, {})
+
+
+def write_loom(
+    filename: str,
+    samples: Sequence[str],
+    metadata: Mapping[str, Sequence[str]],
+    matrix: Any,
+    layers: Mapping[str, Any],
+) -> None:
+    """Write a loom file whole or not at all; it takes what :func:`write_h5ad` takes.
 
     It has the layout that loompy 3.0 gives htseq-count's files, less the times of writing, so that
     the same counts give the same bytes. loompy itself would bring numba and LLVM with it.
     http://linnarssonlab.org/loompy/format
+
+    Raises:
+        InputError: the file cannot be written, or not with such attributes.
     """
     import h5py
 
-    matrix = _matrix(table).T
-    rows = {
-        name: [*values, *[""] * (len(matrix) - len(values))]
-        for name, values in _row_metadata(table).items()
-    }
+    size = len(metadata["id"])
+    rows = {name: [*values, *[""] * (size - len(values))] for name, values in metadata.items()}
     for name in rows:
         if "/" in name:
             raise InputError(
                 f"a loom file cannot hold the attribute {name}, whose name has a slash",
-                file=options.filename,
+                file=filename,
                 remedy="write a .tsv or .h5ad file",
             )
-    packed = {"compression": "gzip", "compression_opts": 2}
-    with (
-        written_where_there_is_room(_room(table), options.filename) as name,
-        h5py.File(name, "w") as loom,
-    ):
+    matrices = {"matrix": matrix} | {f"layers/{name}": layer for name, layer in layers.items()}
+    room = _room(samples, metadata, [matrix, *layers.values()], dense=True)
+    with written_where_there_is_room(room, filename) as name, h5py.File(name, "w") as loom:
         for group in ("attrs", "col_attrs", "col_graphs", "layers", "row_attrs", "row_graphs"):
             loom.create_group(group)
         loom["attrs/LOOM_SPEC_VERSION"] = "3.0.0"
-        chunks = (min(64, len(matrix)), min(64, len(table.samples)))
-        grows = (len(matrix), None)  # samples may be added
-        loom.create_dataset("matrix", data=matrix, chunks=chunks, maxshape=grows, **packed)
-        for axis, attributes in (("row", rows), ("col", {"_index": _sample_names(table)})):
-            for name, texts in attributes.items():
-                size = (len(texts),)
+        for place, values in matrices.items():
+            _add_loom_matrix(loom, place, values)
+        for axis, attributes in (("row", rows), ("col", {"_index": _names_for_hdf5(samples)})):
+            for attribute, texts in attributes.items():
                 loom.create_dataset(
-                    f"{axis}_attrs/{name}",
+                    f"{axis}_attrs/{attribute}",
                     data=np.array(texts, dtype=object),
                     dtype=h5py.string_dtype(),
-                    maxshape=size,
-                    **packed,
+                    maxshape=(len(texts),),
+                    **_PACKED,
                 )
 
 
-def _room(table: CountTable) -> int:
-    """Return the bytes that a matrix file certainly fits in."""
-    cells = len(table.samples) * len(_names(table)) * (1 + len(table.layers))
-    texts = [*table.samples, *(text for texts in _row_metadata(table).values() for text in texts)]
+def _add_loom_matrix(loom: Any, place: str, matrix: Any) -> None:
+    """Write a matrix of samples × features transposed; a sparse one is expanded row by row."""
+    samples, features = matrix.shape
+    data = loom.create_dataset(
+        place,
+        shape=(features, samples),
+        dtype=matrix.dtype,
+        chunks=(min(_LOOM_CHUNK, features), max(min(_LOOM_CHUNK, samples), 1)),
+        maxshape=(features, None),  # samples may be added
+        **_PACKED,
+    )
+    if isinstance(matrix, np.ndarray):
+        data[:] = matrix.T
+        return
+    by_feature = matrix.tocsc()
+    for first in range(0, features, _LOOM_CHUNK):
+        rows = slice(first, min(first + _LOOM_CHUNK, features))
+        data[rows] = by_feature[:, rows].toarray().T
+
+
+def _room(
+    samples: Sequence[str],
+    metadata: Mapping[str, Sequence[str]],
+    matrices: Sequence[Any],
+    *,
+    dense: bool = False,
+) -> int:
+    """Return the bytes that HDF5 needs at most for matrices and their names."""
     # A cell of a sparse matrix takes a number and its column.
+    cells = 0
+    for matrix in matrices:
+        rows, columns = matrix.shape
+        cells += rows * columns if dense else int(matrix.size) + rows
+    texts = [*samples, *(text for values in metadata.values() for text in values)]
     return 24 * cells + sum(4 * len(text) + 64 for text in texts) + (1 << 20)
 
 

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from counterbias.alignments import decoding
 from counterbias.native import SLACK
-from counterbias.options import CountingOptions
+from counterbias.options import BarcodeOptions, CountingOptions
 from counterbias.pipeline.counting import pairing, pairing_by_position
 from counterbias.pipeline.counting.assignment import Assigner
+from counterbias.pipeline.counting.barcodes import BARCODE_COLUMNS
 from counterbias.pipeline.counting.fragments import FragmentBatch, RecordBytes
+from counterbias.pipeline.counting.molecules import MoleculeCounter
 from counterbias.pipeline.counting.starts import count_fragments
 from counterbias.pipeline.counting.tagged import tagged_batch
+from counterbias.pipeline.counting.umis import count_umis
 from counterbias.records import Annotation
 from counterbias.writers import rendering
 from tests.fuzz import bam_changes, scratch
@@ -31,6 +34,8 @@ from tests.helpers.alignment_builders import CONTIGS, annotation, random_gtf
 
 #: Longer streams are cut to this many bytes.
 LONGEST = 1 << 15
+#: Two of the tags that records have.
+BARCODES = BarcodeOptions("XA", "MD", umi_distance=2)
 #: How many mates may wait before their pool grows.
 CAPACITY = 8
 
@@ -59,6 +64,7 @@ class Room:
         self.fragments = Guarded(LONGEST // 36 * pairing.FRAGMENT_COLUMNS, np.int64)
         self.outcomes = Guarded(LONGEST // 36, np.uint8)
         self.sets = Guarded(LONGEST // 36, np.int64)
+        self.barcodes = Guarded(LONGEST // 36 * BARCODE_COLUMNS, np.int64)
         self.missing = Guarded(2 * LONGEST // 36, np.int64)
         self.group = Guarded(LONGEST // 36, np.int64)
         self.mate = Guarded(LONGEST // 36, np.int64)
@@ -219,10 +225,31 @@ class _Stream:
         if batch.invalid_nh >= 0:
             return "classify: the tag NH is not a number"
         site_of = count_fragments(self.assigner, batch, 0, None, want_rows=self.tagged)
+        records = RecordBytes(data, starts, count)
+        if self.tagged or self.by_name:  # otherwise mates that waited are names only
+            self.count_molecules(batch, records)
         if self.tagged and made:
-            records = RecordBytes(data, starts, count)
             self.render(tagged_batch(batch, records, self.assigner.index, site_of))
         return ""
+
+    def count_molecules(self, batch: FragmentBatch, records: RecordBytes) -> None:
+        """Find barcodes, in tags that are not always texts, and count what has any."""
+        molecules = MoleculeCounter(BARCODES, len(_genes().features), keep_rows=True)
+        batch.barcodes = (
+            _room()
+            .barcodes.ending(batch.count * BARCODE_COLUMNS)
+            .reshape(batch.count, BARCODE_COLUMNS)
+        )
+        molecules.reader.find(batch, records)
+        if batch.bad_barcode is not None:
+            assert 0 <= batch.bad_barcode[0] < batch.count
+            return
+        molecules.add(batch, records, self.assigner)
+        cells = count_umis(molecules)
+        assert molecules.fragments == batch.count
+        assert (
+            cells.umis.sum() + cells.merged + cells.tied <= molecules.reads[: molecules.used].sum()
+        )
 
     def by_position(
         self,

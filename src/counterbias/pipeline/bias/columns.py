@@ -7,8 +7,12 @@ million assigned fragments; ``tpm_corrected`` in transcripts per million.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
+
+from counterbias.records.cells import CellCounts
 
 #: Columns after ``feature`` and any additional attributes.
 COLUMNS = (
@@ -59,6 +63,36 @@ def bias_columns(
         "fpkm_corrected": corrected * per_fpkm,
         "tpm_corrected": rate * (1e6 / rate.sum()) if rate.sum() > 0 else rate,
     }
+
+
+def corrected_by_cell(
+    cells: CellCounts, columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Correct the UMIs of cells for the lengths of features, (entries,).
+
+    As in ``corrected``, they are multiplied by length / effective_length, and those of each cell
+    are scaled to the cell's total. Classes stay as they were counted.
+
+    Args:
+        cells: the UMIs.
+        columns: ``length`` and ``effective_length`` of each feature, from the reads of all cells.
+    """
+    length, effective = columns["length"], columns["effective_length"]
+    umis = cells.umis.astype(np.float64)
+    if np.array_equal(length, effective):
+        return umis
+    factor = np.divide(length, effective, out=np.zeros(len(length)), where=effective > 0)
+    of_feature = cells.columns < len(length)
+    corrected = umis.copy()
+    corrected[of_feature] *= factor[cells.columns[of_feature]]
+    cell_of = np.repeat(np.arange(len(cells.barcodes)), np.diff(cells.offsets))[of_feature]
+    before, after = (
+        np.bincount(cell_of, weights=values[of_feature], minlength=len(cells.barcodes))
+        for values in (umis, corrected)
+    )
+    scale = np.divide(before, after, out=np.zeros(len(before)), where=after > 0)
+    corrected[of_feature] *= scale[cell_of]
+    return corrected
 
 
 def fold_changes(

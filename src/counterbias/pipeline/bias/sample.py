@@ -56,6 +56,8 @@ class SampleBias:
         report: the quality report.
         read_weights: float32 (rows, 2), weights of reads 1 and 2 per row of start sites, for the
             tag ``ZW``.
+        fragment_weights: float32 (rows,), weights of fragments, where those of reads are wanted;
+            None where nothing is weighted.
         warnings: what the user should know, one line each.
         unlearnable: read end → why it cannot be learnt from; empty where all can.
         isoforms: those of the features, where lengths are by transcripts; else None.
@@ -68,6 +70,7 @@ class SampleBias:
     warnings: tuple[str, ...]
     unlearnable: Mapping[str, str]
     isoforms: Isoforms | None = None
+    fragment_weights: NDArray[np.float32] | None = None
 
 
 def weigh_sample(
@@ -85,7 +88,8 @@ def weigh_sample(
         provenance: where its numbers come from, for the quality report.
         evidence: reads by the strand of their gene, or None where not counted.
         warnings: warnings given so far.
-        want_read_weights: whether weights of single reads are needed (``-o``).
+        want_read_weights: whether weights of single reads and fragments are needed (``-o``,
+            ``count-barcodes``).
     """
     counts, stopwatch = context.counts, Stopwatch(context.progress)
     stopwatch.add("counting", counts.seconds)
@@ -111,6 +115,7 @@ def weigh_sample(
             end.reads.label: end.calibration.reason for end in weighed.ends if not end.learnable
         },
         isoforms=lengths.isoforms,
+        fragment_weights=weighed.weights.weight if want_read_weights else None,
     )
 
 

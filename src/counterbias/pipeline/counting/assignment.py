@@ -58,7 +58,13 @@ COUNT_NONE, COUNT_ALL, COUNT_FRACTION, COUNT_RANDOM = range(len(NONUNIQUE))
 
 
 @helper
-def _size(code: Any, member_offsets: Any, pool: Any) -> Any:
+def is_left_out(outcome: Any) -> Any:
+    """Whether a fragment is a read of nothing, whatever the status that another program gave it."""
+    return (outcome & (7 | MULTIMAPPED)) == SKIPPED
+
+
+@helper
+def set_size(code: Any, member_offsets: Any, pool: Any) -> Any:
     """Return the number of a set's members. Arrays are given by address."""
     if code <= FIRST_POOLED:
         return load_i32(pool + 4 * (FIRST_POOLED - code))
@@ -66,7 +72,7 @@ def _size(code: Any, member_offsets: Any, pool: Any) -> Any:
 
 
 @helper
-def _first_member(code: Any, member_offsets: Any, members: Any, pool: Any) -> Any:
+def first_member(code: Any, member_offsets: Any, members: Any, pool: Any) -> Any:
     """Return the address of a set's first member."""
     if code <= FIRST_POOLED:
         return pool + 4 * (FIRST_POOLED - code) + 4
@@ -89,10 +95,10 @@ def _merge_members(
 
     Returns (the set, ints used in the pool), -1 ints where the pool is too small.
     """
-    here = _first_member(one, member_offsets, members, pool)
-    there = _first_member(two, member_offsets, members, pool)
-    size_one = _size(one, member_offsets, pool)
-    size_two = _size(two, member_offsets, pool)
+    here = first_member(one, member_offsets, members, pool)
+    there = first_member(two, member_offsets, members, pool)
+    size_one = set_size(one, member_offsets, pool)
+    size_two = set_size(two, member_offsets, pool)
     if used + 1 + size_one + size_two > room:
         return one, np.int64(-1)
     here_end = here + 4 * size_one
@@ -331,8 +337,8 @@ def tally(
         place = np.int64(0)
         listed = (outcome & 7) == LISTED
         if listed or (outcome & 7) == ASSIGNED:
-            size = _size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
-            place = _first_member(
+            size = set_size(sets[f], member_offsets.ctypes.data, pool.ctypes.data)
+            place = first_member(
                 sets[f], member_offsets.ctypes.data, members.ctypes.data, pool.ctypes.data
             )
         shared: Any = size if nonunique in (COUNT_ALL, COUNT_FRACTION) else min(size, 1)

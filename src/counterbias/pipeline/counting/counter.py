@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from counterbias.alignments import AlignmentStream, decode_batch
+from counterbias.alignments import AlignmentStream, Batch, decode_batch
 from counterbias.options import CountingOptions
 from counterbias.pipeline.counting.assignment import COUNT_FRACTION, Assigner
 from counterbias.pipeline.counting.batch_work import BatchWork
@@ -31,6 +31,11 @@ def _new_assigner(
     from counterbias.pipeline.counting.assigned import TagAssigner  # others need not import it
 
     return TagAssigner(annotation, stream, options)
+
+
+def _records_of(batch: Batch) -> RecordBytes:
+    """Return the records of a batch whose fragments refer to no others."""
+    return RecordBytes(batch.data[: batch.end], batch.offsets[: batch.count], batch.count)
 
 
 class FileCounter:
@@ -61,10 +66,10 @@ class FileCounter:
         self._sites: SiteCollector | None = None
         self._fragments_done = 0
         self.reporter = Reporter(listeners)
+        self._molecules = listeners.molecules
         self._missing_mates = MissingMates(stream, self.reporter)
-        self._waiting_mates = WaitingMates(
-            stream, self._primary_only, self._record_sink is not None, self.reporter
-        )
+        keep_records = self._record_sink is not None or self._molecules is not None
+        self._waiting_mates = WaitingMates(stream, self._primary_only, keep_records, self.reporter)
 
     @property
     def _paired(self) -> bool:
@@ -94,7 +99,13 @@ class FileCounter:
             fragments.table, work.missing, work.group, work.mate,
         )  # fmt: skip
         fragments.count, work.missing_count = int(made), int(missing)
+        self._examine(fragments, _records_of(batch))
+
+    def _examine(self, fragments: FragmentBatch, records: RecordBytes) -> None:
+        """Decide the outcomes of fragments, and find their barcodes; may run in any thread."""
         self._assigner.classify(fragments)
+        if self._molecules is not None:
+            self._molecules.reader.find(fragments, records)
 
     def count(self, work: BatchWork) -> None:
         """Count a batch that was read; batches must come in order.
@@ -109,11 +120,9 @@ class FileCounter:
             return  # its bytes were only gathered
         if self._by_position:
             records = self._waiting_mates.pair(work)
-            self._assigner.classify(work.fragments)
+            self._examine(work.fragments, records)
         else:
-            records = RecordBytes(
-                batch.data[: batch.end], batch.offsets[: batch.count], batch.count
-            )
+            records = _records_of(batch)
             self._missing_mates.add(work, self._fragments_done)
         self._count(work.fragments, records)
 
@@ -121,7 +130,7 @@ class FileCounter:
         """Count the records whose mates never came, and give the warnings that come last."""
         if self._by_position:
             for fragments, records in self._waiting_mates.leftovers():
-                self._assigner.classify(fragments)
+                self._examine(fragments, records)
                 self._count(fragments, records)
         else:
             self._missing_mates.summarise()
@@ -131,6 +140,9 @@ class FileCounter:
     def _count(self, fragments: FragmentBatch, records: RecordBytes) -> None:
         """Add fragments to the counts and start sites; pass their records on."""
         self._assigner.accept(fragments, records, self._fragments_done, self._stream)
+        if self._molecules is not None and fragments.bad_barcode is not None:
+            place = self._place(fragments.bad_barcode[0])
+            raise self._molecules.reader.problem(fragments, self._stream.source.path, place)
         self.reporter.begin(self._fragments_done + fragments.count, self._paired)
         if self._want_sites and self._sites is None:
             self._sites = self._new_sites()
@@ -142,10 +154,19 @@ class FileCounter:
             want_rows=self._record_sink is not None,
         )
         self._fragments_done += fragments.count
+        if self._molecules is not None:
+            self._molecules.add(fragments, records, self._assigner)
         if self._record_sink is not None:
+            if self._molecules is not None:
+                self._molecules.hide_missing(fragments, site_of)
             self._record_sink(tagged_batch(fragments, records, self._assigner.index, site_of))
         if self._batch_done is not None:
             self._batch_done(self._fragments_done, self._paired, *self._stream.source.bytes_read())
+
+    def _place(self, fragment: int) -> str:
+        """Describe where in the file a fragment of the present batch is."""
+        what = "read pair" if self._paired else "read"
+        return f"{what} {self._fragments_done + fragment + 1}"
 
     @property
     def _fraction(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class FragmentBatch:
         count: number of fragments.
         invalid_nh: the first fragment whose NH tag is not a number, -1 if there is none.
         differing: the first fragment whose mates are assigned differently by their tags, or -1.
+        barcodes: int64 (room, 8), where barcodes are asked for; :mod:`.barcodes` has the columns.
+        bad_barcode: the fragment and the problem at which finding them stopped, or None.
     """
 
     table: NDArray[np.int64]
@@ -33,6 +35,8 @@ class FragmentBatch:
     count: int = 0
     invalid_nh: int = -1
     differing: int = -1
+    barcodes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 8), dtype=np.int64))
+    bad_barcode: tuple[int, int] | None = None
 
     @classmethod
     def empty(cls, pool: NDArray[np.int32]) -> FragmentBatch:

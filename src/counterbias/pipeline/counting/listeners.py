@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from counterbias.alignments import AlignmentHeader
 from counterbias.records import TaggedBatch
+
+if TYPE_CHECKING:  # counting without barcodes does without it
+    from counterbias.pipeline.counting.molecules import MoleculeCounter
 
 #: htseq-count reports its progress at each multiple of this many fragments.
 PROGRESS = 100_000
@@ -24,6 +28,7 @@ class Listeners:
         record_sink: called with the records to write to ``-o``, batch by batch.
         batch_done: called after each batch with the fragments done, whether they are pairs, and the
             file's bytes read and in all (:meth:`~counterbias.alignments.Source.bytes_read`).
+        molecules: counts the fragments by their barcodes, batch by batch.
     """
 
     on_header: Callable[[AlignmentHeader], None] | None = None
@@ -31,6 +36,7 @@ class Listeners:
     warn: Callable[[str], None] | None = None
     record_sink: Callable[[TaggedBatch], None] | None = None
     batch_done: Callable[[int, bool, int, int], None] | None = None
+    molecules: MoleculeCounter | None = None
 
 
 NO_LISTENERS = Listeners()
