@@ -35,6 +35,7 @@ def r_packages() -> tuple[str, ...]:
         "edgeR": "r-bioc-edger",
         "limma": "r-bioc-limma",
         "statmod": "r-cran-statmod",
+        "tximport": "r-bioc-tximport",
     }
     if shutil.which("Rscript") is None:
         pytest.skip(f"R is not installed (Debian packages {' '.join(debian.values())})")

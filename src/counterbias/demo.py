@@ -276,6 +276,7 @@ def print_files(folder: Path) -> None:
         "counts.tsv": "what htseq-count writes",
         "*.htseq.tsv": "the same for the other samples",
         "*.counts.tsv": "raw, weighted and corrected counts",
+        "*.genes.results": "counts and effective lengths, for tximport",
         "*.isoforms.results": "shares of the transcripts of each gene",
         "*.model": "fitted bias model, for --bias-model FILE",
         "*.counterbias.json": "quality report",

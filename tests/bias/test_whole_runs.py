@@ -106,6 +106,7 @@ def test_each_of_the_files_is_written(sample: Path) -> None:
     assert sorted(path.name for path in sample.glob("pwm*")) == [
         "pwm.counterbias.json",
         "pwm.counts.tsv",
+        "pwm.genes.results",
         "pwm.isoforms.results",
         "pwm.log",
         "pwm.model",
@@ -115,6 +116,22 @@ def test_each_of_the_files_is_written(sample: Path) -> None:
     found = table(sample / "pwm").raw
     assert set(sums.index) == set(found.index)
     assert np.allclose(sums[found.index], found, rtol=1e-6)
+
+
+def test_genes_as_rsem_writes_them_are_those_of_the_table(sample: Path) -> None:
+    genes = pd.read_csv(sample / "pwm.genes.results", sep="\t", index_col="gene_id")
+    counts = table(sample / "pwm")
+    assert list(genes.index) == list(counts.index)
+    names = {"length": "length", "effective_length": "effective_length", "expected_count": "raw"}
+    for name, own in (names | {"TPM": "tpm_corrected"}).items():
+        assert genes[name].tolist() == counts[own].tolist()
+    assert (genes["length"] > 0).all()
+    assert (genes["effective_length"] > 0).all()
+    isoforms = pd.read_csv(sample / "pwm.isoforms.results", sep="\t")
+    of_genes = isoforms.groupby("gene_id")
+    assert np.allclose(of_genes["FPKM"].sum()[genes.index], genes["FPKM"], rtol=1e-6)
+    joined = of_genes["transcript_id"].agg(",".join)
+    assert joined[genes.index].tolist() == genes["transcript_id(s)"].tolist()
 
 
 def test_composition_is_evened_out_on_held_out_blocks(sample: Path) -> None:

@@ -20,7 +20,7 @@ from counterbias.errors import InputError
 from counterbias.pipeline import sample as pipeline_sample
 from counterbias.pipeline.bias.sample import SampleBias
 from counterbias.pipeline.inputs import RunInputs
-from tests.writers.test_isoforms import ISOFORMS
+from tests.writers.test_rsem import ISOFORMS
 
 
 @pytest.fixture(scope="module")

@@ -80,3 +80,15 @@ def test_a_count_starts_no_threads_for_linear_algebra(files: Path) -> None:
 def test_the_users_number_of_threads_for_linear_algebra_stays(files: Path) -> None:
     command = ("count", "-q", "-c", files / "c.tsv", files / "reads.bam", files / "genes.gtf")
     assert after(*command, OPENBLAS_NUM_THREADS="3")["blas"] == ["3"]
+
+
+def test_collecting_loads_what_it_needs_and_no_more(files: Path) -> None:
+    """Neither alignments nor loops, and pandas only for an AnnData file."""
+    lengths = ("--bias-model", "none", "--bias-lengths", "union", "--bias-output", f"{files}/")
+    after("count", "-q", *lengths, "-c", files / "d.tsv", files / "reads.sam", files / "genes.gtf")
+    held = after("collect", "-q", "-o", files / "cohort", files / "reads.counts.tsv")
+    assert (files / "cohort" / "raw.tsv").read_text() == "feature\treads\ng\t2\n"
+    assert held["status"] == ["0"]
+    assert "counterbias.pipeline.collect.run" in held["loaded"]
+    needless = NEEDLESS - {"pathlib"} | {"counterbias.alignments", "counterbias.native"}
+    assert not needless & set(held["loaded"])

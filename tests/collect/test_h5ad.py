@@ -88,3 +88,41 @@ def test_without_anndata_nothing_is_read(
     collect(tmp_path / "cohort", *tables, options=("--h5ad",), status=1)
     assert "writing .h5ad files needs anndata" in capfd.readouterr().err
     assert not (tmp_path / "cohort").exists()
+
+
+def test_attributes_that_are_called_as_other_columns(tables: list[Path], tmp_path: Path) -> None:
+    lines = tables[0].read_text().splitlines(keepends=True)
+    head = lines[0].replace("gene_name", "length")
+    tables[0].write_text("".join([head, *lines[1:]]))
+    collect(tmp_path / "cohort", tables[0], options=("--h5ad",))
+    data = anndata.read_h5ad(tmp_path / "cohort" / "cohort.h5ad")
+    assert list(data.var.columns) == ["length_attribute", "length"]
+    assert data.var["length_attribute"].tolist()[0] == "GENE1"
+    tables[0].write_text("".join([lines[0].replace("gene_name", "a/feature"), *lines[1:]]))
+    collect(tmp_path / "cohort", tables[0], options=("--h5ad",))
+    data = anndata.read_h5ad(tmp_path / "cohort" / "cohort.h5ad")
+    assert list(data.var.columns) == ["a_feature", "length"]
+
+
+def test_without_room_for_it_nothing_is_left(
+    tables: list[Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HDF5 must not meet a full disk, which would end the program: room is looked for before."""
+    asked: list[int] = []
+
+    def no_room(room: int, folders: list[str]) -> str:
+        asked.append(room)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("counterbias.writers.cohort_h5ad.folder_with_room", no_room)
+    capfd.readouterr()
+    collect(tmp_path / "cohort", *tables, options=("--h5ad",), status=1)
+    line = capfd.readouterr().err
+    assert line.startswith(f"counterbias: {tmp_path}/cohort/cohort.h5ad: cannot be written: No spa")
+    assert not (tmp_path / "cohort").exists()
+    monkeypatch.undo()
+    collect(tmp_path / "cohort", *tables, options=("--h5ad",))
+    assert (tmp_path / "cohort" / "cohort.h5ad").stat().st_size < asked[0]

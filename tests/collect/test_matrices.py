@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +225,21 @@ def test_names_that_would_break_a_table_are_escaped(tables: list[Path], tmp_path
     collect(tmp_path / "cohort", *tables[:2])
     assert list(matrix(tmp_path / "cohort/raw.tsv").columns) == ["a\\tb", "sample2"]
     assert (tmp_path / "cohort/samples.tsv").read_text().splitlines()[1].startswith("a\\tb\t")
+
+
+def test_tables_and_reports_may_be_pipes(tables: list[Path], tmp_path: Path) -> None:
+    """As where a workflow keeps files packed; a report still lies next to its table."""
+    contents = {path: path.read_bytes() for path in (tables[0], report_of(tables[0]))}
+    for path in contents:
+        path.unlink()
+        os.mkfifo(path)
+    writers = [
+        threading.Thread(target=path.write_bytes, args=(content,))
+        for path, content in contents.items()
+    ]
+    for writer in writers:
+        writer.start()
+    collect(tmp_path / "cohort", *tables)
+    for writer in writers:
+        writer.join()
+    assert list(matrix(tmp_path / "cohort/raw.tsv").columns) == list(SAMPLES)

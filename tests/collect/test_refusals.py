@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -305,8 +306,28 @@ def test_a_table_of_another_run_than_its_report(
 ) -> None:
     shutil.copy(tables[0], tables[1])
     line = refused(capfd, tmp_path / "cohort", *tables)
-    assert line.startswith(f"{tables[1]}: it has ")
-    assert "they are not of the same run" in line
+    assert re.search(
+        r"sample2.counts.tsv: it has \d+ fragments, its quality report \d+: they are not of the "
+        r"same run. Count the sample again$",
+        line,
+    )
+
+
+def test_a_table_that_lacks_features_of_its_report(
+    tables: list[Path], tmp_path: Path, capfd: Capture
+) -> None:
+    def drop_last_without_reads(lines: list[str]) -> None:
+        fragments = lines.pop().split("\t")[3]
+        change_report(
+            tables[0],
+            lambda report: report["counting"].update(
+                assigned=report["counting"]["assigned"] - int(fragments)
+            ),
+        )
+
+    change_lines(tables[0], drop_last_without_reads)
+    line = refused(capfd, tmp_path / "cohort", tables[0])
+    assert "it has 11 features, its quality report 12: they are not of the same run" in line
 
 
 def change_cell(row: int, column: int, text: str) -> Callable[[list[str]], object]:
@@ -401,3 +422,10 @@ def test_reports_are_compared_before_any_table_is_read(
     line = refused(capfd, tmp_path / "cohort", *tables)
     assert "--minaqual 3" in line
     assert json.loads(report_of(tables[2]).read_text())["options"]["minaqual"] == 3
+
+
+def test_a_report_that_never_ends(tables: list[Path], tmp_path: Path, capfd: Capture) -> None:
+    with report_of(tables[1]).open("a") as file:
+        file.write(" " * 40_000_001)
+    line = refused(capfd, tmp_path / "cohort", *tables)
+    assert line.startswith(f"{report_of(tables[1])}: the quality report is too long")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from counterbias.cli import main
-from tests.docs.r_code import Result, r_blocks, read_rows, run_block
+from tests.docs.r_code import Result, r_blocks, read_rows, run_blocks
 
 PAGE = Path("docs") / "how-to" / "differential-expression.md"
 #: Heading of a block of R → columns of its result: log2 fold change, adjusted p.
@@ -24,82 +21,16 @@ TESTS = {
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulate and count a study as the page says: two groups of three samples.
-
-    The groups differ in bias and in expression.
-    """
-    folder = tmp_path_factory.mktemp("expression")
-    options = [
-        "--samples",
-        "6",
-        "--groups",
-        "2",
-        "--pairs",
-        "20000",
-        "--genes",
-        "80",
-        "--bias-model",
-        "builtin,none",
-    ]
-    assert (
-        main(
-            [
-                "simulate",
-                "-q",
-                "-o",
-                str(folder / "study"),
-                *options,
-                "--fold-changes",
-                "2",
-                "--seed",
-                "3",
-            ]
-        )
-        == 0
-    )
-    bams = [str(folder / "study" / f"sample{number}.bam") for number in range(1, 7)]
-    bias = [
-        "--bias-model",
-        "vlmm",
-        "--bias-genome",
-        str(folder / "study" / "genome.fa"),
-        "--bias-output",
-        f"{folder}/counted/",
-    ]
-    (folder / "counted").mkdir()
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert (
-            main(
-                [
-                    "count",
-                    "-q",
-                    "-s",
-                    "no",
-                    "-r",
-                    "pos",
-                    *bias,
-                    *bams,
-                    str(folder / "study" / "genes.gtf"),
-                ]
-            )
-            == 0
-        )
-    rows = (folder / "study" / "samples.tsv").read_text().splitlines()
-    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
-    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def results(root: Path, study: Path, r_packages: tuple[str, ...]) -> dict[str, tuple[str, Result]]:
+def results(
+    root: Path, two_conditions: Path, r_packages: tuple[str, ...]
+) -> dict[str, tuple[str, Result]]:
     """Run each block of the page by itself in the study's folder.
 
     Returns:
         heading → what it prints, and its result: gene → column → value.
     """
     page = (root / PAGE).read_text()
-    return {heading: run_block(code, study) for heading, code in r_blocks(page).items()}
+    return run_blocks(r_blocks(page), two_conditions)
 
 
 def planned(folder: Path) -> dict[str, float]:
@@ -112,12 +43,12 @@ def planned(folder: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("heading", TESTS)
 def test_each_test_on_the_page_finds_the_changed_genes(
-    heading: str, study: Path, results: dict[str, tuple[str, Result]]
+    heading: str, two_conditions: Path, results: dict[str, tuple[str, Result]]
 ) -> None:
     printed, result = results[heading]
     change, adjusted = TESTS[heading]
     assert change in printed  # the block ends with the table
-    truth = planned(study)
+    truth = planned(two_conditions)
     assert 50 < len(result) <= len(truth)
     called = [gene for gene, row in result.items() if row[adjusted] < 0.05]
     large = [gene for gene in result if abs(truth[gene]) > 2]
@@ -128,7 +59,7 @@ def test_each_test_on_the_page_finds_the_changed_genes(
 
 
 def test_the_page_tells_how_much_the_bias_differs(
-    study: Path, results: dict[str, tuple[str, Result]]
+    two_conditions: Path, results: dict[str, tuple[str, Result]]
 ) -> None:
     """Apparent changes follow the true mean biases of genes, which only the first group has."""
     printed, result = results["Does the bias of your conditions differ?"]
@@ -137,7 +68,7 @@ def test_the_page_tells_how_much_the_bias_differs(
         np.std([row["apparent_change"] for row in result.values()], ddof=1), abs=1e-3
     )
     assert spread > 0.1
-    with (study / "study" / "sample1.genes.tsv").open(newline="") as stream:
+    with (two_conditions / "study" / "sample1.genes.tsv").open(newline="") as stream:
         bias = {
             row["gene_id"]: float(row["mean_bias"])
             for row in csv.DictReader(stream, delimiter="\t")
@@ -149,11 +80,14 @@ def test_the_page_tells_how_much_the_bias_differs(
 
 
 def test_the_benchmark_tests_as_the_page_does(
-    root: Path, study: Path, results: dict[str, tuple[str, Result]], tmp_path: Path
+    root: Path, two_conditions: Path, results: dict[str, tuple[str, Result]], tmp_path: Path
 ) -> None:
     """differential.R, which makes the figures of the docs, returns the p-values of the page."""
-    (tmp_path / "samples.tsv").write_text((study / "samples.tsv").read_text())
-    tables = [read_rows(study / "counted" / f"sample{number}.counts.tsv") for number in range(1, 7)]
+    (tmp_path / "samples.tsv").write_text((two_conditions / "samples.tsv").read_text())
+    tables = [
+        read_rows(two_conditions / "counted" / f"sample{number}.counts.tsv")
+        for number in range(1, 7)
+    ]
     genes = set(results["DESeq2"][1])  # those that the page keeps
     for name in ("raw", "corrected", "effective_length"):
         place = tables[0][0].index(name)

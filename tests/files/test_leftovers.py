@@ -23,6 +23,8 @@ from counterbias.files import (
 from tests.helpers.output_inputs import COMMAND, MANY, bias, make_inputs, names, partials, run
 
 INPUTS = ("reads.bam", "genes.gtf")
+#: Endings of what is written for a sample.
+RESULTS = ("counts.tsv", "genes.results", "model", "counterbias.json")
 
 
 def gone() -> int:
@@ -112,10 +114,10 @@ def test_all_outputs_of_all_commands(files: Path, capfd: pytest.CaptureFixture[s
         leftover(files / name)
         for name in ("c.mtx", "c_features.tsv", "c_samples.tsv", "o.sam", "genome.fa.fai")
     ]
-    counted += [
-        leftover(files / f"p.{ending}") for ending in ("counts.tsv", "model", "counterbias.json")
-    ]
+    counted += [leftover(files / f"p.{ending}") for ending in RESULTS]
     assert main(["count", "-q", "-c", "c.mtx", "-o", "o.sam", *bias(), *INPUTS]) == 0
+    collected = [leftover(files / "cohort", folder=True)]
+    assert main(["collect", "-q", "-o", "cohort", "p.counts.tsv"]) == 0
     trained = [leftover(files / name) for name in ("m.model", "m.counterbias-train.json")]
     assert (
         main(
@@ -146,7 +148,9 @@ def test_all_outputs_of_all_commands(files: Path, capfd: pytest.CaptureFixture[s
     options = ["--models", "pwm", "--folds", "1", "--seeds", "1", "--no-figures"]
     assert main(["compare", "-q", *options, *genome, "-o", "v", *INPUTS]) in (0, 1, 3)
     assert [
-        path.name for path in (*counted, *trained, *simulated, *compared) if path.exists()
+        path.name
+        for path in (*counted, *collected, *trained, *simulated, *compared)
+        if path.exists()
     ] == []
 
 

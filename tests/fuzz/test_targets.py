@@ -22,6 +22,7 @@ INPUTS = {
     "fasta": 1200,
     "multiqc": 2000,
     "tables": 8000,
+    "collect": 400,
 }
 
 

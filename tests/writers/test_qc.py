@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from counterbias.errors import InputError
-from counterbias.writers.qc import build_qc, check_qc, schema_tree, write_qc
+from counterbias.writers.qc import build_qc, check_known, check_qc, schema_tree, write_qc
 from counterbias.writers.qc_schema import KEYS, TAG, VERSION, markdown_table
 
 PARTS: dict[str, Any] = {
@@ -128,3 +128,31 @@ def test_the_reference_page_lists_every_key(root: Path) -> None:
     assert page.endswith(markdown_table()), (
         "run: python -c 'from counterbias.writers.qc_schema import *; print(markdown_table())'"
     )
+
+
+# -- documents of other minor versions ---------------------------------------------------------
+
+
+def test_a_document_may_lack_keys_and_have_others() -> None:
+    check_known(build_qc(PARTS))
+    check_known({"sample": "s"})
+    check_known({"sample": "s", "counting": {"new": [None]}, "ends": None, "newer": 1})
+    check_known({"sample": "s", "ends": [{"end": "both", "newest": {}}], "weights": {}})
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({}, "sample: a name is needed"),
+        ({"sample": ""}, "sample: a name is needed"),
+        ({"sample": 3}, "sample: '3' is not of type text"),
+        ({"sample": "s", "counting": None}, "counting: an object is needed"),
+        ({"sample": "s", "counting": {"fragments": "x"}}, "counting.fragments: 'x' is not of type"),
+        ({"sample": "s", "ends": {}}, "ends: a list is needed"),
+        ({"sample": "s", "ends": [3]}, r"ends\[\]: an object is needed"),
+        ({"sample": "s", "warnings": ["a", 1]}, "warnings: .* is not of type texts"),
+    ],
+)
+def test_what_a_document_has_must_fit(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        check_known(parts)

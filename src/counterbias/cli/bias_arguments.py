@@ -224,6 +224,28 @@ CONTIG_ALIAS = Option(
     help="two columns: a contig's name in the alignments, and its name in annotation and genome",
 )
 
+#: The options on bias of the commands that count.
+BIAS = (
+    MODEL,
+    PRIOR,
+    GENOME,
+    PREFIX,
+    WINDOW,
+    MODEL_OPTION,
+    COUNTS,
+    ASSIGNED_TAG,
+    THREADS,
+    DEVICE,
+    SEED,
+    SAMPLING,
+    CAP,
+    ENDS,
+    LENGTH_METHOD,
+    FRAGMENT_LENGTH,
+    CONTEXT,
+    CONTIG_ALIAS,
+)
+
 #: Options that are fields of :class:`~counterbias.options.BiasOptions` of the same name.
 _FIELDS = (
     "window",

@@ -55,10 +55,11 @@ def main(argv: list[str]) -> int:
     with progress_display(quiet=arguments.quiet) as display:
         from counterbias.pipeline.collect import collect_tables
 
-        cohort = collect_tables(arguments.tables, folder, display.messages, h5ad=arguments.h5ad)
+        samples, features = collect_tables(
+            arguments.tables, folder, display.messages, h5ad=arguments.h5ad
+        )
     if not arguments.quiet:
-        size = f"{len(cohort.samples):,} samples × {len(cohort.features):,} features"
-        write_line(f"{size} are in {arguments.output}")
+        write_line(f"{samples:,} samples × {features:,} features are in {arguments.output}")
     return 0
 
 

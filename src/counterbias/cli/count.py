@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from counterbias.cli import bias_arguments
@@ -17,6 +15,7 @@ from counterbias.cli.arguments import (
     READS,
     annotation_options,
 )
+from counterbias.cli.bias_files import bias_endings, check_replaced, folder_of, write_bias_files
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.naming import bias_prefixes, sample_name
 from counterbias.cli.parser import VERSION, Parser
@@ -28,15 +27,13 @@ from counterbias.cli.run_arguments import (
     run_options,
 )
 from counterbias.cli.startup import compiled_loops
-from counterbias.cli.streams import is_redirected_to, write_line
+from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
-from counterbias.files import is_stream
 from counterbias.inputs import check_inputs, is_input
-from counterbias.options import AUTO, NONE, UNION, TaggedOutput
-from counterbias.writers.endings import ISOFORMS, LOG, MODEL, REPORT, TABLE
+from counterbias.options import AUTO, NONE, TaggedOutput
+from counterbias.writers.endings import LOG
 
 if TYPE_CHECKING:
-    from counterbias.pipeline.bias.sample import SampleBias
     from counterbias.pipeline.count import CountRun
     from counterbias.writers.tables import TableOptions
 
@@ -57,29 +54,7 @@ def build_count_parser(prog: str = "counterbias count") -> Parser:
     parser.add_options(FEATURES, "features")
     parser.add_options(ASSIGNMENT, "assignment")
     parser.add_options(OUTPUT, "output")
-    parser.add_options(
-        (
-            bias_arguments.MODEL,
-            bias_arguments.PRIOR,
-            bias_arguments.GENOME,
-            bias_arguments.PREFIX,
-            bias_arguments.WINDOW,
-            bias_arguments.MODEL_OPTION,
-            bias_arguments.COUNTS,
-            bias_arguments.ASSIGNED_TAG,
-            bias_arguments.THREADS,
-            bias_arguments.DEVICE,
-            bias_arguments.SEED,
-            bias_arguments.SAMPLING,
-            bias_arguments.CAP,
-            bias_arguments.ENDS,
-            bias_arguments.LENGTH_METHOD,
-            bias_arguments.FRAGMENT_LENGTH,
-            bias_arguments.CONTEXT,
-            bias_arguments.CONTIG_ALIAS,
-        ),
-        "bias",
-    )
+    parser.add_options(bias_arguments.BIAS, "bias")
     return parser
 
 
@@ -100,15 +75,6 @@ def main(argv: list[str]) -> int:
         write_bias_files(run, arguments, prefixes, idle)
         _write_main_table(run, arguments, table_options)
     return 0
-
-
-def folder_of(prefix: str | None) -> AbstractContextManager[None]:
-    """Make the folder that a prefix ending in ``/`` names; it goes again where the run fails."""
-    if prefix is None or not prefix.endswith(os.sep):
-        return nullcontext()
-    from counterbias.files import new_folder
-
-    return new_folder(prefix)
 
 
 def chosen_model(arguments: Namespace) -> str | None:
@@ -208,7 +174,7 @@ def check_count_outputs(
         else f"the output of --bias-{'lengths' if arguments.bias_model == NONE else 'model'}"
     )
     outputs += [
-        (label, prefix + ending) for prefix in prefixes for ending in _bias_endings(arguments)
+        (label, prefix + ending) for prefix in prefixes for ending in bias_endings(arguments)
     ]
     inputs = input_files(arguments)
     if arguments.bias_prior:
@@ -218,41 +184,8 @@ def check_count_outputs(
     for _, name in outputs:
         require_standard_output(name or "-")
     check_outputs(outputs, inputs=inputs)
-    _check_replaced(outputs, [prefix + LOG for prefix in prefixes], prints=not options.filename)
+    check_replaced(outputs, [prefix + LOG for prefix in prefixes], prints=not options.filename)
     return options
-
-
-def _check_replaced(outputs: list[tuple[str, str]], logs: list[str], *, prints: bool) -> None:
-    """Refuse to replace what the shell or another program writes (InputError).
-
-    Args:
-        outputs: (option, file name) of each file.
-        logs: those of them that are logs; one that stderr goes to is not replaced.
-        prints: whether the table goes to standard output.
-    """
-    from counterbias.writers.run_log import check_log
-
-    for label, name in outputs:
-        if name in logs and is_redirected_to(2, name):
-            continue
-        if prints and not is_stream(name) and is_redirected_to(1, name):
-            raise InputError(
-                f"{label} would replace the file that standard output goes to",
-                file=name,
-                remedy="send standard output to another one",
-            )
-        if name in logs:
-            check_log(name)
-
-
-def _bias_endings(arguments: Namespace) -> list[str]:
-    """List the endings of the bias files of each sample, in the order in which they are told of."""
-    endings = [TABLE]
-    if arguments.bias_lengths != UNION:
-        endings.append(ISOFORMS)
-    if arguments.bias_model != NONE:
-        endings.append(MODEL)
-    return [*endings, REPORT, LOG]
 
 
 def _count(arguments: Namespace, argv: list[str]) -> CountRun:
@@ -273,60 +206,6 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
         from counterbias.pipeline.count import count_files
 
         return count_files(options, display.messages, tagged=tagged, processes=processes)
-
-
-def write_bias_files(
-    run: CountRun, arguments: Namespace, prefixes: list[str], warnings: list[str]
-) -> None:
-    """Write all files of every sample, and say what came out.
-
-    ``warnings`` are those given before the run.
-    """
-    for number, prefix in enumerate(prefixes):
-        sample, endings = run.bias[number], _bias_endings(arguments)
-        if sample.isoforms is None and ISOFORMS in endings:
-            endings.remove(ISOFORMS)
-        _write_results(run, sample, prefix)
-        _tell(sample, prefix, endings, [*warnings, *run.warnings[number]], quiet=arguments.quiet)
-
-
-def _write_results(run: CountRun, sample: SampleBias, prefix: str) -> None:
-    """Write table, isoforms, model and report of a sample."""
-    from counterbias.model_file import save_models
-    from counterbias.writers.bias_tables import write_bias_table
-    from counterbias.writers.isoforms import write_isoforms
-    from counterbias.writers.qc import write_qc
-
-    features = run.annotation.features
-    write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
-    if sample.isoforms is not None:
-        write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
-    if sample.model is not None:
-        save_models(prefix + MODEL, sample.model)
-    write_qc(prefix + REPORT, sample.report)
-
-
-def _tell(
-    sample: SampleBias, prefix: str, endings: list[str], warnings: list[str], *, quiet: bool
-) -> None:
-    """Say on stderr and in the log what came of a sample."""
-    from counterbias import __version__
-    from counterbias.cli.count_summary import count_summary
-    from counterbias.writers.run_log import write_log
-
-    lines = count_summary(sample.report, prefix, endings)
-    # A log that the shell writes stderr to would lose what is there already.
-    is_stderr = is_redirected_to(2, prefix + LOG)
-    if is_stderr or not quiet:
-        for line in lines:
-            write_line(line)
-    if not is_stderr:
-        write_log(
-            prefix + LOG,
-            [*lines, *warnings],
-            version=__version__,
-            command_line=sample.report["command_line"],
-        )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

@@ -21,12 +21,11 @@ from counterbias.cli.barcode_arguments import (
     OUTPUT,
     barcode_options,
 )
+from counterbias.cli.bias_files import folder_of, write_bias_files
 from counterbias.cli.count import (
     check_count_inputs,
     check_count_outputs,
     chosen_model,
-    folder_of,
-    write_bias_files,
 )
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.naming import bias_prefixes, sample_name
@@ -56,29 +55,7 @@ def build_count_barcodes_parser(prog: str = "counterbias count-barcodes") -> Par
     parser.add_options(FEATURES, "features")
     parser.add_options(ASSIGNMENT, "assignment")
     parser.add_options(OUTPUT, "output")
-    parser.add_options(
-        (
-            bias_arguments.MODEL,
-            bias_arguments.PRIOR,
-            bias_arguments.GENOME,
-            bias_arguments.PREFIX,
-            bias_arguments.WINDOW,
-            bias_arguments.MODEL_OPTION,
-            bias_arguments.COUNTS,
-            bias_arguments.ASSIGNED_TAG,
-            bias_arguments.THREADS,
-            bias_arguments.DEVICE,
-            bias_arguments.SEED,
-            bias_arguments.SAMPLING,
-            bias_arguments.CAP,
-            bias_arguments.ENDS,
-            bias_arguments.LENGTH_METHOD,
-            bias_arguments.FRAGMENT_LENGTH,
-            bias_arguments.CONTEXT,
-            bias_arguments.CONTIG_ALIAS,
-        ),
-        "bias",
-    )
+    parser.add_options(bias_arguments.BIAS, "bias")
     parser.set_defaults(**ABSENT)
     return parser
 

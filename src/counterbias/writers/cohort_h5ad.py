@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The main matrix.
 _MAIN = "raw"
+#: Columns of the features that are no attributes.
+_INDEX, _LENGTH = "feature", "length"
 
 
 def require_anndata() -> None:
@@ -78,10 +80,16 @@ def _features(tables: CohortTables) -> pandas.DataFrame:
     import pandas
 
     columns = {
-        readable(name): list(map(readable, texts)) for name, texts in tables.attributes.items()
+        _attribute(name): list(map(readable, texts)) for name, texts in tables.attributes.items()
     }
-    names = pandas.Index(list(map(readable, tables.features)), name="feature")
-    return pandas.DataFrame({**columns, "length": tables.lengths}, index=names)
+    names = pandas.Index(list(map(readable, tables.features)), name=_INDEX)
+    return pandas.DataFrame({**columns, _LENGTH: tables.lengths}, index=names)
+
+
+def _attribute(name: str) -> str:
+    """Return the column of an attribute, whose name may be that of another column."""
+    column = readable(name).replace("/", "_")  # which HDF5 takes for a folder
+    return f"{column}_attribute" if column in (_INDEX, _LENGTH) else column
 
 
 def _samples(tables: CohortTables) -> pandas.DataFrame:

@@ -26,6 +26,7 @@ NAMES = (
     "fasta",
     "multiqc",
     "tables",
+    "collect",
     "processes",
     "loops",
 )

@@ -3,6 +3,6 @@
 :mod:`~counterbias.pipeline.collect.run` holds the order of the stages.
 """
 
-from counterbias.pipeline.collect.run import collect_tables, read_cohort
+from counterbias.pipeline.collect.run import collect_tables
 
-__all__ = ["collect_tables", "read_cohort"]
+__all__ = ["collect_tables"]

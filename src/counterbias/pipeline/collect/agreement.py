@@ -31,6 +31,8 @@ MAY_DIFFER = {
 _OF_FITTED = {"bias_model", "bias_model_options"}
 #: Options whose names on the command line are not those in reports.
 _FLAGS = {"bias_model_options": "--bias-option"}
+#: Stands for whether there is a bias model, among the options.
+_HAS_MODEL = "a bias model"
 
 
 def check_agreement(reports: Sequence[SampleReport]) -> None:
@@ -90,10 +92,6 @@ def _what_must_agree(report: SampleReport) -> Iterator[tuple[str, Any]]:
             yield _FLAGS.get(name, "--" + name.replace("_", "-")), value
     if report.fitted and report.window is not None:
         yield "--bias-window", list(report.window)
-
-
-#: Stands for whether there is a bias model, among the options.
-_HAS_MODEL = "a bias model"
 
 
 def _with(flag: str, value: Any) -> str:

@@ -1,10 +1,13 @@
-"""The numbers of a cohort, sample by sample: in memory, or in files that need none."""
+"""The numbers of a cohort in temporary files, sample by sample: they may be more than memory holds.
+
+2,000 samples of 60,000 features take a gigabyte per matrix.
+"""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -14,54 +17,29 @@ from counterbias.files import nameless_file
 
 
 class NumberStore:
-    """Matrices of samples × features, filled sample by sample.
+    """Matrices of samples × features, filled sample by sample; made by :func:`number_store`."""
 
-    Args:
-        names: the matrices' names.
-        folder: where nameless temporary files hold them; None to hold them in memory.
-    """
-
-    def __init__(self, names: tuple[str, ...], folder: Path | None) -> None:
-        self.names = names
-        self._folder = folder
-        self._files: dict[str, BinaryIO] = {}
-        self._rows: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    def __init__(self, files: Mapping[str, BinaryIO]) -> None:
+        self._files = files
         self._samples = self._features = 0
-        self._stack = ExitStack()
 
-    def __enter__(self) -> NumberStore:
-        if self._folder is not None:
-            for name in self.names:
-                file = self._stack.enter_context(nameless_file(self._folder / name))
-                self._files[name] = file
-        return self
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the matrices."""
+        return tuple(self._files)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def add(self, numbers: dict[str, NDArray[np.float64]]) -> None:
+    def add(self, numbers: Mapping[str, NDArray[np.float64]]) -> None:
         """Add a sample: name → float64 (features,). Raises OSError where a disk is full."""
-        for name in self.names:
-            row = numbers[name]
-            if self._folder is None:
-                self._rows[name].append(row)
-            else:
-                self._files[name].write(row.tobytes())
-            self._features = len(row)
+        for name, file in self._files.items():
+            file.write(numbers[name].tobytes())
+            self._features = len(numbers[name])
         self._samples += 1
 
     def matrices(self) -> dict[str, NDArray[np.float64]]:
-        """Return name → float64 (samples, features), to be read only.
+        """Return name → float64 (samples, features), to be read only, while the store is open.
 
-        Those in files are mapped, so that memory holds what is looked at; they end with the store.
+        They are mapped: memory holds what is looked at, as long as nothing else needs the room.
         """
-        if self._folder is None:
-            return {name: np.stack(rows) for name, rows in self._rows.items()}
         shape = (self._samples, self._features)
         found: dict[str, NDArray[np.float64]] = {}
         for name, file in self._files.items():
@@ -69,3 +47,12 @@ class NumberStore:
             # A plain array: anndata writes no other.
             found[name] = np.asarray(np.memmap(file, dtype=np.float64, mode="r", shape=shape))
         return found
+
+
+@contextmanager
+def number_store(names: Sequence[str], folder: Path) -> Iterator[NumberStore]:
+    """Open an empty store whose files, without names, lie in ``folder``. Raises OSError."""
+    with ExitStack() as stack:
+        yield NumberStore(
+            {name: stack.enter_context(nameless_file(folder / name)) for name in names}
+        )

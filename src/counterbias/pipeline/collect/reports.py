@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterbias.errors import InputError
-from counterbias.inputs import open_input
+from counterbias.inputs import buffered, open_input
 from counterbias.options import AUTO, NONE
 from counterbias.writers.endings import REPORT, TABLE
 from counterbias.writers.qc import check_known
@@ -28,6 +28,7 @@ class SampleReport:
         path: the report.
         sample: the sample's name.
         options: the options that it was counted with.
+        features: the number of its features; None where the report lacks it.
         fingerprint: that of its features; None in reports of older versions.
         backend: its bias model, ``none`` where it has none.
         fitted: whether the model was fitted to this sample.
@@ -40,6 +41,7 @@ class SampleReport:
     path: str
     sample: str
     options: Mapping[str, Any]
+    features: int | None
     fingerprint: str | None
     backend: str
     fitted: bool
@@ -72,6 +74,7 @@ def read_report(table: str) -> SampleReport:
         path=path,
         sample=document["sample"],
         options=options,
+        features=counting.get("features"),
         fingerprint=counting.get("features_fingerprint"),
         backend=backend,
         fitted=backend != NONE and inputs.get("model") is None,
@@ -84,8 +87,8 @@ def read_report(table: str) -> SampleReport:
 def _load(path: str, table: str) -> dict[str, Any]:
     """Read a document and check its version and what it has of the schema. Raises InputError."""
     try:
-        with open_input(path) as file:
-            content = file.read(MOST_BYTES + 1)
+        with open_input(path) as file, buffered(file) as stream:
+            content = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise InputError(
             f"the quality report of {table} is missing",
@@ -96,6 +99,8 @@ def _load(path: str, table: str) -> dict[str, Any]:
         raise InputError(
             f"the quality report cannot be read: {problem.strerror or problem}", file=path
         ) from None
+    if len(content) > MOST_BYTES:
+        raise InputError("the quality report is too long to be one", file=path, remedy=_REMEDY)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
 """Reports, then tables, then the files of the cohort: the order of ``counterbias collect``.
 
 All reports are read and compared first, so that samples which do not go together are refused at
-once. Then each table is read and its numbers are put behind those of the sample before it, in
-memory or, for files, in nameless temporary files next to them: a cohort may be larger than memory.
+once. Then each table is read, and its numbers are put behind those of the sample before it. The
+files of the cohort are written from these.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterbias.errors import InputError
-from counterbias.files import whole_folder
+from counterbias.files import remove_leftovers, whole_folder
 from counterbias.messages import SILENT, Messages
 from counterbias.pipeline.collect.agreement import check_agreement, common_options, versions
-from counterbias.pipeline.collect.number_store import NumberStore
+from counterbias.pipeline.collect.number_store import NumberStore, number_store
 from counterbias.pipeline.collect.reports import SampleReport, read_report
 from counterbias.pipeline.collect.tables import (
     SampleTable,
@@ -32,7 +32,7 @@ _ROUNDING = 1e-6
 
 def collect_tables(
     tables: Sequence[str], folder: Path, messages: Messages = SILENT, *, h5ad: bool = False
-) -> CohortTables:
+) -> tuple[int, int]:
     """Write the matrices of a cohort to a folder, all files or none.
 
     Args:
@@ -42,26 +42,21 @@ def collect_tables(
         h5ad: whether to write an AnnData file as well.
 
     Returns:
-        what was written; its matrices must not be used any more.
+        the numbers of samples and of features.
 
     Raises:
         InputError: for everything that a user can fix.
     """
     names = LAYERS if h5ad else MATRICES
-    with whole_folder(folder) as place, NumberStore(names, place) as store:
+    remove_leftovers([folder])
+    with whole_folder(folder) as place, number_store(names, place) as store:
         cohort = _read(tables, store, messages)
         write_cohort(cohort, place)
         if h5ad:
             from counterbias.writers.cohort_h5ad import write_h5ad
 
             write_h5ad(cohort, place / H5AD)
-        return cohort
-
-
-def read_cohort(tables: Sequence[str], messages: Messages = SILENT) -> CohortTables:
-    """Read the tables of a cohort into memory; arguments as for :func:`collect_tables`."""
-    with NumberStore(LAYERS, None) as store:
-        return _read(tables, store, messages)
+        return len(cohort.samples), len(cohort.features)
 
 
 def _read(tables: Sequence[str], store: NumberStore, messages: Messages) -> CohortTables:
@@ -108,16 +103,22 @@ def _read_tables(
         else:
             check_same_features(table, first)
         numbers = {name: table.numbers(name) for name in store.names}
-        total, counted = float(numbers["raw"].sum()), report.row["assigned"]
-        if counted is not None and abs(total - counted) > _ROUNDING * max(total, counted):
-            raise InputError(
-                f"it has {total:.9g} fragments, its quality report {counted:.9g}: they are not of "
-                "the same run",
-                file=report.table,
-                remedy="count the sample again",
-            )
+        _check_run(report, "features", table.rows, report.features)
+        _check_run(report, "fragments", float(numbers["raw"].sum()), report.row["assigned"])
         store.add(numbers)
         if messages.progress is not None:
             messages.progress("tables", done, len(reports))
     assert first is not None
     return first
+
+
+def _check_run(report: SampleReport, what: str, found: float, reported: float | None) -> None:
+    """Refuse a table that is not of the same run as its report (InputError)."""
+    if reported is None or abs(found - reported) <= _ROUNDING * max(found, reported):
+        return
+    raise InputError(
+        f"it has {found:.9g} {what}, its quality report {reported:.9g}: they are not of the same "
+        "run",
+        file=report.table,
+        remedy="count the sample again",
+    )

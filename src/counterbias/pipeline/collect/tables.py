@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,11 +155,11 @@ def other_places(path: str, first: str) -> InputError:
     return InputError(problem, file=path, remedy=_ONE_ANNOTATION)
 
 
-def _all_of(file: object, path: str) -> bytes:
-    """Read an input to its end. Raises InputError where it is too long."""
+def _all_of(file: FileIO, path: str) -> bytes:
+    """Read an input to its end, a pipe too. Raises InputError where it is too long."""
     parts: list[bytes] = []
     left = MOST_BYTES
-    while left >= 0 and (part := file.read(left + 1)):  # type: ignore[attr-defined]
+    while left >= 0 and (part := file.read(left + 1)):
         parts.append(part)
         left -= len(part)
     if left < 0:

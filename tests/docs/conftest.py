@@ -1,0 +1,34 @@
+"""A study that the pages on tests for differential expression are tried with."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import pytest
+
+from counterbias.cli import main
+
+
+@pytest.fixture(scope="session")
+def two_conditions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulate and count a study as the pages say: two groups of three samples.
+
+    The groups differ in bias and in expression.
+    """
+    folder = tmp_path_factory.mktemp("expression")
+    study = folder / "study"
+    size = ["--samples", "6", "--groups", "2", "--pairs", "20000", "--genes", "80"]
+    effects = ["--bias-model", "builtin,none", "--fold-changes", "2", "--seed", "3"]
+    assert main(["simulate", "-q", "-o", str(study), *size, *effects]) == 0
+    bams = [str(study / f"sample{number}.bam") for number in range(1, 7)]
+    bias = ["--bias-model", "vlmm", "--bias-genome", str(study / "genome.fa")]
+    bias += ["--bias-output", f"{folder}/counted/"]
+    reads = ["-s", "no", "-r", "pos"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["count", "-q", *reads, *bias, *bams, str(study / "genes.gtf")]) == 0
+    rows = (study / "samples.tsv").read_text().splitlines()
+    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
+    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
+    return folder
