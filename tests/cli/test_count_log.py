@@ -71,8 +71,8 @@ def test_six_lines_at_the_end_and_the_same_in_the_log(count: Count) -> None:
         "sample1: size: right, slope 0.98, 95% interval 0.91 to 1.05 (1 is right)",
         "sample1: weights: as precise as 51.2% of 5,046 equal reads (effective sample size); "
         "0.4% capped",
-        "sample1: files: x.counts.tsv, next to it .isoforms.results, .model, .counterbias.json, "
-        ".log",
+        "sample1: files: x.counts.tsv, next to it .genes.results, .isoforms.results, .model, "
+        ".counterbias.json, .log",
     ]
     first, second, *rest = log("x")
     assert first == f"# counterbias {counterbias.__version__}"

@@ -146,7 +146,7 @@ def test_lengths_alone_leave_the_main_table_as_it_is(
     capfd.readouterr()
     count(study, "--bias-lengths", "union", "-c", "main.tsv")
     assert capfd.readouterr().err.splitlines()[-1] == (
-        "sample1: files: sample1.counts.tsv, next to it .counterbias.json, .log"
+        "sample1: files: sample1.counts.tsv, next to it .genes.results, .counterbias.json, .log"
     )
     assert Path("main.tsv").read_bytes() == Path("plain.tsv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -154,6 +154,7 @@ def test_lengths_alone_leave_the_main_table_as_it_is(
         "plain.tsv",
         "sample1.counterbias.json",
         "sample1.counts.tsv",
+        "sample1.genes.results",
         "sample1.log",
     ]
 
@@ -211,9 +212,11 @@ def test_a_prefix_that_is_a_folder_and_several_samples(study: Path, tmp_path: Pa
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
         "other.counterbias.json",
         "other.counts.tsv",
+        "other.genes.results",
         "other.log",
         "sample1.counterbias.json",
         "sample1.counts.tsv",
+        "sample1.genes.results",
         "sample1.log",
     ]
 
@@ -373,7 +376,8 @@ def test_isoforms_are_written_next_to_the_table(
         capfd.readouterr()
         .err.splitlines()[-1]
         .endswith(
-            f": files: {prefix}.counts.tsv, next to it .isoforms.results, .counterbias.json, .log"
+            f": files: {prefix}.counts.tsv, next to it .genes.results, .isoforms.results, "
+            ".counterbias.json, .log"
         )
     )
     genes = table(f"{prefix}.counts.tsv").index
