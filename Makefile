@@ -1,4 +1,4 @@
-# make demo · make test · make one T=tests/genome · make coverage · make bench · make docs · make fuzz MINUTES=10 · make integrations · make dist
+# make demo · make cohort-demo · make test · make one T=tests/genome · make coverage · make bench · make docs · make fuzz MINUTES=10 · make integrations · make dist
 # Every target sets up a virtual environment of its own; Python (3.11-3.13) with its C headers, a C compiler and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 READY := $(VENV)/.counterbias-ready
 
-.PHONY: demo loops test lint types contracts docs unit one coverage bench fuzz integrations generated dist clean
+.PHONY: demo cohort-demo loops test lint types contracts docs unit one coverage bench fuzz integrations generated dist clean
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ loops: $(READY)
 
 demo: loops
 	$(BIN)/python -m counterbias.demo
+
+# Six simulated samples through workflow/, to cohort-demo/.
+cohort-demo: loops
+	PATH="$(CURDIR)/$(BIN):$$PATH" workflow/demo cohort-demo
 
 test: lint types contracts docs unit
 

@@ -14,7 +14,16 @@ MOST_PARAMETERS = 6
 #: Most lines of a file: about 500, as one that has just grown may need a little more.
 LONGEST_FILE = 535
 
-PACKAGES = ("src", "plugins", "multiqc_module", "tests", "tools", "benchmarks", "integrations")
+PACKAGES = (
+    "src",
+    "plugins",
+    "multiqc_module",
+    "workflow",
+    "tests",
+    "tools",
+    "benchmarks",
+    "integrations",
+)
 
 
 def sources(root: Path) -> list[Path]:
