@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,11 @@ def test_questions_are_answered_where_the_map_says(
 ) -> None:
     text = (root / "src" / "counterbias" / "pipeline" / file).read_text(encoding="utf-8")
     assert answer in text, question
+
+
+def test_scripts_of_the_checks_name_tests_that_exist(root: Path) -> None:
+    scripts = [path for path in (root / ".ci").iterdir() if path.is_file()]
+    texts = [path.read_text(encoding="utf-8") for path in (*scripts, root / "Makefile")]
+    named = {name for text in texts for name in re.findall(r"\btests/[\w/]+\.py", text)}
+    assert "tests/cohort/test_slurm.py" in named
+    assert [name for name in sorted(named) if not (root / name).exists()] == []
