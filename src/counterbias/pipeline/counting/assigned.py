@@ -118,12 +118,13 @@ def _list_features(
     """Write the features of a list to ``first`` and on, ascending.
 
     A name may contain the separator: a part that is no name is continued beyond it. ``names`` are
-    the addresses of a :class:`.NameTable` and its mask. Returns (number of features, or
+    the addresses of a :class:`.NameTable` and its mask. Returns (number of different features, or
     :data:`FULL` with more than ``room``; the start of what is no name, or -1; whether one is there
-    twice, and ended the search).
+    twice).
     """
     text, offsets, slots, mask = names
     size = np.int64(0)
+    repeated = False
     start = here
     stop = here
     while True:
@@ -131,21 +132,25 @@ def _list_features(
             stop += 1
         found = find_name(start, stop - start, text, offsets, slots, mask)
         if found >= 0:
-            if size >= room:
-                return np.int64(FULL), np.int64(-1), False
             place = first + 4 * size
-            while place > first and load_i32(place - 4) >= found:
-                if load_i32(place - 4) == found:
-                    return size, np.int64(-1), True
-                store_i32(place, load_i32(place - 4))
+            while place > first and load_i32(place - 4) > found:
                 place -= 4
-            store_i32(place, found)
-            size += 1
+            if place > first and load_i32(place - 4) == found:
+                repeated = True
+            elif size >= room:
+                return np.int64(FULL), np.int64(-1), False
+            else:
+                last = first + 4 * size
+                while last > place:
+                    store_i32(last, load_i32(last - 4))
+                    last -= 4
+                store_i32(place, found)
+                size += 1
             start = stop + 1
         elif stop >= end or stop - start > longest:
-            return size, start, False
+            return size, start, repeated
         if stop >= end:
-            return size, np.int64(-1), False
+            return size, np.int64(-1), repeated
         stop += 1
 
 
@@ -232,7 +237,7 @@ def read_tags(
         problem = nothing
         if unknown >= 0:
             feature, problem = unknown, np.int64(UNKNOWN_FEATURE)
-        elif repeated:
+        elif repeated and status_tag != 0:  # where genes are named, two may share a name
             problem = np.int64(REPEATED)
         elif number >= 0 and number != size:
             problem = np.int64(WRONG_NUMBER)
@@ -423,10 +428,12 @@ class TagAssigner(Assigner):
                 f"read '{read}' has other features in its tag {tag} than {scheme.number} says: "
                 f"'{text}'"
             )
-            remedy = f"{scheme.writer} cuts names after 255 characters: shorten them"
+            remedy = f"shorten the names: {scheme.writer} cuts them after 255 characters"
         else:
             what = f"read '{read}' is assigned to a feature twice (tag {tag}): '{text}'"
-            remedy = "count genes, not exons: featureCounts without -f"
+            remedy = rerun
+            if scheme.number is not None:
+                remedy = "count genes, not exons: featureCounts without -f"
         place = f"record {batch.first_record + record + 1}"
         return InputError(what, file=self._stream.source.path, place=place, remedy=remedy)
 
