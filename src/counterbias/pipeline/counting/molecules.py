@@ -307,8 +307,7 @@ class MoleculeCounter:
             return
         cell, umi = self.options.cell_tag, self.options.umi_tag
         raise InputError(
-            f"none of its {self.fragments:,} alignments has both the tags {cell} (cell) and {umi} "
-            "(UMI)",
+            f"none of its alignments has both the tags {cell} (cell) and {umi} (UMI)",
             file=file,
             remedy="name the tags that it has with --cell-barcode and --UMI, or count it with "
             "counterbias count",
