@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.loops import intrinsic
+from counterbias.loops import helper, intrinsic
 
 #: Bytes that must follow the last byte of any buffer: names are hashed and copied eight at a time.
 SLACK = 64
@@ -144,6 +144,27 @@ def call_pread(
 ) -> Any:
     """Call ``ssize_t f(int, void *, size_t, off_t)``."""
     return _call("int64", ("int32", "int64", "int64", "int64"), (False, True, False, False))
+
+
+@helper
+def same_bytes(one: Any, other: Any, size: Any) -> Any:
+    """Whether the ``size`` bytes at two addresses are equal; the last words may overlap.
+
+    No byte beyond their ends is read.
+    """
+    if size >= 8:
+        last = size - 8
+        for place in range(0, last, 8):
+            if load_i64(one + place) != load_i64(other + place):
+                return False
+        return load_i64(one + last) == load_i64(other + last)
+    if size >= 4:
+        last = size - 4
+        return load_i32(one) == load_i32(other) and load_i32(one + last) == load_i32(other + last)
+    for place in range(size):  # noqa: SIM110 (compiles faster)
+        if load_u8(one + place) != load_u8(other + place):
+            return False
+    return True
 
 
 def with_slack(size: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ def test_the_page_on_cells_runs(
 ) -> None:
     page = (root / "docs" / "how-to" / "single-cell.md").read_text(encoding="utf-8")
     monkeypatch.chdir(folder)
-    plain, corrected = commands(page)
+    plain, matrix, corrected = commands(page)
     load, scanpy, compare, replace = blocks(page, "python")
     assert "scanpy." in scanpy  # not a package that tests need
     names: dict[str, Any] = {}
@@ -24,6 +24,13 @@ def test_the_page_on_cells_runs(
     exec(load.replace("500", "50"), names)
     assert names["cells"].shape == (6, 12)
     assert list(names["cells"].var) == ["gene_name"]
+    # What Seurat's ReadMtx insists on: numbers by coordinate, a name for each row and column.
+    assert main([*matrix, "-q"]) == 0
+    form, _, size, *_ = Path("cells.mtx").read_text(encoding="utf-8").splitlines()
+    assert form.startswith("%%MatrixMarket matrix coordinate ")
+    rows, columns = map(int, size.split()[:2])
+    assert rows == len(Path("cells_samples.tsv").read_text().splitlines())
+    assert columns == len(Path("cells_features.tsv").read_text().splitlines()) - 1  # the header
     assert main([*corrected, "-q"]) == 0
     capsys.readouterr()
     exec(compare + replace, names)

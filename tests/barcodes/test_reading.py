@@ -70,6 +70,22 @@ def test_reads_without_barcodes_are_counted_nowhere_and_reported(
         assert [record.get_tag("XF") for record in written] == ["a", *["__too_low_aQual"] * 3]
 
 
+def test_pairs_without_barcodes_are_reported_as_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [*pair(("CB:Z:T", "UB:Z:A"), ()), *pair((), ())]
+    assert main(["count-barcodes", *write(tmp_path, lines)]) == 0
+    assert capsys.readouterr().err.endswith("; 1 of 2 alignment pairs lacks a barcode.\n")
+
+
+def test_a_tie_with_a_class_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [read("a", "T", "A"), read("__no_feature", "T", "A"), read("c", "T", "C")]
+    assert main(["count-barcodes", *write(tmp_path, lines)]) == 0
+    assert capsys.readouterr().err.endswith(
+        "; 1 UMI not counted, since two features or classes have equally many of its reads.\n"
+    )
+
+
 def test_a_file_without_reads_gives_a_table_without_cells(tmp_path: Path) -> None:
     assert count(tmp_path, []) == {
         name: [*more]
@@ -119,7 +135,7 @@ def test_no_read_has_both_barcodes(
     lines = [read("a", "T", "A" if options else None), read("a", "G", None)]
     status, message = refused(tmp_path, capsys, lines, *options)
     assert status == 1
-    assert "FILE: none of its 2 alignments has both the tags " in message
+    assert "FILE: none of its alignments has both the tags " in message
     assert "--cell-barcode and --UMI" in message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -212,3 +213,21 @@ def test_layers_without_a_place_are_warned_of(
     taken = tmp_path / "x.weighted.tsv"
     assert run(folder, *model, "-c", tmp_path / "x.tsv", "-o", taken) == 1
     assert "-c and -o would write the same file twice" in capsys.readouterr().err
+
+
+def test_a_pipe_takes_the_main_table_alone(
+    folder: Path, weighted: anndata.AnnData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the names of its folders: here a dot is in one."""
+    del weighted
+    (tmp_path / "v1.0").mkdir()
+    pipe = tmp_path / "v1.0/pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        model = ("--bias-model", folder / "x.model", "--bias-output", tmp_path / "m")
+        assert run(folder, *model, "-c", pipe) == 0
+        assert os.read(reader, 1 << 16).startswith(b"\tcell0\tcell1")
+    finally:
+        os.close(reader)
+    assert "Warning: weighted UMIs of each cell are not written" in capsys.readouterr().err

@@ -45,6 +45,11 @@ def test_another_name_changes_nothing(
     assert outcomes[0].out.count("\n") > 5
 
 
+def test_a_misspelt_name_is_told_of_by_its_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["htseq-count-barcode"]) == 2
+    assert "Did you mean 'htseq-count-barcodes'?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "command"), PROGRAMS.items())
 def test_programs_take_the_arguments_of_the_command(
     root: Path,

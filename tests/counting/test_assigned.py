@@ -211,6 +211,24 @@ def test_a_read_that_htseq_count_has_written_twice(tmp_path: Path, genes: Annota
 # -- tags that only name genes ---------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("c;c", {"c": 1}),
+        ("c;a;c", {"a": 1, "c": 1, "__ambiguous": 1}),
+        ("x;y;a;x;y;a", {"a": 1, "x;y": 1, "__ambiguous": 1}),
+    ],
+)
+def test_genes_of_one_name_are_one(
+    tmp_path: Path, genes: Annotation, names: str, expected: dict[str, float]
+) -> None:
+    """GN names two genes that share their name twice; with -i gene_name they are one feature."""
+    every = replace(GX, nonunique="all")
+    assert found(count(tmp_path, genes, [record(tags=NH + text("GX", names))], every), genes) == (
+        expected
+    )
+
+
 @pytest.mark.parametrize("tags", [b"", text("GX", ""), text("GX", "-"), b"GXA-"])
 def test_no_gene(tmp_path: Path, genes: Annotation, tags: bytes) -> None:
     assert found(count(tmp_path, genes, [record(tags=NH + tags)], GX), genes) == {"__no_feature": 1}
@@ -384,13 +402,19 @@ def test_mates_that_were_counted_one_by_one(
             xs("Assigned", "a,c", 3),
             XT,
             "read 'bad' has other features in its tag XT than XN says: 'a,c'",
-            "featureCounts cuts names after 255 characters: shorten them",
+            "shorten the names: featureCounts cuts them after 255 characters",
         ),
         (
             xs("Assigned", "c,a,c"),
             XT,
             "read 'bad' is assigned to a feature twice (tag XT): 'c,a,c'",
             "count genes, not exons: featureCounts without -f",
+        ),
+        (
+            xf("__ambiguous[a+c+a]"),
+            XF,
+            "read 'bad' is assigned to a feature twice (tag XF): 'a+c+a'",
+            "give what htseq-count has written",
         ),
         (
             NH + b"XSZAssigned",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from counterbias.loops import helper, loop
-from counterbias.native import load_i32, load_i64, load_u8
+from counterbias.native import load_i64, load_u8, same_bytes
 
 # Entries of the state, which lives from call to call.
 POSITION, LINE, FEATURES, ROWS, STRINGS, ARENA, LINE_START, LINE_END = range(8)
@@ -83,29 +83,11 @@ def _plain_score(start, end):
 
 
 @helper
-def _same(one, other, size):
-    """Whether the ``size`` bytes at two addresses are equal; the last words may overlap."""
-    if size >= 8:
-        last = size - 8
-        for place in range(0, last, 8):
-            if load_i64(one + place) != load_i64(other + place):
-                return False
-        return load_i64(one + last) == load_i64(other + last)
-    if size >= 4:
-        last = size - 4
-        return load_i32(one) == load_i32(other) and load_i32(one + last) == load_i32(other + last)
-    for place in range(size):  # noqa: SIM110 (compiles faster)
-        if load_u8(one + place) != load_u8(other + place):
-            return False
-    return True
-
-
-@helper
 def _is_among(data, start, end, wanted, bounds, types):
     """Whether a stretch of bytes is one of the first ``types`` words."""
     for word in range(types):
         size = bounds[word + 1] - bounds[word]
-        if end - start == size and _same(
+        if end - start == size and same_bytes(
             data.ctypes.data + start, wanted.ctypes.data + bounds[word], size
         ):
             return True
@@ -168,7 +150,7 @@ def _attributes(data, position, gtf, wanted, bounds, first_key, spans):
         for key in range(keys):
             first = bounds[first_key + key]
             size = bounds[first_key + key + 1] - first
-            if key_end - key_start == size and _same(
+            if key_end - key_start == size and same_bytes(
                 data.ctypes.data + key_start, wanted.ctypes.data + first, size
             ):
                 spans[2 * key] = value_start
@@ -189,7 +171,7 @@ def _intern(data, start, end, state, strings, arena, table):
         if (
             strings[known, HASH] == np.int64(code)
             and strings[known, LENGTH] == end - start
-            and _same(
+            and same_bytes(
                 data.ctypes.data + start, arena.ctypes.data + strings[known, OFFSET], end - start
             )
         ):
@@ -354,7 +336,7 @@ def scan(
                         if (
                             number < 0
                             or strings[number, LENGTH] != stop - start
-                            or not _same(
+                            or not same_bytes(
                                 data.ctypes.data + start,
                                 arena.ctypes.data + strings[number, OFFSET],
                                 stop - start,

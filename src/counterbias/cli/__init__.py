@@ -54,7 +54,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         import difflib
 
-        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        near = difflib.get_close_matches(argv[0], [*COMMANDS, *ALIASES], n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command '{argv[0]}'", remedy=hint)
     command = importlib.import_module(COMMANDS[name][0])

@@ -75,7 +75,10 @@ def main(argv: list[str]) -> int:
         table_options = check_count_outputs(
             arguments, prefixes, lambda options: _layer_files(options, beside)
         )
-        idle = [f"Warning: {line}" for line in _idle(arguments, beside)]
+        idle = [
+            f"Warning: {line}"
+            for line in (*idle_in_count(arguments), *_without_place(table_options, beside))
+        ]
         for line in idle:
             write_line(line)
         run = _count(arguments, argv, barcodes)
@@ -105,15 +108,16 @@ def _layer_files(options: TableOptions, layers: Iterable[str]) -> list[str]:
     return list(layer_files(options, layers).values())
 
 
-def _idle(arguments: Namespace, beside: list[str]) -> list[str]:
-    """List what has no effect; ``beside`` are the layers other than the main table."""
-    lines = idle_in_count(arguments)
-    if beside and not arguments.output_filename:
-        lines.append(
-            f"{' and '.join(beside)} UMIs of each cell are not written, since there is no place "
-            "for them beside a table on standard output: name a file with -c"
-        )
-    return lines
+def _without_place(options: TableOptions, layers: list[str]) -> list[str]:
+    """Say which layers are not written, though the run has them."""
+    from counterbias.writers.cell_tables import holds_layers
+
+    if not layers or holds_layers(options) or _layer_files(options, layers):
+        return []
+    return [
+        f"{' and '.join(layers)} UMIs of each cell are not written, since there is no place for "
+        "them beside a table on standard output or in a pipe: name a file with -c"
+    ]
 
 
 def _count(arguments: Namespace, argv: list[str], barcodes: BarcodeOptions) -> CountRun:

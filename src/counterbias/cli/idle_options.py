@@ -1,9 +1,9 @@
 """Options of our own that have no effect together with the others given: one warning per reason.
 
 htseq-count's own options cause no warning, as in htseq-count, but for those that an option of ours
-has made idle. An option counts as given if it is
-not None: the options' classes hold the defaults, not the parsers. What only a backend or the data
-can show is reported where that is known (:mod:`counterbias.pipeline`).
+has made idle. An option counts as given if it is not None: the options' classes hold the defaults,
+not the parsers. What only a backend or the data can show is reported where that is known
+(:mod:`counterbias.pipeline`).
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
                 )
     cells = None if molecules is None else _count_cells(molecules, weighed)
     if cells is not None:
-        messages.info(cells.summary())
+        messages.info(cells.summary(paired=counts.paired))
     return _Counted(replace(counts, sites=None), weighed, tuple(warnings), cells)
 
 

@@ -12,6 +12,7 @@ from counterbias.options import TRANSCRIPTS, AnnotationOptions, BiasOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
 from counterbias.pipeline.inputs import RunInputs
 from counterbias.records import SampleCounts, TaggedBatch
+from counterbias.records.cells import alignments_or_pairs
 
 if TYPE_CHECKING:  # counting alone imports no bias stage
     from counterbias.evaluation.strandedness import StrandEvidence
@@ -75,9 +76,8 @@ def count_sample(
         messages.counting(path, 0, 0, "")
     if molecules is None:
         messages.info(_processed(counts.fragments, counts.paired))
-    else:  # in htseq-count-barcodes' words
-        what = "alignment pairs" if counts.paired else "alignments"
-        messages.info(f"{counts.fragments} {what} processed.")
+    else:
+        messages.info(f"{counts.fragments} {alignments_or_pairs(counts.paired)} processed.")
     return counts
 
 

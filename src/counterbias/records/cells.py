@@ -23,7 +23,7 @@ class CellCounts:
         fragments: reads or pairs seen.
         missing: those of them that lack the barcode of cell or UMI, which are counted nowhere.
         merged: UMIs merged into others with more reads.
-        tied: UMIs counted nowhere because two features have equally many of their reads.
+        tied: UMIs counted nowhere because two features or classes have equally many of their reads.
         reads_per_umi: mean number of reads of the UMIs that are counted for features, for these; 0
             without such UMIs.
         layers: name → float64 (entries,), further values of the same entries.
@@ -40,7 +40,7 @@ class CellCounts:
     reads_per_umi: float
     layers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
-    def summary(self) -> str:
+    def summary(self, *, paired: bool) -> str:
         """Return one line: how many cells and UMIs there are, and what was counted nowhere."""
         parts = [f"{_number(len(self.barcodes), 'cell')} with {_number(self.umis.sum(), 'UMI')}"]
         if self.reads_per_umi:
@@ -49,12 +49,19 @@ class CellCounts:
             parts.append(f"{_number(self.merged, 'UMI')} merged into others")
         if self.tied:
             parts.append(
-                f"{_number(self.tied, 'UMI')} not counted, since two features have equally many "
-                "of the reads"
+                f"{_number(self.tied, 'UMI')} not counted, since two features or classes have "
+                f"equally many of {'its' if self.tied == 1 else 'their'} reads"
             )
         if self.missing:
-            parts.append(f"{self.missing:,} of {self.fragments:,} alignments lack a barcode")
+            of = f"{self.fragments:,} {alignments_or_pairs(paired)}"
+            lack = "lacks" if self.missing == 1 else "lack"
+            parts.append(f"{self.missing:,} of {of} {lack} a barcode")
         return "; ".join(parts) + "."
+
+
+def alignments_or_pairs(paired: bool) -> str:
+    """Return what htseq-count-barcodes calls the fragments of a file."""
+    return "alignment pairs" if paired else "alignments"
 
 
 def _number(count: int, what: str) -> str:

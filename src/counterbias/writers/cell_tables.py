@@ -65,12 +65,12 @@ def holds_layers(options: TableOptions) -> bool:
 def layer_files(options: TableOptions, layers: Iterable[str]) -> dict[str, str]:
     """Return layer → the file it has to itself; empty where the format holds layers.
 
-    There is none beside a table on standard output.
+    There is none beside a stream: standard output, or a pipe whose name has no known extension.
     """
-    if not options.filename or holds_layers(options):
-        return {}
     stem, dot, ending = options.filename.rpartition(".")
-    return {name: f"{stem}.{name}{dot}{ending}" for name in layers if stem}
+    if holds_layers(options) or not dot or ending.lower() != options.format:
+        return {}
+    return {name: f"{stem}.{name}.{ending}" for name in layers}
 
 
 def write_cell_table(table: CellTable, options: TableOptions) -> None:

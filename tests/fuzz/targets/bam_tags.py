@@ -141,7 +141,8 @@ def _expected(texts: dict[str, Any] | None, tag: str, aligned: bool) -> Any:
     if scheme.status is None:
         if listed in (None, "", "-"):
             return [] if aligned else ""
-        return _listed(listed, scheme.separator, number)
+        names = [listed] if listed in NAMES else _split(listed, scheme.separator)
+        return None if names is None else sorted(set(names))
     status = texts.get(scheme.status)
     if status is None:
         return None if aligned else ""

@@ -118,12 +118,13 @@ def _list_features(
     """Write the features of a list to ``first`` and on, ascending.
 
     A name may contain the separator: a part that is no name is continued beyond it. ``names`` are
-    the addresses of a :class:`.NameTable` and its mask. Returns (number of features, or
+    the addresses of a :class:`.NameTable` and its mask. Returns (number of different features, or
     :data:`FULL` with more than ``room``; the start of what is no name, or -1; whether one is there
-    twice, and ended the search).
+    twice).
     """
     text, offsets, slots, mask = names
     size = np.int64(0)
+    repeated = False
     start = here
     stop = here
     while True:
@@ -131,22 +132,61 @@ def _list_features(
             stop += 1
         found = find_name(start, stop - start, text, offsets, slots, mask)
         if found >= 0:
-            if size >= room:
-                return np.int64(FULL), np.int64(-1), False
             place = first + 4 * size
-            while place > first and load_i32(place - 4) >= found:
-                if load_i32(place - 4) == found:
-                    return size, np.int64(-1), True
-                store_i32(place, load_i32(place - 4))
+            while place > first and load_i32(place - 4) > found:
                 place -= 4
-            store_i32(place, found)
-            size += 1
+            if place > first and load_i32(place - 4) == found:
+                repeated = True
+            elif size >= room:
+                return np.int64(FULL), np.int64(-1), False
+            else:
+                last = first + 4 * size
+                while last > place:
+                    store_i32(last, load_i32(last - 4))
+                    last -= 4
+                store_i32(place, found)
+                size += 1
             start = stop + 1
         elif stop >= end or stop - start > longest:
-            return size, start, False
+            return size, start, repeated
         if stop >= end:
-            return size, np.int64(-1), False
+            return size, np.int64(-1), repeated
         stop += 1
+
+
+@helper
+def _find_set(
+    feature: Any, end: Any, number: Any, unique: Any, separator: Any,
+    names: Any, longest: Any, single: Any, pool: Any, used: Any, size_of_pool: Any,
+) -> Any:  # fmt: skip
+    """Find the set of the features in a text, of which there are ``number``.
+
+    With ``unique``, none may be there twice. Returns (the set; ints used in the pool, :data:`FULL`
+    where it is too small; what is wrong, 0 for nothing; where the text in question begins).
+    """
+    nothing = np.int64(0)
+    if number == 1 or number == _ANY:
+        found = find_name(feature, end - feature, *names)
+        if found >= 0:
+            return np.int64(single[found]), used, nothing, feature
+        if number == 1:
+            return nothing, used, np.int64(UNKNOWN_FEATURE), feature
+    first = pool + 4 * (used + 1)
+    size, unknown, repeated = _list_features(
+        feature, end, separator, names, longest, first, size_of_pool - used - 1
+    )
+    if size == FULL:
+        return nothing, size, nothing, feature
+    if unknown >= 0:
+        return nothing, used, np.int64(UNKNOWN_FEATURE), unknown
+    if repeated and unique:  # where genes are named, two may share a name
+        return nothing, used, np.int64(REPEATED), feature
+    if number >= 0 and number != size:
+        return nothing, used, np.int64(WRONG_NUMBER), feature
+    if size == 1:
+        return np.int64(single[load_i32(first)]), used, nothing, feature
+    store_i32(pool + 4 * used, size)
+    return FIRST_POOLED - used, used + 1 + size, nothing, feature
 
 
 @loop(
@@ -215,35 +255,16 @@ def read_tags(
         elif feature_end - feature <= 1 and (feature == feature_end or load_u8(feature) == 45):  # -
             rows[i, SET] = NONE if rows[i, HERE] == -1 else 0
             continue
-        if number == 1 or number == _ANY:
-            found = find_name(feature, feature_end - feature, *names)
-            if found >= 0:
-                rows[i, SET] = single[found]
-                continue
-            if number == 1:
-                problem = np.int64(UNKNOWN_FEATURE)
-                return used, np.int64(i), problem, feature - base, feature_end - base
-        size, unknown, repeated = _list_features(
-            feature, feature_end, separator, names, longest,
-            pool_at + 4 * (used + 1), pool.size - used - 1,
+        found, used_then, problem, place = _find_set(
+            feature, feature_end, number, status_tag != 0, separator,
+            names, longest, single, pool_at, used, pool.size,
         )  # fmt: skip
-        if size == FULL:
-            return size, np.int64(i), nothing, nothing, nothing
-        problem = nothing
-        if unknown >= 0:
-            feature, problem = unknown, np.int64(UNKNOWN_FEATURE)
-        elif repeated:
-            problem = np.int64(REPEATED)
-        elif number >= 0 and number != size:
-            problem = np.int64(WRONG_NUMBER)
+        if used_then == FULL:
+            return used_then, np.int64(i), nothing, nothing, nothing
         if problem != 0:
-            return used, np.int64(i), problem, feature - base, feature_end - base
-        if size == 1:
-            rows[i, SET] = single[load_i32(pool_at + 4 * (used + 1))]
-            continue
-        store_i32(pool_at + 4 * used, size)
-        rows[i, SET] = FIRST_POOLED - used
-        used += 1 + size
+            return used, np.int64(i), problem, place - base, feature_end - base
+        rows[i, SET] = found
+        used = used_then
     return used, np.int64(count), nothing, nothing, nothing
 
 
@@ -423,10 +444,12 @@ class TagAssigner(Assigner):
                 f"read '{read}' has other features in its tag {tag} than {scheme.number} says: "
                 f"'{text}'"
             )
-            remedy = f"{scheme.writer} cuts names after 255 characters: shorten them"
+            remedy = f"shorten the names: {scheme.writer} cuts them after 255 characters"
         else:
             what = f"read '{read}' is assigned to a feature twice (tag {tag}): '{text}'"
-            remedy = "count genes, not exons: featureCounts without -f"
+            remedy = rerun
+            if scheme.number is not None:
+                remedy = "count genes, not exons: featureCounts without -f"
         place = f"record {batch.first_record + record + 1}"
         return InputError(what, file=self._stream.source.path, place=place, remedy=remedy)
 

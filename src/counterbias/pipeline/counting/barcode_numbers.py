@@ -13,8 +13,8 @@ from counterbias.native import (
     load_i32,
     load_i64,
     load_u8,
-    load_u64,
     prefetch,
+    same_bytes,
     store_i32,
     store_i64,
     store_u8,
@@ -33,21 +33,6 @@ from counterbias.pipeline.counting.barcodes import (
 
 #: Fragments that are looked up together, so that their accesses to memory overlap.
 AHEAD = 32
-
-
-@helper
-def _same_text(one: Any, two: Any, size: Any) -> Any:
-    """Whether the texts at two addresses are the same."""
-    while size >= 8:
-        if load_u64(one) != load_u64(two):
-            return False
-        one += 8
-        two += 8
-        size -= 8
-    for i in range(size):  # noqa: SIM110 (compiles faster)
-        if load_u8(one + i) != load_u8(two + i):
-            return False
-    return True
 
 
 @helper
@@ -75,7 +60,7 @@ def _number_text(
         if (
             load_i64(hashes + 8 * number) == value
             and load_i64(starts + 8 * number + 8) - start == size
-            and _same_text(text, arena + start, size)
+            and same_bytes(text, arena + start, size)
         ):
             return number
         slot = (slot + 1) & mask

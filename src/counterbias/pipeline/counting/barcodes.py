@@ -40,7 +40,11 @@ def _text_size(tag: Any, following: Any) -> Any:
 
 @helper
 def _hash_text(here: Any, size: Any) -> Any:
-    """Hash the text at an address; no byte beyond its end is read."""
+    """Hash the text at an address.
+
+    No byte beyond its end is read: unlike a batch, mates from earlier ones have no slack behind
+    them.
+    """
     value = np.uint64(size) * np.uint64(0x9E3779B97F4A7C15)
     while size > 0:
         if size >= 8:

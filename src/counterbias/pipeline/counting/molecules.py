@@ -67,7 +67,7 @@ CHUNK = 1 << 18
 
 
 @helper
-def _slot_of(cell: Any, umi: Any, feature: Any) -> Any:
+def hash_key(cell: Any, umi: Any, feature: Any) -> Any:
     """Hash a molecule's key."""
     value = (
         np.uint64(cell) * np.uint64(0x9E3779B97F4A7C15)
@@ -86,7 +86,7 @@ def _add_read(
 
     The tables are given by address.
     """
-    slot = _slot_of(cell, umi, feature) & mask
+    slot = hash_key(cell, umi, feature) & mask
     while True:
         number = load_i32(slots + 4 * slot) - 1
         if number < 0:
@@ -162,7 +162,7 @@ def add_fragments(
                 size, place = _set_of(outcome, sets[f], offsets_at, members_at, pool_at)
                 special = _class_of(outcome, size)
                 column = features + special if special >= 0 or size == 0 else load_i32(place)
-                slot = _slot_of(barcodes[f, CELL_NUMBER], barcodes[f, UMI_NUMBER], column) & mask
+                slot = hash_key(barcodes[f, CELL_NUMBER], barcodes[f, UMI_NUMBER], column) & mask
                 prefetch(slots_at + 4 * slot)
                 barcodes[f, SLOT] = slot
         for f in range(begin, end):
@@ -211,7 +211,7 @@ def _fill_slots(keys: Any, used: Any, slots: Any) -> Any:
     """Enter molecules into an empty table of slots."""
     mask = slots.size - 1
     for number in range(used):
-        slot = _slot_of(keys[number, CELL], keys[number, UMI], keys[number, FEATURE]) & mask
+        slot = hash_key(keys[number, CELL], keys[number, UMI], keys[number, FEATURE]) & mask
         while slots[slot] != 0:
             slot = (slot + 1) & mask
         slots[slot] = number + 1
@@ -307,8 +307,7 @@ class MoleculeCounter:
             return
         cell, umi = self.options.cell_tag, self.options.umi_tag
         raise InputError(
-            f"none of its {self.fragments:,} alignments has both the tags {cell} (cell) and {umi} "
-            "(UMI)",
+            f"none of its alignments has both the tags {cell} (cell) and {umi} (UMI)",
             file=file,
             remedy="name the tags that it has with --cell-barcode and --UMI, or count it with "
             "counterbias count",

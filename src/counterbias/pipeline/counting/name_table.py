@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from counterbias.alignments.decoding import hash_bytes
 from counterbias.loops import helper, loop
-from counterbias.native import load_i32, load_i64, load_u64, with_slack
+from counterbias.native import load_i32, load_i64, same_bytes, with_slack
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,6 @@ def name_table(names: Sequence[str]) -> NameTable:
 
 
 @helper
-def _same(one: Any, other: Any, length: Any) -> Any:
-    """Whether two texts of the same length are equal, eight bytes at a time.
-
-    Bytes after their ends are read, and left out.
-    """
-    while length >= 8:
-        if load_u64(one) != load_u64(other):
-            return False
-        one += 8
-        other += 8
-        length -= 8
-    return length == 0 or (
-        (load_u64(one) ^ load_u64(other)) << np.uint64(64 - 8 * length)
-    ) == np.uint64(0)
-
-
-@helper
 def find_name(here: Any, length: Any, text: Any, offsets: Any, slots: Any, mask: Any) -> Any:
     """Return the number of the name that the ``length`` bytes at ``here`` are, -1 if it is none.
 
@@ -76,7 +59,7 @@ def find_name(here: Any, length: Any, text: Any, offsets: Any, slots: Any, mask:
         if number < 0:
             return np.int64(-1)
         first = load_i64(offsets + 8 * number)
-        if load_i64(offsets + 8 * number + 8) - first == length and _same(
+        if load_i64(offsets + 8 * number + 8) - first == length and same_bytes(
             text + first, here, length
         ):
             return number

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from counterbias.loops import helper, loop
 from counterbias.native import load_u8
 from counterbias.pipeline.counting.barcode_numbers import slots_for
-from counterbias.pipeline.counting.molecules import CELL, FEATURE, UMI, MoleculeCounter
+from counterbias.pipeline.counting.molecules import (
+    CELL,
+    FEATURE,
+    UMI,
+    MoleculeCounter,
+    hash_key,
+)
 from counterbias.records.cells import CellCounts
 
 
@@ -38,16 +44,6 @@ def _sort_by_cell(keys: Any, used: Any, firsts: Any, order: Any) -> Any:
         cell = keys[number, CELL]
         order[place[cell]] = number
         place[cell] += 1
-
-
-@helper
-def _mixed(value: Any, more: Any) -> Any:
-    """Hash two numbers."""
-    mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(more) * np.uint64(
-        0xC2B2AE3D27D4EB4F
-    )
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.int64(mixed ^ (mixed >> np.uint64(32)))
 
 
 @helper
@@ -115,6 +111,98 @@ def _merge(
             heads[slot] = rank
 
 
+@helper
+def _empty_slots(table: Any, size: Any) -> Any:
+    """Empty as much of a hash table as ``size`` entries need; return the mask of its slots."""
+    slots = 2
+    while slots < 2 * size:
+        slots *= 2
+    table[:slots] = -1
+    return slots - 1
+
+
+@helper
+def _list_umis(
+    molecules: Any, keys: Any, reads: Any, table: Any, umi_of: Any, number: Any, total: Any
+) -> Any:
+    """List the UMIs of a cell's molecules in the order in which they appear.
+
+    Fills the place in the list of each molecule's UMI, and the number and the reads of each UMI.
+    Returns how many there are.
+    """
+    mask = _empty_slots(table, len(molecules))
+    count = 0
+    for k in range(len(molecules)):
+        umi = np.int64(keys[molecules[k], UMI])
+        slot = hash_key(umi, 0, 0) & mask
+        while table[slot] >= 0 and number[table[slot]] != umi:
+            slot = (slot + 1) & mask
+        if table[slot] < 0:
+            table[slot] = count
+            number[count] = umi
+            total[count] = 0
+            count += 1
+        umi_of[k] = table[slot]
+        total[umi_of[k]] += reads[molecules[k]]
+    return count
+
+
+@helper
+def _join(
+    molecules: Any, keys: Any, reads: Any, weights: Any, table: Any, umi_of: Any, into: Any,
+    owner: Any, feature: Any, support: Any, weight: Any,
+) -> Any:  # fmt: skip
+    """Join the molecules of a cell that are one after correction; return how many are left.
+
+    Fills the UMI, the feature, the reads and the sum of weights of each.
+    """
+    mask = _empty_slots(table, len(molecules))
+    joined = 0
+    for k in range(len(molecules)):
+        molecule = molecules[k]
+        umi = into[umi_of[k]]
+        column = np.int64(keys[molecule, FEATURE])
+        slot = hash_key(umi, column, 0) & mask
+        while table[slot] >= 0 and (owner[table[slot]] != umi or feature[table[slot]] != column):
+            slot = (slot + 1) & mask
+        if table[slot] < 0:
+            table[slot] = joined
+            owner[joined], feature[joined], support[joined] = umi, column, 0
+            weight[joined] = 0.0
+            joined += 1
+        support[table[slot]] += reads[molecule]
+        if weights.size > 0:
+            weight[table[slot]] += weights[molecule]
+    return joined
+
+
+@helper
+def _find_winners(
+    count: Any, joined: Any, owner: Any, feature: Any, support: Any, best: Any, winners: Any
+) -> Any:
+    """Find the molecule with most reads of each of ``count`` UMIs, in the order of features.
+
+    Fills ``winners`` with feature << 32 | molecule. Returns (their number, UMIs with ties).
+    """
+    # Per UMI: the molecule with most reads, -2 - it where another has as many, -1 if none.
+    best[:count] = -1
+    for j in range(joined):
+        umi = owner[j]
+        leader = best[umi] if best[umi] >= -1 else -2 - best[umi]
+        if leader < 0 or support[j] > support[leader]:
+            best[umi] = j
+        elif support[j] == support[leader]:
+            best[umi] = -2 - leader
+    won = tied = 0
+    for umi in range(count):
+        if best[umi] >= 0:
+            winners[won] = feature[best[umi]] << 32 | best[umi]
+            won += 1
+        tied += best[umi] < -1
+    winners[:won].sort()
+    return won, tied
+
+
 @loop(
     "i4[:, ::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], u1[::1], i8[::1], i8, i8[::1], "
     "i8[::1], i4[::1], i8[::1], i8[::1], f8[::1], i8"
@@ -132,7 +220,6 @@ def _choose(
     largest cell. Returns (entries, UMIs merged, UMIs with ties, UMIs counted for features, their
     reads for these).
     """
-    texts = umi_texts.ctypes.data
     largest = 0
     for cell in cells:
         largest = max(largest, firsts[cell + 1] - firsts[cell])
@@ -141,79 +228,32 @@ def _choose(
     total = np.empty(largest, dtype=np.int64)
     into = np.empty(largest, dtype=np.int64)
     best = np.empty(largest, dtype=np.int64)
-    # Molecules after correction: UMI, feature, reads, sum of weights.
     owner = np.empty(largest, dtype=np.int64)
     feature = np.empty(largest, dtype=np.int64)
     support = np.empty(largest, dtype=np.int64)
     weight = np.zeros(largest, dtype=np.float64)
-    chosen = np.empty(largest, dtype=np.int64)
+    winners = np.empty(largest, dtype=np.int64)
     entries: Any = 0
     merged = tied = 0
     found: Any = 0
     reads_found: Any = 0
     for c in range(len(cells)):
-        first = firsts[cells[c]]
-        size = firsts[cells[c] + 1] - first
-        slots = 2
-        while slots < 2 * size:
-            slots *= 2
-        table[:slots] = -1
-        count = 0
-        for k in range(size):
-            molecule = order[first + k]
-            umi = np.int64(keys[molecule, UMI])
-            slot = _mixed(umi, 0) & (slots - 1)
-            while table[slot] >= 0 and number[table[slot]] != umi:
-                slot = (slot + 1) & (slots - 1)
-            if table[slot] < 0:
-                table[slot] = count
-                number[count] = umi
-                total[count] = 0
-                into[count] = count
-                count += 1
-            umi_of[k] = table[slot]
-            total[umi_of[k]] += reads[molecule]
-        if distance > 0 and count > 1:
-            _merge(count, number, total, texts, umi_starts, distance, into)
-        table[:slots] = -1
-        joined = 0
-        for k in range(size):
-            molecule = order[first + k]
-            umi = into[umi_of[k]]
-            column = np.int64(keys[molecule, FEATURE])
-            slot = _mixed(umi, column) & (slots - 1)
-            while table[slot] >= 0 and (
-                owner[table[slot]] != umi or feature[table[slot]] != column
-            ):
-                slot = (slot + 1) & (slots - 1)
-            if table[slot] < 0:
-                table[slot] = joined
-                owner[joined], feature[joined], support[joined] = umi, column, 0
-                weight[joined] = 0.0
-                joined += 1
-            support[table[slot]] += reads[molecule]
-            if weights.size > 0:
-                weight[table[slot]] += weights[molecule]
-        # Per UMI: the molecule with most reads, -2 - it where another has as many, -1 if none.
-        best[:count] = -1
-        for j in range(joined):
-            umi = owner[j]
-            leader = best[umi] if best[umi] >= -1 else -2 - best[umi]
-            if leader < 0 or support[j] > support[leader]:
-                best[umi] = j
-            elif support[j] == support[leader]:
-                best[umi] = -2 - leader
-        won = 0
+        molecules = order[firsts[cells[c]] : firsts[cells[c] + 1]]
+        count = _list_umis(molecules, keys, reads, table, umi_of, number, total)
         for place in range(count):
-            if best[place] >= 0:
-                chosen[won] = feature[best[place]] << 32 | best[place]
-                won += 1
-            tied += best[place] < -1
+            into[place] = place
+        if distance > 0 and count > 1:
+            _merge(count, number, total, umi_texts.ctypes.data, umi_starts, distance, into)
+        for place in range(count):
             merged += into[place] != place
-        ranked = np.sort(chosen[:won])
+        joined = _join(
+            molecules, keys, reads, weights, table, umi_of, into, owner, feature, support, weight
+        )
+        won, ties = _find_winners(count, joined, owner, feature, support, best, winners)
+        tied += ties
         for k in range(won):
-            column = ranked[k] >> 32
-            j = ranked[k] & 0xFFFFFFFF
+            column = winners[k] >> 32
+            j = winners[k] & 0xFFFFFFFF
             if k == 0 or columns[entries - 1] != column:
                 columns[entries] = column
                 umis[entries] = 0
