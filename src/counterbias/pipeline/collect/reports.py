@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from counterbias.errors import InputError
 from counterbias.inputs import buffered, open_input
 from counterbias.options import AUTO, NONE
+from counterbias.pipeline.collect.tables import unreadable_table
 from counterbias.writers.endings import REPORT, TABLE
 from counterbias.writers.qc import check_known
 from counterbias.writers.qc_schema import TAG, VERSION
@@ -89,7 +91,9 @@ def _load(path: str, table: str) -> dict[str, Any]:
     try:
         with open_input(path) as file, buffered(file) as stream:
             content = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
+    except FileNotFoundError as problem:
+        if not os.path.exists(table):
+            raise unreadable_table(table, problem) from None
         raise InputError(
             f"the quality report of {table} is missing",
             file=path,
