@@ -1,23 +1,14 @@
-"""What tests of several pages share: a program, and a study with two conditions."""
+"""A study that the pages on tests for differential expression are tried with."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from counterbias.cli import main
-from tests.docs.warm import warm_program
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a program ``counterbias`` that need not import what it needs each time."""
-    with warm_program(tmp_path_factory.mktemp("programs")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="session")

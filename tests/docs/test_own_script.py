@@ -13,9 +13,7 @@ from tests.docs.running import Place, run_page
 PAGE = Path("docs") / "how-to" / "own-script.md"
 
 
-def test_the_loop_has_the_counts_and_weights_of_count(
-    root: Path, programs: Path, tmp_path: Path
-) -> None:
+def test_the_loop_has_the_counts_and_weights_of_count(root: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     assert main(["simulate", "-q", "-o", str(made), "--pairs", "5000", "--genes", "40"]) == 0
     (made / "sample1.bam").rename(tmp_path / "reads.bam")
@@ -23,9 +21,7 @@ def test_the_loop_has_the_counts_and_weights_of_count(
     lines = (made / "genes.gtf").read_text().splitlines(keepends=True)
     # One contig has reads but no genes.
     (tmp_path / "genes.gtf").write_text("".join(x for x in lines if not x.startswith("chr4\t")))
-    names = run_page(
-        root / PAGE, Place(tmp_path, [programs], smaller={"model auto": "model vlmm"})
-    ).names
+    names = run_page(root / PAGE, Place(tmp_path, smaller={"model auto": "model vlmm"})).names
 
     table = pd.read_csv(tmp_path / "counts.txt", sep="\t", header=None, index_col=0)[1]
     special = table[table.index.str.startswith("__")]

@@ -40,16 +40,12 @@ PAGES = every_page()
     [name for name, blocks in PAGES.items() if name not in ELSEWHERE and any(map(is_run, blocks))],
 )
 def test_the_page_runs(
-    page: str,
-    root: Path,
-    programs: Path,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    page: str, root: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     code = "\n".join(block.code for block in PAGES[page] if is_run(block))
     lay_out(code, tmp_path, tmp_path_factory)
     languages = [language for language in RUN if language != "r" or not has_tests_of_r(page)]
-    run = run_page(root / page, Place(tmp_path, [programs]), languages)
+    run = run_page(root / page, Place(tmp_path), languages)
     if run.missing:
         pytest.skip(f"all ran but what needs {', '.join(sorted(run.missing))}")
 

@@ -101,22 +101,6 @@ def test_packages_of_r_that_are_missing_are_told(tmp_path: Path) -> None:
     }
 
 
-def test_the_warm_program_is_as_the_program(tmp_path: Path, programs: Path) -> None:
-    """It has the arguments, folder and open files of its caller, and its exit status."""
-    (tmp_path / "page.md").write_text(
-        "```console\n"
-        "$ counterbias --version\n"
-        "$ echo @HD | counterbias count - 'no genes' 2> said || echo status $? $(cat said)\n"
-        "$ mkdir -p 'a folder'\n"
-        "$ cd 'a folder' && counterbias simulate -q --force -o 'made here' --pairs 9 | cat\n"
-        "```\n"
-    )
-    found = run_page(tmp_path / "page.md", Place(tmp_path, [programs])).output
-    assert (tmp_path / "a folder" / "made here" / "sample1.bam").exists()
-    assert found[3].startswith("status 1 counterbias: no genes: ")
-    assert found == run_page(tmp_path / "page.md", Place(tmp_path)).output
-
-
 def test_home_is_the_folder(tmp_path: Path) -> None:
     run(tmp_path, "```console\n$ echo x > ~/here\n```\n")
     assert (tmp_path / "here").read_text() == "x\n"
