@@ -49,6 +49,8 @@ EXON = "exon"
 CONTEXTS = ("genome", "transcript")
 #: How samples are weighted in a pooled model: equally, or by their reads.
 POOLS = ("samples", "reads")
+#: What names the samples of a cohort: their alignment files, or their tables.
+SAMPLE_NAMES = ALIGNMENTS, TABLES = ("alignments", "tables")
 #: The scale of true values: abundances, compared with FPKM, or counts.
 TRUTH_SCALES = ("abundance", "counts")
 #: Folds of a sample when models are compared, each held out in turn.

@@ -36,10 +36,10 @@ def collect(out: Path, *tables: Path, options: tuple[str, ...] = (), status: int
     assert main(["collect", "-q", "-o", str(out), *options, *map(str, tables)]) == status
 
 
-def refused(capfd: Any, out: Path, *tables: Path) -> str:
+def refused(capfd: Any, out: Path, *tables: Path, options: tuple[str, ...] = ()) -> str:
     """Collect tables that do not go together; return the one line that says why."""
     capfd.readouterr()
-    collect(out, *tables, status=1)
+    collect(out, *tables, options=options, status=1)
     assert not out.exists()
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith("counterbias: ")

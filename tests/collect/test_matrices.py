@@ -18,6 +18,7 @@ from tests.collect.cohort import (
     collect,
     count,
     matrix,
+    refused,
     report_of,
 )
 
@@ -33,6 +34,38 @@ def test_each_column_is_the_samples_own(tables: list[Path], tmp_path: Path) -> N
         assert found.index.name == "feature"
         for sample, table in zip(SAMPLES, tables, strict=True):
             pd.testing.assert_series_equal(found[sample], matrix(table)[name], check_names=False)
+
+
+def test_tables_name_samples_whose_alignment_files_have_one_name(
+    tables: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for table in tables:
+        change_report(table, lambda report: report.update(sample="Aligned.out"))
+    line = refused(capfd, tmp_path / "cohort", *tables)
+    assert "the sample 'Aligned.out' is in sample1.counts.tsv too" in line.replace(
+        f"{tables[0].parent}/", ""
+    )
+    assert line.endswith("if only alignments share a name: --names tables")
+    collect(tmp_path / "cohort", *tables, options=("--names", "tables"))
+    for name in ("raw", "corrected", "effective_length"):
+        assert list(matrix(tmp_path / "cohort" / f"{name}.tsv").columns) == list(SAMPLES)
+    assert list(matrix(tmp_path / "cohort" / "samples.tsv").index) == list(SAMPLES)
+
+
+def test_tables_with_no_name_or_one_name_name_no_samples(
+    tables: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (other := tmp_path / "other").mkdir()
+    for path in (tables[1], report_of(tables[1])):
+        path.rename(other / path.name.replace("sample2", "sample1"))
+    words = ("--names", "tables")
+    line = refused(capfd, tmp_path / "cohort", tables[0], other / tables[0].name, options=words)
+    assert "the sample 'sample1' is in" in line
+    unnamed = tables[2].parent / ".counts.tsv"
+    report_of(tables[2]).rename(report_of(unnamed))
+    tables[2].rename(unnamed)
+    line = refused(capfd, tmp_path / "cohort", unnamed, options=words)
+    assert "nothing stands before .counts.tsv that would name the sample" in line
 
 
 def test_cells_are_written_as_the_samples_tables_have_them(

@@ -255,6 +255,8 @@ def test_a_missing_table(tables: list[Path], tmp_path: Path, capfd: Capture) -> 
     tables[1].unlink()
     line = refused(capfd, tmp_path / "cohort", *tables)
     assert line == f"{tables[1]}: the table cannot be read: No such file or directory"
+    report_of(tables[1]).unlink()
+    assert refused(capfd, tmp_path / "cohort", *tables) == line
 
 
 @pytest.mark.parametrize(
@@ -368,6 +370,17 @@ def test_a_table_that_is_none(
     change_lines(tables[0], change)
     line = refused(capfd, tmp_path / "cohort", *tables)
     assert line.startswith(f"{tables[0]}{words}")
+
+
+@pytest.mark.parametrize("length", ["12.5", "1e300"])
+def test_a_length_that_is_none(
+    length: str, tables: list[Path], tmp_path: Path, capfd: Capture
+) -> None:
+    """Other tables are compared with the first one, whose lengths are written."""
+    change_lines(tables[0], change_cell(4, 2, length))
+    line = refused(capfd, tmp_path / "cohort", tables[0])
+    words = f"{tables[0]}, line 5: '{length}' in the column length is not a number of bases"
+    assert line.startswith(words)
 
 
 def test_a_table_of_another_name(tables: list[Path], tmp_path: Path, capfd: Capture) -> None:

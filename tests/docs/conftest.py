@@ -28,7 +28,12 @@ def two_conditions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reads = ["-s", "no", "-r", "pos"]
     with contextlib.redirect_stdout(io.StringIO()):
         assert main(["count", "-q", *reads, *bias, *bams, str(study / "genes.gtf")]) == 0
-    rows = (study / "samples.tsv").read_text().splitlines()
-    conditions = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
-    (folder / "samples.tsv").write_text("\n".join(conditions) + "\n")
+    write_conditions(study)
     return folder
+
+
+def write_conditions(study: Path) -> None:
+    """Write the samples' groups as the pages do, into the folder above the study."""
+    rows = (study / "samples.tsv").read_text().splitlines()
+    lines = ["sample\tcondition", *("\t".join(row.split("\t")[:2]) for row in rows[1:])]
+    (study.parent / "samples.tsv").write_text("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""The R code of a page: its blocks, run one by one in a folder of files."""
+"""The R code of pages: its blocks, run one by one in folders of files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 #: The value ``result`` of a block: row → column → number.
 Result = dict[str, dict[str, float]]
+Name = TypeVar("Name")
 
 
 def r_blocks(page: str) -> dict[str, str]:
@@ -41,30 +43,33 @@ for (package in setdiff(search(), attached)) detach(package, character.only = TR
 _NEXT = "----- next block -----"
 
 
-def run_block(code: str, folder: Path) -> tuple[str, Result]:
-    """Run a block of R by itself in a folder; return what it prints, and its ``result``.
+class Code(NamedTuple):
+    """A block of R, and the folder that it runs in."""
 
-    Missing numbers and words in the result become NaN.
-    """
-    return run_blocks({"": code}, folder)[""]
+    code: str
+    folder: Path
+
+    def followed_by(self, more: str) -> Code:
+        return Code(self.code + more, self.folder)
 
 
-def run_blocks(blocks: Mapping[str, str], folder: Path) -> dict[str, tuple[str, Result]]:
-    """Run blocks of R one by one, as :func:`run_block` does; return name → its result.
+def run_blocks(blocks: Mapping[Name, Code], scratch: Path) -> dict[Name, tuple[str, Result]]:
+    """Run blocks of R one by one; return what each prints, and its ``result``.
 
-    All run in one process, which loads large packages once, but none sees the one before it.
+    All run in one process, which loads large packages once, but none sees the one before it. Its
+    own files are in ``scratch``. Missing numbers and words in the results become NaN.
     """
     lines = ["attached <- search()"]
-    for number, code in enumerate(blocks.values()):
+    for number, (code, folder) in enumerate(blocks.values()):
         ending = (
-            f'write.table(as.data.frame(result), "result{number}.tsv", '
+            f'write.table(as.data.frame(result), "{scratch}/result{number}.tsv", '
             'sep = "\\t", quote = FALSE, col.names = NA)'
         )
-        lines += [code, ending, f"cat('\\n{_NEXT}\\n')", _FRESH]
-    (folder / "blocks.R").write_text("\n".join(lines))
+        lines += [f'setwd("{folder}")', code, ending, f"cat('\\n{_NEXT}\\n')", _FRESH]
+    (scratch / "blocks.R").write_text("\n".join(lines))
     done = subprocess.run(
         ["Rscript", "--vanilla", "blocks.R"],
-        cwd=folder,
+        cwd=scratch,
         capture_output=True,
         text=True,
         check=False,
@@ -72,9 +77,9 @@ def run_blocks(blocks: Mapping[str, str], folder: Path) -> dict[str, tuple[str, 
     assert done.returncode == 0, done.stderr
     found = {}
     for number, (name, printed) in enumerate(zip(blocks, done.stdout.split(_NEXT), strict=False)):
-        head, *rows = read_rows(folder / f"result{number}.tsv")
+        head, *rows = read_rows(scratch / f"result{number}.tsv")
         found[name] = (
-            printed,
+            printed.lstrip("\n"),
             {row[0]: dict(zip(head[1:], map(_number, row[1:]), strict=True)) for row in rows},
         )
     return found

@@ -206,3 +206,19 @@ def test_recipes_are_of_this_version(recipes: Path, version: str, file: str, pat
 def test_scripts_can_be_run(recipes: Path, name: str) -> None:
     assert (recipes / name).stat().st_mode & 0o111
     subprocess.run(["bash", "-n", recipes / name], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("a b's/\t(1).bam", "a_b_s___1_.bam"),
+        ("-o", "_o"),  # no option of ln or counterbias
+        ("Probe-ä", "Probe-ä"),
+    ],
+)
+def test_galaxy_names_files_by_samples_in_a_harmless_way(
+    recipes: Path, name: str, file: str
+) -> None:
+    text = (recipes / "galaxy" / "counterbias_count.xml").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"#set \$name = re\.sub\(r'(.+?)', '_', ", text)
+    assert re.sub(pattern, "_", name) == file

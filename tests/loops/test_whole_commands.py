@@ -37,16 +37,18 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes() -> Iterator[None]:
-    """End the two processes after the test."""
+    """End the two processes after the tests."""
     yield
     loops.stop()
 
 
+# A test per command, in one module: two modules would compile most loops twice, and pytest-xdist,
+# which begins with the modules that have most tests, would leave a single long test to the end.
 @pytest.mark.slow
 @pytest.mark.usefixtures("processes")
-def test_whole_commands_write_the_same_bytes() -> None:
-    for data, command in COMMANDS:
-        words = [*command.split(), "--quiet"]
-        assert loops.check(Case([], {"data": data, "commands": [words]})).endswith("done")
+@pytest.mark.parametrize(("data", "command"), COMMANDS, ids=range(len(COMMANDS)))
+def test_a_whole_command_writes_the_same_bytes(data: int, command: str) -> None:
+    words = [*command.split(), "--quiet"]
+    assert loops.check(Case([], {"data": data, "commands": [words]})).endswith("done")

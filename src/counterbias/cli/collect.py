@@ -10,6 +10,7 @@ from counterbias.cli.progress import progress_display
 from counterbias.cli.streams import write_line
 from counterbias.errors import InputError
 from counterbias.inputs import check_inputs
+from counterbias.options import ALIGNMENTS, SAMPLE_NAMES
 from counterbias.writers.endings import REPORT, TABLE
 
 OPTIONS = (
@@ -25,6 +26,13 @@ OPTIONS = (
         metavar="DIR",
         required=True,
         help="folder for the matrices; made if needed",
+    ),
+    Option(
+        "--names",
+        choices=SAMPLE_NAMES,
+        default=ALIGNMENTS,
+        help="what names the samples: their alignment files, or the last part of each PREFIX "
+        f"(default: {ALIGNMENTS})",
     ),
     Option(
         "--h5ad",
@@ -56,7 +64,11 @@ def main(argv: list[str]) -> int:
         from counterbias.pipeline.collect import collect_tables
 
         samples, features = collect_tables(
-            arguments.tables, folder, display.messages, h5ad=arguments.h5ad
+            arguments.tables,
+            folder,
+            display.messages,
+            names=arguments.names,
+            h5ad=arguments.h5ad,
         )
     if not arguments.quiet:
         write_line(f"{samples:,} samples × {features:,} features are in {arguments.output}")

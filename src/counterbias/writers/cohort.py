@@ -71,11 +71,15 @@ def write_cohort(tables: CohortTables, folder: Path) -> None:
         file.writelines("\t".join(map(_cell, row.values())) + "\n" for row in tables.summary)
 
 
+def is_whole(matrix: NDArray[np.float64]) -> bool:
+    """Return whether all numbers of a matrix are whole, looking at one sample at a time."""
+    return all(bool(np.all(values == np.floor(values))) for values in matrix)
+
+
 def _write_matrix(tables: CohortTables, name: str, folder: Path) -> None:
     """Write one matrix."""
     matrix = tables.matrices[name]
-    whole = all(bool(np.all(values == np.floor(values))) for values in matrix)
-    row = "\t".join(("%s", *["%d" if whole else "%.9g"] * len(tables.samples))) + "\n"
+    row = "\t".join(("%s", *["%d" if is_whole(matrix) else "%.9g"] * len(tables.samples))) + "\n"
     with whole_text(folder / f"{name}.tsv") as file:
         file.write("\t".join(("feature", *map(harmless, tables.samples))) + "\n")
         file.writelines(row % cells for cells in _rows(tables.features, matrix))

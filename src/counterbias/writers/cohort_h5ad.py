@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterbias.errors import InputError
 from counterbias.files import readable, writing_errors
-from counterbias.writers.cohort import CohortTables
+from counterbias.writers.cohort import CohortTables, is_whole
 from counterbias.writers.hdf5 import folder_with_room
 from counterbias.writers.tables import FLOAT32_INTEGERS
 
@@ -72,8 +72,7 @@ def write_h5ad(tables: CohortTables, path: Path) -> None:
 def _narrow(matrix: NDArray[np.float64]) -> NDArray[Any]:
     """Return raw counts as float32, as scanpy keeps them, unless that would round one."""
     most = max(float(values.max(initial=0)) for values in matrix)
-    whole = all(bool(np.all(values == np.floor(values))) for values in matrix)
-    return matrix.astype(np.float32) if whole and most <= FLOAT32_INTEGERS else matrix
+    return matrix.astype(np.float32) if most <= FLOAT32_INTEGERS and is_whole(matrix) else matrix
 
 
 def _features(tables: CohortTables) -> pandas.DataFrame:

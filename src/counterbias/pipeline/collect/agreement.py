@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from counterbias.errors import InputError
-from counterbias.options import NONE
+from counterbias.options import NONE, TABLES
 from counterbias.pipeline.collect.naming import briefly
 from counterbias.pipeline.collect.reports import SampleReport
 
@@ -51,7 +51,7 @@ def check_agreement(reports: Sequence[SampleReport]) -> None:
                 if other != report.table
                 else f"the sample '{report.sample}' is given twice",
                 file=report.table,
-                remedy="give each sample once; alignment files name the samples",
+                remedy=f"give each sample once; if only alignments share a name: --names {TABLES}",
             )
         tables[report.sample] = report.table
         for flag, value in _what_must_agree(report):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from counterbias.errors import InputError
 from counterbias.inputs import buffered, open_input
-from counterbias.options import AUTO, NONE
+from counterbias.options import ALIGNMENTS, AUTO, NONE, TABLES
+from counterbias.pipeline.collect.tables import unreadable_table
 from counterbias.writers.endings import REPORT, TABLE
 from counterbias.writers.qc import check_known
 from counterbias.writers.qc_schema import TAG, VERSION
@@ -50,8 +52,12 @@ class SampleReport:
     row: Mapping[str, Any]
 
 
-def read_report(table: str) -> SampleReport:
+def read_report(table: str, names: str = ALIGNMENTS) -> SampleReport:
     """Read the quality report next to a table.
+
+    Args:
+        table: the table.
+        names: what names the sample, one of ``SAMPLE_NAMES``.
 
     Raises:
         InputError: the table's name does not end as such names do; the report is missing, damaged,
@@ -63,8 +69,17 @@ def read_report(table: str) -> SampleReport:
             file=table,
             remedy="give the table as `counterbias count` named it",
         )
-    path = table.removesuffix(TABLE) + REPORT
+    prefix = table.removesuffix(TABLE)
+    path = prefix + REPORT
     document = _load(path, table)
+    if names == TABLES:
+        document["sample"] = os.path.basename(prefix)
+        if not document["sample"]:
+            raise InputError(
+                f"nothing stands before {TABLE} that would name the sample",
+                file=table,
+                remedy=f"rename table and report, or leave out --names {TABLES}",
+            )
     counting, model = (_object(document, name, path) for name in ("counting", "model"))
     options, inputs = (_object(document, name, path) for name in ("options", "inputs"))
     backend = model.get("backend") or NONE
@@ -89,7 +104,9 @@ def _load(path: str, table: str) -> dict[str, Any]:
     try:
         with open_input(path) as file, buffered(file) as stream:
             content = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
+    except FileNotFoundError as problem:
+        if not os.path.exists(table):
+            raise unreadable_table(table, problem) from None
         raise InputError(
             f"the quality report of {table} is missing",
             file=path,

@@ -13,6 +13,7 @@ from pathlib import Path
 from counterbias.errors import InputError
 from counterbias.files import remove_leftovers, whole_folder
 from counterbias.messages import SILENT, Messages
+from counterbias.options import ALIGNMENTS
 from counterbias.pipeline.collect.agreement import check_agreement, common_options, versions
 from counterbias.pipeline.collect.number_store import NumberStore, number_store
 from counterbias.pipeline.collect.reports import SampleReport, read_report
@@ -31,7 +32,12 @@ _ROUNDING = 1e-6
 
 
 def collect_tables(
-    tables: Sequence[str], folder: Path, messages: Messages = SILENT, *, h5ad: bool = False
+    tables: Sequence[str],
+    folder: Path,
+    messages: Messages = SILENT,
+    *,
+    names: str = ALIGNMENTS,
+    h5ad: bool = False,
 ) -> tuple[int, int]:
     """Write the matrices of a cohort to a folder, all files or none.
 
@@ -39,6 +45,7 @@ def collect_tables(
         tables: ``PREFIX.counts.tsv`` of each sample, its quality report next to it.
         folder: the folder; made if needed, files of the same names are replaced.
         messages: where progress and warnings go.
+        names: what names the samples, one of ``SAMPLE_NAMES``.
         h5ad: whether to write an AnnData file as well.
 
     Returns:
@@ -47,10 +54,11 @@ def collect_tables(
     Raises:
         InputError: for everything that a user can fix.
     """
-    names = LAYERS if h5ad else MATRICES
+    columns = LAYERS if h5ad else MATRICES
     remove_leftovers([folder])
-    with whole_folder(folder) as place, number_store(names, place) as store:
-        cohort = _read(tables, store, messages)
+    with whole_folder(folder) as place, number_store(columns, place) as store:
+        reports = [read_report(table, names) for table in tables]
+        cohort = _read(reports, store, messages)
         write_cohort(cohort, place)
         if h5ad:
             from counterbias.writers.cohort_h5ad import write_h5ad
@@ -59,9 +67,8 @@ def collect_tables(
         return len(cohort.samples), len(cohort.features)
 
 
-def _read(tables: Sequence[str], store: NumberStore, messages: Messages) -> CohortTables:
+def _read(reports: Sequence[SampleReport], store: NumberStore, messages: Messages) -> CohortTables:
     """Compare the reports, then read the tables."""
-    reports = [read_report(table) for table in tables]
     check_agreement(reports)
     _check_fingerprints(reports)
     found = versions(reports)

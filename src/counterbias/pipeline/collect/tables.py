@@ -16,6 +16,8 @@ from counterbias.pipeline.collect.naming import briefly
 
 #: Most bytes of a table: one of 60,000 genes has about 5 MB, and a pipe may never end.
 MOST_BYTES = 1 << 30
+#: Most bases that a feature may have: no chromosome is nearly as long.
+_LONGEST = 1 << 40
 _FEATURE = b"feature"
 _LENGTH = COLUMNS.index("length")
 _NUMBERS = tuple(name.encode() for name in COLUMNS)
@@ -56,8 +58,10 @@ class SampleTable:
         return tuple(map(_text, self.texts(column)))
 
     def lengths(self) -> NDArray[np.int64]:
-        """Return the features' lengths in bases, int64 (rows,)."""
-        return self.numbers("length").astype(np.int64)
+        """Return the features' lengths in bases, int64 (rows,). Raises InputError."""
+        values = self.numbers("length")
+        self._refuse((values != np.floor(values)) | (values > _LONGEST), "length", "of bases")
+        return values.astype(np.int64)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return one of :data:`COLUMNS`, float64 (rows,). Raises InputError."""
@@ -66,12 +70,16 @@ class SampleTable:
             values = np.array(texts, dtype=np.bytes_).astype(np.float64)
         except ValueError:
             values = np.array([_number(text) for text in texts])
-        bad = ~(np.isfinite(values) & (values >= 0))
+        self._refuse(~(np.isfinite(values) & (values >= 0)), name, "from 0 up")
+        return values
+
+    def _refuse(self, bad: NDArray[np.bool_], name: str, wanted: str) -> None:
+        """Raise InputError for the first bad cell of one of :data:`COLUMNS`, if there is any."""
         if bad.any():
             row = int(np.argmax(bad))
-            problem = f"'{_text(texts[row])}' in the column {name} is not a number from 0 up"
+            cell = _text(self.texts(COLUMNS.index(name) - len(COLUMNS))[row])
+            problem = f"'{cell}' in the column {name} is not a number {wanted}"
             raise InputError(problem, file=self.path, place=f"line {row + 2}", remedy=_REMEDY)
-        return values
 
 
 def read_table(path: str) -> SampleTable:
@@ -84,9 +92,7 @@ def read_table(path: str) -> SampleTable:
         with open_input(path) as file:
             content = _all_of(file, path)
     except OSError as problem:
-        raise InputError(
-            f"the table cannot be read: {problem.strerror or problem}", file=path
-        ) from None
+        raise unreadable_table(path, problem) from None
     line, _, _ = content.partition(b"\n")
     header = tuple(line.split(b"\t"))
     if header[0] != _FEATURE or header[-len(COLUMNS) :] != _NUMBERS:
@@ -102,6 +108,11 @@ def read_table(path: str) -> SampleTable:
     _check_rows(content, len(header), path)
     cells = content.replace(b"\n", b"\t").split(b"\t")[len(header) : -1]
     return SampleTable(path, header, cells)
+
+
+def unreadable_table(path: str, problem: OSError) -> InputError:
+    """Return the error for a table that cannot be opened or read."""
+    return InputError(f"the table cannot be read: {problem.strerror or problem}", file=path)
 
 
 def check_same_features(table: SampleTable, first: SampleTable) -> None:
