@@ -61,7 +61,14 @@ def on_slurm(folder: Path) -> subprocess.Popen[str]:
     """Start the workflow on SLURM; it writes what happens to ``run.log``."""
     with open(folder / "run.log", "w") as log:
         return subprocess.Popen(
-            command(*SLURM), cwd=folder, env=environment(), stdout=log, stderr=log, text=True
+            command(*SLURM),
+            cwd=folder,
+            env=environment(),
+            stdout=log,
+            stderr=log,
+            text=True,
+            # A shell has commands in its background ignore Ctrl-C, and what these start as well.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
 
