@@ -305,10 +305,11 @@ def test_while_models_are_fitted(study: Path, tmp_path: Path, command: str) -> N
     assert [name for name in names(tmp_path) if "cache" not in name] == []
 
 
-def test_while_reads_are_simulated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 2])  # at the second one, nothing is waited for
+def test_while_reads_are_simulated(tmp_path: Path, times: int) -> None:
     run = Run(tmp_path, "simulate", "-q", "-o", "a/s", "--pairs", "3000000", "--genes", "300")
     run.await_partial()
-    run.check_ended_by(signal.SIGTERM, run.stop(signal.SIGTERM))
+    run.check_ended_by(signal.SIGTERM, run.stop(*[signal.SIGTERM] * times))
     assert not (tmp_path / "a").exists()
 
 

@@ -20,7 +20,11 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tables(counted: Path, tmp_path: Path) -> list[Path]:
-    """Copy the samples' tables and reports; return the tables."""
+def tables(counted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Copy the samples' tables and reports; return the tables, by names that messages show whole.
+
+    The current folder is the test's.
+    """
     shutil.copytree(counted / "counted", tmp_path / "counted")
-    return [tmp_path / "counted" / f"{sample}.counts.tsv" for sample in SAMPLES]
+    monkeypatch.chdir(tmp_path)
+    return [Path("counted") / f"{sample}.counts.tsv" for sample in SAMPLES]

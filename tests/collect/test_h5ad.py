@@ -117,12 +117,12 @@ def test_without_room_for_it_nothing_is_left(
         asked.append(room)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("counterbias.writers.cohort_h5ad.folder_with_room", no_room)
     capfd.readouterr()
-    collect(tmp_path / "cohort", *tables, options=("--h5ad",), status=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("counterbias.writers.cohort_h5ad.folder_with_room", no_room)
+        collect(tmp_path / "cohort", *tables, options=("--h5ad",), status=1)
     line = capfd.readouterr().err
     assert line.startswith(f"counterbias: {tmp_path}/cohort/cohort.h5ad: cannot be written: No spa")
     assert not (tmp_path / "cohort").exists()
-    monkeypatch.undo()
     collect(tmp_path / "cohort", *tables, options=("--h5ad",))
     assert (tmp_path / "cohort" / "cohort.h5ad").stat().st_size < asked[0]

@@ -13,6 +13,7 @@ named in the same way and has its lock in a file inside it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import functools
 import os
@@ -20,7 +21,7 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -42,6 +43,8 @@ _NAME = re.compile(
 _serial = count(int.from_bytes(os.urandom(2)))
 #: Temporary files and folders of this process that are not finished.
 _unfinished: set[str] = set()
+#: Folders that this process has made for files that are not finished, from the outermost on.
+_made: list[str] = []
 
 
 @functools.cache
@@ -149,10 +152,44 @@ def _remove(name: str) -> None:
             os.remove(name)
 
 
+def make_folders(folder: str, made: list[str]) -> None:
+    """Make a folder and those above it where missing; add them to ``made``. Raises OSError.
+
+    ``made`` goes to :func:`keep_folders` or to :func:`drop_folders`.
+    """
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(one)
+            _made.append(one)
+            made.append(one)
+        if not os.path.isdir(one):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), one)
+
+
+def keep_folders(made: Iterable[str]) -> None:
+    """Leave folders of :func:`make_folders` where they are."""
+    for one in made:
+        with suppress(ValueError):  # a signal is ending the run
+            _made.remove(one)
+
+
+def drop_folders(made: Sequence[str]) -> None:
+    """Remove folders of :func:`make_folders`, unless files lie in them."""
+    for one in reversed(made):
+        with suppress(OSError):
+            os.rmdir(one)
+    keep_folders(made)
+
+
 def abandon() -> None:
     """Remove everything that this process has not finished writing, before it ends."""
     for name in tuple(_unfinished):
         drop(name)
+    drop_folders(tuple(_made))
 
 
 def remove_leftovers(targets: Iterable[str | os.PathLike[str]]) -> None:

@@ -183,11 +183,12 @@ def new_folder(path: Name) -> Iterator[None]:
     made: list[str] = []
     try:
         with writing_errors(path):
-            _make_folders(os.path.realpath(path), made)
+            partial.make_folders(os.path.realpath(path), made)
         yield
     except BaseException:
-        _remove_folders(made)
+        partial.drop_folders(made)
         raise
+    partial.keep_folders(made)
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def whole_folder(path: Name) -> Iterator[Path]:
     made: list[str] = []
     with writing_errors(path):
         try:
-            _make_folders(os.path.dirname(real), made)
+            partial.make_folders(os.path.dirname(real), made)
             with _temporary_folder(real) as folder:
                 try:
                     yield Path(folder)
@@ -218,12 +219,13 @@ def whole_folder(path: Name) -> Iterator[Path]:
                     raise InputError(
                         error.problem, file=place, place=error.place, remedy=error.remedy
                     ) from error
-                _make_folders(real, made)
+                partial.make_folders(real, made)
                 for name in sorted(os.listdir(folder)):
                     _move(os.path.join(folder, name), os.path.join(real, name))
         except BaseException:
-            _remove_folders(made)
+            partial.drop_folders(made)
             raise
+        partial.keep_folders(made)
 
 
 @contextmanager
@@ -246,27 +248,6 @@ def _temporary_folder(target: str) -> Iterator[str]:
     finally:
         partial.drop(name)
         os.close(descriptor)
-
-
-def _make_folders(folder: str, made: list[str]) -> None:
-    """Make a folder and those above it where missing; add them to ``made``. Raises OSError."""
-    missing = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for one in reversed(missing):
-        with suppress(FileExistsError):
-            os.mkdir(one)
-            made.append(one)
-        if not os.path.isdir(one):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), one)
-
-
-def _remove_folders(made: list[str]) -> None:
-    """Remove the folders that :func:`_make_folders` made, unless files lie in them."""
-    for one in reversed(made):
-        with suppress(OSError):
-            os.rmdir(one)
 
 
 def _move(source: str, path: str) -> None:
