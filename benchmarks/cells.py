@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pysam
 from processes import Figures, Runner, find, loads, median, spread, warm
-from shared import log, whole_numbers
+from shared import log, whole_numbers, write_json
 
 #: Bases of a cell's barcode and of a UMI (10x Genomics Chromium v3), and the quality of them all.
 CELL_BASES, UMI_BASES, QUALITY = 16, 12, "F"
@@ -196,8 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         arguments.workdir.mkdir(parents=True, exist_ok=True)
         figures = measure(arguments.workdir, arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1))
+    write_json(arguments.json, figures)
     return 0
 
 

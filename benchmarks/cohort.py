@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from processes import Figures, Runner, find
-from shared import log, markdown
+from processes import Figures, Runner, find, run_script
+from shared import log, markdown, write_json
 
 WORKFLOW = Path(__file__).resolve().parents[1] / "workflow" / "Snakefile"
 #: Size of a tiny sample.
@@ -209,13 +209,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         runner = Runner(folder, environment={"PATH": path})
         result = measure(arguments, folder, runner)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, result)
     return result
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except RuntimeError as error:
-        sys.exit(f"cohort.py: {error}")
+    run_script(main)

@@ -8,7 +8,6 @@ benchmarks/README.md describes what is measured, and how.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shared import log, markdown
+from shared import log, markdown, write_json
 
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.writers.bias_tables import write_bias_table
@@ -145,8 +144,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         for name, one in figures.items()
     ]
     print(markdown([head, *rows]))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    write_json(arguments.json, figures)
     return figures
 
 

@@ -10,12 +10,10 @@ quality, as those of HiSeq do (0.31 to 0.40), or 0.05 with ``--instrument novase
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,8 +24,8 @@ from counting_files import Design, Files
 from counting_growth import bytes_per_fragment, growth_table, measure_growth
 from counting_instruments import INSTRUMENTS
 from counting_programs import Program, run_htseq, run_in_turn
-from processes import Runner, find, loads, median, spread
-from shared import markdown, whole_numbers
+from processes import Runner, find, loads, median, run_script, spread
+from shared import markdown, whole_numbers, write_json
 
 from counterbias.options import ORDERS, STRANDEDNESS
 
@@ -217,13 +215,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             prefix="counterbias-benchmark-", dir=arguments.workdir
         ) as folder:
             result = measure(arguments, Path(folder).resolve())
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, result)
     return result
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except RuntimeError as error:
-        sys.exit(f"counting.py: {error}")
+    run_script(main)

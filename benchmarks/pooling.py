@@ -8,7 +8,6 @@ commands.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from shared import write_json
 
 import counterbias
 from counterbias import simulation
@@ -108,8 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the figures of every sample to this file")
     arguments = parser.parse_args(argv)
     rows = list(measure(arguments))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    write_json(arguments.json, [asdict(row) for row in rows])
     print("\t".join(HEADER))
     for line in summarise(rows):
         print("\t".join(line))

@@ -17,7 +17,6 @@ COUNTERBIAS_DATA; docs/explanation/priors.md has the results.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 from accuracy_samples import DATASETS, load_sample
 from numpy.typing import NDArray
-from shared import log, markdown, whole_numbers
+from shared import log, markdown, whole_numbers, write_json
 
 from counterbias.blend import Blend
 from counterbias.evaluation import measures
@@ -227,8 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     trials = run(arguments, load_plugins())
     print(table(trials))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(trials, indent=1) + "\n")
+    write_json(arguments.json, trials)
     return 0
 
 

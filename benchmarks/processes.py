@@ -9,7 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +127,11 @@ def loads(runs: Sequence[Figures]) -> str:
     """Return the smallest and largest load average at the start of runs."""
     values = [run["load"] for run in runs]
     return f"load average {min(values):.1f} to {max(values):.1f}"
+
+
+def run_script(main: Callable[[], object]) -> None:
+    """Run a benchmark's ``main``; where a program fails, end with one line that says so."""
+    try:
+        main()
+    except RuntimeError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from counterbias.options import LENGTHS, NONE
 from counterbias.simulation import AnnotationDesign
@@ -16,6 +18,12 @@ def data_folder() -> Path:
     """Return the folder of real data: COUNTERBIAS_DATA, or shared/data next to the project."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("COUNTERBIAS_DATA", default))
+
+
+def write_json(path: Path | None, figures: Any) -> None:
+    """Write figures to the file that ``--json`` names, if it does."""
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def whole_numbers(text: str | None) -> list[int]:

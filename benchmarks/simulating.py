@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from processes import LAUNCHER
+from shared import write_json
 
 #: Row of the table → options in addition to those of the size.
 FILES = {
@@ -114,8 +115,7 @@ def main(argv: Sequence[str] | None = None) -> list[dict[str, object]]:
             if len(digests) != 1:
                 sys.exit("the files differ between runs")
     print("all runs with the same options wrote identical files")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(arguments.json, rows)
     return rows
 
 

@@ -9,7 +9,6 @@ benchmarks/README.md describes what is measured, and how.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import pwd
@@ -25,8 +24,8 @@ from typing import Any
 import pysam
 from counting_files import Design, Files
 from counting_programs import counterbias_command, featurecounts_command
-from processes import Figures, Runner, loads, median, spread, warm
-from shared import data_folder, log, markdown
+from processes import Figures, Runner, loads, median, run_script, spread, warm
+from shared import data_folder, log, markdown, write_json
 
 from counterbias.options import LENGTHS
 
@@ -232,13 +231,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     else:
         arguments.workdir.mkdir(parents=True, exist_ok=True)
         result = measure(arguments, arguments.workdir.resolve())
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, result)
     return result
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except RuntimeError as error:
-        sys.exit(f"startup.py: {error}")
+    run_script(main)

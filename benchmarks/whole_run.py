@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import Runner, warm
-from shared import Variant, contig_lengths, log, variants, with_isoforms
+from processes import Runner, run_script, warm
+from shared import Variant, contig_lengths, log, variants, with_isoforms, write_json
 
 from counterbias import simulation
 from counterbias.options import LENGTHS
@@ -244,13 +244,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         f"{result['pairs']:,} read pairs, {result['threads']} threads, load average {load:.1f}\n\n"
         f"{report(result)}"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(arguments.json, result)
     return result
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except RuntimeError as error:
-        sys.exit(f"whole_run.py: {error}")
+    run_script(main)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from counterbias import Window
+from counterbias.plugins import load_plugins
 from counterbias.testing import planted_log_bias
 from tests.helpers.scripts import load as load_script
 
@@ -45,7 +48,7 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [one["label"] for one in written["results"]] == ["pwm", "bayesnet"]
     for one in written["results"]:
         assert len(one["wall"]) == len(one["cpu"]) == len(one["alone"]) == 2
-        assert min(one["wall"]) > min(one["alone"]) > 0, "judges are fitted besides"
+        assert min(*one["wall"], *one["alone"]) > 0
         assert one["folds"] == 5
         assert one["peak"] > 5e7
     text = capsys.readouterr().out
@@ -54,6 +57,26 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "120 tiles for models that learn from them" in text
     )
     assert "Slower than the target" not in text  # the targets hold for a sample of another size
+
+
+def test_all_fits_of_a_run_are_timed_and_that_of_the_model_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    training, now = load("training"), [0.0]
+    model = load_plugins().backend("pwm").load()
+
+    def lasts(seconds: float) -> Callable[..., None]:
+        def fit(*_: object) -> None:
+            now[0] += seconds
+
+        return fit
+
+    monkeypatch.setattr(model, "cross_fit", lasts(5))
+    monkeypatch.setattr(model, "fit", lasts(1))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    arguments = argparse.Namespace(window="3,4", windows=300, threads=1, device="cpu", repeats=2)
+    found = training.measure_alone("pwm", arguments)
+    assert (found["wall"], found["alone"]) == ([5, 5], [1, 1])
 
 
 def test_what_is_trained_on_has_the_planted_bias_in_windows_and_tiles() -> None:
