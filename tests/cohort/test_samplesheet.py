@@ -175,11 +175,21 @@ def test_spreadsheets_byte_order_marks_and_empty_rows_do_no_harm(
             "model: without a bias model or --bias-lengths in count_options there are no tables to "
             "collect",
         ),
+        ({"annotation": "gone.gtf"}, "annotation: there is no file 'gone.gtf'"),
+        ({"genome": "gone.fa"}, "genome: there is no file 'gone.fa'"),
+        ({"model": "gone.model"}, "model: there is no file 'gone.model'"),
     ],
 )
 def test_a_wrong_setting_is_named(
-    samplesheet: ModuleType, settings: dict[str, Any], line: str
+    samplesheet: ModuleType,
+    settings: dict[str, Any],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("genes.gtf", "genome.fa"):
+        (tmp_path / name).touch()
     given = {"annotation": "genes.gtf", "genome": "genome.fa", "groups": ["control"]}
     schema = str(SCHEMAS / "config.schema.yaml")
     samplesheet.check_config(given, "config.yaml", schema)

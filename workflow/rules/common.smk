@@ -26,18 +26,20 @@ outcomes = load("outcomes")
 def read_checked():
     """Return the samples by name; stop with one line where they or the configuration are wrong."""
     shared = workflow.storage_settings.default_storage_provider is None
+    # Files of an object store are not here, and Snakemake says which of them is missing.
+    exist = shared and workflow.is_main_process
     try:
         samplesheet.check_config(
             config,
             ", ".join(map(str, workflow.configfiles)) or "the configuration",
             workflow.source_path("../schemas/config.schema.yaml"),
+            exist=exist,
         )
         validate(config, schema="../schemas/config.schema.yaml")
         found = samplesheet.read_samples(
             config,
             workflow.source_path("../schemas/samples.schema.yaml"),
-            # Files of an object store are not here, and Snakemake says which of them is missing.
-            exist=shared and workflow.is_main_process,
+            exist=exist,
         )
         if not shared and (
             config["pooled"]["by"] != "none" or config["compare"]["samples"]

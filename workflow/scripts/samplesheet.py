@@ -73,8 +73,14 @@ class Sample:
         return max(found, key=len, default=ENDINGS[0])
 
 
-def check_config(config: Mapping[str, Any], path: str, schema: str) -> None:
+def check_config(config: Mapping[str, Any], path: str, schema: str, *, exist: bool = True) -> None:
     """Check the configuration by its schema and beyond it.
+
+    Args:
+        config: the configuration.
+        path: its file.
+        schema: the schema.
+        exist: whether files must exist here; those in an object store do not.
 
     Raises:
         SheetError: it names the file and the setting.
@@ -95,6 +101,11 @@ def check_config(config: Mapping[str, Any], path: str, schema: str) -> None:
             f"{path}: model: without a bias model or --bias-lengths in count_options there are no "
             "tables to collect"
         )
+    for setting in ("annotation", "genome", "model"):
+        name = config.get(setting, "")
+        is_file = setting != "model" or name.endswith(".model")  # else a backend's name
+        if exist and is_file and not os.path.isfile(name):
+            raise SheetError(f"{path}: {setting}: there is no file '{name}'")
 
 
 def read_samples(config: Mapping[str, Any], schema: str, *, exist: bool = True) -> list[Sample]:
@@ -127,7 +138,7 @@ def read_samples(config: Mapping[str, Any], schema: str, *, exist: bool = True) 
     _check_pools(path, samples, config)
     _check_compared(path, samples, config)
     if exist:
-        _check_files(path, samples, config)
+        _check_files(path, samples)
     return samples
 
 
@@ -246,11 +257,8 @@ def _check_compared(path: str, samples: Sequence[Sample], config: Mapping[str, A
             )
 
 
-def _check_files(path: str, samples: Sequence[Sample], config: Mapping[str, Any]) -> None:
-    """Refuse files that are not there."""
-    for setting in ("annotation", "genome"):
-        if not os.path.isfile(config[setting]):
-            raise SheetError(f"{setting}: there is no file '{config[setting]}'")
+def _check_files(path: str, samples: Sequence[Sample]) -> None:
+    """Refuse alignment files that are not there."""
     for sample in samples:
         if not os.path.isfile(sample.alignments):
             raise SheetError(f"{path}, row {sample.row}: there is no file '{sample.alignments}'")
