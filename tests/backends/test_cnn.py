@@ -304,13 +304,6 @@ def test_sets_by_hand() -> None:
     assert sets.codes.tolist() == [[1, 6, 0, 0, 3, 12], [10, 9, 5, 5, 11, 14]]
     assert sets.counts.tolist() == [[1, 0, 0], [1, 0, 0]]
     assert (sets.weights.tolist(), sets.mass, sets.stride) == ([1.0, 2.0], 1.5, 2)
-    none = dataclasses.replace(
-        sample,
-        background=background[:0],
-        background_weight=np.ones(0),
-        origin=np.zeros(0, np.int64),
-    )
-    assert rows._sets(none, np.zeros(0, np.int64), shape) is None
 
 
 def test_empty_sample_is_refused() -> None:

@@ -280,29 +280,8 @@ def _learnt_and_held_out(
     if validation is None or not len(validation.foreground) or not len(validation.background):
         return sample, None
     if options.learn_validation:
-        return _joined(sample, validation), None
+        return sample.joined(), None
     return sample, validation
-
-
-def _joined(one: TrainingSet, two: TrainingSet) -> TrainingSet:
-    """Join the training and the validation part."""
-    tiles, origin = one.tiles, None
-    if one.tiles is not None and two.tiles is not None:
-        tiles = Tiles(
-            np.concatenate([one.tiles.sequence, two.tiles.sequence]),
-            np.concatenate([one.tiles.counts, two.tiles.counts]),
-        )
-    if one.origin is not None and two.origin is not None:
-        origin = np.concatenate([one.origin, two.origin + len(one.foreground)])
-    return TrainingSet(
-        one.window,
-        np.concatenate([one.foreground, two.foreground]),
-        np.concatenate([one.foreground_weight, two.foreground_weight]),
-        np.concatenate([one.background, two.background]),
-        np.concatenate([one.background_weight, two.background_weight]),
-        tiles,
-        origin=origin,
-    )
 
 
 def _chosen_tiles(

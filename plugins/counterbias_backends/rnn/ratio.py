@@ -28,8 +28,6 @@ from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
 from counterbias_backends.rnn.training import loss_maker
 from counterbias_backends.rnn.windows import Batch, Windows
 
-#: A tile with μ fragments per position weighs 1 / (1 + DISPERSION · μ).
-DISPERSION = 1.0
 #: Stretches and windows per step.
 BATCH_STRETCHES, BATCH_WINDOWS = 8, 128
 #: Where there are more stretches, this many are drawn.
@@ -261,13 +259,13 @@ def _windows(foreground: Side, background: Side) -> Part:
 def _stretches(tiles: Tiles, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Cut tiles into stretches of 32 positions, and keep those with reads.
 
-    Returns sequences, uint8 (n, 32 + width − 1), and counts, float64 (n, 32). The counts of a tile
-    with μ fragments per position are multiplied by 1 / (1 + DISPERSION · μ).
+    Returns sequences, uint8 (n, 32 + width − 1), and counts, float64 (n, 32): those of a tile times
+    its weight.
     """
     if tiles.counts.shape[1] < LANES:
         return np.zeros((0, LANES + width - 1), np.uint8), np.zeros((0, LANES))
     sequences, counts = [], []
-    weights = 1.0 / (1.0 + DISPERSION * tiles.counts.mean(axis=1, keepdims=True, dtype=np.float64))
+    weights = tiles.weights()[:, None]
     for first in range(0, tiles.counts.shape[1] - LANES + 1, LANES):
         part = weights * tiles.counts[:, first : first + LANES]
         kept = part.sum(axis=1) > 0
