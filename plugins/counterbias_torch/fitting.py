@@ -1,0 +1,141 @@
+"""Train the networks of several fits: side by side on a GPU, on several threads of a processor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from counterbias_torch.checks import draws_random_numbers
+from counterbias_torch.data import Form
+from counterbias_torch.devices import is_out_of_memory, reproducible
+from counterbias_torch.lessons import kinds, with_decays
+from counterbias_torch.stack import stack_modules
+from counterbias_torch.trainer import Course, Job, Plan, Trainer
+
+_PROCESSOR = torch.device("cpu")
+_generator = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """A network to be trained.
+
+    Args:
+        module: untrained.
+        job: what it learns from.
+    """
+
+    module: nn.Module
+    job: Job
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a network was trained.
+
+    Args:
+        course: of its training, with its state.
+        pieces: into how many pieces each batch was cut to fit in memory.
+        plan: of its training.
+    """
+
+    course: Course
+    pieces: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Schooling:
+    """What the training of all networks has in common.
+
+    Args:
+        takes: how modules take windows, one of ``stack.INPUTS``.
+        form: of the windows.
+        device: where networks are trained.
+        threads: networks trained at a time on a processor.
+        make_plan: plans the training of networks side by side.
+        advance: called with numbers of steps taken.
+    """
+
+    takes: str
+    form: Form
+    device: torch.device
+    threads: int
+    make_plan: Callable[[Sequence[Job]], Plan]
+    advance: Callable[[int], None]
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device = _PROCESSOR) -> Iterator[None]:
+    """Seed torch's global generators, from which modules draw, and put them back afterwards.
+
+    One thread at a time may do so.
+    """
+    with _generator, torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
+        torch.manual_seed(seed)
+        yield
+
+
+def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
+    """Train networks of one architecture; return how, in their order.
+
+    On a processor each is trained by itself, so that the number of threads changes nothing. On a
+    GPU all networks with the same kinds of data are trained side by side, where memory allows.
+    """
+    if schooling.device.type == "cpu":
+        return _one_by_one(pupils, schooling)
+    trained: list[Trained | None] = [None] * len(pupils)
+    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for number, pupil in enumerate(pupils):
+        groups.setdefault(kinds(pupil.job), []).append(number)
+    for numbers in groups.values():
+        found = _side_by_side([pupils[number] for number in numbers], schooling)
+        for number, one in zip(numbers, found, strict=True):
+            trained[number] = one
+    return [one for one in trained if one is not None]
+
+
+def _one_by_one(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
+    random = draws_random_numbers(pupils[0].module, schooling.takes, schooling.form.width)
+
+    def train(pupil: Pupil) -> Trained:
+        # Where networks draw random numbers, one at a time does.
+        own = seeded(pupil.job.seed) if random else nullcontext()
+        with own, reproducible(schooling.device):
+            return _train([pupil], schooling)[0]
+
+    with ThreadPoolExecutor(min(schooling.threads, len(pupils))) as pool:
+        return list(pool.map(train, pupils))
+
+
+def _side_by_side(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
+    """Train networks at once, or one half after the other where memory is too small for that."""
+    try:
+        with seeded(pupils[0].job.seed, schooling.device), reproducible(schooling.device):
+            return _train(pupils, schooling)
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem) or len(pupils) == 1:
+            raise
+    if schooling.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(pupils) // 2
+    return [*_side_by_side(pupils[:half], schooling), *_side_by_side(pupils[half:], schooling)]
+
+
+def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
+    device, jobs = schooling.device, [pupil.job for pupil in pupils]
+    modules = [pupil.module.to(device) for pupil in pupils]
+    axes = [parameter.dim() for parameter in modules[0].parameters()]
+    trial = torch.zeros(2, schooling.form.width, dtype=torch.uint8, device=device)
+    stack = stack_modules(modules, schooling.takes, trial)
+    copies = len(stack.parameters()) // max(len(axes), 1)
+    plan = with_decays(schooling.make_plan(jobs), axes, copies)
+    trainer = Trainer(stack, jobs, plan, schooling.form, device)
+    trainer.run(schooling.advance)
+    return [Trained(course, trainer.pieces, plan) for course in trainer.courses]

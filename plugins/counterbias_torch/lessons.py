@@ -1,0 +1,169 @@
+"""A training set → what the networks of a model learn from, by the model's objective."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from counterbias import TrainingSet
+from counterbias_torch.options import CLASSIFICATION, LANGUAGE, TrainingOptions
+from counterbias_torch.rows import (
+    BASES,
+    Part,
+    Rows,
+    check_sides,
+    classified_rows,
+    language_rows,
+    set_rows,
+    stretches,
+    tile_rows,
+)
+from counterbias_torch.trainer import Job, Plan
+
+#: A validation part with fewer read starts is replaced by a tenth of the rows.
+LEAST_VALIDATION, HELD_OUT = 200, 0.1
+#: Steps per epoch that batches are sized for, and the least: an epoch may be several passes.
+STEPS, LEAST_STEPS = 150, 50
+#: Limits of the windows in a batch of tiles, sets or windows; and of windows for language models,
+#: which take far more steps to learn where in a window they are.
+LEAST_WINDOWS, MOST_WINDOWS = 512, 8192
+LEAST_LANGUAGE, MOST_LANGUAGE = 64, 256
+#: Weight decay times read starts, and its limits; for language models it is the lowest.
+DECAY, LEAST_DECAY, MOST_DECAY = 1e4, 0.1, 5.0
+
+#: Makes the rows of a training set, of each part.
+MakeRows = Callable[[TrainingSet], list[Rows]]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the networks of one model learn from.
+
+    Args:
+        jobs: one per network.
+        starts: read starts among it.
+    """
+
+    jobs: tuple[Job, ...]
+    starts: int
+
+
+def make_lesson(
+    sample: TrainingSet,
+    objective: str,
+    options: TrainingOptions,
+    slides: bool,
+    rng: np.random.Generator,
+) -> Lesson:
+    """Lay out a training set for the networks of a model.
+
+    Raises:
+        InputError: it holds no read starts, or no background.
+    """
+    validation = sample.validation
+    if validation is not None and len(validation.foreground) < LEAST_VALIDATION:
+        sample, validation = sample.joined(), None
+    check_sides(sample)
+    jobs = tuple(
+        _job(make, sample, validation, rng) for make in _makers(objective, options, slides, rng)
+    )
+    return Lesson(jobs, len(sample.foreground))
+
+
+def _makers(
+    objective: str, options: TrainingOptions, slides: bool, rng: np.random.Generator
+) -> list[MakeRows]:
+    """Return what makes the rows of each network."""
+    if objective == LANGUAGE:
+        return [
+            lambda one: [
+                language_rows(one.foreground, one.foreground_weight, options.max_windows, rng)
+            ],
+            lambda one: [
+                language_rows(one.background, one.background_weight, options.max_windows, rng)
+            ],
+        ]
+    if objective == CLASSIFICATION:
+        return [lambda one: [classified_rows(one, options.max_windows, rng)]]
+    return [lambda one: _conditional_rows(one, options, slides, rng)]
+
+
+def _conditional_rows(
+    sample: TrainingSet, options: TrainingOptions, slides: bool, rng: np.random.Generator
+) -> list[Rows]:
+    """Return tiles, where there are any, and sets (single windows where none are known)."""
+    parts = []
+    if sample.tiles is not None:
+        tiles = tile_rows(sample.tiles, sample.window.width, options.max_tiles, rng)
+        if tiles is not None:
+            parts.append(tiles if slides else stretches(tiles))
+    sets = set_rows(sample, options.max_windows, rng)
+    return [*parts, classified_rows(sample, options.max_windows, rng) if sets is None else sets]
+
+
+def _job(
+    make: MakeRows, sample: TrainingSet, validation: TrainingSet | None, rng: np.random.Generator
+) -> Job:
+    parts = [Part.of_all(rows) for rows in make(sample)]
+    seed = int(rng.integers(0, 2**62))
+    if validation is not None and len(validation.foreground) and len(validation.background):
+        checks = [Part.of_all(rows) for rows in make(validation)]
+        if _kinds(checks) == _kinds(parts):
+            return Job(tuple(parts), tuple(checks), seed)
+    halves = [part.split(HELD_OUT, rng) if len(part.chosen) > 1 else (part, part) for part in parts]
+    return Job(tuple(one for one, _ in halves), tuple(two for _, two in halves), seed)
+
+
+def _kinds(parts: Sequence[Part]) -> list[tuple[str, int]]:
+    return [(part.rows.loss, part.rows.places) for part in parts]
+
+
+def kinds(job: Job) -> tuple[tuple[str, int], ...]:
+    """Return the losses of a job's parts: networks that share them can be trained side by side."""
+    return tuple(_kinds(job.parts))
+
+
+def make_plan(jobs: Sequence[Job], options: TrainingOptions, starts: int) -> Plan:
+    """Plan the training of networks side by side; an epoch is a pass over the largest first part.
+
+    Weight decay is that of every parameter with two axes or more, in ``decays[0]``.
+    """
+    every = zip(*(job.parts for job in jobs), strict=True)
+    sizes = [max(len(part.chosen) for part in parts) for parts in every]
+    rows = jobs[0].parts[0].rows
+    language = rows.loss == BASES
+    batch = options.batch
+    if not batch:
+        least, most = LEAST_WINDOWS, MOST_WINDOWS
+        if language:
+            least, most = LEAST_LANGUAGE, MOST_LANGUAGE
+        wanted = math.ceil(sizes[0] / STEPS) * rows.places
+        batch = max(1, min(max(wanted, least), most) // rows.places)
+    steps = max(math.ceil(sizes[0] / batch), LEAST_STEPS)
+    decay = options.weight_decay
+    if decay < 0:
+        decay = LEAST_DECAY if language else min(max(DECAY / starts, LEAST_DECAY), MOST_DECAY)
+    return Plan(
+        epochs=options.epochs,
+        steps=steps,
+        batches=(batch, *(math.ceil(size * batch / sizes[0]) for size in sizes[1:])),
+        learning_rate=options.learning_rate,
+        decays=(decay,),
+        patience=options.patience,
+        mixed=options.precision != "single",
+    )
+
+
+def with_decays(plan: Plan, axes: Sequence[int], copies: int) -> Plan:
+    """Return a plan with a weight decay for each parameter.
+
+    Args:
+        plan: with one weight decay.
+        axes: number of axes of each parameter of one network.
+        copies: how often these parameters follow one another.
+    """
+    decays = tuple(plan.decays[0] if number > 1 else 0.0 for number in axes)
+    return replace(plan, decays=decays * copies)
