@@ -100,7 +100,8 @@ class Stream:
         at_once = max(1, windows // self.places)
         while True:
             try:
-                return self._evaluate(stack, at_once)
+                means: NDArray[np.float64] = self._evaluate(stack, at_once)
+                return means
             except (RuntimeError, MemoryError) as problem:
                 if not is_out_of_memory(problem) or at_once == 1:
                     raise
@@ -119,5 +120,5 @@ class Stream:
                 torch.from_numpy(np.stack(rows)).to(self._device),
                 torch.from_numpy(np.stack(counted)).to(self._device),
             )
-        sums: NDArray[np.float64] = total.cpu().numpy()
-        return sums / np.array(self.sizes)
+        means: NDArray[np.float64] = total.cpu().numpy() / np.array(self.sizes)
+        return means
