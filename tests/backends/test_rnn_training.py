@@ -16,9 +16,9 @@ from counterbias import FitReport, InputError, Resources, TrainingSet, Window
 from counterbias.testing import planted_log_bias, planted_sample
 from counterbias_backends.rnn.gradients import loss_and_gradient
 from counterbias_backends.rnn.model import GRUModel, LSTMModel
-from counterbias_backends.rnn.network import CharacterNetwork, initial_parameters
+from counterbias_backends.rnn.network import CharacterNetwork
 from counterbias_backends.rnn.options import Options
-from counterbias_backends.rnn.parameters import Parameters, parameter_count
+from counterbias_backends.rnn.parameters import Parameters, initial_parameters, parameter_count
 from counterbias_backends.rnn.training import Job, Part, train_network
 from counterbias_backends.rnn.windows import Windows
 
@@ -70,7 +70,7 @@ def test_gradient_equals_autograd(cell: str, hidden: int) -> None:
 
 
 def test_loss_without_gradient_is_the_same() -> None:
-    flat = initial_parameters("lstm", 4, 8, 1).flat
+    flat = initial_parameters("lstm", 4, 8, 0, np.random.default_rng(1)).flat
     contexts = np.random.default_rng(1).integers(0, 4, (40, 8), dtype=np.uint8)
     common = (
         contexts,
