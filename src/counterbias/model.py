@@ -330,8 +330,8 @@ class Backend:
         summary: one line for ``counterbias models``.
         load: imports and returns the :class:`BiasModel` subclass. It must work without the packages
             of ``extra``, unless scoring needs them too.
-        extra: the extra of the plug-in's distribution that training needs, as ``rnn`` in
-            ``pip install 'counterbias[rnn]'``; empty for none.
+        extra: the extra of the plug-in's distribution that training needs, as ``deep`` in
+            ``pip install 'your-distribution[deep]'``; empty for none.
         requires: modules that training imports, as in ``("torch",)``; they are looked for without
             being imported.
 

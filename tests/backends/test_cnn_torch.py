@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the reference is torch (extra rnn)")
+pytest.importorskip("torch", reason="the reference is torch (extra torch)")
 
 import torch
 

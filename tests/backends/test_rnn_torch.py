@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the code for GPUs is torch (extra rnn)")
+pytest.importorskip("torch", reason="the code for GPUs is torch (extra torch)")
 
 from counterbias import Resources, Window
 from counterbias.testing import planted_sample

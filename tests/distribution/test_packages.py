@@ -24,6 +24,8 @@ CONDA_NAMES = {
 PLATFORMS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64")
 #: Constraints of a version that conda's channels do not need.
 OF_WHEELS_ONLY = {"plotly"}
+#: Extras that only name other extras, or bring what developers use.
+SETS = {"all", "dev", "rnn"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_the_recipe_requires_what_the_wheel_requires(
         *for_conda(project["build-system"]["requires"]),
     }
     extras = wheel["optional-dependencies"]
-    optional = [one for name in extras if name not in ("all", "dev") for one in extras[name]]
+    optional = [one for name in extras if name not in SETS for one in extras[name]]
     assert set(needs["run_constraints"]) == for_conda(optional)
 
 
@@ -100,8 +102,8 @@ def test_the_image_is_of_the_wheels_version(root: Path, project: dict[str, Any])
     assert re.findall(r"^ARG VERSION=(.+)$", text, re.MULTILINE) == [project["project"]["version"]]
     (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
     # Snakemake starts containers: it is not in them.
-    left_out = {"all", "dev", "rnn", "jit", "workflow"}
-    known = set(project["project"]["optional-dependencies"]) - left_out
+    left_out = {"torch", "jit", "workflow"}
+    known = set(project["project"]["optional-dependencies"]) - SETS - left_out
     assert set(extras.split(",")) == known
 
 

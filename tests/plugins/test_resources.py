@@ -41,8 +41,6 @@ LIGHT = {
 
 def fit(label: str, resources: Resources, sample: TrainingSet | None = None) -> BiasModel:
     name = label.partition("-")[0]
-    if name in ("gru", "lstm"):
-        pytest.importorskip("torch", reason="training needs torch (extra rnn)")
     kind = load_plugins().backend(name).load()
     model = kind(WINDOW, parse_options(kind, list(LIGHT[label])))
     model.resources = resources

@@ -1,6 +1,7 @@
 """``gru`` and ``lstm``: character language models of windows.
 
-Listing them imports neither numba nor torch. Scoring imports numba; only training imports torch.
+Listing them imports neither numba nor torch. Training and scoring import numba; only training on a
+GPU imports torch.
 Source: Zhang et al. 2017, BMC Genomics 18(Suppl 1):1044.
 """
 
@@ -29,14 +30,10 @@ def counterbias_backends() -> list[Backend]:
             "gru",
             "character language model, gated recurrent units (Zhang et al. 2017)",
             _load_gru,
-            "rnn",
-            ("torch",),
         ),
         Backend(
             "lstm",
             "character language model, long short-term memory (Zhang et al. 2017)",
             _load_lstm,
-            "rnn",
-            ("torch",),
         ),
     ]

@@ -2,7 +2,6 @@
 
 There are two networks, one of each, or with ``objective=ratio`` a single one that tells them apart.
 In: windows with weights. Out: ln p_f(window) − ln p_b(window), or the single network's score.
-Fitting needs torch, scoring does not.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class CharacterModel(BiasModel):
             require_gpu()
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train the networks. Needs torch."""
+        """Train the networks."""
         if self.options.objective == "ratio":
             return self._fit_ratio(sample, rng)
         return self._fit_language(sample, rng)

@@ -1,15 +1,11 @@
-"""The networks in plain torch, the definition that the compiled code is tested and timed against.
-
-Also their first parameters, which torch draws.
-"""
+"""The networks in plain torch: what the compiled code is tested with, and timed against."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
-from counterbias_backends.rnn.parameters import Parameters, parameter_count
+from counterbias_backends.rnn.parameters import Parameters
 
 
 class CharacterNetwork(nn.Module):  # type: ignore[misc]  # torch is optional, its types are skipped
@@ -83,33 +79,3 @@ def _one_hot(contexts: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, 
     """Return the letters of windows, and those before them, zeros before the first."""
     letters = nn.functional.one_hot(contexts.long(), 4).to(dtype)
     return letters, torch.cat([torch.zeros_like(letters[:, :1]), letters[:, :-1]], dim=1)
-
-
-def initial_parameters(
-    cell: str, hidden: int, width: int, seed: int, places: int = 0
-) -> Parameters:
-    """Draw the parameters that training starts from; let every other unit be slow to forget.
-
-    Parameters are uniform within ± 1 / √hidden, as torch draws them for these layers. In every
-    other unit, however, the biases of the gate that preserves the state are drawn so that the unit
-    forgets over 1 to ``width`` bases (Tallec & Ollivier 2018, arXiv:1804.11188). Such states
-    indicate the position in the window, which a network has to find out before anything else;
-    without them, one of two networks trained on 10,000 starts stayed on that plateau until training
-    was stopped.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    flat = torch.empty(parameter_count(cell, hidden, places), dtype=torch.float32)
-    flat.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
-    parameters = Parameters(cell, hidden, flat.numpy(), places)
-    arrays = parameters.arrays()
-    if places:
-        # Many outputs per unit: they begin small, and those that need no unit at 0.
-        arrays["readout_weight"] *= 0.1
-        arrays["readout_bias"][...] = arrays["skip_weight"][...] = 0
-    bases = torch.empty(hidden).uniform_(1, max(width - 1, 2), generator=generator).log().numpy()
-    slow = np.arange(0, hidden, 2)
-    keep = hidden + slow  # rows of a GRU's update gate, an LSTM's forget gate
-    arrays["bias_ih"][keep], arrays["bias_hh"][keep] = bases[slow], 0
-    if cell == "lstm":
-        arrays["bias_ih"][slow], arrays["bias_hh"][slow] = -bases[slow], 0
-    return parameters

@@ -1,4 +1,4 @@
-"""The parameters of one character network: names, shapes, and one flat vector that holds them all.
+"""The parameters of one character network: names, shapes, one flat vector, and how training begins.
 
 Names, order and meaning are those of ``torch.nn.GRU`` and ``torch.nn.LSTM`` (one layer) followed by
 ``torch.nn.Linear``.
@@ -96,3 +96,32 @@ class Parameters:
                 raise ValueError(f"{name} holds values that are not finite")
             parts.append(values.ravel())
         return cls(cell, hidden, np.concatenate(parts), places)
+
+
+def initial_parameters(
+    cell: str, hidden: int, width: int, places: int, rng: np.random.Generator
+) -> Parameters:
+    """Draw the parameters that training starts from; let every other unit be slow to forget.
+
+    Parameters are uniform within ± 1 / √hidden, as torch draws them for these layers. In every
+    other unit, however, the biases of the gate that preserves the state are drawn so that the unit
+    forgets over 1 to ``width`` bases (Tallec & Ollivier 2018, arXiv:1804.11188). Such states
+    indicate the position in the window, which a network has to find out before anything else;
+    without them, one of two networks trained on 10,000 starts stayed on that plateau until training
+    was stopped.
+    """
+    bound = hidden**-0.5
+    drawn = rng.uniform(-bound, bound, parameter_count(cell, hidden, places))
+    parameters = Parameters(cell, hidden, drawn.astype(np.float32), places)
+    arrays = parameters.arrays()
+    if places:
+        # Many outputs per unit: they begin small, and those that need no unit at 0.
+        arrays["readout_weight"] *= np.float32(0.1)
+        arrays["readout_bias"][...] = arrays["skip_weight"][...] = 0
+    slow = np.arange(0, hidden, 2)
+    bases = np.log(rng.uniform(1, max(width - 1, 2), len(slow)))
+    keep = hidden + slow  # rows of a GRU's update gate, an LSTM's forget gate
+    arrays["bias_ih"][keep], arrays["bias_hh"][keep] = bases, 0
+    if cell == "lstm":
+        arrays["bias_ih"][slow], arrays["bias_hh"][slow] = -bases, 0
+    return parameters

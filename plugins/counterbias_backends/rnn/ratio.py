@@ -21,9 +21,8 @@ from counterbias import InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import Adam
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
-from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.options import Options
-from counterbias_backends.rnn.parameters import Parameters
+from counterbias_backends.rnn.parameters import Parameters, initial_parameters
 from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
 from counterbias_backends.rnn.training import loss_maker
 from counterbias_backends.rnn.windows import Batch, Windows
@@ -128,9 +127,9 @@ def train_ratio(
     stretches = [_stretches(one.tiles, width) for one in sets if one.tiles is not None]
     if sum(len(counts) for _, counts in stretches):
         parts.insert(0, _stretch_windows(stretches, rng))
-    plan, seed = Plan.of(parts, len(foreground)), int(rng.integers(0, 2**62))
-    parameters = initial_parameters(cell, options.hidden, width, seed, width)
-    curves = _train(parameters, parts, plan, seed, resources)
+    plan = Plan.of(parts, len(foreground))
+    parameters = initial_parameters(cell, options.hidden, width, width, rng)
+    curves = _train(parameters, parts, plan, rng, resources)
     details: dict[str, object] = {
         "cell": cell,
         "hidden": options.hidden,
@@ -144,7 +143,11 @@ def train_ratio(
 
 
 def _train(
-    parameters: Parameters, parts: list[Part], plan: Plan, seed: int, resources: Resources
+    parameters: Parameters,
+    parts: list[Part],
+    plan: Plan,
+    rng: np.random.Generator,
+    resources: Resources,
 ) -> dict[str, list[float]]:
     """Train a network in place, and return its curves."""
     network = Adam.of(parameters.flat)
@@ -154,7 +157,6 @@ def _train(
         make_loss(parameters.cell, parameters.hidden, parameters.places, part.mode)
         for part in parts
     ]
-    rng = np.random.default_rng(seed)
     streams = [_Stream(part, size, rng) for part, size in zip(parts, plan.sizes, strict=True)]
     gradients = np.zeros((2, len(network.flat)), np.float32)
     curves = _Curves(["training_gain", "training_log_loss"][-len(parts) :], plan.steps)

@@ -2,8 +2,7 @@
 
 In: a training set. Out: the parameters of the foreground and the background network and how their
 training went. Each network is trained independently, with its own seed, so that the number of
-threads does not change it. torch draws the first parameters and the order of windows; the gradient
-comes from compiled code or from a GPU (:mod:`.loss`). No global setting of torch is touched.
+threads does not change it. The gradient comes from compiled code, or by way of torch from a GPU.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from counterbias import InputError, Resources, TrainingSet
 from counterbias_backends.adam import Adam
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.loss import CompiledLoss, LossMaker
-from counterbias_backends.rnn.network import initial_parameters
 from counterbias_backends.rnn.options import Options
-from counterbias_backends.rnn.parameters import Parameters
+from counterbias_backends.rnn.parameters import Parameters, initial_parameters
 from counterbias_backends.rnn.position import PROBABILITY
 from counterbias_backends.rnn.windows import Batch, Windows
 
@@ -236,17 +233,17 @@ def train_network(
     training, validation = job.part.training, job.part.validation
     width = training.contexts.shape[1]
     places = width if options.position_head else 0
-    parameters = initial_parameters(job.cell, job.hidden, width, job.seed, places)
+    rng = np.random.default_rng(job.seed)
+    parameters = initial_parameters(job.cell, job.hidden, width, places, rng)
     loss = make_loss(job.cell, job.hidden, places, PROBABILITY)
     network = Adam.of(parameters.flat)
-    generator = torch.Generator().manual_seed(job.seed)
     passes, steps = _schedule(training, options)
     best, best_loss, waited = network.flat.copy(), math.inf, 0
     training_curve: list[float] = []
     validation_curve: list[float] = []
     for _ in range(options.epochs):
         total = 0.0
-        for batch in _batches(training, options.batch, passes, generator):
+        for batch in _batches(training, options.batch, passes, rng):
             if stop.is_set():
                 raise RuntimeError("training was stopped")
             total += batch.bases * loss(network.flat, batch, network.gradient)
@@ -268,12 +265,10 @@ def train_network(
     )
 
 
-def _batches(
-    windows: Windows, size: int, passes: int, generator: torch.Generator
-) -> Iterator[Batch]:
+def _batches(windows: Windows, size: int, passes: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Yield the batches of an epoch, each pass in a new order; losses are means per base."""
     for _ in range(passes):
-        order = torch.randperm(len(windows), generator=generator).numpy()
+        order = rng.permutation(len(windows))
         for first in range(0, len(windows), size):
             last = min(first + size, len(windows))
             yield Batch(windows, order, first, last, 1 / ((last - first) * windows.width))

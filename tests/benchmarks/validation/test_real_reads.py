@@ -235,7 +235,6 @@ def test_taqman_truth_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_paper_tables(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="training needs torch")
     options = [
         "--hidden",
         "4",
