@@ -9,13 +9,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from counterbias_torch.checks import draws_random_numbers
 from counterbias_torch.data import Form
 from counterbias_torch.devices import is_out_of_memory, reproducible
 from counterbias_torch.lessons import kinds, with_decays
-from counterbias_torch.stack import stack_modules
+from counterbias_torch.stack import Stack, stack_modules
 from counterbias_torch.trainer import Course, Job, Plan, Trainer
 
 _PROCESSOR = torch.device("cpu")
@@ -61,6 +61,7 @@ class Schooling:
         threads: networks trained at a time on a processor.
         make_plan: plans the training of networks side by side.
         advance: called with numbers of steps taken.
+        make_stack: stacks modules, with windows to try it with; by default ``stack.stack_modules``.
     """
 
     takes: str
@@ -69,6 +70,7 @@ class Schooling:
     threads: int
     make_plan: Callable[[Sequence[Job]], Plan]
     advance: Callable[[int], None]
+    make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
 
 
 @contextmanager
@@ -133,7 +135,10 @@ def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
     modules = [pupil.module.to(device) for pupil in pupils]
     axes = [parameter.dim() for parameter in modules[0].parameters()]
     trial = torch.zeros(2, schooling.form.width, dtype=torch.uint8, device=device)
-    stack = stack_modules(modules, schooling.takes, trial)
+    if schooling.make_stack is not None:
+        stack = schooling.make_stack(modules, trial)
+    else:
+        stack = stack_modules(modules, schooling.takes, trial)
     copies = len(stack.parameters()) // max(len(axes), 1)
     plan = with_decays(schooling.make_plan(jobs), axes, copies)
     trainer = Trainer(stack, jobs, plan, schooling.form, device)

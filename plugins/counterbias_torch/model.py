@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +28,7 @@ from counterbias import (
 from counterbias_backends.arrays import take_weights
 from counterbias_backends.progress import Steps
 from counterbias_torch.checks import check_network
+from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name, one_thread
 from counterbias_torch.fitting import Pupil, Schooling, Trained, seeded, train_pupils
@@ -122,7 +122,7 @@ class NetworkModel(BiasModel):
             InputError: there are no windows, or the device is missing.
             ValueError: the network returns anything but what this class describes.
         """
-        (found,) = _fit_all([_Fit(self, sample, rng)])
+        (found,) = fit_all([Fit(self, sample, rng)])
         if isinstance(found, InputError):
             raise found
         return found
@@ -137,19 +137,7 @@ class NetworkModel(BiasModel):
     @classmethod
     def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
         """Make several cross-fits with all networks at a time; see ``BiasModel``."""
-        wanted: list[_Fit] = []
-        for one in fits:
-            model, folds = one.model, one.sample.folds
-            assert isinstance(model, NetworkModel)
-            judges = [type(model)(model.window, model.options) for _ in range(folds)]
-            for judge in judges:
-                judge.resources = model.resources
-            wanted += [
-                _Fit(own, one.sample.without(fold), one.rng)
-                for own, fold in zip([model, *judges], [None, *range(folds)], strict=True)
-            ]
-        found = iter(zip(wanted, _fit_all(wanted), strict=True))
-        return [_cross_fit_of([next(found) for _ in range(1 + one.sample.folds)]) for one in fits]
+        return cross_fit_all(fits, fit_all)
 
     # -- scoring -----------------------------------------------------------------------------------
 
@@ -271,29 +259,7 @@ def _array_name(number: int, role: str, name: str) -> str:
     return f"{role}-{number}-{tail}" if role else f"{number}-{tail}"
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """One fit: an untrained model, what it learns from, the source of randomness."""
-
-    model: NetworkModel
-    sample: TrainingSet
-    rng: np.random.Generator
-
-
-def _cross_fit_of(
-    fits: Sequence[tuple[_Fit, FitReport | InputError]],
-) -> CrossFit | InputError:
-    """Join the fit to a whole sample, which comes first, and those without each fold."""
-    (_, report), *judges = fits
-    if isinstance(report, InputError):
-        return report
-    return CrossFit(
-        report,
-        tuple(None if isinstance(found, InputError) else one.model for one, found in judges),
-    )
-
-
-def _fit_all(fits: Sequence[_Fit]) -> list[FitReport | InputError]:
+def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
     """Fit models of one class, window and options; a refusal takes the place of a report."""
     began, first = time.perf_counter(), fits[0].model
     lessons: list[Lesson | InputError] = []
