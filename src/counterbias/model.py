@@ -11,7 +11,7 @@ import dataclasses
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -74,6 +74,20 @@ class CrossFit:
 
     report: FitReport
     judges: tuple[BiasModel | None, ...]
+
+
+@dataclass(frozen=True)
+class CrossFitting:
+    """One of the fits that :meth:`BiasModel.cross_fit_together` is asked for.
+
+    Args:
+        model: the model to be fitted, with its window, options and resources.
+        sample, rng: the arguments of its :meth:`~BiasModel.cross_fit`.
+    """
+
+    model: BiasModel
+    sample: FoldedSample
+    rng: np.random.Generator
 
 
 class BiasModel(ABC):
@@ -158,6 +172,39 @@ class BiasModel(ABC):
                     judge = None
             judges.append(judge)
         return CrossFit(report, tuple(judges))
+
+    @classmethod
+    def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
+        """Fit several models of this class, with the same window, options and resources.
+
+        ``counterbias count`` asks for both read ends at once, ``counterbias compare`` for many
+        trials where :meth:`trains_together` is true. By default :meth:`cross_fit` is called for one
+        after the other; override this where fitting them side by side takes less time. Each model
+        must be what it would be without the others, but for rounding.
+
+        Args:
+            fits: what to fit, at least one.
+
+        Returns:
+            What :meth:`cross_fit` returns for each of them, in the same order; for a sample that
+            holds too little to learn from, the InputError.
+        """
+        results: list[CrossFit | InputError] = []
+        for fit in fits:
+            try:
+                results.append(fit.model.cross_fit(fit.sample, fit.rng))
+            except InputError as refusal:
+                results.append(refusal)
+        return results
+
+    def trains_together(self) -> bool:
+        """Whether several fits of this model, with its resources, are best asked for at once.
+
+        ``counterbias compare`` then draws the windows of many trials, within limits of memory, and
+        passes all of them to :meth:`cross_fit_together`. It fits other models one at a time in each
+        of its threads.
+        """
+        return False
 
     @abstractmethod
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
