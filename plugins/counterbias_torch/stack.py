@@ -27,8 +27,8 @@ class Stack(ABC):
     """Several networks: each sees its own windows and has its own parameters."""
 
     @abstractmethod
-    def parameters(self) -> list[Tensor]:
-        """Return all parameters; the first axis is that of the networks unless there is one."""
+    def parameters(self) -> list[tuple[str, Tensor]]:
+        """Return all parameters, each with its name in a network."""
 
     @abstractmethod
     def __call__(self, codes: Tensor) -> Tensor:
@@ -49,9 +49,9 @@ class Modules(Stack):
     def __init__(self, modules: Sequence[nn.Module], takes: str) -> None:
         self._modules, self._takes = list(modules), takes
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters of one module after another."""
-        return [parameter for module in self._modules for parameter in module.parameters()]
+        return [named for module in self._modules for named in module.named_parameters()]
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
@@ -84,9 +84,9 @@ class Vectorised(Stack):
         found: Tensor = functional_call(self._skeleton, (values, buffers), (inputs,))
         return found
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters; the first axis is that of the networks."""
-        return list(self._values.values())
+        return list(self._values.items())
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
@@ -121,6 +121,6 @@ def stack_modules(modules: Sequence[nn.Module], takes: str, codes: Tensor) -> St
         stack(codes.expand(len(modules), *codes.shape)).sum().backward()
     except RuntimeError:  # cuDNN's recurrent layers, buffers that change: one after another
         return Modules(modules, takes)
-    for value in stack.parameters():
+    for _, value in stack.parameters():
         value.grad = None
     return stack

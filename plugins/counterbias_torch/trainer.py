@@ -45,7 +45,7 @@ class Plan:
         batches: rows per step, of each part.
         learning_rate: the highest: it rises during the first steps, then falls to 0 along half a
             cosine.
-        decays: weight decay of each of the stack's parameters.
+        decay: weight decay of the parameters named in ``decayed``.
         patience: a network stops after this many epochs without a lower validation loss.
         mixed: whether most is calculated in bfloat16.
     """
@@ -54,9 +54,10 @@ class Plan:
     steps: int
     batches: tuple[int, ...]
     learning_rate: float
-    decays: tuple[float, ...]
+    decay: float = 0.0
     patience: int = 1
     mixed: bool = False
+    decayed: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -128,8 +129,13 @@ class Trainer:
             for every in ([job.parts for job in jobs], [job.validation for job in jobs])
         )
         groups = [
-            {"params": [parameter], "weight_decay": decay}
-            for parameter, decay in zip(stack.parameters(), plan.decays, strict=True)
+            {
+                "params": [
+                    value for name, value in stack.parameters() if (name in plan.decayed) is on
+                ],
+                "weight_decay": plan.decay if on else 0.0,
+            }
+            for on in (True, False)
         ]
         self._optimizer = torch.optim.AdamW(groups, fused=device.type == "cuda")
         self.courses = [Course() for _ in jobs]
