@@ -115,7 +115,7 @@ class Trainer:
 
     Attributes:
         courses: of the networks.
-        pieces: into how many pieces a batch had to be cut to fit in memory.
+        pieces: into how many pieces each batch is cut to fit in memory, 1, 2, 4 …
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Trainer:
             held_out = [float(losses_of[me]) for losses_of in checked]
             if not all(map(math.isfinite, losses + held_out)):
                 raise ValueError(
-                    f"the network's loss is not finite after {len(course.training)} epochs: lower "
+                    f"the network's loss is not finite in epoch {len(course.training) + 1}: lower "
                     "learning_rate, or look for NaN in what it returns"
                 )
             course.add(losses, held_out, self._stack, me)
