@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,9 +67,9 @@ class Stream:
         wanted = steps * batch
         drawn = np.empty((len(rngs), wanted), np.int64)
         for number, rng in enumerate(rngs):
-            order = self._waiting[number]
-            while len(order) < wanted:
-                order = np.concatenate([order, rng.permutation(self._chosen[number])])
+            own, waiting = self._chosen[number], self._waiting[number]
+            passes = math.ceil((wanted - len(waiting)) / len(own))
+            order = np.concatenate([waiting, *(rng.permutation(own) for _ in range(passes))])
             drawn[number], self._waiting[number] = order[:wanted], order[wanted:]
         by_step = drawn.reshape(len(rngs), steps, batch).transpose(1, 0, 2)
         return torch.from_numpy(np.ascontiguousarray(by_step)).to(self._device)

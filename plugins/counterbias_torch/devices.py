@@ -15,6 +15,8 @@ from counterbias_backends.gpu import require_gpu
 #: What cuBLAS needs to add in the same order every time; read when torch first uses the GPU.
 _WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _lock = threading.Lock()
+#: Threads that calculate within :func:`one_thread`, and torch's number of threads before the first.
+_inside, _usual = 0, 0
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -40,14 +42,19 @@ def one_thread() -> Iterator[None]:
     How torch shares an operation out among threads changes the rounding of its sums; what is to be
     faster with several threads trains, or scores, several things at a time.
     """
+    global _inside, _usual  # torch's setting is the process's, too
     with _lock:
-        before = torch.get_num_threads()
+        if not _inside:
+            _usual = torch.get_num_threads()
+        _inside += 1
         torch.set_num_threads(1)
     try:
         yield
     finally:
         with _lock:
-            torch.set_num_threads(before)
+            _inside -= 1
+            # What a thread finds may be what another one has set for itself.
+            torch.set_num_threads(_usual)
 
 
 @contextmanager
@@ -69,8 +76,10 @@ def reproducible(device: torch.device) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings():
-            # cuDNN copies the weights of recurrent layers, which are parts of other tensors here.
+            # cuDNN copies the weights of recurrent layers, which are parts of other tensors here;
+            # what cannot be vectorised is calculated network by network.
             warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+            warnings.filterwarnings("ignore", message="There is a performance drop")
             yield
     finally:
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
@@ -78,7 +87,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether torch failed for want of memory."""
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(problem, RuntimeError) and "not enough memory" in str(problem)
-    )
+    """Whether torch failed for want of memory: of a GPU, or of the machine."""
+    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem)

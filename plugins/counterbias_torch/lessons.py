@@ -97,9 +97,11 @@ def _conditional_rows(
     """Return tiles, where there are any, and sets (single windows where none are known)."""
     parts = []
     if sample.tiles is not None:
-        tiles = tile_rows(sample.tiles, sample.window.width, options.max_tiles, rng)
+        tiles = tile_rows(sample.tiles, options.max_tiles, rng)
+        if tiles is not None and not slides:
+            tiles = stretches(tiles)
         if tiles is not None:
-            parts.append(tiles if slides else stretches(tiles))
+            parts.append(tiles)
     sets = set_rows(sample, options.max_windows, rng)
     return [*parts, classified_rows(sample, options.max_windows, rng) if sets is None else sets]
 
@@ -126,9 +128,9 @@ def kinds(job: Job) -> tuple[tuple[str, int], ...]:
     return tuple(_kinds(job.parts))
 
 
-def make_plan(jobs: Sequence[Job], options: TrainingOptions, starts: int) -> Plan:
+def make_plan(jobs: Sequence[Job], options: TrainingOptions) -> Plan:
     """Plan the training of networks side by side; an epoch is a pass over the first parts."""
-    every = zip(*(job.parts for job in jobs), strict=True)
+    every = list(zip(*(job.parts for job in jobs), strict=True))
     sizes = [max(len(part.chosen) for part in parts) for parts in every]
     rows = jobs[0].parts[0].rows
     language = rows.loss == BASES
@@ -139,9 +141,11 @@ def make_plan(jobs: Sequence[Job], options: TrainingOptions, starts: int) -> Pla
             least, most = LEAST_LANGUAGE, MOST_LANGUAGE
         wanted = math.ceil(sizes[0] / STEPS) * rows.places
         batch = max(1, min(max(wanted, least), most) // rows.places)
+    batch = min(batch, sizes[0])
     steps = max(math.ceil(sizes[0] / batch), LEAST_STEPS)
     decay = options.weight_decay
     if decay < 0:
+        starts = max(part.starts for part in every[-1])
         decay = LEAST_DECAY if language else min(max(DECAY / starts, LEAST_DECAY), MOST_DECAY)
     return Plan(
         epochs=options.epochs,

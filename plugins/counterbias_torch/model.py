@@ -5,6 +5,7 @@ In: a module that maps windows to a score, or to outputs per base. Out: a full b
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from counterbias import (
 )
 from counterbias_backends.arrays import take_weights
 from counterbias_backends.progress import Steps
-from counterbias_torch.checks import check_network
+from counterbias_torch.checks import check_network, check_state
 from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name, one_thread
@@ -84,6 +85,10 @@ class NetworkModel(BiasModel):
                 raise ValueError(
                     f"{cls.__name__}.{name} is '{value}', expected {' or '.join(known)}"
                 )
+        if cls.slides and cls.objective == LANGUAGE:
+            raise ValueError(
+                f"{cls.__name__}.slides is of no use where the objective is {LANGUAGE}"
+            )
         cls.needs_tiles = cls.compares_nearby = cls.objective == CONDITIONAL
 
     def __init__(self, window: Window, options: Any = None) -> None:
@@ -156,7 +161,7 @@ class NetworkModel(BiasModel):
         A network that slides takes the sequence as it is.
         """
         modules, flank = self._fitted(), self.window.width - 1
-        if not self.slides or self.objective == LANGUAGE or len(sequence) <= flank:
+        if not self.slides or len(sequence) <= flank:
             return super().along(sequence)
         scores, block = np.empty(len(sequence) - flank), BLOCK[self._device.type]
         for first in range(0, len(scores), block):
@@ -220,6 +225,7 @@ class NetworkModel(BiasModel):
         """Take the networks as trained, and report."""
         for module, one in trained:
             module.load_state_dict(one.course.state)
+            check_state(module)
         self._set([module for module, _ in trained], device)
         own = sum(parameter.numel() for module, _ in trained for parameter in module.parameters())
         return report_of(
@@ -254,8 +260,8 @@ def _state_of(roles: Sequence[str], modules: Sequence[nn.Module]) -> dict[str, T
 
 
 def _array_name(number: int, role: str, name: str) -> str:
-    """Return a name that a model file can hold: without dots, of 64 characters at most."""
-    tail = "-".join(name.split("."))[-40:]
+    """Return a name that a model file can hold: of 64 plain characters at most, without dots."""
+    tail = re.sub("[^A-Za-z0-9_]", "-", name)[-40:]
     return f"{role}-{number}-{tail}" if role else f"{number}-{tail}"
 
 
@@ -281,7 +287,7 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
             pupils[0].module, first.takes, first.slides, first.window.width, first.objective
         )
     device = choose_device(first.resources.device)
-    trained = iter(_train(first, device, pupils, lessons))
+    trained = iter(_train(first, device, pupils))
     seconds = (time.perf_counter() - began) / len(fits)
     return [
         lesson
@@ -292,24 +298,20 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
 
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
-    with seeded(job.seed):
+    with seeded(job.seed), one_thread():
         return Pupil(model.network(), job)
 
 
 def _train(
-    model: NetworkModel,
-    device: torch.device,
-    pupils: Sequence[Pupil],
-    lessons: Sequence[Lesson | InputError],
+    model: NetworkModel, device: torch.device, pupils: Sequence[Pupil]
 ) -> list[tuple[nn.Module, Trained]]:
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
     options, resources = model.options, model.resources
-    starts = max(one.starts for one in lessons if isinstance(one, Lesson))
 
     def plan_of(jobs: Sequence[Job]) -> Plan:
-        return make_plan(jobs, options, starts)
+        return make_plan(jobs, options)
 
     total = sum(plan_of([pupil.job]).total for pupil in pupils)
     progress = Steps(resources, f"training {type(model).__name__}", total)

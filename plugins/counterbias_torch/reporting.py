@@ -33,6 +33,8 @@ def report_of(
             ("training", one.course.training),
             ("validation", one.course.validation),
         ):
+            if not losses:
+                continue
             for part, values in zip(job.parts, zip(*losses, strict=True), strict=True):
                 name = f"{prefix}{side}_{_measure(part.rows)}"
                 curves[name] = [_as_reported(part.rows, value) for value in values]
@@ -64,8 +66,8 @@ def remarks_of(trained: Sequence[Trained]) -> list[str]:
 def _remark(one: Trained) -> str:
     rows = " and ".join(map(str, one.plan.batches))
     return (
-        f"memory was too small for batches of {rows} rows: they were halved "
-        f"{one.pieces.bit_length() - 1} times, which changes the model by rounding only"
+        f"memory was too small for batches of {rows} rows: their gradients were added up from "
+        f"{one.pieces} pieces each"
     )
 
 
