@@ -14,10 +14,7 @@ import pytest
 
 import counterbias
 from counterbias.cli import main
-from counterbias.model import Backend
-from counterbias.pipeline.compare import run as comparison
 from counterbias.pipeline.compare import trials
-from counterbias.plugins import Manager, load_plugins
 from tests.compare.running import command, document, rows
 
 
@@ -71,26 +68,6 @@ class Reportless(Sound):
         self, sample: counterbias.TrainingSet, rng: np.random.Generator
     ) -> counterbias.FitReport:
         return None  # type: ignore[return-value]
-
-
-@pytest.fixture
-def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.BiasModel]], None]:
-    """Install a plug-in with one backend, ``mine``."""
-
-    def install(model: type[counterbias.BiasModel]) -> None:
-        class Plugin:
-            @counterbias.hookimpl
-            def counterbias_backends(self) -> list[Backend]:
-                return [Backend("mine", "a model of one's own", lambda: model)]
-
-        def load() -> Manager:
-            manager = load_plugins()
-            manager.register(Plugin(), name="mine")
-            return manager
-
-        monkeypatch.setattr(comparison, "load_plugins", load)
-
-    return install
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,10 @@ def guarded(choice: ModelChoice, *, number: int = 0) -> ModelChoice:
 
     members: dict[str, Any] = {"log_bias": log_bias, "along": along, "fit": fit}
     if fitted is not None:
-        members["cross_fit"] = BiasModel.cross_fit
+        members |= {
+            name: vars(BiasModel)[name]
+            for name in ("cross_fit", "cross_fit_together", "trains_together")
+        }
         # A blend cannot be made from a window and options: it consists of two models.
         members |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     members |= {"__module__": original.__module__, "__qualname__": original.__qualname__}
