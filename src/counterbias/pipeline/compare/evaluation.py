@@ -26,6 +26,7 @@ from counterbias.options import FOLDS
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, EndSample, cross_fit_together
 from counterbias.pipeline.bias.held_out import calibrate_scores
+from counterbias.pipeline.compare.candidates import check_batches
 from counterbias.records import (
     REVERSE,
     TRAINABLE,
@@ -258,6 +259,7 @@ def measure_trial(prepared: PreparedTrial, fitted: CrossFitted, *, threads: int 
     contexts, valid = prepared.contexts, prepared.valid
     log_bias = np.full(len(contexts), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
+    check_batches(model, contexts[valid])
     calibration = calibrate_scores(
         *fitted.score(folded.windows, threads=threads), folded.windows, own=True
     )
