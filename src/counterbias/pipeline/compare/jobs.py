@@ -118,4 +118,5 @@ def result_of(job: Job, evaluated: Evaluated) -> dict[str, Any]:
         "seconds": evaluated.report.seconds,
         "parameters": evaluated.report.parameters,
         "windows_per_second": evaluated.windows_per_second,
+        "remarks": list(evaluated.report.remarks),
     }

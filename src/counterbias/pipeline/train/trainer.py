@@ -18,7 +18,7 @@ from counterbias.model_file import EndModel, ModelFile, Training
 from counterbias.options import TrainOptions
 from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts
 from counterbias.pipeline.bias.cross_fitting import CrossFitted, blaming, cross_fit
-from counterbias.pipeline.bias.warnings import FEW_STARTS
+from counterbias.pipeline.bias.warnings import FEW_STARTS, remarks_of
 from counterbias.pipeline.train.held_out import (
     Evidence,
     Judged,
@@ -166,6 +166,7 @@ class Trainer:
             f"windows of {len(self.reader.samples)} samples"
         )
         fitted = self._fit(choice, pool.sample, self.reader.numbers[label], POOLED)
+        self._pass_on(POOLED, fitted, choice, label)
         return self._judge_pooled(label, fitted, pool)
 
     def _pool(self, label: str) -> _Pool:
@@ -207,7 +208,13 @@ class Trainer:
         except InputError as error:
             self.reader.warn(f"{sample.name} has no model of its own: {error.problem}")
             return None
+        self._pass_on(sample.name, fitted, choice, label)
         return _Own(choice.backend, judge(fitted, folded, threads=self._threads))
+
+    def _pass_on(self, name: str, fitted: CrossFitted, choice: ModelChoice, label: str) -> None:
+        """Warn the user of what a model remarks on its fit."""
+        for text in remarks_of(fitted.report, choice.backend, label):
+            self.reader.warn(f"{name}: {text}")
 
     def _judge_pooled(self, label: str, fitted: CrossFitted, pool: _Pool) -> EndModel:
         """Judge the pooled model sample by sample, then calibrate it on all of them."""
