@@ -206,7 +206,7 @@ class BiasModel(ABC):
 
         ``counterbias compare`` then draws the windows of many trials, within limits of memory, and
         passes all of them to :meth:`cross_fit_together`. It fits other models one at a time in each
-        of its threads.
+        of its threads. ``counterbias train`` passes the pooled samples of both read ends.
         """
         return False
 

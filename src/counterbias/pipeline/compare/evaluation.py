@@ -24,7 +24,12 @@ from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
 from counterbias.options import FOLDS
 from counterbias.pipeline.bias.choice import ModelChoice
-from counterbias.pipeline.bias.cross_fitting import CrossFitted, EndSample, cross_fit_together
+from counterbias.pipeline.bias.cross_fitting import (
+    CrossFitted,
+    EndSample,
+    cross_fit_together,
+    fitted_or_raise,
+)
 from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.pipeline.compare.candidates import check_batches
 from counterbias.records import (
@@ -234,9 +239,7 @@ def evaluate_backend(
     """
     prepared = prepare_trial(choice, sample, trial)
     (fitted,) = cross_fit_together(choice, [prepared.to_fit], resources or Resources(threads))
-    if isinstance(fitted, InputError):
-        raise fitted
-    return measure_trial(prepared, fitted, threads=threads)
+    return measure_trial(prepared, fitted_or_raise(fitted), threads=threads)
 
 
 def prepare_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> PreparedTrial:

@@ -13,7 +13,11 @@ from typing import Any
 
 from counterbias.errors import InputError
 from counterbias.model import Resources
-from counterbias.pipeline.bias.cross_fitting import CrossFitted, cross_fit_together
+from counterbias.pipeline.bias.cross_fitting import (
+    CrossFitted,
+    cross_fit_together,
+    fitted_or_raise,
+)
 from counterbias.pipeline.compare.design import Design, StepsDone
 from counterbias.pipeline.compare.evaluation import (
     Evaluated,
@@ -123,7 +127,5 @@ def _fit(
 
 
 def _measure(prepared: PreparedTrial, fitted: CrossFitted | InputError) -> Evaluated:
-    """Measure a model; raise the InputError that stands in for it."""
-    if isinstance(fitted, InputError):
-        raise fitted
-    return measure_trial(prepared, fitted)
+    """Measure a model, or raise the InputError that stands in for it."""
+    return measure_trial(prepared, fitted_or_raise(fitted))
