@@ -45,6 +45,7 @@ class ConvolutionalModel(BiasModel):
     Options = Options
     needs_tiles = True
     compares_nearby = True
+    uses_gpu = True
 
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)

@@ -43,6 +43,7 @@ class CharacterModel(BiasModel):
     Options = Options
     needs_tiles = True
     judging_folds = 2
+    uses_gpu = True
     cell: ClassVar[str]
 
     def __init__(self, window: Window, options: Any = None) -> None:

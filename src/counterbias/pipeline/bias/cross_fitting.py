@@ -139,6 +139,11 @@ def cross_fit(
             :mod:`~counterbias.pipeline.bias.learnable` tells beforehand.
     """
     (found,) = cross_fit_together(choice, [EndSample(sample, number, rng)], resources)
+    return fitted_or_raise(found)
+
+
+def fitted_or_raise(found: CrossFitted | InputError) -> CrossFitted:
+    """Return a model that was fitted, or raise the error that stands in for it."""
     if isinstance(found, InputError):
         raise found
     return found
