@@ -1,8 +1,8 @@
-"""Cross-fits whose models are all fitted at once."""
+"""Fits and cross-fits that are made all at once, some of which may be refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,6 +11,9 @@ import numpy as np
 from counterbias import BiasModel, CrossFit, CrossFitting, FitReport, InputError, TrainingSet
 
 Model = TypeVar("Model", bound=BiasModel)
+One = TypeVar("One")
+Planned = TypeVar("Planned")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,38 @@ class Fit(Generic[Model]):
 
 #: Fits models of one class, window and options; a refusal takes the place of a report.
 FitAll = Callable[[Sequence[Fit[Model]]], list[FitReport | InputError]]
+
+
+def plan_each(plan: Callable[[One], Planned], fits: Iterable[One]) -> list[Planned | InputError]:
+    """Plan fits, or cross-fits; a refusal takes the place of its plan."""
+    plans: list[Planned | InputError] = []
+    for one in fits:
+        try:
+            plans.append(plan(one))
+        except InputError as refusal:
+            plans.append(refusal)
+    return plans
+
+
+def accepted(plans: Iterable[Planned | InputError]) -> list[Planned]:
+    """Return the plans that are no refusals."""
+    return [plan for plan in plans if not isinstance(plan, InputError)]
+
+
+def with_refusals(
+    plans: Iterable[Planned | InputError], results: Iterable[Result]
+) -> list[Result | InputError]:
+    """Return the results of the accepted plans, and in their places the refusals."""
+    found = iter(results)
+    return [plan if isinstance(plan, InputError) else next(found) for plan in plans]
+
+
+def only(results: Sequence[Result | InputError]) -> Result:
+    """Return the result of a single fit. Raises InputError where it was refused."""
+    (found,) = results
+    if isinstance(found, InputError):
+        raise found
+    return found
 
 
 def cross_fit_all(

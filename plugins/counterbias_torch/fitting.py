@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from counterbias_torch.checks import draws_random_numbers
 from counterbias_torch.data import Form
 from counterbias_torch.devices import is_out_of_memory, reproducible
-from counterbias_torch.lessons import kinds
+from counterbias_torch.lessons import Kinds, kinds
 from counterbias_torch.stack import Stack, stack_modules
-from counterbias_torch.trainer import Course, Job, Plan, Trainer
+from counterbias_torch.trainer import Course, Job, MakePlan, Plan, Trainer
 
 _PROCESSOR = torch.device("cpu")
 _generator = threading.Lock()
@@ -55,6 +57,10 @@ class Trained:
     pieces: int
     plan: Plan
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the network's parameters and buffers by name."""
+        return {name: value.cpu().numpy() for name, value in self.course.state.items()}
+
 
 @dataclass(frozen=True)
 class Schooling:
@@ -75,7 +81,7 @@ class Schooling:
     form: Form
     device: torch.device
     threads: int
-    make_plan: Callable[[Sequence[Job]], Plan]
+    make_plan: MakePlan
     advance: Callable[[int], None]
     decayed: Callable[[nn.Module], frozenset[str]] = matrices
     make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
@@ -104,16 +110,31 @@ def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]
     if schooling.device.type == "cpu":
         return _one_by_one(pupils, schooling)
     trained: list[Trained | None] = [None] * len(pupils)
-    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
-    for number, pupil in enumerate(pupils):
-        groups.setdefault(kinds(pupil.job), []).append(number)
-    for numbers in groups.values():
+    for numbers in _together(pupils, schooling.device):
         group = [pupils[number] for number in numbers]
         with seeded(group[0].job.seed, schooling.device), reproducible(schooling.device):
             found = _side_by_side(group, schooling)
         for number, one in zip(numbers, found, strict=True):
             trained[number] = one
     return [one for one in trained if one is not None]
+
+
+def planned_steps(pupils: Sequence[Pupil], schooling: Schooling) -> int:
+    """Return how many steps :func:`train_pupils` will take, where memory is large enough."""
+    return sum(
+        schooling.make_plan([pupils[number].job for number in numbers]).total
+        for numbers in _together(pupils, schooling.device)
+    )
+
+
+def _together(pupils: Sequence[Pupil], device: torch.device) -> list[list[int]]:
+    """Return the numbers of the networks that are trained side by side."""
+    if device.type == "cpu":
+        return [[number] for number in range(len(pupils))]
+    groups: dict[Kinds, list[int]] = {}
+    for number, pupil in enumerate(pupils):
+        groups.setdefault(kinds(pupil.job), []).append(number)
+    return list(groups.values())
 
 
 def _one_by_one(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:

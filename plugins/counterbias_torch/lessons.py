@@ -34,6 +34,8 @@ LEAST_LANGUAGE, MOST_LANGUAGE = 64, 256
 #: Weight decay times read starts, and its limits; for language models it is the lowest.
 DECAY, LEAST_DECAY, MOST_DECAY = 1e4, 0.1, 5.0
 
+#: Loss and places of what a network learns from, and of what it is validated on.
+Kinds = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 #: Makes the rows of a training set, of each part.
 MakeRows = Callable[[TrainingSet], list[Rows]]
 
@@ -123,9 +125,9 @@ def _kinds(parts: Sequence[Part]) -> list[tuple[str, int]]:
     return [(part.rows.loss, part.rows.places) for part in parts]
 
 
-def kinds(job: Job) -> tuple[tuple[str, int], ...]:
+def kinds(job: Job) -> Kinds:
     """Return the losses of a job's parts: networks that share them can be trained side by side."""
-    return tuple(_kinds(job.parts))
+    return tuple(_kinds(job.parts)), tuple(_kinds(job.validation))
 
 
 def make_plan(jobs: Sequence[Job], options: TrainingOptions) -> Plan:

@@ -27,16 +27,16 @@ from counterbias import (
     Window,
 )
 from counterbias_backends.arrays import take_weights
-from counterbias_backends.progress import Steps
 from counterbias_torch.checks import check_network, check_state
 from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name, one_thread
-from counterbias_torch.fitting import Pupil, Schooling, Trained, seeded, train_pupils
+from counterbias_torch.fitting import Pupil, Trained, seeded
 from counterbias_torch.lessons import Lesson, make_lesson, make_plan
 from counterbias_torch.losses import log_probabilities, scores_of
 from counterbias_torch.options import CONDITIONAL, LANGUAGE, OBJECTIVES, TrainingOptions
 from counterbias_torch.reporting import report_of
+from counterbias_torch.session import Session
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
 from counterbias_torch.trainer import Job, Plan
 
@@ -308,25 +308,13 @@ def _train(
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
-    options, resources = model.options, model.resources
+    options = model.options
 
     def plan_of(jobs: Sequence[Job]) -> Plan:
         return make_plan(jobs, options)
 
-    total = sum(plan_of([pupil.job]).total for pupil in pupils)
-    progress = Steps(resources, f"training {type(model).__name__}", total)
-    try:
-        trained = train_pupils(
-            pupils,
-            Schooling(
-                model.takes,
-                Form(model.window.width, model.slides),
-                device,
-                resources.threads,
-                plan_of,
-                progress.advance,
-            ),
-        )
-    finally:
-        progress.finish()
+    session = Session(device, model.resources)
+    form = Form(model.window.width, model.slides)
+    schooling = session.schooling(model.takes, form, plan_of)
+    (trained,) = session.train(f"training {type(model).__name__}", [(pupils, schooling)])
     return [(pupil.module, one) for pupil, one in zip(pupils, trained, strict=True)]

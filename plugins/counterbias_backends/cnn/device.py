@@ -1,33 +1,34 @@
 """Train the networks of several models on a GPU, side by side, by :mod:`counterbias_torch`.
 
 They learn from the same rows as on the processor, in fewer and larger steps and in single
-precision. So their parameters are others, as with another seed, and gains the same within the
-spread of seeds (``benchmarks/gpu.py``).
+precision. So their parameters are others, as with another seed.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from counterbias import Resources
+from counterbias import CrossFit, CrossFitting, FitReport, InputError, Resources
 from counterbias_backends.cnn.distillation import (
     BATCH,
+    LEARNING_RATE,
     Fitted,
     Lesson,
     Planned,
     make_lesson,
 )
-from counterbias_backends.cnn.distillation import LEARNING_RATE as DISTIL_RATE
 from counterbias_backends.cnn.network import ConvolutionalNetwork
-from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Networks, Shape, initial_parameters
-from counterbias_backends.cnn.rows import Data, Rows
+from counterbias_backends.cnn.rows import Rows
 from counterbias_backends.cnn.training import (
     STAGES,
     NetworksPlan,
@@ -36,15 +37,20 @@ from counterbias_backends.cnn.training import (
     mean_curves,
     reported,
 )
-from counterbias_backends.progress import Steps
+from counterbias_torch import cross_fitting
 from counterbias_torch import rows as torch_rows
+from counterbias_torch.cross_fitting import Fit, accepted, plan_each, with_refusals
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name
-from counterbias_torch.fitting import Pupil, Schooling, train_pupils
+from counterbias_torch.devices import device_name
+from counterbias_torch.fitting import Pupil
 from counterbias_torch.fitting import Trained as TrainedNetwork
-from counterbias_torch.reporting import remarks_of
+from counterbias_torch.lessons import kinds
+from counterbias_torch.session import Session
 from counterbias_torch.stack import LETTERS
-from counterbias_torch.trainer import Job, Plan
+from counterbias_torch.trainer import Job, MakePlan, Plan
+
+if TYPE_CHECKING:
+    from counterbias_backends.cnn.model import ConvolutionalModel
 
 #: Batches are this many times as large as on the processor, steps this part of theirs, and the
 #: learning rate this many times theirs. Weight decay grows so that it shrinks weights as much.
@@ -53,140 +59,168 @@ BATCHES, STEPS, RATES = 4, 1 / 4, 2.0
 DISTIL_BATCHES, DISTIL_STEPS, DISTIL_RATES = 4, 0.4, 1.5
 
 
-class Session:
-    """One run on a device.
-
-    Args:
-        device: where networks are trained.
-        steps: counts their steps.
-
-    Attributes:
-        remarks: what the user should know, one line each.
-    """
-
-    def __init__(self, device: torch.device, steps: Steps) -> None:
-        self.device, self._steps = device, steps
-        self.remarks: set[str] = set()
-
-    def train(
-        self, shape: Shape, flat: Sequence[NDArray[np.float64]], jobs: Sequence[Job], plan: Plan
-    ) -> list[TrainedNetwork]:
-        """Train networks from their first parameters, each (size,)."""
-        pupils = [
-            Pupil(ConvolutionalNetwork(start, shape), job)
-            for start, job in zip(flat, jobs, strict=True)
-        ]
-        schooling = Schooling(
-            LETTERS,
-            Form(shape.width, slides=True),
-            self.device,
-            threads=1,
-            make_plan=lambda jobs: plan,
-            advance=self._steps.advance,
-            decayed=_decayed,
-        )
-        trained = train_pupils(pupils, schooling)
-        self.remarks.update(remarks_of(trained))
-        return trained
-
-
 def fit_all(
-    planned: Sequence[Planned], resources: Resources, device: torch.device | None = None
+    fits: Sequence[Fit[ConvolutionalModel]], device: torch.device | None = None
+) -> list[FitReport | InputError]:
+    """Fit models of one window and options; a refusal takes the place of a report.
+
+    ``device`` is by default the one that their resources ask for.
+    """
+    began = time.perf_counter()
+    plans = plan_each(lambda one: one.model.plan(one.sample, one.rng), fits)
+    fitted = with_refusals(plans, _fit(accepted(plans), fits[0].model.resources, device))
+    seconds = (time.perf_counter() - began) / len(fits)
+    return [
+        found if isinstance(found, InputError) else one.model.take(found, seconds)
+        for one, found in zip(fits, fitted, strict=True)
+    ]
+
+
+def cross_fit_all(
+    fits: Sequence[CrossFitting], device: torch.device | None = None
+) -> list[CrossFit | InputError]:
+    """Make several cross-fits; implements ``BiasModel.cross_fit_together``.
+
+    Networks leave out one fold each, or where that is not possible, models are fitted anew.
+    """
+    began = time.perf_counter()
+    plans = plan_each(lambda one: _model(one).plan_folded(one.sample, one.rng), fits)
+    folded = [plan for plan in accepted(plans) if plan is not None]
+    fitted = iter(_fit(folded, fits[0].model.resources, device))
+    seconds = (time.perf_counter() - began) / len(fits)
+    anew = [one for one, plan in zip(fits, plans, strict=True) if plan is None]
+
+    def fit_anew(every: Sequence[Fit[ConvolutionalModel]]) -> list[FitReport | InputError]:
+        return fit_all(every, device)
+
+    refitted = iter(cross_fitting.cross_fit_all(anew, fit_anew) if anew else [])
+    results: list[CrossFit | InputError] = []
+    for one, plan in zip(fits, plans, strict=True):
+        if isinstance(plan, InputError):
+            results.append(plan)
+        elif plan is None:
+            results.append(next(refitted))
+        else:
+            results.append(_model(one).take_folded(next(fitted), one.sample, seconds))
+    return results
+
+
+def _model(one: CrossFitting) -> ConvolutionalModel:
+    return cast("ConvolutionalModel", one.model)
+
+
+def _fit(
+    planned: Sequence[Planned], resources: Resources, device: torch.device | None
 ) -> list[Fitted]:
-    """Fit models of one shape and options, by default on the GPU."""
+    """Fit models of one shape and options."""
     if not planned:
         return []
-    steps = Steps(resources, "training cnn", 0)
-    session = Session(choose_device("cuda") if device is None else device, steps)
-    try:
-        members = _train_members([one.networks for one in planned], session)
-        fitted = _distil_all(planned, members, session, resources.threads)
-    finally:
-        steps.finish()
-    found: dict[str, object] = {"remarks": sorted(session.remarks)} if session.remarks else {}
-    return [Fitted(one.members, one.scoring, {**one.details, **found}) for one in fitted]
+    session = Session.on(device, resources)
+    members = _train_members([one.networks for one in planned], session)
+    fitted = _distil_all(planned, members, session)
+    return [replace(one, details={**one.details, **session.details()}) for one in fitted]
 
 
 def _train_members(plans: Sequence[NetworksPlan], session: Session) -> list[Trained]:
     """Train the networks of all models."""
-    first = plans[0]
-    rows = _RowsOf()
-    starts, jobs = [], []
+    rows = _SharedRows()
+    pupils, batches = [], {}
     for plan in plans:
+        checked = [] if plan.held_out is None else plan.held_out.parts
+        checks = tuple(rows.part(one, np.arange(len(one))) for one in checked)
         for member, seed in enumerate(plan.seeds):
             rng = np.random.default_rng(seed)
-            starts.append(initial_parameters(plan.shape, rng))
-            checks = () if plan.held_out is None else rows.parts(plan.held_out, None)
-            parts = rows.parts(plan.subset(member), plan.plan.options)
-            jobs.append(Job(parts, checks, int(rng.integers(0, 2**62))))
-    trained = session.train(first.shape, starts, jobs, _members_plan(plans))
-    results, members = [], len(first.seeds)
-    for number, plan in enumerate(plans):
-        own = trained[number * members : (number + 1) * members]
-        flat = np.stack([_flat(one, plan.shape) for one in own])
-        curves = mean_curves([_curves(plan, member, one) for member, one in enumerate(own)])
-        taken = plan.trained(flat, curves, device_name(session.device))
-        taken.details.update(steps=own[0].plan.total, weight_decay=plan.plan.decay)
-        results.append(taken)
-    return results
-
-
-def _members_plan(plans: Sequence[NetworksPlan]) -> Plan:
-    options = plans[0].plan.options
+            module = ConvolutionalNetwork(initial_parameters(plan.shape, rng), plan.shape)
+            learnt = batch_sizes(plan.subset(member), plan.plan.options)
+            parts = tuple(rows.part(one, one.chosen) for one, _ in learnt)
+            job = Job(parts, checks, int(rng.integers(0, 2**62)))
+            batches[kinds(job)] = tuple(BATCHES * size for _, size in learnt)
+            pupils.append(Pupil(module, job))
     steps = math.ceil(STEPS * max(plan.plan.steps for plan in plans) / STAGES)
-    return Plan(
-        STAGES,
-        steps,
-        tuple(BATCHES * size for _, size in batch_sizes(plans[0].subset(0), options)),
-        RATES * options.learning_rate,
-        max(plan.plan.decay for plan in plans) / (STEPS * RATES),
-        early_stopping=False,
-    )
+    decay = min(plan.plan.decay for plan in plans)  # that of the largest sample
+    rate = RATES * plans[0].plan.options.learning_rate
+
+    def make_plan(jobs: Sequence[Job]) -> Plan:
+        taken = decay / (STEPS * RATES)
+        return Plan(STAGES, steps, batches[kinds(jobs[0])], rate, taken, early_stopping=False)
+
+    trained = iter(_train("training cnn", pupils, plans[0].shape, make_plan, session))
+    details: dict[str, object] = {"steps": STAGES * steps, "weight_decay": decay}
+    return [_members(plan, [next(trained) for _ in plan.seeds], session, details) for plan in plans]
+
+
+def _members(
+    plan: NetworksPlan,
+    trained: Sequence[TrainedNetwork],
+    session: Session,
+    details: dict[str, object],
+) -> Trained:
+    """Return a model's networks as they are reported on the processor."""
+    flat = np.stack([_flat(one, plan.shape) for one in trained])
+    curves = mean_curves([_curves(plan, member, one) for member, one in enumerate(trained)])
+    found = plan.trained(flat, curves, device_name(session.device))
+    return replace(found, details={**found.details, **details})
 
 
 def _distil_all(
-    planned: Sequence[Planned], members: Sequence[Trained], session: Session, threads: int
+    planned: Sequence[Planned], members: Sequence[Trained], session: Session
 ) -> list[Fitted]:
     """Fit one network to the mean of several, for all models; or let these score themselves."""
-    student = planned[0].student
+    student, threads = planned[0].student, session.resources.threads
     if student is None:
         return [Fitted(one, one.networks, {**one.details, "distilled": False}) for one in members]
     lessons = [
         make_lesson(one, student, plan.rng, threads)
         for one, plan in zip(members, planned, strict=True)
     ]
+    pupils = [
+        _student(lesson, int(plan.rng.integers(0, 2**62)))
+        for lesson, plan in zip(lessons, planned, strict=True)
+    ]
     steps = DISTIL_STEPS * planned[0].networks.plan.options.distil_steps
     plan = Plan(
         STAGES,
         math.ceil(steps / STAGES),
         (DISTIL_BATCHES * BATCH,),
-        DISTIL_RATES * DISTIL_RATE,
+        DISTIL_RATES * LEARNING_RATE,
         early_stopping=False,
     )
-    jobs = [
-        Job((torch_rows.Part.of_all(_as_torch(lesson.rows)),), (), int(one.rng.integers(0, 2**62)))
-        for lesson, one in zip(lessons, planned, strict=True)
-    ]
-    trained = session.train(student, [lesson.start for lesson in lessons], jobs, plan)
+    trained = _train("distilling cnn", pupils, student, lambda jobs: plan, session)
     return [
-        _fitted(one, lesson, _flat(network, student), threads)
+        _distilled(one, lesson, _flat(network, student), threads)
         for one, lesson, network in zip(members, lessons, trained, strict=True)
     ]
 
 
-def _fitted(members: Trained, lesson: Lesson, flat: NDArray[np.float64], threads: int) -> Fitted:
+def _student(lesson: Lesson, seed: int) -> Pupil:
+    """Return the network that learns the mean score of others."""
+    part = torch_rows.Part.of_all(_as_torch(lesson.rows))
+    return Pupil(ConvolutionalNetwork(lesson.start, lesson.shape), Job((part,), (), seed))
+
+
+def _distilled(members: Trained, lesson: Lesson, flat: NDArray[np.float64], threads: int) -> Fitted:
     details = {**members.details, "distilled": True, **lesson.compare(flat, threads)}
     return Fitted(members, Networks(flat[None], lesson.shape), details)
 
 
+def _train(
+    stage: str, pupils: Sequence[Pupil], shape: Shape, make_plan: MakePlan, session: Session
+) -> list[TrainedNetwork]:
+    """Train networks of one shape."""
+    schooling = session.schooling(LETTERS, Form(shape.width, slides=True), make_plan)
+    (trained,) = session.train(stage, [(pupils, replace(schooling, decayed=_decayed))])
+    return trained
+
+
 def _decayed(module: nn.Module) -> frozenset[str]:
+    """Return the parameters with weight decay: as on the processor, not the readout's."""
     return frozenset({"first_weight", "second_weight"})
 
 
 def _flat(one: TrainedNetwork, shape: Shape) -> NDArray[np.float64]:
     """Return the parameters of a network as trained, float64 (size,)."""
-    state = {name: value.cpu().numpy()[None] for name, value in one.course.state.items()}
-    flat: NDArray[np.float64] = shape.join(state)[0].astype(np.float64)
+    named = {name: values[None] for name, values in one.arrays().items()}
+    flat: NDArray[np.float64] = shape.join(named)[0].astype(np.float64)
     return flat
 
 
@@ -206,19 +240,14 @@ def _curves(plan: NetworksPlan, member: int, one: TrainedNetwork) -> dict[str, l
     return curves
 
 
-class _RowsOf:
+class _SharedRows:
     """Rows as :mod:`counterbias_torch` takes them, the same ones for all who share them."""
 
     def __init__(self) -> None:
         self._known: dict[int, torch_rows.Rows] = {}
 
-    def parts(self, data: Data, options: Options | None) -> tuple[torch_rows.Part, ...]:
-        """Return what a network learns from; with no options, everything."""
-        if options is None:
-            return tuple(self._part(rows, np.arange(len(rows))) for rows in data.parts)
-        return tuple(self._part(rows, rows.chosen) for rows, _ in batch_sizes(data, options))
-
-    def _part(self, rows: Rows, chosen: NDArray[np.int64]) -> torch_rows.Part:
+    def part(self, rows: Rows, chosen: NDArray[np.int64]) -> torch_rows.Part:
+        """Return some of the rows."""
         # Rows of networks that leave out folds are other objects with the same arrays.
         key = id(rows.sequence)
         if key not in self._known:
@@ -227,14 +256,15 @@ class _RowsOf:
 
 
 def _as_torch(rows: Rows) -> torch_rows.Rows:
+    several = rows.counts.shape[1] > 1
     if rows.squares:
         loss = torch_rows.SQUARES
     else:
-        loss = torch_rows.SOFTMAX if rows.counts.shape[1] > 1 else torch_rows.LOGISTIC
+        loss = torch_rows.SOFTMAX if several else torch_rows.LOGISTIC
     return torch_rows.Rows(
         rows.sequence,
         rows.counts.astype(np.float32),
         rows.weights.astype(np.float32),
         loss,
-        overlapping=rows.counts.shape[1] > 1 and not rows.sets,
+        overlapping=several and not rows.sets,
     )

@@ -75,18 +75,17 @@ class ConvolutionalModel(BiasModel):
 
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Train all networks, and distil them into one unless the options say otherwise."""
-        began = time.perf_counter()
-        planned = self._plan(sample, rng)
         if self.trains_together():
             self.check_resources()
             from counterbias_backends.cnn.device import fit_all
+            from counterbias_torch.cross_fitting import Fit, only
 
-            (fitted,) = fit_all([planned], self.resources)
-        else:
-            from counterbias_backends.cnn.distillation import fit
+            return only(fit_all([Fit(self, sample, rng)]))
+        from counterbias_backends.cnn.distillation import fit
 
-            fitted = fit(planned, self.resources)
-        return self._take(fitted, time.perf_counter() - began)
+        began = time.perf_counter()
+        fitted = fit(self.plan(sample, rng), self.resources)
+        return self.take(fitted, time.perf_counter() - began)
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
         """Train each network without one fold, on which it is then evaluated.
@@ -96,18 +95,19 @@ class ConvolutionalModel(BiasModel):
         fold.
         """
         if self.trains_together():
-            (found,) = self.cross_fit_together([CrossFitting(self, sample, rng)])
-            if isinstance(found, InputError):
-                raise found
-            return found
+            self.check_resources()
+            from counterbias_backends.cnn.device import cross_fit_all
+            from counterbias_torch.cross_fitting import only
+
+            return only(cross_fit_all([CrossFitting(self, sample, rng)]))
         from counterbias_backends.cnn.distillation import fit
 
         began = time.perf_counter()
-        planned = self._plan_folded(sample, rng)
+        planned = self.plan_folded(sample, rng)
         if planned is None:
             return super().cross_fit(sample, rng)
         fitted = fit(planned, self.resources)
-        return self._take_folded(fitted, sample, time.perf_counter() - began)
+        return self.take_folded(fitted, sample, time.perf_counter() - began)
 
     @classmethod
     def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
@@ -115,58 +115,42 @@ class ConvolutionalModel(BiasModel):
         if not fits[0].model.trains_together():
             return super().cross_fit_together(fits)
         fits[0].model.check_resources()
-        from counterbias_backends.cnn.device import fit_all
+        from counterbias_backends.cnn.device import cross_fit_all
 
-        began = time.perf_counter()
-        results: dict[int, CrossFit | InputError] = {}
-        planned: dict[int, Planned] = {}
-        for number, one in enumerate(fits):
-            model = one.model
-            assert isinstance(model, ConvolutionalModel)
-            try:
-                found = model._plan_folded(one.sample, one.rng)
-                if found is None:
-                    results[number] = BiasModel.cross_fit(model, one.sample, one.rng)
-                else:
-                    planned[number] = found
-            except InputError as refusal:
-                results[number] = refusal
-        fitted = fit_all(list(planned.values()), fits[0].model.resources)
-        seconds = (time.perf_counter() - began) / len(fits)
-        for number, one_fitted in zip(planned, fitted, strict=True):
-            model = fits[number].model
-            assert isinstance(model, ConvolutionalModel)
-            results[number] = model._take_folded(one_fitted, fits[number].sample, seconds)
-        return [results[number] for number in range(len(fits))]
+        return cross_fit_all(fits)
 
-    def _plan(
+    def plan(
         self, sample: TrainingSet, rng: np.random.Generator, folded: FoldedSample | None = None
     ) -> Planned:
+        """Plan the networks of the model; ``folded`` is the sample split into folds to leave out.
+
+        Raises InputError where there are no windows.
+        """
         from counterbias_backends.cnn.distillation import Planned
         from counterbias_backends.cnn.training import plan_networks
 
         networks = plan_networks(sample, self._member_shape, self.options, rng, folded)
         return Planned(networks, self.shape if self._distils else None, rng)
 
-    def _plan_folded(self, sample: FoldedSample, rng: np.random.Generator) -> Planned | None:
+    def plan_folded(self, sample: FoldedSample, rng: np.random.Generator) -> Planned | None:
         """Plan networks that leave out one fold each; None where that is not possible."""
         from counterbias_backends.cnn.training import NothingLeftError
 
         if self.options.members % sample.folds or not self.options.learn_validation:
             return None
         try:
-            return self._plan(sample.everything, rng, sample)
+            return self.plan(sample.everything, rng, sample)
         except NothingLeftError:
             return None
 
-    def _take_folded(self, fitted: Fitted, sample: FoldedSample, seconds: float) -> CrossFit:
+    def take_folded(self, fitted: Fitted, sample: FoldedSample, seconds: float) -> CrossFit:
         """Take networks that left out one fold each, by which that fold is judged."""
         flat = fitted.members.networks.flat
         unseen = tuple(
             self._model_of(flat[fold :: sample.folds].astype(np.float32))
             for fold in range(sample.folds)
         )
-        return CrossFit(self._take(fitted, seconds), unseen)
+        return CrossFit(self.take(fitted, seconds), unseen)
 
     def _model_of(self, flat: NDArray[np.float32]) -> ConvolutionalModel:
         """Return a model of some of the networks, (networks, size)."""
@@ -174,7 +158,7 @@ class ConvolutionalModel(BiasModel):
         model._set(flat)
         return model
 
-    def _take(self, fitted: Fitted, seconds: float) -> FitReport:
+    def take(self, fitted: Fitted, seconds: float) -> FitReport:
         """Take the networks that score, and report."""
         flat = fitted.scoring.flat
         self._set(flat.astype(np.float32))

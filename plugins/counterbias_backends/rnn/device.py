@@ -2,24 +2,23 @@
 
 They learn from the same windows as on the processor, in fewer and larger steps: a GPU takes about
 as long for a step of a thousand windows as for one of 64. So their parameters are others, as with
-another seed, and gains the same within the spread of seeds (``benchmarks/gpu.py``).
+another seed.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from counterbias import FitReport, InputError, TrainingSet
-from counterbias_backends.progress import Steps
+from counterbias import FitReport, InputError
 from counterbias_backends.rnn.lanes import LANES
 from counterbias_backends.rnn.network import CharacterNetwork, PositionNetwork
 from counterbias_backends.rnn.options import Options
@@ -27,6 +26,7 @@ from counterbias_backends.rnn.parameters import Parameters, initial_parameters
 from counterbias_backends.rnn.position import SOFTMAX as STRETCHES
 from counterbias_backends.rnn.ratio import (
     LEARNING_RATE,
+    STAGES,
     RatioPlan,
     TrainedRatio,
     plan_ratio,
@@ -43,247 +43,163 @@ from counterbias_backends.rnn.training import (
     plan_pair,
 )
 from counterbias_backends.rnn.windows import Windows
-from counterbias_torch.cross_fitting import Fit
+from counterbias_torch.cross_fitting import Fit, accepted, plan_each, with_refusals
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name
-from counterbias_torch.fitting import Pupil, Schooling, Trained, train_pupils
-from counterbias_torch.reporting import remarks_of
+from counterbias_torch.fitting import Pupil, Schooling, Trained
+from counterbias_torch.lessons import kinds
 from counterbias_torch.rows import BASES, LOGISTIC, SOFTMAX, Part, Rows
+from counterbias_torch.session import Session
 from counterbias_torch.stack import CODES
 from counterbias_torch.trainer import Job as TorchJob
-from counterbias_torch.trainer import Plan
+from counterbias_torch.trainer import MakePlan, Plan
+
+if TYPE_CHECKING:
+    from counterbias_backends.rnn.model import CharacterModel
 
 #: Batches of language models are this many times as large as on the processor, the least number of
 #: steps is this part of theirs, and the learning rate this many times theirs.
 BATCHES, LEAST_STEPS, RATES = 16, 1 / 8, 4.0
 #: The same for the networks of ``objective=ratio``, of which all steps are fewer.
+#: Weight decay grows so that it shrinks weights as much.
 RATIO_BATCHES, RATIO_STEPS, RATIO_RATES = 8, 1 / 4, 2.0
-#: Points of the curves of ``objective=ratio`` in the report.
-STAGES = 20
-
-
-@dataclass
-class Run:
-    """One run on a device.
-
-    Args:
-        device: where networks are trained.
-        advance: called with numbers of steps taken.
-        remarks: what the user should know, one line each.
-    """
-
-    device: torch.device
-    advance: Callable[[int], None] = lambda steps: None
-    remarks: set[str] = field(default_factory=set)
-
-    def train(self, pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
-        """Train networks."""
-        trained = train_pupils(pupils, schooling)
-        self.remarks.update(remarks_of(trained))
-        return trained
-
-
-def fit_one(model: Any, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-    """Fit one model on a GPU. Raises InputError as its fit on the processor does."""
-    (found,) = fit_all([Fit(model, sample, rng)])
-    if isinstance(found, InputError):
-        raise found
-    return found
 
 
 def fit_all(
-    fits: Sequence[Fit[Any]], device: torch.device | None = None
+    fits: Sequence[Fit[CharacterModel]], device: torch.device | None = None
 ) -> list[FitReport | InputError]:
-    """Fit models of one class, window and options, by default on the GPU."""
+    """Fit models of one class, window and options; a refusal takes the place of a report.
+
+    ``device`` is by default the one that their resources ask for.
+    """
     began, first = time.perf_counter(), fits[0].model
-    ratio = first.options.objective == "ratio"
-    plans = [_planned(one, ratio) for one in fits]
-    progress = Steps(first.resources, f"training {first.cell}", 0)
-    run = Run(choose_device("cuda") if device is None else device, progress.advance)
-    try:
-        trained = iter(_train(plans, fits, run))
-    finally:
-        progress.finish()
+    session = Session.on(device, first.resources)
+    fit = _fit_ratios if first.options.objective == "ratio" else _fit_pairs
+    reports = fit(fits, session)
     seconds = (time.perf_counter() - began) / len(fits)
-    results: list[FitReport | InputError] = []
-    for one, plan in zip(fits, plans, strict=True):
-        if isinstance(plan, InputError):
-            results.append(plan)
-            continue
-        take = one.model.take_ratio if ratio else one.model.take_pair
-        report = take(next(trained), seconds)
-        found: dict[str, object] = {"device": device_name(run.device)}
-        if run.remarks:
-            found["remarks"] = sorted(run.remarks)
-        results.append(replace(report, details={**report.details, **found}))
-    return results
-
-
-def _train(
-    plans: Sequence[PairPlan | RatioPlan | InputError], fits: Sequence[Fit[Any]], run: Run
-) -> Sequence[TrainedPair | TrainedRatio]:
-    """Train the networks of all models that are not refused."""
-    pairs = [plan for plan in plans if isinstance(plan, PairPlan)]
-    if pairs:
-        return train_pairs(pairs, fits[0].model.options, run)
-    ratios = [
-        (plan, int(one.rng.integers(0, 2**62)))
-        for plan, one in zip(plans, fits, strict=True)
-        if isinstance(plan, RatioPlan)
+    return [
+        found
+        if isinstance(found, InputError)
+        else replace(found, seconds=seconds, details={**found.details, **session.details()})
+        for found in reports
     ]
-    return (
-        train_ratios([plan for plan, _ in ratios], [seed for _, seed in ratios], run)
-        if ratios
-        else []
-    )
 
 
-def _planned(one: Fit[Any], ratio: bool) -> PairPlan | RatioPlan | InputError:
-    """Plan a model's networks, or return why there are too few windows."""
-    plan = plan_ratio if ratio else plan_pair
-    try:
-        return plan(one.model.cell, one.sample, one.model.options, one.rng)
-    except InputError as refusal:
-        return refusal
+def _fit_pairs(
+    fits: Sequence[Fit[CharacterModel]], session: Session
+) -> list[FitReport | InputError]:
+    cell, options = fits[0].model.cell, fits[0].model.options
+    plans = plan_each(lambda one: plan_pair(cell, one.sample, options, one.rng), fits)
+    trained = with_refusals(plans, train_pairs(accepted(plans), options, session))
+    return [
+        found if isinstance(found, InputError) else one.model.take_pair(found, 0.0)
+        for one, found in zip(fits, trained, strict=True)
+    ]
 
 
-def train_pairs(plans: Sequence[PairPlan], options: Options, run: Run) -> list[TrainedPair]:
-    """Train the networks of several models."""
+def _fit_ratios(
+    fits: Sequence[Fit[CharacterModel]], session: Session
+) -> list[FitReport | InputError]:
+    cell, options = fits[0].model.cell, fits[0].model.options
+
+    def plan(one: Fit[CharacterModel]) -> tuple[RatioPlan, int]:
+        return plan_ratio(cell, one.sample, options, one.rng), int(one.rng.integers(0, 2**62))
+
+    plans = plan_each(plan, fits)
+    trained = with_refusals(plans, train_ratios(accepted(plans), session))
+    return [
+        found if isinstance(found, InputError) else one.model.take_ratio(found, 0.0)
+        for one, found in zip(fits, trained, strict=True)
+    ]
+
+
+def train_pairs(plans: Sequence[PairPlan], options: Options, session: Session) -> list[TrainedPair]:
+    """Train the networks of several models, those of each size side by side."""
     jobs = [job for plan in plans for job in plan.jobs]
-    trained: dict[int, TrainedNetwork] = {}
-    for hidden in dict.fromkeys(job.hidden for job in jobs):
-        rows = [row for row, job in enumerate(jobs) if job.hidden == hidden]
-        found = _train_language([jobs[row] for row in rows], options, run)
-        trained.update(zip(rows, found, strict=True))
-    networks = iter(trained[row] for row in range(len(jobs)))
-    return [best_pair(plan, [next(networks) for _ in plan.jobs]) for plan in plans]
-
-
-def _train_language(jobs: Sequence[Job], options: Options, run: Run) -> list[TrainedNetwork]:
-    """Train networks of one size."""
-    cell, hidden, width = jobs[0].cell, jobs[0].hidden, jobs[0].part.training.width
+    if not jobs:
+        return []
+    width = jobs[0].part.training.width
     places = width if options.position_head else 0
-    rngs = [np.random.default_rng(job.seed) for job in jobs]
-    starts = [initial_parameters(cell, hidden, width, places, rng) for rng in rngs]
-    pupils = [
-        _pupil(
-            start,
-            TorchJob(
-                (_language_part(job.part.training),),
-                (_language_part(job.part.validation),),
-                int(rng.integers(0, 2**62)),
-            ),
-        )
-        for job, rng, start in zip(jobs, rngs, starts, strict=True)
-    ]
-
-    def plan_of(jobs: Sequence[TorchJob]) -> Plan:
-        windows = max(len(job.parts[0].chosen) for job in jobs)
-        batch = min(BATCHES * options.batch, windows)
-        batches = math.ceil(windows / batch)
-        least = LEAST_STEPS * options.min_steps / options.epochs
-        return Plan(
-            epochs=options.epochs,
-            steps=batches * max(1, math.ceil(least / batches)),
-            batches=(batch,),
-            learning_rate=RATES * options.learning_rate,
-            patience=options.patience,
-        )
-
-    found = run.train(pupils, _schooling(width, plan_of, run))
-    return [
-        TrainedNetwork(
-            _parameters(start, one),
-            max(1, one.plan.steps * one.plan.batches[0] // len(job.part.training)),
-            [math.exp(losses[0]) for losses in one.course.training],
-            [math.exp(losses[0]) for losses in one.course.validation],
-        )
-        for job, one, start in zip(jobs, found, starts, strict=True)
-    ]
-
-
-def train_ratios(plans: Sequence[RatioPlan], seeds: Sequence[int], run: Run) -> list[TrainedRatio]:
-    """Train the networks of several models; ``seeds`` are those of the order of rows."""
-    steps = math.ceil(RATIO_STEPS * max(planned.plan.steps for planned in plans) / STAGES)
-    decay = max(planned.plan.decay for planned in plans)
-    sizes = {len(planned.parts): planned.plan.sizes for planned in plans}
-
-    def plan_of(jobs: Sequence[TorchJob]) -> Plan:
-        batches = tuple(RATIO_BATCHES * size for size in sizes[len(jobs[0].parts)])
-        return Plan(STAGES, steps, batches, RATIO_RATES * LEARNING_RATE, decay, patience=STAGES)
-
-    pupils = [
-        _pupil(
-            planned.parameters,
-            TorchJob(tuple(_ratio_part(part) for part in planned.parts), (), seed),
-        )
-        for planned, seed in zip(plans, seeds, strict=True)
-    ]
-    schooling = _schooling(plans[0].parameters.places, plan_of, run)
-    found = run.train(pupils, replace(schooling, decayed=_every))
-    return [
-        trained_ratio(
-            _as_trained(planned, one), _parameters(planned.parameters, one), _curves(planned, one)
-        )
-        for planned, one in zip(plans, found, strict=True)
-    ]
-
-
-def _as_trained(planned: RatioPlan, one: Trained) -> RatioPlan:
-    """Return the plan with the steps and the weight decay of the training."""
-    plan = replace(planned.plan, steps=one.plan.total, decay=one.plan.decay)
-    return replace(planned, plan=plan)
-
-
-def _curves(planned: RatioPlan, one: Trained) -> dict[str, list[float]]:
-    """Return the curves as they are on the processor."""
-    curves = {}
-    for part, losses in zip(planned.parts, zip(*one.course.training, strict=True), strict=True):
-        gain = part.mode == STRETCHES
-        curves["training_gain" if gain else "training_log_loss"] = [
-            (math.log(LANES) - loss) / math.log(2) if gain else loss for loss in losses
-        ]
-    return curves
-
-
-def _every(module: nn.Module) -> frozenset[str]:
-    return frozenset(name for name, _ in module.named_parameters())
-
-
-def _pupil(start: Parameters, job: TorchJob) -> Pupil:
-    """Return a network with its first parameters."""
-    if start.places:
-        return Pupil(PositionNetwork.from_parameters(start, ratio=False), job)
-    return Pupil(CharacterNetwork.from_parameters(start), job)
-
-
-def _parameters(start: Parameters, one: Trained) -> Parameters:
-    """Return the parameters of a network as trained."""
-    state = {name: value.cpu().numpy() for name, value in one.course.state.items()}
-    named = {_array_name(name): value for name, value in state.items()}
-    return Parameters.from_arrays(start.cell, start.hidden, named, start.places)
-
-
-def _array_name(name: str) -> str:
-    """Return the name of an array: ``cell.weight_hh_l0`` is ``weight_hh``."""
-    return name.removeprefix("cell.").removesuffix("_l0").replace(".", "_")
-
-
-def _schooling(width: int, plan_of: Callable[[Sequence[TorchJob]], Plan], run: Run) -> Schooling:
-    return Schooling(
-        CODES,
-        Form(width, slides=False),
-        run.device,
-        threads=1,
-        make_plan=plan_of,
-        advance=run.advance,
-        make_stack=lambda modules, trial: RecurrentStack(modules),
+    schooling = _schooling(width, lambda given: _language_plan(given, options), session)
+    sizes = {
+        hidden: [number for number, job in enumerate(jobs) if job.hidden == hidden]
+        for hidden in dict.fromkeys(job.hidden for job in jobs)
+    }
+    found = session.train(
+        f"training {jobs[0].cell}",
+        [
+            ([_language_pupil(jobs[number], places) for number in numbers], schooling)
+            for numbers in sizes.values()
+        ],
     )
+    networks: dict[int, TrainedNetwork] = {}
+    for numbers, trained in zip(sizes.values(), found, strict=True):
+        for number, one in zip(numbers, trained, strict=True):
+            networks[number] = _language_network(jobs[number], places, one)
+    in_order = iter(networks[number] for number in range(len(jobs)))
+    return [best_pair(plan, [next(in_order) for _ in plan.jobs]) for plan in plans]
+
+
+def _language_pupil(job: Job, places: int) -> Pupil:
+    rng = np.random.default_rng(job.seed)
+    start = initial_parameters(job.cell, job.hidden, job.part.training.width, places, rng)
+    parts, checks = (
+        (_language_part(windows),) for windows in (job.part.training, job.part.validation)
+    )
+    return Pupil(_module(start), TorchJob(parts, checks, int(rng.integers(0, 2**62))))
 
 
 def _language_part(windows: Windows) -> Part:
-    ones = np.ones((len(windows), 1), np.float32)
-    return Part.of_all(Rows(windows.contexts, ones, windows.weights, BASES))
+    targets = np.ones((len(windows), 1), np.float32)  # not looked at
+    return Part.of_all(Rows(windows.contexts, targets, windows.weights, BASES))
+
+
+def _language_plan(jobs: Sequence[TorchJob], options: Options) -> Plan:
+    """Plan the training of networks side by side; an epoch takes at least a pass over windows."""
+    windows = max(len(job.parts[0].chosen) for job in jobs)
+    batch = min(BATCHES * options.batch, windows)
+    batches = math.ceil(windows / batch)
+    least = LEAST_STEPS * options.min_steps / options.epochs
+    return Plan(
+        epochs=options.epochs,
+        steps=batches * max(1, math.ceil(least / batches)),
+        batches=(batch,),
+        learning_rate=RATES * options.learning_rate,
+        patience=options.patience,
+    )
+
+
+def _language_network(job: Job, places: int, one: Trained) -> TrainedNetwork:
+    """Return a network as it is reported on the processor."""
+    windows_per_epoch = one.plan.steps * one.plan.batches[0]
+    return TrainedNetwork(
+        Parameters.from_arrays(job.cell, job.hidden, _named_arrays(one), places),
+        max(1, windows_per_epoch // len(job.part.training)),
+        [math.exp(losses[0]) for losses in one.course.training],
+        [math.exp(losses[0]) for losses in one.course.validation],
+    )
+
+
+def train_ratios(plans: Sequence[tuple[RatioPlan, int]], session: Session) -> list[TrainedRatio]:
+    """Train the networks of several models, each with the seed of the order of its rows."""
+    if not plans:
+        return []
+    every = [planned for planned, _ in plans]
+    pupils, batches = [], {}
+    for planned, seed in plans:
+        job = TorchJob(tuple(_ratio_part(part) for part in planned.parts), (), seed)
+        batches[kinds(job)] = tuple(RATIO_BATCHES * size for size in planned.plan.sizes)
+        pupils.append(Pupil(_module(planned.parameters), job))
+    steps = math.ceil(RATIO_STEPS * max(planned.plan.steps for planned in every) / STAGES)
+    decay = min(planned.plan.decay for planned in every)  # that of the largest sample
+
+    def make_plan(jobs: Sequence[TorchJob]) -> Plan:
+        taken = decay / (RATIO_STEPS * RATIO_RATES)
+        return Plan(STAGES, steps, batches[kinds(jobs[0])], RATIO_RATES * LEARNING_RATE, taken)
+
+    start = every[0].parameters
+    schooling = replace(_schooling(start.places, make_plan, session), decayed=_all_parameters)
+    (found,) = session.train(f"training {start.cell}", [(pupils, schooling)])
+    return [_ratio_network(planned, one) for planned, one in zip(every, found, strict=True)]
 
 
 def _ratio_part(part: RatioPart) -> Part:
@@ -291,10 +207,50 @@ def _ratio_part(part: RatioPart) -> Part:
     windows = part.windows
     contexts = windows.contexts.reshape(part.groups, part.group, -1)
     targets = windows.targets.reshape(part.groups, part.group)
-    weights: NDArray[np.float32] = windows.weights.reshape(part.groups, part.group)[:, 0]
-    if part.mode == STRETCHES:
-        sequence = np.concatenate([contexts[:, 0], contexts[:, 1:, -1]], axis=1)
-        rows = Rows(sequence, targets, np.ascontiguousarray(weights), SOFTMAX, overlapping=True)
-    else:
-        rows = Rows(contexts[:, 0], targets, weights, LOGISTIC)
-    return Part.of_all(rows)
+    weights = np.ascontiguousarray(windows.weights.reshape(part.groups, part.group)[:, 0])
+    if part.mode != STRETCHES:
+        return Part.of_all(Rows(contexts[:, 0], targets, weights, LOGISTIC))
+    sequence = np.concatenate([contexts[:, 0], contexts[:, 1:, -1]], axis=1)
+    return Part.of_all(Rows(sequence, targets, weights, SOFTMAX, overlapping=True))
+
+
+def _ratio_network(planned: RatioPlan, one: Trained) -> TrainedRatio:
+    """Return a network as it is reported on the processor, with what its training really was."""
+    start = planned.parameters
+    curves = {}
+    for part, losses in zip(planned.parts, zip(*one.course.training, strict=True), strict=True):
+        gain = part.mode == STRETCHES
+        curves["training_gain" if gain else "training_log_loss"] = [
+            (math.log(LANES) - loss) / math.log(2) if gain else loss for loss in losses
+        ]
+    decay = one.plan.decay * RATIO_STEPS * RATIO_RATES
+    taken = replace(planned.plan, steps=one.plan.total, decay=decay)
+    return trained_ratio(
+        replace(planned, plan=taken),
+        Parameters.from_arrays(start.cell, start.hidden, _named_arrays(one), start.places),
+        curves,
+    )
+
+
+def _module(start: Parameters) -> nn.Module:
+    """Return a network with its first parameters; what it is for is decided by the loss."""
+    if start.places:
+        return PositionNetwork.from_parameters(start, ratio=False)
+    return CharacterNetwork.from_parameters(start)
+
+
+def _schooling(width: int, make_plan: MakePlan, session: Session) -> Schooling:
+    schooling = session.schooling(CODES, Form(width, slides=False), make_plan)
+    return replace(schooling, make_stack=lambda modules, trial: RecurrentStack(modules))
+
+
+def _named_arrays(one: Trained) -> dict[str, NDArray[np.float32]]:
+    """Return the parameters by the names of arrays: ``cell.weight_hh_l0`` is ``weight_hh``."""
+    return {
+        name.removeprefix("cell.").removesuffix("_l0").replace(".", "_"): values
+        for name, values in one.arrays().items()
+    }
+
+
+def _all_parameters(module: nn.Module) -> frozenset[str]:
+    return frozenset(name for name, _ in module.named_parameters())

@@ -77,9 +77,10 @@ class CharacterModel(BiasModel):
         """Train the networks; on a GPU, by torch."""
         if self.trains_together():
             self.check_resources()
-            from counterbias_backends.rnn.device import fit_one
+            from counterbias_backends.rnn.device import fit_all
+            from counterbias_torch.cross_fitting import Fit, only
 
-            return fit_one(self, sample, rng)
+            return only(fit_all([Fit(self, sample, rng)]))
         began = time.perf_counter()
         if self.options.objective == "ratio":
             from counterbias_backends.rnn.ratio import train_ratio
