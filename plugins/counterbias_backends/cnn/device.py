@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,9 +49,6 @@ from counterbias_torch.session import Session
 from counterbias_torch.stack import LETTERS
 from counterbias_torch.trainer import Job, MakePlan, Plan
 
-if TYPE_CHECKING:
-    from counterbias_backends.cnn.model import ConvolutionalModel
-
 #: Batches are this many times as large as on the processor, steps this part of theirs, and the
 #: learning rate this many times theirs. Weight decay grows so that it shrinks weights as much.
 BATCHES, STEPS, RATES = 4, 1 / 4, 2.0
@@ -60,9 +57,9 @@ DISTIL_BATCHES, DISTIL_STEPS, DISTIL_RATES = 4, 0.4, 1.5
 
 
 def fit_all(
-    fits: Sequence[Fit[ConvolutionalModel]], device: torch.device | None = None
+    fits: Sequence[Fit[Any]], device: torch.device | None = None
 ) -> list[FitReport | InputError]:
-    """Fit models of one window and options; a refusal takes the place of a report.
+    """Fit models of :mod:`.model`, of one window and options, or return why they refuse.
 
     ``device`` is by default the one that their resources ask for.
     """
@@ -83,17 +80,12 @@ def cross_fit_all(
 
     Networks leave out one fold each, or where that is not possible, models are fitted anew.
     """
-    began = time.perf_counter()
-    plans = plan_each(lambda one: _model(one).plan_folded(one.sample, one.rng), fits)
-    folded = [plan for plan in accepted(plans) if plan is not None]
+    plans = plan_each(_plan_folded, fits)
+    began, folded = time.perf_counter(), [plan for plan in accepted(plans) if plan is not None]
     fitted = iter(_fit(folded, fits[0].model.resources, device))
-    seconds = (time.perf_counter() - began) / len(fits)
+    seconds = (time.perf_counter() - began) / max(1, len(folded))
     anew = [one for one, plan in zip(fits, plans, strict=True) if plan is None]
-
-    def fit_anew(every: Sequence[Fit[ConvolutionalModel]]) -> list[FitReport | InputError]:
-        return fit_all(every, device)
-
-    refitted = iter(cross_fitting.cross_fit_all(anew, fit_anew) if anew else [])
+    refitted = iter(_cross_fit_anew(anew, device))
     results: list[CrossFit | InputError] = []
     for one, plan in zip(fits, plans, strict=True):
         if isinstance(plan, InputError):
@@ -101,12 +93,27 @@ def cross_fit_all(
         elif plan is None:
             results.append(next(refitted))
         else:
-            results.append(_model(one).take_folded(next(fitted), one.sample, seconds))
+            model: Any = one.model
+            results.append(model.take_folded(next(fitted), one.sample, seconds))
     return results
 
 
-def _model(one: CrossFitting) -> ConvolutionalModel:
-    return cast("ConvolutionalModel", one.model)
+def _plan_folded(one: CrossFitting) -> Planned | None:
+    model: Any = one.model
+    planned: Planned | None = model.plan_folded(one.sample, one.rng)
+    return planned
+
+
+def _cross_fit_anew(
+    fits: Sequence[CrossFitting], device: torch.device | None
+) -> list[CrossFit | InputError]:
+    """Fit models to whole samples, and one for each fold, all at once."""
+    if not fits:
+        return []
+    every: list[CrossFit | InputError] = cross_fitting.cross_fit_all(
+        fits, lambda wanted: fit_all(wanted, device)
+    )
+    return every
 
 
 def _fit(

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,9 +53,6 @@ from counterbias_torch.stack import CODES
 from counterbias_torch.trainer import Job as TorchJob
 from counterbias_torch.trainer import MakePlan, Plan
 
-if TYPE_CHECKING:
-    from counterbias_backends.rnn.model import CharacterModel
-
 #: Batches of language models are this many times as large as on the processor, the least number of
 #: steps is this part of theirs, and the learning rate this many times theirs.
 BATCHES, LEAST_STEPS, RATES = 16, 1 / 8, 4.0
@@ -65,9 +62,9 @@ RATIO_BATCHES, RATIO_STEPS, RATIO_RATES = 8, 1 / 4, 2.0
 
 
 def fit_all(
-    fits: Sequence[Fit[CharacterModel]], device: torch.device | None = None
+    fits: Sequence[Fit[Any]], device: torch.device | None = None
 ) -> list[FitReport | InputError]:
-    """Fit models of one class, window and options; a refusal takes the place of a report.
+    """Fit models of :mod:`.model`, of one class, window and options, or return why they refuse.
 
     ``device`` is by default the one that their resources ask for.
     """
@@ -84,9 +81,7 @@ def fit_all(
     ]
 
 
-def _fit_pairs(
-    fits: Sequence[Fit[CharacterModel]], session: Session
-) -> list[FitReport | InputError]:
+def _fit_pairs(fits: Sequence[Fit[Any]], session: Session) -> list[FitReport | InputError]:
     cell, options = fits[0].model.cell, fits[0].model.options
     plans = plan_each(lambda one: plan_pair(cell, one.sample, options, one.rng), fits)
     trained = with_refusals(plans, train_pairs(accepted(plans), options, session))
@@ -96,12 +91,10 @@ def _fit_pairs(
     ]
 
 
-def _fit_ratios(
-    fits: Sequence[Fit[CharacterModel]], session: Session
-) -> list[FitReport | InputError]:
+def _fit_ratios(fits: Sequence[Fit[Any]], session: Session) -> list[FitReport | InputError]:
     cell, options = fits[0].model.cell, fits[0].model.options
 
-    def plan(one: Fit[CharacterModel]) -> tuple[RatioPlan, int]:
+    def plan(one: Fit[Any]) -> tuple[RatioPlan, int]:
         return plan_ratio(cell, one.sample, options, one.rng), int(one.rng.integers(0, 2**62))
 
     plans = plan_each(plan, fits)
