@@ -12,6 +12,7 @@ def side_by_side(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let torch's processor train networks side by side; return the numbers of those that were."""
     torch = pytest.importorskip("torch", reason="networks are trained on GPUs by torch")
     from counterbias_torch import fitting
+    from counterbias_torch.devices import reproducible
 
     sizes: list[int] = []
     together = fitting._together
@@ -25,7 +26,8 @@ def side_by_side(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         trained: dict[int, fitting.Trained] = {}
         for numbers in as_on_a_gpu(pupils, schooling.device):
             sizes.append(len(numbers))
-            found = fitting._side_by_side([pupils[number] for number in numbers], schooling)
+            with reproducible(schooling.device):
+                found = fitting._side_by_side([pupils[number] for number in numbers], schooling)
             trained.update(zip(numbers, found, strict=True))
         return [trained[number] for number in range(len(pupils))]
 
