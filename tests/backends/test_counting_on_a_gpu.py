@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def run(folder: Path, *words: object) -> None:
         ("gru", GRU, 6),
     ],
 )
-def test_count(  # noqa: PLR0913
+def test_count(
     folder: Path, tmp_path: Path, gpu: list[int], model: str, options: str, networks: int
 ) -> None:
     pairs = [word for pair in options.split(",") for word in ("--bias-option", pair)]
@@ -87,32 +88,43 @@ def test_count(  # noqa: PLR0913
 
 
 def test_compare(folder: Path, tmp_path: Path, gpu: list[int]) -> None:
-    models = ["cnn:" + CNN.replace(",", "+"), "gru:" + GRU.replace(",", "+")]
-    run(folder, "compare", "-o", tmp_path, "--models", ",".join(["pwm", *models]), "--folds", 2)
-    print(gpu)
-    print((tmp_path / "comparison.tsv").read_text())
-    assert 0
+    models = ["pwm", "cnn:" + CNN.replace(",", "+"), "gru:" + GRU.replace(",", "+")]
+    run(folder, "compare", "-o", tmp_path, "--models", ",".join(models), "--folds", 2)
+    # Networks of both ends for all reads, and those of both ends in both trials.
+    assert gpu == [10, 6, 2 * 2 * 10, 2 * 2 * 6]
+    with (tmp_path / "comparison.tsv").open(encoding="utf-8", newline="") as file:
+        found = {row["model"]: row for row in csv.DictReader(file, delimiter="\t")}
+    assert list(found) == models
+    for row in found.values():
+        assert row["status"] == "ok"
+        assert float(row["gain_cap5"]) > 0.1
 
 
-def test_one_thread_at_a_time(
+def test_too_little_memory_is_a_warning(
     folder: Path,
     tmp_path: Path,
     gpu: list[int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Too little memory: the user is told that batches were cut, and the model is made."""
     evaluate = RecurrentStack.__call__
 
     def cramped(stack: RecurrentStack, codes: torch.Tensor) -> torch.Tensor:
-        if codes.shape[1] > 1500:
+        if codes.shape[1] > 1500:  # windows of 64 stretches of 32 positions are more
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
         return evaluate(stack, codes)
 
     monkeypatch.setattr(RecurrentStack, "__call__", cramped)
     pairs = [word for pair in GRU.split(",") for word in ("--bias-option", pair)]
     run(folder, "count", "--bias-model", "gru", *pairs, "--bias-output", tmp_path / "out")
+    assert gpu == [6]
+    remark = (
+        "memory was too small for batches of 64 and 1024 rows: "
+        "their gradients were added up from 2 pieces each"
+    )
     found: dict[str, Any] = json.loads((tmp_path / "out.counterbias.json").read_text())
-    print(gpu, found["ends"][0]["training"]["details"])
-    print(capsys.readouterr().err)
-    assert 0
+    assert [end["training"]["details"]["remarks"] for end in found["ends"]] == [[remark]] * 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "memory" in line] == [
+        f"Warning: one: fitting gru to read{read}: {remark}" for read in (1, 2)
+    ]
