@@ -44,8 +44,8 @@ class Resources:
         threads: threads, at least 1. The fitted model must not depend on their number, to the byte.
         device: ``cpu``; ``cuda``, a GPU, for models with :attr:`BiasModel.uses_gpu` (where there is
             none, their :meth:`~BiasModel.check_resources` raises InputError); or ``auto``, a GPU
-            where there is one and the model benefits from it. It may change the model by no more
-            than rounding.
+            where there is one and the model benefits from it. A GPU may give another model, as
+            another seed does, but must give the same one each time.
         progress: called with a stage, the steps done, and the steps in all (0: not known); or None.
 
     Raises:
@@ -184,7 +184,7 @@ class BiasModel(ABC):
         ``counterbias count`` asks for both read ends at once, ``counterbias compare`` for many
         trials where :meth:`trains_together` is true. By default :meth:`cross_fit` is called for one
         after the other; override this where fitting them side by side takes less time. Each model
-        must be what it would be without the others, but for rounding.
+        must be as good as it would be without the others, and the same each time.
 
         Args:
             fits: what to fit, at least one.

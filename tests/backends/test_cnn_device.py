@@ -85,7 +85,7 @@ def test_models_are_as_good_as_those_of_the_processor(
         compiled = ConvolutionalModel(WINDOW, options)
         report = compiled.fit(sample, np.random.default_rng(0))
         assert agreement(compiled) > 0.95
-        assert agreement(one) > agreement(compiled) - 0.02
+        assert agreement(one) > agreement(compiled) - 0.03
         assert isinstance(found, FitReport)
         assert found.parameters == report.parameters
         assert found.details.keys() == report.details.keys()
@@ -95,7 +95,7 @@ def test_models_are_as_good_as_those_of_the_processor(
         assert found.curves.keys() == report.curves.keys()
         for name, values in report.curves.items():
             assert len(found.curves[name]) == len(values) == 20
-            assert found.curves[name][-1] == pytest.approx(values[-1], rel=0.1)
+            assert found.curves[name][-1] == pytest.approx(values[-1], rel=0.2)
 
 
 def test_the_distilled_network_scores_as_the_others(

@@ -1,8 +1,9 @@
-"""Train the networks: what they learn from, for how many steps, on which device.
+"""Train the networks: what they learn from, for how many steps, by compiled code.
 
 In: a training set. Out: the parameters of every network, curves and details for the report. Each
 network is trained independently of the others, in double precision and with its own seed, so that
-neither threads nor device change the result by more than rounding. :class:`Trainer` is the loop.
+the number of threads does not change it. :class:`Trainer` is the loop; :mod:`.device` trains what
+was planned here on a GPU.
 """
 
 from __future__ import annotations

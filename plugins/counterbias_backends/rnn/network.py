@@ -1,4 +1,4 @@
-"""The networks in plain torch: what the compiled code is tested with, and timed against."""
+"""The networks in plain torch: what compiled code is tested with, and what a GPU trains."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 In: a training set. Out: the parameters of the foreground and the background network and how their
 training went. Each network is trained independently, with its own seed, so that the number of
-threads does not change it. The gradient comes from compiled code, or by way of torch from a GPU.
+threads does not change it. :mod:`.device` trains what was planned here on a GPU.
 """
 
 from __future__ import annotations

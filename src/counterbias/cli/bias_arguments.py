@@ -153,8 +153,8 @@ DEVICE = Option(
     "--bias-device",
     choices=DEVICES,
     default=None,
-    help="what the networks (cnn, gru, lstm) are trained on; auto is the processor unless there "
-    f"is a GPU and it pays off (default: {_BIAS.device})",
+    help="where networks are trained; auto is the processor for cnn, gru and lstm, and a GPU, if "
+    f"there is one, for networks that need torch anyway (default: {_BIAS.device})",
 )
 SEED = Option(
     "--bias-seed",
