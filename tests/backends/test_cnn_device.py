@@ -90,7 +90,7 @@ def test_models_are_as_good_as_those_of_the_processor(
         assert found.parameters == report.parameters
         assert found.details.keys() == report.details.keys()
         assert found.details["device"] == "cpu"
-        assert found.details["steps"] == 60  # a quarter of those of the processor
+        assert found.details["steps"] == 120  # half of those of the processor
         assert found.details["weight_decay"] == report.details["weight_decay"] == 0.5
         assert found.curves.keys() == report.curves.keys()
         for name, values in report.curves.items():
@@ -194,7 +194,7 @@ def test_progress_has_the_real_number_of_steps(monkeypatch: pytest.MonkeyPatch) 
         [planted_sample(WINDOW, starts=300, seed=seed) for seed in (1, 2)],
         progress=lambda stage, done, total: told.append((stage, done, total)),
     )
-    totals = {"training cnn": 60, "distilling cnn": 40}
+    totals = {"training cnn": 120, "distilling cnn": 40}
     assert {(stage, total) for stage, _, total in told} == set(totals.items())
     for stage, total in totals.items():
         done = [steps for own, steps, _ in told if own == stage]

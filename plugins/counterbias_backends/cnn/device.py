@@ -51,9 +51,9 @@ from counterbias_torch.trainer import Job, MakePlan, Plan
 
 #: Batches are this many times as large as on the processor, steps this part of theirs, and the
 #: learning rate this many times theirs. Weight decay grows so that it shrinks weights as much.
-BATCHES, STEPS, RATES = 4, 1 / 4, 2.0
-#: The same for the network that is distilled.
-DISTIL_BATCHES, DISTIL_STEPS, DISTIL_RATES = 4, 0.4, 1.5
+BATCHES, STEPS, RATES = 4, 1 / 2, 2.0
+#: The same for the network that is distilled, whose learning rate is the same.
+DISTIL_BATCHES, DISTIL_STEPS = 4, 0.4
 
 
 def fit_all(
@@ -189,7 +189,7 @@ def _distil_all(
         STAGES,
         math.ceil(steps / STAGES),
         (DISTIL_BATCHES * BATCH,),
-        DISTIL_RATES * LEARNING_RATE,
+        LEARNING_RATE,
         early_stopping=False,
     )
     trained = _train("distilling cnn", pupils, student, lambda jobs: plan, session)
