@@ -44,8 +44,10 @@ def one_thread() -> Iterator[None]:
     """
     global _inside, _usual  # torch's setting is the process's, too
     with _lock:
+        # A thread's number is the process's until it is first asked for, then its own.
+        found = torch.get_num_threads()
         if not _inside:
-            _usual = torch.get_num_threads()
+            _usual = found
         _inside += 1
         torch.set_num_threads(1)
     try:
@@ -53,7 +55,7 @@ def one_thread() -> Iterator[None]:
     finally:
         with _lock:
             _inside -= 1
-            # What a thread finds may be what another one has set for itself.
+            # Not what this thread found: another one may have set it for itself.
             torch.set_num_threads(_usual)
 
 
