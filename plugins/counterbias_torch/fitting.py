@@ -15,12 +15,17 @@ from torch import Tensor, nn
 from counterbias_torch.checks import draws_random_numbers
 from counterbias_torch.data import Form
 from counterbias_torch.devices import is_out_of_memory, reproducible
-from counterbias_torch.lessons import kinds, with_decays
+from counterbias_torch.lessons import kinds
 from counterbias_torch.stack import Stack, stack_modules
 from counterbias_torch.trainer import Course, Job, Plan, Trainer
 
 _PROCESSOR = torch.device("cpu")
 _generator = threading.Lock()
+
+
+def matrices(module: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters with two axes or more: no biases, no scales."""
+    return frozenset(name for name, value in module.named_parameters() if value.dim() > 1)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Schooling:
         threads: networks trained at a time on a processor.
         make_plan: plans the training of networks side by side.
         advance: called with numbers of steps taken.
+        decayed: returns the names of the parameters with weight decay; by default :func:`matrices`.
         make_stack: stacks modules, with windows to try it with; by default ``stack.stack_modules``.
     """
 
@@ -71,6 +77,7 @@ class Schooling:
     threads: int
     make_plan: Callable[[Sequence[Job]], Plan]
     advance: Callable[[int], None]
+    decayed: Callable[[nn.Module], frozenset[str]] = matrices
     make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
 
 
@@ -156,14 +163,12 @@ def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
     device, jobs = schooling.device, [pupil.job for pupil in pupils]
     # Copies, so that networks can be trained anew where memory was too small for so many.
     modules = [deepcopy(pupil.module).to(device) for pupil in pupils]
-    axes = [parameter.dim() for parameter in modules[0].parameters()]
     trial = torch.zeros(2, schooling.form.width, dtype=torch.uint8, device=device)
     if schooling.make_stack is not None:
         stack = schooling.make_stack(modules, trial)
     else:
         stack = stack_modules(modules, schooling.takes, trial)
-    copies = len(stack.parameters()) // max(len(axes), 1)
-    plan = with_decays(schooling.make_plan(jobs), axes, copies)
+    plan = replace(schooling.make_plan(jobs), decayed=schooling.decayed(modules[0]))
     trainer = Trainer(stack, jobs, plan, schooling.form, device)
     trainer.run(schooling.advance)
     return [Trained(course, trainer.pieces, plan) for course in trainer.courses]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -129,10 +129,7 @@ def kinds(job: Job) -> tuple[tuple[str, int], ...]:
 
 
 def make_plan(jobs: Sequence[Job], options: TrainingOptions) -> Plan:
-    """Plan the training of networks side by side; an epoch is a pass over the largest first part.
-
-    Weight decay is that of every parameter with two axes or more, in ``decays[0]``.
-    """
+    """Plan the training of networks side by side; an epoch is a pass over the first parts."""
     every = list(zip(*(job.parts for job in jobs), strict=True))
     sizes = [max(len(part.chosen) for part in parts) for parts in every]
     rows = jobs[0].parts[0].rows
@@ -155,19 +152,7 @@ def make_plan(jobs: Sequence[Job], options: TrainingOptions) -> Plan:
         steps=steps,
         batches=(batch, *(math.ceil(size * batch / sizes[0]) for size in sizes[1:])),
         learning_rate=options.learning_rate,
-        decays=(decay,),
+        decay=decay,
         patience=options.patience,
         mixed=options.precision != "single",
     )
-
-
-def with_decays(plan: Plan, axes: Sequence[int], copies: int) -> Plan:
-    """Return a plan with a weight decay for each parameter.
-
-    Args:
-        plan: with one weight decay.
-        axes: number of axes of each parameter of one network.
-        copies: how often these parameters follow one another.
-    """
-    decays = tuple(plan.decays[0] if number > 1 else 0.0 for number in axes)
-    return replace(plan, decays=decays * copies)

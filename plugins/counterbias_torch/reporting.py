@@ -41,9 +41,8 @@ def report_of(
         if job.parts[0].rows.loss == BASES and one.course.validation:
             perplexity[role] = math.exp(one.course.validation[one.course.best - 1][0])
         details |= {f"{prefix}{name}": value for name, value in _details(job, one).items()}
-    remarks = {_remark(one) for one in trained if one.pieces > 1}
-    if remarks:
-        details["remarks"] = sorted(remarks)
+    if remarks := remarks_of(trained):
+        details["remarks"] = remarks
     return replace(begun, curves=curves, perplexity=perplexity, details=details)
 
 
@@ -55,8 +54,13 @@ def _details(job: Job, one: Trained) -> dict[str, object]:
         "batches": list(one.plan.batches),
         "rows": [len(part.chosen) for part in job.parts],
         "validation_rows": [len(part.chosen) for part in job.validation],
-        "weight_decay": max(one.plan.decays),
+        "weight_decay": one.plan.decay,
     }
+
+
+def remarks_of(trained: Sequence[Trained]) -> list[str]:
+    """Return what the user should know of the training, one line each."""
+    return sorted({_remark(one) for one in trained if one.pieces > 1})
 
 
 def _remark(one: Trained) -> str:

@@ -29,8 +29,8 @@ class Stack(ABC):
     """Several networks: each sees its own windows and has its own parameters."""
 
     @abstractmethod
-    def parameters(self) -> list[Tensor]:
-        """Return all parameters: those of one network after another, or of all stacked."""
+    def parameters(self) -> list[tuple[str, Tensor]]:
+        """Return all parameters, each with its name in a network."""
 
     @abstractmethod
     def __call__(self, codes: Tensor) -> Tensor:
@@ -51,9 +51,9 @@ class Modules(Stack):
     def __init__(self, modules: Sequence[nn.Module], takes: str) -> None:
         self._modules, self._takes = list(modules), takes
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters of one module after another."""
-        return [parameter for module in self._modules for parameter in module.parameters()]
+        return [named for module in self._modules for named in module.named_parameters()]
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
@@ -87,9 +87,9 @@ class Vectorised(Stack):
         found: Tensor = functional_call(self._skeleton, (values, buffers), (inputs,))
         return found
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters; the first axis is that of the networks."""
-        return list(self._values.values())
+        return list(self._values.items())
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
