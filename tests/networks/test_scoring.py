@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -92,68 +93,76 @@ def test_half_precision_is_close() -> None:
     assert reports[0].details["device"] == "cpu"
 
 
-def sample_of(window: Window, starts: int, tiles: int, positions: int, seed: int) -> TrainingSet:
-    """Return starts with two background windows each, and tiles of any size, some without reads."""
-    rng = np.random.default_rng(seed)
+@dataclass(frozen=True)
+class Size:
+    """The size of a sample; ``validation`` are read starts, None for no validation part."""
+
+    starts: int
+    tiles: int
+    positions: int
+    validation: int | None = None
+    origin: bool = True
+
+
+def sample_of(window: Window, size: Size, seed: int = 1) -> TrainingSet:
+    """Return starts with two background windows each, and tiles, some without reads."""
+    rng, starts = np.random.default_rng(seed), size.starts
     found = planted_sample(window, starts=max(starts, 1), seed=seed, tiles=False)
-    sequence = rng.integers(0, 4, (tiles, positions + window.width - 1), dtype=np.uint8)
-    counts = rng.poisson(0.3, (tiles, positions)).astype(np.float32)
+    length = size.positions + window.width - 1
+    sequence = rng.integers(0, 4, (size.tiles, length), dtype=np.uint8)
+    counts = rng.poisson(0.3, (size.tiles, size.positions)).astype(np.float32)
+    validation = None
+    if size.validation is not None:
+        part = dataclasses.replace(size, starts=size.validation, validation=None)
+        validation = sample_of(window, part, seed + 1)
     return dataclasses.replace(
         found,
         foreground=found.foreground[:starts],
         foreground_weight=found.foreground_weight[:starts],
         background=found.background[: 2 * starts],
         background_weight=found.background_weight[: 2 * starts],
-        origin=np.repeat(np.arange(starts), 2),
-        tiles=Tiles(sequence, counts) if tiles else None,
-        validation=None,
+        origin=np.repeat(np.arange(starts), 2) if size.origin else None,
+        tiles=Tiles(sequence, counts) if size.tiles else None,
+        validation=validation,
     )
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    kind=st.sampled_from(EVERY),
-    upstream=st.integers(0, 20),
-    downstream=st.integers(0, 20),
+SIZES = st.builds(
+    Size,
     starts=st.integers(0, 30),
     tiles=st.integers(0, 3),
     positions=st.sampled_from([1, 2, 24, 25, 26, 60]),
     validation=st.sampled_from([None, 0, 1, 250]),
     origin=st.booleans(),
 )
-def test_samples_of_any_shape_give_finite_scores(
-    kind: type[NetworkModel],
-    upstream: int,
-    downstream: int,
-    starts: int,
-    tiles: int,
-    positions: int,
-    validation: int | None,
-    origin: bool,
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(EVERY),
+    window=st.builds(Window, st.integers(0, 20), st.integers(0, 20)),
+    size=SIZES,
+)
+def test_samples_of_any_size_give_finite_scores(
+    kind: type[NetworkModel], window: Window, size: Size
 ) -> None:
-    window = Window(upstream, downstream)
-    sample = sample_of(window, starts, tiles, positions, 1)
-    if validation is not None:
-        sample = dataclasses.replace(
-            sample, validation=sample_of(window, validation, tiles, positions, 2)
-        )
-    if not origin:
-        sample = dataclasses.replace(sample, origin=None)
-    total = starts + (validation or 0)
+    sample, starts = sample_of(window, size), size.starts
+    if (size.validation or 0) < lessons.LEAST_VALIDATION:  # it is learnt from
+        starts += size.validation or 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lessons, "LEAST_STEPS", 2)
-        if not starts and not (0 < total < lessons.LEAST_VALIDATION):
+        if not starts:
             with pytest.raises(InputError, match="no read starts to train a network with"):
                 fitted(kind, sample, TrainingOptions(epochs=1))
             return
         model, report = fitted(kind, sample, TrainingOptions(epochs=1))
-    assert report.details["starts"] == (starts if validation == 250 else total)
+    assert report.details["starts"] == starts
     assert np.isfinite(model.log_bias(random_windows(20, window.width))).all()
 
 
 @pytest.mark.parametrize("kind", [Convolution, WithDropout, Language])
 def test_one_side_alone_is_refused(kind: type[NetworkModel]) -> None:
-    sample = dataclasses.replace(sample_of(WINDOW, 20, 2, 25, 1), origin=None)
+    sample = sample_of(WINDOW, Size(20, 2, 25, origin=False))
     none = np.zeros((0, WINDOW.width), np.uint8)
     for side, words in (("foreground", "read starts"), ("background", "background windows")):
         empty = {side: none, f"{side}_weight": np.zeros(0)}
@@ -166,7 +175,7 @@ def test_reads_that_no_stretch_of_a_tile_holds_are_no_tiles() -> None:
     counts = np.zeros((1, 30), np.float32)
     counts[0, 29] = 1
     sequence = np.zeros((1, 30 + WINDOW.width - 1), np.uint8)
-    sample = dataclasses.replace(sample_of(WINDOW, 20, 0, 1, 1), tiles=Tiles(sequence, counts))
+    sample = dataclasses.replace(sample_of(WINDOW, Size(20, 0, 1)), tiles=Tiles(sequence, counts))
     _, report = fitted(PerBase, sample, TrainingOptions(epochs=1))
     assert report.details["rows"] == [18]  # sets, less those held out
     _, report = fitted(Convolution, sample, TrainingOptions(epochs=1))
