@@ -164,6 +164,19 @@ def test_number_of_threads_is_put_back_whoever_ends_last() -> None:
         torch.set_num_threads(before)
 
 
+def test_one_thread_within_one_thread() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with one_thread():
+            with one_thread():
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_others_that_use_torch_at_the_same_time_do_no_harm() -> None:
     """Several fits with dropout, and scores, on threads of the caller's."""
     expected = bytes_of(fitted(WithDropout, options=SHORT)[0])

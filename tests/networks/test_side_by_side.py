@@ -94,8 +94,8 @@ def test_outputs_and_gradients_are_those_of_each_alone(kind: str) -> None:
     torch.testing.assert_close(found, expected)
     for outputs in (found, expected):
         (outputs * torch.linspace(1, 2, outputs.numel()).reshape(outputs.shape)).sum().backward()
-    own = [parameter.grad for parameter in alone.parameters()]
-    for number, parameter in enumerate(stack.parameters()):
+    own = [parameter.grad for _, parameter in alone.parameters()]
+    for number, (_, parameter) in enumerate(stack.parameters()):
         each = own[number :: len(stack.parameters())]
         torch.testing.assert_close(parameter.grad, torch.stack(each), rtol=1e-4, atol=1e-5)
     for number, module in enumerate(modules):
