@@ -14,13 +14,11 @@ pytest.importorskip("torch", reason="networks of torch need it (extra torch)")
 import torch
 from torch import Tensor, nn
 
-from counterbias import Backend, InputError, Resources, hookimpl
+from counterbias import Backend, InputError, Resources
 from counterbias.cli import main
-from counterbias.plugins import Manager, load_plugins
 from counterbias.testing import check_backend, planted_sample
 from counterbias_torch import NetworkModel, TrainingOptions
 from counterbias_torch.checks import check_network
-from tests.helpers.samples_without_starts import Builder
 from tests.networks.examples import (
     WINDOW,
     Convolution,
@@ -219,52 +217,16 @@ PROBLEMS = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    Builder(folder).single("good", 1500, 3)
-    return folder
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[NetworkModel]], None]:
-    """Install a plug-in with the backend ``mine``."""
-
-    def install(kind: type[NetworkModel]) -> None:
-        class Plugin:
-            @hookimpl
-            def counterbias_backends(self) -> list[Backend]:
-                return [
-                    Backend("mine", "a network", lambda: kind, extra="deep", requires=("torch",))
-                ]
-
-        def load(environ: object = None) -> Manager:
-            manager = load_plugins()
-            manager.register(Plugin(), name="mine", distribution="mine", version="1")
-            return manager
-
-        monkeypatch.setattr("counterbias.plugins.load_plugins", load)
-        monkeypatch.setattr("counterbias.pipeline.compare.run.load_plugins", load)
-
-    return install
-
-
-def run_count(folder: Path, out: Path, *more: str) -> int:
-    words = f"count -q -s yes --bias-model mine --bias-genome {folder}/genome.fa".split()
-    outputs = ["--bias-output", f"{out}/", "-c", f"{out}/t.tsv"]
-    return main([*words, *outputs, *more, f"{folder}/good.sam", f"{folder}/genes.gtf"])
-
-
 @pytest.mark.parametrize("kind", PROBLEMS)
 def test_count_names_the_problem_on_one_line(
     kind: type[NetworkModel],
-    folder: Path,
+    count: Callable[..., int],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     install: Callable[[type[NetworkModel]], None],
 ) -> None:
     install(kind)
-    assert run_count(folder, tmp_path) == 1
+    assert count() == 1
     assert capsys.readouterr().err.splitlines() == [
         f"counterbias: backend 'mine' failed while it was fitted to good: {PROBLEMS[kind]}. "
         "Take another model, or tell the author of the plug-in "
@@ -274,15 +236,15 @@ def test_count_names_the_problem_on_one_line(
 
 
 def test_compare_names_the_problem(
-    folder: Path,
+    sample_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     install: Callable[[type[NetworkModel]], None],
 ) -> None:
     install(DependsOnBatch)
     words = ["compare", "-q", "-s", "yes", "--models", "mine,pwm", "--folds", "1", "--seeds", "1"]
-    more = ["--no-figures", "--bias-genome", f"{folder}/genome.fa", "-o", str(tmp_path)]
-    assert main([*words, *more, f"{folder}/good.sam", f"{folder}/genes.gtf"]) == 3
+    more = ["--no-figures", "--bias-genome", f"{sample_folder}/genome.fa", "-o", str(tmp_path)]
+    assert main([*words, *more, f"{sample_folder}/good.sam", f"{sample_folder}/genes.gtf"]) == 3
     captured = capsys.readouterr()
     assert f"failed: {PROBLEMS[DependsOnBatch]}" in captured.out
     assert "Traceback" not in captured.err
@@ -297,7 +259,7 @@ def test_the_conformance_suite_names_the_problem(kind: type[NetworkModel]) -> No
 
 
 def test_without_torch_count_names_the_extra(
-    folder: Path,
+    count: Callable[..., int],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     install: Callable[[type[NetworkModel]], None],
@@ -305,7 +267,7 @@ def test_without_torch_count_names_the_extra(
 ) -> None:
     install(Convolution)
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
-    assert run_count(folder, tmp_path) == 1
+    assert count() == 1
     assert capsys.readouterr().err.splitlines() == [
         "counterbias: Backend 'mine' needs: pip install 'mine[deep]'"
     ]
@@ -313,13 +275,13 @@ def test_without_torch_count_names_the_extra(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_count_refuses_a_gpu_that_is_missing_before_it_counts(
-    folder: Path,
+    count: Callable[..., int],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     install: Callable[[type[NetworkModel]], None],
 ) -> None:
     install(Convolution)
-    assert run_count(folder, tmp_path, "--bias-device", "cuda") == 1
+    assert count("--bias-device", "cuda") == 1
     assert capsys.readouterr().err.splitlines() == [
         "counterbias: --bias-device cuda: torch finds no GPU. Use --bias-device cpu"
     ]

@@ -24,6 +24,7 @@ from counterbias_torch.rows import BASES, LOGISTIC, SOFTMAX, SQUARES, Part, Rows
 from counterbias_torch.stack import CODES, LETTERS, Modules
 from tests.networks.examples import PROCESSOR, Convolution, Language, Matrix, fitted
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 A, C, G, T = range(4)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from counterbias.testing import planted_sample
-from counterbias_torch import TrainingOptions
+from counterbias_torch import NetworkModel, TrainingOptions
 from counterbias_torch.devices import is_out_of_memory
 from tests.networks.examples import WINDOW, Convolution, PerBase, fitted, random_windows
 
@@ -76,6 +78,17 @@ def test_batches_are_cut_to_what_fits(
     np.testing.assert_allclose(*centred, rtol=0, atol=1e-3)
     for name, curve in usual.curves.items():
         np.testing.assert_allclose(report.curves[name], curve, rtol=1e-3, atol=1e-4)
+
+
+def test_count_says_that_memory_was_too_small(
+    install: Callable[[type[NetworkModel]], None],
+    count: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install(CrampedPerBase)
+    assert count("--bias-option", "epochs=1") == 0
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "memory" in text]
+    assert line.startswith("Warning: good: fitting mine: memory was too small for batches of ")
 
 
 def test_one_row_that_does_not_fit_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

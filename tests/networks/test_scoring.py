@@ -137,7 +137,7 @@ SIZES = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     kind=st.sampled_from(EVERY),
     window=st.builds(Window, st.integers(0, 20), st.integers(0, 20)),

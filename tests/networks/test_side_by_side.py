@@ -43,7 +43,7 @@ from tests.networks.examples import (
     random_windows,
 )
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = pytest.mark.usefixtures("few_steps", "one_thread")
 
 
 class Normalised(nn.Module):
