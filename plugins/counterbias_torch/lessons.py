@@ -145,7 +145,7 @@ def make_plan(jobs: Sequence[Job], options: TrainingOptions) -> Plan:
     steps = max(math.ceil(sizes[0] / batch), LEAST_STEPS)
     decay = options.weight_decay
     if decay < 0:
-        starts = max(part.starts for part in every[-1])
+        starts = max(1, *(part.starts for part in every[-1]))
         decay = LEAST_DECAY if language else min(max(DECAY / starts, LEAST_DECAY), MOST_DECAY)
     return Plan(
         epochs=options.epochs,
