@@ -136,6 +136,17 @@ def test_what_no_model_file_can_hold_is_named_before_training() -> None:
         check(module.requires_grad_(False))
 
 
+def test_a_network_that_is_none_is_named() -> None:
+    class Forgetful(Convolution):
+        def network(self) -> nn.Module:
+            super().network()
+
+    with pytest.raises(
+        ValueError, match=r"^network\(\) returned a NoneType, expected a torch.nn.M"
+    ):
+        fitted(Forgetful)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
