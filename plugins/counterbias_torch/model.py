@@ -38,7 +38,7 @@ from counterbias_torch.losses import log_probabilities, scores_of
 from counterbias_torch.options import CONDITIONAL, LANGUAGE, OBJECTIVES, TrainingOptions
 from counterbias_torch.reporting import report_of
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
-from counterbias_torch.trainer import Job, Plan
+from counterbias_torch.trainer import Job
 
 #: Windows, or positions along a sequence, scored at a time, on a processor and on a GPU.
 BLOCK = {"cpu": 8192, "cuda": 131_072}
@@ -307,7 +307,7 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
     with seeded(job.seed), one_thread():
-        return Pupil(model.network(), job)
+        return Pupil(model.network(), job, make_plan(job, model.options))
 
 
 def _train(
@@ -316,25 +316,12 @@ def _train(
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
-    options, resources = model.options, model.resources
-
-    def plan_of(jobs: Sequence[Job]) -> Plan:
-        return make_plan(jobs, options)
-
-    total = sum(plan_of([pupil.job]).total for pupil in pupils)
-    progress = Steps(resources, f"training {type(model).__name__}", total)
+    total = sum(pupil.plan.total for pupil in pupils)
+    progress = Steps(model.resources, f"training {type(model).__name__}", total)
+    form, threads = Form(model.window.width, model.slides), model.resources.threads
+    schooling = Schooling(model.takes, form, device, threads, progress.advance)
     try:
-        trained = train_pupils(
-            pupils,
-            Schooling(
-                model.takes,
-                Form(model.window.width, model.slides),
-                device,
-                resources.threads,
-                plan_of,
-                progress.advance,
-            ),
-        )
+        trained = train_pupils(pupils, schooling)
     finally:
         progress.finish()
     return [(pupil.module, one) for pupil, one in zip(pupils, trained, strict=True)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +30,6 @@ from counterbias_torch.stack import (
     as_input,
     stack_modules,
 )
-from counterbias_torch.trainer import Job
 from tests.networks.examples import (
     PROCESSOR,
     WINDOW,
@@ -143,20 +144,16 @@ def make_pupils(
         )
         for job in lesson.jobs:
             with seeded(job.seed):
-                pupils.append(Pupil(model.network(), job))
-    return pupils
+                pupils.append(Pupil(model.network(), job, make_plan(job, options)))
+    # Whatever their sizes, as if they were close enough to each other for one plan.
+    plan = max((pupil.plan for pupil in pupils), key=lambda one: one.steps)
+    return [replace(pupil, plan=plan) for pupil in pupils]
 
 
-def train(
-    kind: type[NetworkModel], pupils: Sequence[Pupil], options: TrainingOptions
-) -> list[Trained]:
-    """Train networks side by side, as on a GPU; all with the plan for these."""
-
-    def plan_of(_: Sequence[Job]) -> object:
-        return make_plan([pupil.job for pupil in pupils], options)
-
+def train(kind: type[NetworkModel], pupils: Sequence[Pupil]) -> list[Trained]:
+    """Train networks side by side, as on a GPU, and each alone."""
     schooling = Schooling(
-        kind.takes, Form(WINDOW.width, kind.slides), PROCESSOR, 1, plan_of, lambda steps: None
+        kind.takes, Form(WINDOW.width, kind.slides), PROCESSOR, 1, lambda steps: None
     )
     with seeded(1), reproducible(PROCESSOR):
         together = fitting._side_by_side(pupils, schooling)
@@ -190,7 +187,7 @@ def test_trained_side_by_side_as_alone(kind: type[NetworkModel]) -> None:
     # Of different sizes, with and without a validation part of its own.
     samples = [planted_sample(WINDOW, starts=starts, seed=starts) for starts in (200, 850, 120)]
     pupils = make_pupils(kind, samples, options)
-    trained = train(kind, pupils, options)
+    trained = train(kind, pupils)
     sizes = [len(pupil.job.parts[-1].chosen) for pupil in pupils]
     assert len(set(sizes)) > 2
     assert len({tuple(map(tuple, one.course.training)) for one in trained}) == len(pupils)
@@ -199,12 +196,40 @@ def test_trained_side_by_side_as_alone(kind: type[NetworkModel]) -> None:
 def test_each_network_stops_by_itself() -> None:
     options = TrainingOptions(epochs=8, patience=1, batch=32, learning_rate=0.05, weight_decay=0)
     samples = [planted_sample(WINDOW, starts=starts, seed=starts) for starts in (20, 800)]
-    small, large = train(Convolution, make_pupils(Convolution, samples, options), options)
+    small, large = train(Convolution, make_pupils(Convolution, samples, options))
     assert len(small.course.training) != len(large.course.training)
     for course in (small.course, large.course):
         losses = np.sum(course.validation, axis=1)
         assert course.best == 1 + losses.argmin()
         assert len(losses) == min(course.best + options.patience, options.epochs)
+
+
+def test_only_networks_with_one_plan_are_trained_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that none of them depends on which others there are."""
+    options = TrainingOptions(epochs=1)
+    sizes = (2000, 500, 1950, 510)
+    jobs = [
+        make_lesson(
+            planted_sample(WINDOW, starts=starts, seed=1), "conditional", options, True,
+            np.random.default_rng(3),
+        ).jobs[0]
+        for starts in sizes
+    ]  # fmt: skip
+    pupils = [Pupil(nn.Identity(), job, make_plan(job, options)) for job in jobs]
+    groups = []
+
+    def trained(some: Sequence[Pupil], schooling: Schooling) -> list[int]:
+        groups.append([pupils.index(pupil) for pupil in some])
+        return groups[-1]
+
+    monkeypatch.setattr(fitting, "_side_by_side", trained)
+    monkeypatch.setattr(fitting, "reproducible", lambda device: nullcontext())
+    monkeypatch.setattr(fitting, "seeded", lambda seed, device: nullcontext())
+    schooling = Schooling(CODES, Form(WINDOW.width, True), torch.device("cuda"), 1, print)
+    assert fitting.train_pupils(pupils, schooling) == [0, 1, 2, 3]
+    assert groups == [[0, 2], [1, 3]]
 
 
 def test_networks_are_halved_where_memory_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +245,7 @@ def test_networks_are_halved_where_memory_is_too_small(monkeypatch: pytest.Monke
         return train_them(some, schooling)
 
     monkeypatch.setattr(fitting, "_train", too_many)
-    train(PerBase, pupils, options)
+    train(PerBase, pupils)
     assert tried == [5, 2, 3, 1, 2, *[1] * 5]
 
 
@@ -229,6 +254,6 @@ def test_training_leaves_the_untrained_networks_as_they_are() -> None:
     options = TrainingOptions(epochs=1, batch=4)
     pupils = make_pupils(Language, [planted_sample(WINDOW, starts=50, seed=1)], options)
     before = [parameter.clone() for parameter in pupils[0].module.parameters()]
-    train(Language, pupils, options)
+    train(Language, pupils)
     for one, two in zip(before, pupils[0].module.parameters(), strict=True):
         assert torch.equal(one, two)
