@@ -146,7 +146,7 @@ def make_pupils(
             with seeded(job.seed):
                 pupils.append(Pupil(model.network(), job, make_plan(job, options)))
     # Whatever their sizes, as if they were close enough to each other for one plan.
-    plan = max((pupil.plan for pupil in pupils), key=lambda one: one.steps)
+    plan = max((pupil.plan for pupil in pupils), key=lambda one: one.batches)
     return [replace(pupil, plan=plan) for pupil in pupils]
 
 
@@ -209,7 +209,7 @@ def test_only_networks_with_one_plan_are_trained_side_by_side(
 ) -> None:
     """So that none of them depends on which others there are."""
     options = TrainingOptions(epochs=1)
-    sizes = (2000, 500, 1950, 510)
+    sizes = (2400, 500, 2360, 510)
     jobs = [
         make_lesson(
             planted_sample(WINDOW, starts=starts, seed=1), "conditional", options, True,
