@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,7 @@ from counterbias_backends.gpu import require_gpu
 #: What cuBLAS needs to add in the same order every time; read when torch first uses the GPU.
 _WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _lock = threading.Lock()
+Result = TypeVar("Result")
 #: Threads that calculate within :func:`one_thread`, and torch's number of threads before the first.
 _inside, _usual = 0, 0
 
@@ -44,8 +46,10 @@ def one_thread() -> Iterator[None]:
     """
     global _inside, _usual  # torch's setting is the process's, too
     with _lock:
+        # A thread's number is the process's until it is first asked for, then its own.
+        found = torch.get_num_threads()
         if not _inside:
-            _usual = torch.get_num_threads()
+            _usual = found
         _inside += 1
         torch.set_num_threads(1)
     try:
@@ -53,8 +57,8 @@ def one_thread() -> Iterator[None]:
     finally:
         with _lock:
             _inside -= 1
-            # What a thread finds may be what another one has set for itself.
-            torch.set_num_threads(_usual)
+            # A thread that came later may have found what another one had set for itself.
+            torch.set_num_threads(found if _inside else _usual)
 
 
 @contextmanager
@@ -86,8 +90,22 @@ def reproducible(device: torch.device) -> Iterator[None]:
         cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
+def halved_to_fit(evaluate: Callable[[int], Result], at_once: int) -> Result:
+    """Call a function with a number of rows to take at once, half as many until they fit in memory.
+
+    Raises what the function raises for a single row.
+    """
+    while True:
+        try:
+            return evaluate(at_once)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem) or at_once == 1:
+                raise
+        at_once //= 2
+
+
 def is_out_of_memory(problem: BaseException) -> bool:
     """Whether torch failed for want of memory: of a GPU, or of the machine."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
+    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem)

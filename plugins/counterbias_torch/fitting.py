@@ -35,10 +35,12 @@ class Pupil:
     Args:
         module: untrained.
         job: what it learns from.
+        plan: how; only networks with the same plan are trained side by side.
     """
 
     module: nn.Module
     job: Job
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,6 @@ class Schooling:
         form: of the windows.
         device: where networks are trained.
         threads: networks trained at a time on a processor.
-        make_plan: plans the training of networks side by side.
         advance: called with numbers of steps taken.
         decayed: returns the names of the parameters with weight decay; by default :func:`matrices`.
         make_stack: stacks modules, with windows to try it with; by default ``stack.stack_modules``.
@@ -75,7 +76,6 @@ class Schooling:
     form: Form
     device: torch.device
     threads: int
-    make_plan: Callable[[Sequence[Job]], Plan]
     advance: Callable[[int], None]
     decayed: Callable[[nn.Module], frozenset[str]] = matrices
     make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
@@ -96,7 +96,8 @@ def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]
     """Train copies of networks of one architecture; return how, in their order.
 
     On a processor each is trained by itself, so that the number of threads changes nothing. On a
-    GPU all networks with the same kinds of data are trained side by side, where memory allows.
+    GPU all networks with the same kinds of data and the same plan are trained side by side, where
+    memory allows.
 
     Raises:
         MemoryError: it does not even allow one network with one row at a time.
@@ -104,9 +105,9 @@ def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]
     if schooling.device.type == "cpu":
         return _one_by_one(pupils, schooling)
     trained: list[Trained | None] = [None] * len(pupils)
-    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for number, pupil in enumerate(pupils):
-        groups.setdefault(kinds(pupil.job), []).append(number)
+        groups.setdefault((kinds(pupil.job), pupil.plan), []).append(number)
     for numbers in groups.values():
         group = [pupils[number] for number in numbers]
         with seeded(group[0].job.seed, schooling.device), reproducible(schooling.device):
@@ -168,7 +169,7 @@ def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
         stack = schooling.make_stack(modules, trial)
     else:
         stack = stack_modules(modules, schooling.takes, trial)
-    plan = replace(schooling.make_plan(jobs), decayed=schooling.decayed(modules[0]))
+    plan = replace(pupils[0].plan, decayed=schooling.decayed(modules[0]))
     trainer = Trainer(stack, jobs, plan, schooling.form, device)
     trainer.run(schooling.advance)
     return [Trained(course, trainer.pieces, plan) for course in trainer.courses]

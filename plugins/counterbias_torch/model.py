@@ -31,14 +31,14 @@ from counterbias_backends.progress import Steps
 from counterbias_torch.checks import check_network, check_state
 from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name, one_thread
+from counterbias_torch.devices import choose_device, device_name, halved_to_fit, one_thread
 from counterbias_torch.fitting import Pupil, Schooling, Trained, seeded, train_pupils
 from counterbias_torch.lessons import Lesson, make_lesson, make_plan
 from counterbias_torch.losses import log_probabilities, scores_of
 from counterbias_torch.options import CONDITIONAL, LANGUAGE, OBJECTIVES, TrainingOptions
 from counterbias_torch.reporting import report_of
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
-from counterbias_torch.trainer import Job, Plan
+from counterbias_torch.trainer import Job
 
 #: Windows, or positions along a sequence, scored at a time, on a processor and on a GPU.
 BLOCK = {"cpu": 8192, "cuda": 131_072}
@@ -149,11 +149,15 @@ class NetworkModel(BiasModel):
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,), nats. Raises RuntimeError before fit."""
         modules, contexts = self._fitted(), self.as_contexts(contexts)
-        scores, block = np.empty(len(contexts)), BLOCK[self._device.type]
-        for first in range(0, len(contexts), block):
-            part = contexts[first : first + block]
-            scores[first : first + len(part)] = self._evaluate(modules, part)
-        return scores
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, contexts[first : first + block])
+                for first in range(0, len(contexts), block)
+            ]
+            return np.concatenate([np.zeros(0), *parts])
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats.
@@ -163,12 +167,16 @@ class NetworkModel(BiasModel):
         modules, flank = self._fitted(), self.window.width - 1
         if not self.slides or len(sequence) <= flank:
             return super().along(sequence)
-        scores, block = np.empty(len(sequence) - flank), BLOCK[self._device.type]
-        for first in range(0, len(scores), block):
-            part = np.require(sequence[first : first + block + flank], np.uint8, ("C", "W"))
-            found = self._evaluate(modules, part[None]).ravel()
-            scores[first : first + len(found)] = found
-        return scores
+        bases = np.require(sequence, np.uint8, ("C", "W"))
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, bases[None, first : first + block + flank]).ravel()
+                for first in range(0, len(bases) - flank, block)
+            ]
+            return np.concatenate(parts)
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def _evaluate(
         self, modules: tuple[nn.Module, ...], codes: NDArray[np.uint8]
@@ -299,7 +307,7 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
     with seeded(job.seed), one_thread():
-        return Pupil(model.network(), job)
+        return Pupil(model.network(), job, make_plan(job, model.options))
 
 
 def _train(
@@ -308,25 +316,12 @@ def _train(
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
-    options, resources = model.options, model.resources
-
-    def plan_of(jobs: Sequence[Job]) -> Plan:
-        return make_plan(jobs, options)
-
-    total = sum(plan_of([pupil.job]).total for pupil in pupils)
-    progress = Steps(resources, f"training {type(model).__name__}", total)
+    total = sum(pupil.plan.total for pupil in pupils)
+    progress = Steps(model.resources, f"training {type(model).__name__}", total)
+    form, threads = Form(model.window.width, model.slides), model.resources.threads
+    schooling = Schooling(model.takes, form, device, threads, progress.advance)
     try:
-        trained = train_pupils(
-            pupils,
-            Schooling(
-                model.takes,
-                Form(model.window.width, model.slides),
-                device,
-                resources.threads,
-                plan_of,
-                progress.advance,
-            ),
-        )
+        trained = train_pupils(pupils, schooling)
     finally:
         progress.finish()
     return [(pupil.module, one) for pupil, one in zip(pupils, trained, strict=True)]

@@ -42,6 +42,7 @@ from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name
 from counterbias_torch.fitting import Pupil, Schooling, train_pupils
 from counterbias_torch.fitting import Trained as TrainedNetwork
+from counterbias_torch.lessons import rounded
 from counterbias_torch.reporting import remarks_of
 from counterbias_torch.stack import LETTERS
 from counterbias_torch.trainer import Job, Plan
@@ -68,20 +69,13 @@ class Session:
         self.device, self._steps = device, steps
         self.remarks: set[str] = set()
 
-    def train(
-        self, shape: Shape, flat: Sequence[NDArray[np.float64]], jobs: Sequence[Job], plan: Plan
-    ) -> list[TrainedNetwork]:
-        """Train networks from their first parameters, each (size,)."""
-        pupils = [
-            Pupil(ConvolutionalNetwork(start, shape), job)
-            for start, job in zip(flat, jobs, strict=True)
-        ]
+    def train(self, shape: Shape, pupils: Sequence[Pupil]) -> list[TrainedNetwork]:
+        """Train networks of one shape."""
         schooling = Schooling(
             LETTERS,
             Form(shape.width, slides=True),
             self.device,
             threads=1,
-            make_plan=lambda jobs: plan,
             advance=self._steps.advance,
             decayed=_decayed,
         )
@@ -109,38 +103,38 @@ def fit_all(
 
 def _train_members(plans: Sequence[NetworksPlan], session: Session) -> list[Trained]:
     """Train the networks of all models."""
-    first = plans[0]
-    rows = _RowsOf()
-    starts, jobs = [], []
-    for plan in plans:
-        for member, seed in enumerate(plan.seeds):
-            rng = np.random.default_rng(seed)
-            starts.append(initial_parameters(plan.shape, rng))
-            checks = () if plan.held_out is None else rows.parts(plan.held_out, None)
-            parts = rows.parts(plan.subset(member), plan.plan.options)
-            jobs.append(Job(parts, checks, int(rng.integers(0, 2**62))))
-    trained = session.train(first.shape, starts, jobs, _members_plan(plans))
+    first, rows = plans[0], _RowsOf()
+    pupils = [_member(plan, member, rows) for plan in plans for member, _ in enumerate(plan.seeds)]
+    trained = session.train(first.shape, pupils)
     results, members = [], len(first.seeds)
     for number, plan in enumerate(plans):
         own = trained[number * members : (number + 1) * members]
         flat = np.stack([_flat(one, plan.shape) for one in own])
         curves = mean_curves([_curves(plan, member, one) for member, one in enumerate(own)])
         taken = plan.trained(flat, curves, device_name(session.device))
-        taken.details.update(steps=own[0].plan.total, weight_decay=plan.plan.decay)
+        taken.details.update(steps=own[0].plan.total)
         results.append(taken)
     return results
 
 
-def _members_plan(plans: Sequence[NetworksPlan]) -> Plan:
-    options = plans[0].plan.options
-    steps = math.ceil(STEPS * max(plan.plan.steps for plan in plans) / STAGES)
-    return Plan(
-        STAGES,
-        steps,
-        tuple(BATCHES * size for _, size in batch_sizes(plans[0].subset(0), options)),
-        RATES * options.learning_rate,
-        max(plan.plan.decay for plan in plans) / (STEPS * RATES),
-        early_stopping=False,
+def _member(plan: NetworksPlan, member: int, rows: _RowsOf) -> Pupil:
+    """Return one of a model's networks, with its first parameters and what it learns from."""
+    rng, options = np.random.default_rng(plan.seeds[member]), plan.plan.options
+    start = ConvolutionalNetwork(initial_parameters(plan.shape, rng), plan.shape)
+    checks = () if plan.held_out is None else rows.parts(plan.held_out, None)
+    parts = rows.parts(plan.subset(member), options)
+    decay = plan.plan.decay if options.decay >= 0 else rounded(plan.plan.decay)
+    return Pupil(
+        start,
+        Job(parts, checks, int(rng.integers(0, 2**62))),
+        Plan(
+            STAGES,
+            round(rounded(max(1.0, STEPS * plan.plan.steps / STAGES))),
+            tuple(BATCHES * size for _, size in batch_sizes(plan.subset(member), options)),
+            RATES * options.learning_rate,
+            decay / (STEPS * RATES),
+            early_stopping=False,
+        ),
     )
 
 
@@ -163,15 +157,20 @@ def _distil_all(
         DISTIL_RATES * DISTIL_RATE,
         early_stopping=False,
     )
-    jobs = [
-        Job((torch_rows.Part.of_all(_as_torch(lesson.rows)),), (), int(one.rng.integers(0, 2**62)))
+    pupils = [
+        Pupil(ConvolutionalNetwork(lesson.start, student), _distilling(lesson, one.rng), plan)
         for lesson, one in zip(lessons, planned, strict=True)
     ]
-    trained = session.train(student, [lesson.start for lesson in lessons], jobs, plan)
+    trained = session.train(student, pupils)
     return [
         _fitted(one, lesson, _flat(network, student), threads)
         for one, lesson, network in zip(members, lessons, trained, strict=True)
     ]
+
+
+def _distilling(lesson: Lesson, rng: np.random.Generator) -> Job:
+    rows = torch_rows.Part.of_all(_as_torch(lesson.rows))
+    return Job((rows,), (), int(rng.integers(0, 2**62)))
 
 
 def _fitted(members: Trained, lesson: Lesson, flat: NDArray[np.float64], threads: int) -> Fitted:

@@ -78,6 +78,7 @@ class ConvolutionalModel(BiasModel):
         began = time.perf_counter()
         planned = self._plan(sample, rng)
         if self.trains_together():
+            self.check_resources()
             from counterbias_backends.cnn.device import fit_all
 
             (fitted,) = fit_all([planned], self.resources)
@@ -113,6 +114,7 @@ class ConvolutionalModel(BiasModel):
         """Make several cross-fits; on a GPU, with all networks at a time."""
         if not fits[0].model.trains_together():
             return super().cross_fit_together(fits)
+        fits[0].model.check_resources()
         from counterbias_backends.cnn.device import fit_all
 
         began = time.perf_counter()

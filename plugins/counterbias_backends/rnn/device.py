@@ -47,6 +47,7 @@ from counterbias_torch.cross_fitting import Fit
 from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name
 from counterbias_torch.fitting import Pupil, Schooling, Trained, train_pupils
+from counterbias_torch.lessons import rounded
 from counterbias_torch.reporting import remarks_of
 from counterbias_torch.rows import BASES, LOGISTIC, SOFTMAX, Part, Rows
 from counterbias_torch.stack import CODES
@@ -173,24 +174,12 @@ def _train_language(jobs: Sequence[Job], options: Options, run: Run) -> list[Tra
                 (_language_part(job.part.validation),),
                 int(rng.integers(0, 2**62)),
             ),
+            _language_plan(len(job.part.training), options),
         )
         for job, rng, start in zip(jobs, rngs, starts, strict=True)
     ]
 
-    def plan_of(jobs: Sequence[TorchJob]) -> Plan:
-        windows = max(len(job.parts[0].chosen) for job in jobs)
-        batch = min(BATCHES * options.batch, windows)
-        batches = math.ceil(windows / batch)
-        least = LEAST_STEPS * options.min_steps / options.epochs
-        return Plan(
-            epochs=options.epochs,
-            steps=batches * max(1, math.ceil(least / batches)),
-            batches=(batch,),
-            learning_rate=RATES * options.learning_rate,
-            patience=options.patience,
-        )
-
-    found = run.train(pupils, _schooling(width, plan_of, run))
+    found = run.train(pupils, _schooling(width, run))
     return [
         TrainedNetwork(
             _parameters(start, one),
@@ -202,24 +191,39 @@ def _train_language(jobs: Sequence[Job], options: Options, run: Run) -> list[Tra
     ]
 
 
+def _language_plan(windows: int, options: Options) -> Plan:
+    """Plan the training of a language model that learns from this many windows."""
+    windows = round(rounded(windows))
+    batch = min(BATCHES * options.batch, windows)
+    batches = math.ceil(windows / batch)
+    least = LEAST_STEPS * options.min_steps / options.epochs
+    return Plan(
+        epochs=options.epochs,
+        steps=batches * max(1, math.ceil(least / batches)),
+        batches=(batch,),
+        learning_rate=RATES * options.learning_rate,
+        patience=options.patience,
+    )
+
+
 def train_ratios(plans: Sequence[RatioPlan], seeds: Sequence[int], run: Run) -> list[TrainedRatio]:
     """Train the networks of several models; ``seeds`` are those of the order of rows."""
-    steps = math.ceil(RATIO_STEPS * max(planned.plan.steps for planned in plans) / STAGES)
-    decay = max(planned.plan.decay for planned in plans)
-    sizes = {len(planned.parts): planned.plan.sizes for planned in plans}
-
-    def plan_of(jobs: Sequence[TorchJob]) -> Plan:
-        batches = tuple(RATIO_BATCHES * size for size in sizes[len(jobs[0].parts)])
-        return Plan(STAGES, steps, batches, RATIO_RATES * LEARNING_RATE, decay, patience=STAGES)
-
     pupils = [
         _pupil(
             planned.parameters,
             TorchJob(tuple(_ratio_part(part) for part in planned.parts), (), seed),
+            Plan(
+                STAGES,
+                round(rounded(max(1.0, RATIO_STEPS * planned.plan.steps / STAGES))),
+                tuple(RATIO_BATCHES * size for size in planned.plan.sizes),
+                RATIO_RATES * LEARNING_RATE,
+                rounded(planned.plan.decay),
+                patience=STAGES,
+            ),
         )
         for planned, seed in zip(plans, seeds, strict=True)
     ]
-    schooling = _schooling(plans[0].parameters.places, plan_of, run)
+    schooling = _schooling(plans[0].parameters.places, run)
     found = run.train(pupils, replace(schooling, decayed=_every))
     return [
         trained_ratio(
@@ -250,11 +254,11 @@ def _every(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, _ in module.named_parameters())
 
 
-def _pupil(start: Parameters, job: TorchJob) -> Pupil:
+def _pupil(start: Parameters, job: TorchJob, plan: Plan) -> Pupil:
     """Return a network with its first parameters."""
     if start.places:
-        return Pupil(PositionNetwork.from_parameters(start, ratio=False), job)
-    return Pupil(CharacterNetwork.from_parameters(start), job)
+        return Pupil(PositionNetwork.from_parameters(start, ratio=False), job, plan)
+    return Pupil(CharacterNetwork.from_parameters(start), job, plan)
 
 
 def _parameters(start: Parameters, one: Trained) -> Parameters:
@@ -269,13 +273,12 @@ def _array_name(name: str) -> str:
     return name.removeprefix("cell.").removesuffix("_l0").replace(".", "_")
 
 
-def _schooling(width: int, plan_of: Callable[[Sequence[TorchJob]], Plan], run: Run) -> Schooling:
+def _schooling(width: int, run: Run) -> Schooling:
     return Schooling(
         CODES,
         Form(width, slides=False),
         run.device,
         threads=1,
-        make_plan=plan_of,
         advance=run.advance,
         make_stack=lambda modules, trial: RecurrentStack(modules),
     )

@@ -76,6 +76,7 @@ class CharacterModel(BiasModel):
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Train the networks; on a GPU, by torch."""
         if self.trains_together():
+            self.check_resources()
             from counterbias_backends.rnn.device import fit_one
 
             return fit_one(self, sample, rng)
@@ -95,6 +96,7 @@ class CharacterModel(BiasModel):
         """Make several cross-fits; on a GPU, with all networks at a time."""
         if not fits[0].model.trains_together():
             return super().cross_fit_together(fits)
+        fits[0].model.check_resources()
         from counterbias_backends.rnn.device import fit_all
         from counterbias_torch.cross_fitting import cross_fit_all
 
