@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,32 +22,64 @@ def gpu() -> ModuleType:
     return load_script("gpu")
 
 
-def test_all_parts_run_in_miniature_with_the_processor_in_place_of_the_gpu(
-    gpu: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "gpu.json"
+def in_miniature(gpu: ModuleType, part: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Run one part with torch's CPU device in place of the GPU; return its figures by name."""
+    path = folder / "gpu.json"
     options = ["--device", "cpu", "--quick", "--threads", "2", "--minutes", "30"]
-    assert gpu.main([*options, "--json", str(path)]) == 0
+    assert gpu.main([*options, "--parts", part, "--json", str(path)]) == 0
     written = json.loads(path.read_text())
     assert written["environment"]["torch"] == torch.__version__
     assert written["environment"]["threads"] == 2
-    assert list(written["parts"]) == ["training", "large", "compare", "repeat", "memory"]
-    figures = {}
-    for name, part in written["parts"].items():
-        assert part["problem"] == ""
-        figures[name] = {one["name"]: one for one in part["figures"]}
-    training = [name.partition(":")[0] for name in figures["training"]]
-    assert training == ["first use of the GPU in a process", "gru", "gru", "cnn", "cnn"]
-    for one in [*figures["training"].values(), *figures["compare"].values()]:
-        assert one["met"] is None  # times on the same device say nothing about a GPU
-    compared = figures["compare"]["compare, all of it"]
-    assert len(compared["gpu"]) == len(compared["cpu"]) == 1
-    assert [one["met"] for one in figures["repeat"].values()] == [True] * 6
-    assert figures["memory"] == {}
+    assert written["parts"][part]["problem"] == ""
+    return {one["name"]: one for one in written["parts"][part]["figures"]}
+
+
+def test_training_in_miniature(
+    gpu: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = in_miniature(gpu, "training", tmp_path)
+    first, *others = figures
+    assert first == "first use of the GPU in a process"
+    assert [name.partition(":")[0] for name in others] == ["gru", "gru", "cnn", "cnn"]
+    for name in others:
+        assert len(figures[name]["gpu"]) == len(figures[name]["cpu"]) == 1
+        assert figures[name]["met"] is None  # on the same device times say nothing about a GPU
     text = capsys.readouterr().out
     assert "| measured | torch's CPU device | processor | times faster | target |" in text
-    assert "4,000 simulated pairs" in text
     assert text.endswith("Missed: nothing.\n")
+
+
+def test_a_large_network_in_miniature(gpu: ModuleType, tmp_path: Path) -> None:
+    figures = in_miniature(gpu, "large", tmp_path)
+    # Four convolutions of 6 channels, the first of 4 letters, and a last one of 5 bases, 5 each.
+    size = (4 * 5 * 6 + 6) + 3 * (6 * 5 * 6 + 6) + (6 * 5 + 1)
+    assert {name.partition(" ")[0] for name in figures} == {str(size)}
+    assert all(one["met"] is None for one in figures.values())
+
+
+def test_a_comparison_in_miniature(gpu: ModuleType, tmp_path: Path) -> None:
+    figures = in_miniature(gpu, "compare", tmp_path)
+    compared = figures["compare, all of it"]
+    assert len(compared["gpu"]) == len(compared["cpu"]) == 1
+    assert compared["note"] == "4,000 simulated pairs"
+    gains = [one for name, one in figures.items() if name.endswith("gain on held-out folds")]
+    assert [one["unit"] for one in gains] == ["bits"] * 3
+
+
+def test_training_twice_in_miniature_gives_the_same_bytes(gpu: ModuleType, tmp_path: Path) -> None:
+    figures = in_miniature(gpu, "repeat", tmp_path)
+    assert [one["met"] for one in figures.values()] == [True] * 6
+
+
+def test_nothing_is_said_of_a_gpus_memory_without_one(gpu: ModuleType, tmp_path: Path) -> None:
+    assert in_miniature(gpu, "memory", tmp_path) == {}
+
+
+def test_seeds_differ_by_the_root_of_twice_their_variance() -> None:
+    compare = load_script("gpu_compare")
+    # Two seeds are 1 apart on one fold and 3 on the other: variances 1/2 and 9/2, mean 5/2.
+    gains = {(0, 1): 0.0, (0, 2): 1.0, (1, 1): 5.0, (1, 2): 2.0}
+    assert compare._spread_of_seeds(gains) == pytest.approx(5**0.5)
 
 
 def test_no_gpu_is_told_in_one_line(
