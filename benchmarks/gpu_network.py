@@ -64,7 +64,7 @@ def seconds_per_step(
         threads: of the processor; 1 is what the project trains a network with.
     """
     modules = [model.network().to(device) for _ in jobs]
-    plan = replace(make_plan(jobs, model.options), epochs=1, steps=steps + 1)
+    plan = replace(make_plan(jobs[0], model.options), epochs=1, steps=steps + 1)
     trial = torch.zeros(2, model.window.width, dtype=torch.uint8, device=device)
     stack = stack_modules(modules, model.takes, trial)
     trainer = Trainer(
