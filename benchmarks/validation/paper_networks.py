@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -130,11 +130,13 @@ def plugins() -> Manager:
     return load_plugins()
 
 
-def networks_of(hidden: list[int], bases: list[int]) -> list[Network]:
-    """Return all networks of the page, in its order."""
+def networks_of(
+    hidden: Sequence[int], bases: Sequence[int], trainings: Sequence[str]
+) -> list[Network]:
+    """Return the networks of the page, in its order."""
     return [
         Network(cell, width, size, training)
-        for training in TRAININGS
+        for training in trainings
         for width in bases
         for size in hidden
         for cell in CELLS

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import reporting as rep
-from paper_networks import CELLS, LANGUAGE, PAPER, RATIO, ROLES, WINDOWS
+from paper_networks import CELLS, LANGUAGE, PAPER, RATIO, ROLES, TRAININGS, WINDOWS
 
 from counterbias.evaluation.agreement import change_of, log_pearson
-from counterbias.evaluation.trial_means import Mean, summarise
+from counterbias.evaluation.trial_means import Mean, paired_difference, summarise
 
 Row = dict[str, Any]
 
@@ -30,12 +30,25 @@ BEGIN, END = "<!-- paper.py: {name} -->", "<!-- end of {name} -->"
 
 def all_tables(rows: list[Row]) -> dict[str, str]:
     """Format all tables for which there are rows: name → Markdown."""
+    rows = sorted(rows, key=place)
     real = [row for row in rows if row["part"] == "real"]
     simulated = [row for row in rows if row["part"] == "simulated"]
     found = {PERPLEXITY: perplexity_table(real), BETWEEN: between_table(real)}
     if simulated:
         found[TRUTH] = truth_table(simulated)
     return found
+
+
+def place(row: Row) -> tuple[int, ...]:
+    """Return where a row stands in the tables: methods that are no network first."""
+    if row["cell"] not in CELLS:
+        return (-1,)
+    return (
+        TRAININGS.index(row["training"]),
+        row["bases"],
+        row["hidden"],
+        CELLS.index(row["cell"]),
+    )
 
 
 def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
@@ -56,11 +69,10 @@ def label(training: str, cell: str) -> str:
 
 def perplexity_table(rows: list[Row]) -> str:
     """Format perplexities, gain and R² of every network: means over folds and their errors."""
-    sides = [
-        f"{name}, {side}" for name in ("starts", "background") for side in ("learnt", "held out")
-    ]
+    sides = [f"{name}, {side}" for name in ("starts", "background") for side in SEEN.values()]
     heading = ["objective", "network", "bases", "hidden units", "parameters", "s", *sides]
-    laid = [[*heading, "gain cap5", "between seeds", "R²"]]
+    laid = [[*heading, "gain cap5", "between seeds", "gain − seqbias", "R²"]]
+    seqbias = [row for row in rows if row["cell"] == "seqbias"]
     for (training, cell, bases, hidden), own in groups(
         rows, "training", "cell", "bases", "hidden"
     ).items():
@@ -75,10 +87,9 @@ def perplexity_table(rows: list[Row]) -> str:
             for side in SEEN
         ]
         gain = summarise(own, lambda row: row["values"]["gain_cap5"])
-        cells += [
-            with_error(gain, 3),
-            rep.Mean(gain.seeds, float("nan"), 1).text() if network else "",
-        ]
+        between = rep.Mean(gain.seeds, float("nan"), 1).text() if network else ""
+        paired = with_error(paired_difference(own, seqbias), 3, sign=True)
+        cells += [with_error(gain, 3), between, "" if cell == "seqbias" else paired]
         laid.append([*cells, with_error(summarise(own, lambda row: row["values"]["r2"]), 3)])
     return rep.markdown(laid)
 
@@ -93,11 +104,11 @@ def perplexity_of(role: str, side: str) -> Callable[[Any], float | None]:
     return take
 
 
-def with_error(mean: Mean, digits: int | None) -> str:
+def with_error(mean: Mean, digits: int | None, *, sign: bool = False) -> str:
     """Format a mean over folds and its error; without digits, the mean alone."""
     if digits is None:
         return rep.Mean(mean.value, float("nan"), 1).text(4)
-    return rep.Mean(mean.value, mean.error, 2).text(digits)
+    return rep.Mean(mean.value, mean.error, 2).text(digits, sign=sign)
 
 
 def between_table(rows: list[Row]) -> str:
@@ -218,26 +229,31 @@ def _place(name: str) -> re.Pattern[str]:
 
 
 def draw(rows: list[Row], folder: Path) -> Path:
-    """Plot the gain of every network against its perplexity of held-out starts."""
+    """Plot the gain of every language model against its perplexity of held-out starts.
+
+    The networks of the conditional objective, which have no perplexity, are lines.
+    """
     real = [row for row in rows if row["part"] == "real"]
     figure, panels = rep.canvas(9, 3.8, 2)
     for panel, bases in zip(panels, WINDOWS, strict=True):
-        for number, training in enumerate(TRAINED):
-            own = [row for row in real if (row["training"], row["bases"]) == (training, bases)]
-            networks = groups([row for row in own if row["cell"] in CELLS], "cell", "hidden")
-            for (cell, hidden), trials in networks.items():
-                gain = summarise(trials, lambda row: row["values"]["gain_cap5"])
-                x = summarise(trials, perplexity_of("foreground", "held_out")).value
-                colour = rep.COLOURS[number]
-                if training == RATIO:
-                    panel.axhline(gain.value, color=colour, linewidth=0.8)
-                    continue
-                marker = {"gru": "o", "lstm": "s"}[cell]
-                name = f"{cell}, {hidden}, {TRAINED[training]}"
-                size = {10: 4, 20: 8}.get(hidden, 6)
-                panel.errorbar(
-                    x, gain.value, gain.error, fmt=marker, color=colour, markersize=size, label=name
-                )
+        own = sorted((row for row in real if row["bases"] == bases), key=place)
+        for (training, cell, hidden), trials in groups(own, "training", "cell", "hidden").items():
+            gain = summarise(trials, lambda row: row["values"]["gain_cap5"])
+            if training == RATIO:
+                panel.axhline(gain.value, color=rep.COLOURS[2], linewidth=0.8)
+            if trials[0].get("perplexity") is None:
+                continue
+            perplexity = summarise(trials, perplexity_of("foreground", "held_out"))
+            number = list(TRAINED).index(training)
+            panel.errorbar(
+                perplexity.value,
+                gain.value,
+                gain.error,
+                fmt={"gru": "o", "lstm": "s"}.get(cell, "x"),
+                color=rep.COLOURS[number] if cell in CELLS else rep.GREY,
+                markersize=8 if hidden == 20 else 4,
+                label=f"{cell}, {hidden}, {TRAINED[training]}" if cell in CELLS else cell,
+            )
         panel.axhline(0, color=rep.GREY, linewidth=0.8, linestyle=":")
         panel.set(
             xlabel="perplexity per base, held-out read starts",

@@ -82,7 +82,7 @@ def test_one_command_makes_the_tables_of_the_page(
     raw, true = truth[:2]
     assert (raw["objective"], true["objective"]) == ("raw counts", "true bias")
     assert number(true["RMSE log2, corrected"]) < number(raw["RMSE log2, corrected"])
-    assert len(truth) == 2 + 2 + 3 * 2 * 2
+    assert len(truth) == 2 + 2 + 2 * 2 * 2
     assert (tmp_path / "paper.svg").stat().st_size < 150_000
 
     stored = figures.read_text()
@@ -166,9 +166,15 @@ def test_tables_by_hand() -> None:
                 "density": {"raw": [1.0, 2.0, 4.0, 8.0], "weighted": [1.0, 2.0, 4.0, 8.0 + value]},
             }
         )
-    line = tables.perplexity_table(rows).splitlines()[2]
+    seqbias = {**rows[0], "cell": "seqbias", "hidden": None, "seed": 0}
+    seqbias = [
+        {**seqbias, "fold": fold, "values": {"gain_cap5": gain, "r2": 0.1}}
+        for fold, gain in ((1, 1.5), (2, 6.5))
+    ]
+    line = tables.perplexity_table([*rows, *seqbias]).splitlines()[2]
     # means over seeds are 2 and 5: mean 3.5, error 1.5; within folds the variances are 2 and 0
-    assert "| 3.500 ± 1.500 | 1.000 | 0.500 ± 0.000 |" in line
+    # from seqbias they differ by 0.5 and −1.5
+    assert "| 3.500 ± 1.500 | 1.000 | −0.500 ± 1.000 | 0.500 ± 0.000 |" in line
     assert "| 3.5000 | 3.3500 ± 0.1500 |" in line
     rows += [{**row, "cell": "lstm"} for row in rows]
     cells = [cell.strip() for cell in tables.between_table(rows).splitlines()[2].split("|")]
