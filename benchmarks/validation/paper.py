@@ -161,7 +161,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.set_defaults(threads=1)
     for name, default, text in (
         ("hidden", "10,20", "hidden units"),
-        ("folds", "1,2", "folds of the real reads to hold out in turn"),
+        ("folds", "1,2,3", "folds of the real reads to hold out in turn"),
         ("seeds", "1,2", "seeds of training on the real reads"),
         ("truth-seeds", "1,2", "seeds of simulated samples; none where empty"),
     ):
