@@ -45,8 +45,8 @@ CACHE = "cache"
 READS = "-s no -r pos"
 INPUTS = "simulated/sample1.bam simulated/genes.gtf"
 GENOME = "--bias-genome simulated/genome.fa"
-#: Backends that learn without torch. ``auto`` tries more than one of them.
-BACKENDS = ("pwm", "heptamer", "vlmm", "bayesnet", "ensemble", "cnn", "auto")
+#: Every backend that the wheel brings. ``auto`` tries more than one of them.
+BACKENDS = ("pwm", "heptamer", "vlmm", "bayesnet", "ensemble", "cnn", "gru", "lstm", "auto")
 #: What runs, in this order, in a folder that is empty before.
 COMMANDS = (
     "simulate -q -o simulated --pairs 20000 --genes 60 --samples 2 --order both --seed 7",

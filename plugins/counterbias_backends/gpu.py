@@ -12,7 +12,7 @@ def require_gpu() -> str:
     except ImportError as problem:
         raise InputError(
             "--bias-device cuda needs torch",
-            remedy="pip install 'counterbias[torch]', or use --bias-device cpu",
+            remedy="run: pip install 'counterbias[torch]', or use --bias-device cpu",
         ) from problem
     if not torch.cuda.is_available():
         raise InputError("--bias-device cuda: torch finds no GPU", remedy="use --bias-device cpu")

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -42,9 +42,10 @@ class Resources:
 
     Args:
         threads: threads, at least 1. The fitted model must not depend on their number, to the byte.
-        device: ``cpu``; ``cuda``, a GPU, which only networks use (:meth:`BiasModel.check_resources`
-            raises InputError where there is none); or ``auto``, a GPU where there is one and the
-            model benefits from it. It may change the model by no more than rounding.
+        device: ``cpu``; ``cuda``, a GPU, for models with :attr:`BiasModel.uses_gpu` (where there is
+            none, their :meth:`~BiasModel.check_resources` raises InputError); or ``auto``, a GPU
+            where there is one and the model benefits from it. It may change the model by no more
+            than rounding.
         progress: called with a stage, the steps done, and the steps in all (0: not known); or None.
 
     Raises:
@@ -76,6 +77,20 @@ class CrossFit:
     judges: tuple[BiasModel | None, ...]
 
 
+@dataclass(frozen=True)
+class CrossFitting:
+    """One of the fits that :meth:`BiasModel.cross_fit_together` is asked for.
+
+    Args:
+        model: the model to be fitted, with its window, options and resources.
+        sample, rng: the arguments of its :meth:`~BiasModel.cross_fit`.
+    """
+
+    model: BiasModel
+    sample: FoldedSample
+    rng: np.random.Generator
+
+
 class BiasModel(ABC):
     """A model of the bias of one read end (read 1, read 2, or both pooled) in one window.
 
@@ -99,6 +114,9 @@ class BiasModel(ABC):
     #: (:attr:`TrainingSet.origin`) and with positions of the same tile. For other models, the
     #: background weights are first corrected for the bias of the reads around them.
     compares_nearby: ClassVar[bool] = False
+    #: Whether :meth:`fit` can train on a GPU, where :attr:`resources` ask for one. For other models
+    #: ``--bias-device cuda`` gives a warning.
+    uses_gpu: ClassVar[bool] = False
     #: Folds of :meth:`cross_fit`, 2 to 5: by default the model is fitted that many times more.
     judging_folds: ClassVar[int] = 5
     #: What :meth:`fit` may use; set before it is called. Models are free to ignore it.
@@ -158,6 +176,39 @@ class BiasModel(ABC):
                     judge = None
             judges.append(judge)
         return CrossFit(report, tuple(judges))
+
+    @classmethod
+    def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
+        """Fit several models of this class, with the same window, options and resources.
+
+        ``counterbias count`` asks for both read ends at once, ``counterbias compare`` for many
+        trials where :meth:`trains_together` is true. By default :meth:`cross_fit` is called for one
+        after the other; override this where fitting them side by side takes less time. Each model
+        must be what it would be without the others, but for rounding.
+
+        Args:
+            fits: what to fit, at least one.
+
+        Returns:
+            What :meth:`cross_fit` returns for each of them, in the same order; for a sample that
+            holds too little to learn from, the InputError.
+        """
+        results: list[CrossFit | InputError] = []
+        for fit in fits:
+            try:
+                results.append(fit.model.cross_fit(fit.sample, fit.rng))
+            except InputError as refusal:
+                results.append(refusal)
+        return results
+
+    def trains_together(self) -> bool:
+        """Whether several fits of this model, with its resources, are best asked for at once.
+
+        ``counterbias compare`` then draws the windows of many trials, within limits of memory, and
+        passes all of them to :meth:`cross_fit_together`. It fits other models one at a time in each
+        of its threads. ``counterbias train`` passes the pooled samples of both read ends.
+        """
+        return False
 
     @abstractmethod
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -283,8 +334,8 @@ class Backend:
         summary: one line for ``counterbias models``.
         load: imports and returns the :class:`BiasModel` subclass. It must work without the packages
             of ``extra``, unless scoring needs them too.
-        extra: the extra of the plug-in's distribution that training needs, as ``rnn`` in
-            ``pip install 'counterbias[rnn]'``; empty for none.
+        extra: the extra of the plug-in's distribution that training needs, as ``deep`` in
+            ``pip install 'your-distribution[deep]'``; empty for none.
         requires: modules that training imports, as in ``("torch",)``; they are looked for without
             being imported.
 

@@ -292,7 +292,7 @@ def missing_modules(backend: Backend) -> tuple[str, ...]:
 def require(backend: Backend, distribution: str = GROUP) -> None:
     """Raise InputError if packages that training the backend needs are missing.
 
-    The message is as in ``Backend 'gru' needs: pip install 'counterbias[rnn]'``.
+    The message is as in ``Backend 'deep' needs: pip install 'your-distribution[deep]'``.
 
     Args:
         backend: the backend about to be trained.

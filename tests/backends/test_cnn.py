@@ -14,7 +14,6 @@ import pytest
 from counterbias import InputError, Resources, Tiles, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.cnn import counterbias_backends, rows, training
-from counterbias_backends.cnn.loss import CompiledLoss
 from counterbias_backends.cnn.model import ConvolutionalModel
 from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
@@ -304,13 +303,6 @@ def test_sets_by_hand() -> None:
     assert sets.codes.tolist() == [[1, 6, 0, 0, 3, 12], [10, 9, 5, 5, 11, 14]]
     assert sets.counts.tolist() == [[1, 0, 0], [1, 0, 0]]
     assert (sets.weights.tolist(), sets.mass, sets.stride) == ([1.0, 2.0], 1.5, 2)
-    none = dataclasses.replace(
-        sample,
-        background=background[:0],
-        background_weight=np.ones(0),
-        origin=np.zeros(0, np.int64),
-    )
-    assert rows._sets(none, np.zeros(0, np.int64), shape) is None
 
 
 def test_empty_sample_is_refused() -> None:
@@ -333,9 +325,7 @@ def test_training_stops_when_told_to() -> None:
     stop.set()
     shape = Shape(8, 3, 8, 16)
     data = rows.Data(rows.window_rows(planted_sample(WINDOW, starts=50, seed=1), shape), None)
-    trainer = training.Trainer(
-        CompiledLoss(shape), shape, data, training.Plan(QUICK, 5, 0.1), seed=1
-    )
+    trainer = training.Trainer(shape, data, training.Plan(QUICK, 5, 0.1), seed=1)
     with pytest.raises(RuntimeError, match="stopped"):
         training.train_all([trainer], 1, stop)
 

@@ -7,25 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="training needs torch (extra rnn)")
-
-import torch
-
 from counterbias import InputError, Resources, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.rnn import counterbias_backends, ratio
 from counterbias_backends.rnn.model import GRUModel, LSTMModel
-from counterbias_backends.rnn.network import PositionNetwork
 from counterbias_backends.rnn.options import Options
-from counterbias_backends.rnn.parameters import Parameters, parameter_count
-from counterbias_backends.rnn.position import (
-    LOGISTIC,
-    PROBABILITY,
-    SOFTMAX,
-    position_loss_and_gradient,
-)
+from counterbias_backends.rnn.parameters import parameter_count
 from counterbias_backends.rnn.position_scoring import LANES, PositionScorer
-from counterbias_backends.rnn.scoring import PREFIX
+from tests.backends.networks import random_contexts, random_parameters
 
 GRU, LSTM = counterbias_backends()
 WINDOW = Window(3, 4)
@@ -45,55 +34,6 @@ TestRatioGRU = conformance(GRU, options=RATIO, windows=(Window(10, 10), Window(3
 TestRatioLSTM = conformance(LSTM, options=RATIO, windows=(Window(4, 4),))
 
 
-def random_parameters(cell: str, hidden: int, places: int, seed: int = 1) -> Parameters:
-    rng = np.random.default_rng(seed)
-    return Parameters(
-        cell,
-        hidden,
-        rng.uniform(-0.8, 0.8, parameter_count(cell, hidden, places)).astype(np.float32),
-        places,
-    )
-
-
-def random_contexts(n: int, width: int, seed: int = 2) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 4, (n, width), dtype=np.uint8)
-
-
-def torch_scores(parameters: Parameters, contexts: np.ndarray, *, ratio: bool) -> np.ndarray:
-    """Score windows by torch, in double precision."""
-    with torch.no_grad():
-        network = PositionNetwork.from_parameters(parameters, ratio=ratio).double()
-        return network(torch.from_numpy(contexts)).numpy()
-
-
-@pytest.mark.parametrize("hidden", [1, 10, 20])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_scores_equal_torch(cell: str, hidden: int) -> None:
-    networks = (random_parameters(cell, hidden, 21, 1), random_parameters(cell, hidden, 21, 2))
-    contexts = random_contexts(1000, 21)
-    foreground, background = (torch_scores(one, contexts, ratio=False) for one in networks)
-    np.testing.assert_allclose(
-        PositionScorer(networks).log_bias(contexts), foreground - background, rtol=0, atol=1e-5
-    )
-    expected = torch_scores(networks[0], contexts, ratio=True)
-    assert expected.std() > 0.5
-    np.testing.assert_allclose(
-        PositionScorer(networks[:1]).log_bias(contexts), expected, rtol=0, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("width", [1, 2, PREFIX - 1, PREFIX, PREFIX + 1, 41])
-def test_every_width(width: int) -> None:
-    network = random_parameters("gru", 4, width)
-    contexts = random_contexts(2 * LANES + 5, width)
-    np.testing.assert_allclose(
-        PositionScorer((network,)).log_bias(contexts),
-        torch_scores(network, contexts, ratio=True),
-        rtol=0,
-        atol=1e-5,
-    )
-
-
 @pytest.mark.parametrize("n", [0, 1, LANES - 1, LANES, LANES + 1])
 def test_every_number_of_windows(n: int) -> None:
     scorer = PositionScorer((random_parameters("lstm", 3, 9),))
@@ -107,46 +47,6 @@ def test_anything_but_windows_is_refused() -> None:
         scorer.log_bias(np.array([[0, 1, 2, 3, 4]], dtype=np.uint8))
     with pytest.raises(ValueError, match="shape"):
         scorer.log_bias(np.zeros((2, 6), dtype=np.uint8))
-
-
-@pytest.mark.parametrize("mode", [PROBABILITY, LOGISTIC, SOFTMAX])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_gradient_equals_autograd(cell: str, mode: int) -> None:
-    rng = np.random.default_rng(5)
-    parameters = random_parameters(cell, 7, 12)
-    contexts = random_contexts(3 * LANES, 12)
-    targets = (
-        rng.integers(0, 2, len(contexts)) if mode == LOGISTIC else rng.poisson(0.5, len(contexts))
-    )
-    weights = rng.uniform(0.5, 2.0, len(contexts))
-    if mode == SOFTMAX:
-        weights[:] = 0.7
-    order = rng.permutation(len(contexts))
-    gradient = np.ones_like(parameters.flat)  # it is added to
-    loss = position_loss_and_gradient(
-        contexts, targets.astype(np.float32), weights.astype(np.float32), order, LANES, 3 * LANES,
-        np.float32(0.5), parameters.flat, 7, None if cell == "gru" else 0, mode, gradient,
-    )  # fmt: skip
-    network = PositionNetwork.from_parameters(parameters, ratio=mode != PROBABILITY).double()
-    rows = order[LANES:]
-    scores = network(torch.from_numpy(contexts[rows]))
-    wanted, weight = (
-        torch.from_numpy(targets[rows]).double(),
-        torch.from_numpy(weights[rows].astype(np.float32)).double(),
-    )
-    if mode == PROBABILITY:
-        each = -scores
-    elif mode == LOGISTIC:
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            scores, wanted, reduction="none"
-        )
-    else:
-        each = -(wanted * torch.log_softmax(scores.reshape(-1, LANES), dim=1).ravel())
-    expected = 0.5 * (weight * each).sum()
-    expected.backward()
-    parts = torch.nn.utils.parameters_to_vector([one.grad for one in network.ordered()]).numpy()
-    assert loss == pytest.approx(expected.item(), rel=1e-5)
-    np.testing.assert_allclose(gradient - 1, parts, rtol=1e-4, atol=2e-5 * abs(parts).max())
 
 
 @pytest.mark.parametrize(
@@ -189,17 +89,6 @@ def test_ratio_does_not_depend_on_threads() -> None:
         model.fit(sample, np.random.default_rng(1))
     one, two = (model.to_arrays() for model in models)
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
-
-
-def test_no_global_state_is_touched() -> None:
-    torch.manual_seed(7)
-    before = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype())
-    GRUModel(WINDOW, RATIO).fit(
-        planted_sample(WINDOW, starts=200, seed=1), np.random.default_rng(1)
-    )
-    after = (torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype())
-    assert torch.equal(before[0], after[0])
-    assert before[1:] == after[1:]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the reference is torch (extra rnn)")
+pytest.importorskip("torch", reason="the reference is torch (extra torch)")
 
 import torch
 

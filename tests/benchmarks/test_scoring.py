@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.scripts import load as load_script
 
-pytest.importorskip("torch", reason="the script compares with torch (extra rnn)")
+pytest.importorskip("torch", reason="the script compares with torch (extra torch)")
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,6 @@ def test_the_model_asked_for_makes_no_difference(singles: Path, tmp_path: Path, 
 def test_a_backend_that_refuses_so_few_starts_leaves_the_sample_without_a_model(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch")
     head = [
         text
         for text in (singles / "good.sam").read_text().splitlines()

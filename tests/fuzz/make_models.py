@@ -1,9 +1,8 @@
 """Fit the small models in ``models/``, from which the target ``models`` starts.
 
-They are kept as files because some take long to fit, and two backends need torch to do so. The file
-of ``heptamer`` is large, so this model is fitted when needed. That the models have learnt next to
-nothing does not matter. If the arrays of a backend change, run ``python -m
-tests.fuzz.make_models``.
+They are kept as files because some take long to fit. The file of ``heptamer`` is large, so this
+model is fitted when needed. That the models have learnt next to nothing does not matter. If the
+arrays of a backend change, run ``python -m tests.fuzz.make_models``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from counterbias.plugins import load_plugins
 from counterbias.testing import planted_sample
 
 WINDOW = Window(2, 8)
-#: Small networks are fitted where torch is installed; everything else is fitted anywhere.
+#: Options with which networks are small and quickly fitted.
 QUICK = {
     "cnn": [
         "members=2",
@@ -48,8 +48,6 @@ BACKENDS = sorted(MANAGER.backends)
 
 @cache
 def fitted(backend: str) -> BiasModel:
-    if backend in QUICK:
-        pytest.importorskip("torch", reason="fitting it takes torch (extra rnn)")
     kind = MANAGER.backends[backend].backend.load()
     model = kind(WINDOW, parse_options(kind, QUICK.get(backend, [])))
     model.fit(planted_sample(WINDOW, starts=200, seed=1), np.random.default_rng(1))

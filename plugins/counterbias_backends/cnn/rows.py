@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from counterbias import Tiles, TrainingSet
 from counterbias_backends.cnn.parameters import Shape, word_codes
 
-#: A tile with μ fragments per position weighs 1 / (1 + DISPERSION · μ).
-DISPERSION = 1.0
 #: Rows that are neighbours in memory and drawn together, which makes reading them many times as
 #: fast. They were put in random order before.
 TOGETHER = 32
@@ -162,10 +160,10 @@ def window_rows(sample: TrainingSet, shape: Shape) -> Rows:
 
     All single windows of the foreground together weigh as much as those of the background.
     """
-    sets = None if sample.origin is None else _sets(sample, sample.origin, shape)
-    if sets is not None:
-        return sets
     sequence = np.concatenate([sample.foreground, sample.background]).astype(np.uint8, copy=False)
+    members = sample.sets()
+    if members is not None:
+        return _sets(sequence[members], members, sample.foreground_weight, shape)
     shares = [side / side.sum() for side in (sample.foreground_weight, sample.background_weight)]
     counts = np.zeros((len(sequence), 1))
     counts[: len(sample.foreground)] = 1
@@ -181,60 +179,34 @@ def window_rows(sample: TrainingSet, shape: Shape) -> Rows:
     )
 
 
-def _sets(sample: TrainingSet, origin: NDArray[np.int64], shape: Shape) -> Rows | None:
-    """Return each read start with the background drawn near it; None where no start has any.
-
-    Sets are of one size, the most frequent one: starts with less background (at the edge of a block
-    or contig) are left out; where a start has more, its first windows are taken. Background is
-    denser where more reads start nearby, which a single window cannot tell from its own bias;
-    within a set the density is the same for all windows. Raises ValueError where ``origin`` does
-    not fit the windows.
-    """
-    if len(origin) != len(sample.background) or (
-        len(origin) and not 0 <= origin.min() <= origin.max() < len(sample.foreground)
-    ):
-        raise ValueError("origin does not name a foreground window for each background window")
-    per_start = np.bincount(origin, minlength=len(sample.foreground))
-    sizes = np.bincount(per_start[per_start > 0])
-    if not len(sizes):
-        return None
-    size = int(sizes.argmax())
-    starts = np.flatnonzero(per_start >= size)
-    order = np.argsort(origin, kind="stable")
-    first = np.searchsorted(origin[order], starts)
-    nearby = order[first[:, None] + np.arange(size)]  # (n, size)
-    windows = np.concatenate(
-        [sample.foreground[starts, None], sample.background[nearby]], axis=1
-    )  # (n, 1 + size, width)
-    codes = checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(starts), -1)
-    counts = np.zeros((len(starts), 1 + size))
+def _sets(
+    windows: NDArray[np.uint8],
+    members: NDArray[np.int64],
+    foreground_weight: NDArray[np.float64],
+    shape: Shape,
+) -> Rows:
+    """Return sets, whose windows are uint8 (sets, 1 + size, width), as rows."""
+    counts = np.zeros(members.shape)
     counts[:, 0] = 1
-    weights = sample.foreground_weight[starts]
+    weights = foreground_weight[members[:, 0]]
     return Rows(
-        windows.reshape(len(starts), -1),
-        codes,
+        windows.reshape(len(members), -1),
+        checked_codes(windows.reshape(-1, shape.width), shape).reshape(len(members), -1),
         counts,
         weights,
         float(weights.mean()),
         stride=shape.places,
         sets=True,
-        members=np.concatenate([starts[:, None], len(sample.foreground) + nearby], axis=1),
-        chosen=np.arange(len(starts)),
+        members=members,
+        chosen=np.arange(len(members)),
     )
 
 
 def tile_rows(tiles: Tiles, shape: Shape, cap: float) -> Rows:
-    """Return tiles as rows; counts above ``cap`` are cut to it, unless it is 0.
-
-    A tile weighs less the more fragments start in it, as a neighbourhood does in the core's
-    sampling.
-    """
-    counts = (
-        tiles.counts.astype(np.float64)
-        if not cap
-        else np.minimum(tiles.counts, cap, dtype=np.float64)
-    )
-    weights = 1.0 / (1.0 + DISPERSION * counts.mean(axis=1))
+    """Return tiles as rows; counts above ``cap`` are cut to it, unless it is 0."""
+    if cap:
+        tiles = replace(tiles, counts=np.minimum(tiles.counts, np.float32(cap)))
+    counts, weights = tiles.counts.astype(np.float64), tiles.weights()
     return Rows(
         tiles.sequence,
         checked_codes(tiles.sequence, shape),

@@ -12,6 +12,8 @@ from counterbias.window import Window
 
 #: Parts into which blocks of the genome are split, see :class:`FoldedSample`.
 PARTS = 10
+#: A tile with μ fragments per position weighs 1 / (1 + DISPERSION · μ).
+DISPERSION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class Tiles:
 
     sequence: NDArray[np.uint8]
     counts: NDArray[np.float32]
+
+    def weights(self) -> NDArray[np.float64]:
+        """Return what each tile weighs: float64 (tiles,).
+
+        A tile weighs less the more fragments start in it, as a neighbourhood does in the sampling
+        of windows.
+        """
+        return np.asarray(1.0 / (1.0 + DISPERSION * self.counts.mean(axis=1, dtype=np.float64)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,65 @@ class TrainingSet:
     tiles: Tiles | None = None
     validation: TrainingSet | None = None
     origin: NDArray[np.int64] | None = None
+
+    def joined(self) -> TrainingSet:
+        """Return the training and the validation part as one set, without a validation part."""
+        other = self.validation
+        if other is None:
+            return self
+        every = [part.tiles for part in (self, other) if part.tiles is not None]
+        tiles = every[0] if every else None
+        if len(every) == 2:
+            tiles = Tiles(
+                np.concatenate([one.sequence for one in every]),
+                np.concatenate([one.counts for one in every]),
+            )
+        origin = None
+        if self.origin is not None and other.origin is not None:
+            origin = np.concatenate([self.origin, other.origin + len(self.foreground)])
+        return TrainingSet(
+            self.window,
+            np.concatenate([self.foreground, other.foreground]),
+            np.concatenate([self.foreground_weight, other.foreground_weight]),
+            np.concatenate([self.background, other.background]),
+            np.concatenate([self.background_weight, other.background_weight]),
+            tiles,
+            origin=origin,
+        )
+
+    def sets(self) -> NDArray[np.int64] | None:
+        """Return read starts with the background drawn near them: int64 (sets, 1 + size).
+
+        A row holds a read start, then its background windows, as rows of the foreground followed by
+        the background: ``np.concatenate([foreground, background])[sets]`` are the windows. Sets are
+        of one size, the most frequent one: starts with less background (at the edge of a block or
+        contig) are left out; where a start has more, its first windows are taken. Background is
+        denser where more reads start nearby, which a single window cannot tell from its own bias;
+        within a set the density is the same for all windows.
+
+        Returns:
+            the sets; None where ``origin`` is not known, or there is no background.
+
+        Raises:
+            ValueError: ``origin`` does not fit the windows.
+        """
+        origin = self.origin
+        if origin is None:
+            return None
+        if len(origin) != len(self.background) or (
+            len(origin) and not 0 <= origin.min() <= origin.max() < len(self.foreground)
+        ):
+            raise ValueError("origin does not name a foreground window for each background window")
+        per_start = np.bincount(origin, minlength=len(self.foreground))
+        sizes = np.bincount(per_start[per_start > 0])
+        if not len(sizes):
+            return None
+        size = int(sizes.argmax())
+        starts = np.flatnonzero(per_start >= size)
+        order = np.argsort(origin, kind="stable")
+        first = np.searchsorted(origin[order], starts)
+        nearby = order[first[:, None] + np.arange(size)]  # (sets, size)
+        return np.concatenate([starts[:, None], len(self.foreground) + nearby], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +243,8 @@ class FitReport:
         perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7,
             "background": 3.9}``.
         details: anything else worth reading (the chosen hidden size, epochs …), JSON types only.
+            Two keys are known: ``device``, where the model was trained, ``cpu`` or the GPU's name;
+            and ``remarks``, a list of what the user should be warned of, one line each.
     """
 
     seconds: float
@@ -181,3 +252,11 @@ class FitReport:
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     perplexity: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should be warned of, one line each."""
+        remarks = self.details.get("remarks", ())
+        if isinstance(remarks, str) or not isinstance(remarks, Sequence):
+            remarks = (remarks,)
+        return tuple(" ".join(str(one).split()) for one in remarks)
