@@ -42,6 +42,10 @@ def check_network(module: nn.Module, takes: str, slides: bool, width: int, objec
         ValueError: its outputs have a wrong shape or are not finite, depend on the other windows of
             the batch, or on bases that they must not depend on; or it has no parameters.
     """
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"network() returned a {type(module).__name__}, expected a torch.nn.Module"
+        )
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError("the network has no parameters that could be trained")
     check_state(module)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterbias_torch.devices import is_out_of_memory
+from counterbias_torch.devices import halved_to_fit
 from counterbias_torch.losses import log_probabilities, row_losses, scores_of
 from counterbias_torch.rows import BASES, Part, Rows
 from counterbias_torch.stack import Stack
@@ -99,14 +99,7 @@ class Stream:
         """Return each network's mean loss over all its rows: float64 (networks,)."""
         windows = AT_ONCE[self._device.type] // len(self.sizes)
         at_once = max(1, windows // self.places)
-        while True:
-            try:
-                means: NDArray[np.float64] = self._evaluate(stack, at_once)
-                return means
-            except (RuntimeError, MemoryError) as problem:
-                if not is_out_of_memory(problem) or at_once == 1:
-                    raise
-            at_once //= 2
+        return halved_to_fit(lambda rows: self._evaluate(stack, rows), at_once)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is optional, its types are skipped
     def _evaluate(self, stack: Stack, at_once: int) -> NDArray[np.float64]:

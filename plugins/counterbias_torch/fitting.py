@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from counterbias_torch.checks import draws_random_numbers
 from counterbias_torch.data import Form
 from counterbias_torch.devices import is_out_of_memory, reproducible
-from counterbias_torch.lessons import Kinds, kinds
+from counterbias_torch.lessons import kinds
 from counterbias_torch.stack import Stack, stack_modules
-from counterbias_torch.trainer import Course, Job, MakePlan, Plan, Trainer
+from counterbias_torch.trainer import Course, Job, Plan, Trainer
 
 _PROCESSOR = torch.device("cpu")
 _generator = threading.Lock()
@@ -37,10 +37,12 @@ class Pupil:
     Args:
         module: untrained.
         job: what it learns from.
+        plan: how; only networks with the same plan are trained side by side.
     """
 
     module: nn.Module
     job: Job
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,6 @@ class Schooling:
         form: of the windows.
         device: where networks are trained.
         threads: networks trained at a time on a processor.
-        make_plan: plans the training of networks side by side.
         advance: called with numbers of steps taken.
         decayed: returns the names of the parameters with weight decay; by default :func:`matrices`.
         make_stack: stacks modules, with windows to try it with; by default ``stack.stack_modules``.
@@ -81,7 +82,6 @@ class Schooling:
     form: Form
     device: torch.device
     threads: int
-    make_plan: MakePlan
     advance: Callable[[int], None]
     decayed: Callable[[nn.Module], frozenset[str]] = matrices
     make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
@@ -102,7 +102,8 @@ def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]
     """Train copies of networks of one architecture; return how, in their order.
 
     On a processor each is trained by itself, so that the number of threads changes nothing. On a
-    GPU all networks with the same kinds of data are trained side by side, where memory allows.
+    GPU all networks with the same kinds of data and the same plan are trained side by side, where
+    memory allows.
 
     Raises:
         MemoryError: it does not even allow one network with one row at a time.
@@ -121,19 +122,16 @@ def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]
 
 def planned_steps(pupils: Sequence[Pupil], schooling: Schooling) -> int:
     """Return how many steps :func:`train_pupils` will take, where memory is large enough."""
-    return sum(
-        schooling.make_plan([pupils[number].job for number in numbers]).total
-        for numbers in _together(pupils, schooling.device)
-    )
+    return sum(pupils[first].plan.total for first, *_ in _together(pupils, schooling.device))
 
 
 def _together(pupils: Sequence[Pupil], device: torch.device) -> list[list[int]]:
     """Return the numbers of the networks that are trained side by side."""
     if device.type == "cpu":
         return [[number] for number in range(len(pupils))]
-    groups: dict[Kinds, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for number, pupil in enumerate(pupils):
-        groups.setdefault(kinds(pupil.job), []).append(number)
+        groups.setdefault((kinds(pupil.job), pupil.plan), []).append(number)
     return list(groups.values())
 
 
@@ -189,7 +187,7 @@ def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
         stack = schooling.make_stack(modules, trial)
     else:
         stack = stack_modules(modules, schooling.takes, trial)
-    plan = replace(schooling.make_plan(jobs), decayed=schooling.decayed(modules[0]))
+    plan = replace(pupils[0].plan, decayed=schooling.decayed(modules[0]))
     trainer = Trainer(stack, jobs, plan, schooling.form, device)
     trainer.run(schooling.advance)
     return [Trained(course, trainer.pieces, plan) for course in trainer.courses]

@@ -30,7 +30,13 @@ from counterbias_backends.arrays import take_weights
 from counterbias_torch.checks import check_network, check_state
 from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name, one_thread
+from counterbias_torch.devices import (
+    choose_device,
+    device_name,
+    halved_to_fit,
+    one_thread,
+    precise,
+)
 from counterbias_torch.fitting import Pupil, Trained, seeded
 from counterbias_torch.lessons import Lesson, make_lesson, make_plan
 from counterbias_torch.losses import log_probabilities, scores_of
@@ -38,7 +44,7 @@ from counterbias_torch.options import CONDITIONAL, LANGUAGE, OBJECTIVES, Trainin
 from counterbias_torch.reporting import report_of
 from counterbias_torch.session import Session
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
-from counterbias_torch.trainer import Job, Plan
+from counterbias_torch.trainer import Job
 
 #: Windows, or positions along a sequence, scored at a time, on a processor and on a GPU.
 BLOCK = {"cpu": 8192, "cuda": 131_072}
@@ -149,11 +155,15 @@ class NetworkModel(BiasModel):
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,), nats. Raises RuntimeError before fit."""
         modules, contexts = self._fitted(), self.as_contexts(contexts)
-        scores, block = np.empty(len(contexts)), BLOCK[self._device.type]
-        for first in range(0, len(contexts), block):
-            part = contexts[first : first + block]
-            scores[first : first + len(part)] = self._evaluate(modules, part)
-        return scores
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, contexts[first : first + block])
+                for first in range(0, len(contexts), block)
+            ]
+            return np.concatenate([np.zeros(0), *parts])
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats.
@@ -163,18 +173,22 @@ class NetworkModel(BiasModel):
         modules, flank = self._fitted(), self.window.width - 1
         if not self.slides or len(sequence) <= flank:
             return super().along(sequence)
-        scores, block = np.empty(len(sequence) - flank), BLOCK[self._device.type]
-        for first in range(0, len(scores), block):
-            part = np.require(sequence[first : first + block + flank], np.uint8, ("C", "W"))
-            found = self._evaluate(modules, part[None]).ravel()
-            scores[first : first + len(found)] = found
-        return scores
+        bases = np.require(sequence, np.uint8, ("C", "W"))
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, bases[None, first : first + block + flank]).ravel()
+                for first in range(0, len(bases) - flank, block)
+            ]
+            return np.concatenate(parts)
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def _evaluate(
         self, modules: tuple[nn.Module, ...], codes: NDArray[np.uint8]
     ) -> NDArray[np.float64]:
         """Score windows, (n, width), or the windows of one sequence, (1, length)."""
-        with one_thread(), torch.inference_mode():
+        with precise(self._device), torch.inference_mode():
             given = torch.from_numpy(codes).to(self._device)
             outputs = [module(as_input(given, self.takes)) for module in modules]
             if self.objective == LANGUAGE:
@@ -299,7 +313,7 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
     with seeded(job.seed), one_thread():
-        return Pupil(model.network(), job)
+        return Pupil(model.network(), job, make_plan(job, model.options))
 
 
 def _train(
@@ -308,13 +322,7 @@ def _train(
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
-    options = model.options
-
-    def plan_of(jobs: Sequence[Job]) -> Plan:
-        return make_plan(jobs, options)
-
     session = Session(device, model.resources)
-    form = Form(model.window.width, model.slides)
-    schooling = session.schooling(model.takes, form, plan_of)
+    schooling = session.schooling(model.takes, Form(model.window.width, model.slides))
     (trained,) = session.train(f"training {type(model).__name__}", [(pupils, schooling)])
     return [(pupil.module, one) for pupil, one in zip(pupils, trained, strict=True)]

@@ -39,7 +39,7 @@ def report_of(
                 name = f"{prefix}{side}_{_measure(part.rows)}"
                 curves[name] = [_as_reported(part.rows, value) for value in values]
         if job.parts[0].rows.loss == BASES and one.course.validation:
-            perplexity[role] = math.exp(one.course.validation[one.course.best - 1][0])
+            perplexity[role] = _perplexity(one.course.validation[one.course.best - 1][0])
         details |= {f"{prefix}{name}": value for name, value in _details(job, one).items()}
     if remarks := remarks_of(trained):
         details["remarks"] = remarks
@@ -83,5 +83,9 @@ def _measure(rows: Rows) -> str:
 def _as_reported(rows: Rows, loss: float) -> float:
     """Return a loss as a perplexity, or as what is gained over all places being alike, in bits."""
     if rows.loss == BASES:
-        return math.exp(loss)
+        return _perplexity(loss)
     return loss if rows.loss == LOGISTIC else (math.log(rows.places) - loss) / math.log(2)
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, 700.0))  # beyond, it is more than a float can hold

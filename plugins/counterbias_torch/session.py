@@ -13,7 +13,6 @@ from counterbias_torch.data import Form
 from counterbias_torch.devices import choose_device, device_name
 from counterbias_torch.fitting import Pupil, Schooling, Trained, planned_steps, train_pupils
 from counterbias_torch.reporting import remarks_of
-from counterbias_torch.trainer import MakePlan
 
 
 @dataclass
@@ -40,9 +39,9 @@ class Session:
         """
         return cls(choose_device(resources.device) if device is None else device, resources)
 
-    def schooling(self, takes: str, form: Form, make_plan: MakePlan) -> Schooling:
+    def schooling(self, takes: str, form: Form) -> Schooling:
         """Return how networks are trained here; :meth:`train` adds the progress."""
-        return Schooling(takes, form, self.device, self.resources.threads, make_plan, _ignore)
+        return Schooling(takes, form, self.device, self.resources.threads, _ignore)
 
     def train(
         self, stage: str, classes: Sequence[tuple[Sequence[Pupil], Schooling]]

@@ -73,10 +73,6 @@ class Plan:
         return self.learning_rate * min(1.0, progress / WARM_UP) * wave
 
 
-#: Plans the training of networks side by side, from what they learn from.
-MakePlan = Callable[[Sequence[Job]], Plan]
-
-
 @dataclass
 class Course:
     """One network's course of training.

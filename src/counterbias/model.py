@@ -184,7 +184,7 @@ class BiasModel(ABC):
         ``counterbias count`` asks for both read ends at once, ``counterbias compare`` for many
         trials where :meth:`trains_together` is true. By default :meth:`cross_fit` is called for one
         after the other; override this where fitting them side by side takes less time. Each model
-        must be as good as it would be without the others, and the same each time.
+        must be what it would be without the others, but for rounding.
 
         Args:
             fits: what to fit, at least one.

@@ -74,7 +74,8 @@ def test_count(
 ) -> None:
     pairs = [word for pair in options.split(",") for word in ("--bias-option", pair)]
     run(folder, "count", "--bias-model", model, *pairs, "--bias-output", tmp_path / "out")
-    assert gpu == [networks]
+    assert sum(gpu) == networks
+    assert len(gpu) <= 3  # side by side
     found: dict[str, Any] = json.loads((tmp_path / "out.counterbias.json").read_text())
     assert len(found["ends"]) == 2
     for end in found["ends"]:
@@ -91,7 +92,8 @@ def test_compare(folder: Path, tmp_path: Path, gpu: list[int]) -> None:
     models = ["pwm", "cnn:" + CNN.replace(",", "+"), "gru:" + GRU.replace(",", "+")]
     run(folder, "compare", "-o", tmp_path, "--models", ",".join(models), "--folds", 2)
     # Networks of both ends for all reads, and those of both ends in both trials.
-    assert gpu == [10, 6, 2 * 2 * 10, 2 * 2 * 6]
+    assert sum(gpu) == 10 + 6 + 2 * 2 * 10 + 2 * 2 * 6
+    assert len(gpu) < 20  # side by side
     with (tmp_path / "comparison.tsv").open(encoding="utf-8", newline="") as file:
         found = {row["model"]: row for row in csv.DictReader(file, delimiter="\t")}
     assert list(found) == models
@@ -117,7 +119,7 @@ def test_too_little_memory_is_a_warning(
     monkeypatch.setattr(RecurrentStack, "__call__", cramped)
     pairs = [word for pair in GRU.split(",") for word in ("--bias-option", pair)]
     run(folder, "count", "--bias-model", "gru", *pairs, "--bias-output", tmp_path / "out")
-    assert gpu == [6]
+    assert sum(gpu) == 6
     remark = (
         "memory was too small for batches of 64 and 1024 rows: "
         "their gradients were added up from 2 pieces each"

@@ -44,10 +44,10 @@ from counterbias_torch.data import Form
 from counterbias_torch.devices import device_name
 from counterbias_torch.fitting import Pupil
 from counterbias_torch.fitting import Trained as TrainedNetwork
-from counterbias_torch.lessons import kinds
+from counterbias_torch.lessons import rounded
 from counterbias_torch.session import Session
 from counterbias_torch.stack import LETTERS
-from counterbias_torch.trainer import Job, MakePlan, Plan
+from counterbias_torch.trainer import Job, Plan
 
 #: Batches are this many times as large as on the processor, steps this part of theirs, and the
 #: learning rate this many times theirs. Weight decay grows so that it shrinks weights as much.
@@ -131,42 +131,49 @@ def _fit(
 def _train_members(plans: Sequence[NetworksPlan], session: Session) -> list[Trained]:
     """Train the networks of all models."""
     rows = _SharedRows()
-    pupils, batches = [], {}
-    for plan in plans:
-        checked = [] if plan.held_out is None else plan.held_out.parts
-        checks = tuple(rows.part(one, np.arange(len(one))) for one in checked)
-        for member, seed in enumerate(plan.seeds):
-            rng = np.random.default_rng(seed)
-            module = ConvolutionalNetwork(initial_parameters(plan.shape, rng), plan.shape)
-            learnt = batch_sizes(plan.subset(member), plan.plan.options)
-            parts = tuple(rows.part(one, one.chosen) for one, _ in learnt)
-            job = Job(parts, checks, int(rng.integers(0, 2**62)))
-            batches[kinds(job)] = tuple(BATCHES * size for _, size in learnt)
-            pupils.append(Pupil(module, job))
-    steps = math.ceil(STEPS * max(plan.plan.steps for plan in plans) / STAGES)
-    decay = min(plan.plan.decay for plan in plans)  # that of the largest sample
-    rate = RATES * plans[0].plan.options.learning_rate
+    pupils = [_member(plan, member, rows) for plan in plans for member in range(len(plan.seeds))]
+    trained = iter(_train("training cnn", pupils, plans[0].shape, session))
+    return [_members(plan, [next(trained) for _ in plan.seeds], session) for plan in plans]
 
-    def make_plan(jobs: Sequence[Job]) -> Plan:
-        taken = decay / (STEPS * RATES)
-        return Plan(STAGES, steps, batches[kinds(jobs[0])], rate, taken, early_stopping=False)
 
-    trained = iter(_train("training cnn", pupils, plans[0].shape, make_plan, session))
-    details: dict[str, object] = {"steps": STAGES * steps, "weight_decay": decay}
-    return [_members(plan, [next(trained) for _ in plan.seeds], session, details) for plan in plans]
+def _member(plan: NetworksPlan, member: int, rows: _SharedRows) -> Pupil:
+    """Return one of a model's networks, with its first parameters and what it learns from."""
+    rng, options = np.random.default_rng(plan.seeds[member]), plan.plan.options
+    start = ConvolutionalNetwork(initial_parameters(plan.shape, rng), plan.shape)
+    learnt = batch_sizes(plan.subset(member), options)
+    held_out = [] if plan.held_out is None else plan.held_out.parts
+    job = Job(
+        tuple(rows.part(one, one.chosen) for one, _ in learnt),
+        tuple(rows.part(one, np.arange(len(one))) for one in held_out),
+        int(rng.integers(0, 2**62)),
+    )
+    decay = plan.plan.decay if options.decay >= 0 else rounded(plan.plan.decay)
+    return Pupil(
+        start,
+        job,
+        Plan(
+            STAGES,
+            round(rounded(max(1.0, STEPS * plan.plan.steps / STAGES))),
+            tuple(BATCHES * size for _, size in learnt),
+            RATES * options.learning_rate,
+            decay / (STEPS * RATES),
+            early_stopping=False,
+        ),
+    )
 
 
 def _members(
     plan: NetworksPlan,
     trained: Sequence[TrainedNetwork],
     session: Session,
-    details: dict[str, object],
 ) -> Trained:
     """Return a model's networks as they are reported on the processor."""
     flat = np.stack([_flat(one, plan.shape) for one in trained])
     curves = mean_curves([_curves(plan, member, one) for member, one in enumerate(trained)])
     found = plan.trained(flat, curves, device_name(session.device))
-    return replace(found, details={**found.details, **details})
+    taken = trained[0].plan
+    decay = taken.decay * STEPS * RATES
+    return replace(found, details={**found.details, "steps": taken.total, "weight_decay": decay})
 
 
 def _distil_all(
@@ -180,10 +187,6 @@ def _distil_all(
         make_lesson(one, student, plan.rng, threads)
         for one, plan in zip(members, planned, strict=True)
     ]
-    pupils = [
-        _student(lesson, int(plan.rng.integers(0, 2**62)))
-        for lesson, plan in zip(lessons, planned, strict=True)
-    ]
     steps = DISTIL_STEPS * planned[0].networks.plan.options.distil_steps
     plan = Plan(
         STAGES,
@@ -192,17 +195,21 @@ def _distil_all(
         LEARNING_RATE,
         early_stopping=False,
     )
-    trained = _train("distilling cnn", pupils, student, lambda jobs: plan, session)
+    pupils = [
+        Pupil(ConvolutionalNetwork(lesson.start, student), _distilling(lesson, one.rng), plan)
+        for lesson, one in zip(lessons, planned, strict=True)
+    ]
+    trained = _train("distilling cnn", pupils, student, session)
     return [
         _distilled(one, lesson, _flat(network, student), threads)
         for one, lesson, network in zip(members, lessons, trained, strict=True)
     ]
 
 
-def _student(lesson: Lesson, seed: int) -> Pupil:
-    """Return the network that learns the mean score of others."""
-    part = torch_rows.Part.of_all(_as_torch(lesson.rows))
-    return Pupil(ConvolutionalNetwork(lesson.start, lesson.shape), Job((part,), (), seed))
+def _distilling(lesson: Lesson, rng: np.random.Generator) -> Job:
+    """Return what the network learns that scores for others: their mean score."""
+    rows = torch_rows.Part.of_all(_as_torch(lesson.rows))
+    return Job((rows,), (), int(rng.integers(0, 2**62)))
 
 
 def _distilled(members: Trained, lesson: Lesson, flat: NDArray[np.float64], threads: int) -> Fitted:
@@ -211,10 +218,10 @@ def _distilled(members: Trained, lesson: Lesson, flat: NDArray[np.float64], thre
 
 
 def _train(
-    stage: str, pupils: Sequence[Pupil], shape: Shape, make_plan: MakePlan, session: Session
+    stage: str, pupils: Sequence[Pupil], shape: Shape, session: Session
 ) -> list[TrainedNetwork]:
     """Train networks of one shape."""
-    schooling = session.schooling(LETTERS, Form(shape.width, slides=True), make_plan)
+    schooling = session.schooling(LETTERS, Form(shape.width, slides=True))
     (trained,) = session.train(stage, [(pupils, replace(schooling, decayed=_decayed))])
     return trained
 

@@ -46,12 +46,12 @@ from counterbias_backends.rnn.windows import Windows
 from counterbias_torch.cross_fitting import Fit, accepted, plan_each, with_refusals
 from counterbias_torch.data import Form
 from counterbias_torch.fitting import Pupil, Schooling, Trained
-from counterbias_torch.lessons import kinds
+from counterbias_torch.lessons import rounded
 from counterbias_torch.rows import BASES, LOGISTIC, SOFTMAX, Part, Rows
 from counterbias_torch.session import Session
 from counterbias_torch.stack import CODES
 from counterbias_torch.trainer import Job as TorchJob
-from counterbias_torch.trainer import MakePlan, Plan
+from counterbias_torch.trainer import Plan
 
 #: Batches of language models are this many times as large as on the processor, the least number of
 #: steps is this part of theirs, and the learning rate this many times theirs.
@@ -112,7 +112,7 @@ def train_pairs(plans: Sequence[PairPlan], options: Options, session: Session) -
         return []
     width = jobs[0].part.training.width
     places = width if options.position_head else 0
-    schooling = _schooling(width, lambda given: _language_plan(given, options), session)
+    schooling = _schooling(width, session)
     sizes = {
         hidden: [number for number, job in enumerate(jobs) if job.hidden == hidden]
         for hidden in dict.fromkeys(job.hidden for job in jobs)
@@ -120,7 +120,7 @@ def train_pairs(plans: Sequence[PairPlan], options: Options, session: Session) -
     found = session.train(
         f"training {jobs[0].cell}",
         [
-            ([_language_pupil(jobs[number], places) for number in numbers], schooling)
+            ([_language_pupil(jobs[number], places, options) for number in numbers], schooling)
             for numbers in sizes.values()
         ],
     )
@@ -132,13 +132,14 @@ def train_pairs(plans: Sequence[PairPlan], options: Options, session: Session) -
     return [best_pair(plan, [next(in_order) for _ in plan.jobs]) for plan in plans]
 
 
-def _language_pupil(job: Job, places: int) -> Pupil:
+def _language_pupil(job: Job, places: int, options: Options) -> Pupil:
     rng = np.random.default_rng(job.seed)
     start = initial_parameters(job.cell, job.hidden, job.part.training.width, places, rng)
     parts, checks = (
         (_language_part(windows),) for windows in (job.part.training, job.part.validation)
     )
-    return Pupil(_module(start), TorchJob(parts, checks, int(rng.integers(0, 2**62))))
+    torch_job = TorchJob(parts, checks, int(rng.integers(0, 2**62)))
+    return Pupil(_module(start), torch_job, _language_plan(len(job.part.training), options))
 
 
 def _language_part(windows: Windows) -> Part:
@@ -146,9 +147,9 @@ def _language_part(windows: Windows) -> Part:
     return Part.of_all(Rows(windows.contexts, targets, windows.weights, BASES))
 
 
-def _language_plan(jobs: Sequence[TorchJob], options: Options) -> Plan:
-    """Plan the training of networks side by side; an epoch takes at least a pass over windows."""
-    windows = max(len(job.parts[0].chosen) for job in jobs)
+def _language_plan(windows: int, options: Options) -> Plan:
+    """Plan the training of a network that learns from this many windows."""
+    windows = round(rounded(windows))
     batch = min(BATCHES * options.batch, windows)
     batches = math.ceil(windows / batch)
     least = LEAST_STEPS * options.min_steps / options.epochs
@@ -176,21 +177,23 @@ def train_ratios(plans: Sequence[tuple[RatioPlan, int]], session: Session) -> li
     """Train the networks of several models, each with the seed of the order of its rows."""
     if not plans:
         return []
+    pupils = [
+        Pupil(
+            _module(planned.parameters),
+            TorchJob(tuple(_ratio_part(part) for part in planned.parts), (), seed),
+            Plan(
+                STAGES,
+                round(rounded(max(1.0, RATIO_STEPS * planned.plan.steps / STAGES))),
+                tuple(RATIO_BATCHES * size for size in planned.plan.sizes),
+                RATIO_RATES * LEARNING_RATE,
+                rounded(planned.plan.decay) / (RATIO_STEPS * RATIO_RATES),
+            ),
+        )
+        for planned, seed in plans
+    ]
     every = [planned for planned, _ in plans]
-    pupils, batches = [], {}
-    for planned, seed in plans:
-        job = TorchJob(tuple(_ratio_part(part) for part in planned.parts), (), seed)
-        batches[kinds(job)] = tuple(RATIO_BATCHES * size for size in planned.plan.sizes)
-        pupils.append(Pupil(_module(planned.parameters), job))
-    steps = math.ceil(RATIO_STEPS * max(planned.plan.steps for planned in every) / STAGES)
-    decay = min(planned.plan.decay for planned in every)  # that of the largest sample
-
-    def make_plan(jobs: Sequence[TorchJob]) -> Plan:
-        taken = decay / (RATIO_STEPS * RATIO_RATES)
-        return Plan(STAGES, steps, batches[kinds(jobs[0])], RATIO_RATES * LEARNING_RATE, taken)
-
     start = every[0].parameters
-    schooling = replace(_schooling(start.places, make_plan, session), decayed=_all_parameters)
+    schooling = replace(_schooling(start.places, session), decayed=_all_parameters)
     (found,) = session.train(f"training {start.cell}", [(pupils, schooling)])
     return [_ratio_network(planned, one) for planned, one in zip(every, found, strict=True)]
 
@@ -232,8 +235,8 @@ def _module(start: Parameters) -> nn.Module:
     return CharacterNetwork.from_parameters(start)
 
 
-def _schooling(width: int, make_plan: MakePlan, session: Session) -> Schooling:
-    schooling = session.schooling(CODES, Form(width, slides=False), make_plan)
+def _schooling(width: int, session: Session) -> Schooling:
+    schooling = session.schooling(CODES, Form(width, slides=False))
     return replace(schooling, make_stack=lambda modules, trial: RecurrentStack(modules))
 
 

@@ -28,7 +28,8 @@ from counterbias.pipeline.compare.evaluation import (
 from counterbias.pipeline.compare.jobs import Job, noting, result_of
 from counterbias.pipeline.compare.outcome import FAILED
 
-#: Trials are fitted in parts. One ends with the trial whose windows bring it to this size, bytes.
+#: Trials are fitted in parts. No windows are drawn for a part once they have this size, bytes; as
+#: many trials as there are threads are drawn at the same time.
 ENOUGH_BYTES = 1 << 30
 
 
@@ -59,11 +60,13 @@ def fit_together(
     outcome, queue = jobs[order[0]].outcome, deque(order)
     with ThreadPoolExecutor(design.threads) as pool:
         while queue and outcome.status != FAILED:
-            before = len(queue)
-            drawn = _draw(jobs, queue, pool, design, problems)
-            step(before - len(queue) - len(drawn), "")
-            yield from _fit(jobs, drawn, pool, design, step, problems)
-    step(len(queue), "")
+            drawn = _draw(jobs, queue, pool, design, step, problems)
+            if drawn and outcome.status != FAILED:
+                yield from _fit(jobs, drawn, pool, design, step, problems)
+            elif drawn:
+                step(len(drawn), "")
+    if queue:
+        step(len(queue), "")
 
 
 def _draw(
@@ -71,9 +74,13 @@ def _draw(
     queue: deque[int],
     pool: Executor,
     design: Design,
+    step: StepsDone,
     problems: dict[int, str],
 ) -> dict[int, PreparedTrial]:
-    """Take jobs from the queue, and draw their windows until there are enough."""
+    """Take jobs from the queue, and draw their windows until there are enough.
+
+    A trial that lacks reads is done with.
+    """
     drawn: dict[int, PreparedTrial] = {}
     while queue and sum(one.bytes for one in drawn.values()) < ENOUGH_BYTES:
         numbers = [queue.popleft() for _ in range(min(design.threads, len(queue)))]
@@ -84,6 +91,8 @@ def _draw(
         for number, future in futures.items():
             with noting(jobs[number], number, problems):
                 drawn[number] = future.result()
+            if number not in drawn:
+                step(1, f"{jobs[number].outcome.candidate}: {jobs[number].place}")
     return drawn
 
 
@@ -96,9 +105,6 @@ def _fit(
     problems: dict[int, str],
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Fit the model to the windows of all trials with one call, and measure each."""
-    if not drawn or jobs[next(iter(drawn))].outcome.status == FAILED:
-        step(len(drawn), "")
-        return
     first = next(iter(drawn))
     job = jobs[first]
     what = f"{len(drawn)} trials together" if len(drawn) > 1 else job.place
