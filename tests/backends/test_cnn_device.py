@@ -194,7 +194,7 @@ def test_progress_has_the_real_number_of_steps(monkeypatch: pytest.MonkeyPatch) 
         [planted_sample(WINDOW, starts=300, seed=seed) for seed in (1, 2)],
         progress=lambda stage, done, total: told.append((stage, done, total)),
     )
-    totals = {"training cnn": 120, "distilling cnn": 40}
+    totals = {"training cnn": 120, "distilling cnn": 60}
     assert {(stage, total) for stage, _, total in told} == set(totals.items())
     for stage, total in totals.items():
         done = [steps for own, steps, _ in told if own == stage]

@@ -53,7 +53,7 @@ from counterbias_torch.trainer import Job, Plan
 #: learning rate this many times theirs. Weight decay grows so that it shrinks weights as much.
 BATCHES, STEPS, RATES = 4, 1 / 2, 2.0
 #: The same for the network that is distilled, whose learning rate is the same.
-DISTIL_BATCHES, DISTIL_STEPS = 4, 0.4
+DISTIL_BATCHES, DISTIL_STEPS = 4, 0.6
 
 
 def fit_all(
