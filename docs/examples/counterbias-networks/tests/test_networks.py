@@ -1,5 +1,7 @@
-from counterbias.testing import conformance
 from counterbias_networks.networks import DilatedOptions, TransformerOptions
 
-TestDilated = conformance("dilated", options=DilatedOptions(channels=8, epochs=2))
-TestTransformer = conformance("transformer", options=TransformerOptions(size=16, epochs=1))
+from counterbias.testing import conformance
+
+quick = {"epochs": 1, "learning_rate": 0.02}
+TestDilated = conformance("dilated", options=DilatedOptions(channels=8, **quick))
+TestTransformer = conformance("transformer", options=TransformerOptions(size=8, **quick))
