@@ -60,8 +60,9 @@ class Ensemble(BiasModel):
     """
 
     Options = Options
-    #: A member may need them; the members are known too late to ask.
+    #: A member may need tiles, or use a GPU; the members are known too late to ask.
     needs_tiles: ClassVar[bool] = True
+    uses_gpu: ClassVar[bool] = True
 
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from counterbias_backends.arrays import LARGEST_WEIGHT
 from counterbias_torch.losses import scores_of
 from counterbias_torch.options import LANGUAGE
 from counterbias_torch.stack import as_input
@@ -19,13 +20,35 @@ from counterbias_torch.stack import as_input
 WINDOWS, TOLERANCE = 7, 1e-3
 
 
+def check_state(module: nn.Module) -> None:
+    """Check that a model file can hold the parameters and buffers of a network.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not (value.abs() <= LARGEST_WEIGHT).all():
+            raise ValueError(
+                f"'{name}' of the network holds NaN or numbers beyond {LARGEST_WEIGHT:,.0f}, which "
+                "a model file cannot hold: lower learning_rate; register a constant buffer with "
+                "persistent=False"
+            )
+
+
 def check_network(module: nn.Module, takes: str, slides: bool, width: int, objective: str) -> None:
     """Try a network with a few random windows, dropout and the like switched off.
 
     Raises:
         ValueError: its outputs have a wrong shape or are not finite, depend on the other windows of
-            the batch, or on bases that they must not depend on.
+            the batch, or on bases that they must not depend on; or it has no parameters.
     """
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"network() returned a {type(module).__name__}, expected a torch.nn.Module"
+        )
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError("the network has no parameters that could be trained")
+    check_state(module)
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 4, (WINDOWS, width), dtype=np.uint8))
     before = module.training
@@ -106,10 +129,13 @@ def _close(one: Tensor, two: Tensor) -> bool:
 
 
 def draws_random_numbers(module: nn.Module, takes: str, width: int) -> bool:
-    """Return whether a network draws random numbers while it is trained, as dropout does."""
+    """Return whether a network draws random numbers while it is trained, as dropout does.
+
+    It draws them from torch's global generator.
+    """
     codes = torch.zeros(2, width, dtype=torch.uint8)
     copy = deepcopy(module).train(True)  # whose running means may change
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        state = torch.get_rng_state()
+    state = torch.get_rng_state()
+    with torch.no_grad():
         copy(as_input(codes, takes))
-        return not torch.equal(state, torch.get_rng_state())
+    return not torch.equal(state, torch.get_rng_state())

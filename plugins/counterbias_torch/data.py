@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterbias_torch.devices import is_out_of_memory
+from counterbias_torch.devices import halved_to_fit
 from counterbias_torch.losses import log_probabilities, row_losses, scores_of
 from counterbias_torch.rows import BASES, Part, Rows
 from counterbias_torch.stack import Stack
@@ -66,9 +67,9 @@ class Stream:
         wanted = steps * batch
         drawn = np.empty((len(rngs), wanted), np.int64)
         for number, rng in enumerate(rngs):
-            order = self._waiting[number]
-            while len(order) < wanted:
-                order = np.concatenate([order, rng.permutation(self._chosen[number])])
+            own, waiting = self._chosen[number], self._waiting[number]
+            passes = math.ceil((wanted - len(waiting)) / len(own))
+            order = np.concatenate([waiting, *(rng.permutation(own) for _ in range(passes))])
             drawn[number], self._waiting[number] = order[:wanted], order[wanted:]
         by_step = drawn.reshape(len(rngs), steps, batch).transpose(1, 0, 2)
         return torch.from_numpy(np.ascontiguousarray(by_step)).to(self._device)
@@ -98,14 +99,7 @@ class Stream:
         """Return each network's mean loss over all its rows: float64 (networks,)."""
         windows = AT_ONCE[self._device.type] // len(self.sizes)
         at_once = max(1, windows // self.places)
-        while True:
-            try:
-                means: NDArray[np.float64] = self._evaluate(stack, at_once)
-                return means
-            except (RuntimeError, MemoryError) as problem:
-                if not is_out_of_memory(problem) or at_once == 1:
-                    raise
-            at_once //= 2
+        return halved_to_fit(lambda rows: self._evaluate(stack, rows), at_once)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is optional, its types are skipped
     def _evaluate(self, stack: Stack, at_once: int) -> NDArray[np.float64]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,9 @@ from counterbias_backends.gpu import require_gpu
 #: What cuBLAS needs to add in the same order every time; read when torch first uses the GPU.
 _WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _lock = threading.Lock()
+Result = TypeVar("Result")
+#: Threads that calculate within :func:`one_thread`, and torch's number of threads before the first.
+_inside, _usual = 0, 0
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -40,14 +44,21 @@ def one_thread() -> Iterator[None]:
     How torch shares an operation out among threads changes the rounding of its sums; what is to be
     faster with several threads trains, or scores, several things at a time.
     """
+    global _inside, _usual  # torch's setting is the process's, too
     with _lock:
-        before = torch.get_num_threads()
+        # A thread's number is the process's until it is first asked for, then its own.
+        found = torch.get_num_threads()
+        if not _inside:
+            _usual = found
+        _inside += 1
         torch.set_num_threads(1)
     try:
         yield
     finally:
         with _lock:
-            torch.set_num_threads(before)
+            _inside -= 1
+            # A thread that came later may have found what another one had set for itself.
+            torch.set_num_threads(found if _inside else _usual)
 
 
 @contextmanager
@@ -69,16 +80,32 @@ def reproducible(device: torch.device) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings():
-            # cuDNN copies the weights of recurrent layers, which are parts of other tensors here.
+            # cuDNN copies the weights of recurrent layers, which are parts of other tensors here;
+            # what cannot be vectorised is calculated network by network.
             warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+            warnings.filterwarnings("ignore", message="There is a performance drop")
             yield
     finally:
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
         cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
+def halved_to_fit(evaluate: Callable[[int], Result], at_once: int) -> Result:
+    """Call a function with a number of rows to take at once, half as many until they fit in memory.
+
+    Raises what the function raises for a single row.
+    """
+    while True:
+        try:
+            return evaluate(at_once)
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem) or at_once == 1:
+                raise
+        at_once //= 2
+
+
 def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether torch failed for want of memory."""
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(problem, RuntimeError) and "not enough memory" in str(problem)
-    )
+    """Whether torch failed for want of memory: of a GPU, or of the machine."""
+    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem)

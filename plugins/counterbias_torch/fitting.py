@@ -6,20 +6,26 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from counterbias_torch.checks import draws_random_numbers
 from counterbias_torch.data import Form
 from counterbias_torch.devices import is_out_of_memory, reproducible
-from counterbias_torch.lessons import kinds, with_decays
-from counterbias_torch.stack import stack_modules
+from counterbias_torch.lessons import kinds
+from counterbias_torch.stack import Stack, stack_modules
 from counterbias_torch.trainer import Course, Job, Plan, Trainer
 
 _PROCESSOR = torch.device("cpu")
 _generator = threading.Lock()
+
+
+def matrices(module: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters with two axes or more: no biases, no scales."""
+    return frozenset(name for name, value in module.named_parameters() if value.dim() > 1)
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,12 @@ class Pupil:
     Args:
         module: untrained.
         job: what it learns from.
+        plan: how; only networks with the same plan are trained side by side.
     """
 
     module: nn.Module
     job: Job
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,18 @@ class Schooling:
         form: of the windows.
         device: where networks are trained.
         threads: networks trained at a time on a processor.
-        make_plan: plans the training of networks side by side.
         advance: called with numbers of steps taken.
+        decayed: returns the names of the parameters with weight decay; by default :func:`matrices`.
+        make_stack: stacks modules, with windows to try it with; by default ``stack.stack_modules``.
     """
 
     takes: str
     form: Form
     device: torch.device
     threads: int
-    make_plan: Callable[[Sequence[Job]], Plan]
     advance: Callable[[int], None]
+    decayed: Callable[[nn.Module], frozenset[str]] = matrices
+    make_stack: Callable[[Sequence[nn.Module], Tensor], Stack] | None = None
 
 
 @contextmanager
@@ -83,45 +93,67 @@ def seeded(seed: int, device: torch.device = _PROCESSOR) -> Iterator[None]:
 
 
 def train_pupils(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
-    """Train networks of one architecture; return how, in their order.
+    """Train copies of networks of one architecture; return how, in their order.
 
     On a processor each is trained by itself, so that the number of threads changes nothing. On a
-    GPU all networks with the same kinds of data are trained side by side, where memory allows.
+    GPU all networks with the same kinds of data and the same plan are trained side by side, where
+    memory allows.
+
+    Raises:
+        MemoryError: it does not even allow one network with one row at a time.
     """
     if schooling.device.type == "cpu":
         return _one_by_one(pupils, schooling)
     trained: list[Trained | None] = [None] * len(pupils)
-    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for number, pupil in enumerate(pupils):
-        groups.setdefault(kinds(pupil.job), []).append(number)
+        groups.setdefault((kinds(pupil.job), pupil.plan), []).append(number)
     for numbers in groups.values():
-        found = _side_by_side([pupils[number] for number in numbers], schooling)
+        group = [pupils[number] for number in numbers]
+        with seeded(group[0].job.seed, schooling.device), reproducible(schooling.device):
+            found = _side_by_side(group, schooling)
         for number, one in zip(numbers, found, strict=True):
             trained[number] = one
     return [one for one in trained if one is not None]
 
 
 def _one_by_one(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
-    random = draws_random_numbers(pupils[0].module, schooling.takes, schooling.form.width)
+    with seeded(0):
+        random = draws_random_numbers(pupils[0].module, schooling.takes, schooling.form.width)
+    stop = threading.Event()
+
+    def advance(steps: int) -> None:
+        if stop.is_set():
+            raise RuntimeError("training was stopped")
+        schooling.advance(steps)
 
     def train(pupil: Pupil) -> Trained:
         # Where networks draw random numbers, one at a time does.
         own = seeded(pupil.job.seed) if random else nullcontext()
         with own, reproducible(schooling.device):
-            return _train([pupil], schooling)[0]
+            (trained,) = _side_by_side([pupil], replace(schooling, advance=advance))
+            return trained
 
     with ThreadPoolExecutor(min(schooling.threads, len(pupils))) as pool:
-        return list(pool.map(train, pupils))
+        try:
+            return list(pool.map(train, pupils))
+        except BaseException:
+            stop.set()  # nobody wants the others any more
+            raise
 
 
 def _side_by_side(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
     """Train networks at once, or one half after the other where memory is too small for that."""
     try:
-        with seeded(pupils[0].job.seed, schooling.device), reproducible(schooling.device):
-            return _train(pupils, schooling)
+        return _train(pupils, schooling)
     except (RuntimeError, MemoryError) as problem:
-        if not is_out_of_memory(problem) or len(pupils) == 1:
+        if not is_out_of_memory(problem):
             raise
+        if len(pupils) == 1:
+            raise MemoryError(
+                "memory is too small to train the network with one row at a time: make it smaller"
+                + (", or use --bias-device cpu" if schooling.device.type == "cuda" else "")
+            ) from problem
     if schooling.device.type == "cuda":
         torch.cuda.empty_cache()
     half = len(pupils) // 2
@@ -130,12 +162,14 @@ def _side_by_side(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained
 
 def _train(pupils: Sequence[Pupil], schooling: Schooling) -> list[Trained]:
     device, jobs = schooling.device, [pupil.job for pupil in pupils]
-    modules = [pupil.module.to(device) for pupil in pupils]
-    axes = [parameter.dim() for parameter in modules[0].parameters()]
+    # Copies, so that networks can be trained anew where memory was too small for so many.
+    modules = [deepcopy(pupil.module).to(device) for pupil in pupils]
     trial = torch.zeros(2, schooling.form.width, dtype=torch.uint8, device=device)
-    stack = stack_modules(modules, schooling.takes, trial)
-    copies = len(stack.parameters()) // max(len(axes), 1)
-    plan = with_decays(schooling.make_plan(jobs), axes, copies)
+    if schooling.make_stack is not None:
+        stack = schooling.make_stack(modules, trial)
+    else:
+        stack = stack_modules(modules, schooling.takes, trial)
+    plan = replace(pupils[0].plan, decayed=schooling.decayed(modules[0]))
     trainer = Trainer(stack, jobs, plan, schooling.form, device)
     trainer.run(schooling.advance)
     return [Trained(course, trainer.pieces, plan) for course in trainer.courses]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -97,9 +97,11 @@ def _conditional_rows(
     """Return tiles, where there are any, and sets (single windows where none are known)."""
     parts = []
     if sample.tiles is not None:
-        tiles = tile_rows(sample.tiles, sample.window.width, options.max_tiles, rng)
+        tiles = tile_rows(sample.tiles, options.max_tiles, rng)
+        if tiles is not None and not slides:
+            tiles = stretches(tiles)
         if tiles is not None:
-            parts.append(tiles if slides else stretches(tiles))
+            parts.append(tiles)
     sets = set_rows(sample, options.max_windows, rng)
     return [*parts, classified_rows(sample, options.max_windows, rng) if sets is None else sets]
 
@@ -126,14 +128,10 @@ def kinds(job: Job) -> tuple[tuple[str, int], ...]:
     return tuple(_kinds(job.parts))
 
 
-def make_plan(jobs: Sequence[Job], options: TrainingOptions, starts: int) -> Plan:
-    """Plan the training of networks side by side; an epoch is a pass over the largest first part.
-
-    Weight decay is that of every parameter with two axes or more, in ``decays[0]``.
-    """
-    every = zip(*(job.parts for job in jobs), strict=True)
-    sizes = [max(len(part.chosen) for part in parts) for parts in every]
-    rows = jobs[0].parts[0].rows
+def make_plan(job: Job, options: TrainingOptions) -> Plan:
+    """Plan the training of a network; an epoch is a pass over its first part."""
+    sizes = [round(rounded(len(part.chosen))) for part in job.parts]
+    rows = job.parts[0].rows
     language = rows.loss == BASES
     batch = options.batch
     if not batch:
@@ -142,28 +140,27 @@ def make_plan(jobs: Sequence[Job], options: TrainingOptions, starts: int) -> Pla
             least, most = LEAST_LANGUAGE, MOST_LANGUAGE
         wanted = math.ceil(sizes[0] / STEPS) * rows.places
         batch = max(1, min(max(wanted, least), most) // rows.places)
+    batch = min(batch, sizes[0])
     steps = max(math.ceil(sizes[0] / batch), LEAST_STEPS)
     decay = options.weight_decay
     if decay < 0:
+        starts = rounded(max(1, job.parts[-1].starts))
         decay = LEAST_DECAY if language else min(max(DECAY / starts, LEAST_DECAY), MOST_DECAY)
     return Plan(
         epochs=options.epochs,
         steps=steps,
         batches=(batch, *(math.ceil(size * batch / sizes[0]) for size in sizes[1:])),
         learning_rate=options.learning_rate,
-        decays=(decay,),
+        decay=decay,
         patience=options.patience,
         mixed=options.precision != "single",
     )
 
 
-def with_decays(plan: Plan, axes: Sequence[int], copies: int) -> Plan:
-    """Return a plan with a weight decay for each parameter.
+def rounded(number: float) -> float:
+    """Round a number to a power of the fourth root of 2, within 9%.
 
-    Args:
-        plan: with one weight decay.
-        axes: number of axes of each parameter of one network.
-        copies: how often these parameters follow one another.
+    So most networks that learn from much the same sample, each without another fold, have one plan
+    and can be trained side by side, while none of them depends on which others there are.
     """
-    decays = tuple(plan.decays[0] if number > 1 else 0.0 for number in axes)
-    return replace(plan, decays=decays * copies)
+    return float(2 ** (round(4 * math.log2(number)) / 4))

@@ -5,10 +5,10 @@ In: a module that maps windows to a score, or to outputs per base. Out: a full b
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,16 +28,17 @@ from counterbias import (
 )
 from counterbias_backends.arrays import take_weights
 from counterbias_backends.progress import Steps
-from counterbias_torch.checks import check_network
+from counterbias_torch.checks import check_network, check_state
+from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name, one_thread
+from counterbias_torch.devices import choose_device, device_name, halved_to_fit, one_thread
 from counterbias_torch.fitting import Pupil, Schooling, Trained, seeded, train_pupils
 from counterbias_torch.lessons import Lesson, make_lesson, make_plan
 from counterbias_torch.losses import log_probabilities, scores_of
 from counterbias_torch.options import CONDITIONAL, LANGUAGE, OBJECTIVES, TrainingOptions
 from counterbias_torch.reporting import report_of
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
-from counterbias_torch.trainer import Job, Plan
+from counterbias_torch.trainer import Job
 
 #: Windows, or positions along a sequence, scored at a time, on a processor and on a GPU.
 BLOCK = {"cpu": 8192, "cuda": 131_072}
@@ -84,6 +85,10 @@ class NetworkModel(BiasModel):
                 raise ValueError(
                     f"{cls.__name__}.{name} is '{value}', expected {' or '.join(known)}"
                 )
+        if cls.slides and cls.objective == LANGUAGE:
+            raise ValueError(
+                f"{cls.__name__}.slides is of no use where the objective is {LANGUAGE}"
+            )
         cls.needs_tiles = cls.compares_nearby = cls.objective == CONDITIONAL
 
     def __init__(self, window: Window, options: Any = None) -> None:
@@ -122,7 +127,7 @@ class NetworkModel(BiasModel):
             InputError: there are no windows, or the device is missing.
             ValueError: the network returns anything but what this class describes.
         """
-        (found,) = _fit_all([_Fit(self, sample, rng)])
+        (found,) = fit_all([Fit(self, sample, rng)])
         if isinstance(found, InputError):
             raise found
         return found
@@ -137,30 +142,22 @@ class NetworkModel(BiasModel):
     @classmethod
     def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
         """Make several cross-fits with all networks at a time; see ``BiasModel``."""
-        wanted: list[_Fit] = []
-        for one in fits:
-            model, folds = one.model, one.sample.folds
-            assert isinstance(model, NetworkModel)
-            judges = [type(model)(model.window, model.options) for _ in range(folds)]
-            for judge in judges:
-                judge.resources = model.resources
-            wanted += [
-                _Fit(own, one.sample.without(fold), one.rng)
-                for own, fold in zip([model, *judges], [None, *range(folds)], strict=True)
-            ]
-        found = iter(zip(wanted, _fit_all(wanted), strict=True))
-        return [_cross_fit_of([next(found) for _ in range(1 + one.sample.folds)]) for one in fits]
+        return cross_fit_all(fits, fit_all)
 
     # -- scoring -----------------------------------------------------------------------------------
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score windows: uint8 (n, width) → float64 (n,), nats. Raises RuntimeError before fit."""
         modules, contexts = self._fitted(), self.as_contexts(contexts)
-        scores, block = np.empty(len(contexts)), BLOCK[self._device.type]
-        for first in range(0, len(contexts), block):
-            part = contexts[first : first + block]
-            scores[first : first + len(part)] = self._evaluate(modules, part)
-        return scores
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, contexts[first : first + block])
+                for first in range(0, len(contexts), block)
+            ]
+            return np.concatenate([np.zeros(0), *parts])
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats.
@@ -168,14 +165,18 @@ class NetworkModel(BiasModel):
         A network that slides takes the sequence as it is.
         """
         modules, flank = self._fitted(), self.window.width - 1
-        if not self.slides or self.objective == LANGUAGE or len(sequence) <= flank:
+        if not self.slides or len(sequence) <= flank:
             return super().along(sequence)
-        scores, block = np.empty(len(sequence) - flank), BLOCK[self._device.type]
-        for first in range(0, len(scores), block):
-            part = np.require(sequence[first : first + block + flank], np.uint8, ("C", "W"))
-            found = self._evaluate(modules, part[None]).ravel()
-            scores[first : first + len(found)] = found
-        return scores
+        bases = np.require(sequence, np.uint8, ("C", "W"))
+
+        def score(block: int) -> NDArray[np.float64]:
+            parts = [
+                self._evaluate(modules, bases[None, first : first + block + flank]).ravel()
+                for first in range(0, len(bases) - flank, block)
+            ]
+            return np.concatenate(parts)
+
+        return halved_to_fit(score, BLOCK[self._device.type])
 
     def _evaluate(
         self, modules: tuple[nn.Module, ...], codes: NDArray[np.uint8]
@@ -232,6 +233,7 @@ class NetworkModel(BiasModel):
         """Take the networks as trained, and report."""
         for module, one in trained:
             module.load_state_dict(one.course.state)
+            check_state(module)
         self._set([module for module, _ in trained], device)
         own = sum(parameter.numel() for module, _ in trained for parameter in module.parameters())
         return report_of(
@@ -266,34 +268,12 @@ def _state_of(roles: Sequence[str], modules: Sequence[nn.Module]) -> dict[str, T
 
 
 def _array_name(number: int, role: str, name: str) -> str:
-    """Return a name that a model file can hold: without dots, of 64 characters at most."""
-    tail = "-".join(name.split("."))[-40:]
+    """Return a name that a model file can hold: of 64 plain characters at most, without dots."""
+    tail = re.sub("[^A-Za-z0-9_]", "-", name)[-40:]
     return f"{role}-{number}-{tail}" if role else f"{number}-{tail}"
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """One fit: an untrained model, what it learns from, the source of randomness."""
-
-    model: NetworkModel
-    sample: TrainingSet
-    rng: np.random.Generator
-
-
-def _cross_fit_of(
-    fits: Sequence[tuple[_Fit, FitReport | InputError]],
-) -> CrossFit | InputError:
-    """Join the fit to a whole sample, which comes first, and those without each fold."""
-    (_, report), *judges = fits
-    if isinstance(report, InputError):
-        return report
-    return CrossFit(
-        report,
-        tuple(None if isinstance(found, InputError) else one.model for one, found in judges),
-    )
-
-
-def _fit_all(fits: Sequence[_Fit]) -> list[FitReport | InputError]:
+def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
     """Fit models of one class, window and options; a refusal takes the place of a report."""
     began, first = time.perf_counter(), fits[0].model
     lessons: list[Lesson | InputError] = []
@@ -315,7 +295,7 @@ def _fit_all(fits: Sequence[_Fit]) -> list[FitReport | InputError]:
             pupils[0].module, first.takes, first.slides, first.window.width, first.objective
         )
     device = choose_device(first.resources.device)
-    trained = iter(_train(first, device, pupils, lessons))
+    trained = iter(_train(first, device, pupils))
     seconds = (time.perf_counter() - began) / len(fits)
     return [
         lesson
@@ -326,39 +306,22 @@ def _fit_all(fits: Sequence[_Fit]) -> list[FitReport | InputError]:
 
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
-    with seeded(job.seed):
-        return Pupil(model.network(), job)
+    with seeded(job.seed), one_thread():
+        return Pupil(model.network(), job, make_plan(job, model.options))
 
 
 def _train(
-    model: NetworkModel,
-    device: torch.device,
-    pupils: Sequence[Pupil],
-    lessons: Sequence[Lesson | InputError],
+    model: NetworkModel, device: torch.device, pupils: Sequence[Pupil]
 ) -> list[tuple[nn.Module, Trained]]:
     """Train networks of one architecture; return each with how it was trained."""
     if not pupils:
         return []
-    options, resources = model.options, model.resources
-    starts = max(one.starts for one in lessons if isinstance(one, Lesson))
-
-    def plan_of(jobs: Sequence[Job]) -> Plan:
-        return make_plan(jobs, options, starts)
-
-    total = sum(plan_of([pupil.job]).total for pupil in pupils)
-    progress = Steps(resources, f"training {type(model).__name__}", total)
+    total = sum(pupil.plan.total for pupil in pupils)
+    progress = Steps(model.resources, f"training {type(model).__name__}", total)
+    form, threads = Form(model.window.width, model.slides), model.resources.threads
+    schooling = Schooling(model.takes, form, device, threads, progress.advance)
     try:
-        trained = train_pupils(
-            pupils,
-            Schooling(
-                model.takes,
-                Form(model.window.width, model.slides),
-                device,
-                resources.threads,
-                plan_of,
-                progress.advance,
-            ),
-        )
+        trained = train_pupils(pupils, schooling)
     finally:
         progress.finish()
     return [(pupil.module, one) for pupil, one in zip(pupils, trained, strict=True)]

@@ -33,15 +33,16 @@ def report_of(
             ("training", one.course.training),
             ("validation", one.course.validation),
         ):
+            if not losses:
+                continue
             for part, values in zip(job.parts, zip(*losses, strict=True), strict=True):
                 name = f"{prefix}{side}_{_measure(part.rows)}"
                 curves[name] = [_as_reported(part.rows, value) for value in values]
         if job.parts[0].rows.loss == BASES and one.course.validation:
-            perplexity[role] = math.exp(one.course.validation[one.course.best - 1][0])
+            perplexity[role] = _perplexity(one.course.validation[one.course.best - 1][0])
         details |= {f"{prefix}{name}": value for name, value in _details(job, one).items()}
-    remarks = {_remark(one) for one in trained if one.pieces > 1}
-    if remarks:
-        details["remarks"] = sorted(remarks)
+    if remarks := remarks_of(trained):
+        details["remarks"] = remarks
     return replace(begun, curves=curves, perplexity=perplexity, details=details)
 
 
@@ -53,15 +54,20 @@ def _details(job: Job, one: Trained) -> dict[str, object]:
         "batches": list(one.plan.batches),
         "rows": [len(part.chosen) for part in job.parts],
         "validation_rows": [len(part.chosen) for part in job.validation],
-        "weight_decay": max(one.plan.decays),
+        "weight_decay": one.plan.decay,
     }
+
+
+def remarks_of(trained: Sequence[Trained]) -> list[str]:
+    """Return what the user should know of the training, one line each."""
+    return sorted({_remark(one) for one in trained if one.pieces > 1})
 
 
 def _remark(one: Trained) -> str:
     rows = " and ".join(map(str, one.plan.batches))
     return (
-        f"memory was too small for batches of {rows} rows: they were halved "
-        f"{one.pieces.bit_length() - 1} times, which changes the model by rounding only"
+        f"memory was too small for batches of {rows} rows: their gradients were added up from "
+        f"{one.pieces} pieces each"
     )
 
 
@@ -77,5 +83,9 @@ def _measure(rows: Rows) -> str:
 def _as_reported(rows: Rows, loss: float) -> float:
     """Return a loss as a perplexity, or as what is gained over all places being alike, in bits."""
     if rows.loss == BASES:
-        return math.exp(loss)
+        return _perplexity(loss)
     return loss if rows.loss == LOGISTIC else (math.log(rows.places) - loss) / math.log(2)
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, 700.0))  # beyond, it is more than a float can hold

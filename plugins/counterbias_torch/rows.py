@@ -68,6 +68,11 @@ class Part:
         return cls(rows, np.arange(len(rows)))
 
     @property
+    def starts(self) -> int:
+        """Read starts among its sets or windows."""
+        return int(self.rows.targets[self.chosen].sum())
+
+    @property
     def mass(self) -> float:
         """What divides the sum of losses per row: reads of a tile or set, bases of a window, or 1.
 
@@ -86,7 +91,7 @@ class Part:
         return Part(self.rows, np.sort(order[held:])), Part(self.rows, np.sort(order[:held]))
 
 
-def tile_rows(tiles: Tiles, width: int, most: int, rng: np.random.Generator) -> Rows | None:
+def tile_rows(tiles: Tiles, most: int, rng: np.random.Generator) -> Rows | None:
     """Return the tiles that hold reads; where there are more than ``most``, that many are drawn.
 
     A tile weighs less the more fragments begin in it (``Tiles.weights``). None without any.
@@ -107,10 +112,10 @@ def tile_rows(tiles: Tiles, width: int, most: int, rng: np.random.Generator) -> 
     )
 
 
-def stretches(rows: Rows, places: int = STRETCH) -> Rows:
+def stretches(rows: Rows, places: int = STRETCH) -> Rows | None:
     """Cut tiles into stretches of at most ``places`` positions; those without reads are left out.
 
-    Positions at the end of a tile that fill no stretch are dropped.
+    Positions at the end of a tile that fill no stretch are dropped. None without any read.
     """
     flank = rows.sequence.shape[1] - rows.places
     places = min(places, rows.places)
@@ -125,6 +130,8 @@ def stretches(rows: Rows, places: int = STRETCH) -> Rows:
             )
         )
     sequence, targets, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    if not len(sequence):
+        return None
     return Rows(sequence, targets, weights, rows.loss, overlapping=True)
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from counterbias_torch.devices import is_out_of_memory
+
 #: How a module takes its windows: one-hot letters, float (n, 4, length), or codes, int64
 #: (n, length), 0-3 = A, C, G, T.
 INPUTS = LETTERS, CODES = ("letters", "codes")
@@ -27,8 +29,8 @@ class Stack(ABC):
     """Several networks: each sees its own windows and has its own parameters."""
 
     @abstractmethod
-    def parameters(self) -> list[Tensor]:
-        """Return all parameters; the first axis is that of the networks unless there is one."""
+    def parameters(self) -> list[tuple[str, Tensor]]:
+        """Return all parameters, each with its name in a network."""
 
     @abstractmethod
     def __call__(self, codes: Tensor) -> Tensor:
@@ -49,9 +51,9 @@ class Modules(Stack):
     def __init__(self, modules: Sequence[nn.Module], takes: str) -> None:
         self._modules, self._takes = list(modules), takes
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters of one module after another."""
-        return [parameter for module in self._modules for parameter in module.parameters()]
+        return [named for module in self._modules for named in module.named_parameters()]
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
@@ -75,7 +77,8 @@ class Vectorised(Stack):
     def __init__(self, modules: Sequence[nn.Module], takes: str) -> None:
         self._takes = takes
         self._values, self._buffers = stack_module_state(list(modules))
-        self._skeleton = deepcopy(modules[0]).to("meta")
+        self._skeleton = deepcopy(modules[0])  # whose own values are never used
+        self._names = _names_of_state(modules[0])
         self._evaluate = vmap(self._evaluate_one, randomness="different")
 
     def _evaluate_one(
@@ -84,9 +87,9 @@ class Vectorised(Stack):
         found: Tensor = functional_call(self._skeleton, (values, buffers), (inputs,))
         return found
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[tuple[str, Tensor]]:
         """Return the parameters; the first axis is that of the networks."""
-        return list(self._values.values())
+        return list(self._values.items())
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Evaluate all networks."""
@@ -99,10 +102,19 @@ class Vectorised(Stack):
 
     def snapshot(self, number: int) -> dict[str, Tensor]:
         """Return a copy of one network's state."""
-        return {
-            name: value[number].detach().clone()
-            for name, value in (*self._values.items(), *self._buffers.items())
-        }
+        every = self._values | self._buffers
+        return {name: every[own][number].detach().clone() for name, own in self._names.items()}
+
+
+def _names_of_state(module: nn.Module) -> dict[str, str]:
+    """Return the names in a module's ``state_dict`` → those of its parameters and buffers.
+
+    They differ where a parameter has several names, and there are buffers that are not saved.
+    """
+    names = {
+        id(value): name for name, value in (*module.named_parameters(), *module.named_buffers())
+    }
+    return {name: names[id(value)] for name, value in module.state_dict(keep_vars=True).items()}
 
 
 def stack_modules(modules: Sequence[nn.Module], takes: str, codes: Tensor) -> Stack:
@@ -115,12 +127,12 @@ def stack_modules(modules: Sequence[nn.Module], takes: str, codes: Tensor) -> St
     """
     if len(modules) == 1:
         return Modules(modules, takes)
-    stack = Vectorised(modules, takes)
-    stack.train(True)
+    trial = Vectorised(modules, takes)
+    trial.train(True)
     try:
-        stack(codes.expand(len(modules), *codes.shape)).sum().backward()
-    except RuntimeError:  # cuDNN's recurrent layers, buffers that change: one after another
-        return Modules(modules, takes)
-    for value in stack.parameters():
-        value.grad = None
-    return stack
+        trial(codes.expand(len(modules), *codes.shape)).sum().backward()
+    except RuntimeError as problem:
+        if is_out_of_memory(problem):
+            raise
+        return Modules(modules, takes)  # recurrent layers, for instance
+    return Vectorised(modules, takes)  # whose running means the trial has not changed

@@ -45,8 +45,9 @@ class Plan:
         batches: rows per step, of each part.
         learning_rate: the highest: it rises during the first steps, then falls to 0 along half a
             cosine.
-        decays: weight decay of each of the stack's parameters.
+        decay: weight decay of the parameters named in ``decayed``.
         patience: a network stops after this many epochs without a lower validation loss.
+        early_stopping: whether validation decides when to stop, and which epoch's state is kept.
         mixed: whether most is calculated in bfloat16.
     """
 
@@ -54,9 +55,11 @@ class Plan:
     steps: int
     batches: tuple[int, ...]
     learning_rate: float
-    decays: tuple[float, ...]
+    decay: float = 0.0
     patience: int = 1
+    early_stopping: bool = True
     mixed: bool = False
+    decayed: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -90,17 +93,16 @@ class Course:
     lowest: float = math.inf
     done: bool = False
 
-    def add(self, training: list[float], validation: list[float], stack: Stack, me: int) -> None:
-        """Add an epoch of network ``me``."""
+    def add(self, training: list[float], validation: list[float], loss: float) -> bool:
+        """Add an epoch; return whether its loss, by which epochs are judged, is the lowest."""
         self.training.append(training)
         if validation:
             self.validation.append(validation)
-        loss = sum(validation) if validation else -float(len(self.training))
-        if loss < self.lowest:
-            self.lowest, self.best, self.waited = loss, len(self.training), 0
-            self.state = stack.snapshot(me)
-        else:
+        if loss >= self.lowest:
             self.waited += 1
+            return False
+        self.lowest, self.best, self.waited = loss, len(self.training), 0
+        return True
 
 
 class Trainer:
@@ -115,7 +117,7 @@ class Trainer:
 
     Attributes:
         courses: of the networks.
-        pieces: into how many pieces a batch had to be cut to fit in memory.
+        pieces: into how many pieces each batch is cut to fit in memory, 1, 2, 4 …
     """
 
     def __init__(
@@ -128,8 +130,13 @@ class Trainer:
             for every in ([job.parts for job in jobs], [job.validation for job in jobs])
         )
         groups = [
-            {"params": [parameter], "weight_decay": decay}
-            for parameter, decay in zip(stack.parameters(), plan.decays, strict=True)
+            {
+                "params": [
+                    value for name, value in stack.parameters() if (name in plan.decayed) is on
+                ],
+                "weight_decay": plan.decay if on else 0.0,
+            }
+            for on in (True, False)
         ]
         self._optimizer = torch.optim.AdamW(groups, fused=device.type == "cuda")
         self.courses = [Course() for _ in jobs]
@@ -200,10 +207,12 @@ class Trainer:
             held_out = [float(losses_of[me]) for losses_of in checked]
             if not all(map(math.isfinite, losses + held_out)):
                 raise ValueError(
-                    f"the network's loss is not finite after {len(course.training)} epochs: lower "
+                    f"the network's loss is not finite in epoch {len(course.training) + 1}: lower "
                     "learning_rate, or look for NaN in what it returns"
                 )
-            course.add(losses, held_out, self._stack, me)
+            judged = bool(held_out) and self._plan.early_stopping
+            if course.add(losses, held_out, sum(held_out) if judged else -len(course.training)):
+                course.state = self._stack.snapshot(me)
             course.done = course.waited >= self._plan.patience
 
 

@@ -42,9 +42,10 @@ class Resources:
 
     Args:
         threads: threads, at least 1. The fitted model must not depend on their number, to the byte.
-        device: ``cpu``; ``cuda``, a GPU, which only networks use (:meth:`BiasModel.check_resources`
-            raises InputError where there is none); or ``auto``, a GPU where there is one and the
-            model benefits from it. It may change the model by no more than rounding.
+        device: ``cpu``; ``cuda``, a GPU, for models with :attr:`BiasModel.uses_gpu` (where there is
+            none, their :meth:`~BiasModel.check_resources` raises InputError); or ``auto``, a GPU
+            where there is one and the model benefits from it. It may change the model by no more
+            than rounding.
         progress: called with a stage, the steps done, and the steps in all (0: not known); or None.
 
     Raises:
@@ -113,6 +114,9 @@ class BiasModel(ABC):
     #: (:attr:`TrainingSet.origin`) and with positions of the same tile. For other models, the
     #: background weights are first corrected for the bias of the reads around them.
     compares_nearby: ClassVar[bool] = False
+    #: Whether :meth:`fit` can train on a GPU, where :attr:`resources` ask for one. For other models
+    #: ``--bias-device cuda`` gives a warning.
+    uses_gpu: ClassVar[bool] = False
     #: Folds of :meth:`cross_fit`, 2 to 5: by default the model is fitted that many times more.
     judging_folds: ClassVar[int] = 5
     #: What :meth:`fit` may use; set before it is called. Models are free to ignore it.
@@ -202,7 +206,7 @@ class BiasModel(ABC):
 
         ``counterbias compare`` then draws the windows of many trials, within limits of memory, and
         passes all of them to :meth:`cross_fit_together`. It fits other models one at a time in each
-        of its threads.
+        of its threads. ``counterbias train`` passes the pooled samples of both read ends.
         """
         return False
 

@@ -14,7 +14,6 @@ import pytest
 from counterbias import InputError, Resources, Tiles, TrainingSet, Window, parse_options
 from counterbias.testing import conformance, planted_log_bias, planted_sample
 from counterbias_backends.cnn import counterbias_backends, rows, training
-from counterbias_backends.cnn.loss import CompiledLoss
 from counterbias_backends.cnn.model import ConvolutionalModel
 from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Shape, word_codes
@@ -326,9 +325,7 @@ def test_training_stops_when_told_to() -> None:
     stop.set()
     shape = Shape(8, 3, 8, 16)
     data = rows.Data(rows.window_rows(planted_sample(WINDOW, starts=50, seed=1), shape), None)
-    trainer = training.Trainer(
-        CompiledLoss(shape), shape, data, training.Plan(QUICK, 5, 0.1), seed=1
-    )
+    trainer = training.Trainer(shape, data, training.Plan(QUICK, 5, 0.1), seed=1)
     with pytest.raises(RuntimeError, match="stopped"):
         training.train_all([trainer], 1, stop)
 

@@ -12,98 +12,72 @@ import pytest
 pytest.importorskip("torch", reason="the reference is torch (extra torch)")
 
 import torch
+from torch.nn.functional import logsigmoid
 
 from counterbias import Window
 from counterbias.testing import planted_sample
-from counterbias_backends.rnn.gradients import loss_and_gradient
+from counterbias_backends.rnn.loss import CompiledLoss
 from counterbias_backends.rnn.model import GRUModel
 from counterbias_backends.rnn.network import CharacterNetwork, PositionNetwork
 from counterbias_backends.rnn.options import Options
-from counterbias_backends.rnn.parameters import Parameters, parameter_count
-from counterbias_backends.rnn.position import (
-    LOGISTIC,
-    PROBABILITY,
-    SOFTMAX,
-    position_loss_and_gradient,
-)
+from counterbias_backends.rnn.parameters import Parameters
+from counterbias_backends.rnn.position import LOGISTIC, PROBABILITY, SOFTMAX
 from counterbias_backends.rnn.position_scoring import LANES, PositionScorer
 from counterbias_backends.rnn.scoring import PREFIX
+from counterbias_backends.rnn.windows import Batch, Windows
 from tests.backends.networks import random_contexts, random_parameters
 
 
-@pytest.mark.parametrize("hidden", [1, 10, 20])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_gradient_of_the_plain_form_equals_autograd(cell: str, hidden: int) -> None:
-    rng = np.random.default_rng(5)
-    flat = rng.uniform(-1.5, 1.5, parameter_count(cell, hidden)).astype(np.float32)
-    contexts = rng.integers(0, 4, (80, 21), dtype=np.uint8)
-    weights = rng.uniform(0.5, 2.0, 80).astype(np.float32)
-    order = rng.permutation(80)
-    gradient = np.ones_like(flat)  # it is added to
-    loss = loss_and_gradient(
-        contexts,
-        weights,
-        order,
-        3,
-        70,
-        np.float32(0.5),
-        flat,
-        hidden,
-        None if cell == "gru" else 0,
-        gradient,
+def expected_loss(
+    parameters: Parameters, batch: Batch, mode: int
+) -> tuple[torch.Tensor, list[torch.nn.Parameter]]:
+    """Return a batch's loss as it is defined, in double precision, and what it is a function of."""
+    if parameters.places:
+        network = PositionNetwork.from_parameters(parameters, ratio=mode != PROBABILITY).double()
+        leaves = network.ordered()
+    else:
+        network = CharacterNetwork.from_parameters(parameters).double()
+        leaves = list(network.parameters())
+    rows = batch.order[batch.first : batch.last]
+    contexts, weights, targets = (
+        torch.from_numpy(values[rows])
+        for values in (batch.windows.contexts, batch.windows.weights, batch.windows.targets)
     )
-    network = CharacterNetwork.from_parameters(Parameters(cell, hidden, flat)).double()
-    rows = order[3:70]
-    expected = (
-        -0.5
-        * (
-            torch.from_numpy(weights[rows]).double() * network(torch.from_numpy(contexts[rows]))
-        ).sum()
-    )
-    expected.backward()
-    parts = torch.nn.utils.parameters_to_vector([one.grad for one in network.parameters()]).numpy()
-    assert loss == pytest.approx(expected.item(), rel=1e-6)
-    np.testing.assert_allclose(gradient - 1, parts, rtol=1e-4, atol=1e-5 * abs(parts).max())
-
-
-@pytest.mark.parametrize("mode", [PROBABILITY, LOGISTIC, SOFTMAX])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_gradient_of_an_output_layer_per_position_equals_autograd(cell: str, mode: int) -> None:
-    rng = np.random.default_rng(5)
-    parameters = random_parameters(cell, 7, 12)
-    contexts = random_contexts(3 * LANES, 12)
-    targets = (
-        rng.integers(0, 2, len(contexts)) if mode == LOGISTIC else rng.poisson(0.5, len(contexts))
-    )
-    weights = rng.uniform(0.5, 2.0, len(contexts))
-    if mode == SOFTMAX:
-        weights[:] = 0.7
-    order = rng.permutation(len(contexts))
-    gradient = np.ones_like(parameters.flat)  # it is added to
-    loss = position_loss_and_gradient(
-        contexts, targets.astype(np.float32), weights.astype(np.float32), order, LANES, 3 * LANES,
-        np.float32(0.5), parameters.flat, 7, None if cell == "gru" else 0, mode, gradient,
-    )  # fmt: skip
-    network = PositionNetwork.from_parameters(parameters, ratio=mode != PROBABILITY).double()
-    rows = order[LANES:]
-    scores = network(torch.from_numpy(contexts[rows]))
-    wanted, weight = (
-        torch.from_numpy(targets[rows]).double(),
-        torch.from_numpy(weights[rows].astype(np.float32)).double(),
-    )
+    scores = network(contexts)
     if mode == PROBABILITY:
         each = -scores
     elif mode == LOGISTIC:
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            scores, wanted, reduction="none"
-        )
+        each = -torch.where(targets == 1, logsigmoid(scores), logsigmoid(-scores))
     else:
-        each = -(wanted * torch.log_softmax(scores.reshape(-1, LANES), dim=1).ravel())
-    expected = 0.5 * (weight * each).sum()
+        each = -targets * torch.log_softmax(scores.reshape(-1, LANES), dim=1).ravel()
+    return batch.scale * (weights.double() * each).sum(), leaves
+
+
+@pytest.mark.parametrize("hidden", [1, 6, 20])
+@pytest.mark.parametrize(
+    ("places", "mode"), [(0, PROBABILITY), (9, PROBABILITY), (9, LOGISTIC), (9, SOFTMAX)]
+)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_loss_and_gradient_equal_autograd(cell: str, places: int, mode: int, hidden: int) -> None:
+    rng = np.random.default_rng(5)
+    parameters = random_parameters(cell, hidden, places)
+    contexts = random_contexts(5 * LANES, 9)
+    weights = rng.uniform(0.5, 2.0, len(contexts))
+    if mode == SOFTMAX:
+        weights[:] = 0.7  # positions of a stretch weigh the same
+    targets = rng.integers(0, 2, len(contexts)) if mode == LOGISTIC else rng.poisson(0.5, 5 * LANES)
+    windows = Windows(contexts, weights.astype(np.float32), targets.astype(np.float32))
+    last = 4 * LANES if mode == SOFTMAX else 4 * LANES - 3
+    batch = Batch(windows, rng.permutation(len(contexts)), LANES, last, 0.5)
+    expected, leaves = expected_loss(parameters, batch, mode)
     expected.backward()
-    parts = torch.nn.utils.parameters_to_vector([one.grad for one in network.ordered()]).numpy()
+    reference = torch.nn.utils.parameters_to_vector([one.grad for one in leaves]).numpy()
+    compiled, gradient = CompiledLoss(cell, hidden, places, mode), np.ones_like(parameters.flat)
+    loss = compiled(parameters.flat, batch, gradient)  # the gradient is added to
     assert loss == pytest.approx(expected.item(), rel=1e-5)
-    np.testing.assert_allclose(gradient - 1, parts, rtol=1e-4, atol=2e-5 * abs(parts).max())
+    np.testing.assert_allclose(gradient - 1, reference, rtol=1e-4, atol=2e-5 * abs(reference).max())
+    assert np.count_nonzero(reference) > 0.5 * len(reference)
+    assert compiled(parameters.flat, batch, gradient[:0]) == pytest.approx(loss, rel=1e-6)
 
 
 def torch_scores(parameters: Parameters, contexts: np.ndarray, *, ratio: bool) -> np.ndarray:

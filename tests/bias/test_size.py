@@ -208,7 +208,7 @@ def test_sets_keep_what_single_windows_lose(world: World, monkeypatch: pytest.Mo
     found = []
     for known in (True, False):
         if not known:
-            monkeypatch.setattr("counterbias_backends.cnn.rows._sets", lambda *sample: None)
+            monkeypatch.setattr("counterbias.records.TrainingSet.sets", lambda sample: None)
         found.append(
             error_and_share(
                 count(world, "pairs", "cnn", *QUICK, "objective=windows"), world.truth["pairs"]

@@ -110,6 +110,21 @@ def test_why_this_model() -> None:
     )
 
 
+def test_the_gpu_that_a_model_was_trained_on_is_named() -> None:
+    def trained_on(label: str, device: str) -> dict[str, Any]:
+        return {**one_end(label), "training": {"details": {"device": device}}}
+
+    chosen = "cnn, as asked for; learnt from 36,172"
+    options = {"bias_model": "cnn"}
+    said = summary(options=options, ends=[trained_on("both", "NVIDIA H200")])["model"]
+    assert said == f"{chosen} distinct read starts; trained on NVIDIA H200"
+    assert "trained" not in summary(options=options, ends=[trained_on("both", "cpu")])["model"]
+    both = [trained_on(label, "NVIDIA H200") for label in ("read1", "read2")]
+    assert summary(options=options, ends=both)["model"] == (
+        f"{chosen} (read 1) and 36,172 (read 2) distinct read starts; trained on NVIDIA H200"
+    )
+
+
 def test_the_model_of_a_file_is_named_by_the_file() -> None:
     inputs = {"model": "deep.model"}
     assert summary(inputs=inputs)["model"] == "cnn, from deep.model"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import counterbias
 from counterbias import simulation
 from counterbias.cli import main
+from counterbias.model import Backend
+from counterbias.pipeline.compare import run as comparison
+from counterbias.plugins import Manager, load_plugins
 from tests.compare.running import command, truth_of
 
 
@@ -39,3 +44,23 @@ def done(folder: Path) -> Path:
     out = folder / "done"
     assert main(command(folder, out, "--folds", "3", *truth_of(folder), "--bias-threads", "2")) == 0
     return out
+
+
+@pytest.fixture
+def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.BiasModel]], None]:
+    """Install a plug-in with one backend, ``mine``."""
+
+    def install(model: type[counterbias.BiasModel]) -> None:
+        class Plugin:
+            @counterbias.hookimpl
+            def counterbias_backends(self) -> list[Backend]:
+                return [Backend("mine", "a model of one's own", lambda: model)]
+
+        def load() -> Manager:
+            manager = load_plugins()
+            manager.register(Plugin(), name="mine")
+            return manager
+
+        monkeypatch.setattr(comparison, "load_plugins", load)
+
+    return install

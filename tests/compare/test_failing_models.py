@@ -14,10 +14,7 @@ import pytest
 
 import counterbias
 from counterbias.cli import main
-from counterbias.model import Backend
-from counterbias.pipeline.compare import run as comparison
 from counterbias.pipeline.compare import trials
-from counterbias.plugins import Manager, load_plugins
 from tests.compare.running import command, document, rows
 
 
@@ -73,24 +70,43 @@ class Reportless(Sound):
         return None  # type: ignore[return-value]
 
 
-@pytest.fixture
-def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.BiasModel]], None]:
-    """Install a plug-in with one backend, ``mine``."""
+class BadReport(Sound):
+    def fit(
+        self, sample: counterbias.TrainingSet, rng: np.random.Generator
+    ) -> counterbias.FitReport:
+        return counterbias.FitReport(0.0, 1, curves={"loss": [0.7, float("nan")]})
 
-    def install(model: type[counterbias.BiasModel]) -> None:
-        class Plugin:
-            @counterbias.hookimpl
-            def counterbias_backends(self) -> list[Backend]:
-                return [Backend("mine", "a model of one's own", lambda: model)]
 
-        def load() -> Manager:
-            manager = load_plugins()
-            manager.register(Plugin(), name="mine")
-            return manager
+class BadReportOfItsOwn(Sound):
+    def cross_fit(
+        self, sample: counterbias.FoldedSample, rng: np.random.Generator
+    ) -> counterbias.CrossFit:
+        report = counterbias.FitReport(0.0, 1, perplexity={"foreground": float("inf")})
+        return counterbias.CrossFit(report, (None,) * sample.folds)
 
-        monkeypatch.setattr(comparison, "load_plugins", load)
 
-    return install
+class Centred(Sound):
+    """Scores are centred on those given together, as in a network that normalises batches."""
+
+    def log_bias(self, contexts: np.ndarray) -> np.ndarray:
+        scores = contexts[:, 10] * 0.1
+        return scores - scores.mean() if len(scores) else scores
+
+
+class ByPlace(Sound):
+    """Scores depend on the place of a window in its batch, but not on the other windows."""
+
+    def log_bias(self, contexts: np.ndarray) -> np.ndarray:
+        return contexts[:, 10] * 0.1 + np.arange(len(contexts)) * 1e-3
+
+
+class InBlocks(Sound):
+    """Only whole blocks of eight windows are scored right."""
+
+    def log_bias(self, contexts: np.ndarray) -> np.ndarray:
+        scores = contexts[:, 10] * 0.1
+        scores[len(scores) // 8 * 8 :] = 0.5
+        return scores
 
 
 @pytest.mark.parametrize(
@@ -102,6 +118,11 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[counterbias.B
         (NotANumberAlong, "along() gave NaN or infinity for"),
         (WrongShapeAlong, "along() gave shape (2,) for"),
         (Reportless, "fit() gave NoneType, not a FitReport"),
+        (BadReport, "fit() reported NaN or infinity in the curve 'loss'"),
+        (BadReportOfItsOwn, "fit() reported NaN or infinity in the perplexity 'foreground'"),
+        (Centred, "log_bias() depends on the other windows in the batch: of 300 windows"),
+        (ByPlace, "log_bias() depends on the other windows in the batch: of 300 windows"),
+        (InBlocks, "log_bias() depends on the other windows in the batch: of 300 windows"),
     ],
 )
 def test_a_model_that_misbehaves_is_named_and_the_others_go_on(

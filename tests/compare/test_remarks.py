@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ from counterbias.cli import main
 from counterbias.evaluation.truth import Joined, TruthTable
 from counterbias.pipeline.compare import trials
 from counterbias.pipeline.compare.candidates import Candidate
+from counterbias.pipeline.compare.jobs import noting
 from counterbias.pipeline.compare.outcome import Outcome
 from counterbias.pipeline.compare.recommended import recommendation
 from counterbias.pipeline.compare.remarks import remarks
@@ -67,16 +67,13 @@ def test_the_truth_is_remarked_on_per_column_and_only_where_it_lacks_something()
 
 def test_reasons_of_folds_do_not_depend_on_which_ended_first() -> None:
     outcome = Outcome(Candidate("pwm", counterbias.Window(), None))
-    jobs = [
-        SimpleNamespace(outcome=outcome, trial=SimpleNamespace(fold=fold, seed=1))
-        for fold in range(2)
-    ]
+    places = [f"fold {fold}, seed 1" for fold in range(2)]
+    jobs: list[Any] = [SimpleNamespace(outcome=outcome, place=place) for place in places]
     problems: dict[int, str] = {}
     for number in (1, 0):
-        failed: Future[dict[str, Any]] = Future()
-        failed.set_exception(counterbias.InputError("nothing to learn from"))
-        assert trials._result_of(jobs[number], number, failed, problems) is None  # type: ignore[arg-type]
-    trials._note_problems(jobs, problems)  # type: ignore[arg-type]
+        with noting(jobs[number], number, problems):
+            raise counterbias.InputError("nothing to learn from")
+    trials._note_problems(jobs, problems)
     assert outcome.reason.startswith("fold 0, seed 1: ")
 
 

@@ -1,7 +1,8 @@
-"""Plug-ins that fail in a fit or while scoring: one line with their name and the sample's."""
+"""Plug-ins that fail, or remark on a fit: one line with their name and the sample's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from counterbias.cli import main
 from counterbias.plugins import Manager, load_plugins
 from tests.helpers.samples_without_starts import write_singles
 
+REMARK = "batches of 256 were too large: they were halved twice"
+
 
 class Broken(BiasModel):
-    """Fails in the method that its ``fault`` names."""
+    """Fails in the method that its ``fault`` names, or has something to remark."""
 
     fault = ""
 
@@ -28,6 +31,8 @@ class Broken(BiasModel):
             raise SystemExit("gone")
         if self.fault == "refuse" and len(sample.foreground) < 1600:
             raise counterbias.InputError("1,600 starts are needed", remedy="take another model")
+        if self.fault == "remark":
+            return FitReport(0.0, 1, details={"remarks": [REMARK]})
         return FitReport(0.0, 1)
 
     def log_bias(self, contexts: np.ndarray) -> np.ndarray:
@@ -187,3 +192,58 @@ def test_compare_goes_on_with_the_others(
     captured = capsys.readouterr()
     assert "failed: ZeroDivisionError: division by zero" in captured.out
     assert "Recommended: --bias-model pwm" in captured.out
+
+
+# -- what a model remarks on its fit -----------------------------------------------------------
+
+
+def remarks_in(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if REMARK in line]
+
+
+def test_count_passes_on_what_a_model_remarks(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: Callable[[str], None]
+) -> None:
+    broken("remark")
+    assert main(argv("count", folder, tmp_path, "good", "other")) == 0
+    assert remarks_in(capsys.readouterr().err) == [
+        f"Warning: {sample}: fitting broken: {REMARK}" for sample in ("good", "other")
+    ]
+    report = json.loads((tmp_path / "good.counterbias.json").read_text())
+    assert f"fitting broken: {REMARK}" in report["warnings"]
+
+
+def test_train_passes_on_what_a_model_remarks(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: Callable[[str], None]
+) -> None:
+    broken("remark")
+    assert main(argv("train", folder, tmp_path, "good", "other")) == 0
+    told = [f"{name}: fitting broken: {REMARK}" for name in ("good", "other", "pooled model")]
+    assert remarks_in(capsys.readouterr().err) == [f"Warning: {line}" for line in told]
+    (report,) = tmp_path.glob("*.json")
+    assert set(told) <= set(json.loads(report.read_text())["warnings"])
+
+
+def test_compare_passes_on_what_a_model_remarks(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: Callable[[str], None]
+) -> None:
+    broken("remark")
+    assert main(argv("compare", folder, tmp_path, "good")) == 0
+    assert remarks_in(capsys.readouterr().err) == [
+        f"Warning: good: broken: fitting broken: {REMARK}",
+        f"Warning: good: broken: fold 0, seed 1: {REMARK}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("details", "remarks"),
+    [
+        ({}, ()),
+        ({"remarks": []}, ()),
+        ({"remarks": ["one", "two\nlines"]}, ("one", "two lines")),
+        ({"remarks": "not in a list"}, ("not in a list",)),
+        ({"remarks": 3}, ("3",)),
+    ],
+)
+def test_remarks_are_lines(details: dict[str, object], remarks: tuple[str, ...]) -> None:
+    assert FitReport(0.0, 1, details=details).remarks == remarks

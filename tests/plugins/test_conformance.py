@@ -74,6 +74,25 @@ class Centred(Base):
         return scores - scores.mean() if len(scores) else scores
 
 
+class ByPlace(Base):
+    """Scores depend on the place of a window, but the first ones are right when they are alone."""
+
+    def log_bias(self, contexts):
+        return super().log_bias(contexts) + 1e-3 * np.maximum(np.arange(len(contexts)) - 20, 0)
+
+
+class Column(Base):
+    def log_bias(self, contexts):
+        return super().log_bias(contexts)[:, None]
+
+
+class NaNForRepeats(Base):
+    def log_bias(self, contexts):
+        scores = super().log_bias(contexts)
+        scores[(contexts == contexts[:, :1]).all(axis=1)] = np.nan
+        return scores
+
+
 class SkipsTheFirstWindow(Base):
     def along(self, sequence):
         return np.roll(super().along(sequence), 1)
@@ -142,11 +161,22 @@ DEFECTS = [
     (SinglePrecision, testing.check_scores, "float64"),
     (FailsOnNone, testing.check_scores, "zero-size"),
     (InfiniteForRepeats, testing.check_scores, "not finite"),
+    (NaNForRepeats, testing.check_scores, "not finite"),
+    (Column, testing.check_scores, "shape"),
     (Constant, testing.check_learns, "the same for all windows"),
     (Backwards, testing.check_learns, "correlation"),
     (RandomOfItsOwn, testing.check_determinism, "different arrays 'log_foreground'"),
     (SharedBuffer, testing.check_threads, "several threads"),
-    (Centred, testing.check_rows_are_independent, "when it is alone"),
+    (
+        Centred,
+        testing.check_rows_are_independent,
+        r"log_bias\(\) depends on the other windows in the batch: .* when it is alone",
+    ),
+    (
+        ByPlace,
+        testing.check_rows_are_independent,
+        r"log_bias\(\) depends on the other windows in the batch: .* in reversed order",
+    ),
     (SkipsTheFirstWindow, testing.check_along, "a window different scores"),
     (ChangesContexts, testing.check_input_untouched, "changed its contexts"),
     (ChangesWeights, testing.check_input_untouched, "changed foreground_weight"),

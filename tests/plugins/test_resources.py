@@ -19,6 +19,7 @@ from counterbias import (
     parse_options,
 )
 from counterbias.model_file import EndModel, ModelFile, Training, save_models
+from counterbias.pipeline.bias.choice import ModelChoice, idle_device
 from counterbias.testing import planted_sample
 
 WINDOW = Window(4, 4)
@@ -124,6 +125,30 @@ def test_gpu_that_is_not_there(label: str) -> None:
     model.resources = Resources(device="cuda")
     with pytest.raises(InputError, match="--bias-device cuda: torch finds no GPU"):
         model.check_resources()
+
+
+def test_models_declare_that_they_use_a_gpu() -> None:
+    backends = load_plugins().backends
+    using = {name for name in backends if backends[name].backend.load().uses_gpu}
+    assert using == {"cnn", "gru", "lstm", "ensemble"}
+
+
+def test_a_gpu_is_idle_where_no_model_declares_that_it_uses_one() -> None:
+    class Checking(Listing):
+        def check_resources(self) -> None:
+            """Threads, say."""
+
+    class OnGpu(Listing):
+        uses_gpu = True
+
+    checking, on_gpu = (
+        ModelChoice(kind.__name__, "mine", "1", kind, Lists(), WINDOW) for kind in (Checking, OnGpu)
+    )
+    assert idle_device("cuda", [checking]) == (
+        "--bias-device cuda changes nothing: Checking is not trained on a GPU"
+    )
+    assert idle_device("cuda", [checking, on_gpu]) is None
+    assert idle_device("auto", [checking]) is None
 
 
 @dataclasses.dataclass(frozen=True)

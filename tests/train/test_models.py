@@ -263,6 +263,28 @@ def test_single_reads_and_unstranded_pairs_pool(folder: Path, tmp_path: Path) ->
     assert [row["end"] for row in table] == ["both", "both"]
 
 
+def test_pooled_models_that_train_together_are_fitted_with_one_call(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(folder / "stranded.bam", tmp_path / "again.bam")
+    samples = "stranded", str(tmp_path / "again.bam")
+    options: dict[str, Any] = {"model": "pwm", "stranded": "yes", "more": ("--bias-no-own",)}
+    table = train(folder, tmp_path / "alone.model", *samples, **options)
+    kind = counterbias.load_plugins().backends["pwm"].backend.load()
+    original, calls = kind.cross_fit_together, []
+
+    def together(cls: type[counterbias.BiasModel], fits: Any) -> Any:
+        calls.append(len(fits))
+        return original(fits)
+
+    monkeypatch.setattr(kind, "cross_fit_together", classmethod(together))
+    assert train(folder, tmp_path / "one_by_one.model", *samples, **options) == table
+    monkeypatch.setattr(kind, "trains_together", lambda self: True)
+    assert train(folder, tmp_path / "together.model", *samples, **options) == table
+    assert calls == [1, 1, 2]
+    assert (tmp_path / "together.model").read_bytes() == (tmp_path / "alone.model").read_bytes()
+
+
 def test_fitting_from_python_chooses_the_model_by_itself(folder: Path) -> None:
     fitted = counterbias.fit_model(
         folder / "small.bam",

@@ -1,10 +1,9 @@
-"""What training asks of a device: the loss of batches of rows, its gradient, and whole descents."""
+"""The loss of batches of rows, its gradient, and whole descents, by compiled code."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,47 +37,8 @@ class Batch:
         return cls(rows, np.arange(len(rows)), 0, len(rows), 1 / (len(rows) * rows.mass))
 
 
-class Loss(Protocol):
-    """The loss of one network, calculated on some device."""
-
-    def __call__(
-        self, flat: NDArray[np.float64], batches: Sequence[Batch], gradient: NDArray[np.float64]
-    ) -> list[float]:
-        """Return the loss of each batch, and add the gradient of their sum to ``gradient``.
-
-        No gradient is calculated where ``gradient`` is empty.
-        """
-        ...
-
-    def descend(
-        self, network: Adam[np.float64], streams: Sequence[Batches], rates: NDArray[np.float64]
-    ) -> list[float]:
-        """Take one step per learning rate, each with a batch of every stream (one or two).
-
-        Returns the sum of the losses for each stream.
-        """
-        ...
-
-
-def descend_step_by_step(
-    loss: Loss, network: Adam[np.float64], streams: Sequence[Batches], rates: NDArray[np.float64]
-) -> list[float]:
-    """Implement :meth:`Loss.descend` by a call of the loss for every step."""
-    orders = [stream.take(len(rates)) for stream in streams]
-    sums = [0.0] * len(streams)
-    for step, rate in enumerate(rates.tolist()):
-        batches = [
-            Batch(stream.rows, order, step * stream.size, (step + 1) * stream.size, stream.scale)
-            for stream, order in zip(streams, orders, strict=True)
-        ]
-        losses = loss(network.flat, batches, network.gradient)
-        sums = [sum(pair) for pair in zip(sums, losses, strict=True)]
-        network.step(rate)
-    return sums
-
-
 class CompiledLoss:
-    """The loss by the compiled code (:mod:`.gradients`), with its tables as scratch space."""
+    """The loss of one network (:mod:`.gradients`), with its tables as scratch space."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -89,7 +49,11 @@ class CompiledLoss:
     def descend(
         self, network: Adam[np.float64], streams: Sequence[Batches], rates: NDArray[np.float64]
     ) -> list[float]:
-        """Take all steps without returning to Python."""
+        """Take one step per learning rate, each with a batch of every stream (one or two).
+
+        All steps are taken without returning to Python. Returns the sum of the losses for each
+        stream.
+        """
         shape, losses = self.shape, np.zeros(2)
         one, two = streams[0], streams[1] if len(streams) > 1 else None
         rows, more = one.rows, (two or one).rows
@@ -110,7 +74,10 @@ class CompiledLoss:
     def __call__(
         self, flat: NDArray[np.float64], batches: Sequence[Batch], gradient: NDArray[np.float64]
     ) -> list[float]:
-        """Return the loss of each batch, and add the gradient of their sum to ``gradient``."""
+        """Return the loss of each batch, and add the gradient of their sum to ``gradient``.
+
+        No gradient is calculated where ``gradient`` is empty.
+        """
         shape = self.shape
         sizes = (shape.kmer, shape.channels, shape.places, shape.units)
         errors = self._errors if len(gradient) else self._errors[:0]

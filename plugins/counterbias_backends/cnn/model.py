@@ -7,22 +7,31 @@ ln P(window | read start) − ln P(window | nearby), up to a constant.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, CrossFit, FitReport, FoldedSample, TrainingSet, Window
+from counterbias import (
+    BiasModel,
+    CrossFit,
+    CrossFitting,
+    FitReport,
+    FoldedSample,
+    InputError,
+    TrainingSet,
+    Window,
+)
 from counterbias_backends.arrays import take_weights
 from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_backends.gpu import require_gpu
 
 if TYPE_CHECKING:
+    from counterbias_backends.cnn.distillation import Fitted, Planned
     from counterbias_backends.cnn.scoring import Scorer
-    from counterbias_backends.cnn.training import Trained
 
 
 class ConvolutionalModel(BiasModel):
@@ -36,6 +45,7 @@ class ConvolutionalModel(BiasModel):
     Options = Options
     needs_tiles = True
     compares_nearby = True
+    uses_gpu = True
 
     def __init__(self, window: Window, options: Any = None) -> None:
         super().__init__(window, options)
@@ -56,13 +66,27 @@ class ConvolutionalModel(BiasModel):
         if self.resources.device == "cuda":
             require_gpu()
 
+    def trains_together(self) -> bool:
+        """Whether several fits gain from being made at once: on a GPU.
+
+        ``auto`` is the processor, on which compiled code trains these small networks in seconds.
+        """
+        return bool(self.resources.device == "cuda")
+
     def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         """Train all networks, and distil them into one unless the options say otherwise."""
-        from counterbias_backends.cnn.training import train
-
         began = time.perf_counter()
-        trained = train(sample, self._member_shape, self.options, rng, self.resources)
-        return self._finish(trained, rng, began)
+        planned = self._plan(sample, rng)
+        if self.trains_together():
+            self.check_resources()
+            from counterbias_backends.cnn.device import fit_all
+
+            (fitted,) = fit_all([planned], self.resources)
+        else:
+            from counterbias_backends.cnn.distillation import fit
+
+            fitted = fit(planned, self.resources)
+        return self._take(fitted, time.perf_counter() - began)
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
         """Train each network without one fold, on which it is then evaluated.
@@ -71,23 +95,78 @@ class ConvolutionalModel(BiasModel):
         the folds, or one would have nothing left to learn from, the model is fitted anew for each
         fold.
         """
-        from counterbias_backends.cnn.training import NothingLeftError, train
+        if self.trains_together():
+            (found,) = self.cross_fit_together([CrossFitting(self, sample, rng)])
+            if isinstance(found, InputError):
+                raise found
+            return found
+        from counterbias_backends.cnn.distillation import fit
+
+        began = time.perf_counter()
+        planned = self._plan_folded(sample, rng)
+        if planned is None:
+            return super().cross_fit(sample, rng)
+        fitted = fit(planned, self.resources)
+        return self._take_folded(fitted, sample, time.perf_counter() - began)
+
+    @classmethod
+    def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
+        """Make several cross-fits; on a GPU, with all networks at a time."""
+        if not fits[0].model.trains_together():
+            return super().cross_fit_together(fits)
+        fits[0].model.check_resources()
+        from counterbias_backends.cnn.device import fit_all
+
+        began = time.perf_counter()
+        results: dict[int, CrossFit | InputError] = {}
+        planned: dict[int, Planned] = {}
+        for number, one in enumerate(fits):
+            model = one.model
+            assert isinstance(model, ConvolutionalModel)
+            try:
+                found = model._plan_folded(one.sample, one.rng)
+                if found is None:
+                    results[number] = BiasModel.cross_fit(model, one.sample, one.rng)
+                else:
+                    planned[number] = found
+            except InputError as refusal:
+                results[number] = refusal
+        fitted = fit_all(list(planned.values()), fits[0].model.resources)
+        seconds = (time.perf_counter() - began) / len(fits)
+        for number, one_fitted in zip(planned, fitted, strict=True):
+            model = fits[number].model
+            assert isinstance(model, ConvolutionalModel)
+            results[number] = model._take_folded(one_fitted, fits[number].sample, seconds)
+        return [results[number] for number in range(len(fits))]
+
+    def _plan(
+        self, sample: TrainingSet, rng: np.random.Generator, folded: FoldedSample | None = None
+    ) -> Planned:
+        from counterbias_backends.cnn.distillation import Planned
+        from counterbias_backends.cnn.training import plan_networks
+
+        networks = plan_networks(sample, self._member_shape, self.options, rng, folded)
+        return Planned(networks, self.shape if self._distils else None, rng)
+
+    def _plan_folded(self, sample: FoldedSample, rng: np.random.Generator) -> Planned | None:
+        """Plan networks that leave out one fold each; None where that is not possible."""
+        from counterbias_backends.cnn.training import NothingLeftError
 
         if self.options.members % sample.folds or not self.options.learn_validation:
-            return super().cross_fit(sample, rng)
-        began = time.perf_counter()
+            return None
         try:
-            trained = train(
-                sample.everything, self._member_shape, self.options, rng, self.resources, sample
-            )
+            return self._plan(sample.everything, rng, sample)
         except NothingLeftError:
-            return super().cross_fit(sample, rng)
-        flat = trained.networks.flat
+            return None
+
+    def _take_folded(self, fitted: Fitted, sample: FoldedSample, seconds: float) -> CrossFit:
+        """Take networks that left out one fold each, by which that fold is judged."""
+        flat = fitted.members.networks.flat
         unseen = tuple(
             self._model_of(flat[fold :: sample.folds].astype(np.float32))
             for fold in range(sample.folds)
         )
-        return CrossFit(self._finish(trained, rng, began), unseen)
+        return CrossFit(self._take(fitted, seconds), unseen)
 
     def _model_of(self, flat: NDArray[np.float32]) -> ConvolutionalModel:
         """Return a model of some of the networks, (networks, size)."""
@@ -95,27 +174,12 @@ class ConvolutionalModel(BiasModel):
         model._set(flat)
         return model
 
-    def _finish(self, trained: Trained, rng: np.random.Generator, began: float) -> FitReport:
-        """Distil the networks, unless they score themselves, and report."""
-        networks, details = trained.networks, {**trained.details, "distilled": self._distils}
-        if self._distils:
-            from counterbias_backends.cnn.distillation import distil
-
-            networks, difference = distil(
-                networks,
-                self.shape,
-                trained.sample,
-                self.options.distil_steps,
-                rng,
-                self.resources,
-            )
-            details.update(difference)
-        self._set(networks.flat.astype(np.float32))
+    def _take(self, fitted: Fitted, seconds: float) -> FitReport:
+        """Take the networks that score, and report."""
+        flat = fitted.scoring.flat
+        self._set(flat.astype(np.float32))
         return FitReport(
-            seconds=time.perf_counter() - began,
-            parameters=int(networks.flat.size),
-            curves=trained.curves,
-            details=details,
+            seconds, int(flat.size), curves=fitted.members.curves, details=fitted.details
         )
 
     def log_bias(self, contexts: NDArray[np.uint8]) -> NDArray[np.float64]:

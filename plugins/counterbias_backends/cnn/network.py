@@ -1,13 +1,13 @@
-"""The networks in plain torch, the definition that the compiled code is tested and timed against.
-
-Training on a GPU differentiates it, too.
-"""
+"""The networks in torch: the definition that compiled code is tested against, a module for GPUs."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
 from counterbias_backends.cnn.parameters import Shape
@@ -40,3 +40,31 @@ def scores(flat: torch.Tensor, shape: Shape, sequence: torch.Tensor) -> torch.Te
     hidden = functional.conv1d(hidden, second, named["second_bias"].reshape(-1), groups=networks)
     hidden = torch.relu(hidden)  # (n, networks · units, length − width + 1)
     return functional.conv1d(hidden, readout, named["readout_bias"].reshape(-1), groups=networks)
+
+
+class ConvolutionalNetwork(nn.Module):  # type: ignore[misc]  # torch is optional, its types are skipped
+    """One network, whose scores are those of :func:`scores`, as products of matrices.
+
+    These can be calculated for many networks side by side, which convolutions do slowly.
+
+    Args:
+        flat: its first parameters, (size,).
+        shape: its shape.
+    """
+
+    def __init__(self, flat: NDArray[np.float64], shape: Shape) -> None:
+        super().__init__()
+        self._shape = shape
+        for name, values in shape.split(flat).items():
+            first = torch.from_numpy(values.astype(np.float32))
+            self.register_parameter(name, nn.Parameter(first))
+
+    def forward(self, letters: Tensor) -> Tensor:
+        """Score every window: one-hot (n, 4, length) → (n, length − width + 1)."""
+        words = letters.transpose(1, 2).unfold(1, self._shape.kmer, 1)  # (n, words, 4, kmer)
+        first = self.first_weight.transpose(0, 1).flatten(0, 1)  # (4 · kmer, channels)
+        hidden = torch.relu(words.flatten(2) @ first + self.first_bias)
+        windows = hidden.unfold(1, self._shape.places, 1)  # (n, windows, channels, places)
+        second = self.second_weight.transpose(0, 1).flatten(0, 1)  # (channels · places, units)
+        hidden = torch.relu(windows.flatten(2) @ second + self.second_bias)
+        return hidden @ self.readout_weight + self.readout_bias

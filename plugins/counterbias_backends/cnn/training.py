@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from counterbias import FoldedSample, InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import Adam
-from counterbias_backends.cnn.loss import Batch, CompiledLoss, Loss
+from counterbias_backends.cnn.loss import Batch, CompiledLoss
 from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Networks, Shape, initial_parameters
 from counterbias_backends.cnn.rows import Batches, Data, Rows, shuffled, tile_rows, window_rows
-from counterbias_backends.gpu import require_gpu
 from counterbias_backends.lanes import aligned
 from counterbias_backends.progress import Steps
 
@@ -66,25 +65,76 @@ class Trained:
     details: dict[str, object]
 
 
+@dataclass(frozen=True)
+class NetworksPlan:
+    """The networks of one model, to be trained.
+
+    Args:
+        shape: of each.
+        subsets: what they learn from: the first network from the first subset, and so on, starting
+            over after the last one.
+        plan: how.
+        seeds: of the networks.
+        held_out: what they are evaluated on, or None.
+        sample: what they learn from, as a training set.
+        details: for the report.
+    """
+
+    shape: Shape
+    subsets: list[Data]
+    plan: Plan
+    seeds: list[int]
+    held_out: Data | None
+    sample: TrainingSet
+    details: dict[str, object]
+
+    def subset(self, member: int) -> Data:
+        """Return what a network learns from."""
+        return self.subsets[member % len(self.subsets)]
+
+    def trained(
+        self, flat: NDArray[np.float64], curves: dict[str, list[float]], device: str
+    ) -> Trained:
+        """Return the networks as trained, float64 (networks, size)."""
+        return Trained(
+            Networks(flat, self.shape), self.sample, curves, {**self.details, "device": device}
+        )
+
+
 class NothingLeftError(ValueError):
     """A network that leaves out a fold would have nothing to learn from."""
 
 
-def train(
+def train(networks: NetworksPlan, resources: Resources) -> Trained:
+    """Train the networks of a model on the processor."""
+    plan, members = networks.plan, len(networks.seeds)
+    trainers = [
+        Trainer(networks.shape, networks.subset(member), plan, seed, networks.held_out)
+        for member, seed in enumerate(networks.seeds)
+    ]
+    progress = Steps(resources, "training cnn", plan.steps * members)
+    try:
+        train_all(trainers, resources.threads, threading.Event(), progress.advance)
+    finally:
+        progress.finish()
+    flat = np.stack([trainer.flat for trainer in trainers])
+    return networks.trained(flat, mean_curves([trainer.curves for trainer in trainers]), "cpu")
+
+
+def plan_networks(
     sample: TrainingSet,
     shape: Shape,
     options: Options,
     rng: np.random.Generator,
-    resources: Resources,
     folded: FoldedSample | None = None,
-) -> Trained:
-    """Train ``options.members`` networks.
+) -> NetworksPlan:
+    """Plan ``options.members`` networks.
 
     With ``folded``, which holds ``sample`` split into folds, each network leaves out one fold: the
     first network the first fold, and so on, starting over after the last fold.
 
     Raises:
-        InputError: there are no windows, or the device is missing.
+        InputError: there are no windows.
         NothingLeftError: a fold holds every window.
     """
     for windows, number in (
@@ -113,37 +163,24 @@ def train(
         max(_steps(subset, options) for subset in subsets),
         _decay(options, len(learnt.foreground)),
     )
-    seeds = rng.integers(0, 2**62, size=options.members)
-    make_loss, device = loss_maker(shape, resources.device)
-    trainers = [
-        Trainer(make_loss(), shape, subsets[member % len(subsets)], plan, int(seed), check)
-        for member, seed in enumerate(seeds)
-    ]
-    progress = Steps(resources, "training cnn", plan.steps * options.members)
-    try:
-        train_all(trainers, resources.threads, threading.Event(), progress.advance)
-    finally:
-        progress.finish()
     details: dict[str, object] = {
         "networks": options.members,
         "steps": plan.steps,
         "weight_decay": plan.decay,
-        "device": device,
         "starts": len(learnt.foreground),
         "background": len(learnt.background),
         "tiles": 0 if data.tiles is None else len(data.tiles),
         "tile_reads": 0.0 if data.tiles is None else float(data.tiles.counts.sum()),
         "validation_learnt": learnt is not sample or folded is not None,
     }
-    flat = np.stack([trainer.flat for trainer in trainers])
-    return Trained(Networks(flat, shape), learnt, _mean_curves(trainers), details)
+    seeds = rng.integers(0, 2**62, size=options.members).tolist()
+    return NetworksPlan(shape, subsets, plan, seeds, check, learnt, details)
 
 
 class Trainer:
     """Train one network, a stage of its steps at a time.
 
     Args:
-        loss: of the network, on some device.
         shape: of the network.
         data: what it learns from.
         plan: how it is trained.
@@ -156,7 +193,6 @@ class Trainer:
 
     def __init__(
         self,
-        loss: Loss,
         shape: Shape,
         data: Data,
         plan: Plan,
@@ -164,14 +200,12 @@ class Trainer:
         held_out: Data | None = None,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self._loss, self._plan, self._held_out = loss, plan, held_out
+        self._loss, self._plan, self._held_out = CompiledLoss(shape), plan, held_out
         self._network = Adam.of(aligned(initial_parameters(shape, rng)))
         decays = shape.split(self._network.decays)
         for name in ("first_weight", "second_weight"):
             decays[name][...] = plan.decay
-        self._streams = [
-            Batches(rows, size, rng) for rows, size in _batch_sizes(data, plan.options)
-        ]
+        self._streams = [Batches(rows, size, rng) for rows, size in batch_sizes(data, plan.options)]
         self.curves: dict[str, list[float]] = {}
 
     @property
@@ -206,17 +240,21 @@ class Trainer:
                 self._record("validation", rows, loss)
 
     def _record(self, part: str, rows: Rows, loss: float) -> None:
-        """Add a loss to its curve, as it is reported.
-
-        That is in nats per window; for tiles and sets in bits per read, as what is gained over all
-        windows of a row being alike.
-        """
-        length = rows.counts.shape[1]
-        name, value = "log_loss", loss
-        if length > 1:
-            name = "start_gain" if rows.sets else "gain"
-            value = (math.log(length) - loss) / math.log(2)
+        """Add a loss to its curve."""
+        name, value = reported(rows, loss)
         self.curves.setdefault(f"{part}_{name}", []).append(value)
+
+
+def reported(rows: Rows, loss: float) -> tuple[str, float]:
+    """Return the name and the value by which a loss is reported.
+
+    That is in nats per window; for tiles and sets in bits per read, as what is gained over all
+    windows of a row being alike.
+    """
+    length = rows.counts.shape[1]
+    if length == 1:
+        return "log_loss", loss
+    return "start_gain" if rows.sets else "gain", (math.log(length) - loss) / math.log(2)
 
 
 def train_all(
@@ -256,20 +294,6 @@ def train_all(
 def schedule(progress: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the learning rate as a fraction of its highest: a warm-up, then half a cosine."""
     return np.asarray(np.minimum(1.0, progress / WARM_UP) * 0.5 * (1 + np.cos(math.pi * progress)))
-
-
-def loss_maker(shape: Shape, device: str) -> tuple[Callable[[], Loss], str]:
-    """Return what makes each network's loss, and the name of the device.
-
-    ``auto`` is the processor: a few seconds of compiled code that never waits for a GPU, of which
-    each step would use little. Raises InputError where ``cuda`` is missing.
-    """
-    if device != "cuda":
-        return lambda: CompiledLoss(shape), "cpu"
-    name = require_gpu()
-    from counterbias_backends.cnn.device import TorchLoss
-
-    return lambda: TorchLoss(shape, name), name
 
 
 def _learnt_and_held_out(
@@ -323,7 +347,7 @@ def _learnable_rows(
     return np.all(learnable, axis=1), tiles[kept] if len(tiles) else np.zeros(len(kept), np.bool_)
 
 
-def _batch_sizes(data: Data, options: Options) -> list[tuple[Rows, int]]:
+def batch_sizes(data: Data, options: Options) -> list[tuple[Rows, int]]:
     """Return the rows that each step takes a batch of, and the sizes of the batches."""
     windows = math.ceil(options.batch_windows / data.windows.counts.shape[1])
     if data.tiles is None:
@@ -335,7 +359,7 @@ def _batch_sizes(data: Data, options: Options) -> list[tuple[Rows, int]]:
 
 def _steps(data: Data, options: Options) -> int:
     """Return the number of steps: ``epochs`` passes, within the limits."""
-    rows, size = _batch_sizes(data, options)[0]
+    rows, size = batch_sizes(data, options)[0]
     passes = options.epochs * math.ceil(len(rows.chosen) / size)
     return min(max(passes, options.min_steps), options.max_steps)
 
@@ -347,10 +371,10 @@ def _decay(options: Options, starts: int) -> float:
     return min(max(1e4 / starts, LEAST_DECAY), MOST_DECAY)
 
 
-def _mean_curves(trainers: Sequence[Trainer]) -> dict[str, list[float]]:
+def mean_curves(every: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
     """Average each curve over the networks that have it; without tiles, a network lacks some."""
     curves = {}
-    for name in dict.fromkeys(name for trainer in trainers for name in trainer.curves):
-        values = [trainer.curves[name] for trainer in trainers if name in trainer.curves]
+    for name in dict.fromkeys(name for one in every for name in one):
+        values = [one[name] for one in every if name in one]
         curves[name] = [float(np.mean(stage)) for stage in zip(*values, strict=True)]
     return curves

@@ -1,9 +1,6 @@
-"""What training asks of a device: the loss of a batch and its gradient, for every network."""
+"""The loss of a batch of windows and its gradient, by compiled code."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +10,15 @@ from counterbias_backends.rnn.position import position_loss_and_gradient
 from counterbias_backends.rnn.windows import Batch
 
 
-class Loss(Protocol):
-    """The loss of one network, calculated on some device."""
-
-    def __call__(
-        self, flat: NDArray[np.float32], batch: Batch, gradient: NDArray[np.float32]
-    ) -> float:
-        """Return Σ scale · weight · loss over the batch, in nats.
-
-        The gradient with respect to the parameters ``flat`` is added to ``gradient``, unless that
-        is empty.
-        """
-        ...
-
-
-#: Makes the loss of a network: cell, hidden units, output layers (0: one shared by all positions),
-#: mode of the loss (:mod:`.position`).
-LossMaker = Callable[[str, int, int, int], Loss]
-
-
 class CompiledLoss:
-    """The loss by the compiled code, in single precision, but summed in double precision."""
+    """The loss of one network, in single precision, but summed in double precision.
+
+    Args:
+        cell: ``gru`` or ``lstm``.
+        hidden: hidden units.
+        places: output layers, 0 for one that all positions share.
+        mode: of the loss (:mod:`.position`).
+    """
 
     def __init__(self, cell: str, hidden: int, places: int, mode: int) -> None:
         self._hidden, self._places, self._mode = hidden, places, mode
@@ -43,7 +28,11 @@ class CompiledLoss:
     def __call__(
         self, flat: NDArray[np.float32], batch: Batch, gradient: NDArray[np.float32]
     ) -> float:
-        """Return the loss, and add its gradient to ``gradient``."""
+        """Return Σ scale · weight · loss over the batch, in nats.
+
+        The gradient with respect to the parameters ``flat`` is added to ``gradient``, unless that
+        is empty.
+        """
         windows = batch.windows
         common = (
             windows.weights, batch.order, batch.first, batch.last, np.float32(batch.scale), flat,

@@ -7,13 +7,21 @@ In: windows with weights. Out: ln p_f(window) − ln p_b(window), or the single 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias import BiasModel, FitReport, InputError, TrainingSet, Window
+from counterbias import (
+    BiasModel,
+    CrossFit,
+    CrossFitting,
+    FitReport,
+    InputError,
+    TrainingSet,
+    Window,
+)
 from counterbias_backends.arrays import take_weights
 from counterbias_backends.gpu import require_gpu
 from counterbias_backends.rnn.options import MAX_HIDDEN, Options
@@ -21,7 +29,9 @@ from counterbias_backends.rnn.parameters import Parameters, shapes
 
 if TYPE_CHECKING:
     from counterbias_backends.rnn.position_scoring import PositionScorer
+    from counterbias_backends.rnn.ratio import TrainedRatio
     from counterbias_backends.rnn.scoring import Scorer
+    from counterbias_backends.rnn.training import TrainedPair
 
 #: The two networks of ``objective=language``.
 ROLES = ("foreground", "background")
@@ -33,6 +43,7 @@ class CharacterModel(BiasModel):
     Options = Options
     needs_tiles = True
     judging_folds = 2
+    uses_gpu = True
     cell: ClassVar[str]
 
     def __init__(self, window: Window, options: Any = None) -> None:
@@ -55,18 +66,44 @@ class CharacterModel(BiasModel):
         if self.resources.device == "cuda":
             require_gpu()
 
-    def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train the networks."""
-        if self.options.objective == "ratio":
-            return self._fit_ratio(sample, rng)
-        return self._fit_language(sample, rng)
+    def trains_together(self) -> bool:
+        """Whether several fits gain from being made at once: on a GPU.
 
-    def _fit_language(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train both networks, of the candidate size with the lowest validation loss."""
+        ``auto`` is the processor, on which compiled code trains these small networks in seconds.
+        """
+        return bool(self.resources.device == "cuda")
+
+    def fit(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
+        """Train the networks; on a GPU, by torch."""
+        if self.trains_together():
+            self.check_resources()
+            from counterbias_backends.rnn.device import fit_one
+
+            return fit_one(self, sample, rng)
+        began = time.perf_counter()
+        if self.options.objective == "ratio":
+            from counterbias_backends.rnn.ratio import train_ratio
+
+            ratio = train_ratio(self.cell, sample, self.options, rng, self.resources)
+            return self.take_ratio(ratio, time.perf_counter() - began)
         from counterbias_backends.rnn.training import train_pair
 
-        began = time.perf_counter()
-        trained = train_pair(self.cell, sample, self.options, rng, self.resources)
+        pair = train_pair(self.cell, sample, self.options, rng, self.resources)
+        return self.take_pair(pair, time.perf_counter() - began)
+
+    @classmethod
+    def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
+        """Make several cross-fits; on a GPU, with all networks at a time."""
+        if not fits[0].model.trains_together():
+            return super().cross_fit_together(fits)
+        fits[0].model.check_resources()
+        from counterbias_backends.rnn.device import fit_all
+        from counterbias_torch.cross_fitting import cross_fit_all
+
+        return cross_fit_all(fits, fit_all)
+
+    def take_pair(self, trained: TrainedPair, seconds: float) -> FitReport:
+        """Take a pair of networks as trained, of the best size, and report."""
         self._set(tuple(network.parameters for network in trained.networks))
         curves, perplexity = {}, {}
         for role, network in zip(ROLES, trained.networks, strict=True):
@@ -74,22 +111,18 @@ class CharacterModel(BiasModel):
             curves[f"{role}_validation_perplexity"] = network.validation_perplexity
             perplexity[role] = network.best_perplexity
         return FitReport(
-            seconds=time.perf_counter() - began,
+            seconds=seconds,
             parameters=sum(len(network.parameters.flat) for network in trained.networks),
             curves=curves,
             perplexity=perplexity,
             details=trained.details,
         )
 
-    def _fit_ratio(self, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
-        """Train the one network that tells read starts from nearby positions."""
-        from counterbias_backends.rnn.ratio import train_ratio
-
-        began = time.perf_counter()
-        trained = train_ratio(self.cell, sample, self.options, rng, self.resources)
+    def take_ratio(self, trained: TrainedRatio, seconds: float) -> FitReport:
+        """Take the one network that tells read starts from nearby positions, and report."""
         self._set((trained.parameters,))
         return FitReport(
-            seconds=time.perf_counter() - began,
+            seconds=seconds,
             parameters=len(trained.parameters.flat),
             curves=trained.curves,
             details=trained.details,

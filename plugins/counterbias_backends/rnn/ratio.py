@@ -21,10 +21,10 @@ from counterbias import InputError, Resources, Tiles, TrainingSet
 from counterbias_backends.adam import Adam
 from counterbias_backends.progress import Steps
 from counterbias_backends.rnn.lanes import LANES
+from counterbias_backends.rnn.loss import CompiledLoss
 from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters, initial_parameters
 from counterbias_backends.rnn.position import LOGISTIC, SOFTMAX
-from counterbias_backends.rnn.training import loss_maker
 from counterbias_backends.rnn.windows import Batch, Windows
 
 #: Stretches and windows per step.
@@ -92,6 +92,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class RatioPlan:
+    """The network of one model, to be trained.
+
+    Args:
+        parameters: those that training starts from.
+        parts: what it learns from: stretches, where there are any, and windows.
+        plan: how.
+    """
+
+    parameters: Parameters
+    parts: list[Part]
+    plan: Plan
+
+
+@dataclass(frozen=True)
 class TrainedRatio:
     """A network and how its training went."""
 
@@ -105,8 +120,17 @@ def train_ratio(
 ) -> TrainedRatio:
     """Train one network on the training and the validation part.
 
-    Raises InputError where there are no windows, or the device is missing.
+    Raises InputError where there are no windows.
     """
+    planned = plan_ratio(cell, sample, options, rng)
+    curves = _train(planned, rng, resources)
+    return trained_ratio(planned, planned.parameters, curves)
+
+
+def plan_ratio(
+    cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator
+) -> RatioPlan:
+    """Plan the network of a model. Raises InputError where there are no windows."""
     sets = [sample] + ([sample.validation] if sample.validation is not None else [])
     foreground = np.concatenate([one.foreground for one in sets])
     foreground_weight = np.concatenate([one.foreground_weight for one in sets])
@@ -127,34 +151,38 @@ def train_ratio(
     stretches = [_stretches(one.tiles, width) for one in sets if one.tiles is not None]
     if sum(len(counts) for _, counts in stretches):
         parts.insert(0, _stretch_windows(stretches, rng))
-    plan = Plan.of(parts, len(foreground))
-    parameters = initial_parameters(cell, options.hidden, width, width, rng)
-    curves = _train(parameters, parts, plan, rng, resources)
+    return RatioPlan(
+        initial_parameters(cell, options.hidden, width, width, rng),
+        parts,
+        Plan.of(parts, len(foreground)),
+    )
+
+
+def trained_ratio(
+    planned: RatioPlan, parameters: Parameters, curves: dict[str, list[float]]
+) -> TrainedRatio:
+    """Return a trained network, with details for the report."""
     details: dict[str, object] = {
-        "cell": cell,
-        "hidden": options.hidden,
+        "cell": parameters.cell,
+        "hidden": parameters.hidden,
         "objective": "ratio",
-        "steps": plan.steps,
-        "weight_decay": plan.decay,
-        "windows": len(parts[-1].windows),
-        "stretches": parts[0].groups if len(parts) == 2 else 0,
+        "steps": planned.plan.steps,
+        "weight_decay": planned.plan.decay,
+        "windows": len(planned.parts[-1].windows),
+        "stretches": planned.parts[0].groups if len(planned.parts) == 2 else 0,
     }
     return TrainedRatio(parameters, curves, details)
 
 
 def _train(
-    parameters: Parameters,
-    parts: list[Part],
-    plan: Plan,
-    rng: np.random.Generator,
-    resources: Resources,
+    planned: RatioPlan, rng: np.random.Generator, resources: Resources
 ) -> dict[str, list[float]]:
     """Train a network in place, and return its curves."""
+    parameters, parts, plan = planned.parameters, planned.parts, planned.plan
     network = Adam.of(parameters.flat)
     network.decays[:] = plan.decay
-    make_loss = loss_maker(resources.device)
     losses = [
-        make_loss(parameters.cell, parameters.hidden, parameters.places, part.mode)
+        CompiledLoss(parameters.cell, parameters.hidden, parameters.places, part.mode)
         for part in parts
     ]
     streams = [_Stream(part, size, rng) for part, size in zip(parts, plan.sizes, strict=True)]

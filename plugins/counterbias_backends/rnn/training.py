@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,9 +17,8 @@ import numpy as np
 
 from counterbias import InputError, Resources, TrainingSet
 from counterbias_backends.adam import Adam
-from counterbias_backends.gpu import require_gpu
 from counterbias_backends.progress import Steps
-from counterbias_backends.rnn.loss import CompiledLoss, LossMaker
+from counterbias_backends.rnn.loss import CompiledLoss
 from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.parameters import Parameters, initial_parameters
 from counterbias_backends.rnn.position import PROBABILITY
@@ -88,6 +87,21 @@ class TrainedNetwork:
 
 
 @dataclass(frozen=True)
+class PairPlan:
+    """The networks of one model, to be trained: two of each candidate size.
+
+    Args:
+        jobs: foreground and background network of one size after the other.
+        sizes: the candidates.
+        validation: where the windows for validation come from.
+    """
+
+    jobs: tuple[Job, ...]
+    sizes: tuple[int, ...]
+    validation: str
+
+
+@dataclass(frozen=True)
 class TrainedPair:
     """The foreground and the background network, and details for the report."""
 
@@ -100,28 +114,43 @@ def train_pair(
 ) -> TrainedPair:
     """Train a foreground and a background network of each candidate size; keep the best size.
 
-    That is the one with the lowest mean validation loss. Source: Zhang et al. 2017, with early
-    stopping. Raises InputError where there are too few windows, or the device is missing.
+    Source: Zhang et al. 2017, with early stopping. Raises InputError as :func:`plan_pair` does.
     """
+    plan = plan_pair(cell, sample, options, rng)
+    return best_pair(plan, _train_all(plan.jobs, options, resources))
+
+
+def plan_pair(
+    cell: str, sample: TrainingSet, options: Options, rng: np.random.Generator
+) -> PairPlan:
+    """Plan the networks of a model. Raises InputError where there are too few windows."""
     parts, validation_source = _split(sample, options.max_windows, rng)
     sizes = tuple(dict.fromkeys(options.candidates)) or (options.hidden,)
     seeds = rng.integers(0, 2**62, size=(len(sizes), 2))
-    jobs = [
+    jobs = tuple(
         Job(cell, size, part, int(seed))
         for size, row in zip(sizes, seeds, strict=True)
         for part, seed in zip(parts, row, strict=True)
-    ]
-    trained = _train_all(jobs, options, resources)
+    )
+    return PairPlan(jobs, sizes, validation_source)
+
+
+def best_pair(plan: PairPlan, trained: Sequence[TrainedNetwork]) -> TrainedPair:
+    """Return the pair of the size with the lowest mean validation loss.
+
+    ``trained`` are the networks of the plan's jobs, in their order.
+    """
+    sizes, parts = plan.sizes, [job.part for job in plan.jobs[:2]]
     pairs = list(zip(trained[::2], trained[1::2], strict=True))
     # The mean loss per base of both networks; the first of equals is kept.
     losses = [sum(math.log(network.best_perplexity) for network in pair) / 2 for pair in pairs]
     best = losses.index(min(losses))
     foreground, background = pairs[best]
     details: dict[str, object] = {
-        "cell": cell,
+        "cell": plan.jobs[0].cell,
         "hidden": sizes[best],
         "candidates": {str(size): loss for size, loss in zip(sizes, losses, strict=True)},
-        "validation": validation_source,
+        "validation": plan.validation,
         "foreground_epochs": len(foreground.validation_perplexity),
         "foreground_best_epoch": foreground.best_epoch,
         "background_epochs": len(background.validation_perplexity),
@@ -134,20 +163,6 @@ def train_pair(
         "background_validation_windows": len(parts[1].validation),
     }
     return TrainedPair((foreground, background), details)
-
-
-def loss_maker(device: str) -> LossMaker:
-    """Return what makes losses on a device. Raises InputError where ``cuda`` is missing.
-
-    ``auto`` is the processor: a step takes the positions of 64 windows in turn, so that a GPU would
-    wait for its next small operation nearly all the time.
-    """
-    if device != "cuda":
-        return CompiledLoss
-    name = require_gpu()
-    from counterbias_backends.rnn.device import TorchLoss
-
-    return lambda cell, hidden, places, mode: TorchLoss(cell, hidden, places, mode, name)
 
 
 def _split(
@@ -189,18 +204,16 @@ def _split(
     return (parts[0], parts[1]), source
 
 
-def _train_all(jobs: list[Job], options: Options, resources: Resources) -> list[TrainedNetwork]:
+def _train_all(jobs: Sequence[Job], options: Options, resources: Resources) -> list[TrainedNetwork]:
     """Train networks on several threads; they are returned in the order of the jobs."""
-    stop, make_loss = threading.Event(), loss_maker(resources.device)
+    stop = threading.Event()
     steps = sum(_schedule(job.part.training, options)[1] for job in jobs)
     progress = Steps(resources, f"training {jobs[0].cell}", steps)
     with ThreadPoolExecutor(min(resources.threads, len(jobs))) as pool:
         try:
             # The costliest networks go first, so that all threads end at about the same time.
             futures = {
-                index: pool.submit(
-                    train_network, jobs[index], options, stop, make_loss, progress.advance
-                )
+                index: pool.submit(train_network, jobs[index], options, stop, progress.advance)
                 for index in sorted(range(len(jobs)), key=lambda index: -jobs[index].cost)
             }
             return [futures[index].result() for index in range(len(jobs))]
@@ -216,7 +229,6 @@ def train_network(
     job: Job,
     options: Options,
     stop: threading.Event,
-    make_loss: LossMaker = CompiledLoss,
     callback: Callable[[int], None] = lambda steps: None,
 ) -> TrainedNetwork:
     """Train one network, and keep the parameters with the lowest validation loss.
@@ -227,7 +239,6 @@ def train_network(
         job: the network and its windows.
         options: the backend's.
         stop: when set, training ends at once with RuntimeError: nobody wants the result any more.
-        make_loss: makes the network's loss.
         callback: called with numbers of steps that were taken, or saved by stopping early.
     """
     training, validation = job.part.training, job.part.validation
@@ -235,7 +246,7 @@ def train_network(
     places = width if options.position_head else 0
     rng = np.random.default_rng(job.seed)
     parameters = initial_parameters(job.cell, job.hidden, width, places, rng)
-    loss = make_loss(job.cell, job.hidden, places, PROBABILITY)
+    loss = CompiledLoss(job.cell, job.hidden, places, PROBABILITY)
     network = Adam.of(parameters.flat)
     passes, steps = _schedule(training, options)
     best, best_loss, waited = network.flat.copy(), math.inf, 0

@@ -68,6 +68,8 @@ def _model(report: Document) -> str:
     blends = _by_read((end, _blend(report, end)) for end in ends)
     if blends:
         texts.append(f"blended: {blends}")
+    devices = dict.fromkeys(_gpu(end) for end in ends)
+    texts += [f"trained on {name}" for name in devices if name]
     if unused:
         texts.append(f"not used for {reasons}")
     for end in ends:
@@ -108,6 +110,12 @@ def _blend(report: Document, end: Document) -> str:
         return ""
     prior = report["options"]["bias_prior"]
     return f"{details['own_share']:.2f} × its own + {details['prior_share']:.2f} × {prior}"
+
+
+def _gpu(end: Document) -> str:
+    """Name the device that the model of a read end was trained on, unless it is the processor."""
+    device = (end["training"]["details"] or {}).get("device", "cpu")
+    return "" if device == "cpu" else str(device)
 
 
 def _why_unused(end: Document) -> str:

@@ -243,6 +243,8 @@ class FitReport:
         perplexity: name → perplexity per base on the validation part, as in ``{"foreground": 3.7,
             "background": 3.9}``.
         details: anything else worth reading (the chosen hidden size, epochs …), JSON types only.
+            Two keys are known: ``device``, where the model was trained, ``cpu`` or the GPU's name;
+            and ``remarks``, a list of what the user should be warned of, one line each.
     """
 
     seconds: float
@@ -250,3 +252,11 @@ class FitReport:
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     perplexity: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should be warned of, one line each."""
+        remarks = self.details.get("remarks", ())
+        if isinstance(remarks, str) or not isinstance(remarks, Sequence):
+            remarks = (remarks,)
+        return tuple(" ".join(str(one).split()) for one in remarks)

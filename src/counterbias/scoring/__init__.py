@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from counterbias.scoring.batches import TOLERANCE, batch_dependence
 from counterbias.scoring.start_sites import SiteScores
 from counterbias.scoring.windows import (
     STRETCH,
@@ -12,7 +13,9 @@ from counterbias.scoring.windows import (
 
 __all__ = [
     "STRETCH",
+    "TOLERANCE",
     "SiteScores",
+    "batch_dependence",
     "score",
     "score_positions",
     "score_stretches",

@@ -10,9 +10,9 @@ drawn base by base from a known composition, so that the true log bias is known.
 be tested in seconds with fewer ``starts`` and lighter ``options``.
 """
 
+from counterbias.scoring import TOLERANCE
 from counterbias.testing.checks import (
     CHECKS,
-    TOLERANCE,
     WINDOW_CHECKS,
     check_along,
     check_arrays_refused,

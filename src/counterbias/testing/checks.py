@@ -23,6 +23,7 @@ from counterbias.errors import InputError
 from counterbias.model import BiasModel
 from counterbias.model_file import EndModel, ModelFile, Training, load_models, save_models
 from counterbias.records import FitReport, Window
+from counterbias.scoring import TOLERANCE, batch_dependence
 from counterbias.testing.samples import (
     other_strand,
     planted_log_bias,
@@ -30,10 +31,6 @@ from counterbias.testing.samples import (
     reverse_complement,
 )
 from counterbias.testing.subject import Subject
-
-#: Largest difference, relative and absolute, between scores that may differ by rounding: those of
-#: the other strand, or of the same window alone and among others.
-TOLERANCE = 1e-5
 
 
 def _expect(condition: object, message: str) -> None:
@@ -171,8 +168,11 @@ def check_rows_are_independent(subject: Subject) -> None:
     alone = np.concatenate([model.log_bias(contexts[row : row + 1]) for row in range(20)])
     _expect(
         np.allclose(alone, scores[:20], rtol=TOLERANCE, atol=TOLERANCE),
-        "a window has another score when it is alone",
+        "log_bias() depends on the other windows in the batch: a window has another score when it "
+        "is alone",
     )
+    difference = batch_dependence(model, contexts)
+    _expect(not difference, difference)
     _expect(
         np.allclose(model.log_bias(contexts[::-3]), scores[::-3], rtol=TOLERANCE, atol=TOLERANCE),
         "strided contexts have other scores",

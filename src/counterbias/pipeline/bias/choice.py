@@ -116,10 +116,7 @@ def _choose_backend(
 
 def idle_device(device: Device, choices: Sequence[ModelChoice]) -> str | None:
     """Return a warning where a GPU was asked for and no model would be trained on it."""
-    if device != "cuda" or any(
-        one.fitted is None and one.model.check_resources is not BiasModel.check_resources
-        for one in choices
-    ):
+    if device != "cuda" or any(one.fitted is None and one.model.uses_gpu for one in choices):
         return None
     named = ", ".join(dict.fromkeys(one.backend for one in choices if one.fitted is None))
     return f"--bias-device cuda changes nothing: {named or 'a saved model'} is not trained on a GPU"

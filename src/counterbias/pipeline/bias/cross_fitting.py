@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
-from counterbias.model import BiasModel, Resources
+from counterbias.model import BiasModel, CrossFit, CrossFitting, Resources
+from counterbias.model_file import ModelFile
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Windows
@@ -109,6 +110,21 @@ def score_unseen(
     return scores[0], scores[1]
 
 
+@dataclass(frozen=True, slots=True)
+class EndSample:
+    """What one model of a read end is fitted to.
+
+    Args:
+        sample: windows of the read end.
+        number: the first read of that end, 0 or 1.
+        rng: for everything random.
+    """
+
+    sample: FoldedSample
+    number: int
+    rng: np.random.Generator
+
+
 def cross_fit(
     choice: ModelChoice,
     sample: FoldedSample,
@@ -116,26 +132,77 @@ def cross_fit(
     rng: np.random.Generator,
     resources: Resources,
 ) -> CrossFitted:
-    """Fit a model and its judges, or take the model of a file, which judges itself.
-
-    Args:
-        choice: the model.
-        sample: windows of one read end.
-        number: the first read of that end, 0 or 1.
-        rng: for everything random.
-        resources: what fitting may use.
+    """Fit one model as :func:`cross_fit_together` does.
 
     Raises:
         InputError: there is nothing to learn from, which
             :mod:`~counterbias.pipeline.bias.learnable` tells beforehand.
     """
+    (found,) = cross_fit_together(choice, [EndSample(sample, number, rng)], resources)
+    return fitted_or_raise(found)
+
+
+def fitted_or_raise(found: CrossFitted | InputError) -> CrossFitted:
+    """Return a model that was fitted, or raise the error that stands in for it."""
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+def cross_fit_together(
+    choice: ModelChoice, ends: Sequence[EndSample], resources: Resources
+) -> list[CrossFitted | InputError]:
+    """Fit models and their judges, or take the models of a file, which judge themselves.
+
+    Args:
+        choice: the model.
+        ends: what each is fitted to.
+        resources: what fitting may use.
+
+    Returns:
+        Each model with its judges; where there is nothing to learn from, the error that says so.
+    """
     if choice.fitted is not None:
-        model = choice.fitted.end(number).model
-        return CrossFitted(model, None, (model,) * sample.folds, sample)
-    if not sample.can_train():
-        what = "start of read 2" if number else "read start"
-        raise InputError(f"no {what} can be learnt from: there are too few")
-    model = choice.model(choice.window, choice.options)
-    model.resources = resources
-    found = model.cross_fit(sample, rng)
-    return CrossFitted(model, found.report, found.judges, sample)
+        return [_from_file(choice.fitted, end) for end in ends]
+    results: dict[int, CrossFitted | InputError] = {}
+    fits: dict[int, CrossFitting] = {}
+    for row, end in enumerate(ends):
+        if end.sample.can_train():
+            model = choice.model(choice.window, choice.options)
+            model.resources = resources
+            fits[row] = CrossFitting(model, end.sample, end.rng)
+        else:
+            what = "start of read 2" if end.number else "read start"
+            results[row] = InputError(f"no {what} can be learnt from: there are too few")
+    found = _fit_together(choice.model, list(fits.values())) if fits else []
+    for (row, fit), one in zip(fits.items(), found, strict=True):
+        if isinstance(one, CrossFit):
+            results[row] = CrossFitted(fit.model, one.report, one.judges, fit.sample)
+        else:
+            results[row] = one
+    return [results[row] for row in range(len(ends))]
+
+
+def _from_file(file: ModelFile, end: EndSample) -> CrossFitted:
+    model = file.end(end.number).model
+    return CrossFitted(model, None, (model,) * end.sample.folds, end.sample)
+
+
+def _fit_together(
+    model: type[BiasModel], fits: Sequence[CrossFitting]
+) -> Sequence[CrossFit | InputError]:
+    """Return what the model's class returns for the fits, if it is what it must be.
+
+    Raises:
+        TypeError: it is not.
+    """
+    try:
+        found = model.cross_fit_together(fits)
+    except InputError as refusal:  # of all of them alike, for example for want of a device
+        return [refusal] * len(fits)
+    if not isinstance(found, Sequence) or len(found) != len(fits):
+        raise TypeError(f"cross_fit_together() did not give a list of {len(fits)} results")
+    for one in found:
+        if not isinstance(one, CrossFit | InputError):
+            raise TypeError(f"cross-fitting gave {type(one).__name__}, not a CrossFit")
+    return found

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from counterbias.blend import Blend
 from counterbias.errors import InputError
+from counterbias.evaluation.composition import Signature
+from counterbias.evaluation.units import Units
 from counterbias.model import BiasModel
 from counterbias.no_model import NoModel
 from counterbias.pipeline.bias.context import SampleContext
-from counterbias.pipeline.bias.cross_fitting import BackendFault, CrossFitted, cross_fit
+from counterbias.pipeline.bias.cross_fitting import CrossFitted, EndSample, cross_fit_together
 from counterbias.pipeline.bias.deferred import Deferred
 from counterbias.pipeline.bias.diagnostics import find_signature, judged_units
 from counterbias.pipeline.bias.ends import ReadEnd
@@ -22,40 +25,80 @@ from counterbias.pipeline.bias.held_out import calibrate_scores
 from counterbias.pipeline.bias.learnable import SplitEnd, split_end, why_unlearnable
 from counterbias.pipeline.bias.prior import blend, prior_end
 from counterbias.pipeline.bias.stopwatch import Stopwatch
-from counterbias.sampling import FoldedWindows
 from counterbias.scoring import score
 from counterbias.weights import UNUSED, Calibration, recentred, ungated
 
 
-def fit_end(
+@dataclass(frozen=True, slots=True)
+class _DrawnEnd:
+    """A read end whose windows are drawn.
+
+    Args:
+        reads: the read end.
+        split: its windows.
+        unlearnable: why nothing can be learnt from them; empty where something can.
+        modelled: whether a model is to be fitted, or taken from the file.
+    """
+
+    reads: ReadEnd
+    split: SplitEnd
+    unlearnable: str
+    modelled: bool
+
+
+def fit_ends(
     context: SampleContext,
-    reads: ReadEnd,
+    every_end: Sequence[ReadEnd],
     stopwatch: Stopwatch,
     *,
     executor: Executor | None = None,
-) -> FittedEnd:
-    """Draw windows, fit (unless the model comes from a file), and judge one read end.
+) -> tuple[FittedEnd, ...]:
+    """Draw windows, fit (unless the models come from a file), and judge, all read ends at once.
 
     What only the report needs, the signature and the exon bins, is worked out by ``executor`` where
-    there is one, as far as possible while the model is fitted.
+    there is one, as far as possible while the models are fitted.
     """
-    with stopwatch.stage("sampling"):
-        split = split_end(context, reads)
-        starts = split.starts
-        unlearnable = why_unlearnable(context, reads, split)
-    file = context.choice.fitted
-    if unlearnable or (file is not None and isinstance(file.end(reads.numbers[0]).model, NoModel)):
-        return _end_without_model(context, reads, split, unlearnable)
-    signature = Deferred(executor, lambda: find_signature(context, reads, starts))
-    units = Deferred(executor, lambda: judged_units(context, starts.positions, split.folds))
-    with stopwatch.stage("training"):
-        fitted = _fit(context, reads, split.folded)
-    if isinstance(fitted, str):
-        return _end_without_model(context, reads, split, fitted)
-    with stopwatch.stage("evaluation"):
-        end = _judge(context, reads, fitted, split)
-    end.signature, end.units = signature, units
-    return end
+    drawn, deferred = [], []
+    for reads in every_end:
+        with stopwatch.stage("sampling"):
+            end = _draw(context, reads)
+        drawn.append(end)
+        deferred.append(_defer(context, end, executor) if end.modelled else None)
+    modelled = [end for end in drawn if end.modelled]
+    fitted: Iterator[CrossFitted | str] = iter(())
+    if modelled:
+        with stopwatch.stage("training"):
+            fitted = iter(_fit(context, modelled))
+    ends = []
+    for end, later in zip(drawn, deferred, strict=True):
+        found = next(fitted) if end.modelled else end.unlearnable
+        if isinstance(found, str):
+            ends.append(_end_without_model(context, end.reads, end.split, found))
+            continue
+        with stopwatch.stage("evaluation"):
+            ends.append(_judge(context, end.reads, found, end.split))
+        if later is not None:
+            ends[-1].signature, ends[-1].units = later
+    return tuple(ends)
+
+
+def _draw(context: SampleContext, reads: ReadEnd) -> _DrawnEnd:
+    """Draw the windows of a read end."""
+    split = split_end(context, reads)
+    unlearnable, file = why_unlearnable(context, reads, split), context.choice.fitted
+    none_in_file = file is not None and isinstance(file.end(reads.numbers[0]).model, NoModel)
+    return _DrawnEnd(reads, split, unlearnable, not unlearnable and not none_in_file)
+
+
+def _defer(
+    context: SampleContext, end: _DrawnEnd, executor: Executor | None
+) -> tuple[Deferred[Signature | None], Deferred[Units]]:
+    """Begin with the signature and the units of a read end, which do not depend on the model."""
+    reads, starts, made = end.reads, end.split.starts, end.split.folds
+    return (
+        Deferred(executor, lambda: find_signature(context, reads, starts)),
+        Deferred(executor, lambda: judged_units(context, starts.positions, made)),
+    )
 
 
 def _end_without_model(
@@ -104,20 +147,23 @@ def settle_ends(ends: tuple[FittedEnd, ...]) -> None:
             end.calibration = recentred(ungated(end.calibration), *end.background)
 
 
-def _fit(context: SampleContext, reads: ReadEnd, folded: FoldedWindows) -> CrossFitted | str:
-    """Fit the model of a read end, or take it from the file.
+def _fit(context: SampleContext, drawn: Sequence[_DrawnEnd]) -> list[CrossFitted | str]:
+    """Fit the models of read ends, or take them from the file.
 
-    Where the backend refuses so few starts, return its reason.
+    Where the backend refuses so few starts, its reason stands in for the model.
     """
-    number = reads.numbers[0]
-    rng = np.random.default_rng([context.options.seed, 2, number])
-    try:
-        with context.blaming("was fitted to"):
-            return cross_fit(context.choice, folded.sample, number, rng, context.resources)
-    except BackendFault:
-        raise
-    except InputError as refusal:
-        return f"{refusal.problem}; {refusal.remedy}" if refusal.remedy else refusal.problem
+    ends = []
+    for end in drawn:
+        number = end.reads.numbers[0]
+        rng = np.random.default_rng([context.options.seed, 2, number])
+        ends.append(EndSample(end.split.folded.sample, number, rng))
+    with context.blaming("was fitted to"):
+        found = cross_fit_together(context.choice, ends, context.resources)
+    return [one if isinstance(one, CrossFitted) else _why_refused(one) for one in found]
+
+
+def _why_refused(refusal: InputError) -> str:
+    return f"{refusal.problem}; {refusal.remedy}" if refusal.remedy else refusal.problem
 
 
 def _judge(

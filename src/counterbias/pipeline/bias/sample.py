@@ -23,7 +23,7 @@ from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.deferred import Deferred
 from counterbias.pipeline.bias.ends import read_ends
 from counterbias.pipeline.bias.fitted_end import EndReport, FittedEnd
-from counterbias.pipeline.bias.fitting import fit_end, settle_ends
+from counterbias.pipeline.bias.fitting import fit_ends, settle_ends
 from counterbias.pipeline.bias.report import (
     Provenance,
     describe_end,
@@ -142,7 +142,7 @@ def _run_stages(context: SampleContext, stopwatch: Stopwatch, executor: Executor
         executor.submit(context.fetch, with_reads)
     fragments = Deferred(executor, lambda: known_lengths(context))
     starts = Deferred(executor, lambda: start_sites(sites, every_end))
-    ends = tuple(fit_end(context, reads, stopwatch, executor=executor) for reads in every_end)
+    ends = fit_ends(context, every_end, stopwatch, executor=executor)
     settle_ends(ends)
 
     def describe(end: FittedEnd) -> EndReport:

@@ -10,6 +10,7 @@ from counterbias.options import BiasOptions
 from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.pipeline.bias.weighing import Weighed
+from counterbias.records import FitReport
 from counterbias.window import Window
 
 #: Below this many distinct starts the user is warned.
@@ -32,7 +33,15 @@ def warnings_of(context: SampleContext, weighed: Weighed) -> list[str]:
         )
     for end in weighed.ends:
         lines += _of_end(context, weighed, end)
+    for end in weighed.ends:
+        lines += remarks_of(end.fitted.report, context.choice.backend, end.reads.label)
     return lines
+
+
+def remarks_of(report: FitReport | None, backend: str, label: str) -> list[str]:
+    """Return what a model remarks on its own fit to a read end, for the user."""
+    to = "" if label == "both" else f" to {label}"
+    return [] if report is None else [f"fitting {backend}{to}: {text}" for text in report.remarks]
 
 
 def warnings_of_fragments(options: BiasOptions, fragments: FragmentLengths) -> list[str]:

@@ -14,15 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterbias.model import BiasModel
+from counterbias.errors import InputError
+from counterbias.model import BiasModel, CrossFit, CrossFitting
 from counterbias.model_file import is_model_file
 from counterbias.pipeline.bias.choice import ModelChoice, choose_model
 from counterbias.plugins import Manager, missing_modules
 from counterbias.records import FitReport, TrainingSet, Window
+from counterbias.scoring import batch_dependence
+
+#: Windows by which a trial checks that scores do not depend on the other windows.
+CHECKED = 300
 
 
 class ModelFault(Exception):
-    """A model returned what no model may: NaN, or an array of the wrong shape."""
+    """A model returned what no model may: NaN, an array of the wrong shape, or changing scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +119,51 @@ def guarded(choice: ModelChoice, *, number: int = 0) -> ModelChoice:
     def fit(self: BiasModel, sample: TrainingSet, rng: np.random.Generator) -> FitReport:
         if fitted is not None:
             return FitReport(0.0, 0)
-        report = original.fit(self, sample, rng)
-        if not isinstance(report, FitReport):
-            raise ModelFault(f"fit() gave {type(report).__name__}, not a FitReport")
-        return report
+        return check_report(original.fit(self, sample, rng))
 
-    members: dict[str, Any] = {"log_bias": log_bias, "along": along, "fit": fit}
+    def cross_fit_together(
+        cls: type[BiasModel], fits: Sequence[CrossFitting]
+    ) -> list[CrossFit | InputError]:
+        found = original.cross_fit_together.__func__(cls, fits)  # type: ignore[attr-defined]
+        for one in found if isinstance(found, list) else []:
+            if isinstance(one, CrossFit):
+                check_report(one.report)
+        return found  # type: ignore[no-any-return]
+
+    members: dict[str, Any] = {
+        "log_bias": log_bias,
+        "along": along,
+        "fit": fit,
+        "cross_fit_together": classmethod(cross_fit_together),
+    }
     if fitted is not None:
-        members["cross_fit"] = BiasModel.cross_fit
+        members |= {
+            name: vars(BiasModel)[name]
+            for name in ("cross_fit", "cross_fit_together", "trains_together")
+        }
         # A blend cannot be made from a window and options: it consists of two models.
         members |= {"__init__": BiasModel.__init__, "to_arrays": lambda self: fitted.to_arrays()}
     members |= {"__module__": original.__module__, "__qualname__": original.__qualname__}
     return replace(choice, model=type(original.__name__, (original,), members), fitted=None)
+
+
+def check_report(report: Any) -> FitReport:
+    """Return a model's report of its fit, if it is one of finite numbers.
+
+    Raises:
+        ModelFault: it is not.
+    """
+    if not isinstance(report, FitReport):
+        raise ModelFault(f"fit() gave {type(report).__name__}, not a FitReport")
+    numbers = {
+        "seconds": [report.seconds],
+        **{f"the perplexity '{name}'": [value] for name, value in report.perplexity.items()},
+        **{f"the curve '{name}'": values for name, values in report.curves.items()},
+    }
+    for what, values in numbers.items():
+        if not np.isfinite(np.asarray(values, np.float64)).all():
+            raise ModelFault(f"fit() reported NaN or infinity in {what}")
+    return report
 
 
 def checked(values: Any, windows: int, *, method: str = "log_bias") -> NDArray[np.float64]:
@@ -149,3 +187,17 @@ def checked(values: Any, windows: int, *, method: str = "log_bias") -> NDArray[n
     if wrong:
         raise ModelFault(f"{method}() gave NaN or infinity for {wrong} of {windows} windows")
     return values
+
+
+def check_batches(model: BiasModel, contexts: NDArray[np.uint8]) -> None:
+    """Check that a model's scores do not depend on the order or number of the windows given.
+
+    Only :data:`CHECKED` of the windows are scored, evenly spread over all.
+
+    Raises:
+        ModelFault: they do.
+    """
+    rows = np.unique(np.linspace(0, len(contexts) - 1, CHECKED).astype(np.int64))
+    difference = batch_dependence(model, contexts[rows])
+    if difference:
+        raise ModelFault(difference)

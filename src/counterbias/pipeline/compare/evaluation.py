@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,14 @@ from counterbias.genome import CodesByContig, extract
 from counterbias.model import BiasModel, Resources
 from counterbias.options import FOLDS
 from counterbias.pipeline.bias.choice import ModelChoice
-from counterbias.pipeline.bias.cross_fitting import cross_fit
+from counterbias.pipeline.bias.cross_fitting import (
+    CrossFitted,
+    EndSample,
+    cross_fit_together,
+    fitted_or_raise,
+)
 from counterbias.pipeline.bias.held_out import calibrate_scores
+from counterbias.pipeline.compare.candidates import check_batches
 from counterbias.records import (
     REVERSE,
     TRAINABLE,
@@ -168,6 +175,48 @@ def fold_sample(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedTrial:
+    """A trial whose windows are drawn: what a model is fitted to, and what it is measured on.
+
+    Args:
+        choice: the backend, window and options.
+        trial: the fold and the seed.
+        held_out: units of the fold.
+        contexts: windows of all their positions, uint8 (positions, width).
+        valid: which of these can be scored, bool (positions,).
+        folded: the windows to learn from.
+    """
+
+    choice: ModelChoice
+    trial: Trial
+    held_out: Units
+    contexts: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+    folded: sampling.FoldedWindows
+
+    @property
+    def to_fit(self) -> EndSample:
+        """What the model is fitted to, and the random numbers of the fit."""
+        rng = np.random.default_rng([self.trial.seed, 2])
+        return EndSample(self.folded.sample, 0, rng)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the windows take, bytes."""
+        windows, tiles = self.folded.windows, self.folded.sample.everything.tiles
+        arrays: list[NDArray[Any]] = [
+            self.contexts,
+            windows.foreground,
+            windows.foreground_weight,
+            windows.background,
+            windows.background_weight,
+            windows.origin,
+        ]
+        arrays += [] if tiles is None else [tiles.sequence, tiles.counts]
+        return sum(array.nbytes for array in arrays)
+
+
 def evaluate_backend(
     choice: ModelChoice,
     sample: FoldSample,
@@ -188,28 +237,38 @@ def evaluate_backend(
     Raises:
         InputError: no reads to learn from, or none to measure by.
     """
+    prepared = prepare_trial(choice, sample, trial)
+    (fitted,) = cross_fit_together(choice, [prepared.to_fit], resources or Resources(threads))
+    return measure_trial(prepared, fitted_or_raise(fitted), threads=threads)
+
+
+def prepare_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> PreparedTrial:
+    """Draw the windows of a trial.
+
+    Raises:
+        InputError: no reads to learn from, or none to measure by.
+    """
     held_out = sample.held_out(trial.fold)
-    positions = held_out.positions()
-    contexts, valid = sample.cut(positions, choice.window)
+    contexts, valid = sample.cut(held_out.positions(), choice.window)
     if not valid.any():
         raise InputError(f"fold {trial.fold} holds no exon bin with enough reads to measure by")
     folded = fold_trial(choice, sample, trial)
-    fitted = cross_fit(
-        choice,
-        folded.sample,
-        0,
-        np.random.default_rng([trial.seed, 2]),
-        resources or Resources(threads),
-    )
-    model = fitted.model
-    log_bias = np.full(len(positions), np.nan)
+    return PreparedTrial(choice, trial, held_out, contexts, valid, folded)
+
+
+def measure_trial(prepared: PreparedTrial, fitted: CrossFitted, *, threads: int = 1) -> Evaluated:
+    """Calibrate a model that was fitted to a trial's windows, and measure it on the fold."""
+    held_out, folded, model = prepared.held_out, prepared.folded, fitted.model
+    contexts, valid = prepared.contexts, prepared.valid
+    log_bias = np.full(len(contexts), np.nan)
     log_bias[valid] = score(model, contexts[valid], threads=threads)
+    check_batches(model, contexts[valid])
     calibration = calibrate_scores(
         *fitted.score(folded.windows, threads=threads), folded.windows, own=True
     )
     check = int((folded.sample.foreground_parts[:, 0] == 1).sum())
     return Evaluated(
-        trial=trial,
+        trial=prepared.trial,
         accuracy=measure_accuracy(log_bias, held_out, contexts, valid),
         model=model,
         report=fitted.report or FitReport(0.0, 0),

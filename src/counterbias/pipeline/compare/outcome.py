@@ -39,10 +39,15 @@ class Outcome:
     unlearnable: bool = False
 
     def give_up(self, status: str, reason: str) -> None:
-        """Note why there are no numbers for the model; a fault outweighs a lack of reads."""
+        """Note why there are no numbers for the model; a fault outweighs a lack of reads.
+
+        The counts of a model that fails later are not kept: nothing it computes can be relied on.
+        """
         if self.status == FAILED:
             return
         self.status, self.reason = status, " ".join(reason.split())
+        if status == FAILED:
+            self.columns = {}
 
 
 def why_left_out(outcomes: Sequence[Outcome]) -> str:

@@ -17,6 +17,7 @@ def remarks(result: Comparison) -> list[str]:
     for sample in result.samples:
         lines += _left_out(sample)
         lines += _warnings(result, sample)
+        lines += _of_trials(result, sample)
         lines += _alone_in_group(result, sample)
     about_truth = {text for sample in result.samples for text in _missing_truth(result, sample)}
     return [*lines, *sorted(about_truth)]
@@ -50,6 +51,19 @@ def _warnings(result: Comparison, sample: SampleResult) -> list[str]:
         for text, names in models.items()
         if not text.startswith(hint)
     ]
+
+
+def _of_trials(result: Comparison, sample: SampleResult) -> list[str]:
+    """Return what models remark on their fits without a fold, each once with the first trial."""
+    lines = []
+    for outcome in sample.outcomes:
+        first: dict[str, str] = {}
+        for trial in outcome.trials:
+            for text in trial.get("remarks", ()):
+                first.setdefault(text, f"fold {trial['fold']}, seed {trial['seed']}")
+        name = result.name_of(outcome.candidate)
+        lines += [f"{sample.name}: {name}: {place}: {text}" for text, place in first.items()]
+    return lines
 
 
 def _missing_truth(result: Comparison, sample: SampleResult) -> list[str]:

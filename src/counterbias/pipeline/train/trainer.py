@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -17,8 +17,14 @@ from counterbias.model import Resources
 from counterbias.model_file import EndModel, ModelFile, Training
 from counterbias.options import TrainOptions
 from counterbias.pipeline.bias.choice import ModelChoice, choice_for_starts
-from counterbias.pipeline.bias.cross_fitting import CrossFitted, blaming, cross_fit
-from counterbias.pipeline.bias.warnings import FEW_STARTS
+from counterbias.pipeline.bias.cross_fitting import (
+    CrossFitted,
+    EndSample,
+    blaming,
+    cross_fit_together,
+    fitted_or_raise,
+)
+from counterbias.pipeline.bias.warnings import FEW_STARTS, remarks_of
 from counterbias.pipeline.train.held_out import (
     Evidence,
     Judged,
@@ -45,6 +51,8 @@ from counterbias.weights import Calibration
 MOST_HELD_OUT = 200_000
 #: What the pooled model is called in progress.
 POOLED = "pooled model"
+#: What it is fitted to, as messages put it.
+ALL_SAMPLES = "all samples together"
 #: A sample whose starts weigh this many times those of an average one is named in a warning.
 HEAVY = 20.0
 
@@ -109,7 +117,9 @@ class Trainer:
                 f"only {fewest:,} distinct read starts in all samples (fewer than "
                 f"{FEW_STARTS:,}): expect a noisy model"
             )
-        models = tuple(self._train_end(label, choice) for label in reader.labels)
+        each = [[label] for label in reader.labels]
+        groups = [list(reader.labels)] if self._trains_together(choice) else each
+        models = tuple(model for labels in groups for model in self._train_ends(labels, choice))
         order = {label: i for i, label in enumerate(reader.labels)}
         self.gains.sort(key=lambda row: (row.sample, order[row.end]))
         model = self._model_file(choice, models)
@@ -157,16 +167,35 @@ class Trainer:
         for sample in self.reader.samples:
             yield sample, self._folded(sample, label)
 
-    def _train_end(self, label: str, choice: ModelChoice) -> EndModel:
-        """Fit and judge the pooled model of one read end."""
-        pool = self._pool(label)
-        of = "" if label == "both" else f" of {label}"
-        self.reader.messages.info(
-            f"fitting one {choice.backend} model{of} to {len(pool.sample.foreground_parts):,} "
-            f"windows of {len(self.reader.samples)} samples"
-        )
-        fitted = self._fit(choice, pool.sample, self.reader.numbers[label], POOLED)
-        return self._judge_pooled(label, fitted, pool)
+    def _trains_together(self, choice: ModelChoice) -> bool:
+        """Whether the pooled models of all read ends are to be fitted with one call.
+
+        Otherwise the windows of one read end at a time are in memory.
+        """
+        with blaming(choice.backend, ALL_SAMPLES, "was prepared for"):
+            model = choice.model(choice.window, choice.options)
+            model.resources = Resources(self._threads, self.bias.options.device)
+            return model.trains_together()
+
+    def _train_ends(self, labels: Sequence[str], choice: ModelChoice) -> list[EndModel]:
+        """Fit and judge the pooled models of read ends."""
+        pools = []
+        for label in labels:
+            pools.append(self._pool(label))
+            of = "" if label == "both" else f" of {label}"
+            self.reader.messages.info(
+                f"fitting one {choice.backend} model{of} to "
+                f"{len(pools[-1].sample.foreground_parts):,} windows of "
+                f"{len(self.reader.samples)} samples"
+            )
+        every = {label: pool.sample for label, pool in zip(labels, pools, strict=True)}
+        models = []
+        for label, pool, fitted in zip(
+            labels, pools, self._fit(choice, every, POOLED), strict=True
+        ):
+            self._pass_on(POOLED, fitted, choice, label)
+            models.append(self._judge_pooled(label, fitted, pool))
+        return models
 
     def _pool(self, label: str) -> _Pool:
         """Pool the windows of all samples, and fit the samples' own models on the way."""
@@ -188,26 +217,37 @@ class Trainer:
         return _Pool(pooled, shares, scale, own)
 
     def _fit(
-        self, choice: ModelChoice, sample: FoldedSample, number: int, name: str
-    ) -> CrossFitted:
+        self, choice: ModelChoice, samples: Mapping[str, FoldedSample], name: str
+    ) -> list[CrossFitted]:
+        """Fit models to the windows of read ends with one call. Raises InputError."""
         progress = self.reader.messages.progress_of(name)
         resources = Resources(self._threads, self.bias.options.device, progress)
-        folded = replace(sample, folds=choice.model.judging_folds)
-        rng = np.random.default_rng([self._seed, 2, number])
-        what = "all samples together" if name == POOLED else name
+        ends = []
+        for label, sample in samples.items():
+            number = self.reader.numbers[label]
+            rng = np.random.default_rng([self._seed, 2, number])
+            folded = replace(sample, folds=choice.model.judging_folds)
+            ends.append(EndSample(folded, number, rng))
+        what = ALL_SAMPLES if name == POOLED else name
         with blaming(choice.backend, what, "was fitted to"):
-            return cross_fit(choice, folded, number, rng, resources)
+            return [fitted_or_raise(one) for one in cross_fit_together(choice, ends, resources)]
 
     def _own(self, sample: CohortSample, label: str, folded: FoldedWindows) -> _Own | None:
         """Fit a sample's own model, and judge it; None where it cannot be fitted."""
         fewest = min(sample.starts.values())
         choice = choice_for_starts(self.bias.choice, fewest, self.bias.manager)
         try:
-            fitted = self._fit(choice, folded.sample, self.reader.numbers[label], sample.name)
+            (fitted,) = self._fit(choice, {label: folded.sample}, sample.name)
         except InputError as error:
             self.reader.warn(f"{sample.name} has no model of its own: {error.problem}")
             return None
+        self._pass_on(sample.name, fitted, choice, label)
         return _Own(choice.backend, judge(fitted, folded, threads=self._threads))
+
+    def _pass_on(self, name: str, fitted: CrossFitted, choice: ModelChoice, label: str) -> None:
+        """Warn the user of what a model remarks on its fit."""
+        for text in remarks_of(fitted.report, choice.backend, label):
+            self.reader.warn(f"{name}: {text}")
 
     def _judge_pooled(self, label: str, fitted: CrossFitted, pool: _Pool) -> EndModel:
         """Judge the pooled model sample by sample, then calibrate it on all of them."""
