@@ -15,10 +15,21 @@ from counterbias_backends.gpu import require_gpu
 
 #: What cuBLAS needs to add in the same order every time; read when torch first uses the GPU.
 _WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+#: How torch says that memory was too small where that is no error of its own kind: on the
+#: processor, in CUDA, and in its libraries.
+_NO_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 _lock = threading.Lock()
 Result = TypeVar("Result")
 #: Threads that calculate within :func:`one_thread`, and torch's number of threads before the first.
 _inside, _usual = 0, 0
+#: torch's settings within :func:`precise`: no trials of algorithms, no TF32 for convolutions and
+#: products; deterministic algorithms, but where an operation has none the network is trained all
+#: the same; no filling of memory that is written to next; attention by plain products, because the
+#: gradients of its other algorithms differ from run to run.
+_PRECISE = (False, False, False, True, True, False, False, False, False)
+#: Threads that calculate within :func:`precise`, and torch's settings before the first.
+_precise = 0
+_before: tuple[bool, ...] = _PRECISE
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -63,7 +74,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Let the same calculation on a device give the same bytes, and in full single precision.
+    """Let the same training on a device give the same bytes, and in full single precision.
 
     torch's settings are those of the process; they are put back afterwards.
     """
@@ -71,23 +82,74 @@ def reproducible(device: torch.device) -> Iterator[None]:
         with one_thread():
             yield
         return
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = (cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32)
-    strict = torch.are_deterministic_algorithms_enabled()
-    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn.benchmark = cudnn.allow_tf32 = matmul.allow_tf32 = False
-    # Where an operation has no such algorithm, the network is trained all the same.
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with warnings.catch_warnings():
-            # cuDNN copies the weights of recurrent layers, which are parts of other tensors here;
-            # what cannot be vectorised is calculated network by network.
-            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
-            warnings.filterwarnings("ignore", message="There is a performance drop")
+    with precise(device), warnings.catch_warnings():
+        # cuDNN copies the weights of recurrent layers, which are parts of other tensors here;
+        # what cannot be vectorised is calculated network by network.
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
+
+
+@contextmanager
+def precise(device: torch.device) -> Iterator[None]:
+    """Let the same calculation on a device give the same numbers, on several threads at once too.
+
+    A GPU would otherwise multiply in less than single precision.
+    """
+    global _precise, _before
+    if device.type == "cpu":
+        with one_thread():
             yield
+        return
+    with _lock:
+        if not _precise:
+            _before = _settings()
+            _set(_PRECISE)
+        _precise += 1
+    try:
+        yield
     finally:
-        torch.use_deterministic_algorithms(strict, warn_only=lenient)
-        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
+        with _lock:
+            _precise -= 1
+            if not _precise:
+                _set(_before)
+
+
+def _settings() -> tuple[bool, ...]:
+    """Return torch's settings for GPUs, in the order of :data:`_PRECISE`."""
+    with _old_names():
+        return (
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+            torch.backends.cuda.flash_sdp_enabled(),
+            torch.backends.cuda.mem_efficient_sdp_enabled(),
+            torch.backends.cuda.cudnn_sdp_enabled(),
+        )
+
+
+def _set(settings: tuple[bool, ...]) -> None:
+    benchmark, convolutions, products, strict, lenient, fill, flash, efficient, cudnn = settings
+    with _old_names():
+        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.backends.cuda.matmul.allow_tf32 = products
+    torch.use_deterministic_algorithms(strict, warn_only=lenient)
+    torch.utils.deterministic.fill_uninitialized_memory = fill
+    torch.backends.cuda.enable_flash_sdp(flash)
+    torch.backends.cuda.enable_mem_efficient_sdp(efficient)
+    torch.backends.cuda.enable_cudnn_sdp(cudnn)
+
+
+@contextmanager
+def _old_names() -> Iterator[None]:
+    """Silence the warning of torch 2.9 that there are new names for ``allow_tf32``."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Please use the new API settings")
+        yield
 
 
 def halved_to_fit(evaluate: Callable[[int], Result], at_once: int) -> Result:
@@ -108,4 +170,4 @@ def is_out_of_memory(problem: BaseException) -> bool:
     """Whether torch failed for want of memory: of a GPU, or of the machine."""
     if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem)
+    return isinstance(problem, RuntimeError) and any(one in str(problem) for one in _NO_MEMORY)

@@ -31,7 +31,13 @@ from counterbias_backends.progress import Steps
 from counterbias_torch.checks import check_network, check_state
 from counterbias_torch.cross_fitting import Fit, cross_fit_all
 from counterbias_torch.data import Form
-from counterbias_torch.devices import choose_device, device_name, halved_to_fit, one_thread
+from counterbias_torch.devices import (
+    choose_device,
+    device_name,
+    halved_to_fit,
+    one_thread,
+    precise,
+)
 from counterbias_torch.fitting import Pupil, Schooling, Trained, seeded, train_pupils
 from counterbias_torch.lessons import Lesson, make_lesson, make_plan
 from counterbias_torch.losses import log_probabilities, scores_of
@@ -182,7 +188,7 @@ class NetworkModel(BiasModel):
         self, modules: tuple[nn.Module, ...], codes: NDArray[np.uint8]
     ) -> NDArray[np.float64]:
         """Score windows, (n, width), or the windows of one sequence, (1, length)."""
-        with one_thread(), torch.inference_mode():
+        with precise(self._device), torch.inference_mode():
             given = torch.from_numpy(codes).to(self._device)
             outputs = [module(as_input(given, self.takes)) for module in modules]
             if self.objective == LANGUAGE:

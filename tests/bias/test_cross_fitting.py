@@ -75,8 +75,8 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
     begin = training.Trainer.__init__
 
-    def remembered(self: Any, loss: Any, shape: Any, data: Any, *rest: Any) -> None:
-        begin(self, loss, shape, data, *rest)
+    def remembered(self: Any, shape: Any, data: Any, *rest: Any) -> None:
+        begin(self, shape, data, *rest)
         self.seen = data
         made.append(self)
 

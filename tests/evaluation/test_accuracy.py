@@ -302,6 +302,25 @@ def test_nothing_of_the_held_out_fold_is_learnt(
     assert len(folded.sample.everything.foreground) == len(place)
 
 
+def test_windows_of_the_papers_scheme_lie_within_exons(
+    sample: FoldSample, pwm: ModelChoice
+) -> None:
+    """As in a count: what lies outside exons, here bases that are not known, changes nothing."""
+    codes = sample.genome.codes("one").copy()
+    place = np.arange(len(codes)) % 1000
+    codes[(place < 300) | (place >= 700)] = 4
+    for scheme, same in (("paper", True), ("seqbias", False)):
+        found, hidden = (
+            fold_trial(pwm, one, Trial(0, sampling=scheme))
+            for one in (sample, replace(sample, genome=Codes(codes)))
+        )
+        for role in ("foreground", "background"):
+            windows = (getattr(one.windows, role) for one in (found, hidden))
+            assert np.array_equal(*windows) is same
+        start = found.windows.starts.position % 1000
+        assert ((start >= 305) & (start < 695)).all() == same
+
+
 @pytest.mark.parametrize(("model", "scheme"), [("cnn", "local"), ("pwm", "seqbias")])
 def test_bases_of_the_held_out_fold_change_neither_model_nor_calibration(
     sample: FoldSample, model: str, scheme: str

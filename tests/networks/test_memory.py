@@ -109,6 +109,18 @@ def test_what_torch_raises_on_a_processor_is_recognised() -> None:
     assert not is_out_of_memory(ValueError("DefaultCPUAllocator"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be reported at some other call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_what_the_libraries_of_a_gpu_say_is_recognised(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+
+
 def test_other_errors_are_passed_on() -> None:
     class Faulty(PerBase):
         def network(self) -> nn.Module:

@@ -16,7 +16,7 @@ import torch
 from counterbias import CrossFitting, FoldedSample, Resources, TrainingSet
 from counterbias.testing import planted_sample
 from counterbias_torch import NetworkModel, TrainingOptions
-from counterbias_torch.devices import one_thread, reproducible
+from counterbias_torch.devices import one_thread, precise, reproducible
 from tests.networks.examples import (
     EVERY,
     WINDOW,
@@ -114,23 +114,51 @@ def test_no_global_state_is_touched(kind: type[NetworkModel]) -> None:
     assert settings() == before
 
 
+def settings_of_gpus() -> tuple[bool, ...]:
+    """Return settings that can be made without a GPU."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cuda.math_sdp_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.backends.cuda.flash_sdp_enabled(),
+        torch.backends.cuda.mem_efficient_sdp_enabled(),
+        torch.backends.cuda.cudnn_sdp_enabled(),
+    )
+
+
+#: Deterministic where that is possible; attention by plain products; nothing of less precision.
+ON_A_GPU = (True,) * 3 + (False,) * 7
+
+
 def test_settings_for_a_gpu_are_put_back() -> None:
-    """They can be made without one."""
-
-    def settings_of_gpus() -> tuple[bool, ...]:
-        return (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-            torch.backends.cudnn.benchmark,
-            torch.backends.cudnn.allow_tf32,
-            torch.backends.cuda.matmul.allow_tf32,
-        )
-
     before = settings_of_gpus()
     with reproducible(torch.device("cuda")):
-        assert settings_of_gpus() == (True, True, False, False, False)
+        assert settings_of_gpus() == ON_A_GPU
     assert settings_of_gpus() == before
     assert before[0] is False
+
+
+def test_settings_for_a_gpu_last_until_the_last_thread_ends() -> None:
+    """Scores are calculated on several threads, which begin and end at different times."""
+    before, begun, first_ended = settings_of_gpus(), threading.Event(), threading.Event()
+
+    def second() -> tuple[bool, ...]:
+        with precise(torch.device("cuda")):
+            begun.set()
+            assert first_ended.wait(60)
+            return settings_of_gpus()
+
+    with ThreadPoolExecutor(1) as pool:
+        with precise(torch.device("cuda")):
+            found = pool.submit(second)
+            assert begun.wait(60)
+        first_ended.set()
+        assert found.result() == ON_A_GPU
+    assert settings_of_gpus() == before
 
 
 def in_new_thread(call: Callable[[], int]) -> int:

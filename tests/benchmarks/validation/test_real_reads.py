@@ -1,4 +1,4 @@
-"""Lanes, unseen ends, MAQC and the tables of the paper: known answers by hand, and real reads."""
+"""Lanes, unseen ends and MAQC: known answers by hand, and real reads."""
 
 from __future__ import annotations
 
@@ -197,78 +197,3 @@ def test_maqc_gives_intervals(
     assert 0 < abs(changed) < 0.02
     assert found["pwm, ungated"]["minus_raw"]["corrected"]["rmse"][0] != changed  # no slope
     assert (tmp_path / "maqc.svg").stat().st_size < 150_000
-
-
-# -- the paper ---------------------------------------------------------------------------------
-
-
-def test_taqman_truth_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    paper = script("paper")
-    fields = [
-        f"{sample}{place}_{what}"
-        for sample in "ABCD"
-        for place in range(1, 5)
-        for what in ("value", "detection")
-    ]
-    assays = [("G", "2", "P"), ("G", "4", "P"), ("H", "9", "A")]
-    rows = [[symbol, *([value, call] * 16)] for symbol, value, call in assays]
-    rows[0][1:5] = [
-        "1",
-        "P",
-        "100",
-        "A",
-    ]  # sample A, replicates 1 and 2: the second one was not detected
-    text = "\n".join("\t".join(row) for row in [["Symbol", *fields], *rows]) + "\n"
-    (tmp_path / "taqman.tsv").write_text(text)
-    assert (
-        paper.main(
-            ["--taqman", str(tmp_path / "taqman.tsv"), "--truth", str(tmp_path / "truth.tsv")]
-        )
-        == 0
-    )
-    lines = [line.split("\t") for line in (tmp_path / "truth.tsv").read_text().splitlines()]
-    assert lines[0] == ["Symbol", "A", "B", "C", "D"]
-    assert float(lines[1][1]) == pytest.approx(((1 + 2 + 2) / 3 + 4) / 2)
-    assert lines[1][2:] == ["3", "3", "3"]
-    assert lines[2] == ["H", "NA", "NA", "NA", "NA"]
-    assert "1 genes in A" in capsys.readouterr().err
-
-
-def test_paper_tables(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = [
-        "--hidden",
-        "4",
-        "--iterations",
-        "1",
-        "--windows",
-        "1000",
-        "--models",
-        "pwm",
-        "--seeds",
-        "1",
-    ]
-    assert (
-        script("paper").main(
-            [*options, "--json", str(tmp_path / "p.json"), "--figures", str(tmp_path)]
-        )
-        == 0
-    )
-    printed = capsys.readouterr().out
-    content = json.loads((tmp_path / "p.json").read_text())
-    assert [(row["cell"], row["bases"], row["parameters"]) for row in content["training"]] == [
-        ("gru", 21, 280), ("lstm", 21, 360), ("gru", 41, 280), ("lstm", 41, 360)]  # fmt: skip
-    for row in content["training"]:
-        assert all(1 < value <= 4.2 for value in row["perplexity"].values())
-    for row in content["changes"]:
-        assert row["distance"] > 0
-        assert 70 <= row["up"] + row["down"] <= 88
-    assert (
-        number(
-            parsed(printed, "Log-Pearson between methods, weighted")["pwm, 21"]["seqbias (R), 21"]
-        )
-        > 0.98
-    )
-    assert {path.name for path in tmp_path.glob("*.svg")} == {
-        "paper_training.svg",
-        "paper_changes.svg",
-    }

@@ -312,9 +312,14 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
     if trial.null:
         drawn = replace(drawn, foreground=_moved(drawn.foreground, rng))
         starts = replace(starts, positions=_moved(starts.positions, rng))
-    tiles = tile_positions = None
+    exons = sampling.merged_exons(sample.features, sample.contig_of)
+    tiles = tile_positions = inside = None
+    if trial.sampling == "paper":
+        inside = (
+            sampling.inside_exons(drawn.foreground, window, exons),
+            sampling.inside_exons(drawn.background, window, exons),
+        )
     if choice.model.needs_tiles and sampling.tiles_fit(window):
-        exons = sampling.merged_exons(sample.features, sample.contig_of)
         tile_positions, tiles = sampling.draw_tiles(
             starts.by_fragments(), exons, window, rng, sample.cut
         )
@@ -327,7 +332,7 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
     if trial.sampling == "local" and not choice.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
     learnt = starts.positions.take(_outside(rotated, starts.positions, window.margin))
-    folded = sampling.DrawnWindows(drawn, cut[0], cut[1], None, tiles, tile_positions).fold(
+    folded = sampling.DrawnWindows(drawn, cut[0], cut[1], inside, tiles, tile_positions).fold(
         window, folds.make_folds(learnt), choice.model.judging_folds
     )
     if not len(folded.windows.foreground) or not len(folded.windows.background):
