@@ -6,15 +6,13 @@ import ast
 import dataclasses
 import json
 import os
-import shutil
 import subprocess
-import sys
-import sysconfig
 import tokenize
 from pathlib import Path
 
 import pytest
 
+from tests.docs.example_environment import install_example, make_environment, make_place
 from tests.docs.running import Place, run_page
 from tests.docs.sample_files import lay_out
 
@@ -72,38 +70,10 @@ def test_code_lines_are_counted_right(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(example: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a virtual environment, install the example into it, and return its Python.
-
-    Dependencies are not downloaded again: a .pth file lends it those of this environment,
-    counterbias among them.
-    """
+    """Return the Python of an environment with the example."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    where = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    purelib = sysconfig.get_path("purelib")
-    Path(where.stdout.strip(), "lent.pth").write_text(
-        f"{root}/src\n{root}/plugins\nimport site; site.addsitedir({purelib!r})\n"
-    )
-    flags = [
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]
-    # A copy, so that building leaves nothing in the source folder.
-    copy = folder / "source"
-    subprocess.run(["cp", "-r", str(example), str(copy)], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", str(python), "install", *flags, str(copy)],
-        check=True,
-    )
+    python = make_environment(root, folder)
+    install_example(python, example, folder)
     return python
 
 
@@ -172,24 +142,7 @@ def test_it_is_trained_saved_and_scores(environment: Path, tmp_path: Path) -> No
 @pytest.fixture
 def place(environment: Path, example: Path, tmp_path: Path) -> Place:
     """The folder of a copy of the example, in whose environment commands are run."""
-    folder = tmp_path / "project"
-    shutil.copytree(example, folder)
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    for name in ("counterbias", "pytest"):
-        program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{environment}" -m {name} "$@"\n')
-        program.chmod(0o755)
-    installing = {
-        "PIP_PYTHON": str(environment),
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_DEPS": "1",  # all are lent
-        # As a variable, the option means the opposite of what it says.
-        "PIP_NO_BUILD_ISOLATION": "0",
-        "PYTHONPATH": "",
-        "PYTEST_ADDOPTS": "-W error",
-    }
-    return Place(folder, [programs], installing)
+    return make_place(environment, example, tmp_path)
 
 
 def test_the_commands_of_the_readme_run(

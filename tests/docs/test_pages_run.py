@@ -19,6 +19,7 @@ ELSEWHERE = {
     "docs/how-to/simulate.md": "test_simulate_page.py",
     "docs/reference/python-api.md": "test_python_api.py",
     "docs/tutorial/your-own-model.md": "test_example_plugin.py",
+    "docs/tutorial/your-own-network.md": "test_example_networks.py",
 }
 
 
