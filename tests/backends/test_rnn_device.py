@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from counterbias import FitReport, InputError, Resources, TrainingSet, Window
 from counterbias.testing import planted_log_bias, planted_sample
 from counterbias_backends.rnn import ratio
+from counterbias_backends.rnn import stack as rnn_stack
 from counterbias_backends.rnn.device import fit_all
 from counterbias_backends.rnn.model import CharacterModel, GRUModel, LSTMModel
 from counterbias_backends.rnn.network import CharacterNetwork, PositionNetwork
@@ -59,10 +60,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ratio, name, 240)
 
 
+@pytest.mark.parametrize("units", [5, 10, 160])
 @pytest.mark.parametrize("kind", ["shared", "position", "ratio"])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_stack_is_its_networks(cell: str, kind: str) -> None:
-    """Outputs and gradients are those of each network by itself."""
+def test_a_stack_is_its_networks(
+    cell: str, kind: str, units: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs and gradients are those of each network by itself, however many share a layer."""
+    monkeypatch.setattr(rnn_stack, "UNITS", units)
     count, width = 3, 7
     parameters = [
         random_parameters(cell, 5, 0 if kind == "shared" else width, seed) for seed in range(count)
