@@ -16,10 +16,9 @@ pytest.importorskip("torch", reason="networks of torch need it (extra torch)")
 
 import torch
 
-from counterbias import BiasModel, Resources, load_plugins, parse_options
+from counterbias import BiasModel, load_plugins, parse_options
 from counterbias.testing import planted_sample
 from counterbias_backends.cnn import device as cnn_device
-from counterbias_backends.cnn.model import ConvolutionalModel
 from counterbias_backends.rnn import device as rnn_device
 from counterbias_torch import NetworkModel, TrainingOptions, fitting
 from counterbias_torch.cross_fitting import Fit
@@ -81,8 +80,7 @@ def test_recurrent_networks(make: Callable[[], BiasModel]) -> None:
 
 
 def test_convolutional_networks() -> None:
-    model = shipped("cnn", "members=2", "min_steps=20", "max_steps=20", "distil_steps=40")()
-    assert isinstance(model, ConvolutionalModel)
-    plans = [model._plan(SAMPLE, np.random.default_rng(seed)) for seed in (1, 2)]
-    for found in cnn_device.fit_all(plans, Resources(), PROCESSOR):
+    make = shipped("cnn", "members=2", "min_steps=20", "max_steps=20", "distil_steps=40")
+    fits = [Fit(make(), SAMPLE, np.random.default_rng(seed)) for seed in (1, 2)]
+    for found in cnn_device.fit_all(fits, PROCESSOR):
         assert found.details["device"] == "cpu"
