@@ -192,6 +192,11 @@ class Trainer:
                     self._device.type, dtype=torch.bfloat16, enabled=self._plan.mixed
                 ):
                     found = stream.losses(self._stack, piece) / _rows_of(batch)
+                if not found.requires_grad:
+                    raise ValueError(
+                        "the network's output does not depend on its parameters while it is "
+                        "trained: look for torch.no_grad, detach and .data in forward"
+                    )
                 found.sum().backward()  # networks share no parameter
                 losses[number] += found.detach()
         return losses
