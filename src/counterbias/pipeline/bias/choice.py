@@ -106,7 +106,7 @@ def _choose_backend(
 ) -> ModelChoice:
     found = manager.registration(name)
     manager.require(name)
-    model = found.backend.load()
+    model = manager.load(name)
     options = parse_options(model, list(model_options))
     model(window, options)  # refuses a window that it cannot take
     return ModelChoice(
