@@ -362,6 +362,28 @@ def test_count_names_the_problem_on_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+class Double(NetworkModel):
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(4 * self.window.width, 1)).double()
+
+
+def test_count_tells_a_long_problem_in_full(
+    count: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    install: Callable[[type[NetworkModel]], None],
+) -> None:
+    install(Double)
+    assert count() == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "counterbias: backend 'mine' failed while it was fitted to good: ValueError: "
+        "'1.weight' of the network is float64, expected float32: convert the network with "
+        ".float(), or what it calculates with within forward. "
+        "Take another model, or tell its author"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_compare_names_the_problem(
     sample_folder: Path,
     tmp_path: Path,
