@@ -44,7 +44,9 @@ class Broken(BiasModel):
         return super().along(sequence)[1:] if self.fault == "along" else super().along(sequence)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        return {}
+        if self.fault == "to_arrays":
+            raise OverflowError("too\nlarge")
+        return {"a name": np.zeros(3)} if self.fault == "name" else {}
 
     def from_arrays(self, arrays: Any) -> None:
         pass
@@ -102,6 +104,35 @@ def argv(name: str, folder: Path, out: Path, *samples: str) -> list[str]:
         *(str(folder / f"{sample}.sam") for sample in samples),
         str(folder / "genes.gtf"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (
+            "to_arrays",
+            "backend 'broken' failed while its model was saved: OverflowError: too large",
+        ),
+        ("name", "backend 'broken' returned array 'a name' of type float64, which cannot be saved"),
+    ],
+)
+@pytest.mark.parametrize("name", ["count", "train"])
+def test_a_model_that_cannot_be_saved_leaves_no_files(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: Callable[[str], None],
+    fault: str,
+    message: str,
+    name: str,
+) -> None:
+    broken(fault)
+    assert main(argv(name, folder, tmp_path, "good")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [text for text in lines if not text.startswith("Warning: ")] == [
+        f"counterbias: {message}"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
