@@ -123,7 +123,7 @@ def argv(name: str, folder: Path, out: Path, *samples: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "size", "problem"),
+    "failure",
     [("", "0", "ValueError: size must be above 0"), ("init", "1", "TypeError: an odd width")],
 )
 @pytest.mark.parametrize("name", ["count", "train"])
@@ -132,11 +132,10 @@ def test_options_and_windows_that_a_backend_does_not_take_are_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     broken: Callable[[str], None],
-    fault: str,
-    size: str,
-    problem: str,
+    failure: tuple[str, str, str],
     name: str,
 ) -> None:
+    fault, size, problem = failure
     broken(fault)
     command = argv(name, folder, tmp_path, "good")
     assert main([name, "--bias-option", f"size={size}", *command[1:]]) == 1
@@ -147,7 +146,7 @@ def test_options_and_windows_that_a_backend_does_not_take_are_one_line(
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    "failure",
     [
         (
             "to_arrays",
@@ -162,10 +161,10 @@ def test_a_model_that_cannot_be_saved_leaves_no_files(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     broken: Callable[[str], None],
-    fault: str,
-    message: str,
+    failure: tuple[str, str],
     name: str,
 ) -> None:
+    fault, message = failure
     broken(fault)
     assert main(argv(name, folder, tmp_path, "good")) == 1
     lines = capsys.readouterr().err.splitlines()
