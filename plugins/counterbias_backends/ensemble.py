@@ -70,7 +70,7 @@ class Ensemble(BiasModel):
         self._members: list[tuple[str, BiasModel]] = []
         for member in self.options.members:
             name, _, settings = member.partition(":")
-            model = manager.backend(name).load()
+            model = manager.load(name)
             pairs = [pair.replace("/", ",") for pair in settings.split(";") if pair]
             self._members.append((name, model(window, parse_options(model, pairs))))
         self._fitted = False

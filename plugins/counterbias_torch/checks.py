@@ -10,6 +10,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from counterbias_backends.arrays import LARGEST_WEIGHT
 from counterbias_torch.losses import scores_of
@@ -27,7 +28,24 @@ def check_state(module: nn.Module) -> None:
         ValueError: it cannot.
     """
     for name, value in module.state_dict().items():
-        if value.is_floating_point() and not (value.abs() <= LARGEST_WEIGHT).all():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"'{name}' of the network is a {type(value).__name__}, which a model file cannot "
+                "hold: keep it in a tensor (register_buffer), or make it in network()"
+            )
+        if is_lazy(value):
+            raise ValueError(
+                f"'{name}' of the network has no shape yet: give its layer all sizes "
+                "(nn.Linear, not nn.LazyLinear)"
+            )
+        if not (value.is_floating_point() or value.is_complex()):
+            continue  # not saved
+        if value.dtype != torch.float32:
+            raise ValueError(
+                f"'{name}' of the network is {_name(value.dtype)}, expected float32: convert the "
+                "network with .float(), or what it calculates with within forward"
+            )
+        if not (value.abs() <= LARGEST_WEIGHT).all():
             raise ValueError(
                 f"'{name}' of the network holds NaN or numbers beyond {LARGEST_WEIGHT:,.0f}, which "
                 "a model file cannot hold: lower learning_rate; register a constant buffer with "
@@ -40,18 +58,24 @@ def check_network(module: nn.Module, takes: str, slides: bool, width: int, objec
 
     Raises:
         ValueError: its outputs have a wrong shape or are not finite, depend on the other windows of
-            the batch, or on bases that they must not depend on; or it has no parameters.
+            the batch, or on bases that they must not depend on; or it has no parameters, or
+            cannot be copied or saved.
     """
     if not isinstance(module, nn.Module):
         raise ValueError(
             f"network() returned a {type(module).__name__}, expected a torch.nn.Module"
+        )
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ValueError(
+            "the network is compiled by torch.jit, of which torch makes no copies that can be "
+            "trained: return the module as it is"
         )
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError("the network has no parameters that could be trained")
     check_state(module)
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 4, (WINDOWS, width), dtype=np.uint8))
-    before = module.training
+    before, names = module.training, set(module.state_dict())
     module.train(False)
     with torch.no_grad():
         outputs = _outputs(module, takes, codes)
@@ -67,13 +91,27 @@ def check_network(module: nn.Module, takes: str, slides: bool, width: int, objec
         if slides:
             _check_sliding(module, takes, width, rng)
     module.train(before)
+    late = sorted(set(module.state_dict()) ^ names)
+    if late:
+        raise ValueError(
+            f"the network made '{late[0]}' when it was first called: make parameters and buffers "
+            "in __init__"
+        )
 
 
 def _outputs(module: nn.Module, takes: str, codes: Tensor) -> Tensor:
     outputs = module(as_input(codes, takes))
     if not isinstance(outputs, Tensor):
         raise ValueError(f"the network returned a {type(outputs).__name__}, expected a tensor")
+    if not outputs.is_floating_point():
+        raise ValueError(
+            f"the network returned {_name(outputs.dtype)}, expected floating-point numbers"
+        )
     return outputs
+
+
+def _name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _check_shape(outputs: Tensor, codes: Tensor, slides: bool, objective: str) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -91,6 +92,13 @@ class NetworkModel(BiasModel):
                 raise ValueError(
                     f"{cls.__name__}.{name} is '{value}', expected {' or '.join(known)}"
                 )
+        # Without the decorator, a class has the options and defaults of the one it derives from.
+        decorated = "__dataclass_fields__" in getattr(cls.Options, "__dict__", ())
+        if not (decorated and issubclass(cls.Options, TrainingOptions)):
+            raise ValueError(
+                f"{cls.__name__}.Options must be TrainingOptions, or derive from it with "
+                "@dataclass(frozen=True)"
+            )
         if cls.slides and cls.objective == LANGUAGE:
             raise ValueError(
                 f"{cls.__name__}.slides is of no use where the objective is {LANGUAGE}"
@@ -221,7 +229,7 @@ class NetworkModel(BiasModel):
         Raises InputError where the arrays do not fit the network of window and options.
         """
         with seeded(0):
-            modules = [self.network() for _ in self.roles]
+            modules = [_untrained(self) for _ in self.roles]
         state = _state_of(self.roles, modules)
         taken = take_weights(arrays, {name: tuple(value.shape) for name, value in state.items()})
         with torch.no_grad():
@@ -313,7 +321,12 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:
     with seeded(job.seed), one_thread():
-        return Pupil(model.network(), job, make_plan(job, model.options))
+        return Pupil(_untrained(model), job, make_plan(job, model.options))
+
+
+def _untrained(model: NetworkModel) -> nn.Module:
+    """Return a network of the model's own, even if ``network`` returns the same one every time."""
+    return deepcopy(model.network())
 
 
 def _train(

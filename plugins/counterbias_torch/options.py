@@ -51,7 +51,7 @@ class TrainingOptions:
             self._refuse("batch", "must not be below 0")
         if not 0 < self.learning_rate < math.inf:
             self._refuse("learning_rate", "must be above 0")
-        if not self.weight_decay < math.inf:
+        if not math.isfinite(self.weight_decay):
             self._refuse("weight_decay", "must be a number")
         if self.precision not in PRECISIONS:
             self._refuse("precision", f"must be one of {', '.join(PRECISIONS)}")

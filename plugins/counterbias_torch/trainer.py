@@ -188,10 +188,13 @@ class Trainer:
         losses = torch.zeros(len(rows), len(self.courses), device=self._device)
         for number, (stream, batch) in enumerate(zip(self._streams, rows, strict=True)):
             for piece in batch.chunk(self.pieces, dim=1):
-                with torch.autocast(
-                    self._device.type, dtype=torch.bfloat16, enabled=self._plan.mixed
-                ):
+                with _precision(self._device, mixed=self._plan.mixed):
                     found = stream.losses(self._stack, piece) / _rows_of(batch)
+                if not found.requires_grad:
+                    raise ValueError(
+                        "the network's output does not depend on its parameters while it is "
+                        "trained: look for torch.no_grad, detach and .data in forward"
+                    )
                 found.sum().backward()  # networks share no parameter
                 losses[number] += found.detach()
         return losses
@@ -214,6 +217,17 @@ class Trainer:
             if course.add(losses, held_out, sum(held_out) if judged else -len(course.training)):
                 course.state = self._stack.snapshot(me)
             course.done = course.waited >= self._plan.patience
+
+
+def _precision(device: torch.device, *, mixed: bool) -> torch.autocast:
+    """Return the context in which networks are evaluated, in bfloat16 for the most part if mixed.
+
+    torch's cache of converted weights is the process's, and any thread that leaves the context
+    empties it: whether gradients of weights used twice are added before or after the conversion
+    would depend on the other threads. On a GPU one thread trains.
+    """
+    on_gpu = device.type == "cuda"
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed, cache_enabled=on_gpu)
 
 
 def _rows_of(batch: Tensor) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import importlib.util
+import inspect
 import math
 import os
 from collections import defaultdict
@@ -230,6 +231,33 @@ class Manager:
         if missing:
             parts[-1] += f", and why these plug-ins were not loaded: {', '.join(missing)}"
         return " ".join(parts)
+
+    def load(self, name: str) -> type[BiasModel]:
+        """Load the class of a backend's models.
+
+        Raises:
+            InputError: as in :meth:`registration`, or the plug-in fails, or offers something else.
+            ImportError: a package is missing or broken.
+        """
+        found = self.registration(name)
+        try:
+            model = found.backend.load()
+        except (ImportError, OSError, MemoryError, InputError):
+            raise  # no fault of the plug-in's
+        except Exception as problem:
+            why = _describe(problem)
+        else:
+            if not (isinstance(model, type) and issubclass(model, BiasModel)):
+                why = f"load() returned {model!r}, not a subclass of counterbias.BiasModel"
+            elif inspect.isabstract(model):
+                lacking = ", ".join(sorted(model.__abstractmethods__))
+                why = f"{model.__name__} lacks what every model has: {lacking}"
+            else:
+                return model
+        raise InputError(
+            f"backend '{name}' cannot be loaded: {why}",
+            remedy=f"take another model, or tell the author of the plug-in ({found.plugin.origin})",
+        )
 
     def require(self, name: str) -> Backend:
         """Return a backend that is about to be trained.

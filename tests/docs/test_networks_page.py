@@ -114,7 +114,7 @@ def test_errors_are_said_as_the_page_says(page: str, root: Path) -> None:
     # Texts of several lines of code, as one.
     code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
     messages = names(section(page, "Errors"))
-    assert len(messages) == 12
+    assert len(messages) == 19
     for message in messages:
         pieces = [piece.strip() for piece in re.split(r"\([^)]*\)|…|\d+|'\w*'|:", message)]
         said = [piece for piece in pieces if len(piece.split()) > 1]

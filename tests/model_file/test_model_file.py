@@ -418,11 +418,12 @@ def test_backend_that_cannot_be_loaded_is_reported(path: Path) -> None:
     class Plugin:
         @hookimpl
         def counterbias_backends(self):
-            return [Backend("pwm", "s", load)]
+            return [Backend("pwm", "s", load, requires=("no_such_module",))]
 
     manager = Manager()
     manager.register(Plugin(), name="p")
-    refused(path, manager, "backend 'pwm' cannot be loaded: No module named 'torch'")
+    problem = refused(path, manager, "backend 'pwm' cannot be loaded: No module named 'torch'")
+    assert problem.remedy == "run: pip install no_such_module"
 
 
 def test_backend_that_checks_nothing_is_no_reason_to_crash(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,9 @@ BATCH = "the network's output for a window depends on the rest of its batch"
         (lambda letters, score: score.mean(), r"the network returned shape \(\) for 7 windows"),
         (lambda letters, score: (score, score), "returned a tuple, expected a tensor"),
         (lambda letters, score: None, "returned a NoneType, expected a tensor"),
+        (lambda letters, score: (100 * score).long(), "returned int64, expected floating-point"),
+        (lambda letters, score: score > 0, "returned bool, expected floating-point numbers"),
+        (lambda letters, score: score + 0j, "returned complex64, expected floating-point numbers"),
         (lambda letters, score: score / 0, "returned NaN or infinity for windows of bases"),
         (lambda letters, score: (score - 9).log(), "returned NaN or infinity for windows of bases"),
         (lambda letters, score: score.softmax(dim=0), BATCH),
@@ -136,6 +140,93 @@ def test_what_no_model_file_can_hold_is_named_before_training() -> None:
         check(module.requires_grad_(False))
 
 
+@pytest.mark.parametrize(
+    ("change", "name", "kind"),
+    [
+        (nn.Module.double, "1.weight", "float64"),
+        (nn.Module.half, "1.weight", "float16"),
+        (nn.Module.bfloat16, "1.weight", "bfloat16"),
+        (
+            lambda module: module.register_buffer("phase", torch.ones(3, dtype=torch.complex64)),
+            "phase",
+            "complex64",
+        ),
+        (
+            lambda module: module.register_buffer("scale", torch.ones(3, dtype=torch.float64)),
+            "scale",
+            "float64",
+        ),
+    ],
+)
+def test_numbers_of_another_precision_are_named(
+    change: Callable[[nn.Module], object], name: str, kind: str
+) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4 * WINDOW.width, 1))
+    change(module)
+    with pytest.raises(ValueError, match=f"^'{name}' of the network is {kind}, expected float32"):
+        check(module)
+
+
+def test_integers_need_not_be_saved() -> None:
+    module = Matrix(WINDOW.width)
+    module.register_buffer("order", torch.arange(3))
+    check(module)
+
+
+class Late(nn.Module):
+    """Makes a parameter when it is first called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Linear(4 * WINDOW.width, 1)
+
+    def forward(self, letters: Tensor) -> Tensor:
+        if not hasattr(self, "shift"):
+            self.shift = nn.Parameter(torch.zeros(1))
+        return self.score(letters.flatten(1)) + self.shift
+
+
+class MoreState(Matrix):
+    """Has state beyond parameters and buffers."""
+
+    def get_extra_state(self) -> object:
+        return {"version": 1}
+
+    def set_extra_state(self, state: object) -> None:
+        pass
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_networks_that_cannot_be_copied_or_saved_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^'1\.weight' of the network has no shape yet: give its"):
+        check(nn.Sequential(nn.Flatten(), nn.LazyLinear(1)))
+    with pytest.raises(ValueError, match=r"^the network made 'shift' when it was first called: "):
+        check(Late())
+    with pytest.raises(ValueError, match=r"^'_extra_state' of the network is a dict, which a"):
+        check(MoreState(WINDOW.width))
+    scripted = torch.jit.script(nn.Linear(4, 1))
+    with pytest.raises(ValueError, match=r"^the network is compiled by torch\.jit, .* as it is$"):
+        check(nn.Sequential(nn.Flatten(), scripted))
+
+
+@pytest.mark.parametrize("when", ["always", "in training"])
+def test_outputs_without_gradient_are_named(when: str) -> None:
+    class Detached(Convolution):
+        def network(self) -> nn.Module:
+            module = super().network()
+            module.register_forward_hook(
+                lambda own, given, found: (
+                    found.detach() if own.training or when == "always" else found
+                )
+            )
+            return module
+
+    with pytest.raises(
+        ValueError, match=r"^the network's output does not depend on its parameters .*no_grad"
+    ):
+        fitted(Detached)
+
+
 def test_a_network_that_is_none_is_named() -> None:
     class Forgetful(Convolution):
         def network(self) -> nn.Module:
@@ -161,6 +252,31 @@ def test_bad_settings_are_named_when_the_class_is_defined(
         type("Bad", (Convolution,), {name: value})
     with pytest.raises(ValueError, match="slides is of no use where the objective is language"):
         type("Bad", (Language,), {"slides": True})
+
+
+@dataclass(frozen=True)
+class NoOptionsOfTraining:
+    channels: int = 8
+
+
+class Undecorated(TrainingOptions):
+    channels: int = 8
+
+
+@pytest.mark.parametrize("options", [NoOptionsOfTraining, Undecorated, TrainingOptions(), None])
+def test_bad_options_are_named_when_the_class_is_defined(options: object) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^Bad\.Options must be TrainingOptions, or derive from it with "
+        r"@dataclass\(frozen=True\)$",
+    ):
+        type("Bad", (Convolution,), {"Options": options})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weight_decay_is_finite(value: float) -> None:
+    with pytest.raises(InputError, match=f"weight_decay={value}: must be a number"):
+        TrainingOptions(weight_decay=value)
 
 
 def test_a_loss_that_is_not_finite_is_named() -> None:
@@ -242,6 +358,28 @@ def test_count_names_the_problem_on_one_line(
         f"counterbias: backend 'mine' failed while it was fitted to good: {PROBLEMS[kind]}. "
         "Take another model, or tell the author of the plug-in "
         "(`counterbias models` lists where it comes from)"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+class Double(NetworkModel):
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(4 * self.window.width, 1)).double()
+
+
+def test_count_tells_a_long_problem_in_full(
+    count: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    install: Callable[[type[NetworkModel]], None],
+) -> None:
+    install(Double)
+    assert count() == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "counterbias: backend 'mine' failed while it was fitted to good: ValueError: "
+        "'1.weight' of the network is float64, expected float32: convert the network with "
+        ".float(), or what it calculates with within forward. "
+        "Take another model, or tell its author"
     ]
     assert list(tmp_path.iterdir()) == []
 

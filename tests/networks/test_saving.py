@@ -23,6 +23,8 @@ from tests.networks.examples import (
     WINDOW,
     Convolution,
     Language,
+    Recurrent,
+    Words,
     bytes_of,
     fitted,
     random_windows,
@@ -113,6 +115,30 @@ def test_arrays_that_do_not_fit_are_refused(
     arrays = fitted(Convolution)[0].to_arrays()
     with pytest.raises(InputError, match=message):
         Convolution(WINDOW).from_arrays(changed(arrays, name, value))
+
+
+@pytest.mark.parametrize("objective", ["classification", "language"])
+def test_a_network_that_is_kept_is_trained_anew_each_time(objective: str) -> None:
+    """``network`` may return the same module every time; models do not share it."""
+    kept = Recurrent() if objective == "language" else Words(WINDOW.width, 0.0)
+
+    class Keeping(NetworkModel):
+        takes = "codes"
+
+        def network(self) -> nn.Module:
+            return kept
+
+    kind = type("Kind", (Keeping,), {"objective": objective})
+    before = [value.clone() for value in kept.parameters()]
+    (one, _), (two, _) = (fitted(kind, seed=seed) for seed in (1, 2))
+    first = bytes_of(one)
+    assert first != bytes_of(two)
+    assert first == bytes_of(fitted(kind, seed=1)[0])
+    other = kind(WINDOW)
+    other.from_arrays(two.to_arrays())
+    assert (bytes_of(one), bytes_of(other)) == (first, bytes_of(two))
+    assert one.log_bias(random_windows(100)).std() > 0
+    assert all(map(torch.equal, before, kept.parameters()))
 
 
 def test_loading_draws_nothing_from_the_callers_generator() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,25 @@ from tests.helpers.samples_without_starts import write_singles
 REMARK = "batches of 256 were too large: they were halved twice"
 
 
+@dataclasses.dataclass(frozen=True)
+class Sized:
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError("size must be above 0")
+
+
 class Broken(BiasModel):
     """Fails in the method that its ``fault`` names, or has something to remark."""
 
+    Options = Sized
     fault = ""
+
+    def __init__(self, window: counterbias.Window, options: Any = None) -> None:
+        super().__init__(window, options)
+        if self.fault == "init":
+            raise TypeError("an odd width")
 
     def fit(self, sample: Any, rng: np.random.Generator) -> FitReport:
         if self.fault == "fit" and len(sample.foreground) < 1600:
@@ -44,7 +60,9 @@ class Broken(BiasModel):
         return super().along(sequence)[1:] if self.fault == "along" else super().along(sequence)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        return {}
+        if self.fault == "to_arrays":
+            raise OverflowError("too\nlarge")
+        return {"a name": np.zeros(3)} if self.fault == "name" else {}
 
     def from_arrays(self, arrays: Any) -> None:
         pass
@@ -102,6 +120,58 @@ def argv(name: str, folder: Path, out: Path, *samples: str) -> list[str]:
         *(str(folder / f"{sample}.sam") for sample in samples),
         str(folder / "genes.gtf"),
     ]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [("", "0", "ValueError: size must be above 0"), ("init", "1", "TypeError: an odd width")],
+)
+@pytest.mark.parametrize("name", ["count", "train"])
+def test_options_and_windows_that_a_backend_does_not_take_are_one_line(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: Callable[[str], None],
+    failure: tuple[str, str, str],
+    name: str,
+) -> None:
+    fault, size, problem = failure
+    broken(fault)
+    command = argv(name, folder, tmp_path, "good")
+    assert main([name, "--bias-option", f"size={size}", *command[1:]]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"counterbias: backend 'broken' does not take its options, or the window 10,10: {problem}"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (
+            "to_arrays",
+            "backend 'broken' failed while its model was saved: OverflowError: too large",
+        ),
+        ("name", "backend 'broken' returned array 'a name' of type float64, which cannot be saved"),
+    ],
+)
+@pytest.mark.parametrize("name", ["count", "train"])
+def test_a_model_that_cannot_be_saved_leaves_no_files(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: Callable[[str], None],
+    failure: tuple[str, str],
+    name: str,
+) -> None:
+    fault, message = failure
+    broken(fault)
+    assert main(argv(name, folder, tmp_path, "good")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [text for text in lines if not text.startswith("Warning: ")] == [
+        f"counterbias: {message}"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

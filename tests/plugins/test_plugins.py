@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from counterbias import Backend, BiasModel, InputError, TrainingSet, Window, hookspecs
+from counterbias.cli import main
 from counterbias.hookspecs import hookimpl
 from counterbias.plugins import (
     DISABLE,
@@ -24,6 +26,7 @@ from counterbias.plugins import (
 )
 from counterbias.testing import planted_sample
 from counterbias_backends import pwm
+from tests.helpers.samples_without_starts import write_singles
 from tests.plugins.installed import GOOD, Install
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("counterbias_")]
@@ -283,6 +286,66 @@ def test_unknown_backend_names_the_plugins_that_failed(install: Install) -> None
     assert "why these plug-ins were not loaded: " in caught.value.remedy
     assert "lost" in caught.value.remedy
     assert "Error" not in caught.value.line()
+
+
+def fails() -> type[BiasModel]:
+    raise KeyError("a\nname")
+
+
+class Unfinished(BiasModel):
+    """Lacks most methods."""
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("load", "why"),
+    [
+        (fails, "KeyError: 'a\\nname'"),
+        (lambda: None, "load() returned None, not a subclass of counterbias.BiasModel"),
+        (lambda: int, "load() returned <class 'int'>, not a subclass of counterbias.BiasModel"),
+        (lambda: Unfinished, "Unfinished lacks what every model has: fit, from_arrays, log_bias"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("count", "--bias-model", "odd"), ("compare", "--models", "odd")]
+)
+def test_backend_that_cannot_be_loaded_is_one_line(
+    load: Callable[[], type[BiasModel]],
+    why: str,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Plugin:
+        @hookimpl
+        def counterbias_backends(self):
+            return [Backend("odd", "summary", load)]
+
+    def load_with(environ: object = None) -> Manager:
+        manager = Manager()
+        manager.register(Plugin(), name="theirs", distribution="their-plugin", version="1")
+        return manager
+
+    monkeypatch.setattr("counterbias.plugins.load_plugins", load_with)
+    monkeypatch.setattr("counterbias.pipeline.compare.run.load_plugins", load_with)
+    write_singles(tmp_path)
+    given = (
+        {"--bias-genome": "genome.fa", "-o": "c"}
+        if words[0] == "compare"
+        else {"--bias-genome": "genome.fa", "--bias-output": "out"}
+    )
+    options = [part for name, file in given.items() for part in (name, str(tmp_path / file))]
+    before = sorted(tmp_path.iterdir())
+    assert main([*words, *options, str(tmp_path / "good.sam"), str(tmp_path / "genes.gtf")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"counterbias: backend 'odd' cannot be loaded: {why}. "
+        "Take another model, or tell the author of the plug-in (their-plugin 1)"
+    )
+    assert not list(tmp_path.glob("out*"))
+    assert set(tmp_path.iterdir()) - set(before) <= {tmp_path / "c"}
 
 
 def test_missing_extra_is_refused_only_when_training() -> None:

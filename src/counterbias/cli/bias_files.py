@@ -76,19 +76,19 @@ def write_bias_files(
 
 
 def _write_results(run: CountRun, sample: SampleBias, prefix: str) -> None:
-    """Write table, isoforms, model and report of a sample."""
+    """Write model, table, isoforms and report of a sample."""
     from counterbias.model_file import save_models
     from counterbias.writers.bias_tables import write_bias_table
     from counterbias.writers.qc import write_qc
     from counterbias.writers.rsem import write_genes, write_isoforms
 
     features = run.annotation.features
+    if sample.model is not None:
+        save_models(prefix + MODEL, sample.model)  # first: its backend may fail
     write_bias_table(prefix + TABLE, features.ids, sample.columns, attributes=features.attributes)
     write_genes(prefix + GENES, features.ids, sample.columns, sample.isoforms)
     if sample.isoforms is not None:
         write_isoforms(prefix + ISOFORMS, features.ids, sample.isoforms)
-    if sample.model is not None:
-        save_models(prefix + MODEL, sample.model)
     write_qc(prefix + REPORT, sample.report)
 
 

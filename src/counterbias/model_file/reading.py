@@ -38,7 +38,7 @@ from counterbias.model_file.layout import (
     WEIGHTING_KEYS,
 )
 from counterbias.no_model import NoModel
-from counterbias.plugins import Manager, load_plugins
+from counterbias.plugins import Manager, load_plugins, missing_modules
 from counterbias.records import Window
 
 #: Limits on the numbers of a file, far beyond those of any fitted model: slopes and shares, offsets
@@ -267,9 +267,13 @@ class _Reader:
                 f"but the one installed is of {installed}"
             )
         try:
-            return found.backend.load()
+            return self.manager.load(backend)
         except ImportError as problem:
-            raise self.refuse(f"backend '{backend}' cannot be loaded: {problem}") from None
+            lacking = " ".join(missing_modules(found.backend))
+            raise self.refuse(
+                f"backend '{backend}' cannot be loaded: {problem}",
+                remedy=f"run: pip install {lacking}" if lacking else "",
+            ) from None
 
     def _options(self, model_class: type[BiasModel], values: object) -> Any:
         """Build the options; those that a newer plug-in added have their defaults."""

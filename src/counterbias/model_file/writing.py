@@ -42,8 +42,8 @@ def save_models(path: str | os.PathLike[str], models: ModelFile) -> None:
         models: the contents.
 
     Raises:
-        InputError: the file cannot be written, or the backend returns arrays that are not of plain
-            numbers.
+        InputError: the file cannot be written, or the backend fails, or returns arrays that are
+            not of plain numbers.
         ValueError: the calibration is not finite.
     """
     content = _pack(models)
@@ -128,7 +128,15 @@ def _add_end(end: EndModel, models: ModelFile, members: dict[str, bytes]) -> dic
 def _add_arrays(
     folder: str, backend: str, model: BiasModel, members: dict[str, bytes]
 ) -> list[str]:
-    arrays = model.to_arrays()
+    try:
+        arrays = model.to_arrays()
+    except (InputError, MemoryError):
+        raise
+    except Exception as problem:  # a plug-in may raise anything
+        raise InputError(
+            f"backend '{backend}' failed while its model was saved: "
+            f"{type(problem).__name__}: {problem}"
+        ) from problem
     members.update(
         {
             f"{folder}/{name}.npy": _array_bytes(backend, name, array)

@@ -106,9 +106,17 @@ def _choose_backend(
 ) -> ModelChoice:
     found = manager.registration(name)
     manager.require(name)
-    model = found.backend.load()
-    options = parse_options(model, list(model_options))
-    model(window, options)  # refuses a window that it cannot take
+    model = manager.load(name)
+    try:
+        options = parse_options(model, list(model_options))
+        model(window, options)  # refuses a window that it cannot take
+    except (ImportError, OSError, MemoryError, InputError):
+        raise
+    except Exception as problem:  # a plug-in may refuse with any
+        raise InputError(
+            f"backend '{name}' does not take its options, or the window {window}: "
+            f"{type(problem).__name__}: {problem}"
+        ) from problem
     return ModelChoice(
         name, found.plugin.distribution, found.plugin.version, model, options, window
     )

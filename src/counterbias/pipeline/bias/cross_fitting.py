@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.blend import Blend
-from counterbias.errors import InputError
+from counterbias.errors import LONGEST, InputError
 from counterbias.model import BiasModel, CrossFit, CrossFitting, Resources
 from counterbias.model_file import ModelFile
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.records import FitReport, FoldedSample
 from counterbias.sampling import Windows
 from counterbias.scoring import score
+
+#: Characters of a message for what happened and a remedy, a few less than there are.
+_ROOM = LONGEST - 10
 
 
 class BackendFault(InputError):
@@ -49,6 +52,8 @@ def blaming(backend: str, sample: str, doing: str) -> Iterator[None]:
             "take another model, or tell the author of the plug-in "
             "(`counterbias models` lists where it comes from)"
         )
+        if len(what) + len(remedy) > _ROOM:  # what it raised says more
+            remedy = "take another model, or tell its author"
         raise BackendFault(what, remedy=remedy) from problem
 
 
