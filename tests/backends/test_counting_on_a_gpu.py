@@ -89,7 +89,8 @@ def test_count(
 
 
 def test_compare(folder: Path, tmp_path: Path, gpu: list[int]) -> None:
-    models = ["pwm", "cnn:" + CNN.replace(",", "+"), "gru:" + GRU.replace(",", "+")]
+    brief = CNN.replace("80", "30").replace(",", "+")
+    models = ["pwm", "cnn:" + brief, "gru:" + GRU.replace(",", "+")]
     run(folder, "compare", "-o", tmp_path, "--models", ",".join(models), "--folds", 2)
     # Networks of both ends for all reads, and those of both ends in both trials.
     assert sum(gpu) == 10 + 6 + 2 * 2 * 10 + 2 * 2 * 6
