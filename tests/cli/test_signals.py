@@ -20,6 +20,8 @@ from tests.helpers.output_inputs import COMMAND, MANY, bias, make_inputs, names,
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Seconds that anything may take on a busy machine.
 PATIENCE = 120.0
+#: An option with which networks are trained for long enough to be interrupted.
+LONG = "min_steps=200000"
 #: A command that spends a minute where no exception is seen and the interpreter's lock is free, as
 #: in a compiled loop.
 DEAF = """
@@ -265,6 +267,8 @@ def test_while_models_are_fitted(study: Path, tmp_path: Path, command: str) -> N
         "count": [
             "--bias-model",
             "gru",
+            "--bias-option",
+            LONG,
             "--bias-output",
             "p",
             "-c",
@@ -274,8 +278,8 @@ def test_while_models_are_fitted(study: Path, tmp_path: Path, command: str) -> N
             "-p",
             "BAM",
         ],
-        "train": ["--bias-model", "gru", "-o", "m.model"],
-        "compare": ["--models", "gru", "-o", "v"],
+        "train": ["--bias-model", "gru", "--bias-option", LONG, "-o", "m.model"],
+        "compare": ["--models", f"gru:{LONG}", "-o", "v"],
     }
     shared = [
         "-s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -245,6 +246,38 @@ def test_abandoned_by_a_process_that_ends(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         end()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("first", ["run", "signal"])
+def test_what_threads_make_while_a_process_ends_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whether the run's own clean-up or that of a second signal meets a thread at work."""
+    remove, written = shutil.rmtree, []
+
+    def disturbed(name: str, **settings: bool) -> None:
+        remove(name, **settings)
+        if not written:
+            written.append(Path(name, "content", "late"))
+            written[0].parent.mkdir(parents=True)
+            written[0].write_text("from a thread")
+
+    monkeypatch.setattr(shutil, "rmtree", disturbed)
+
+    def end() -> None:
+        with whole_folder(tmp_path / "a" / "s") as folder:
+            (folder / "one").write_text("1")
+            if first == "signal":
+                abandon()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        end()
+    if first == "run":
+        assert written[0].exists()
+        abandon()
+    assert written
     assert list(tmp_path.iterdir()) == []
 
 

@@ -31,6 +31,8 @@ from counterbias.files.streams import is_stream
 LOCK, CONTENT = "lock", "content"
 #: Seconds that a temporary file of another machine must have been unchanged.
 DAY = 86_400.0
+#: Seconds for which a run that ends waits for its own threads to stop making files.
+_PATIENCE = 0.5
 #: Most bytes of a target's name, and of its suffix, that its temporary name repeats; most file
 #: systems allow names of 255 bytes.
 _LONGEST, _LONGEST_SUFFIX = 150, 16
@@ -139,9 +141,13 @@ def keep(name: str, target: str) -> None:
 
 
 def drop(name: str) -> None:
-    """Remove a temporary file or folder, if it still exists."""
+    """Remove a temporary file or folder, if it still exists.
+
+    One into which another thread still writes is left to :func:`abandon`.
+    """
     _remove(name)
-    _unfinished.discard(name)
+    if not os.path.lexists(name):
+        _unfinished.discard(name)
 
 
 def _remove(name: str) -> None:
@@ -182,13 +188,21 @@ def drop_folders(made: Sequence[str]) -> None:
     for one in reversed(made):
         with suppress(OSError):
             os.rmdir(one)
-    keep_folders(made)
+            keep_folders([one])
 
 
 def abandon() -> None:
-    """Remove everything that this process has not finished writing, before it ends."""
-    for name in tuple(_unfinished):
-        drop(name)
+    """Remove everything that this process has not finished writing, before it ends.
+
+    Threads that are still at work may make files meanwhile, which are waited for a little.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        for name in tuple(_unfinished):
+            drop(name)
+        if not _unfinished or time.monotonic() > until:
+            break
+        time.sleep(0.01)
     drop_folders(tuple(_made))
 
 
