@@ -16,7 +16,8 @@ from counterbias_torch.losses import log_probabilities, row_losses, scores_of
 from counterbias_torch.rows import BASES, Part, Rows
 from counterbias_torch.stack import Stack
 
-#: Windows that are evaluated at a time where no gradient is needed, on a processor and on a GPU.
+#: Windows, or positions along a sequence, that are evaluated at a time where no gradient is needed,
+#: on a processor and on a GPU.
 AT_ONCE = {"cpu": 8192, "cuda": 131_072}
 
 

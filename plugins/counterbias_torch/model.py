@@ -29,8 +29,8 @@ from counterbias import (
 )
 from counterbias_backends.arrays import take_weights
 from counterbias_torch.checks import check_network, check_state
-from counterbias_torch.cross_fitting import Fit, cross_fit_all
-from counterbias_torch.data import Form
+from counterbias_torch.cross_fitting import Fit, cross_fit_all, only, plan_each
+from counterbias_torch.data import AT_ONCE, Form
 from counterbias_torch.devices import (
     choose_device,
     device_name,
@@ -47,8 +47,6 @@ from counterbias_torch.session import Session
 from counterbias_torch.stack import INPUTS, LETTERS, as_input
 from counterbias_torch.trainer import Job
 
-#: Windows, or positions along a sequence, scored at a time, on a processor and on a GPU.
-BLOCK = {"cpu": 8192, "cuda": 131_072}
 #: The networks of a model: one, or one of each side.
 ROLES = {LANGUAGE: ("foreground", "background")}
 
@@ -141,17 +139,11 @@ class NetworkModel(BiasModel):
             InputError: there are no windows, or the device is missing.
             ValueError: the network returns anything but what this class describes.
         """
-        (found,) = fit_all([Fit(self, sample, rng)])
-        if isinstance(found, InputError):
-            raise found
-        return found
+        return only(fit_all([Fit(self, sample, rng)]))
 
     def cross_fit(self, sample: FoldedSample, rng: np.random.Generator) -> CrossFit:
         """Fit the model, and one without each fold, all networks at a time."""
-        (found,) = self.cross_fit_together([CrossFitting(self, sample, rng)])
-        if isinstance(found, InputError):
-            raise found
-        return found
+        return only(self.cross_fit_together([CrossFitting(self, sample, rng)]))
 
     @classmethod
     def cross_fit_together(cls, fits: Sequence[CrossFitting]) -> list[CrossFit | InputError]:
@@ -171,7 +163,7 @@ class NetworkModel(BiasModel):
             ]
             return np.concatenate([np.zeros(0), *parts])
 
-        return halved_to_fit(score, BLOCK[self._device.type])
+        return halved_to_fit(score, AT_ONCE[self._device.type])
 
     def along(self, sequence: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score the windows of a sequence: uint8 (n + width - 1,) → float64 (n,), nats.
@@ -190,7 +182,7 @@ class NetworkModel(BiasModel):
             ]
             return np.concatenate(parts)
 
-        return halved_to_fit(score, BLOCK[self._device.type])
+        return halved_to_fit(score, AT_ONCE[self._device.type])
 
     def _evaluate(
         self, modules: tuple[nn.Module, ...], codes: NDArray[np.uint8]
@@ -290,14 +282,7 @@ def _array_name(number: int, role: str, name: str) -> str:
 def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
     """Fit models of one class, window and options; a refusal takes the place of a report."""
     began, first = time.perf_counter(), fits[0].model
-    lessons: list[Lesson | InputError] = []
-    for one in fits:
-        try:
-            lessons.append(
-                make_lesson(one.sample, first.objective, first.options, first.slides, one.rng)
-            )
-        except InputError as refusal:
-            lessons.append(refusal)
+    lessons = plan_each(_lesson, fits)
     pupils = [
         _pupil(one.model, job)
         for one, lesson in zip(fits, lessons, strict=True)
@@ -317,6 +302,11 @@ def fit_all(fits: Sequence[Fit[NetworkModel]]) -> list[FitReport | InputError]:
         else one.model._adopt(lesson, [next(trained) for _ in lesson.jobs], device, seconds)
         for one, lesson in zip(fits, lessons, strict=True)
     ]
+
+
+def _lesson(one: Fit[NetworkModel]) -> Lesson:
+    model = one.model
+    return make_lesson(one.sample, model.objective, model.options, model.slides, one.rng)
 
 
 def _pupil(model: NetworkModel, job: Job) -> Pupil:

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="networks are trained on GPUs by torch")
 import torch
 
 from counterbias import FitReport, InputError, Resources, TrainingSet, Window
-from counterbias.testing import planted_log_bias, planted_sample
+from counterbias.testing import planted_sample
 from counterbias_backends.cnn import distillation
 from counterbias_backends.cnn.device import fit_all
 from counterbias_backends.cnn.model import ConvolutionalModel
@@ -22,7 +22,7 @@ from counterbias_backends.cnn.options import Options
 from counterbias_backends.cnn.parameters import Shape
 from counterbias_torch.cross_fitting import Fit
 from counterbias_torch.stack import LETTERS, as_input, stack_modules
-from tests.backends.networks import random_contexts
+from tests.backends.networks import agreement, random_contexts
 
 WINDOW = Window(3, 4)
 PROCESSOR = torch.device("cpu")
@@ -41,12 +41,6 @@ def fitted(
     for fit in fits:
         fit.model.resources = Resources(**resources)
     return [fit.model for fit in fits], fit_all(fits, PROCESSOR)
-
-
-def agreement(model: ConvolutionalModel) -> float:
-    """Return the correlation of a model's scores with the planted log bias."""
-    contexts = random_contexts(2000, WINDOW.width)
-    return float(np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1])
 
 
 @pytest.mark.parametrize("kmer", [1, 3, 6])

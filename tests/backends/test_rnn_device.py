@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from counterbias import FitReport, InputError, Resources, TrainingSet, Window
-from counterbias.testing import planted_log_bias, planted_sample
+from counterbias.testing import planted_sample
 from counterbias_backends.rnn import ratio
 from counterbias_backends.rnn import stack as rnn_stack
 from counterbias_backends.rnn.device import fit_all
@@ -24,7 +24,7 @@ from counterbias_backends.rnn.options import Options
 from counterbias_backends.rnn.stack import RecurrentStack
 from counterbias_torch.cross_fitting import Fit
 from counterbias_torch.losses import log_probabilities, scores_of
-from tests.backends.networks import random_contexts, random_parameters
+from tests.backends.networks import agreement, random_contexts, random_parameters
 
 WINDOW = Window(3, 4)
 PROCESSOR = torch.device("cpu")
@@ -45,12 +45,6 @@ def fitted(
     for fit in fits:
         fit.model.resources = Resources(**resources)
     return [fit.model for fit in fits], fit_all(fits, PROCESSOR)
-
-
-def agreement(model: CharacterModel) -> float:
-    """Return the correlation of a model's scores with the planted log bias."""
-    contexts = random_contexts(2000, WINDOW.width)
-    return float(np.corrcoef(model.log_bias(contexts), planted_log_bias(WINDOW, contexts))[0, 1])
 
 
 @pytest.fixture

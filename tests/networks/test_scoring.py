@@ -37,7 +37,7 @@ from tests.networks.examples import (
 def test_along_a_sequence_as_of_its_windows(
     kind: type[NetworkModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(networks.BLOCK, "cpu", 50)
+    monkeypatch.setitem(networks.AT_ONCE, "cpu", 50)
     model, _ = fitted(kind)
     for n in (1, 49, 50, 51, 101, 230):
         sequence = np.random.default_rng(n).integers(0, 4, n + WINDOW.width - 1, dtype=np.uint8)
