@@ -7,7 +7,12 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 - :mod:`~counterbias_multiqc.checks` decides which samples need a look,
 - :mod:`~counterbias_multiqc.view` and :mod:`~counterbias_multiqc.plots` serve all sections,
 - :mod:`~counterbias_multiqc.sections` has one module per section of the report,
-- :mod:`~counterbias_multiqc.module` finds the files and puts the sections in order.
+- :mod:`~counterbias_multiqc.naming` tells samples of the same name apart,
+- :mod:`~counterbias_multiqc.reading` reads the files that MultiQC found,
+- :mod:`~counterbias_multiqc.module` puts the sections in order.
 
-Parser, records, samples and checks do not need MultiQC.
+Parser, records, samples, naming and checks do not need MultiQC.
 """
+
+#: Where the documentation stands; pyproject.toml has the same address.
+DOCUMENTATION = "https://counterbias.readthedocs.io/en/stable/"

@@ -26,6 +26,9 @@ PATTERNS = {
 }
 #: What MultiQC cuts off the names of our files, and off samples' names that contain it.
 ENDINGS = (".counterbias.json", ".comparison.json")
+#: The end of the name of htseq-count's table beside ours, in the demo and elsewhere. The htseq
+#: module would show ``X.htseq`` in a row of its own instead of that of ``X``.
+HTSEQ_ENDING = r"\.htseq$"
 
 
 def before_config() -> None:
@@ -42,6 +45,7 @@ def before_config() -> None:
         config.fn_clean_exts.append(
             {"type": "truncate", "pattern": ending, "module": "counterbias"}
         )
+    config.fn_clean_exts.append({"type": "regex", "pattern": HTSEQ_ENDING, "module": "htseq"})
     names = [
         name if isinstance(name, str) else next(iter(name), "") for name in config.module_order
     ]
