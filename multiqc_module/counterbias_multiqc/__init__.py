@@ -11,3 +11,6 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 
 Parser, records, samples and checks do not need MultiQC.
 """
+
+#: Where the documentation is; the same as in ``[project.urls]``.
+DOCUMENTATION = "https://counterbias.readthedocs.io/en/stable/"

@@ -1,0 +1,59 @@
+"""Which samples a plot brings out: those that need a look are coloured, many others are grey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from counterbias_multiqc.colours import MUTED
+from counterbias_multiqc.view import View
+
+#: Up to so many samples, each has a colour of its own, so that all lines can be told apart.
+MAX_COLOURED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Emphasis:
+    """The colours of the samples of a plot."""
+
+    #: In the order in which they are drawn and listed: those that need a look last, on top.
+    colours: Mapping[str, str]
+    #: A sentence on what grey means, empty if nothing is grey.
+    note: str
+
+
+def by_checks(view: View, samples: Iterable[str], *checks: str) -> Emphasis:
+    """Bring out the samples that do not pass one of the checks."""
+    return _bring_out(view, samples, view.concerning(*checks), "that pass these checks")
+
+
+def by_difference(
+    view: View, values: Mapping[str, float | None], tolerance: float, words: str
+) -> Emphasis:
+    """Bring out the samples whose value differs from the median by more than ``tolerance``.
+
+    ``words`` say what the others have in common.
+    """
+    known = {name: value for name, value in values.items() if value is not None}
+    middle = median(known.values()) if known else 0.0
+    differing = {name for name, value in known.items() if abs(value - middle) > tolerance}
+    return _bring_out(view, values, differing, words)
+
+
+def _bring_out(view: View, samples: Iterable[str], chosen: Iterable[str], words: str) -> Emphasis:
+    """Colour all of a few samples, and only those that are chosen of many."""
+    names, outstanding = list(dict.fromkeys(samples)), set(chosen)
+    ordered = sorted(names, key=lambda name: name in outstanding)
+    if len(names) <= MAX_COLOURED:
+        return Emphasis({name: view.colours[name] for name in ordered}, "")
+    colours = {name: view.colours[name] if name in outstanding else MUTED for name in ordered}
+    number = sum(colour == MUTED for colour in colours.values())
+    samples_in_grey = "1 sample" if number == 1 else f"{number} samples"
+    return Emphasis(colours, f" Grey: {samples_in_grey} {words}." if number else "")
+
+
+def worst_first(names: Iterable[str], concerning: Iterable[str]) -> list[str]:
+    """Return names with those that need a look first."""
+    first = set(concerning)
+    return sorted(dict.fromkeys(names), key=lambda name: name not in first)
