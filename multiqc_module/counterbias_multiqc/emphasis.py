@@ -17,15 +17,23 @@ MAX_COLOURED = 8
 class Emphasis:
     """The colours of the samples of a plot."""
 
-    #: In the order in which they are drawn and listed: those that need a look last, on top.
+    #: In the order in which they are drawn: those that need a look last, on top of grey ones.
     colours: Mapping[str, str]
     #: A sentence on what grey means, empty if nothing is grey.
     note: str
+    #: The samples that need a look.
+    marked: frozenset[str]
+
+    def marked_first(self) -> list[str]:
+        """Return all samples, sorted, with those that need a look first."""
+        return worst_first(sorted(self.colours), self.marked)
 
 
 def by_checks(view: View, samples: Iterable[str], *checks: str) -> Emphasis:
     """Bring out the samples that do not pass one of the checks."""
-    return _bring_out(view, samples, view.concerning(*checks), "that pass these checks")
+    return _bring_out(
+        view, samples, view.concerning(*checks), "that pass the checks of this section"
+    )
 
 
 def by_difference(
@@ -43,14 +51,15 @@ def by_difference(
 
 def _bring_out(view: View, samples: Iterable[str], chosen: Iterable[str], words: str) -> Emphasis:
     """Colour all of a few samples, and only those that are chosen of many."""
-    names, outstanding = list(dict.fromkeys(samples)), set(chosen)
-    ordered = sorted(names, key=lambda name: name in outstanding)
+    names = list(dict.fromkeys(samples))
+    marked = frozenset(names) & frozenset(chosen)
     if len(names) <= MAX_COLOURED:
-        return Emphasis({name: view.colours[name] for name in ordered}, "")
-    colours = {name: view.colours[name] if name in outstanding else MUTED for name in ordered}
+        return Emphasis({name: view.colours[name] for name in names}, "", marked)
+    ordered = sorted(names, key=lambda name: name in marked)
+    colours = {name: view.colours[name] if name in marked else MUTED for name in ordered}
     number = sum(colour == MUTED for colour in colours.values())
     samples_in_grey = "1 sample" if number == 1 else f"{number} samples"
-    return Emphasis(colours, f" Grey: {samples_in_grey} {words}." if number else "")
+    return Emphasis(colours, f" Grey: {samples_in_grey} {words}." if number else "", marked)
 
 
 def worst_first(names: Iterable[str], concerning: Iterable[str]) -> list[str]:

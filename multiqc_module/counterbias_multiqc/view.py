@@ -66,9 +66,15 @@ class View:
         """Return the words for a sample's reads as its model weights them."""
         return f"after {self.model(sample) or 'weighting'}"
 
+    def with_model(self, sample: str) -> str:
+        """Name a sample, with its model where samples have different ones."""
+        model = self.model(sample)
+        differ = len({self.model(name) for name in self.reports} - {""}) > 1
+        return f"{sample}, {model}" if differ and model else sample
+
     def note_on_models(self, samples: Iterable[str]) -> str:
         """Return a sentence on the models of these samples, empty if they have none."""
-        uses = Counter(model for sample in samples if (model := self.model(sample)))
+        uses = Counter(model for sample in dict.fromkeys(samples) if (model := self.model(sample)))
         if len(uses) == 1:
             return f" Bias model: {next(iter(uses))}."
         named = ", ".join(f"{model} ({number})" for model, number in uses.most_common())

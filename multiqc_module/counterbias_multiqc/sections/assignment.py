@@ -52,6 +52,7 @@ def add(view: View) -> None:
             "title": "Counterbias: Assignment",
             "ylab": unit,
             "sort_samples": False,
+            "series_label": False,
             "cpswitch_counts_label": "Counts",
             "cpswitch_percent_label": "Percentages",
         },

@@ -46,10 +46,9 @@ same reads weighted with the bias model, each place scored by a model that had n
 
 **Good**: colour at the left only. A library without bias is white in both halves.
 
-**Bad, and what to do**: colour that stays at the right, or a white gap there with colour at the
-left: the model was not used. The warning above the plot names the reason. With too few reads, use
-a prior or a model of several samples; otherwise let `counterbias compare` find a better model or
-window.
+**Bad, and what to do**: colour that stays at the right. If both halves are the same, the model was
+not used; the warning above the plot names the reason. With too few reads, use a prior or a model of
+several samples; otherwise let `counterbias compare` find a better model or window.
 """
 
 
@@ -84,6 +83,7 @@ def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
         f"first.{view.note_on_few_starts()}",
         helptext=_LINES_HELP,
         docs="base-composition",
+        content_before_plot=_wrap_tabs(view, "composition"),
         **checked,
     )
 
@@ -101,7 +101,14 @@ def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
         "near the reads (dotted).",
         helptext=_LINES_HELP,
         docs="base-composition",
+        content_before_plot=_wrap_tabs(view, "composition-tabs"),
     )
+
+
+def _wrap_tabs(view: View, key: str) -> str:
+    """Let tabs continue in a further line, where MultiQC would let them leave the page."""
+    section = f"#mqc-section-wrapper-{view.module.anchor}-{key}"
+    return f"<style>{section} .dataset-switch-group {{ flex-wrap: wrap; }}</style>"
 
 
 def _line_plot(view: View, names: list[str]) -> object:
@@ -153,8 +160,9 @@ def _heat_map(view: View, concerning: frozenset[str]) -> object:
     offsets = sorted({offset for _, end, _ in ends for offset in end.offsets})
     rows: dict[str, list[float | None]] = {}
     for name, end, suffix in sorted(ends, key=lambda entry: entry[0] not in concerning):
-        after = {} if end.applied is False else _deviation(end, "after")
-        deviations = (_deviation(end, "before"), after)
+        # Where the model is not used, all weights are 1: the bias stays as it is.
+        after = "before" if end.applied is False else "after"
+        deviations = (_deviation(end, "before"), _deviation(end, after))
         rows[f"{name}{suffix}"] = [
             values.get(offset) for values in deviations for offset in offsets
         ]
@@ -167,6 +175,7 @@ def _heat_map(view: View, concerning: frozenset[str]) -> object:
         ],
         {
             "id": view.plot_id("deviation_heatmap"),
+            "series_label": "rows",
             "title": "Counterbias: Deviation of base composition from the background",
             "xlab": "Position relative to the first base of the read, before and after weighting",
             "ylab": "Sample",

@@ -114,6 +114,7 @@ def _heat_map(view: View) -> object:
         plots.offset_names(offsets),
         {
             "id": view.plot_id("divergence_heatmap"),
+            "series_label": "rows",
             "title": "Counterbias: Where the bias lies",
             "xlab": "Position relative to the first base of the read",
             "ylab": "Sample",

@@ -41,11 +41,11 @@ def add(view: View) -> None:
     names = [
         name for name, report in view.reports.items() if _MEDIAN in report.fold_changes.quantiles
     ]
+    trends = {name: _trend(view.reports[name].fold_changes) for name in names}
+    emphasis = by_difference(view, trends, _TOLERANCE, "whose trend is like the others'")
     if view.uses_heat_maps:
-        plot, notes = _heat_map(view), ""
+        plot, notes = _heat_map(view, emphasis), ""
     else:
-        trends = {name: _trend(view.reports[name].fold_changes) for name in names}
-        emphasis = by_difference(view, trends, _TOLERANCE, "whose trend is like the others'")
         plot, notes = _line_plot(view, emphasis), emphasis.note
     view.add_section(
         "Change in counts",
@@ -79,10 +79,11 @@ def _line_plot(view: View, emphasis: Emphasis) -> object:
             bins = changes.corrected if corrected else changes.weighted
             if not bins:
                 continue
-            tab[name] = _line(bins, changes.quantiles.index(_MEDIAN))
-            colours[name] = colour
+            sample = view.with_model(name)
+            tab[sample] = _line(bins, changes.quantiles.index(_MEDIAN))
+            colours[sample] = colour
             for number in _outer_quantiles(changes) if with_spread else ():
-                title = f"{name}, {100 * changes.quantiles[number]:.0f}% quantile"
+                title = f"{sample}, {100 * changes.quantiles[number]:.0f}% quantile"
                 tab[title] = _line(bins, number)
                 colours[title], dashes[title] = colour, "dot"
         tabs.append(tab)
@@ -122,16 +123,16 @@ def _middle(entry: ExpressionBin) -> float:
     return round(math.sqrt(entry.raw_min * entry.raw_max), 3)
 
 
-def _heat_map(view: View) -> object:
-    """Draw the median change, samples × groups of features."""
+def _heat_map(view: View, emphasis: Emphasis) -> object:
+    """Draw the median change, samples × groups of features; those that stand out come first."""
     width = max((len(report.fold_changes.corrected) for report in view.reports.values()), default=0)
     rows: dict[str, list[float | None]] = {}
-    for name, report in view.reports.items():
-        changes = report.fold_changes
-        if changes.corrected and _MEDIAN in changes.quantiles:
+    for name in emphasis.marked_first():
+        changes = view.reports[name].fold_changes
+        if changes.corrected:
             median = changes.quantiles.index(_MEDIAN)
             medians = [round(entry.quantiles[median], 4) for entry in changes.corrected]
-            rows[name] = plots.stretch(medians, width)
+            rows[view.with_model(name)] = plots.stretch(medians, width)
     return plots.heat_map(
         rows,
         [f"group {number}" for number in range(1, width + 1)],

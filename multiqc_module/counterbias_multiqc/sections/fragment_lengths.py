@@ -10,13 +10,15 @@ from statistics import median
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.colours import INTENSITY
-from counterbias_multiqc.emphasis import by_difference, worst_first
+from counterbias_multiqc.emphasis import Emphasis, by_difference
 from counterbias_multiqc.plots import Line
 from counterbias_multiqc.records import FragmentLengths
 from counterbias_multiqc.view import View
 
 #: A sample stands out if its mean differs from the median of all means by more than this share.
 _TOLERANCE = 0.2
+#: Over how many of the lengths a value of the line is taken, fewer at both ends.
+_INTERVAL = 4
 #: Most columns of the heat map, and the widths from which theirs is chosen, bases.
 _MAX_COLUMNS = 40
 _WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000)
@@ -24,7 +26,8 @@ _HELP = """
 The lengths of the fragments that were sequenced, from one end of a pair of reads to the other,
 along the spliced transcript. A gene's effective length, by which *corrected* counts are divided, is
 reckoned with these lengths. They are measured from pairs: single reads do not show how long their
-fragment was, so that a length has to be assumed for them (`--bias-fragment-length`).
+fragment was, so that a length has to be assumed for them (`--bias-fragment-length`). The lines
+leave out the shortest and the longest few percent.
 
 **Good**: one smooth hump, at the length that the library was made for (often 150 to 400), alike in
 all samples of an experiment.
@@ -61,13 +64,20 @@ class _Distribution:
         return min(max(low + (high - low) * (length - left) / (right - left), 0.0), 1.0)
 
     def density(self) -> dict[float, float]:
-        """Map lengths to % of the fragments per 10 bases, over neighbouring lengths."""
+        """Map lengths to % of the fragments per 10 bases.
+
+        Each value is that of an interval between lengths that are not next to each other, in its
+        middle: rounding to whole bases would make the line ragged.
+        """
         last = len(self.lengths) - 1
+        intervals = [
+            (max(end - _INTERVAL, 0), min(end, last)) for end in range(1, last + _INTERVAL)
+        ]
         density = {}
-        for place, length in enumerate(self.lengths):
-            before, after = max(place - 1, 0), min(place + 1, last)
-            share = self.shares[after] - self.shares[before]
-            density[length] = round(1000 * share / (self.lengths[after] - self.lengths[before]), 4)
+        for first, end in intervals:
+            share = self.shares[end] - self.shares[first]
+            width = self.lengths[end] - self.lengths[first]
+            density[(self.lengths[first] + self.lengths[end]) / 2] = round(1000 * share / width, 4)
         return density
 
 
@@ -80,12 +90,15 @@ def add(view: View) -> None:
     }
     distributions = {name: _Distribution.of(fragments) for name, fragments in measured.items()}
     means = {name: fragments.mean for name, fragments in measured.items()}
-    draw = _heat_map if view.uses_heat_maps else _line_plot
-    plot, note = draw(view, distributions, means) if distributions else (None, "")
+    middle = median([mean for mean in means.values() if mean] or [0.0])
+    emphasis = by_difference(
+        view, means, _TOLERANCE * middle, "whose mean is within 20% of the median"
+    )
+    draw, note = (_heat_map, "") if view.uses_heat_maps else (_line_plot, emphasis.note)
     view.add_section(
         "Fragment lengths",
         "fragment-lengths",
-        plot,
+        draw(view, distributions, emphasis) if distributions else None,
         description="How long the sequenced fragments are, measured from pairs of reads."
         f"{note}{_note_on_assumed(view)}",
         helptext=_HELP,
@@ -108,12 +121,10 @@ def _note_on_assumed(view: View) -> str:
 
 
 def _line_plot(
-    view: View, distributions: Mapping[str, _Distribution], means: Mapping[str, float | None]
-) -> tuple[object, str]:
-    tolerance = _TOLERANCE * median([mean for mean in means.values() if mean] or [0.0])
-    emphasis = by_difference(view, means, tolerance, "whose mean is within 20% of the median")
+    view: View, distributions: Mapping[str, _Distribution], emphasis: Emphasis
+) -> object:
     lines: dict[str, Line] = {name: distributions[name].density() for name in emphasis.colours}
-    plot = plots.line_plot(
+    return plots.line_plot(
         [lines],
         {
             "id": view.plot_id("fragment_lengths_plot"),
@@ -126,27 +137,19 @@ def _line_plot(
         },
         colours=emphasis.colours,
     )
-    return plot, emphasis.note
 
 
-def _heat_map(
-    view: View, distributions: Mapping[str, _Distribution], means: Mapping[str, float | None]
-) -> tuple[object, str]:
-    """Draw samples × lengths; those whose mean differs from the median most come first."""
-    middle = median([mean for mean in means.values() if mean] or [0.0])
-    outstanding = {
-        name for name, mean in means.items() if mean and abs(mean - middle) > _TOLERANCE * middle
-    }
-    names = worst_first(distributions, outstanding)
+def _heat_map(view: View, distributions: Mapping[str, _Distribution], emphasis: Emphasis) -> object:
+    """Draw samples × lengths; those that stand out come first."""
     edges = _edges(
         min(found.lengths[0] for found in distributions.values()),
         max(found.lengths[-1] for found in distributions.values()),
     )
     rows = {}
-    for name in names:
+    for name in emphasis.marked_first():
         upto = [distributions[name].share_up_to(edge) for edge in edges]
         rows[name] = [round(100 * (after - before), 3) for before, after in pairwise(upto)]
-    plot = plots.heat_map(
+    return plots.heat_map(
         rows,
         [f"{low}–{high - 1} nt" for low, high in pairwise(edges)],
         {
@@ -160,9 +163,6 @@ def _heat_map(
             "angled_xticks": True,
         },
     )
-    samples = "1 sample" if len(outstanding) == 1 else f"{len(outstanding)} samples"
-    note = f" First: {samples} whose mean differs from the median by more than 20%."
-    return plot, note if outstanding else ""
 
 
 def _edges(shortest: float, longest: float) -> list[int]:

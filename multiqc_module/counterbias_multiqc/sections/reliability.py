@@ -80,7 +80,8 @@ def _curves(view: View) -> Iterator[_Curve]:
         for end in report.ends:
             if len(end.reliability.predicted) > 1 and end.applied is not False:
                 suffix = end_suffix(end)
-                yield _Curve(name, f"{name}{suffix}", bool(suffix), end.reliability)
+                title = f"{view.with_model(name)}{suffix}"
+                yield _Curve(name, title, bool(suffix), end.reliability)
 
 
 def _note_on_missing(view: View, names: list[str]) -> str:
@@ -137,6 +138,7 @@ def _heat_map(view: View, curves: list[_Curve]) -> object:
         [f"bin {number}" for number in range(1, width + 1)],
         {
             "id": view.plot_id("size_heatmap"),
+            "series_label": "rows",
             "title": "Counterbias: Observed / predicted reads",
             "xlab": "Bins of positions, from the fewest to the most predicted reads per position",
             "ylab": "Sample",

@@ -90,6 +90,7 @@ def _bars(view: View, reports: Mapping[str, QualityReport]) -> object:
             "title": "Counterbias: Strand of read 1",
             "ylab": "Fragments",
             "sort_samples": False,
+            "series_label": False,
             "cpswitch_counts_label": "Counts",
             "cpswitch_percent_label": "Percentages",
             "cpswitch_c_active": False,

@@ -9,8 +9,8 @@ from multiqc.plots import violin
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.checks import is_weighted
-from counterbias_multiqc.colours import INTENSITY, MUTED
-from counterbias_multiqc.emphasis import Emphasis, by_difference, worst_first
+from counterbias_multiqc.colours import INTENSITY
+from counterbias_multiqc.emphasis import Emphasis, by_difference
 from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import Histogram, QualityReport
 from counterbias_multiqc.view import View
@@ -109,7 +109,9 @@ def _percentages(histogram: Histogram) -> dict[float, float]:
 
 
 def _histograms(view: View, names: Iterable[str]) -> dict[str, dict[float, float]]:
-    histograms = {name: _percentages(view.reports[name].weight_histogram) for name in names}
+    histograms = {
+        view.with_model(name): _percentages(view.reports[name].weight_histogram) for name in names
+    }
     return {name: histogram for name, histogram in histograms.items() if histogram}
 
 
@@ -127,15 +129,13 @@ def _line_plot(view: View, emphasis: Emphasis) -> object:
             "x_lines": [ZERO_LINE],
             "showlegend": True,
         },
-        colours=emphasis.colours,
+        colours={view.with_model(name): colour for name, colour in emphasis.colours.items()},
     )
 
 
 def _heat_map(view: View, emphasis: Emphasis) -> object:
     """Draw samples × weights; those that stand out come first."""
-    names = list(emphasis.colours)
-    outstanding = {name for name in names if emphasis.colours[name] != MUTED}
-    histograms = _histograms(view, worst_first(sorted(names), outstanding))
+    histograms = _histograms(view, emphasis.marked_first())
     centres = sorted({centre for percentages in histograms.values() for centre in percentages})
     rows = {
         name: [round(percentages.get(centre, 0.0), 3) for centre in centres]
