@@ -73,11 +73,13 @@ class View:
         return f"{sample}, {model}" if differ and model else sample
 
     def note_on_models(self, samples: Iterable[str]) -> str:
-        """Return a sentence on the models of these samples, empty if they have none."""
+        """Return a sentence in markdown on these samples' models, empty if they have none."""
         uses = Counter(model for sample in dict.fromkeys(samples) if (model := self.model(sample)))
         if len(uses) == 1:
-            return f" Bias model: {next(iter(uses))}."
-        named = ", ".join(f"{model} ({number})" for model, number in uses.most_common())
+            return f" Bias model: {escape_markdown(next(iter(uses)))}."
+        named = ", ".join(
+            f"{escape_markdown(model)} ({number})" for model, number in uses.most_common()
+        )
         return f" Bias models (samples): {named}." if named else ""
 
     def concerning(self, *names: str) -> frozenset[str]:

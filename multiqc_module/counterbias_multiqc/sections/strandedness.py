@@ -10,7 +10,7 @@ from multiqc.plots import bargraph, violin
 
 from counterbias_multiqc.emphasis import worst_first
 from counterbias_multiqc.records import QualityReport
-from counterbias_multiqc.text import escape_html
+from counterbias_multiqc.text import escape, escape_html
 from counterbias_multiqc.view import View
 
 _CHECK = "strand"
@@ -65,7 +65,7 @@ def add(view: View) -> None:
 def _note_on_settings(reports: Iterable[QualityReport]) -> str:
     """Return a sentence on the ``-s`` in use."""
     uses = Counter(report.stranded for report in reports if report.stranded)
-    named = [f"<code>-s {escape_html(setting)}</code>" for setting, _ in uses.most_common()]
+    named = [f"<code>-s {escape(setting)}</code>" for setting, _ in uses.most_common()]
     if len(named) == 1:
         return f"Counted with {named[0]}."
     numbers = [f"{name} ({number})" for name, number in zip(named, uses.values(), strict=True)]
