@@ -30,8 +30,11 @@ ZERO_LINE = {"value": 0, "color": GREY, "width": 1, "dash": "dot"}
 _MIN_HEIGHT, _COMFORTABLE_HEIGHT, _ROW_HEIGHT, _HEIGHT_AROUND_ROWS = 80, 700, 26, 200
 #: So many rows have names, each of which needs this height; further rows add no height.
 _MAX_NAMED_ROWS, _MIN_NAME_HEIGHT = 100, 13
-#: Heat maps with more rows can be clustered, and those with more cells do not show values.
-_MAX_ROWS_UNCLUSTERED, _MAX_CELLS_WITH_VALUES = 20, 120
+#: Heat maps can be clustered if they have more rows than the first number, and no more than the
+#: second: MultiQC clusters in Python, for seconds with hundreds of rows.
+_MAX_ROWS_UNCLUSTERED, _MAX_ROWS_CLUSTERED = 20, 150
+#: Heat maps with more cells do not show values.
+_MAX_CELLS_WITH_VALUES = 120
 
 #: Titles of table columns that hold text.
 _TEXT_COLUMNS = ("Bias model", "Model", "Used")
@@ -143,7 +146,7 @@ def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> obje
         "xcats_samples": False,
         "cluster_cols": False,
         "angled_xticks": False,
-        "cluster_rows": len(rows) > _MAX_ROWS_UNCLUSTERED,
+        "cluster_rows": _MAX_ROWS_UNCLUSTERED < len(rows) <= _MAX_ROWS_CLUSTERED,
         "display_values": len(rows) * len(columns) <= _MAX_CELLS_WITH_VALUES,
     }
     plot = heatmap.plot(

@@ -66,11 +66,13 @@ class View:
         """Return the words for a sample's reads as its model weights them."""
         return f"after {self.model(sample) or 'weighting'}"
 
-    def with_model(self, sample: str) -> str:
-        """Name a sample, with its model where samples have different ones."""
-        model = self.model(sample)
-        differ = len({self.model(name) for name in self.reports} - {""}) > 1
-        return f"{sample}, {model}" if differ and model else sample
+    def names_with_models(self) -> dict[str, str]:
+        """Map samples to their names, with their models where these differ."""
+        models = {name: self.model(name) for name in self.reports}
+        differ = len({*models.values()} - {""}) > 1
+        return {
+            name: f"{name}, {model}" if differ and model else name for name, model in models.items()
+        }
 
     def note_on_models(self, samples: Iterable[str]) -> str:
         """Return a sentence in markdown on these samples' models, empty if they have none."""

@@ -69,6 +69,7 @@ def _trend(changes: FoldChanges) -> float | None:
 
 def _line_plot(view: View, emphasis: Emphasis) -> object:
     with_spread = len(emphasis.colours) <= _MAX_SAMPLES_WITH_SPREAD
+    titles = view.names_with_models()
     tabs: list[dict[str, Line]] = []
     colours: dict[str, str] = {}
     dashes: dict[str, str] = {}
@@ -79,7 +80,7 @@ def _line_plot(view: View, emphasis: Emphasis) -> object:
             bins = changes.corrected if corrected else changes.weighted
             if not bins:
                 continue
-            sample = view.with_model(name)
+            sample = titles[name]
             tab[sample] = _line(bins, changes.quantiles.index(_MEDIAN))
             colours[sample] = colour
             for number in _outer_quantiles(changes) if with_spread else ():
@@ -126,13 +127,14 @@ def _middle(entry: ExpressionBin) -> float:
 def _heat_map(view: View, emphasis: Emphasis) -> object:
     """Draw the median change, samples × groups of features; those that stand out come first."""
     width = max((len(report.fold_changes.corrected) for report in view.reports.values()), default=0)
+    titles = view.names_with_models()
     rows: dict[str, list[float | None]] = {}
     for name in emphasis.marked_first():
         changes = view.reports[name].fold_changes
         if changes.corrected:
             median = changes.quantiles.index(_MEDIAN)
             medians = [round(entry.quantiles[median], 4) for entry in changes.corrected]
-            rows[view.with_model(name)] = plots.stretch(medians, width)
+            rows[titles[name]] = plots.stretch(medians, width)
     return plots.heat_map(
         rows,
         [f"group {number}" for number in range(1, width + 1)],

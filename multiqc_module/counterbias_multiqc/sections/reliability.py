@@ -76,11 +76,12 @@ def add(view: View) -> None:
 
 
 def _curves(view: View) -> Iterator[_Curve]:
+    names = view.names_with_models()
     for name, report in view.reports.items():
         for end in report.ends:
             if len(end.reliability.predicted) > 1 and end.applied is not False:
                 suffix = end_suffix(end)
-                title = f"{view.with_model(name)}{suffix}"
+                title = f"{names[name]}{suffix}"
                 yield _Curve(name, title, bool(suffix), end.reliability)
 
 

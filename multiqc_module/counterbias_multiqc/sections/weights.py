@@ -109,14 +109,14 @@ def _percentages(histogram: Histogram) -> dict[float, float]:
 
 
 def _histograms(view: View, names: Iterable[str]) -> dict[str, dict[float, float]]:
-    histograms = {
-        view.with_model(name): _percentages(view.reports[name].weight_histogram) for name in names
-    }
+    titles = view.names_with_models()
+    histograms = {titles[name]: _percentages(view.reports[name].weight_histogram) for name in names}
     return {name: histogram for name, histogram in histograms.items() if histogram}
 
 
 def _line_plot(view: View, emphasis: Emphasis) -> object:
     lines: dict[str, Line] = {**_histograms(view, emphasis.colours)}
+    titles = view.names_with_models()
     return plots.line_plot(
         [lines],
         {
@@ -129,7 +129,7 @@ def _line_plot(view: View, emphasis: Emphasis) -> object:
             "x_lines": [ZERO_LINE],
             "showlegend": True,
         },
-        colours={view.with_model(name): colour for name, colour in emphasis.colours.items()},
+        colours={titles[name]: colour for name, colour in emphasis.colours.items()},
     )
 
 
