@@ -9,8 +9,8 @@ from statistics import median
 from counterbias_multiqc.colours import MUTED
 from counterbias_multiqc.view import View
 
-#: Up to so many samples, each has a colour of its own, so that all lines can be told apart.
-MAX_COLOURED = 8
+#: Up to so many samples each have a colour of their own, and up to so many if none stands out.
+MAX_COLOURED, MAX_COLOURED_IF_ALIKE = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def _bring_out(view: View, samples: Iterable[str], chosen: Iterable[str], words:
     """Colour all of a few samples, and only those that are chosen of many."""
     names = list(dict.fromkeys(samples))
     marked = frozenset(names) & frozenset(chosen)
-    if len(names) <= MAX_COLOURED:
+    if len(names) <= (MAX_COLOURED if marked else MAX_COLOURED_IF_ALIKE):
         return Emphasis({name: view.colours[name] for name in names}, "", marked)
     ordered = sorted(names, key=lambda name: name in marked)
     colours = {name: view.colours[name] if name in marked else MUTED for name in ordered}

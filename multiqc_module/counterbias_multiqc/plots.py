@@ -28,8 +28,8 @@ ZERO_LINE = {"value": 0, "color": GREY, "width": 1, "dash": "dot"}
 
 #: Heights in pixels, of the rows of a heat map together unless stated otherwise.
 _MIN_HEIGHT, _COMFORTABLE_HEIGHT, _ROW_HEIGHT, _HEIGHT_AROUND_ROWS = 80, 700, 26, 200
-#: So many rows have names, each of which needs this height; further rows add no height.
-_MAX_NAMED_ROWS, _MIN_NAME_HEIGHT = 100, 13
+#: Up to so many rows all have names, which need this height each; of more rows, some have names.
+_MAX_NAMED_ROWS, _MIN_NAME_HEIGHT = 80, 13
 #: Heat maps can be clustered if they have more rows than the first number, and no more than the
 #: second: MultiQC clusters in Python, for seconds with hundreds of rows.
 _MAX_ROWS_UNCLUSTERED, _MAX_ROWS_CLUSTERED = 20, 150
@@ -165,8 +165,8 @@ def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> obje
 
 def _height_of_rows(number: int) -> int:
     """Return the height of the rows of a heat map, pixels."""
-    comfortable, least = _ROW_HEIGHT * number, _MIN_NAME_HEIGHT * min(number, _MAX_NAMED_ROWS)
-    return max(min(comfortable, _COMFORTABLE_HEIGHT), least, _MIN_HEIGHT)
+    least = _MIN_NAME_HEIGHT * min(number, _MAX_NAMED_ROWS)
+    return max(min(_ROW_HEIGHT * number, _COMFORTABLE_HEIGHT), least, _MIN_HEIGHT)
 
 
 def largest_magnitude(rows: Rows) -> float | None:

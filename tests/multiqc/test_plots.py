@@ -326,6 +326,19 @@ def test_one_sample_has_no_plot_that_repeats_a_table(tmp_path: Path) -> None:
     assert "Bias model: pwm." in description(found, "weights")
 
 
+def test_links_lead_to_headings_of_the_documentation(
+    few: builders.Outcome, cohort: builders.Outcome
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "multiqc.md"
+    headings = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    for outcome in (few, cohort):
+        text = " ".join(section.description for section in outcome.sections.values())
+        linked = set(re.findall(r"/reference/multiqc/#([\w-]+)", text))
+        assert len(linked) >= 8
+        assert linked <= anchors
+
+
 def test_every_plot_has_help_that_says_what_to_do(few: builders.Outcome) -> None:
     for name in ("assignment", "strandedness", "fragment-lengths", "composition", "divergence"):
         section = few.sections[f"counterbias-{name}"]

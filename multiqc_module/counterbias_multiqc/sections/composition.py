@@ -107,8 +107,8 @@ def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
 
 def _wrap_tabs(view: View, key: str) -> str:
     """Let tabs continue in a further line, where MultiQC would let them leave the page."""
-    section = f"#mqc-section-wrapper-{view.module.anchor}-{key}"
-    return f"<style>{section} .dataset-switch-group {{ flex-wrap: wrap; }}</style>"
+    tabs = f"#mqc-section-wrapper-{view.module.anchor}-{key} .dataset-switch-group"
+    return f"<style>{tabs} {{ flex-wrap: wrap; }} {tabs} > * {{ flex: 0 0 auto; }}</style>"
 
 
 def _line_plot(view: View, names: list[str]) -> object:
