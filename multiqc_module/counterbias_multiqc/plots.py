@@ -19,8 +19,6 @@ Line = Mapping[float, float | None]
 #: The rows of a heat map: name → value of each column.
 Rows = Mapping[str, Sequence[float | None]]
 
-#: Line plots of more samples have no legend, unless grey lines leave few names in it.
-MAX_SAMPLES_IN_LEGEND = 15
 #: Lines of more points are smoothed by MultiQC.
 MAX_POINTS = 2000
 #: Where a line crosses the read start, or the value at which nothing changes.

@@ -45,14 +45,10 @@ class View:
         """The samples whose profiles are drawn as lines: those that show more than noise."""
         return checks.with_enough_starts(self.reports, self.thresholds)
 
-    def ends(self, *, of_all: bool | None = None) -> Iterator[tuple[str, ReadEnd, str]]:
-        """Iterate over (sample, end, suffix of its name) of the samples that are drawn.
-
-        Lines are drawn of those that show more than noise, heat maps ``of_all`` (by default, where
-        there are many samples).
-        """
-        everything = self.uses_heat_maps if of_all is None else of_all
-        for name, report in (self.reports if everything else self.profiled).items():
+    def ends(self) -> Iterator[tuple[str, ReadEnd, str]]:
+        """Iterate over (sample, end, suffix of its name) of all samples that are drawn."""
+        reports = self.reports if self.uses_heat_maps else self.profiled
+        for name, report in reports.items():
             for end in report.ends:
                 yield name, end, end_suffix(end)
 

@@ -10,7 +10,7 @@ from counterbias_multiqc.colours import BASE_COLOURS, INTENSITY
 from counterbias_multiqc.emphasis import worst_first
 from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import BASES, ReadEnd
-from counterbias_multiqc.view import View
+from counterbias_multiqc.view import View, end_suffix
 
 #: Below a heat map, so many of the samples that need a look have a tab of their own.
 _MAX_TABS_BELOW_HEAT_MAP = 8
@@ -115,10 +115,9 @@ def _line_plot(view: View, names: list[str]) -> object:
     """Draw a tab per sample and read end."""
     plot_id = view.plot_id("composition_plot")
     profiles = {
-        f"{name}{suffix}": dict(_lines(view, name, end))
-        for wanted in names
-        for name, end, suffix in view.ends(of_all=False)
-        if name == wanted
+        f"{name}{end_suffix(end)}": dict(_lines(view, name, end))
+        for name in names
+        for end in view.reports[name].ends
     }
     tabs = plots.tabs_with_earlier(
         plot_id, {tab: lines for tab, lines in profiles.items() if lines}
@@ -156,16 +155,19 @@ def _lines(view: View, name: str, end: ReadEnd) -> Iterator[tuple[str, Line]]:
 
 def _heat_map(view: View, concerning: frozenset[str]) -> object:
     """Draw samples × offsets, before and after side by side."""
-    ends = [entry for entry in view.ends(of_all=True) if "background" in entry[1].composition]
-    offsets = sorted({offset for _, end, _ in ends for offset in end.offsets})
+    ends = [
+        (f"{name}{end_suffix(end)}", end)
+        for name in worst_first(view.reports, concerning)
+        for end in view.reports[name].ends
+        if "background" in end.composition
+    ]
+    offsets = sorted({offset for _, end in ends for offset in end.offsets})
     rows: dict[str, list[float | None]] = {}
-    for name, end, suffix in sorted(ends, key=lambda entry: entry[0] not in concerning):
+    for title, end in ends:
         # Where the model is not used, all weights are 1: the bias stays as it is.
         after = "before" if end.applied is False else "after"
         deviations = (_deviation(end, "before"), _deviation(end, after))
-        rows[f"{name}{suffix}"] = [
-            values.get(offset) for values in deviations for offset in offsets
-        ]
+        rows[title] = [values.get(offset) for values in deviations for offset in offsets]
     return plots.heat_map(
         rows,
         [

@@ -53,7 +53,7 @@ def add(view: View) -> None:
         "Strandedness",
         "strandedness",
         (_violin if view.uses_heat_maps else _bars)(view, {name: measured[name] for name in names}),
-        description="Fragments by the strand on which read 1 lies. "
+        description="On which strand read 1 lies (of single-end data: the read). "
         + _note_on_settings(measured.values()),
         helptext=_HELP,
         statuses=view.statuses(_CHECK),
