@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from counterbias_multiqc.checks import LEVELS
 from counterbias_multiqc.colours import MUTED
 from counterbias_multiqc.view import View
 
@@ -26,7 +27,7 @@ class Emphasis:
 
     def marked_first(self) -> list[str]:
         """Return all samples, sorted, with those that need a look first."""
-        return worst_first(sorted(self.colours), self.marked)
+        return sorted(self.colours, key=lambda name: (name not in self.marked, name))
 
 
 def by_checks(view: View, samples: Iterable[str], *checks: str) -> Emphasis:
@@ -62,7 +63,12 @@ def _bring_out(view: View, samples: Iterable[str], chosen: Iterable[str], words:
     return Emphasis(colours, f" Grey: {samples_in_grey} {words}." if number else "", marked)
 
 
-def worst_first(names: Iterable[str], concerning: Iterable[str]) -> list[str]:
-    """Return names with those that need a look first."""
-    first = set(concerning)
-    return sorted(dict.fromkeys(names), key=lambda name: name not in first)
+def worst_first(view: View, names: Iterable[str], *checks: str) -> list[str]:
+    """Return samples with those first that fail one of the checks, then those with a warning."""
+
+    def rank(name: str) -> int:
+        found = view.findings.get(name, {})
+        levels = (LEVELS.index(found[check].level) for check in checks if check in found)
+        return -max(levels, default=0)
+
+    return sorted(dict.fromkeys(names), key=rank)

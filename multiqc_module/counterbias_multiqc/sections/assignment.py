@@ -39,8 +39,8 @@ _CHECKS = ("assigned", "contigs")
 def add(view: View) -> None:
     """Add the bar plot of assignment categories."""
     counted = [name for name, report in view.reports.items() if sum(report.counts.values()) > 0]
-    concerning = view.concerning(*_CHECKS)
-    counts = {name: dict(view.reports[name].counts) for name in worst_first(counted, concerning)}
+    names = worst_first(view, counted, *_CHECKS)
+    counts = {name: dict(view.reports[name].counts) for name in names}
     if not counts:
         return
     unit = _unit(view, list(counts))

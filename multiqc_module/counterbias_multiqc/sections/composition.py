@@ -34,8 +34,9 @@ before it.
 dozen bases are what random priming does to nearly every library; that alone is no problem.
 
 **Bad, and what to do**: solid lines that swing as much as the dashed ones, or none. The warning
-above the plot names the reason. With too few reads, use a prior or a model of several samples;
-otherwise let `counterbias compare` find a better model or window.
+above the plot names the reason. With too few reads, add `--bias-prior FILE` to `counterbias count`,
+FILE being a model that `counterbias train` made from other samples; otherwise let `counterbias
+compare` find a better model or window.
 """
 _HEAT_MAP_HELP = """
 Each row is one sample (of stranded pairs: one of its two reads), with the samples that need a look
@@ -47,22 +48,22 @@ same reads weighted with the bias model, each place scored by a model that had n
 **Good**: colour at the left only. A library without bias is white in both halves.
 
 **Bad, and what to do**: colour that stays at the right. If both halves are the same, the model was
-not used; the warning above the plot names the reason. With too few reads, use a prior or a model of
-several samples; otherwise let `counterbias compare` find a better model or window.
+not used; the warning above the plot names the reason. With too few reads, add `--bias-prior FILE`
+to `counterbias count`, FILE being a model that `counterbias train` made from other samples;
+otherwise let `counterbias compare` find a better model or window.
 """
 
 
 def add(view: View) -> None:
     """Add a heat map of many samples, and a tab for each of few or for those that need a look."""
-    concerning = view.concerning(*_CHECKS)
     checked = {"statuses": view.statuses("removed"), "alerts": view.alerts(*_CHECKS)}
     if len(view.reports) <= view.thresholds.composition_heatmap_above:
-        _add_tabs(view, worst_first(view.profiled, concerning), checked)
+        _add_tabs(view, worst_first(view, view.profiled, *_CHECKS), checked)
         return
     view.add_section(
         "Base composition",
         "composition",
-        _heat_map(view, concerning),
+        _heat_map(view),
         description="How far the bases around read starts are from those near the reads, "
         "**before** (left half) and **after** (right half) weighting, samples that need a look "
         f"first.{view.note_on_models(view.reports)}",
@@ -70,7 +71,9 @@ def add(view: View) -> None:
         docs="base-composition",
         **checked,
     )
-    _add_tabs_below_heat_map(view, [name for name in view.profiled if name in concerning])
+    concerning = view.concerning(*_CHECKS)
+    drawn = worst_first(view, view.profiled, *_CHECKS)
+    _add_tabs_below_heat_map(view, [name for name in drawn if name in concerning])
 
 
 def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
@@ -153,11 +156,11 @@ def _lines(view: View, name: str, end: ReadEnd) -> Iterator[tuple[str, Line]]:
             yield title, dict(zip(end.offsets, percentages, strict=True))
 
 
-def _heat_map(view: View, concerning: frozenset[str]) -> object:
+def _heat_map(view: View) -> object:
     """Draw samples × offsets, before and after side by side."""
     ends = [
         (f"{name}{end_suffix(end)}", end)
-        for name in worst_first(view.reports, concerning)
+        for name in worst_first(view, view.reports, *_CHECKS)
         for end in view.reports[name].ends
         if "background" in end.composition
     ]

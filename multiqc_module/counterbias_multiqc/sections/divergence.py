@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.colours import INTENSITY
-from counterbias_multiqc.emphasis import Emphasis, by_checks
+from counterbias_multiqc.emphasis import Emphasis, by_checks, worst_first
 from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.view import View
 
@@ -102,8 +102,9 @@ def _line(offsets: Sequence[int], divergences: Sequence[float | None]) -> Line:
 
 def _heat_map(view: View) -> object:
     profiles: dict[str, Line] = {}
-    concerning = view.concerning(*_CHECKS)
-    for name, end, suffix in sorted(view.ends(), key=lambda entry: entry[0] not in concerning):
+    ends = list(view.ends())
+    places = worst_first(view, (name for name, _, _ in ends), *_CHECKS)
+    for name, end, suffix in sorted(ends, key=lambda entry: places.index(entry[0])):
         if end.signature.profile:
             profiles[f"{name}{suffix}"] = _line(end.signature.offsets, end.signature.profile)
         elif end.divergence.before:

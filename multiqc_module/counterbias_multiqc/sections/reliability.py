@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.colours import DIVERGING, GREY
-from counterbias_multiqc.emphasis import Emphasis, by_checks
+from counterbias_multiqc.emphasis import Emphasis, by_checks, worst_first
 from counterbias_multiqc.plots import Line
 from counterbias_multiqc.records import Reliability
 from counterbias_multiqc.view import View, end_suffix
@@ -33,7 +33,8 @@ pairs have a line for each of their two reads.
 * **Steeper than the diagonal, slope above 1**: the bias is larger than the model says, so that part
   of it stays in the corrected counts. Let `counterbias compare` find a better model.
 * **Flatter, slope below 1**: the correction goes too far, as with a model that has learnt noise.
-  With few reads, use a prior or a model of several samples.
+  With few reads, add `--bias-prior FILE` to `counterbias count`, FILE being a model that
+  `counterbias train` made from other samples.
 * **Bent at one end**: the model is wrong about the rarest or the most frequent starts.
 
 Whether genes differ from each other as predicted cannot be seen here, because it is not known how
@@ -126,8 +127,8 @@ def _heat_map(view: View, curves: list[_Curve]) -> object:
     """Draw observed / predicted reads, samples × bins: white on the diagonal."""
     width = max((len(curve.bins.predicted) for curve in curves), default=0)
     rows: dict[str, list[float | None]] = {}
-    concerning = view.concerning(_CHECK)
-    for curve in sorted(curves, key=lambda curve: curve.sample not in concerning):
+    places = worst_first(view, (curve.sample for curve in curves), _CHECK)
+    for curve in sorted(curves, key=lambda curve: places.index(curve.sample)):
         pairs = zip(curve.bins.predicted, curve.bins.observed, strict=True)
         ratios = [
             None if observed is None else round(observed - predicted, 4)

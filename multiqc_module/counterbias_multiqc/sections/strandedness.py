@@ -22,15 +22,13 @@ _HELP = """
 The reads of a library lie on the strand of their gene, on the other strand, or on either, depending
 on how the library was made. htseq-count and Counterbias are told which with `-s`:
 
-| read 1 on the strand of the gene | library | count with |
-|---|---|---|
-| about 50% | not stranded | `-s no` |
-| nearly 100% | stranded, forward | `-s yes` |
-| nearly 0% | stranded, reverse (dUTP, TruSeq Stranded) | `-s reverse` |
+* Read 1 on the strand of the gene in about 50%: not stranded, `-s no`.
+* In nearly 100%: stranded, forward, `-s yes`.
+* In nearly 0%: stranded, reverse (dUTP, TruSeq Stranded), `-s reverse`.
 
 Only reads that lie on one gene are looked at, whichever strand they are on.
 
-**Good**: samples of one experiment look alike, and the `-s` in use is the one of the table.
+**Good**: samples of one experiment look alike, and the `-s` in use is the one of this list.
 
 **Bad, and what to do**: with the opposite `-s`, nearly all reads are lost or counted for the wrong
 genes; with `-s no` for a stranded library, reads of overlapping genes are. Count again with the
@@ -48,7 +46,7 @@ def add(view: View) -> None:
     }
     if not measured:
         return
-    names = worst_first(measured, view.concerning(_CHECK))
+    names = worst_first(view, measured, _CHECK)
     view.add_section(
         "Strandedness",
         "strandedness",
