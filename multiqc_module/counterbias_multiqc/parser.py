@@ -280,7 +280,7 @@ def _parse_fold_changes(tree: Mapping[str, Any]) -> FoldChanges:
 
 def _parse_fragments(tree: Mapping[str, Any]) -> FragmentLengths:
     """Take the distribution of fragment lengths; one that is not in order is absent."""
-    lengths = finite_numbers(tree.get("fragment_lengths"))
+    lengths = integers(tree.get("fragment_lengths"))
     shares = finite_numbers(tree.get("fragment_shares"))
     usable = len(lengths) == len(shares) and min(shares, default=0.0) >= 0 and sum(shares) > 0
     increasing = all(before < after for before, after in pairwise(lengths))

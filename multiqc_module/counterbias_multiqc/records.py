@@ -130,7 +130,7 @@ class Histogram:
 class FragmentLengths:
     """Representative fragment lengths with their probabilities, in spliced coordinates (bases)."""
 
-    lengths: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
     mean: float | None = None
     #: Whether they were assumed, as for single-end reads, not measured.

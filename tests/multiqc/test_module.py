@@ -19,6 +19,7 @@ SECTIONS = (
     "checks",
     "assignment",
     "strandedness",
+    "fragment-lengths",
     "composition",
     "divergence",
     "size",

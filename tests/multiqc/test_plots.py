@@ -231,7 +231,7 @@ def test_weights_are_percentages_and_judge_nothing(few: builders.Outcome) -> Non
 
 def test_fragment_lengths_are_drawn_where_they_were_measured(few: builders.Outcome) -> None:
     found = lines(few, "fragment_lengths_plot")
-    assert set(found) == {"good"}
+    assert set(found) == {"good", "pairs", "unused"}
     # A quarter of the fragments each is about 100, 200, 300 and 400 bases long, so that a quarter
     # lies between 100 and 200, which is 2.5% per 10 bases; likewise in wider intervals.
     assert points(found["good"]) == pytest.approx(
@@ -355,6 +355,7 @@ def test_every_plot_has_help_that_says_what_to_do(few: builders.Outcome) -> None
         {"fragment_lengths": [300, 200], "fragment_shares": [0.5, 0.5]},
         {"fragment_lengths": [200, 300], "fragment_shares": [0.5]},
         {"fragment_lengths": [200, 300], "fragment_shares": [0.5, None]},
+        {"fragment_lengths": [200.5, 300], "fragment_shares": [0.5, 0.5]},
         {"fragment_lengths": [-200, 300], "fragment_shares": [0.5, 0.5]},
         {"fragment_lengths": [200, 300], "fragment_shares": [0.0, 0.0]},
         {"fragment_lengths": [200, 300], "fragment_shares": [1.5, -0.5]},

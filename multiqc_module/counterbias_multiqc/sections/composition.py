@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from counterbias_multiqc import plots
@@ -139,9 +139,17 @@ def _line_plot(view: View, names: list[str]) -> object:
             "x_decimals": False,
             "showlegend": True,
         },
-        colours={title: BASE_COLOURS[title[0]] for title in titles},
+        colours=dict(_colours(titles)),
         dashes={f"{base}, {part}": dash for base in BASES for part, dash in _DASHES.items()},
     )
+
+
+def _colours(titles: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Iterate over lines with their colours; those of reports of older versions keep theirs."""
+    for title in titles:
+        base, comma, _ = title.partition(", ")
+        if comma and base in BASE_COLOURS:
+            yield title, BASE_COLOURS[base]
 
 
 def _lines(view: View, name: str, end: ReadEnd) -> Iterator[tuple[str, Line]]:
