@@ -6,6 +6,7 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 - :mod:`~counterbias_multiqc.samples` puts together all files of a sample,
 - :mod:`~counterbias_multiqc.checks` decides which samples need a look,
 - :mod:`~counterbias_multiqc.view` and :mod:`~counterbias_multiqc.plots` serve all sections,
+- :mod:`~counterbias_multiqc.emphasis` decides which of many samples a plot brings out,
 - :mod:`~counterbias_multiqc.sections` has one module per section of the report,
 - :mod:`~counterbias_multiqc.naming` tells samples of the same name apart,
 - :mod:`~counterbias_multiqc.reading` reads the files that MultiQC found,
@@ -14,5 +15,5 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 Parser, records, samples, naming and checks do not need MultiQC.
 """
 
-#: Where the documentation stands; pyproject.toml has the same address.
+#: Where the documentation is; the same as in ``[project.urls]``.
 DOCUMENTATION = "https://counterbias.readthedocs.io/en/stable/"

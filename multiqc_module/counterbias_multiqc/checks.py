@@ -58,6 +58,8 @@ class Thresholds:
     effective_fail: float = 25.0
     #: Number of samples above which heat maps replace lines.
     heatmap_above: float = 50.0
+    #: The same of base composition, which has a tab for each sample.
+    composition_heatmap_above: float = 12.0
 
     @classmethod
     def from_config(cls, configured: object) -> Thresholds:

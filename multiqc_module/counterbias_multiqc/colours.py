@@ -8,7 +8,13 @@ from typing import Any
 
 #: Pass, warn and fail.
 GREEN, AMBER, RED = "#4cae6a", "#f0ad4e", "#d9534f"
+#: Axes and lines to compare with. Visible on a white and on a dark page, like all colours of lines.
 GREY = "#999999"
+#: Lines of samples that need no look, where there are too many for a colour each.
+MUTED = "#a3a3a3"
+#: Bases, told apart without red-green vision, too: CIE76 distances of at least 35 with simulated
+#: protanopia and deuteranopia (Machado et al. 2009).
+BASE_COLOURS = {"A": "#0072b2", "C": "#d89000", "G": "#44aa99", "T": "#a0522d"}
 
 ColourScale = list[list[Any]]
 PASS_FAIL: ColourScale = [[0, RED], [0.5, AMBER], [1, GREEN]]
@@ -31,20 +37,17 @@ DIVERGING: ColourScale = [
     [1, "#b2182b"],
 ]
 
-#: Colours that differ in hue and lightness. Further ones are spaced by the golden ratio.
+#: Colours in the order in which they are easiest to tell apart from each other and from grey,
+#: without red-green vision, too. Further ones are spaced by the golden ratio.
 _PALETTE = (
-    "#1f77b4",
-    "#e6772e",
-    "#2a9d5c",
-    "#c0392b",
-    "#8256c8",
-    "#8c6d31",
-    "#d6569f",
-    "#17a2b8",
-    "#6b8e23",
-    "#34495e",
-    "#f0a818",
-    "#7f7f7f",
+    "#6a5acd",
+    "#d89000",
+    "#4ba9e0",
+    "#e0483e",
+    "#aa4499",
+    "#009e73",
+    "#ee6677",
+    "#d55e00",
 )
 _GOLDEN_RATIO = 0.618034
 

@@ -8,7 +8,7 @@ from multiqc import config
 from multiqc.base_module import BaseMultiqcModule, ModuleNoSamplesFound
 
 from counterbias_multiqc import DOCUMENTATION
-from counterbias_multiqc.checks import Thresholds, check_sample
+from counterbias_multiqc.checks import Thresholds, check_sample, worst_level
 from counterbias_multiqc.colours import assign_colours
 from counterbias_multiqc.hooks import CONFIG_KEY
 from counterbias_multiqc.log import log
@@ -21,9 +21,11 @@ from counterbias_multiqc.sections import (
     composition,
     divergence,
     fold_changes,
+    fragment_lengths,
     general_statistics,
     models,
     reliability,
+    strandedness,
     training,
     truth,
     weights,
@@ -36,6 +38,8 @@ SECTIONS = (
     general_statistics,
     check_overview,
     assignment,
+    strandedness,
+    fragment_lengths,
     composition,
     divergence,
     reliability,
@@ -89,14 +93,18 @@ class MultiqcModule(BaseMultiqcModule):
     def _view(self, collection: Collection, names: list[str]) -> View:
         thresholds = Thresholds.from_config(getattr(config, CONFIG_KEY, None))
         reports = {name: collection.shown[name] for name in names if name in collection.shown}
+        findings = {name: check_sample(report, thresholds) for name, report in reports.items()}
         return View(
             module=self,
             reports=reports,
             collection=collection,
             models=collection.models(),
-            findings={name: check_sample(report, thresholds) for name, report in reports.items()},
+            findings=findings,
             thresholds=thresholds,
-            colours=assign_colours(names),
+            # Samples that need a look get the colours that differ most.
+            colours=assign_colours(
+                sorted(names, key=lambda name: worst_level(findings.get(name, {})) == "pass")
+            ),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from counterbias_multiqc.records import (
@@ -21,6 +22,7 @@ from counterbias_multiqc.records import (
     Estimate,
     ExpressionBin,
     FoldChanges,
+    FragmentLengths,
     Histogram,
     Measure,
     QualityReport,
@@ -68,6 +70,7 @@ def parse_report(text: str) -> QualityReport:
         raise UnusableFile("it has no sample name")
     counting, model, run = (object_at(tree, key) for key in ("counting", "model", "run"))
     contigs, weights = object_at(tree, "contigs"), object_at(tree, "weights")
+    strandedness = object_at(tree, "strandedness")
     return QualityReport(
         sample=sample,
         version=as_text(object_at(tree, "versions").get("counterbias")),
@@ -76,7 +79,9 @@ def parse_report(text: str) -> QualityReport:
         window=_parse_window(model),
         paired=as_flag(counting.get("paired")),
         stranded=as_text(counting.get("stranded")),
-        strand_verdict=as_text(object_at(tree, "strandedness").get("verdict")),
+        strand_verdict=as_text(strandedness.get("verdict")),
+        sense=_count(strandedness.get("sense")),
+        antisense=_count(strandedness.get("antisense")),
         nonunique=as_text(object_at(tree, "options").get("nonunique")),
         counts=scalars({name: counting.get(name) for name in CATEGORIES}, minimum=0.0),
         features=as_integer(counting.get("features")),
@@ -86,6 +91,7 @@ def parse_report(text: str) -> QualityReport:
         weights=scalars(weights),
         weight_histogram=_parse_histogram(object_at(weights, "histogram")),
         fold_changes=_parse_fold_changes(object_at(tree, "fold_change")),
+        fragments=_parse_fragments(object_at(tree, "lengths")),
         train_seconds=as_number(object_at(run, "seconds").get("training")),
         windows_per_second=as_number(run.get("windows_per_second")),
     )
@@ -270,6 +276,27 @@ def _parse_fold_changes(tree: Mapping[str, Any]) -> FoldChanges:
         weighted=_parse_bins(tree, "weighted", len(quantiles)),
         corrected=_parse_bins(tree, "corrected", len(quantiles)),
     )
+
+
+def _parse_fragments(tree: Mapping[str, Any]) -> FragmentLengths:
+    """Take the distribution of fragment lengths; one that is not in order is absent."""
+    lengths = integers(tree.get("fragment_lengths"))
+    shares = finite_numbers(tree.get("fragment_shares"))
+    usable = len(lengths) == len(shares) and min(shares, default=0.0) >= 0 and sum(shares) > 0
+    increasing = all(before < after for before, after in pairwise(lengths))
+    if not usable or not increasing or min(lengths) <= 0:
+        lengths = shares = ()
+    return FragmentLengths(
+        lengths,
+        shares,
+        mean=as_number(tree.get("fragment_mean")),
+        assumed=as_flag(tree.get("assumed")),
+    )
+
+
+def _count(value: Any) -> float | None:
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _parse_bins(tree: Mapping[str, Any], key: str, quantiles: int) -> tuple[ExpressionBin, ...]:

@@ -8,29 +8,31 @@ from typing import Any
 
 from multiqc import report
 from multiqc.plots import heatmap, linegraph
+from multiqc.plots.linegraph import LinePlot, LinePlotNormalizedInputData
 from multiqc.plots.plot import Plot
 from multiqc.types import Anchor
 
-from counterbias_multiqc.colours import GREY
+from counterbias_multiqc.colours import GREY, MUTED
 
 #: A line: x → y.
 Line = Mapping[float, float | None]
 #: The rows of a heat map: name → value of each column.
 Rows = Mapping[str, Sequence[float | None]]
 
-#: Line plots of more samples have no legend.
-MAX_SAMPLES_IN_LEGEND = 15
 #: Lines of more points are smoothed by MultiQC.
 MAX_POINTS = 2000
 #: Where a line crosses the read start, or the value at which nothing changes.
 ZERO_LINE = {"value": 0, "color": GREY, "width": 1, "dash": "dot"}
 
 #: Heights in pixels, of the rows of a heat map together unless stated otherwise.
-_MIN_HEIGHT, _MAX_HEIGHT, _ROW_HEIGHT, _HEIGHT_AROUND_ROWS = 80, 700, 26, 200
-#: Row names that would have less height than this are left out.
-_MIN_NAME_HEIGHT = 12
-#: Heat maps with more rows can be clustered, and those with more cells do not show values.
-_MAX_ROWS_UNCLUSTERED, _MAX_CELLS_WITH_VALUES = 20, 120
+_MIN_HEIGHT, _COMFORTABLE_HEIGHT, _ROW_HEIGHT, _HEIGHT_AROUND_ROWS = 80, 700, 26, 200
+#: Up to so many rows all have names, which need this height each; of more rows, some have names.
+_MAX_NAMED_ROWS, _MIN_NAME_HEIGHT = 80, 13
+#: Heat maps can be clustered if they have more rows than the first number, and no more than the
+#: second: MultiQC clusters in Python, for seconds with hundreds of rows.
+_MAX_ROWS_UNCLUSTERED, _MAX_ROWS_CLUSTERED = 20, 150
+#: Heat maps with more cells do not show values.
+_MAX_CELLS_WITH_VALUES = 120
 
 #: Titles of table columns that hold text.
 _TEXT_COLUMNS = ("Bias model", "Model", "Used")
@@ -88,9 +90,46 @@ def line_plot(
         config.update(
             {key: text for label in labels for key, text in label.items() if key != "name"}
         )
-        return linegraph.plot(dict(drawn[0][1]), config)  # type: ignore[type-var]
-    config["data_labels"] = labels
-    return linegraph.plot([dict(dataset) for _, dataset in drawn], config)  # type: ignore[type-var]
+    else:
+        config["data_labels"] = labels
+    plot = linegraph.plot([dict(dataset) for _, dataset in drawn], config)  # type: ignore[type-var]
+    if isinstance(plot, LinePlot):
+        _put_in_order(plot, [name for _, dataset in drawn for name in dataset])
+    return plot
+
+
+def _put_in_order(plot: LinePlot[Any, Any], names: Iterable[str]) -> None:
+    """Draw lines in the order given, not in that of their names; grey ones first and thin."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    for dataset in plot.datasets:
+        dataset.lines.sort(key=lambda line: (line.color != MUTED, places.get(line.name, -1)))
+        for line in dataset.lines:
+            if line.color == MUTED:
+                line.width, line.showlegend = 1, False
+
+
+def tabs_with_earlier(
+    plot_id: str, tabs: Mapping[str, Mapping[str, Line]]
+) -> dict[str, Mapping[str, Line]]:
+    """Add the tabs of an earlier report whose samples are not in this one.
+
+    MultiQC would merge the first tab with the first, and so on, whatever they are called.
+    """
+    earlier = report.plot_input_data.get(Anchor(plot_id))
+    if not isinstance(earlier, LinePlotNormalizedInputData):
+        return dict(tabs)
+    labels = [
+        str(label["name"]) for label in earlier.pconfig.data_labels if isinstance(label, dict)
+    ]
+    if not labels:
+        # The only tab of a plot is named by the subtitle.
+        labels = [earlier.pconfig.subtitle or "earlier report"]
+    merged = {
+        label: {line.name: dict(line.pairs) for line in lines}
+        for label, lines in zip(labels, earlier.data, strict=False)
+    }
+    earlier.data = []
+    return {**tabs, **{label: lines for label, lines in merged.items() if label not in tabs}}
 
 
 def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> object:
@@ -105,7 +144,7 @@ def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> obje
         "xcats_samples": False,
         "cluster_cols": False,
         "angled_xticks": False,
-        "cluster_rows": len(rows) > _MAX_ROWS_UNCLUSTERED,
+        "cluster_rows": _MAX_ROWS_UNCLUSTERED < len(rows) <= _MAX_ROWS_CLUSTERED,
         "display_values": len(rows) * len(columns) <= _MAX_CELLS_WITH_VALUES,
     }
     plot = heatmap.plot(
@@ -116,11 +155,16 @@ def heat_map(rows: Rows, columns: Sequence[str], config: dict[str, Any]) -> obje
     )
     if isinstance(plot, Plot):
         # MultiQC's own row height makes a heat map of 500 samples five screens high.
-        height = min(max(_ROW_HEIGHT * len(rows), _MIN_HEIGHT), _MAX_HEIGHT)
-        plot.layout.height = _HEIGHT_AROUND_ROWS + height
-        if _MIN_NAME_HEIGHT * len(rows) > _MAX_HEIGHT:
+        plot.layout.height = _HEIGHT_AROUND_ROWS + _height_of_rows(len(rows))
+        if len(rows) > _MAX_NAMED_ROWS:
             plot.layout.yaxis.tickvals = None
     return plot
+
+
+def _height_of_rows(number: int) -> int:
+    """Return the height of the rows of a heat map, pixels."""
+    least = _MIN_NAME_HEIGHT * min(number, _MAX_NAMED_ROWS)
+    return max(min(_ROW_HEIGHT * number, _COMFORTABLE_HEIGHT), least, _MIN_HEIGHT)
 
 
 def largest_magnitude(rows: Rows) -> float | None:

@@ -127,6 +127,17 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class FragmentLengths:
+    """Representative fragment lengths with their probabilities, in spliced coordinates (bases)."""
+
+    lengths: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+    mean: float | None = None
+    #: Whether they were assumed, as for single-end reads, not measured.
+    assumed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QualityReport:
     """The contents of one quality report."""
 
@@ -139,6 +150,9 @@ class QualityReport:
     stranded: str | None
     #: The ``--stranded`` that fits the reads.
     strand_verdict: str | None
+    #: Fragments whose read 1 lies on the strand of the feature, and on the other strand.
+    sense: float | None
+    antisense: float | None
     nonunique: str | None
     #: Assignment category (see :data:`CATEGORIES`) → fragments; empty if nothing was counted.
     counts: Mapping[str, float]
@@ -151,6 +165,7 @@ class QualityReport:
     #: Histogram of log2 read weights.
     weight_histogram: Histogram
     fold_changes: FoldChanges
+    fragments: FragmentLengths
     train_seconds: float | None
     windows_per_second: float | None
 

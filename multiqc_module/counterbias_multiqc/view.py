@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 from multiqc.base_module import BaseMultiqcModule
 from multiqc.types import SectionAlert
 
-from counterbias_multiqc import checks
-from counterbias_multiqc.checks import Findings, Thresholds
+from counterbias_multiqc import DOCUMENTATION, checks
+from counterbias_multiqc.checks import Findings, Thresholds, is_weighted
 from counterbias_multiqc.records import QualityReport, ReadEnd
 from counterbias_multiqc.samples import Collection, ModelResult
-from counterbias_multiqc.text import escape, escape_markdown
+from counterbias_multiqc.text import escape, escape_html, escape_markdown
 
 #: How many samples an alert names with their reasons.
 MAX_REASONS = 3
@@ -51,6 +52,39 @@ class View:
             for end in report.ends:
                 yield name, end, end_suffix(end)
 
+    def model(self, sample: str) -> str:
+        """Return the name of a sample's bias model, safe as HTML; empty if it has none."""
+        report = self.reports[sample]
+        used = is_weighted(report) and report.backend not in (None, "none")
+        return escape_html(report.backend or "") if used else ""
+
+    def after(self, sample: str) -> str:
+        """Return the words for a sample's reads as its model weights them."""
+        return f"after {self.model(sample) or 'weighting'}"
+
+    def names_with_models(self) -> dict[str, str]:
+        """Map samples to their names, with their models where these differ."""
+        models = {name: self.model(name) for name in self.reports}
+        differ = len({*models.values()} - {""}) > 1
+        return {
+            name: f"{name}, {model}" if differ and model else name for name, model in models.items()
+        }
+
+    def note_on_models(self, samples: Iterable[str]) -> str:
+        """Return a sentence in markdown on these samples' models, empty if they have none."""
+        uses = Counter(model for sample in dict.fromkeys(samples) if (model := self.model(sample)))
+        if len(uses) == 1:
+            return f" Bias model: {escape_markdown(next(iter(uses)))}."
+        named = ", ".join(
+            f"{escape_markdown(model)} ({number})" for model, number in uses.most_common()
+        )
+        return f" Bias models (samples): {named}." if named else ""
+
+    def concerning(self, *names: str) -> frozenset[str]:
+        """Return the samples that do not pass one of these checks; without names, of all checks."""
+        groups = checks.samples_by_level(self.findings, *names)
+        return frozenset((*groups["warn"], *groups["fail"]))
+
     def note_on_few_starts(self) -> str:
         """Return a sentence on the samples that are not drawn as lines, empty if there are none."""
         number = sum(
@@ -67,11 +101,23 @@ class View:
         """Return the id of a plot."""
         return f"{self.module.anchor}_{name}"
 
-    def add_section(self, name: str, key: str, plot: Any, **content: Any) -> None:
-        """Add a section, unless there is no plot to show."""
-        if plot is not None:
-            anchor = f"{self.module.anchor}-{key}"
-            self.module.add_section(name=name, anchor=anchor, plot=plot, **content)
+    def link(self, anchor: str) -> str:
+        """Return a link to a part of the documentation on the report."""
+        return f'<a href="{DOCUMENTATION}reference/multiqc/#{anchor}">More in the docs</a>.'
+
+    def add_section(
+        self, name: str, key: str, plot: Any, *, docs: str = "", **content: Any
+    ) -> None:
+        """Add a section, unless there is no plot to show.
+
+        Its description ends with a link to the part ``docs`` of the documentation.
+        """
+        if plot is None:
+            return
+        if docs:
+            content["description"] = f"{content.get('description', '')} {self.link(docs)}"
+        anchor = f"{self.module.anchor}-{key}"
+        self.module.add_section(name=name, anchor=anchor, plot=plot, **content)
 
     def statuses(self, *names: str) -> dict[Any, list[str]]:
         """Sort samples into pass, warn and fail by the worst of these checks."""

@@ -163,6 +163,13 @@ def document(sample: str = "s1", **changes: Any) -> dict[str, Any]:
             "max_over_mean": 6.0,
             "histogram": {"edges": EDGES, "counts": counts},
         },
+        "lengths": {
+            "method": "union",
+            "assumed": False,
+            "fragment_mean": 220.0,
+            "fragment_lengths": [150, 180, 200, 220, 240, 260, 290],
+            "fragment_shares": [0.125, 0.125, 0.125, 0.25, 0.125, 0.125, 0.125],
+        },
         "fold_change": {
             "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95],
             "weighted": bins,

@@ -68,6 +68,7 @@ def test_such_samples_alone(report: Path, tmp_path: Path) -> None:
     assert {anchor for anchor in shown.sections if anchor.startswith("counterbias")} == {
         "counterbias-checks",
         "counterbias-assignment",
+        "counterbias-fragment-lengths",
         "counterbias-changes",
     }
 

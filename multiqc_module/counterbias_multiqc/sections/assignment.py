@@ -4,39 +4,43 @@ from __future__ import annotations
 
 from multiqc.plots import bargraph
 
+from counterbias_multiqc.emphasis import worst_first
 from counterbias_multiqc.view import View
 
 _CATEGORIES = {
-    "assigned": {"name": "Assigned", "color": "#2b7bba"},
-    "no_feature": {"name": "No feature", "color": "#f0a030"},
-    "ambiguous": {"name": "Ambiguous", "color": "#c76fb0"},
-    "too_low_quality": {"name": "Too low quality", "color": "#8d99a6"},
-    "not_unique": {"name": "Alignment not unique", "color": "#7cc4e8"},
-    "not_aligned": {"name": "Not aligned", "color": "#c0392b"},
+    "assigned": {"name": "Assigned", "color": "#0072b2"},
+    "no_feature": {"name": "No feature", "color": "#e69f00"},
+    "ambiguous": {"name": "Ambiguous", "color": "#cc79a7"},
+    "too_low_quality": {"name": "Too low quality", "color": "#999999"},
+    "not_unique": {"name": "Alignment not unique", "color": "#8ccbf0"},
+    "not_aligned": {"name": "Not aligned", "color": "#a0522d"},
 }
 _HELP = """
-The categories are those of htseq-count. **Assigned**: counted for a feature. **No feature**:
-overlaps no feature. **Ambiguous**: overlaps several features. **Too low quality**: mapping
-quality below `-a`. **Alignment not unique**: more than one reported alignment. **Not aligned**: no
-alignment.
+What became of each read, or of each pair of reads, in the classes of htseq-count.
 
-*Good*: most fragments are assigned, and samples of the same experiment look alike.
+* **Assigned**: counted for a gene (or another feature of the annotation).
+* **No feature**: lies on no gene.
+* **Ambiguous**: lies on several genes, so that it is counted for none of them.
+* **Too low quality**: its mapping quality is below the limit (`-a`).
+* **Alignment not unique**: it aligns to several places of the genome equally well.
+* **Not aligned**: it aligns nowhere.
 
-*Bad*: a large share of **no feature**. If the strandedness looks wrong, too, the `-s` setting is
-the cause; if contigs are missing, the annotation and the alignments are from different assemblies
-(`--bias-contig-alias` translates contig names). A large share of **alignment not unique** is
-typical of total RNA with ribosomal reads.
+**Good**: most are assigned, and samples of one experiment look alike.
+
+**Bad, and what to do**: much *no feature*. If the section *Strandedness* has a warning, count again
+with the `-s` that it names. If the table of samples that need a look speaks of contigs, use the
+annotation of the genome that the reads were aligned to, or translate names with
+`--bias-contig-alias`. Otherwise look for genomic DNA or unannotated transcripts. Much *alignment
+not unique* is typical of total RNA with ribosomal reads.
 """
-_CHECKS = ("assigned", "strand", "contigs")
+_CHECKS = ("assigned", "contigs")
 
 
 def add(view: View) -> None:
     """Add the bar plot of assignment categories."""
-    counts = {
-        name: dict(report.counts)
-        for name, report in view.reports.items()
-        if sum(report.counts.values()) > 0
-    }
+    counted = [name for name, report in view.reports.items() if sum(report.counts.values()) > 0]
+    names = worst_first(view, counted, *_CHECKS)
+    counts = {name: dict(view.reports[name].counts) for name in names}
     if not counts:
         return
     unit = _unit(view, list(counts))
@@ -47,6 +51,8 @@ def add(view: View) -> None:
             "id": view.plot_id("assignment_plot"),
             "title": "Counterbias: Assignment",
             "ylab": unit,
+            "sort_samples": False,
+            "series_label": False,
             "cpswitch_counts_label": "Counts",
             "cpswitch_percent_label": "Percentages",
         },
@@ -55,7 +61,8 @@ def add(view: View) -> None:
         "Assignment",
         "assignment",
         plot,
-        description=f"{unit} by assignment category, as in htseq-count.",
+        description=f"{unit}: how many were counted for a gene, and why the others were not.",
+        docs="assignment",
         helptext=_HELP,
         statuses=view.statuses(*_CHECKS),
         alerts=view.alerts(*_CHECKS),

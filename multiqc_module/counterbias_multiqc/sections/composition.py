@@ -2,129 +2,193 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from counterbias_multiqc import plots
-from counterbias_multiqc.colours import INTENSITY
+from counterbias_multiqc.colours import BASE_COLOURS, INTENSITY
+from counterbias_multiqc.emphasis import worst_first
 from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import BASES, ReadEnd
-from counterbias_multiqc.view import View
+from counterbias_multiqc.view import View, end_suffix
 
-#: Up to this many samples, the composition of the background is drawn, too.
-_MAX_SAMPLES_WITH_BACKGROUND = 5
-_MAX_LINES_IN_LEGEND = 30
-#: What is drawn of each sample and how.
-_DASHES = {"before": "dash", "after": "solid", "background": "dot"}
+#: Below a heat map, so many of the samples that need a look have a tab of their own.
+_MAX_TABS_BELOW_HEAT_MAP = 8
+#: Parts of the data, in the order in which they are drawn: the last one is on top.
+_PARTS = ("background", "before", "after")
+_DASHES = {"background": "dot", "before": "dash"}
+_CHECKS = ("removed", "starts")
 _LINES_HELP = """
-Position 0 is the first base of the read; negative positions are genomic bases upstream of it.
-Dashed lines are read starts as sequenced, solid lines the same starts weighted by 1/bias, in parts
-of the genome that the model was not trained on. Dotted lines (only with few samples) are the
-background: positions near the read starts. For stranded paired-end libraries, the tabs *read 2*
-show the other end.
+Each tab is one sample (of stranded pairs: one of its two reads). The four colours are the bases A,
+C, G and T. Position 0 is the first base of the read; negative positions are bases of the genome
+before it.
 
-*Good*: solid lines are flat or follow the dotted lines. Dashed lines that swing over the first
-dozen bases are what random hexamer priming does to nearly every library. This alone is no problem.
+* **Dashed, before**: how often each base is found there in reads as they were sequenced.
+* **Solid, after**: the same once each read is weighted with the bias model, whose name stands in
+  the legend. Each place was scored by a model that had not seen it. Without solid lines, the model
+  was not used for this sample.
+* **Dotted, background**: how often the base is found near the reads, which is what an unbiased
+  library would show.
 
-*Bad*: solid lines that swing as much as the dashed lines. Either the model was not used, or its
-window does not cover the bias: see the next section.
+**Good**: solid lines are flat, or follow the dotted ones. Dashed lines that swing over the first
+dozen bases are what random priming does to nearly every library; that alone is no problem.
+
+**Bad, and what to do**: solid lines that swing as much as the dashed ones, or none. The warning
+above the plot names the reason. With too few reads, add `--bias-prior FILE` to `counterbias count`,
+FILE being a model that `counterbias train` made from other samples; otherwise let `counterbias
+compare` find a better model or window.
 """
 _HEAT_MAP_HELP = """
-With many samples, a heat map replaces the lines. It shows how far the base composition is from that
-of the background at each position, before and after weighting: half the sum of the absolute
-differences over the four bases, in percentage points. *Good*: white after weighting.
+Each row is one sample (of stranded pairs: one of its two reads), with the samples that need a look
+first; each column is a position, 0 being the first base of the read. The colour says how far the
+bases found there are from those near the reads: half the sum of the absolute differences over A, C,
+G and T, in percentage points. The left half shows reads as they were sequenced, the right half the
+same reads weighted with the bias model, each place scored by a model that had not seen it.
+
+**Good**: colour at the left only. A library without bias is white in both halves.
+
+**Bad, and what to do**: colour that stays at the right. If both halves are the same, the model was
+not used; the warning above the plot names the reason. With too few reads, add `--bias-prior FILE`
+to `counterbias count`, FILE being a model that `counterbias train` made from other samples;
+otherwise let `counterbias compare` find a better model or window.
 """
 
 
 def add(view: View) -> None:
-    """Add the section."""
-    if view.uses_heat_maps:
-        plot, helptext = _heat_map(view), _HEAT_MAP_HELP
-        description = (
-            "How far the base composition around read starts is from that of the background, "
-            "**before** (left half) and **after** (right half) weighting."
-        )
-    else:
-        plot, helptext = _line_plot(view), _LINES_HELP
-        description = (
-            "Percentage of each base around read starts, **before** (dashed) and **after** (solid) "
-            "weighting, on held-out parts of the genome. Samples whose model is not used have "
-            f"dashed lines only.{view.note_on_few_starts()}"
-        )
+    """Add a heat map of many samples, and a tab for each of few or for those that need a look."""
+    checked = {"statuses": view.statuses("removed"), "alerts": view.alerts(*_CHECKS)}
+    if len(view.reports) <= view.thresholds.composition_heatmap_above:
+        _add_tabs(view, worst_first(view, view.profiled, *_CHECKS), checked)
+        return
     view.add_section(
         "Base composition",
         "composition",
-        plot,
-        description=description,
-        helptext=helptext,
-        statuses=view.statuses("removed"),
-        alerts=view.alerts("removed", "starts"),
+        _heat_map(view),
+        description="How far the bases around read starts are from those near the reads, "
+        "**before** (left half) and **after** (right half) weighting, samples that need a look "
+        f"first.{view.note_on_models(view.reports)}",
+        helptext=_HEAT_MAP_HELP,
+        docs="base-composition",
+        **checked,
+    )
+    concerning = view.concerning(*_CHECKS)
+    drawn = worst_first(view, view.profiled, *_CHECKS)
+    _add_tabs_below_heat_map(view, [name for name in drawn if name in concerning])
+
+
+def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
+    view.add_section(
+        "Base composition",
+        "composition",
+        _line_plot(view, names),
+        description="Bases around read starts, **before** (dashed) and **after** (solid) "
+        "weighting, and near the reads (dotted). One tab per sample, those that need a look "
+        f"first.{view.note_on_few_starts()}",
+        helptext=_LINES_HELP,
+        docs="base-composition",
+        content_before_plot=_wrap_tabs(view, "composition"),
+        **checked,
     )
 
 
-def _line_plot(view: View) -> object:
-    ends = list(view.ends())
-    tabs, labels = [], []
-    for suffix in ("", ", read 2"):
-        of_this_end = [(name, end) for name, end, its_suffix in ends if its_suffix == suffix]
-        if not any(end.composition for _, end in of_this_end):
-            continue
-        for base in BASES:
-            lines = (line for name, end in of_this_end for line in _lines(view, name, end, base))
-            tabs.append(dict(lines))
-            labels.append({"name": f"{base}{suffix}", "ylab": f"{base} at read starts (%){suffix}"})
-    colours = {f"{name}, {part}": view.colours[name] for name in view.reports for part in _DASHES}
+def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
+    shown = names[:_MAX_TABS_BELOW_HEAT_MAP]
+    left = len(names) - len(shown)
+    view.add_section(
+        "Base composition, sample by sample",
+        "composition-tabs",
+        _line_plot(view, shown),
+        description="The samples that need a look"
+        + (f" (the first {len(shown)}; {left} more are in the heat map above)" if left else "")
+        + ": bases around read starts, **before** (dashed) and **after** (solid) weighting, and "
+        "near the reads (dotted).",
+        helptext=_LINES_HELP,
+        docs="base-composition",
+        content_before_plot=_wrap_tabs(view, "composition-tabs"),
+    )
+
+
+def _wrap_tabs(view: View, key: str) -> str:
+    """Let tabs continue in a further line, where MultiQC would let them leave the page."""
+    tabs = f"#mqc-section-wrapper-{view.module.anchor}-{key} .dataset-switch-group"
+    return f"<style>{tabs} {{ flex-wrap: wrap; }} {tabs} > * {{ flex: 0 0 auto; }}</style>"
+
+
+def _line_plot(view: View, names: list[str]) -> object:
+    """Draw a tab per sample and read end."""
+    plot_id = view.plot_id("composition_plot")
+    profiles = {
+        f"{name}{end_suffix(end)}": dict(_lines(view, name, end))
+        for name in names
+        for end in view.reports[name].ends
+    }
+    tabs = plots.tabs_with_earlier(
+        plot_id, {tab: lines for tab, lines in profiles.items() if lines}
+    )
+    titles = [title for lines in tabs.values() for title in lines]
     return plots.line_plot(
-        tabs,
+        list(tabs.values()),
         {
-            "id": view.plot_id("composition_plot"),
+            "id": plot_id,
             "title": "Counterbias: Base composition around read starts",
             "xlab": "Position relative to the first base of the read (nt)",
             "ylab": "Reads with this base (%)",
-            "data_labels": labels,
+            "data_labels": [{"name": tab, "subtitle": tab} for tab in tabs],
             "tt_label": "<b>%{x:+d} nt</b>: %{y:.1f}%",
             "x_lines": [ZERO_LINE],
             "x_decimals": False,
-            "showlegend": len(colours) <= _MAX_LINES_IN_LEGEND,
+            "showlegend": True,
         },
-        colours=colours,
-        dashes={
-            f"{name}, {part}": dash
-            for name in view.reports
-            for part, dash in _DASHES.items()
-            if dash != "solid"
-        },
+        colours=dict(_colours(titles)),
+        dashes={f"{base}, {part}": dash for base in BASES for part, dash in _DASHES.items()},
     )
 
 
-def _lines(view: View, name: str, end: ReadEnd, base: str) -> Iterator[tuple[str, Line]]:
+def _colours(titles: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Iterate over lines with their colours; those of reports of older versions keep theirs."""
+    for title in titles:
+        base, comma, _ = title.partition(", ")
+        if comma and base in BASE_COLOURS:
+            yield title, BASE_COLOURS[base]
+
+
+def _lines(view: View, name: str, end: ReadEnd) -> Iterator[tuple[str, Line]]:
     """Iterate over the lines of one end: name → percentage of the base by offset."""
-    for part in _DASHES:
-        if part not in end.composition:
+    for part in _PARTS:
+        if part not in end.composition or (part == "after" and end.applied is False):
             continue
-        if part == "after" and end.applied is False:
-            continue
-        if part == "background" and len(view.reports) > _MAX_SAMPLES_WITH_BACKGROUND:
-            continue
-        shares = end.composition[part][base]
-        percentages = [None if share is None else 100.0 * share for share in shares]
-        yield f"{name}, {part}", dict(zip(end.offsets, percentages, strict=True))
+        for base in BASES:
+            shares = end.composition[part][base]
+            percentages = [None if share is None else 100.0 * share for share in shares]
+            title = f"{base}, {view.after(name) if part == 'after' else part}"
+            yield title, dict(zip(end.offsets, percentages, strict=True))
 
 
 def _heat_map(view: View) -> object:
     """Draw samples × offsets, before and after side by side."""
-    ends = [(name, end) for name, end, suffix in view.ends() if not suffix]
+    ends = [
+        (f"{name}{end_suffix(end)}", end)
+        for name in worst_first(view, view.reports, *_CHECKS)
+        for end in view.reports[name].ends
+        if "background" in end.composition
+    ]
     offsets = sorted({offset for _, end in ends for offset in end.offsets})
-    parts = ("before", "after")
     rows: dict[str, list[float | None]] = {}
-    for name, end in ends:
-        if "background" in end.composition:
-            deviations = [_deviation(end, part) for part in parts]
-            rows[name] = [values.get(offset) for values in deviations for offset in offsets]
+    for title, end in ends:
+        # Where the model is not used, all weights are 1: the bias stays as it is.
+        after = "before" if end.applied is False else "after"
+        deviations = (_deviation(end, "before"), _deviation(end, after))
+        rows[title] = [values.get(offset) for values in deviations for offset in offsets]
     return plots.heat_map(
         rows,
-        [f"{part} {offset}" for part in parts for offset in plots.offset_names(offsets)],
+        [
+            f"{part} {offset}"
+            for part in ("before", "after")
+            for offset in plots.offset_names(offsets)
+        ],
         {
             "id": view.plot_id("deviation_heatmap"),
+            "series_label": "rows",
             "title": "Counterbias: Deviation of base composition from the background",
             "xlab": "Position relative to the first base of the read, before and after weighting",
             "ylab": "Sample",

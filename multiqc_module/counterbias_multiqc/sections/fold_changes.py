@@ -7,59 +7,86 @@ from collections.abc import Sequence
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.colours import DIVERGING
-from counterbias_multiqc.plots import MAX_SAMPLES_IN_LEGEND, ZERO_LINE, Line
+from counterbias_multiqc.emphasis import Emphasis, by_difference
+from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import ExpressionBin, FoldChanges
 from counterbias_multiqc.view import View
 
 _MEDIAN = 0.5
 #: Up to this many samples, the spread is drawn as well as the median.
-_MAX_SAMPLES_WITH_SPREAD = 8
+_MAX_SAMPLES_WITH_SPREAD = 4
+#: A sample stands out if its line rises or falls by so much more or less than the others', log2.
+_TOLERANCE = 0.5
 _HELP = """
-Features are grouped by their raw count, about as many in each group. The solid line is the median
-of log2(corrected / raw) of each group; the dotted lines (only with few samples) enclose 90% of the
-features. A value of 1 is a doubling. *Corrected* counts, which we recommend, are raw counts divided
-by effective length; *weighted* counts are sums of read weights, as in Zhang et al. (2017). Where
-lengths are those of transcripts, *corrected* contains them as well as the bias: features then
-spread even in a sample without bias.
+Genes are sorted by their raw count into groups of about equal size. The solid line is the median
+change of each group from raw to corrected counts, on a log2 scale: 0 is no change, 1 is twice as
+many, −1 half as many. Dotted lines (only with few samples) enclose 90% of the genes.
 
-*Good*: medians near zero at all levels of expression, and a spread at the left that is no wider
-than a factor of about two.
+*Corrected* counts, which we recommend, are raw counts divided by effective length. *Weighted*
+counts are sums of read weights, as in Zhang et al. (2017). Where lengths are those of transcripts,
+*corrected* contains these lengths as well as the bias: genes then change even in a sample without
+bias, and short genes are raised.
 
-*Bad*: medians that drift with expression: features with low and high counts differ in composition,
-or the model has learnt something other than priming. A wide funnel at the left of *weighted* is
-noise: few reads with uneven weights.
+**Good**: lines that are alike in all samples of an experiment.
+
+**Bad, and what to do**: a line that rises or falls where the others do not. Genes with few and with
+many reads then change differently in this sample: look at its base composition and at *Observed
+versus predicted reads*; if these are fine, its genes differ in composition. A wide funnel at the
+left of *weighted* is noise, from few reads with uneven weights: use *corrected* counts.
 """
 
 
 def add(view: View) -> None:
     """Add the section."""
+    names = [
+        name for name, report in view.reports.items() if _MEDIAN in report.fold_changes.quantiles
+    ]
+    trends = {name: _trend(view.reports[name].fold_changes) for name in names}
+    emphasis = by_difference(view, trends, _TOLERANCE, "whose trend is like the others'")
+    if view.uses_heat_maps:
+        plot, notes = _heat_map(view, emphasis), ""
+    else:
+        plot, notes = _line_plot(view, emphasis), emphasis.note
     view.add_section(
         "Change in counts",
         "changes",
-        _heat_map(view) if view.uses_heat_maps else _line_plot(view),
-        description="Log2 fold change from raw to corrected counts, by expression; 0 is no change.",
+        plot,
+        description="How much correction changes the counts of genes, from few reads (left) to "
+        f"many (right); 0 is no change.{view.note_on_models(names)}{notes}",
         helptext=_HELP,
+        docs="change-of-counts",
     )
 
 
-def _line_plot(view: View) -> object:
-    with_spread = len(view.reports) <= _MAX_SAMPLES_WITH_SPREAD
+def _trend(changes: FoldChanges) -> float | None:
+    """Return by how much the median change of the last group differs from that of the first."""
+    bins = changes.corrected or changes.weighted
+    if not bins:
+        return None
+    place = changes.quantiles.index(_MEDIAN)
+    return bins[-1].quantiles[place] - bins[0].quantiles[place]
+
+
+def _line_plot(view: View, emphasis: Emphasis) -> object:
+    with_spread = len(emphasis.colours) <= _MAX_SAMPLES_WITH_SPREAD
+    titles = view.names_with_models()
     tabs: list[dict[str, Line]] = []
     colours: dict[str, str] = {}
     dashes: dict[str, str] = {}
     for corrected in (True, False):
         tab: dict[str, Line] = {}
-        for name, report in view.reports.items():
-            changes = report.fold_changes
+        for name, colour in emphasis.colours.items():
+            changes = view.reports[name].fold_changes
             bins = changes.corrected if corrected else changes.weighted
-            if not bins or _MEDIAN not in changes.quantiles:
+            if not bins:
                 continue
-            tab[name] = _line(bins, changes.quantiles.index(_MEDIAN))
-            colours[name] = view.colours[name]
+            sample = titles[name]
+            tab[sample] = _line(bins, changes.quantiles.index(_MEDIAN))
+            colours[sample] = colour
             for number in _outer_quantiles(changes) if with_spread else ():
-                title = f"{name}, {100 * changes.quantiles[number]:.0f}% quantile"
+                title = f"{sample}, {100 * changes.quantiles[number]:.0f}% quantile"
                 tab[title] = _line(bins, number)
-                colours[title], dashes[title] = view.colours[name], "dot"
+                colours[title], dashes[title] = colour, "dot"
         tabs.append(tab)
     return plots.line_plot(
         tabs,
@@ -76,7 +103,7 @@ def _line_plot(view: View) -> object:
             "tt_label": "<b>raw count %{x:.0f}</b>: %{y:+.3f}",
             "y_lines": [ZERO_LINE],
             "y_minrange": 0.2,
-            "showlegend": len(view.reports) <= MAX_SAMPLES_IN_LEGEND,
+            "showlegend": True,
         },
         colours=colours,
         dashes=dashes,
@@ -97,16 +124,17 @@ def _middle(entry: ExpressionBin) -> float:
     return round(math.sqrt(entry.raw_min * entry.raw_max), 3)
 
 
-def _heat_map(view: View) -> object:
-    """Draw the median change, samples × groups of features."""
+def _heat_map(view: View, emphasis: Emphasis) -> object:
+    """Draw the median change, samples × groups of features; those that stand out come first."""
     width = max((len(report.fold_changes.corrected) for report in view.reports.values()), default=0)
+    titles = view.names_with_models()
     rows: dict[str, list[float | None]] = {}
-    for name, report in view.reports.items():
-        changes = report.fold_changes
-        if changes.corrected and _MEDIAN in changes.quantiles:
+    for name in emphasis.marked_first():
+        changes = view.reports[name].fold_changes
+        if changes.corrected:
             median = changes.quantiles.index(_MEDIAN)
             medians = [round(entry.quantiles[median], 4) for entry in changes.corrected]
-            rows[name] = plots.stretch(medians, width)
+            rows[titles[name]] = plots.stretch(medians, width)
     return plots.heat_map(
         rows,
         [f"group {number}" for number in range(1, width + 1)],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from counterbias_multiqc import plots
 from counterbias_multiqc.colours import DIVERGING, GREY
-from counterbias_multiqc.plots import MAX_SAMPLES_IN_LEGEND, Line
+from counterbias_multiqc.emphasis import Emphasis, by_checks, worst_first
+from counterbias_multiqc.plots import Line
 from counterbias_multiqc.records import Reliability
 from counterbias_multiqc.view import View, end_suffix
 
@@ -14,22 +16,29 @@ from counterbias_multiqc.view import View, end_suffix
 _DIAGONAL = "as predicted"
 #: How far that line reaches beyond the outermost points.
 _MARGIN = 0.25
-_AXIS = {"value": 0, "color": "#dddddd", "width": 1}
+_AXIS = {"value": 0, "color": GREY, "width": 0.5}
+_CHECK = "size"
 _HELP = """
-The positions of held-out exons are sorted by the bias that the model assigns to them and put into
-bins with equal numbers of predicted reads. Each bin shows how many reads start there (vertical) and
-how many the model predicts (horizontal), relative to an even spread over the same exon, on log2
-scales: 1 is twice as many, −1 half as many. The slope measures how steep the line is. It is
-estimated from single positions by maximum likelihood, with a confidence interval over blocks of the
-genome.
+Does the bias that the model predicts have the right size? All positions of genes that the model did
+not see are sorted by how many reads it predicts there, and put into groups. Each point is a group:
+to the right, more reads predicted than with an even spread over the gene; upwards, more reads
+found. Scales are log2: 1 is twice as many, −1 half as many. On the dashed diagonal, the prediction
+comes true. The *slope* says how steep the line is, with its 95% interval in the warning. Stranded
+pairs have a line for each of their two reads.
 
-*Good*: lines on the dashed diagonal and a slope near 1.
+**Good**: lines on the diagonal, slopes near 1.
 
-*Bad*: a line **steeper** than the diagonal (slope above 1): the bias is larger than predicted, and
-part of it stays in the corrected counts. A **flatter** line (slope below 1): the correction goes
-too far, as with a model that has learnt noise. A line that bends at one end: the model is wrong
-about the rarest or the most frequent starts. Whether the bias differs between genes as predicted
-cannot be seen here, because the abundances of genes are not known.
+**Bad, and what to do**
+
+* **Steeper than the diagonal, slope above 1**: the bias is larger than the model says, so that part
+  of it stays in the corrected counts. Let `counterbias compare` find a better model.
+* **Flatter, slope below 1**: the correction goes too far, as with a model that has learnt noise.
+  With few reads, add `--bias-prior FILE` to `counterbias count`, FILE being a model that
+  `counterbias train` made from other samples.
+* **Bent at one end**: the model is wrong about the rarest or the most frequent starts.
+
+Whether genes differ from each other as predicted cannot be seen here, because it is not known how
+abundant they are.
 """
 
 
@@ -38,47 +47,65 @@ class _Curve:
     """The bins of one read end."""
 
     sample: str
-    suffix: str
+    title: str
+    #: Whether it is read 2.
+    second: bool
     bins: Reliability
-
-    @property
-    def title(self) -> str:
-        return f"{self.sample}{self.suffix}"
 
 
 def add(view: View) -> None:
     """Add the section."""
-    curves = [
-        _Curve(name, end_suffix(end), end.reliability)
-        for name, report in view.reports.items()
-        for end in report.ends
-        if len(end.reliability.predicted) > 1
-    ]
+    curves = list(_curves(view))
+    names = list(dict.fromkeys(curve.sample for curve in curves))
+    if view.uses_heat_maps:
+        plot, note = _heat_map(view, curves), " Samples that need a look come first."
+    else:
+        emphasis = by_checks(view, names, _CHECK)
+        plot, note = _line_plot(view, curves, emphasis), emphasis.note
     view.add_section(
         "Observed versus predicted reads",
         "size",
-        _heat_map(view, curves) if view.uses_heat_maps else _line_plot(view, curves),
-        description="Held-out reads versus those that the bias model predicts, as log2 ratios to "
-        "an even spread over the same exon. On the diagonal, the correction has the right size.",
+        plot,
+        description="Reads found at positions that the bias model did not see, versus those that "
+        "it predicts there. On the diagonal, the correction has the right size."
+        f"{view.note_on_models(names)}{note}{_note_on_missing(view, names)}",
         helptext=_HELP,
-        statuses=view.statuses("size"),
-        alerts=view.alerts("size"),
+        statuses=view.statuses(_CHECK),
+        alerts=view.alerts(_CHECK),
+        docs="observed-against-predicted",
     )
 
 
-def _line_plot(view: View, curves: list[_Curve]) -> object:
+def _curves(view: View) -> Iterator[_Curve]:
+    names = view.names_with_models()
+    for name, report in view.reports.items():
+        for end in report.ends:
+            if len(end.reliability.predicted) > 1 and end.applied is not False:
+                suffix = end_suffix(end)
+                title = f"{names[name]}{suffix}"
+                yield _Curve(name, title, bool(suffix), end.reliability)
+
+
+def _note_on_missing(view: View, names: list[str]) -> str:
+    number = sum(not report.lengths_alone for report in view.reports.values()) - len(names)
+    if not number:
+        return ""
+    samples = "1 sample" if number == 1 else f"{number} samples"
+    return f" Not shown: {samples} whose model is not used or was not measured."
+
+
+def _line_plot(view: View, curves: list[_Curve], emphasis: Emphasis) -> object:
     if not curves:
         return None
-    lines: dict[str, Line] = {
-        curve.title: {
-            round(predicted, 4): observed
-            for predicted, observed in zip(curve.bins.predicted, curve.bins.observed, strict=True)
-        }
-        for curve in curves
-    }
-    positions = [predicted for line in lines.values() for predicted in line]
-    ends = (min(positions) - _MARGIN, max(positions) + _MARGIN)
-    lines[_DIAGONAL] = {position: position for position in ends}
+    places = {name: place for place, name in enumerate(emphasis.colours)}
+    curves = sorted(curves, key=lambda curve: places[curve.sample])
+    points = [value for curve in curves for value in curve.bins.predicted]
+    ends = (min(points) - _MARGIN, max(points) + _MARGIN)
+    lines: dict[str, Line] = {_DIAGONAL: {position: position for position in ends}}
+    for curve in curves:
+        pairs = zip(curve.bins.predicted, curve.bins.observed, strict=True)
+        lines[curve.title] = {round(predicted, 4): observed for predicted, observed in pairs}
+    colours = {curve.title: emphasis.colours[curve.sample] for curve in curves}
     return plots.line_plot(
         [lines],
         {
@@ -89,10 +116,10 @@ def _line_plot(view: View, curves: list[_Curve]) -> object:
             "tt_label": "<b>predicted %{x:+.2f}</b>: observed %{y:+.2f}",
             "x_lines": [_AXIS],
             "y_lines": [_AXIS],
-            "showlegend": len(lines) - 1 <= MAX_SAMPLES_IN_LEGEND,
+            "showlegend": True,
         },
-        colours={**{curve.title: view.colours[curve.sample] for curve in curves}, _DIAGONAL: GREY},
-        dashes={**{curve.title: "dot" for curve in curves if curve.suffix}, _DIAGONAL: "dash"},
+        colours={**colours, _DIAGONAL: GREY},
+        dashes={**{curve.title: "dot" for curve in curves if curve.second}, _DIAGONAL: "dash"},
     )
 
 
@@ -100,20 +127,20 @@ def _heat_map(view: View, curves: list[_Curve]) -> object:
     """Draw observed / predicted reads, samples × bins: white on the diagonal."""
     width = max((len(curve.bins.predicted) for curve in curves), default=0)
     rows: dict[str, list[float | None]] = {}
-    for curve in curves:
-        if not curve.suffix:
-            ratios = [
-                None if observed is None else round(observed - predicted, 4)
-                for predicted, observed in zip(
-                    curve.bins.predicted, curve.bins.observed, strict=True
-                )
-            ]
-            rows[curve.sample] = plots.stretch(ratios, width)
+    places = worst_first(view, (curve.sample for curve in curves), _CHECK)
+    for curve in sorted(curves, key=lambda curve: places.index(curve.sample)):
+        pairs = zip(curve.bins.predicted, curve.bins.observed, strict=True)
+        ratios = [
+            None if observed is None else round(observed - predicted, 4)
+            for predicted, observed in pairs
+        ]
+        rows[curve.title] = plots.stretch(ratios, width)
     return plots.heat_map(
         rows,
         [f"bin {number}" for number in range(1, width + 1)],
         {
             "id": view.plot_id("size_heatmap"),
+            "series_label": "rows",
             "title": "Counterbias: Observed / predicted reads",
             "xlab": "Bins of positions, from the fewest to the most predicted reads per position",
             "ylab": "Sample",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from multiqc.plots import violin
@@ -10,52 +10,88 @@ from multiqc.plots import violin
 from counterbias_multiqc import plots
 from counterbias_multiqc.checks import is_weighted
 from counterbias_multiqc.colours import INTENSITY
-from counterbias_multiqc.plots import MAX_SAMPLES_IN_LEGEND, ZERO_LINE, Line
+from counterbias_multiqc.emphasis import Emphasis, by_difference
+from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import Histogram, QualityReport
 from counterbias_multiqc.view import View
 
+#: A sample stands out if its effective sample size differs by more from the others', % points.
+_TOLERANCE = 10.0
 _HISTOGRAM_HELP = """
-The weight of a read is 1/bias: 1 (log2 = 0) if its start is neither favoured nor disfavoured, 2
-(log2 = 1) if such starts are seen half as often as they should be. The weights of a sample sum to
-its number of assigned fragments.
+The bias model gives each read the weight 1/bias: 1 (log2 = 0) if reads start there as often as they
+should, 2 (log2 = 1) if they do so half as often, 0.5 (log2 = −1) if twice as often. The weights of
+a sample sum to its number of assigned reads.
 
-*Good*: one smooth hump around 0, at most a few units wide.
+**This section informs; it judges nothing.** Wide weights are what a strong bias asks for, and a
+better model often has wider ones. Only *weighted* counts pay for them, with more scatter;
+*corrected* counts, which we recommend, do not, because they divide raw counts by effective lengths.
 
-*Bad*: a long tail to the right that ends in a wall: weights were reduced to the cap
-(`--bias-cap`). If the hump of one library is much wider than those of similar libraries, its bias
-is stronger or its model has learnt noise.
+**Usual**: one smooth hump around 0, at most a few units wide.
+
+**Unusual, and what to do**: a wall at the right end: weights were cut to the cap (`--bias-cap`). A
+hump much wider than those of similar libraries: its bias is stronger, or its model has learnt
+noise; *Observed versus predicted reads* tells which.
 """
 _NUMBERS_HELP = """
+Each point is a sample. The numbers matter for *weighted* counts only: *corrected* counts, which we
+recommend, do not pay this price.
+
 * **Effective sample size**: how many reads of equal weight would be as precise as the weighted
   ones, % of the reads. It is 100% if all weights are equal; at 50%, weighted counts scatter as if
-  half of the reads had been sequenced. Use *corrected* counts, which do not pay this price.
-* **Capped**: reads whose weight was reduced to the cap. *Good*: well below 1%.
+  half of the reads had been sequenced.
+* **Capped**: reads whose weight was cut to the cap (`--bias-cap`); usually well below 1%.
 * **Unscored**: reads of weight 1 because their start could not be scored (N in the window, end of
-  the contig, clipped 5′ end).
+  the contig, clipped 5′ end). With much more than 1%, align without soft clipping at 5′ ends.
 * **Largest weight**: relative to the mean weight.
 """
 
 
 def add(view: View) -> None:
     """Add both sections."""
-    _add_histograms(view)
-    _add_numbers(view)
+    weighted = {name: report for name, report in view.reports.items() if is_weighted(report)}
+    shown = weighted or dict(view.reports)
+    _add_histograms(view, shown)
+    if len(shown) > 1:
+        _add_numbers(view, shown)
 
 
-def _add_histograms(view: View) -> None:
-    if view.uses_heat_maps:
-        plot, note = _heat_map(view), ""
-    else:
-        plot, note = _line_plot(view), _note_on_unweighted(view)
+def _add_histograms(view: View, reports: Mapping[str, QualityReport]) -> None:
+    effective = {name: _row(report.weights).get("effective") for name, report in reports.items()}
+    emphasis = by_difference(
+        view, effective, _TOLERANCE, "whose effective sample size is like the others'"
+    )
     view.add_section(
         "Read weights",
         "weights",
-        plot,
-        description="Distribution of read weights on a log2 scale; 0 is a weight of 1." + note,
+        (_heat_map if view.uses_heat_maps else _line_plot)(view, emphasis),
+        description="Distribution of read weights on a log2 scale; 0 is a weight of 1. Only "
+        "weighted counts pay for wide weights; corrected counts, which we recommend, do not."
+        f"{view.note_on_models(reports)}"
+        f"{'' if view.uses_heat_maps else emphasis.note}"
+        f"{_note_on_single(reports)}{_note_on_unweighted(view, reports)}",
         helptext=_HISTOGRAM_HELP,
-        statuses=view.statuses("weights"),
-        alerts=view.alerts("weights"),
+        docs="read-weights",
     )
+
+
+def _note_on_single(reports: Mapping[str, QualityReport]) -> str:
+    """Return the numbers that no table has, for a report of one sample."""
+    rows = [_row(report.weights) for report in reports.values()]
+    if len(rows) != 1 or not {"unscored", "largest"} <= rows[0].keys():
+        return ""
+    unscored, largest = rows[0]["unscored"], rows[0]["largest"]
+    return (
+        f" {unscored:.2g}% of the reads have a weight of 1 because their start could not be "
+        f"scored; the largest weight is {largest:.1f} times the mean."
+    )
+
+
+def _note_on_unweighted(view: View, reports: Mapping[str, QualityReport]) -> str:
+    number = len(view.reports) - len(reports)
+    if not number:
+        return ""
+    samples = "1 sample" if number == 1 else f"{number} samples"
+    return f" Not shown: {samples} in which all weights are 1."
 
 
 def _percentages(histogram: Histogram) -> dict[float, float]:
@@ -72,26 +108,15 @@ def _percentages(histogram: Histogram) -> dict[float, float]:
     }
 
 
-def _weighted(view: View) -> dict[str, QualityReport]:
-    """Return the samples with weights other than 1; all samples if there are none."""
-    weighted = {name: report for name, report in view.reports.items() if is_weighted(report)}
-    return weighted or dict(view.reports)
+def _histograms(view: View, names: Iterable[str]) -> dict[str, dict[float, float]]:
+    titles = view.names_with_models()
+    histograms = {titles[name]: _percentages(view.reports[name].weight_histogram) for name in names}
+    return {name: histogram for name, histogram in histograms.items() if histogram}
 
 
-def _note_on_unweighted(view: View) -> str:
-    number = len(view.reports) - len(_weighted(view))
-    if not number:
-        return ""
-    samples = "1 sample" if number == 1 else f"{number} samples"
-    return f" Not shown: {samples} in which all weights are 1."
-
-
-def _line_plot(view: View) -> object:
-    lines: dict[str, Line] = {
-        name: line
-        for name, report in _weighted(view).items()
-        if (line := _percentages(report.weight_histogram))
-    }
+def _line_plot(view: View, emphasis: Emphasis) -> object:
+    lines: dict[str, Line] = {**_histograms(view, emphasis.colours)}
+    titles = view.names_with_models()
     return plots.line_plot(
         [lines],
         {
@@ -102,18 +127,15 @@ def _line_plot(view: View) -> object:
             "ymin": 0,
             "tt_label": "<b>log2 weight %{x:.2f}</b>: %{y:.2f}% of reads",
             "x_lines": [ZERO_LINE],
-            "showlegend": len(lines) <= MAX_SAMPLES_IN_LEGEND,
+            "showlegend": True,
         },
-        colours=view.colours,
+        colours={titles[name]: colour for name, colour in emphasis.colours.items()},
     )
 
 
-def _heat_map(view: View) -> object:
-    histograms = {
-        name: percentages
-        for name, report in view.reports.items()
-        if (percentages := _percentages(report.weight_histogram))
-    }
+def _heat_map(view: View, emphasis: Emphasis) -> object:
+    """Draw samples × weights; those that stand out come first."""
+    histograms = _histograms(view, emphasis.marked_first())
     centres = sorted({centre for percentages in histograms.values() for centre in percentages})
     rows = {
         name: [round(percentages.get(centre, 0.0), 3) for centre in centres]
@@ -135,10 +157,10 @@ def _heat_map(view: View) -> object:
     )
 
 
-def _add_numbers(view: View) -> None:
+def _add_numbers(view: View, reports: Mapping[str, QualityReport]) -> None:
     rows = {
         name: row
-        for name, report in view.reports.items()
+        for name, report in reports.items()
         if not report.lengths_alone and (row := _row(report.weights))
     }
     if not rows:
@@ -158,8 +180,10 @@ def _add_numbers(view: View) -> None:
         "weight-scalars",
         plot,
         description="Effective sample size, capped and unscored reads, and the largest weight. "
-        "Each point is a sample.",
+        "Each point is a sample. These numbers matter for weighted counts only, not for corrected "
+        "ones.",
         helptext=_NUMBERS_HELP,
+        docs="weights-in-numbers",
     )
 
 
@@ -182,7 +206,7 @@ def _headers() -> dict[Any, Any]:
             "title": "Effective sample size",
             "description": "% of the reads",
             "max": 100,
-            "scale": "RdYlGn",
+            "scale": "Blues",
             **percent,
         },
         "clipped": {
