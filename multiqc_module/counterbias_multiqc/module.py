@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from multiqc import config
 from multiqc.base_module import BaseMultiqcModule, ModuleNoSamplesFound
 
-from counterbias_multiqc.checks import Thresholds, check_sample
+from counterbias_multiqc.checks import check_sample
 from counterbias_multiqc.colours import assign_colours
 from counterbias_multiqc.hooks import COMPARISON_PATTERN, CONFIG_KEY, QC_PATTERN
 from counterbias_multiqc.parser import (
@@ -37,6 +37,7 @@ from counterbias_multiqc.sections import (
     weights,
 )
 from counterbias_multiqc.text import escape_html, printable
+from counterbias_multiqc.thresholds import Thresholds, unusable
 from counterbias_multiqc.view import View
 
 #: The order of the report.
@@ -70,7 +71,7 @@ class MultiqcModule(BaseMultiqcModule):
     the same sample name but different alignments, the second is named after its file.
 
     Thresholds of the checks can be set under `counterbias:` in `multiqc_config.yaml`;
-    `counterbias_multiqc.checks.Thresholds` lists them with their defaults.
+    `counterbias_multiqc.thresholds.Thresholds` lists them with their defaults.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,10 @@ class MultiqcModule(BaseMultiqcModule):
         )
 
     def _view(self, collection: Collection, names: list[str]) -> View:
-        thresholds = Thresholds.from_config(getattr(config, CONFIG_KEY, None))
+        configured = getattr(config, CONFIG_KEY, None)
+        for problem in unusable(configured):
+            log.warning(f"Configuration, {CONFIG_KEY}: {printable(problem)}")
+        thresholds = Thresholds.from_config(configured)
         reports = {name: collection.shown[name] for name in names if name in collection.shown}
         return View(
             module=self,
@@ -195,8 +199,8 @@ def _data_row(view: View, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     report = view.reports.get(name)
     if report is not None:
-        row.update(general_statistics.row(report))
-        row.update({f"check_{check}": found.level for check, found in view.findings[name].items()})
+        row.update(general_statistics.row(report, view.thresholds))
+        row.update(check_overview.data_row(name, view.findings[name]))
         row.update(report.counts)
     for model in view.models.get(name, ()):
         gain = model.value(MAIN_MEASURE)

@@ -11,6 +11,7 @@ from multiqc.plots import heatmap, linegraph
 from multiqc.plots.plot import Plot
 from multiqc.types import Anchor
 
+from counterbias_multiqc.checks import CHECKS
 from counterbias_multiqc.colours import GREY
 
 #: A line: x → y.
@@ -33,7 +34,13 @@ _MIN_NAME_HEIGHT = 12
 _MAX_ROWS_UNCLUSTERED, _MAX_CELLS_WITH_VALUES = 20, 120
 
 #: Titles of table columns that hold text.
-_TEXT_COLUMNS = ("Bias model", "Model", "Used")
+_TEXT_COLUMNS = (
+    "Bias model",
+    "Model",
+    "Used",
+    "Checks",
+    *(check.title for check in CHECKS.values()),
+)
 
 
 class _TextColumnFilter(logging.Filter):
