@@ -122,13 +122,13 @@ def samples_by_level(
 
 
 def summary(problems: Iterable[Problem]) -> str:
-    """Say in a few words how a sample fares: ``ok``, ``look: Contigs``, ``failed: 5′ ends +1``.
+    """Say in a few words how a sample fares: ``passed``, ``look: Contigs``, ``failed: 5′ ends +1``.
 
     Sorted as text, the worst come first.
     """
     found = list(problems)
     if not found:
-        return "ok"
+        return "passed"
     word = "failed" if found[0].level == "fail" else "look"
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
     return f"{word}: {found[0].title}{more}"

@@ -143,15 +143,16 @@ def _reason_and_advice(finding: Finding) -> str:
     return f"{escape(finding.reason)}{advice}"
 
 
-#: Word for a level or for a consequence of another check → sign before it, and its colour.
+#: Word for a level or for a consequence of another check → sign before it, and its colour. MultiQC
+#: has colours of its own for cells that read "pass" or "ok".
 _SIGNS = {
-    "ok": ("✓", colours.PASS),
+    "passed": ("✓", colours.PASS),
     "look": ("!", colours.WARN),
     "failed": ("✗", colours.FAIL),
     "see": ("→", colours.NEUTRAL),
 }
 #: Level → word that readers see.
-LEVEL_WORDS: Mapping[Level, str] = {"pass": "ok", "warn": "look", "fail": "failed"}
+LEVEL_WORDS: Mapping[Level, str] = {"pass": "passed", "warn": "look", "fail": "failed"}
 
 
 def summary_badge(text: Any) -> str:

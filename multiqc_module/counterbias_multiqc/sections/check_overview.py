@@ -22,7 +22,7 @@ The first table has one row for each problem, the worst samples first: what is w
 to run. One cause often makes a sample fail several checks, as when reads were trimmed at their 5′
 ends; it then has one row, which names the other checks.
 
-The second table has a row for each sample and a column for each check. **✓ ok**: no action needed.
+The second table has a row for each sample and a column for each check. **✓ passed**: no action needed.
 **! look**: needs a look. **✗ failed**: something is wrong, or the correction did not work. **→ see
 …**: follows from another check. An empty cell: the file lacks this information, as that on the
 model where no bias model was asked for (`--bias-lengths` alone).
@@ -35,7 +35,7 @@ model where no bias model was asked for (`--bias-lengths` alone).
 * **5′ ends**: does the window that the model sees hold the bias? The default one does not if reads
   were trimmed at their 5′ ends.
 * **Bias removed**: did weighting remove the bias in parts of the genome that the model was not
-  trained on? A sample without bias is ok.
+  trained on? A sample without bias passes.
 * **Correction size**: is the bias at held-out positions as large as the model predicts?
 * **Weights**: are the weights even enough to count with? This is for information, unless weighted
   counts are what is used (`--bias-counts weighted`): corrected counts do not depend on it.
@@ -85,8 +85,10 @@ def _summary(view: View, ranked: list[list[Problem]]) -> str:
     if not concerning:
         return f"{samples}: no problem was found."
     failed = sum(found[0].level == "fail" for found in ranked)
-    need = "needs" if concerning == 1 else "need"
-    text = f"{samples}; {concerning} {need} a look, {failed or 'none'} of them failed a check."
+    more = concerning - failed
+    need = f"{more}{' more' if failed else ''} {'needs' if more == 1 else 'need'} a look"
+    results = [*([f"{failed} failed a check"] if failed else []), *([need] if more else [])]
+    text = f"{samples}: {', '.join(results)}."
     if number == 1:
         passed = [
             CHECKS[name].title
@@ -121,15 +123,16 @@ def _problem_row(problem: Problem) -> str:
     cells = (
         problem.sample,
         f"{summary_badge(LEVEL_WORDS[problem.level])} {CHECKS[problem.check].headline}{also}",
-        escape_html(problem.finding.reason),
-        _with_options(escape_html(problem.finding.advice)),
+        _sentence(problem.finding.reason),
+        _sentence(problem.finding.advice),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _with_options(advice: str) -> str:
-    """Mark options of commands up, which must not be broken across lines."""
-    return _OPTION.sub(lambda found: f'<code class="text-nowrap">{found[0]}</code>', advice)
+def _sentence(text: str) -> str:
+    """Return a reason or an advice as HTML; options in it are never broken across lines."""
+    html = escape_html(f"{text[:1].upper()}{text[1:]}")
+    return _OPTION.sub(lambda found: f'<code class="text-nowrap">{found[0]}</code>', html)
 
 
 def _counts(view: View) -> str:
