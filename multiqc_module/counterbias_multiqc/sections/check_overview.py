@@ -22,10 +22,10 @@ The first table has one row for each problem, the worst samples first: what is w
 to run. One cause often makes a sample fail several checks, as when reads were trimmed at their 5′
 ends; it then has one row, which names the other checks.
 
-The second table has a row for each sample and a column for each check. **✓ passed**: no action needed.
-**! look**: needs a look. **✗ failed**: something is wrong, or the correction did not work. **→ see
-…**: follows from another check. An empty cell: the file lacks this information, as that on the
-model where no bias model was asked for (`--bias-lengths` alone).
+The second table has a row for each sample and a column for each check. **✓ passed**: no action
+needed. **! look**: needs a look. **✗ failed**: something is wrong, or the correction did not work.
+**→ see …**: follows from another check. An empty cell: the file lacks this information, as that on
+the model where no bias model was asked for (`--bias-lengths` alone).
 
 * **Assigned**: were enough fragments assigned to a feature?
 * **Strandedness**: does `-s` fit the reads?
