@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -301,6 +302,13 @@ def test_what_is_ignored_is_said() -> None:
     assert unusable({}) == unusable(None) == []
 
 
+def test_the_documentation_has_the_defaults() -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed (extra multiqc)")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "multiqc.md").read_text()
+    written = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])["counterbias"]
+    assert written == dataclasses.asdict(THRESHOLDS)
+
+
 # Colours
 
 
@@ -448,3 +456,26 @@ def test_a_cohort_without_a_problem_says_so(tmp_path: Path) -> None:
     assert "2 samples were checked: no problem was found." in section.description
     assert not section.content_before_plot
     assert section.plot_anchor == "counterbias_checks_table"
+
+
+def test_sections_know_the_samples_that_concern_them() -> None:
+    pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+    from counterbias_multiqc.samples import Collection
+    from counterbias_multiqc.view import View
+
+    cohort = {
+        "fine": levels(strand="pass", trimmed="pass", removed="pass"),
+        "strand": levels(strand="warn", trimmed="pass", removed="pass"),
+        "trimmed": levels(strand="pass", trimmed="fail", removed="fail"),
+    }
+    module: Any = None
+    view = View(module, {}, Collection(), {}, cohort, THRESHOLDS, {})
+    assert view.concerning() == {"strand", "trimmed"}
+    # Also where another check is the cause.
+    assert view.concerning("removed") == {"trimmed"}
+    assert view.concerning("removed", "strand") == {"strand", "trimmed"}
+    assert view.concerning("size") == frozenset()
+    assert [alert.level for alert in view.alerts("strand", "trimmed", "removed")] == [
+        "warning",
+        "danger",
+    ]
