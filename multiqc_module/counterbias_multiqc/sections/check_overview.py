@@ -15,8 +15,11 @@ from counterbias_multiqc.view import LEVEL_WORDS, View, spell_out, summary_badge
 
 #: How many samples the tables show: in large cohorts those with problems, the worst first.
 _MAX_SAMPLES_WITH_ADVICE, _MAX_SAMPLES = 20, 100
-#: An option of a command, with its value where this is a number or a strandedness.
-_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?: (?:[\d,]+|yes|no|reverse))?(?!\w)")
+#: A command, or an option with its value where this is a number or a strandedness.
+_COMMAND = re.compile(
+    r"(?<![\w-])(?:counterbias (?:compare|train)"
+    r"|--?[a-z][a-z-]*(?: (?:[\d,]+|yes|no|reverse|corrected))?)(?!\w)"
+)
 _HELP = """
 The first table has one row for each problem, the worst samples first: what is wrong, why, and what
 to run. One cause often makes a sample fail several checks, as when reads were trimmed at their 5′
@@ -121,7 +124,7 @@ def _problem_row(problem: Problem) -> str:
     others = ", ".join(CHECKS[name].title for name in problem.consequences)
     also = f'<br><small class="text-body-secondary">Hence also: {others}</small>' if others else ""
     cells = (
-        problem.sample,
+        f'<span style="display:inline-block;min-width:7em">{problem.sample}</span>',
         f"{summary_badge(LEVEL_WORDS[problem.level])} {CHECKS[problem.check].headline}{also}",
         _sentence(problem.finding.reason),
         _sentence(problem.finding.advice),
@@ -130,9 +133,9 @@ def _problem_row(problem: Problem) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return a reason or an advice as HTML; options in it are never broken across lines."""
+    """Return a reason or an advice as HTML; commands in it are never broken across lines."""
     html = escape_html(f"{text[:1].upper()}{text[1:]}")
-    return _OPTION.sub(lambda found: f'<code class="text-nowrap">{found[0]}</code>', html)
+    return _COMMAND.sub(lambda found: f'<code class="text-nowrap">{found[0]}</code>', html)
 
 
 def _counts(view: View) -> str:
@@ -157,8 +160,9 @@ def _counts(view: View) -> str:
 
 def _html_table(headings: tuple[str, ...], rows: str, *, width: str = "100%") -> str:
     head = "".join(f"<th>{heading}</th>" for heading in headings)
+    style = f"width:{width};overflow-wrap:anywhere"
     return (
-        f'<table class="table table-sm" style="width:{width}"><thead><tr>{head}</tr></thead>'
+        f'<table class="table table-sm" style="{style}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
