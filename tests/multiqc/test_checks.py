@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import re
@@ -300,13 +299,6 @@ def test_what_is_ignored_is_said() -> None:
     ]
     assert unusable([1]) == ["it is not a list of thresholds with their values"]
     assert unusable({}) == unusable(None) == []
-
-
-def test_the_documentation_has_the_defaults() -> None:
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed (extra multiqc)")
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "multiqc.md").read_text()
-    written = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])["counterbias"]
-    assert written == dataclasses.asdict(THRESHOLDS)
 
 
 # Colours
