@@ -4,7 +4,8 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 
 - :mod:`~counterbias_multiqc.parser` turns JSON files into :mod:`~counterbias_multiqc.records`,
 - :mod:`~counterbias_multiqc.samples` puts together all files of a sample,
-- :mod:`~counterbias_multiqc.checks` decides which samples need a look,
+- :mod:`~counterbias_multiqc.checks` decides which samples need a look, by
+  :mod:`~counterbias_multiqc.thresholds`; :mod:`~counterbias_multiqc.problems` finds their causes,
 - :mod:`~counterbias_multiqc.view` and :mod:`~counterbias_multiqc.plots` serve all sections,
 - :mod:`~counterbias_multiqc.emphasis` decides which of many samples a plot brings out,
 - :mod:`~counterbias_multiqc.sections` has one module per section of the report,
@@ -15,5 +16,5 @@ MultiQC finds it through its entry points; no configuration is needed. From the 
 Parser, records, samples, naming and checks do not need MultiQC.
 """
 
-#: Where the documentation is; the same as in ``[project.urls]``.
+#: Where the documentation stands; pyproject.toml has the same address.
 DOCUMENTATION = "https://counterbias.readthedocs.io/en/stable/"

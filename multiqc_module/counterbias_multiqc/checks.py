@@ -1,17 +1,18 @@
 """Decide which samples need a look, and why.
 
-Each check of a sample gives a level (``pass``, ``warn`` or ``fail``) with a reason, or nothing if
-the file lacks what the check needs.
+Each check of a sample gives a level (``pass``, ``warn`` or ``fail``) with a reason, and what to do
+if it is not passed; or nothing if the file lacks what the check needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from counterbias_multiqc.records import QualityReport, Signature
-from counterbias_multiqc.values import as_number
+from counterbias_multiqc.records import CATEGORIES, QualityReport, ReadEnd, Signature
+from counterbias_multiqc.thresholds import Thresholds
 
 Level = Literal["pass", "warn", "fail"]
 #: From best to worst.
@@ -24,57 +25,16 @@ MAX_CONTIGS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Thresholds of the report, with their defaults.
-
-    Each may be set under its name below ``counterbias:`` in MultiQC's configuration.
-    """
-
-    #: Fragments assigned to a feature, %; warn or fail below.
-    assigned_warn: float = 50.0
-    assigned_fail: float = 25.0
-    #: Distinct read starts, of the end that has fewer; warn or fail below.
-    starts_warn: float = 2000.0
-    starts_fail: float = 500.0
-    #: Divergence above noise, in bits summed over the window, at which there is a bias to remove.
-    #: Only used if the file does not state whether there is one.
-    bias_found: float = 0.05
-    #: Held-out divergence removed, %, if there is a bias; warn or fail below.
-    removed_warn: float = 50.0
-    removed_fail: float = 20.0
-    #: Distance from 1 of the confidence interval of the reliability slope; warn or fail above.
-    size_warn: float = 0.1
-    size_fail: float = 0.5
-    #: Bias signature outside the model's window, %; warn above.
-    outside_warn: float = 25.0
-    #: Features on contigs that the alignments lack, %; warn or fail above.
-    unmatched_warn: float = 1.0
-    unmatched_fail: float = 50.0
-    #: Read weights reduced to the cap, %; warn or fail above.
-    clipped_warn: float = 1.0
-    clipped_fail: float = 5.0
-    #: Effective sample size, % of the reads; warn or fail below.
-    effective_warn: float = 50.0
-    effective_fail: float = 25.0
-    #: Number of samples above which heat maps replace lines.
-    heatmap_above: float = 50.0
-    #: The same of base composition, which has a tab for each sample.
-    composition_heatmap_above: float = 12.0
-
-    @classmethod
-    def from_config(cls, configured: object) -> Thresholds:
-        """Replace defaults by configured numbers; everything else in there is ignored."""
-        values = configured if isinstance(configured, Mapping) else {}
-        numbers = {field.name: as_number(values.get(field.name)) for field in fields(cls)}
-        return cls(**{name: number for name, number in numbers.items() if number is not None})
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one check of one sample."""
 
     level: Level
+    #: Parts of sentences, without a final full stop.
     reason: str
+    #: What to do about it, empty if there is nothing to be done.
+    advice: str = ""
+    #: Of the samples that do not pass one check, those with the largest value are the worst.
+    severity: float = 0.0
 
 
 #: Check → finding, of one sample.
@@ -87,7 +47,8 @@ class Check:
 
     #: Heading of its column in the report.
     title: str
-    #: Beginning of the alert that names the samples.
+    #: What is wrong with samples that do not pass: the problem in the table, the beginning of the
+    #: alert that names the samples.
     headline: str
     find: Callable[[QualityReport, Thresholds], Finding | None]
 
@@ -100,28 +61,11 @@ def check_sample(report: QualityReport, thresholds: Thresholds) -> dict[str, Fin
 
 def worst_level(findings: Findings) -> Level:
     """Return the worst level of several checks."""
-    return max((finding.level for finding in findings.values()), key=LEVELS.index, default="pass")
+    return _worst(findings.values()).level if findings else "pass"
 
 
-def samples_by_level(
-    findings_by_sample: Mapping[str, Findings], *checks: str
-) -> dict[Level, list[str]]:
-    """Sort samples by the worst level of the named checks; without names, of all checks."""
-    samples: dict[Level, list[str]] = {level: [] for level in LEVELS}
-    for sample, findings in findings_by_sample.items():
-        chosen = {name: found for name, found in findings.items() if not checks or name in checks}
-        if chosen:
-            samples[worst_level(chosen)].append(sample)
-    return samples
-
-
-def not_passed(
-    findings_by_sample: Mapping[str, Findings], check: str
-) -> Iterator[tuple[str, Finding]]:
-    """Iterate over the samples that do not pass a check."""
-    for sample, findings in findings_by_sample.items():
-        if check in findings and findings[check].level != "pass":
-            yield sample, findings[check]
+def _worst(findings: Iterable[Finding]) -> Finding:
+    return max(findings, key=lambda finding: (LEVELS.index(finding.level), finding.severity))
 
 
 def percent_assigned(report: QualityReport) -> float | None:
@@ -132,8 +76,13 @@ def percent_assigned(report: QualityReport) -> float | None:
     return 100.0 * report.counts["assigned"] / total
 
 
-def bias_removed(report: QualityReport) -> float | None:
-    """Return by how much weighting lowers the held-out divergence, %, over both ends."""
+def bias_removed(report: QualityReport, thresholds: Thresholds) -> float | None:
+    """Return by how much weighting lowers the held-out divergence, %, over both ends.
+
+    None where this means nothing: there is no bias to remove, or the model is not used.
+    """
+    if not has_bias(report, thresholds) or not is_weighted(report):
+        return None
     pairs = [(end.divergence.mean_before, end.divergence.mean_after) for end in report.ends]
     known = [(before, after) for before, after in pairs if before is not None and after is not None]
     total = sum(before for before, _ in known)
@@ -183,12 +132,34 @@ def _level_if_high(value: float, warn: float, fail: float) -> Level:
     return "fail" if value > fail else "warn" if value > warn else "pass"
 
 
+def _of_end(end: ReadEnd) -> str:
+    """Name the end that a reason is about, if there are two."""
+    return "" if end.label == "both" else f" of {end.title}"
+
+
+#: Largest category of the fragments that are not assigned → what to do.
+_IF_NOT_ASSIGNED = {
+    "no_feature": "most of the others lie in no gene: make sure that -s and the annotation fit the "
+    "library, and count again; if they do, look for genomic DNA",
+    "ambiguous": "most of the others lie in several genes: count again with "
+    "-m intersection-nonempty, or with -s if the library is stranded",
+    "not_unique": "most of the others align to several places: look for ribosomal RNA, or count "
+    "them, too, with --nonunique fraction",
+    "too_low_quality": "most of the others have a low alignment quality: count again with a "
+    "smaller -a",
+    "not_aligned": "most of the others are not aligned: look at the report of the aligner",
+}
+
+
 def _check_assigned(report: QualityReport, thresholds: Thresholds) -> Finding | None:
     percent = percent_assigned(report)
     if percent is None:
         return None
     level = _level_if_low(percent, thresholds.assigned_warn, thresholds.assigned_fail)
-    return Finding(level, f"{percent:.1f}% assigned")
+    lost = max(CATEGORIES[1:], key=lambda name: report.counts.get(name, 0.0))
+    return Finding(
+        level, f"{percent:.1f}% of the fragments assigned", _IF_NOT_ASSIGNED[lost], -percent
+    )
 
 
 def _check_strand(report: QualityReport, thresholds: Thresholds) -> Finding | None:
@@ -199,7 +170,7 @@ def _check_strand(report: QualityReport, thresholds: Thresholds) -> Finding | No
         return Finding("pass", f"counted with -s {used}, which fits the reads")
     opposite = {used, fitting} == {"yes", "reverse"}
     reason = f"counted with -s {used}, but the reads look like -s {fitting}"
-    return Finding("fail" if opposite else "warn", reason)
+    return Finding("fail" if opposite else "warn", reason, f"count again with -s {fitting}")
 
 
 def _check_contigs(report: QualityReport, thresholds: Thresholds) -> Finding | None:
@@ -209,10 +180,22 @@ def _check_contigs(report: QualityReport, thresholds: Thresholds) -> Finding | N
     level = _level_if_high(percent, thresholds.unmatched_warn, thresholds.unmatched_fail)
     contigs = report.unmatched_contigs
     names = ", ".join(contigs[:MAX_CONTIGS]) + (" …" if len(contigs) > MAX_CONTIGS else "")
-    return Finding(level, f"{percent:.0f}% of features" + (f", on {names}" if names else ""))
+    if not report.unmatched_features:
+        return Finding(level, "the alignments have all chromosomes of the annotation")
+    where = f"{names}, which the alignments lack" if names else "contigs that the alignments lack"
+    return Finding(
+        level,
+        f"{percent:.2g}% of the features are on {where}",
+        "count again with the annotation of the genome that the reads were aligned to",
+        percent,
+    )
 
 
 def _check_starts(report: QualityReport, thresholds: Thresholds) -> Finding | None:
+    advice = (
+        "train a model on similar samples with more reads (counterbias train), and count again "
+        "with --bias-prior and its file"
+    )
     reasons = [
         f"no model: {end.no_model}"
         if end.label == "both"
@@ -221,55 +204,93 @@ def _check_starts(report: QualityReport, thresholds: Thresholds) -> Finding | No
         if end.no_model
     ]
     if reasons:
-        return Finding("fail", "; ".join(reasons))
-    starts = min((end.starts for end in report.ends if end.starts is not None), default=None)
-    if starts is None:
+        return Finding("fail", "; ".join(reasons), advice, math.inf)
+    known = [(end.starts, end) for end in report.ends if end.starts is not None]
+    if not known:
         return None
+    starts, end = min(known, key=lambda entry: entry[0])
     level = _level_if_low(starts, thresholds.starts_warn, thresholds.starts_fail)
-    return Finding(level, f"{starts:,} distinct read starts")
+    return Finding(level, f"{starts:,} distinct read starts{_of_end(end)}", advice, -starts)
 
 
 def _check_trimmed(report: QualityReport, thresholds: Thresholds) -> Finding | None:
-    known = [end.signature for end in report.ends if end.signature.found is not None]
-    if not known:
-        return None
-    for signature in known:
-        if _is_before_start(signature):
-            span = (
-                f" at {signature.first:+d} to {signature.last:+d}"
-                if signature.first is not None and signature.last is not None
-                else ""
-            )
-            window = signature.window
-            advice = f"; --bias-window {window} would cover it" if window else ""
-            return Finding("fail", f"bias{span}, before the read start{advice}")
-    for signature in known:
-        outside = 100.0 * (signature.outside or 0.0)
-        if signature.found and outside > thresholds.outside_warn:
-            window = f"window {report.window}" if report.window else "window"
-            return Finding("warn", f"{outside:.0f}% of the bias lies outside the {window}")
-    return Finding("pass", "bias where reads start, or no bias")
+    """Look whether the model's window holds the bias; the worst end decides."""
+    findings = [
+        _judge_place(end, report.window, thresholds)
+        for end in report.ends
+        if end.signature.found is not None
+    ]
+    return _worst(findings) if findings else None
+
+
+def _judge_place(end: ReadEnd, window: str | None, thresholds: Thresholds) -> Finding:
+    signature = end.signature
+    if not signature.found:
+        return Finding("pass", f"no bias at the read starts{_of_end(end)}")
+    where = (
+        f"the bias{_of_end(end)} lies at {signature.first:+d} to {signature.last:+d}"
+        if signature.first is not None and signature.last is not None
+        else f"the bias{_of_end(end)} lies"
+    )
+    trimmed = _is_before_start(signature)
+    if trimmed:
+        where += ", before the read start"
+    used = f"the window {window}" if window else "the window"
+    outside = 100.0 * (signature.outside or 0.0)
+    if _is_covered(signature, window, thresholds):
+        return Finding("pass", f"{where}, inside {used}")
+    reason = f"{where}, and {used} misses {outside:.0f}% of it" if outside else where
+    wider = signature.window if signature.window != window else None
+    advice = (
+        f"count again with --bias-window {wider}"
+        if wider
+        else "count again with a wider --bias-window"
+    )
+    return Finding("fail" if trimmed else "warn", reason, advice, outside)
+
+
+def _is_covered(signature: Signature, window: str | None, thresholds: Thresholds) -> bool:
+    """Whether the window in use holds the signature."""
+    if signature.covered is not None:
+        return signature.covered
+    if window is not None and signature.window == window:
+        return True
+    return 100.0 * (signature.outside or 0.0) <= thresholds.outside_warn
 
 
 def _is_before_start(signature: Signature) -> bool:
     """Whether most of the signature lies before the read start, as in 5'-trimmed reads."""
     share, peak = signature.before_start or 0.0, signature.peak or 0
-    return bool(signature.found) and share > TRIMMED_SHARE and peak < 0
+    return share > TRIMMED_SHARE and peak < 0
+
+
+_TRY_OTHER_MODELS = "compare models on this sample (counterbias compare)"
 
 
 def _check_removed(report: QualityReport, thresholds: Thresholds) -> Finding | None:
-    percent = bias_removed(report)
-    if percent is None:
+    if all(end.divergence.mean_before is None for end in report.ends):
         return None
     if not has_bias(report, thresholds):
-        return Finding("pass", "no bias to remove")
-    reasons = [end.reason for end in report.ends if end.applied is False and end.reason]
-    if reasons and not any(end.applied for end in report.ends):
+        return Finding("pass", "no bias to remove, so the counts need no correction")
+    unused = [
+        f"the model{_of_end(end)} is not used{f': {end.reason}' if end.reason else ''}"
+        for end in report.ends
+        if end.applied is False
+    ]
+    if not is_weighted(report):
         # Too few read starts are less of a problem than a model that gains nothing.
-        level: Level = "warn" if "starts" in reasons[0] else "fail"
-        return Finding(level, f"model not used: {reasons[0]}")
+        level: Level = (
+            "warn" if any("starts" in (end.reason or "") for end in report.ends) else ("fail")
+        )
+        advice = f"{_TRY_OTHER_MODELS}, or use the uncorrected counts"
+        return Finding(level, unused[0], advice, math.inf)
+    percent = bias_removed(report, thresholds)
+    if percent is None:
+        return None
     level = _level_if_low(percent, thresholds.removed_warn, thresholds.removed_fail)
-    return Finding(level, f"{percent:.0f}% of the divergence removed")
+    reason = "; ".join([f"{percent:.0f}% of the bias removed", *unused])
+    advice = f"{_TRY_OTHER_MODELS}, and count again with the best one and --bias-model"
+    return Finding(level, reason, advice, -percent)
 
 
 def _check_size(report: QualityReport, thresholds: Thresholds) -> Finding | None:
@@ -281,28 +302,35 @@ def _check_size(report: QualityReport, thresholds: Thresholds) -> Finding | None
             continue
         distance = max(low - 1.0, 1.0 - high, 0.0)
         level = _level_if_high(distance, thresholds.size_warn, thresholds.size_fail)
-        reason = f"slope {slope:.2f} ({low:.2f} to {high:.2f})"
+        reason = f"slope{_of_end(end)} {slope:.2f} ({low:.2f} to {high:.2f})"
         if level != "pass":
             reason += f": the correction is too {'small' if slope > 1.0 else 'large'}"
-        findings.append(Finding(level, reason))
-    return max(findings, key=lambda finding: LEVELS.index(finding.level), default=None)
+        advice = f"{_TRY_OTHER_MODELS}, and take one whose slope is nearer to 1"
+        findings.append(Finding(level, reason, advice, distance))
+    return _worst(findings) if findings else None
 
 
 def _check_weights(report: QualityReport, thresholds: Thresholds) -> Finding | None:
+    """Look how uneven weights are, which only matters if weighted counts are what is used."""
     capped_share = report.weights.get("capped_share")
     effective_share = report.weights.get("effective_sample_size")
     if report.lengths_alone or (capped_share is None and effective_share is None):
         return None
     capped = 100.0 * (capped_share or 0.0)
     effective = 100.0 * (1.0 if effective_share is None else effective_share)
+    reason = f"{capped:.2g}% of weights capped, effective sample size {effective:.0f}%"
+    if not (thresholds.weighted_counts or report.main_counts == "weighted"):
+        return Finding("pass", f"{reason}; this only matters for weighted counts")
     level = max(
         _level_if_high(capped, thresholds.clipped_warn, thresholds.clipped_fail),
         _level_if_low(effective, thresholds.effective_warn, thresholds.effective_fail),
         key=LEVELS.index,
     )
-    return Finding(
-        level, f"{capped:.2g}% of weights capped, effective sample size {effective:.0f}%"
+    advice = (
+        "use corrected instead of weighted counts (--bias-counts corrected): they do not depend "
+        "on the weights of single reads"
     )
+    return Finding(level, reason, advice, -effective)
 
 
 #: All checks, in the order of the report.
@@ -315,7 +343,7 @@ CHECKS = {
     "starts": Check("Read starts", "Too few distinct read starts to train a model", _check_starts),
     "trimmed": Check(
         "5′ ends",
-        "The bias is not where reads start: their 5′ ends may have been trimmed",
+        "The window misses bias, as where reads were trimmed at their 5′ ends",
         _check_trimmed,
     ),
     "removed": Check("Bias removed", "Little or none of the bias was removed", _check_removed),

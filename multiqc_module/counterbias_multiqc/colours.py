@@ -6,8 +6,11 @@ import colorsys
 from collections.abc import Iterable
 from typing import Any
 
-#: Pass, warn and fail.
-GREEN, AMBER, RED = "#4cae6a", "#f0ad4e", "#d9534f"
+#: Backgrounds of words. They differ in lightness, too, so that they can be told apart with
+#: red-green blindness (ΔE above 30, whichever kind). NEUTRAL neither passes nor fails.
+PASS, WARN, FAIL, NEUTRAL = "#0f766e", "#fbbf24", "#b91c1c", "#64748b"
+#: Colour of the words on each of them.
+WORDS = {PASS: "#ffffff", WARN: "#000000", FAIL: "#ffffff", NEUTRAL: "#ffffff"}
 #: Axes and lines to compare with. Visible on a white and on a dark page, like all colours of lines.
 GREY = "#999999"
 #: Lines of samples that need no look, where there are too many for a colour each.
@@ -17,7 +20,6 @@ MUTED = "#a3a3a3"
 BASE_COLOURS = {"A": "#0072b2", "C": "#d89000", "G": "#44aa99", "T": "#a0522d"}
 
 ColourScale = list[list[Any]]
-PASS_FAIL: ColourScale = [[0, RED], [0.5, AMBER], [1, GREEN]]
 #: From nothing to much.
 INTENSITY: ColourScale = [[0, "#ffffff"], [0.25, "#fde0b5"], [0.6, "#f08a4b"], [1, "#8c2d04"]]
 #: From worse (below zero) to better (above zero).

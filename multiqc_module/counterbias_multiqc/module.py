@@ -8,7 +8,7 @@ from multiqc import config
 from multiqc.base_module import BaseMultiqcModule, ModuleNoSamplesFound
 
 from counterbias_multiqc import DOCUMENTATION
-from counterbias_multiqc.checks import Thresholds, check_sample, worst_level
+from counterbias_multiqc.checks import check_sample, worst_level
 from counterbias_multiqc.colours import assign_colours
 from counterbias_multiqc.hooks import CONFIG_KEY
 from counterbias_multiqc.log import log
@@ -30,7 +30,8 @@ from counterbias_multiqc.sections import (
     truth,
     weights,
 )
-from counterbias_multiqc.text import escape_html
+from counterbias_multiqc.text import escape_html, printable
+from counterbias_multiqc.thresholds import Thresholds, unusable
 from counterbias_multiqc.view import View
 
 #: The order of the report.
@@ -65,7 +66,7 @@ class MultiqcModule(BaseMultiqcModule):
     same name but different alignments, such as STAR's, are all named after their folders.
 
     Thresholds of the checks can be set under `counterbias:` in `multiqc_config.yaml`;
-    `counterbias_multiqc.checks.Thresholds` lists them with their defaults.
+    `counterbias_multiqc.thresholds.Thresholds` lists them with their defaults.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,10 @@ class MultiqcModule(BaseMultiqcModule):
         )
 
     def _view(self, collection: Collection, names: list[str]) -> View:
-        thresholds = Thresholds.from_config(getattr(config, CONFIG_KEY, None))
+        configured = getattr(config, CONFIG_KEY, None)
+        for problem in unusable(configured):
+            log.warning(f"Configuration, {CONFIG_KEY}: {printable(problem)}")
+        thresholds = Thresholds.from_config(configured)
         reports = {name: collection.shown[name] for name in names if name in collection.shown}
         findings = {name: check_sample(report, thresholds) for name, report in reports.items()}
         return View(
@@ -113,8 +117,8 @@ def _data_row(view: View, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     report = view.reports.get(name)
     if report is not None:
-        row.update(general_statistics.row(report))
-        row.update({f"check_{check}": found.level for check, found in view.findings[name].items()})
+        row.update(general_statistics.row(report, view.thresholds))
+        row.update(check_overview.data_row(name, view.findings[name]))
         row.update(report.counts)
     for model in view.models.get(name, ()):
         gain = model.value(MAIN_MEASURE)

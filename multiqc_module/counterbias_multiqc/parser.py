@@ -8,6 +8,7 @@ checked: what does not fit is absent (None or left out). A file that cannot be u
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -50,7 +51,7 @@ from counterbias_multiqc.values import (
 QC_MAJOR, COMPARISON_MAJOR = 1, 1
 #: Larger files are not ours: a quality report has about 20 kB, a comparison of 500 samples 15 MB.
 MAX_FILE_LENGTH = 40_000_000
-MAX_PATH_LENGTH = 2000
+MAX_PATH_LENGTH, MAX_COMMAND_LENGTH = 2000, 20_000
 MAX_CURVES = 20
 
 
@@ -94,6 +95,7 @@ def parse_report(text: str) -> QualityReport:
         fragments=_parse_fragments(object_at(tree, "lengths")),
         train_seconds=as_number(object_at(run, "seconds").get("training")),
         windows_per_second=as_number(run.get("windows_per_second")),
+        main_counts=_parse_main_counts(tree),
     )
 
 
@@ -153,6 +155,13 @@ def _load(text: str, tag: str, newest: int) -> Mapping[str, Any]:
 def _parse_window(tree: Mapping[str, Any]) -> str | None:
     upstream, downstream = as_integer(tree.get("upstream")), as_integer(tree.get("downstream"))
     return None if upstream is None or downstream is None else f"{upstream},{downstream}"
+
+
+def _parse_main_counts(tree: Mapping[str, Any]) -> str | None:
+    """Take the last ``--bias-counts`` of the command line, the only place that has it."""
+    command = as_text(tree.get("command_line"), max_length=MAX_COMMAND_LENGTH) or ""
+    named = re.findall(r"(?:^|\s)--bias-counts[= ]([a-z]+)(?=\s|$)", command)
+    return named[-1] if named else None
 
 
 def _parse_end(tree: Mapping[str, Any]) -> ReadEnd:
@@ -225,6 +234,7 @@ def _parse_signature(tree: Mapping[str, Any]) -> Signature:
         peak=as_integer(tree.get("peak")),
         before_start=as_number(tree.get("before_start")),
         outside=as_number(tree.get("outside")),
+        covered=as_flag(tree.get("covered")),
         window=_parse_window(tree),
         offsets=offsets if complete else (),
         profile=profile if complete else (),

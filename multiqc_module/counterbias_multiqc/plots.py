@@ -12,6 +12,7 @@ from multiqc.plots.linegraph import LinePlot, LinePlotNormalizedInputData
 from multiqc.plots.plot import Plot
 from multiqc.types import Anchor
 
+from counterbias_multiqc.checks import CHECKS
 from counterbias_multiqc.colours import GREY, MUTED
 
 #: A line: x → y.
@@ -35,7 +36,13 @@ _MAX_ROWS_UNCLUSTERED, _MAX_ROWS_CLUSTERED = 20, 150
 _MAX_CELLS_WITH_VALUES = 120
 
 #: Titles of table columns that hold text.
-_TEXT_COLUMNS = ("Bias model", "Model", "Used")
+_TEXT_COLUMNS = (
+    "Bias model",
+    "Model",
+    "Used",
+    "Checks",
+    *(check.title for check in CHECKS.values()),
+)
 
 
 class _TextColumnFilter(logging.Filter):

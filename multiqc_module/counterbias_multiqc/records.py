@@ -64,6 +64,8 @@ class Signature:
     before_start: float | None = None
     #: Share of the divergence that lies outside the model's window.
     outside: float | None = None
+    #: Whether the model's window covers the signature; None if the file does not say.
+    covered: bool | None = None
     #: The ``--bias-window`` that would cover the signature.
     window: str | None = None
     #: Divergence in bits over a wide range of offsets.
@@ -168,6 +170,8 @@ class QualityReport:
     fragments: FragmentLengths
     train_seconds: float | None
     windows_per_second: float | None
+    #: The counts that the main table holds, if the command line names them: ``raw`` …
+    main_counts: str | None = None
 
     @property
     def lengths_alone(self) -> bool:

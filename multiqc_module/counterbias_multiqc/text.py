@@ -30,6 +30,11 @@ def escape(text: str) -> str:
     return escape_markdown(escape_html(text))
 
 
+def badge(text: str, background: str, colour: str) -> str:
+    """Return HTML of a short text that is safe as HTML on a coloured background."""
+    return f'<span class="badge" style="background-color:{background};color:{colour}">{text}</span>'
+
+
 def column_text(text: str) -> str:
     """Make a text safe as the title or the description of a table column.
 

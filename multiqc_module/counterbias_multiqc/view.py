@@ -10,11 +10,12 @@ from typing import Any
 from multiqc.base_module import BaseMultiqcModule
 from multiqc.types import SectionAlert
 
-from counterbias_multiqc import DOCUMENTATION, checks
-from counterbias_multiqc.checks import Findings, Thresholds, is_weighted
+from counterbias_multiqc import DOCUMENTATION, checks, colours, problems
+from counterbias_multiqc.checks import CHECKS, Finding, Findings, Level, is_weighted
 from counterbias_multiqc.records import QualityReport, ReadEnd
 from counterbias_multiqc.samples import Collection, ModelResult
-from counterbias_multiqc.text import escape, escape_html, escape_markdown
+from counterbias_multiqc.text import badge, escape, escape_html, escape_markdown
+from counterbias_multiqc.thresholds import Thresholds
 
 #: How many samples an alert names with their reasons.
 MAX_REASONS = 3
@@ -80,11 +81,6 @@ class View:
         )
         return f" Bias models (samples): {named}." if named else ""
 
-    def concerning(self, *names: str) -> frozenset[str]:
-        """Return the samples that do not pass one of these checks; without names, of all checks."""
-        groups = checks.samples_by_level(self.findings, *names)
-        return frozenset((*groups["warn"], *groups["fail"]))
-
     def note_on_few_starts(self) -> str:
         """Return a sentence on the samples that are not drawn as lines, empty if there are none."""
         number = sum(
@@ -101,48 +97,98 @@ class View:
         """Return the id of a plot."""
         return f"{self.module.anchor}_{name}"
 
-    def link(self, anchor: str) -> str:
-        """Return a link to a part of the documentation on the report."""
-        return f'<a href="{DOCUMENTATION}reference/multiqc/#{anchor}">More in the docs</a>.'
-
     def add_section(
         self, name: str, key: str, plot: Any, *, docs: str = "", **content: Any
     ) -> None:
-        """Add a section, unless there is no plot to show.
+        """Add a section, unless there is nothing to show.
 
-        Its description ends with a link to the part ``docs`` of the documentation.
+        Args:
+            name: title.
+            key: what tells its address in the report from that of other sections.
+            plot: plot or None.
+            docs: part of the page on the report in the documentation; linked after the description.
+            content: other arguments of MultiQC's ``add_section``.
         """
-        if plot is None:
+        if plot is None and not content.get("content_before_plot"):
             return
         if docs:
-            content["description"] = f"{content.get('description', '')} {self.link(docs)}"
+            content["description"] = f"{content.get('description', '')} {self.link(docs)}".strip()
         anchor = f"{self.module.anchor}-{key}"
         self.module.add_section(name=name, anchor=anchor, plot=plot, **content)
 
+    def link(self, anchor: str, words: str = "More on this section") -> str:
+        """Return a link to a part of the page on the report in the documentation, as HTML."""
+        address = f"{DOCUMENTATION}reference/multiqc/#{anchor}"
+        return f'<a href="{escape_html(address)}" target="_blank">{escape_html(words)}</a>'
+
+    def concerning(self, *names: str) -> frozenset[str]:
+        """Return the samples that do not pass one of these checks; without names, of all checks."""
+        return frozenset(
+            sample
+            for sample, findings in self.findings.items()
+            if any(
+                finding.level != "pass"
+                for name, finding in findings.items()
+                if not names or name in names
+            )
+        )
+
     def statuses(self, *names: str) -> dict[Any, list[str]]:
-        """Sort samples into pass, warn and fail by the worst of these checks."""
-        return dict(checks.samples_by_level(self.findings, *names))
+        """Sort samples into pass, warn and fail by the worst of these checks; without names, all.
+
+        What follows from another check is not counted again.
+        """
+        return dict(problems.samples_by_level(self.findings, *names))
 
     def alerts(self, *names: str) -> list[SectionAlert]:
-        """Return an alert for each of these checks that any sample does not pass."""
+        """Return an alert for each of these checks that is the cause of a sample's problem.
+
+        Each check belongs to one section, so that the report has one alert for each cause.
+        """
         alerts = []
         for name in names:
-            found = list(checks.not_passed(self.findings, name))
+            found = problems.problems_with(self.findings, name)
             if not found:
                 continue
             reasons = spell_out(
-                f"**{escape_markdown(sample)}**: {escape(finding.reason)}"
-                for sample, finding in found
+                f"**{escape_markdown(problem.sample)}**: {_reason_and_advice(problem.finding)}"
+                for problem in found
             )
-            failed = any(finding.level == "fail" for _, finding in found)
             alerts.append(
                 SectionAlert(
-                    message=f"{checks.CHECKS[name].headline}: {reasons}.",
-                    level="danger" if failed else "warning",
-                    affected_samples=[sample for sample, _ in found if len(found) > MAX_REASONS],
+                    message=f"{CHECKS[name].headline}: {reasons}.",
+                    level="danger" if found[0].level == "fail" else "warning",
+                    affected_samples=[
+                        problem.sample for problem in found if len(found) > MAX_REASONS
+                    ],
                 )
             )
         return alerts
+
+
+def _reason_and_advice(finding: Finding) -> str:
+    """Return a finding as markdown."""
+    advice = f" – {escape(finding.advice)}" if finding.advice else ""
+    return f"{escape(finding.reason)}{advice}"
+
+
+#: Word for a level or for a consequence of another check → sign before it, and its colour. MultiQC
+#: has colours of its own for cells that read "pass" or "ok".
+_SIGNS = {
+    "passed": ("✓", colours.PASS),
+    "look": ("!", colours.WARN),
+    "failed": ("✗", colours.FAIL),
+    "see": ("→", colours.NEUTRAL),
+}
+#: Level → word that readers see.
+LEVEL_WORDS: Mapping[Level, str] = {"pass": "passed", "warn": "look", "fail": "failed"}
+
+
+def summary_badge(text: Any) -> str:
+    """Return a text that starts with one of the words for a result as HTML, in its colour."""
+    word = str(text).split(":")[0].split(" ")[0]
+    sign, background = _SIGNS.get(word, ("", colours.NEUTRAL))
+    return badge(f"{sign} {escape_html(str(text))}", background, colours.WORDS[background])
 
 
 def end_suffix(end: ReadEnd) -> str:

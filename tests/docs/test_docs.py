@@ -39,7 +39,7 @@ from counterbias.cli.program import SHELLS
 from counterbias.cli.simulate import build_simulate_parser
 from counterbias.cli.train import build_train_parser
 from counterbias.writers import qc_schema
-from counterbias_multiqc.checks import Thresholds
+from counterbias_multiqc.thresholds import Thresholds
 from tests.docs.pages import blocks, commands, section
 
 #: The folders of pages: one kind each.

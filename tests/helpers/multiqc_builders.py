@@ -93,7 +93,7 @@ def end(
             "last": centre + 3,
             "peak": centre,
             "before_start": 1.0 if centre < -3 else 0.1,
-            "outside": 0.0,
+            "outside": 0.4 if centre < -3 else 0.0,
             "upstream": 16,
             "downstream": 10,
             "offsets": WIDE,

@@ -10,8 +10,8 @@ import pytest
 
 from counterbias.cli import main
 from counterbias_multiqc import checks
-from counterbias_multiqc.checks import Thresholds
 from counterbias_multiqc.parser import parse_report
+from counterbias_multiqc.thresholds import Thresholds
 from tests.helpers import multiqc_builders as builders
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterbias_multiqc import checks, text
-from counterbias_multiqc.checks import Thresholds
 from counterbias_multiqc.colours import assign_colours
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
 from counterbias_multiqc.samples import Collection
+from counterbias_multiqc.thresholds import Thresholds
 from tests.helpers import multiqc_builders as builders
 
 THRESHOLDS = Thresholds()
@@ -61,7 +61,7 @@ def test_values_are_those_of_the_file() -> None:
     assert len(found.weight_histogram.counts) == 48
     assert [entry.quantiles[2] for entry in found.fold_changes.corrected] == [0.0, 0.02, 0.04]
     assert checks.percent_assigned(found) == 80.0
-    assert checks.bias_removed(found) == pytest.approx(90.0)
+    assert checks.bias_removed(found, THRESHOLDS) == pytest.approx(90.0)
 
 
 def test_nulls_are_absent_values() -> None:
@@ -74,7 +74,7 @@ def test_nulls_are_absent_values() -> None:
     assert found.backend is None
     assert checks.check_sample(found, THRESHOLDS) == {}
     assert checks.percent_assigned(found) is None
-    assert checks.bias_removed(found) is None
+    assert checks.bias_removed(found, THRESHOLDS) is None
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,6 @@ def test_no_comparison_breaks_the_parser(value: Any) -> None:
             "size",
             "fail",
         ),
-        ({"weights": {"capped_share": 0.02, "effective_sample_size": 0.9}}, "weights", "warn"),
-        ({"weights": {"capped_share": 0.0, "effective_sample_size": 0.2}}, "weights", "fail"),
     ],
 )
 def test_checks_find_the_samples_that_need_a_look(
@@ -272,14 +270,6 @@ def test_checks_find_the_samples_that_need_a_look(
     findings = checks.check_sample(report(**changes), THRESHOLDS)
     assert findings[check].level == level
     assert checks.worst_level({check: findings[check]}) == level
-
-
-def test_thresholds_can_be_configured_and_nonsense_is_ignored() -> None:
-    configured = {"assigned_warn": 90, "assigned_fail": "many", "unknown": 3}
-    thresholds = Thresholds.from_config(configured)
-    assert thresholds == Thresholds(assigned_warn=90)
-    assert checks.check_sample(report(), thresholds)["assigned"].level == "warn"
-    assert Thresholds.from_config(["nonsense"]) == THRESHOLDS
 
 
 def test_the_best_run_of_a_sample_is_shown_and_all_are_compared() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from counterbias_multiqc import checks
-from counterbias_multiqc.checks import Thresholds
 from counterbias_multiqc.parser import parse_report
+from counterbias_multiqc.thresholds import Thresholds
 from tests.helpers import multiqc_builders as builders
 from tests.helpers.samples_without_starts import NO_READ_2, SINGLE, write_pairs, write_singles
 

@@ -77,16 +77,17 @@ def add(view: View) -> None:
 
 
 def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
+    plot = _line_plot(view, names)
     view.add_section(
         "Base composition",
         "composition",
-        _line_plot(view, names),
+        plot,
         description="Bases around read starts, **before** (dashed) and **after** (solid) "
         "weighting, and near the reads (dotted). One tab per sample, those that need a look "
         f"first.{view.note_on_few_starts()}",
         helptext=_LINES_HELP,
         docs="base-composition",
-        content_before_plot=_wrap_tabs(view, "composition"),
+        content_before_plot=_wrap_tabs(view, "composition") if plot is not None else "",
         **checked,
     )
 
@@ -94,17 +95,18 @@ def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
 def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
     shown = names[:_MAX_TABS_BELOW_HEAT_MAP]
     left = len(names) - len(shown)
+    plot = _line_plot(view, shown)
     view.add_section(
         "Base composition, sample by sample",
         "composition-tabs",
-        _line_plot(view, shown),
+        plot,
         description="The samples that need a look"
         + (f" (the first {len(shown)}; {left} more are in the heat map above)" if left else "")
         + ": bases around read starts, **before** (dashed) and **after** (solid) weighting, and "
         "near the reads (dotted).",
         helptext=_LINES_HELP,
         docs="base-composition",
-        content_before_plot=_wrap_tabs(view, "composition-tabs"),
+        content_before_plot=_wrap_tabs(view, "composition-tabs") if plot is not None else "",
     )
 
 

@@ -6,29 +6,36 @@ from typing import Any
 
 from multiqc import config
 
-from counterbias_multiqc import checks
+from counterbias_multiqc import checks, problems
 from counterbias_multiqc.records import QualityReport
 from counterbias_multiqc.samples import mean
 from counterbias_multiqc.text import escape_html
-from counterbias_multiqc.view import View
+from counterbias_multiqc.thresholds import Thresholds
+from counterbias_multiqc.view import View, summary_badge
 
 _PERCENT: dict[str, Any] = {"min": 0, "max": 100, "suffix": "%"}
 
 
 def add(view: View) -> None:
     """Add the columns."""
-    rows = {name: row(report) for name, report in view.reports.items()}
+    rows = {
+        name: {
+            "checks": problems.summary(problems.problems_of(name, view.findings[name])),
+            **row(report, view.thresholds),
+        }
+        for name, report in view.reports.items()
+    }
     headers = view.module.get_general_stats_headers(all_headers=_headers())
     if headers and any(rows.values()):
         view.module.general_stats_addcols(rows, headers)
 
 
-def row(report: QualityReport) -> dict[Any, Any]:
+def row(report: QualityReport, thresholds: Thresholds) -> dict[Any, Any]:
     """Return a sample's values, which the data file has, too."""
     weights = report.weights
     values = {
         "percent_assigned": checks.percent_assigned(report),
-        "bias_removed": checks.bias_removed(report),
+        "bias_removed": checks.bias_removed(report, thresholds),
         "assigned": report.counts.get("assigned"),
         "gain": mean(end.gain for end in report.ends),
         "reliability_slope": mean(end.reliability.slope for end in report.ends),
@@ -57,6 +64,13 @@ def _model(report: QualityReport) -> str | None:
 
 def _headers() -> dict[Any, Any]:
     return {
+        "checks": {
+            "title": "Checks",
+            "description": "Whether the sample needs a look, and at what first; +1: and at one "
+            "thing more. Reasons, and what to run, stand in the section Checks",
+            "scale": False,
+            "format": summary_badge,
+        },
         "percent_assigned": {
             "title": "Assigned",
             "description": "Fragments assigned to a feature, % of all fragments",
@@ -66,7 +80,8 @@ def _headers() -> dict[Any, Any]:
         "bias_removed": {
             "title": "Bias removed",
             "description": "Reduction by weighting of the divergence between read starts and "
-            "background, on held-out data",
+            "background, on held-out data; empty where there is no bias to remove, or where the "
+            "model is not used",
             "scale": "Purples",
             **_PERCENT,
         },

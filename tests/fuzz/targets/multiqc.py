@@ -11,7 +11,9 @@ from typing import Any
 
 from counterbias_multiqc import checks
 from counterbias_multiqc.parser import UnusableFile, parse_comparison, parse_report
+from counterbias_multiqc.problems import problems_of
 from counterbias_multiqc.samples import Collection
+from counterbias_multiqc.thresholds import Thresholds
 from tests.fuzz.case import Case
 from tests.fuzz.json_changes import Placeholders, random_place
 from tests.fuzz.judging import wording
@@ -100,10 +102,10 @@ def _prepare(parsed: Any, report: bool) -> None:
     collection = Collection()
     if report:
         collection.add("s1", parsed)
-        thresholds = checks.Thresholds()
-        checks.check_sample(parsed, thresholds)
+        thresholds = Thresholds()
+        problems_of("s1", checks.check_sample(parsed, thresholds))
         checks.percent_assigned(parsed)
-        checks.bias_removed(parsed)
+        checks.bias_removed(parsed, thresholds)
         checks.has_bias(parsed, thresholds)
     else:
         collection.add_comparison(
