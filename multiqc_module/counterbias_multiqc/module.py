@@ -22,7 +22,7 @@ from counterbias_multiqc.parser import (
 )
 from counterbias_multiqc.plots import silence_text_columns
 from counterbias_multiqc.records import Comparison
-from counterbias_multiqc.samples import MAIN_MEASURE, Collection
+from counterbias_multiqc.samples import Collection
 from counterbias_multiqc.sections import (
     assignment,
     check_overview,
@@ -36,6 +36,7 @@ from counterbias_multiqc.sections import (
     truth,
     weights,
 )
+from counterbias_multiqc.sources import MAIN_MEASURE
 from counterbias_multiqc.text import escape_html, printable
 from counterbias_multiqc.view import View
 
@@ -102,7 +103,7 @@ class MultiqcModule(BaseMultiqcModule):
             module=self,
             reports=reports,
             collection=collection,
-            models=collection.models(),
+            sources=collection.sources(),
             findings={name: check_sample(report, thresholds) for name, report in reports.items()},
             thresholds=thresholds,
             colours=assign_colours(names),
@@ -198,8 +199,9 @@ def _data_row(view: View, name: str) -> dict[str, Any]:
         row.update(general_statistics.row(report))
         row.update({f"check_{check}": found.level for check, found in view.findings[name].items()})
         row.update(report.counts)
-    for model in view.models.get(name, ()):
-        gain = model.value(MAIN_MEASURE)
-        if gain is not None:
-            row[f"{MAIN_MEASURE}_{escape_html(model.label)}"] = gain
+    for source in view.sources:
+        for model in source.models.get(name, ()):
+            gain = model.value(MAIN_MEASURE)
+            if gain is not None:
+                row[f"{MAIN_MEASURE}_{source.key}_{escape_html(model.label)}"] = gain
     return row

@@ -12,7 +12,8 @@ from multiqc.types import SectionAlert
 from counterbias_multiqc import checks
 from counterbias_multiqc.checks import Findings, Thresholds
 from counterbias_multiqc.records import QualityReport, ReadEnd
-from counterbias_multiqc.samples import Collection, ModelResult
+from counterbias_multiqc.samples import Collection
+from counterbias_multiqc.sources import Source
 from counterbias_multiqc.text import escape, escape_markdown
 
 #: How many samples an alert names with their reasons.
@@ -29,7 +30,7 @@ class View:
     module: BaseMultiqcModule
     reports: Mapping[str, QualityReport]
     collection: Collection
-    models: Mapping[str, Sequence[ModelResult]]
+    sources: Sequence[Source]
     findings: Mapping[str, Findings]
     thresholds: Thresholds
     colours: Mapping[str, str]
@@ -67,9 +68,14 @@ class View:
         """Return the id of a plot."""
         return f"{self.module.anchor}_{name}"
 
-    def add_section(self, name: str, key: str, plot: Any, **content: Any) -> None:
+    def add_section(
+        self, name: str, key: str, plot: Any, *, docs: str = "", **content: Any
+    ) -> None:
         """Add a section, unless there is no plot to show."""
         if plot is not None:
+            if docs:
+                address = f"https://counterbias.readthedocs.io/en/stable/reference/multiqc/#{docs}"
+                content["description"] += f' <a href="{address}">More on this section</a>'
             anchor = f"{self.module.anchor}-{key}"
             self.module.add_section(name=name, anchor=anchor, plot=plot, **content)
 
