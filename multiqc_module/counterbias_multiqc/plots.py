@@ -33,7 +33,7 @@ _MIN_NAME_HEIGHT = 12
 _MAX_ROWS_UNCLUSTERED, _MAX_CELLS_WITH_VALUES = 20, 120
 
 #: Titles of table columns that hold text.
-_TEXT_COLUMNS = ("Bias model", "Model", "Used", "Pearson, change", "RMSE (log2), change")
+_TEXT_COLUMNS = ("Bias model", "Model", "Used", "Δ Pearson", "Δ RMSE (log2)")
 
 
 class _TextColumnFilter(logging.Filter):

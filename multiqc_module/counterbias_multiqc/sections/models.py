@@ -57,7 +57,7 @@ another one with the same gain costs more but is no better. Times depend on the 
 else was running.
 """
 #: What a cost is called in the table and on an axis.
-_COSTS = {"train_seconds": "Training time (s)", "parameters": "Parameters"}
+_COSTS = {"train_seconds": "Training (s)", "parameters": "Parameters"}
 #: Shapes tell models apart without colours.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hexagram")
 #: Columns of the table, in order; those that no model has a value for are left out.
@@ -83,7 +83,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "format": "{:,.3f}",
     },
     "error": {
-        "title": "± (bits/read)",
+        "title": "± (bits)",
         "description": "Standard error of the gain",
         "scale": False,
         "format": "{:,.3f}",
@@ -96,11 +96,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "format": "{:,.2f}",
     },
     "deviance": {
-        "title": "Deviance explained (%)",
+        "title": "Deviance (%)",
         "description": "Median share of the Poisson deviance explained in genes that the model was "
         "not trained on",
         "scale": "Greens",
-        "suffix": "",
         "format": "{:,.1f}",
     },
     "auc": {
@@ -111,14 +110,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "format": "{:,.3f}",
     },
     EVENNESS: {
-        "title": "Unevenness, change (log2)",
+        "title": "Δ Unevenness (log2)",
         "description": "How correction changes the unevenness of reads along transcripts (RMS log2 "
         "ratio of neighbouring blocks of 50 bases); below zero, coverage becomes more even",
         "scale": False,
         "format": "{:+,.3f}",
     },
     REPLICATES: {
-        "title": "Replicates, change (log2)",
+        "title": "Δ Replicates (log2)",
         "description": "How correction changes the difference to replicates (RMS log2 ratio of "
         "FPKM); below zero, they come closer together",
         "scale": False,

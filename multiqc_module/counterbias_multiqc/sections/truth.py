@@ -14,11 +14,12 @@ from counterbias_multiqc.sources import ModelResult, Source
 from counterbias_multiqc.text import escape_html
 from counterbias_multiqc.view import View
 
-#: Statistic → title, description, colour scale.
+#: Statistic → title, unit, description, colour scale.
 _STATISTICS = {
-    "pearson": ("Pearson", "correlation of log counts with the log truth", "Greens"),
+    "pearson": ("Pearson", "", "correlation of log counts with the log truth", "Greens"),
     "rmse": (
-        "RMSE (log2)",
+        "RMSE",
+        " (log2)",
         "root mean square error on a log2 scale, after subtracting the mean",
         "Greens-rev",
     ),
@@ -28,7 +29,7 @@ _DIFFERENCE = "corrected_minus_raw"
 _DOCS = "agreement-with-the-truth"
 _HELP = """
 Agreement with quantities known from elsewhere: qPCR, spike-ins or a simulation, over the given
-number of features. The columns **change** are *corrected − raw*, paired over the same features,
+number of features. The columns **Δ** are *corrected − raw*, paired over the same features,
 with their 95% confidence interval.
 
 *Good*: a change of Pearson above zero or of RMSE below zero, with an interval that excludes zero.
@@ -97,11 +98,11 @@ def _change(model: ModelResult, statistic: str) -> Estimate | None:
 
 
 def _with_interval(change: Estimate) -> str:
-    """Return a text such as "+0.012 (+0.008 to +0.016)"."""
+    """Return a text such as "+0.012 (0.008 to 0.016)"."""
     text = f"{change.value:+.3f}"
     if change.low is None or change.high is None:
         return text
-    return f"{text} ({change.low:+.3f} to {change.high:+.3f})"
+    return f"{text} ({change.low:.3f} to {change.high:.3f})"
 
 
 def _headers() -> dict[Any, Any]:
@@ -114,16 +115,16 @@ def _headers() -> dict[Any, Any]:
             "format": "{:,.0f}",
         },
     }
-    for name, (title, description, scale) in _STATISTICS.items():
+    for name, (title, unit, description, scale) in _STATISTICS.items():
         for counts in ("raw", "corrected"):
             headers[f"{counts}_{name}"] = {
-                "title": f"{title}, {counts}",
+                "title": f"{title}, {counts}{unit}",
                 "description": f"{counts} counts: {description}",
                 "scale": scale,
                 "format": "{:,.3f}",
             }
         headers[f"change_{name}"] = {
-            "title": f"{title}, change",
+            "title": f"Δ {title}{unit}",
             "description": f"corrected − raw with its 95% confidence interval: {description}",
             "scale": False,
         }
