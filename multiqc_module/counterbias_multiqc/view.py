@@ -9,7 +9,7 @@ from typing import Any
 from multiqc.base_module import BaseMultiqcModule
 from multiqc.types import SectionAlert
 
-from counterbias_multiqc import checks
+from counterbias_multiqc import DOCUMENTATION, checks
 from counterbias_multiqc.checks import Findings, Thresholds
 from counterbias_multiqc.records import QualityReport, ReadEnd
 from counterbias_multiqc.samples import Collection
@@ -74,7 +74,7 @@ class View:
         """Add a section, unless there is no plot to show."""
         if plot is not None:
             if docs:
-                address = f"https://counterbias.readthedocs.io/en/stable/reference/multiqc/#{docs}"
+                address = f"{DOCUMENTATION}reference/multiqc/#{docs}"
                 content["description"] += f' <a href="{address}">More on this section</a>'
             anchor = f"{self.module.anchor}-{key}"
             self.module.add_section(name=name, anchor=anchor, plot=plot, **content)

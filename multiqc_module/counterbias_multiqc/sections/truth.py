@@ -115,6 +115,12 @@ def _headers() -> dict[Any, Any]:
             "format": "{:,.0f}",
         },
     }
+    for name, (title, unit, description, _) in _STATISTICS.items():
+        headers[f"change_{name}"] = {
+            "title": f"Δ {title}{unit}",
+            "description": f"corrected − raw with its 95% confidence interval: {description}",
+            "scale": False,
+        }
     for name, (title, unit, description, scale) in _STATISTICS.items():
         for counts in ("raw", "corrected"):
             headers[f"{counts}_{name}"] = {
@@ -123,11 +129,6 @@ def _headers() -> dict[Any, Any]:
                 "scale": scale,
                 "format": "{:,.3f}",
             }
-        headers[f"change_{name}"] = {
-            "title": f"Δ {title}{unit}",
-            "description": f"corrected − raw with its 95% confidence interval: {description}",
-            "scale": False,
-        }
     return headers
 
 
