@@ -12,6 +12,8 @@ from counterbias_multiqc.view import View
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _MAX_LINES_IN_LEGEND = 24
+#: Longest title of a tab as HTML, and how much is left of a longer one before it is made HTML.
+_MAX_TITLE, _LENGTH_IF_CUT = 100, 20
 #: Lines that replace those of single samples if there are many.
 _LOWEST, _MEDIAN, _HIGHEST = "lowest", "median of all curves", "highest"
 _COLOUR_OF_MEDIAN = "#1f77b4"
@@ -95,7 +97,8 @@ def add(view: View) -> None:
             "xlab": "Stage of training",
             "ylab": "Value reported by the model",
             "data_labels": [
-                {"name": escape_html(name), "ylab": escape_html(axes[name])} for name in names
+                {"name": _tab_title(name, number), "ylab": escape_html(axes[name])}
+                for number, name in enumerate(names, start=1)
             ],
             "tt_label": "<b>stage %{x}</b>: %{y:.4f}",
             "x_decimals": False,
@@ -113,6 +116,14 @@ def add(view: View) -> None:
         helptext=_HELP,
         docs="training",
     )
+
+
+def _tab_title(name: str, number: int) -> str:
+    """Return a tab's title, which MultiQC makes the name of a data file from."""
+    title = escape_html(name)
+    if len(title) <= _MAX_TITLE:
+        return title
+    return f"{escape_html(name[:_LENGTH_IF_CUT])}… {number}"
 
 
 def _curves(view: View) -> Iterator[_Curve]:
