@@ -3,7 +3,8 @@
 MultiQC finds it through its entry points; no configuration is needed. From the inside out:
 
 - :mod:`~counterbias_multiqc.parser` turns JSON files into :mod:`~counterbias_multiqc.records`,
-- :mod:`~counterbias_multiqc.samples` puts together all files of a sample,
+- :mod:`~counterbias_multiqc.samples` puts together all files of a sample, and
+  :mod:`~counterbias_multiqc.sources` keeps results apart that are measured differently,
 - :mod:`~counterbias_multiqc.checks` decides which samples need a look, by
   :mod:`~counterbias_multiqc.thresholds`; :mod:`~counterbias_multiqc.problems` finds their causes,
 - :mod:`~counterbias_multiqc.view` and :mod:`~counterbias_multiqc.plots` serve all sections,

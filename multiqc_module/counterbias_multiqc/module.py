@@ -14,7 +14,7 @@ from counterbias_multiqc.hooks import CONFIG_KEY
 from counterbias_multiqc.log import log
 from counterbias_multiqc.plots import silence_text_columns
 from counterbias_multiqc.reading import read_all
-from counterbias_multiqc.samples import MAIN_MEASURE, Collection
+from counterbias_multiqc.samples import Collection
 from counterbias_multiqc.sections import (
     assignment,
     check_overview,
@@ -30,6 +30,7 @@ from counterbias_multiqc.sections import (
     truth,
     weights,
 )
+from counterbias_multiqc.sources import MAIN_MEASURE
 from counterbias_multiqc.text import escape_html, printable
 from counterbias_multiqc.thresholds import Thresholds, unusable
 from counterbias_multiqc.view import View
@@ -102,7 +103,7 @@ class MultiqcModule(BaseMultiqcModule):
             module=self,
             reports=reports,
             collection=collection,
-            models=collection.models(),
+            sources=collection.sources(),
             findings=findings,
             thresholds=thresholds,
             # Samples that need a look get the colours that differ most.
@@ -120,8 +121,9 @@ def _data_row(view: View, name: str) -> dict[str, Any]:
         row.update(general_statistics.row(report, view.thresholds))
         row.update(check_overview.data_row(name, view.findings[name]))
         row.update(report.counts)
-    for model in view.models.get(name, ()):
-        gain = model.value(MAIN_MEASURE)
-        if gain is not None:
-            row[f"{MAIN_MEASURE}_{escape_html(model.label)}"] = gain
+    for source in view.sources:
+        for model in source.models.get(name, ()):
+            gain = model.value(MAIN_MEASURE)
+            if gain is not None:
+                row[f"{MAIN_MEASURE}_{source.key}_{escape_html(model.label)}"] = gain
     return row

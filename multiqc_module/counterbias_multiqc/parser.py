@@ -25,11 +25,11 @@ from counterbias_multiqc.records import (
     FoldChanges,
     FragmentLengths,
     Histogram,
-    Measure,
     QualityReport,
     ReadEnd,
     Reliability,
     Signature,
+    Truth,
 )
 from counterbias_multiqc.values import (
     MAX_LIST_LENGTH,
@@ -53,6 +53,8 @@ QC_MAJOR, COMPARISON_MAJOR = 1, 1
 MAX_FILE_LENGTH = 40_000_000
 MAX_PATH_LENGTH, MAX_COMMAND_LENGTH = 2000, 20_000
 MAX_CURVES = 20
+#: A window as in --bias-window.
+_WINDOW = re.compile(r"\d+,\d+")
 
 
 class UnusableFile(ValueError):
@@ -113,14 +115,17 @@ def parse_comparison(text: str) -> Comparison:
         if name and name not in samples:
             models = _parse_models(entry)
             skipped += length(entry.get("models")) - len(models) - 1
-            samples[name] = ComparedSample(name, models)
+            uneven = object_at(object_at(entry, "raw"), "half_raw").get("value")
+            samples[name] = ComparedSample(name, models, as_number(uneven))
     if not samples:
         raise UnusableFile("it has no usable sample")
-    recommendation = object_at(tree, "recommendation")
+    recommendation, options = object_at(tree, "recommendation"), object_at(tree, "options")
     return Comparison(
         version=as_text(tree.get("version")),
-        measures=_parse_measures(tree),
+        design=_parse_design(options),
+        settings=_parse_settings(options),
         recommended=as_text(recommendation.get("model")),
+        recommended_window=_one_window(recommendation.get("window")),
         reason=as_text(recommendation.get("reason")),
         samples=tuple(samples.values()),
         skipped=skipped,
@@ -162,6 +167,11 @@ def _parse_main_counts(tree: Mapping[str, Any]) -> str | None:
     command = as_text(tree.get("command_line"), max_length=MAX_COMMAND_LENGTH) or ""
     named = re.findall(r"(?:^|\s)--bias-counts[= ]([a-z]+)(?=\s|$)", command)
     return named[-1] if named else None
+
+
+def _one_window(value: Any) -> str | None:
+    text = as_text(value)
+    return text if text and _WINDOW.fullmatch(text) else None
 
 
 def _parse_end(tree: Mapping[str, Any]) -> ReadEnd:
@@ -321,17 +331,27 @@ def _parse_bins(tree: Mapping[str, Any], key: str, quantiles: int) -> tuple[Expr
     return tuple(bins)
 
 
-def _parse_measures(tree: Mapping[str, Any]) -> tuple[Measure, ...]:
-    return tuple(
-        Measure(
-            name=name,
-            title=as_text(entry.get("title")) or name,
-            unit=as_text(entry.get("unit")) or "",
-            better=as_text(entry.get("better")),
-            description=as_text(entry.get("description")) or name,
-        )
-        for entry in objects_at(tree, "measures")
-        if (name := as_text(entry.get("name")))
+def _parse_design(options: Mapping[str, Any]) -> str:
+    """Return a text that is the same for comparisons whose measures can be compared.
+
+    Where the genome lies and which device trains make no difference to them.
+    """
+    bias = {
+        name: value
+        for name, value in object_at(options, "bias").items()
+        if name not in ("genome", "device")
+    }
+    parts = {name: options.get(name) for name in ("folds", "seeds", "windows")}
+    return json.dumps({**parts, "bias": bias}, sort_keys=True)
+
+
+def _parse_settings(options: Mapping[str, Any]) -> str | None:
+    folds, seeds = length(options.get("folds")), length(options.get("seeds"))
+    if not folds or not seeds:
+        return None
+    windows = " and ".join(_WINDOW.findall(" ".join(texts(options.get("windows")))))
+    return f"{folds} fold{'s' * (folds > 1)}, {seeds} seed{'s' * (seeds > 1)}" + (
+        f", window {windows}" if windows else ""
     )
 
 
@@ -341,11 +361,6 @@ def _parse_models(tree: Mapping[str, Any]) -> tuple[ComparedModel, ...]:
         name = as_text(entry.get("model"))
         if name is None:
             continue
-        truth = {
-            part: _parse_estimates(values)
-            for part, values in object_at(entry, "truth").items()
-            if isinstance(values, dict)
-        }
         models.append(
             ComparedModel(
                 model=name,
@@ -356,10 +371,20 @@ def _parse_models(tree: Mapping[str, Any]) -> tuple[ComparedModel, ...]:
                 measures=_parse_estimates(entry.get("measures")),
                 cost=scalars(entry.get("cost")),
                 curves=_parse_curves(entry.get("curves")),
-                truth={part: estimates for part, estimates in truth.items() if estimates},
+                truth=_parse_truth(object_at(entry, "truth")),
             )
         )
     return tuple(models)
+
+
+def _parse_truth(tree: Mapping[str, Any]) -> Truth:
+    agreement = {
+        part: _parse_estimates(values) for part, values in tree.items() if isinstance(values, dict)
+    }
+    return Truth(
+        {part: estimates for part, estimates in agreement.items() if estimates},
+        as_integer(tree.get("features")),
+    )
 
 
 def _parse_estimates(value: Any) -> dict[str, Estimate]:

@@ -40,6 +40,8 @@ _TEXT_COLUMNS = (
     "Bias model",
     "Model",
     "Used",
+    "Δ Pearson",
+    "Δ RMSE (log2)",
     "Checks",
     *(check.title for check in CHECKS.values()),
 )

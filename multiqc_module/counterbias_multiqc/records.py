@@ -180,18 +180,6 @@ class QualityReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """A measure by which models are compared."""
-
-    name: str
-    title: str
-    unit: str
-    #: ``higher``, ``lower``, or None if neither is better.
-    better: str | None
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """A value with its standard error or its confidence interval."""
 
@@ -201,8 +189,14 @@ class Estimate:
     high: float | None = None
 
 
-#: Counts or difference of counts (``raw``, ``corrected_minus_raw`` …) → statistic → estimate.
-TruthAgreement = Mapping[str, Mapping[str, Estimate]]
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """How well counts agree with quantities known from elsewhere; empty without any."""
+
+    #: Counts or difference of counts (``raw``, ``corrected_minus_raw`` …) → statistic → estimate.
+    agreement: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    #: How many features have both reads and a known quantity.
+    features: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +211,7 @@ class ComparedModel:
     measures: Mapping[str, Estimate]
     cost: Mapping[str, float]
     curves: Mapping[str, tuple[float | None, ...]]
-    truth: TruthAgreement
+    truth: Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +220,8 @@ class ComparedSample:
 
     sample: str
     models: tuple[ComparedModel, ...]
+    #: How unevenly raw reads lie along transcripts, RMS log2 ratio of neighbouring blocks.
+    uneven_raw: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +229,12 @@ class Comparison:
     """The contents of one file of ``counterbias compare``."""
 
     version: str | None
-    measures: tuple[Measure, ...]
+    #: Everything that makes measures of two comparisons differ (folds, seeds, windows …).
+    design: str
+    #: Folds, seeds and windows in words; None if the file does not say.
+    settings: str | None
     recommended: str | None
+    recommended_window: str | None
     #: Why that model, or no model, is recommended.
     reason: str | None
     samples: tuple[ComparedSample, ...]

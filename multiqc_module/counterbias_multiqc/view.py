@@ -13,7 +13,8 @@ from multiqc.types import SectionAlert
 from counterbias_multiqc import DOCUMENTATION, checks, colours, problems
 from counterbias_multiqc.checks import CHECKS, Finding, Findings, Level, is_weighted
 from counterbias_multiqc.records import QualityReport, ReadEnd
-from counterbias_multiqc.samples import Collection, ModelResult
+from counterbias_multiqc.samples import Collection
+from counterbias_multiqc.sources import Source
 from counterbias_multiqc.text import badge, escape, escape_html, escape_markdown
 from counterbias_multiqc.thresholds import Thresholds
 
@@ -31,7 +32,7 @@ class View:
     module: BaseMultiqcModule
     reports: Mapping[str, QualityReport]
     collection: Collection
-    models: Mapping[str, Sequence[ModelResult]]
+    sources: Sequence[Source]
     findings: Mapping[str, Findings]
     thresholds: Thresholds
     colours: Mapping[str, str]

@@ -24,9 +24,7 @@ SECTIONS = (
     "divergence",
     "weights",
     "weight-scalars",
-    "models",
-    "gain",
-    "cost",
+    "models-count",
     "changes",
 )
 

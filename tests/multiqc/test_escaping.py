@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import html
 import json
 import re
 from html.parser import HTMLParser
@@ -136,13 +135,13 @@ def test_no_text_or_key_becomes_live_html(payload: str, kept: set[str], tmp_path
     for text in (page, *embedded(page)):
         assert "<img src=x" not in text
         assert "49**" not in text
-    # The page reads titles, descriptions and ids of columns as text and inserts them as HTML.
+    # The page reads titles, descriptions and ids of columns as text and inserts them as HTML, so
+    # that none may come from a file.
     columns = re.findall(
         r"<th id=\"(header_[^\"]*)\"[^>]*><span[^>]* title=\"([^\"]*)\"[^>]*>(.*?)</span>", page
     )
     assert len(columns) > 10
-    assert any("PWNED" in title for _, _, title in columns)
-    assert "<img" not in html.unescape(str(columns))
+    assert "PWNED" not in str(columns)
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_such_samples_alone(report: Path, tmp_path: Path) -> None:
     assert shown.status == 0
     assert shown.messages == ()
     assert {name: row["model"] for name, row in shown.rows.items()} == {"s1": "none", "s2": "none"}
-    assert not {"check_starts", "check_weights", "gain_cap5_none"} & set(shown.rows["s1"])
+    assert not {"check_starts", "check_weights", "gain_cap5_count_none"} & set(shown.rows["s1"])
     assert f"{NOTE}: effective lengths were measured without one." in description(
         shown, "counterbias-checks"
     )

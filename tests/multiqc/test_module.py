@@ -27,7 +27,15 @@ SECTIONS = (
     "weight-scalars",
     "changes",
 )
-COMPARED = ("models", "gain", "cost", "training", "truth", "truth-gain")
+COMPARED = (
+    "models-compare",
+    "gain-compare",
+    "cost-compare",
+    "models-count",
+    "training",
+    "truth-compare",
+    "truth-gain-compare",
+)
 EVIL = "<img src=x onerror=alert(1)>_*x*"
 
 
@@ -81,8 +89,9 @@ def test_the_data_file_holds_the_values_of_the_sources(full: builders.Outcome) -
     assert full.rows["trimmed"]["check_size"] == "warn"
     assert row["check_size"] == "pass"
     assert "reliability_slope" not in full.rows["pair"]
-    assert row["gain_cap5_cnn"] == 0.9
-    assert row["gain_cap5_vlmm"] == 0.8
+    assert row["gain_cap5_compare_cnn"] == 0.9
+    assert row["gain_cap5_count_cnn"] == 0.6
+    assert row["gain_cap5_compare_vlmm"] == 0.8
     assert full.data["report_general_stats_headers"]
     headers = next(iter(full.data["report_general_stats_headers"].values()))
     assert [key for key, header in headers.items() if not header.get("hidden")] == [
@@ -94,7 +103,7 @@ def test_the_data_file_holds_the_values_of_the_sources(full: builders.Outcome) -
 
 def test_the_gain_of_each_model_is_that_of_the_source(full: builders.Outcome) -> None:
     plots = full.data["report_plot_data"]
-    gains = plots["counterbias_gain_heatmap"]["datasets"][0]
+    gains = plots["counterbias_gain_heatmap_compare"]["datasets"][0]
     assert gains["xcats"][0] == "cnn"
     assert gains["rows"][gains["ycats"].index("good")][0] == 0.9
 
@@ -111,8 +120,8 @@ def test_statuses_and_alerts_name_the_samples(full: builders.Outcome) -> None:
     assert not alerts["counterbias-size"]
     assert "pair" in alerts["counterbias-composition"]
     assert "90 distinct read starts of read 2" in alerts["counterbias-composition"]
-    assert "it returned NaN" in alerts["counterbias-models"]
-    assert "recommends" in alerts["counterbias-models"]
+    assert "it returned NaN" in alerts["counterbias-models-compare"]
+    assert "Recommended" in alerts["counterbias-models-compare"]
     statuses = full.sections["counterbias-checks"].status_bar_html
     assert json.loads(statuses.split('mqc-status-data">')[1].split("</script>")[0])[2] == {
         "good": "pass",

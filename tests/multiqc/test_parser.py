@@ -198,14 +198,14 @@ def test_no_content_breaks_the_parser_or_the_checks(data: st.DataObject) -> None
     checks.check_sample(found, THRESHOLDS)
     collection = Collection()
     collection.add("s", found)
-    collection.models()
+    collection.sources()
 
 
 @settings(max_examples=80, deadline=None)
 @given(JSON)
 def test_no_comparison_breaks_the_parser(value: Any) -> None:
     tree = builders.comparison(["s1"])
-    for key in ("measures", "recommendation", "samples"):
+    for key in ("options", "recommendation", "samples"):
         try:
             parse_comparison(json.dumps({**tree, key: value}))
         except UnusableFile:
@@ -289,7 +289,7 @@ def test_the_best_run_of_a_sample_is_shown_and_all_are_compared() -> None:
         model = {"backend": backend, "upstream": window, "downstream": 10}
         assert collection.add("s", report(ends=ends, model=model)) is None
     assert collection.shown["s"].backend == "cnn"
-    assert {result.label for result in collection.models()["s"]} == {
+    assert {result.label for result in collection.sources()[0].models["s"]} == {
         "pwm 10,10",
         "pwm 20,10",
         "cnn",
@@ -305,12 +305,14 @@ def test_comparisons_keep_measures_costs_and_failures() -> None:
     found = parse_comparison(json.dumps(builders.comparison(["a", "b"])))
     collection = Collection()
     collection.add_comparison(found, {"a": "a"})
-    models = collection.models()
+    models = collection.sources()[0].models
     assert list(models) == ["a"]
     assert [model.label for model in models["a"]] == ["cnn", "vlmm", "pwm", "broken"]
     assert models["a"][3].failure == "failed: it returned NaN"
     assert models["a"][0].cost["train_seconds"] == 15.0
-    assert models["a"][0].truth["corrected_minus_raw"]["pearson"].low == pytest.approx(0.0125)
+    assert models["a"][0].truth.agreement["corrected_minus_raw"]["pearson"].low == pytest.approx(
+        0.0125
+    )
 
 
 def test_text_from_files_stays_text() -> None:

@@ -8,7 +8,7 @@ from multiqc import config
 
 from counterbias_multiqc import checks, problems
 from counterbias_multiqc.records import QualityReport
-from counterbias_multiqc.samples import mean
+from counterbias_multiqc.sources import mean
 from counterbias_multiqc.text import escape_html
 from counterbias_multiqc.thresholds import Thresholds
 from counterbias_multiqc.view import View, summary_badge
