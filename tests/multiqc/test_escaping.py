@@ -233,7 +233,7 @@ def test_names_are_not_markup_in_the_log(tmp_path: Path) -> None:
     assert done.returncode == 0, output
     assert "\x1b" not in output
     assert "Skipping [bold] [5m.counterbias.json: it is not valid JSON" in " ".join(output.split())
-    assert "Two samples are called [/b] [31m" in " ".join(output.split())
+    assert "2 samples are called b] [31m: they are shown as a, b" in " ".join(output.split())
 
 
 def test_samples_of_a_comparison_are_never_lost_silently(tmp_path: Path) -> None:
