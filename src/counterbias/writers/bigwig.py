@@ -42,7 +42,7 @@ def require_bigwig(option: str) -> None:
     if importlib.util.find_spec("pyBigWig") is None:
         raise InputError(
             f"{option} needs pyBigWig, which is not installed",
-            remedy="pip install 'counterbias[bigwig]'",
+            remedy="install it with pip install 'counterbias[bigwig]'",
         )
 
 
