@@ -23,7 +23,7 @@ COPY multiqc_module /source/multiqc_module
 COPY .ci/levels /usr/local/bin/levels
 # Every CPU level is compiled: the image may run on another processor than the one that built it.
 RUN COUNTERBIAS_LEVELS="$(levels)" python3 -m pip wheel --no-deps --wheel-dir /wheels /source
-ARG EXTRAS=h5ad,multiqc,compare
+ARG EXTRAS=h5ad,multiqc,compare,bigwig
 COPY .ci/slim-environment /usr/local/bin/slim-environment
 RUN python3 -m venv --without-pip /opt/counterbias \
     && wheel="$(echo /wheels/*.whl)" \

@@ -266,6 +266,20 @@ class TaggedOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class BiasExtras:
+    """What the bias stages of a sample make only where it is asked for.
+
+    Args:
+        read_weights: whether weights of single reads and fragments are needed (``-o``,
+            ``count-barcodes``).
+        tracks: start of the names of bigWig files of the expected bias; None for none.
+    """
+
+    read_weights: bool = False
+    tracks: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainOptions:
     """How ``train`` pools samples.
 

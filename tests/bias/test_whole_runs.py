@@ -266,6 +266,7 @@ def test_stranded_pairs_get_a_model_per_end(sample: Path, tmp_path: Path) -> Non
     ("given", "model"),
     [
         (["--bias-output", "x"], "auto"),
+        (["--bias-bigwig", "x"], "auto"),
         (["--bias-counts", "corrected"], "auto"),
         (["--bias-output", "x", "--bias-model", "none"], None),
         (["--bias-output", "x", "--bias-model", "pwm"], "pwm"),

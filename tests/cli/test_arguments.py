@@ -147,6 +147,7 @@ def test_new_options_and_their_defaults() -> None:
         "bias_model": None,
         "bias_genome": None,
         "bias_output": None,
+        "bias_bigwig": None,
         "bias_window": None,
         "bias_option": [],
         "bias_counts": "raw",

@@ -170,7 +170,7 @@ def test_without_a_model_weights_are_1_and_a_union_is_as_long_as_it_is(
     for column in ("weighted", "corrected"):
         assert counts[column].tolist() == counts["raw"].tolist()
     assert counts["effective_length"].tolist() == counts["length"].tolist()
-    assert document["counterbias_schema"] == [1, 5]
+    assert document["counterbias_schema"] == [1, 6]
     assert document["model"]["backend"] == "none"
     assert {value for key, value in document["model"].items() if key != "backend"} == {None}
     assert document["ends"] == []

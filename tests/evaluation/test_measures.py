@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from counterbias.evaluation import composition as comp
 from counterbias.evaluation import measures
@@ -262,6 +264,7 @@ def test_a_signature_before_the_read_start_is_seen() -> None:
     assert found.before_start == 1
     assert 0.1 < found.outside < 0.25
     assert found.window == Window(16, 10)
+    assert found.covered is False
 
 
 def test_an_ordinary_signature_is_not_suspicious() -> None:
@@ -275,7 +278,42 @@ def test_no_signature_in_noise() -> None:
     divergence, noise = profile(0.0)
     found = comp.signature_span(divergence, noise, upstream=40, window=Window(10, 10))
     assert not found.found
+    assert found.covered is None
     assert found.window == Window(10, 10)
+
+
+@pytest.mark.parametrize("trimmed", range(4, 21))
+def test_the_window_advised_for_trimmed_reads_holds_their_signature(trimmed: int) -> None:
+    divergence, noise = profile(0.3, shift=12 - trimmed)
+    found = comp.signature_span(divergence, noise, upstream=40, window=Window(10, 10))
+    again = comp.signature_span(divergence, noise, upstream=40, window=found.window)
+    assert (again.first, again.last) == (-trimmed, 11 - trimmed)
+    assert again.covered
+    assert again.window == found.window
+    assert found.covered == (found.window == Window(10, 10))
+    assert found.covered == (trimmed <= 11)
+
+
+@given(
+    shift=st.integers(-20, 20),
+    other=st.integers(-36, 36),
+    share=st.floats(0, 1),
+    upstream=st.integers(0, 30),
+    downstream=st.integers(0, 30),
+)
+def test_following_the_advice_on_the_window_never_gives_another(
+    shift: int, other: int, share: float, upstream: int, downstream: int
+) -> None:
+    divergence = np.full(81, 1e-4)
+    divergence[shift + 35 : shift + 46] += 0.02 + 0.03 * np.arange(11)
+    divergence[other + 39 : other + 42] += share  # as in a library whose parts differ
+    window = Window(upstream, downstream)
+    first = comp.signature_span(divergence, 1e-4, upstream=40, window=window)
+    again = comp.signature_span(divergence, 1e-4, upstream=40, window=first.window)
+    assert first.found
+    assert again.covered
+    assert again.window == first.window
+    assert first.covered == (first.window == window)
 
 
 def make_sites(strands: list[tuple[int | None, int | None]], feature: list[int]) -> StartSites:

@@ -98,7 +98,7 @@ MODEL = Option(
     default=None,
     help="the bias model: a backend to fit (`counterbias models` lists them; `auto` chooses one "
     f"by the number of read starts), the file of a saved model, or {NONE} (default: auto with "
-    f"--bias-output, --bias-prior or --bias-counts, otherwise {NONE})",
+    f"--bias-output, --bias-bigwig, --bias-prior or --bias-counts, otherwise {NONE})",
 )
 PRIOR = Option(
     "--bias-prior",
@@ -119,6 +119,14 @@ PREFIX = Option(
     default=None,
     help="start of the names of the weighted table, the model, the isoforms and the quality report "
     "(default: the sample's name)",
+)
+BIGWIG = Option(
+    "--bias-bigwig",
+    metavar="PREFIX",
+    default=None,
+    help="write the bias of read starts along the exons as bigWig files for a genome browser: log2 "
+    "of it, by the strand of the read (PREFIX.forward.bw and PREFIX.reverse.bw, or "
+    "PREFIX.read1.forward.bw and so on where reads 1 and 2 have a model each)",
 )
 WINDOW = Option(
     "--bias-window",
@@ -230,6 +238,7 @@ BIAS = (
     PRIOR,
     GENOME,
     PREFIX,
+    BIGWIG,
     WINDOW,
     MODEL_OPTION,
     COUNTS,

@@ -7,15 +7,42 @@ from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from counterbias.cli.naming import bias_prefixes
 from counterbias.cli.streams import is_redirected_to, write_line
 from counterbias.errors import InputError
 from counterbias.files import is_stream
 from counterbias.options import NONE, UNION
-from counterbias.writers.endings import GENES, ISOFORMS, LOG, MODEL, REPORT, TABLE
+from counterbias.writers.endings import (
+    GENES,
+    ISOFORMS,
+    LOG,
+    MODEL,
+    REPORT,
+    TABLE,
+    track_endings,
+)
 
 if TYPE_CHECKING:
     from counterbias.pipeline.bias.sample import SampleBias
     from counterbias.pipeline.count import CountRun
+
+
+def track_prefixes(arguments: Namespace) -> list[str]:
+    """Return the start of the names of each file's bigWig files; empty where none is wanted."""
+    if arguments.bias_bigwig is None:
+        return []
+    return bias_prefixes(arguments.samfilenames, arguments.bias_bigwig)
+
+
+def track_files(arguments: Namespace) -> list[str]:
+    """List the bigWig files that a run may write: whether there are pairs, is not known yet."""
+    labels = ("both",) if arguments.stranded == "no" else ("both", "read1", "read2")
+    return [
+        prefix + ending
+        for prefix in track_prefixes(arguments)
+        for label in labels
+        for ending in track_endings(label)
+    ]
 
 
 def folder_of(prefix: str | None) -> AbstractContextManager[None]:
@@ -101,6 +128,8 @@ def _tell(
     from counterbias.writers.run_log import write_log
 
     lines = count_summary(sample.report, prefix, endings)
+    if sample.tracks:
+        lines.append(f"{sample.report['sample']}: bias in a browser: {', '.join(sample.tracks)}")
     # A log that the shell writes stderr to would lose what is there already.
     is_stderr = is_redirected_to(2, prefix + LOG)
     if is_stderr or not quiet:

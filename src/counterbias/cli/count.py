@@ -15,7 +15,14 @@ from counterbias.cli.arguments import (
     READS,
     annotation_options,
 )
-from counterbias.cli.bias_files import bias_endings, check_replaced, folder_of, write_bias_files
+from counterbias.cli.bias_files import (
+    bias_endings,
+    check_replaced,
+    folder_of,
+    track_files,
+    track_prefixes,
+    write_bias_files,
+)
 from counterbias.cli.idle_options import idle_in_count
 from counterbias.cli.naming import bias_prefixes, sample_name
 from counterbias.cli.parser import VERSION, Parser
@@ -66,7 +73,7 @@ def main(argv: list[str]) -> int:
     prefixes = (
         bias_prefixes(arguments.samfilenames, arguments.bias_output) if arguments.bias_model else []
     )
-    with folder_of(arguments.bias_output if prefixes else None):
+    with folder_of(arguments.bias_output if prefixes else None), folder_of(arguments.bias_bigwig):
         table_options = check_count_outputs(arguments, prefixes)
         idle = [f"Warning: {line}" for line in idle_in_count(arguments)]
         for line in idle:
@@ -94,6 +101,7 @@ def chosen_model(arguments: Namespace) -> str | None:
     asking = {
         "--bias-model": named,
         "--bias-output": arguments.bias_output,
+        "--bias-bigwig": arguments.bias_bigwig,
         "--bias-prior": arguments.bias_prior,
         "--bias-counts": counts,
     }
@@ -104,7 +112,8 @@ def chosen_model(arguments: Namespace) -> str | None:
         return lengths_alone
     if arguments.bias_genome is None:
         remedy = "give it with --bias-genome FASTA"
-        if lengths_alone and not (named or arguments.bias_prior or counts in _NEED_WEIGHTS):
+        needed = named or arguments.bias_prior or arguments.bias_bigwig
+        if lengths_alone and not (needed or counts in _NEED_WEIGHTS):
             remedy += f", or measure lengths alone with --bias-model {NONE}"
         raise InputError(f"{reason} needs the genome", remedy=remedy)
     return AUTO if named is None else named
@@ -118,6 +127,10 @@ def _refuse_need_of_model(arguments: Namespace, counts: str | None) -> None:
         if by_lengths:
             remedy = f"take --bias-counts corrected, or {remedy}"
         raise InputError(f"--bias-counts {counts} needs a bias model", remedy=remedy)
+    if arguments.bias_bigwig is not None:
+        raise InputError(
+            "--bias-bigwig needs a bias model", file=arguments.bias_bigwig, remedy=remedy
+        )
     if arguments.bias_prior is not None:
         raise InputError(
             "--bias-prior needs a bias model", file=arguments.bias_prior, remedy=remedy
@@ -173,6 +186,11 @@ def check_count_outputs(
         if arguments.bias_output
         else f"the output of --bias-{'lengths' if arguments.bias_model == NONE else 'model'}"
     )
+    if arguments.bias_bigwig is not None:
+        from counterbias.writers.bigwig import require_bigwig
+
+        require_bigwig("--bias-bigwig")
+        outputs += [("--bias-bigwig", name) for name in track_files(arguments)]
     outputs += [
         (label, prefix + ending) for prefix in prefixes for ending in bias_endings(arguments)
     ]
@@ -205,7 +223,13 @@ def _count(arguments: Namespace, argv: list[str]) -> CountRun:
     ):
         from counterbias.pipeline.count import count_files
 
-        return count_files(options, display.messages, tagged=tagged, processes=processes)
+        return count_files(
+            options,
+            display.messages,
+            tagged=tagged,
+            tracks=track_prefixes(arguments),
+            processes=processes,
+        )
 
 
 def _write_main_table(run: CountRun, arguments: Namespace, options: TableOptions) -> None:

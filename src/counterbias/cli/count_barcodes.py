@@ -21,7 +21,7 @@ from counterbias.cli.barcode_arguments import (
     OUTPUT,
     barcode_options,
 )
-from counterbias.cli.bias_files import folder_of, write_bias_files
+from counterbias.cli.bias_files import folder_of, track_prefixes, write_bias_files
 from counterbias.cli.count import (
     check_count_inputs,
     check_count_outputs,
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
     )
     layers = _layers(arguments)
     beside = [name for name in layers if name != arguments.bias_counts]
-    with folder_of(arguments.bias_output if prefixes else None):
+    with folder_of(arguments.bias_output if prefixes else None), folder_of(arguments.bias_bigwig):
         table_options = check_count_outputs(
             arguments, prefixes, lambda options: _layer_files(options, beside)
         )
@@ -135,7 +135,12 @@ def _count(arguments: Namespace, argv: list[str], barcodes: BarcodeOptions) -> C
     ):
         from counterbias.pipeline.count import count_files
 
-        return count_files(replace(options, barcodes=barcodes), display.messages, tagged=tagged)
+        return count_files(
+            replace(options, barcodes=barcodes),
+            display.messages,
+            tagged=tagged,
+            tracks=track_prefixes(arguments),
+        )
 
 
 def _write_main_table(

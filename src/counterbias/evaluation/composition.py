@@ -16,6 +16,11 @@ KMERS = (1, 2, 3, 4)
 MIN_SIGNATURE = 0.05
 #: Least share of a signature's divergence that each of its offsets has.
 MIN_SHARE = 0.02
+#: Share of a signature outside the window up to which the window holds it; of one before the read
+#: start less, since no other window would be needed for reads that were not trimmed.
+MUCH_OUTSIDE, MUCH_OUTSIDE_TRIMMED = 0.25, 0.1
+#: Bases of margin that a suggested window has on either side of a signature.
+MARGIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class Signature:
         peak: the offset where it is strongest.
         before_start: share of the excess divergence at negative offsets, 0 to 1.
         outside: share outside the window in use.
-        window: the window that would contain it.
+        window: the window that holds it: the one in use if that does, else a wider one.
         offsets, profile: the wide profile in which it was found: symmetrised KL per offset, bits.
         noise: the profile's noise floor.
     """
@@ -123,9 +128,22 @@ class Signature:
     noise: float = 0.0
 
     @property
+    def covered(self) -> bool | None:
+        """Whether the window in use holds it; None without a signature."""
+        return self.outside <= _most_outside(self.before_start, self.peak) if self.found else None
+
+    @property
     def precedes_start(self) -> bool:
         """Whether most of it lies before the read start, as in reads trimmed at their 5' end."""
-        return self.found and self.before_start > 0.7 and self.peak < 0
+        return self.found and _precedes(self.before_start, self.peak)
+
+
+def _precedes(before_start: float, peak: int) -> bool:
+    return before_start > 0.7 and peak < 0
+
+
+def _most_outside(before_start: float, peak: int) -> float:
+    return MUCH_OUTSIDE_TRIMMED if _precedes(before_start, peak) else MUCH_OUTSIDE
 
 
 def signature_span(
@@ -158,10 +176,23 @@ def signature_span(
     first, last = int(offsets[marks[0]]), int(offsets[marks[-1]])
     total = float(excess[strong].sum())
     before = float(excess[strong & (offsets < 0)].sum()) / total
-    inside = (offsets >= -window.upstream) & (offsets <= window.downstream)
-    outside = float(excess[strong & ~inside].sum()) / total
-    suggested = Window(max(window.upstream, 4 - first), max(window.downstream, last + 4))
-    return Signature(True, first, last, int(offsets[peak]), before, outside, suggested)
+
+    def outside(of: Window) -> float:
+        beyond = (offsets < -of.upstream) | (offsets > of.downstream)
+        return float(excess[strong & beyond].sum()) / total
+
+    missed, most, holding = outside(window), _most_outside(before, int(offsets[peak])), window
+    if missed > most:
+        holding = _widened(window, first, last)
+        if outside(holding) > most:  # there is more of it beyond a gap
+            every = offsets[strong]
+            holding = _widened(window, int(every[0]), int(every[-1]))
+    return Signature(True, first, last, int(offsets[peak]), before, missed, holding)
+
+
+def _widened(window: Window, first: int, last: int) -> Window:
+    """Widen a window so that it holds the offsets ``first`` to ``last``, with a margin."""
+    return Window(max(window.upstream, MARGIN - first), max(window.downstream, last + MARGIN))
 
 
 def composition_report(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from counterbias.alignments import AlignmentHeader
 from counterbias.inputs import read_again
 from counterbias.messages import SILENT, Messages
-from counterbias.options import RunOptions, TaggedOutput
+from counterbias.options import BiasExtras, RunOptions, TaggedOutput
 from counterbias.pipeline.inputs import RunInputs, needed_again, open_inputs
 from counterbias.pipeline.sample import count_sample, measure_counts, weigh_counts
 from counterbias.records import Annotation, SampleCounts, TaggedBatch
@@ -52,11 +52,12 @@ class CountRun:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One alignment file: its path, its sample, and its ``-o`` file or None."""
+    """One alignment file: path, sample, ``-o`` file or None, start of its bigWig files or None."""
 
     path: str
     sample: str
     tagged: TaggedOutput | None
+    tracks: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def count_files(
     messages: Messages = SILENT,
     *,
     tagged: Sequence[TaggedOutput] = (),
+    tracks: Sequence[str] = (),
     processes: int = 1,
 ) -> CountRun:
     """Count alignment files and, with a bias model, weight their reads.
@@ -82,6 +84,7 @@ def count_files(
         options: files and options.
         messages: where progress and warnings go.
         tagged: per alignment file the file to write with assignments (``-o``); empty for none.
+        tracks: per alignment file the start of the names of its bigWig files; empty for none.
         processes: files counted at the same time.
 
     Raises:
@@ -91,7 +94,8 @@ def count_files(
         about_all: list[str] = []
         inputs = open_inputs(options, messages.noting_warnings(about_all.append))
         outputs: Sequence[TaggedOutput | None] = tagged or [None] * len(options.alignments)
-        files = list(map(_File, options.alignments, options.samples, outputs))
+        prefixes: Sequence[str | None] = tracks or [None] * len(options.alignments)
+        files = list(map(_File, options.alignments, options.samples, outputs, prefixes))
         messages = messages.each_warning_once()
         if processes > 1:
             done = _count_side_by_side(inputs, files, processes, messages)
@@ -168,7 +172,7 @@ def _count_file(inputs: RunInputs, file: _File, messages: Messages) -> _Counted:
                 file.sample,
                 messages,
                 path=file.path,
-                want_read_weights=bool(writers) or molecules is not None,
+                extras=BiasExtras(bool(writers) or molecules is not None, file.tracks),
             )
         for writer in writers:
             writer.finish(None if inputs.bias is None or weighed is None else weighed.read_weights)

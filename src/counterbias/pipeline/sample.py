@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterbias.alignments import AlignmentHeader, is_read_once
 from counterbias.messages import Messages
-from counterbias.options import TRANSCRIPTS, AnnotationOptions, BiasOptions
+from counterbias.options import TRANSCRIPTS, AnnotationOptions, BiasExtras, BiasOptions
 from counterbias.pipeline.counting import Listeners, ReadingOptions, count_alignments
 from counterbias.pipeline.inputs import RunInputs
 from counterbias.records import SampleCounts, TaggedBatch
@@ -206,11 +206,12 @@ def weigh_counts(
     messages: Messages,
     *,
     path: str | None,
-    want_read_weights: bool = False,
+    extras: BiasExtras | None = None,
 ) -> SampleBias:
     """Run the bias stages on one sample, and report what the user should know.
 
-    ``path`` is the alignment file; None where it is not to be read again.
+    ``path`` is the alignment file; None where it is not to be read again. ``extras`` are what else
+    is wanted of it.
     """
     from counterbias.pipeline.bias.choice import choice_for_sample
     from counterbias.pipeline.bias.learnable import is_learnable
@@ -230,7 +231,7 @@ def weigh_counts(
         _provenance(inputs, path, context.choice.path),
         evidence=evidence,
         warnings=() if hint is None else (hint,),
-        want_read_weights=want_read_weights,
+        extras=extras,
     )
     for line in weighed.warnings:
         messages.warn(f"{sample}: {line}")

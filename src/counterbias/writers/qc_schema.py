@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 #: Tag and version. A new minor version adds keys; a new major version renames, removes or changes
 #: some.
-TAG, VERSION = "counterbias_schema", (1, 5)
+TAG, VERSION = "counterbias_schema", (1, 6)
 
 
 class Key(NamedTuple):
@@ -181,12 +181,17 @@ _END = (
     Key("ends[].signature.peak", "integer", "offset where it is strongest"),
     Key("ends[].signature.before_start", "number", "share of it that lies before the read start"),
     Key("ends[].signature.outside", "number", "share of it that lies outside the window"),
-    Key("ends[].signature.upstream", "integer", "upstream bases of the window that would hold it"),
     Key(
-        "ends[].signature.downstream",
-        "integer",
-        "downstream bases of the window that would hold it",
+        "ends[].signature.covered",
+        "boolean",
+        "whether the window holds it: at most 25% lies outside, 10% of one that precedes the start",
     ),
+    Key(
+        "ends[].signature.upstream",
+        "integer",
+        "upstream bases of the window that holds it: the one in use if covered, else a wider one",
+    ),
+    Key("ends[].signature.downstream", "integer", "downstream bases of that window"),
     Key("ends[].signature.offsets", "integers", "offsets examined, −40 to +40"),
     Key(
         "ends[].signature.profile",

@@ -404,6 +404,7 @@ def _signature(signature: Signature) -> dict[str, Any]:
         "peak": signature.peak,
         "before_start": signature.before_start,
         "outside": signature.outside,
+        "covered": signature.covered,
         "upstream": signature.window.upstream,
         "downstream": signature.window.downstream,
         "offsets": signature.offsets,

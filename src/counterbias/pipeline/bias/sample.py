@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from counterbias.evaluation.strandedness import StrandEvidence
 from counterbias.model_file import ModelFile, Prior, Training
 from counterbias.no_model import NoModel
+from counterbias.options import BiasExtras
 from counterbias.pipeline.bias.columns import bias_columns
 from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.deferred import Deferred
@@ -32,6 +33,7 @@ from counterbias.pipeline.bias.report import (
     sample_report,
 )
 from counterbias.pipeline.bias.stopwatch import Stopwatch
+from counterbias.pipeline.bias.tracks import write_tracks
 from counterbias.pipeline.bias.warnings import warnings_of
 from counterbias.pipeline.bias.weighing import (
     ReadScores,
@@ -61,6 +63,7 @@ class SampleBias:
         warnings: what the user should know, one line each.
         unlearnable: read end → why it cannot be learnt from; empty where all can.
         isoforms: those of the features, where lengths are by transcripts; else None.
+        tracks: names of the bigWig files of the expected bias that were written.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -71,6 +74,7 @@ class SampleBias:
     unlearnable: Mapping[str, str]
     isoforms: Isoforms | None = None
     fragment_weights: NDArray[np.float32] | None = None
+    tracks: tuple[str, ...] = ()
 
 
 def weigh_sample(
@@ -79,7 +83,7 @@ def weigh_sample(
     *,
     evidence: StrandEvidence | None = None,
     warnings: tuple[str, ...] = (),
-    want_read_weights: bool = False,
+    extras: BiasExtras | None = None,
 ) -> SampleBias:
     """Fit (or take) the models of one sample, weight its fragments, and correct its counts.
 
@@ -88,9 +92,9 @@ def weigh_sample(
         provenance: where its numbers come from, for the quality report.
         evidence: reads by the strand of their gene, or None where not counted.
         warnings: warnings given so far.
-        want_read_weights: whether weights of single reads and fragments are needed (``-o``,
-            ``count-barcodes``).
+        extras: what else is wanted.
     """
+    extras = extras or BiasExtras()
     counts, stopwatch = context.counts, Stopwatch(context.progress)
     stopwatch.add("counting", counts.seconds)
     weighed = _fit_and_weigh(context, stopwatch)
@@ -98,12 +102,17 @@ def weigh_sample(
     columns = bias_columns(
         context.features.lengths, counts.counts, weighed.counts, lengths.features
     )
+    tracks: tuple[str, ...] = ()
+    not_written: tuple[str, ...] = ()
+    if extras.tracks is not None:
+        with stopwatch.stage("tracks"):
+            tracks, not_written = write_tracks(context, weighed.ends, extras.tracks)
     problems = tuple(line for end in weighed.ends for line in end.report.problems)
-    warnings = (*warnings, *warnings_of(context, weighed), *problems)
+    warnings = (*warnings, *warnings_of(context, weighed), *problems, *not_written)
     report = sample_report(context, weighed, columns, provenance, evidence)
     seconds = {"annotation": provenance.annotation_seconds, **stopwatch.seconds}
     single = np.ones((0, 2), np.float32)
-    if want_read_weights:
+    if extras.read_weights:
         single = read_weights(weighed.weights, weighed.read_scores)
     return SampleBias(
         columns=columns,
@@ -115,7 +124,8 @@ def weigh_sample(
             end.reads.label: end.calibration.reason for end in weighed.ends if not end.learnable
         },
         isoforms=lengths.isoforms,
-        fragment_weights=weighed.weights.weight if want_read_weights else None,
+        fragment_weights=weighed.weights.weight if extras.read_weights else None,
+        tracks=tracks,
     )
 
 

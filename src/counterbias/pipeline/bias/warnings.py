@@ -11,12 +11,9 @@ from counterbias.pipeline.bias.context import SampleContext
 from counterbias.pipeline.bias.fitted_end import FittedEnd
 from counterbias.pipeline.bias.weighing import Weighed
 from counterbias.records import FitReport
-from counterbias.window import Window
 
 #: Below this many distinct starts the user is warned.
 FEW_STARTS = 2000
-#: Share of the signature outside the window above which a wider one is suggested.
-MUCH_OUTSIDE = 0.25
 
 
 def warnings_of(context: SampleContext, weighed: Weighed) -> list[str]:
@@ -74,7 +71,7 @@ def _of_end(context: SampleContext, weighed: Weighed, end: FittedEnd) -> Iterato
             f"only {end.starts:,} distinct read starts{of} to learn from "
             f"(fewer than {FEW_STARTS:,}): expect a noisy model{hint}"
         )
-    yield from _of_signature(end, context.choice.window, of)
+    yield from _of_signature(end, of)
     if calibration.applied and calibration.reason:
         yield (
             f"the model{of} would not be used by itself ({calibration.reason}); since the other "
@@ -85,10 +82,10 @@ def _of_end(context: SampleContext, weighed: Weighed, end: FittedEnd) -> Iterato
         yield f"the model{of} is not used, all its weights are 1: {calibration.reason}"
 
 
-def _of_signature(end: FittedEnd, window: Window, of: str) -> Iterator[str]:
-    """Yield a warning where another window than that in use would hold the bias signature."""
+def _of_signature(end: FittedEnd, of: str) -> Iterator[str]:
+    """Yield a warning where the window in use does not hold the bias signature."""
     signature = end.signature()
-    if signature is None or signature.window == window:
+    if signature is None or signature.covered is not False:
         return
     if signature.precedes_start:
         yield (
@@ -96,7 +93,7 @@ def _of_signature(end: FittedEnd, window: Window, of: str) -> Iterator[str]:
             "read start, as in reads whose 5' end was trimmed; --bias-window "
             f"{signature.window} would hold it"
         )
-    elif signature.found and signature.outside > MUCH_OUTSIDE:
+    else:
         yield (
             f"much of the bias signature{of} lies outside the window; --bias-window "
             f"{signature.window} would hold it"
