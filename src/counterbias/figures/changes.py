@@ -155,7 +155,8 @@ def _limits(samples: Sequence[SampleFigures], column: _Column) -> tuple[float, f
         end
         for sample in samples
         for model in sample.models
-        for span in column.take(model).values()
+        for name, span in column.take(model).items()
+        if name in ("raw", *ESTIMATES)
         for end in span
         if math.isfinite(end)
     ]

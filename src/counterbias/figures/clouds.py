@@ -219,13 +219,13 @@ def _extent(samples: Sequence[SampleFigures]) -> tuple[Floats, Floats]:
 def _agreement(model: ModelFigures, measure: str) -> str:
     """Write n, and r or RMSE of raw and corrected values."""
     name = {"pearson": "r", "rmse": "RMSE"}[measure]
-    lines = [f"n {model.features:,}"]
+    lines = [", ".join([f"n {model.features:,}", *_unused(model)])]
     lines += [
         f"{name} {estimate} {model.agreement[estimate][measure]:.3f}"
         for estimate in ("raw", "corrected")
         if np.isfinite(model.agreement.get(estimate, {}).get(measure, np.nan))
     ]
-    return "\n".join(lines + _unused(model))
+    return "\n".join(lines)
 
 
 def _unused(model: ModelFigures) -> list[str]:

@@ -82,7 +82,7 @@ def gain_depth(samples: Sequence[SampleFigures]) -> list[Page]:
                 if (model := _gain_of(one, name)) is not None
             ]
             starts, gains, errors = np.array(found, np.float64).T
-            style = {"markersize": 4.5, "linewidth": 0.9, "elinewidth": 1.0, "capsize": 2}
+            style = {"linestyle": "", "markersize": 5, "elinewidth": 1.0, "capsize": 2}
             panel.errorbar(starts, gains, yerr=np.nan_to_num(errors), **mark_of(number) | style)
         return _finish(panel)
 

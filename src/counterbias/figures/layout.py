@@ -26,10 +26,15 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "p")
 ROWS, COLUMNS, ACROSS = 6, 9, 5
 #: Points beyond which a cloud is drawn as pixels.
 MANY = 400
+#: A logarithmic axis that spans less than this factor also has 2 and 5 times the powers of ten.
+FEW_DECADES = 30
 #: Sizes of text, points; height of a line as a factor.
 TITLE, TEXT, SMALL, NOTE, LEADING = 10.5, 8.0, 7.0, 6.5, 1.3
 #: Inches: margin, gap between panels, narrowest page, row's label, label of a legend.
 MARGIN, GAP, NARROWEST, ROW_LABEL, KEY_LABEL = 0.12, 0.3, 5.6, 1.2, 2.2
+
+#: A sign that stays with what follows it.
+UNBROKEN = "±\N{NO-BREAK SPACE}"
 
 #: Takes matplotlib's ``Figure`` and returns a figure.
 Page = Callable[[Any], Any]
@@ -66,13 +71,15 @@ def note(panel: Any, text: str, *, low: bool = False) -> None:
 
 
 def logarithmic(axis: Any) -> None:
-    """Write the numbers of a logarithmic axis as plain text.
+    """Write the numbers of a logarithmic axis, whose ends are set, as plain text.
 
     Math markup is off, since names may contain any character.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(numticks=5))
+    low, high = axis.get_view_interval()
+    within = (1.0, 2.0, 5.0) if high < FEW_DECADES * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=within, numticks=5))
     axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_formatter(NullFormatter())
 
@@ -146,7 +153,9 @@ class _Layout:
         self.across = math.ceil(len(columns) / down) if self.single else len(columns)
         self.down = down
         self.left = MARGIN + sheet.ticks + (0.22 if sheet.y else 0.0)
-        self.left += 0.0 if self.single else ROW_LABEL + 0.1
+        names = [] if self.single else [sheet.rows[one] for one in rows]
+        self.label = min(max((width_of(name, TEXT) for name in names), default=0.0), ROW_LABEL)
+        self.left += 0.0 if self.single else self.label + 0.1
         spare = (NARROWEST - self.left - 0.2) / self.across - GAP
         self.cell = max(sheet.width, min(spare, 2 * sheet.width))
         self.width = max(NARROWEST, self.left + self.across * (self.cell + GAP))
@@ -157,12 +166,14 @@ class _Layout:
         sheet, inner = self.sheet, self.width - 2 * MARGIN
         self.title = fit(sheet.title, inner, TITLE, lines=3, bold=True)
         where = f"{sheet.rows[0]}: " if self.single and sheet.rows[0] else ""
-        self.explanation = fit(f"{where}{sheet.explanation}", inner, TEXT, lines=5)
+        self.explanation = fit(
+            f"{where}{sheet.explanation}".replace("± ", UNBROKEN), inner, TEXT, lines=5
+        )
         names = fit_names(
             [sheet.columns[one] for one in self.columns], self.cell + GAP * 0.6, TEXT, lines=3
         )
         self.headings = names
-        self.heading = max((_height(name, TEXT) for name in names), default=0.0) + 0.06
+        self.heading = max((_height(name, TEXT) for name in names), default=0.0) + 0.08
         self.top = MARGIN + _height(self.title, TITLE) + _height(self.explanation, TEXT) + 0.1
         gap = self.heading + 0.12 if self.single else 0.16
         self.step = sheet.height + gap
@@ -180,15 +191,19 @@ class _Layout:
         """Draw the page."""
         page = new_figure(figsize=(self.width, self.height))
         self._write(page)
+        lowest: dict[int, Any] = {}
         for number, (row, column) in enumerate(self._cells()):
             across, down = number % self.across, number // self.across
             panel = self._panel(page, across, down)
             if self.single or down == 0:
                 self._head(page, number)
-            if not self.sheet.draw(panel, row, column):
+            panel.tick_params(labelleft=across == 0, labelbottom=False, labelsize=SMALL, length=2.5)
+            if self.sheet.draw(panel, row, column):
+                lowest[across] = panel
+            else:
                 _say_nothing(panel)
-            last = number + self.across >= len(self.rows) * len(self.columns)
-            panel.tick_params(labelleft=across == 0, labelbottom=last, labelsize=SMALL, length=2.5)
+        for panel in lowest.values():
+            panel.tick_params(labelbottom=True)
         return page
 
     def _cells(self) -> Iterator[tuple[int, int]]:
@@ -212,9 +227,9 @@ class _Layout:
     def _head(self, page: Any, number: int) -> None:
         across, down = number % self.across, number // self.across
         left = self.left + across * (self.cell + GAP)
-        bottom = self.first + down * self.step - 0.04
+        bottom = self.first + down * self.step - 0.06
         name = self.headings[number if self.single else across]
-        self._text(page, (left, bottom), name, va="bottom", fontsize=TEXT, linespacing=1.1)
+        self._text(page, (left, bottom), name, va="baseline", fontsize=TEXT, linespacing=1.1)
 
     def _write(self, page: Any) -> None:
         """Write all but what belongs to single panels."""
@@ -227,7 +242,7 @@ class _Layout:
         if not self.single:
             lines = max(1, int(sheet.height / (TEXT * LEADING / 72)))
             names = [sheet.rows[one] for one in self.rows]
-            for number, name in enumerate(fit_names(names, ROW_LABEL, TEXT, lines=lines)):
+            for number, name in enumerate(fit_names(names, self.label + 0.01, TEXT, lines=lines)):
                 centre = self.first + number * self.step + sheet.height / 2
                 self._text(page, (MARGIN, centre), name, va="center", fontsize=TEXT)
         if sheet.y:

@@ -20,8 +20,8 @@ def reliability(samples: Sequence[SampleFigures]) -> list[Page]:
 
     On the diagonal, a correction has the right size.
     """
-    rows = [one for one in samples if any(_has_points(model) for model in one.models)]
-    if not rows:
+    rows = [one for one in samples if one.models]
+    if not any(_has_points(model) for one in rows for model in one.models):
         return []
     names = names_of(rows)
     reach = max(
@@ -33,12 +33,13 @@ def reliability(samples: Sequence[SampleFigures]) -> list[Page]:
 
     def draw(panel: Any, row: int, column: int) -> bool:
         model = rows[row].model(names[column])
-        if model is None or not _has_points(model):
+        if model is None:
             return False
         panel.plot([-reach, reach], [-reach, reach], **DIAGONAL)
-        error = np.nan_to_num(np.array(model.points["error"]))
-        style = {"fmt": "o-", "markersize": 3, "color": CORRECTED, "elinewidth": 1.0}
-        panel.errorbar(model.points["predicted"], model.points["observed"], yerr=error, **style)
+        if _has_points(model):
+            error = np.nan_to_num(np.array(model.points["error"]))
+            style = {"fmt": "o-", "markersize": 3, "color": CORRECTED, "elinewidth": 1.0}
+            panel.errorbar(model.points["predicted"], model.points["observed"], yerr=error, **style)
         _powers_of_two(panel, max(1, reach))
         if not model.used:
             note(panel, "not used")
