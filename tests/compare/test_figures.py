@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterbias.cli import main
-from counterbias.figures import ModelFigures, SampleFigures, draw
+from counterbias.figures import ModelFigures, SampleFigures, draw, drawing
 from counterbias.figures.data import Span
 from counterbias.figures.drawing import FIGURES, style
 from counterbias.figures.lettering import fit, fit_names, width_of
@@ -124,9 +124,28 @@ def test_figures_have_the_same_bytes_again(tmp_path: Path) -> None:
     assert b"&lt;s&gt;" in content[0]["composition.svg"]
 
 
-def test_pages_hold_every_sample_and_replace_those_of_an_earlier_run(tmp_path: Path) -> None:
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Draw only the figures named."""
+
+    def choose(*names: str) -> None:
+        monkeypatch.setattr(drawing, "FIGURES", {name: FIGURES[name] for name in names})
+
+    return choose
+
+
+def test_pages_hold_every_sample_and_replace_those_of_an_earlier_run(
+    tmp_path: Path, only: Callable[..., None]
+) -> None:
+    only("ma", "truth_difference")
     others = {"one.composition.svg", "notes.truth.png", "genes.X.svg"}
-    for name in (*others, "s3.composition.svg", "s3.before_after.png", "ma.7.svg", "truth.9.png"):
+    for name in (
+        *others,
+        "s3.composition.svg",
+        "s3.before_after.png",
+        "ma.7.svg",
+        "truth_difference.9.png",
+    ):
         (tmp_path / name).touch()
     written = draw(study(13, 1), tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
@@ -145,7 +164,8 @@ def test_depth_needs_several_samples() -> None:
     assert len(FIGURES["gain_depth"](study(2, 2))) == 1
 
 
-def test_each_window_has_its_raw_panel(tmp_path: Path) -> None:
+def test_each_window_has_its_raw_panel(tmp_path: Path, only: Callable[..., None]) -> None:
+    only("composition")
     draw(study(2, 2, windows=2), tmp_path)
     text = (tmp_path / "composition.svg").read_text()
     headings = re.findall(r">((?:raw|m\d)\[[\d,]+\])</text>", text)
@@ -159,7 +179,10 @@ def test_each_window_has_its_raw_panel(tmp_path: Path) -> None:
     ]
 
 
-def test_a_model_without_results_in_a_sample_leaves_its_panel_empty(tmp_path: Path) -> None:
+def test_a_model_without_results_in_a_sample_leaves_its_panel_empty(
+    tmp_path: Path, only: Callable[..., None]
+) -> None:
+    only("composition")
     first, second = study(2, 2)
     draw([first, sample("second", list(second.models[:1]))], tmp_path)
     assert (tmp_path / "composition.svg").read_text().count(">no result</text>") == 1
