@@ -15,6 +15,7 @@ from counterbias.cli import main
 from counterbias.figures import ModelFigures, SampleFigures, draw, drawing
 from counterbias.figures.data import Span
 from counterbias.figures.drawing import FIGURES, style
+from counterbias.figures.layout import mark_of
 from counterbias.figures.lettering import fit, fit_names, width_of
 from tests.compare.running import QUICK, command
 
@@ -162,6 +163,10 @@ def test_pages_hold_every_sample_and_replace_those_of_an_earlier_run(
 def test_depth_needs_several_samples() -> None:
     assert FIGURES["gain_depth"](study(1, 2)) == []
     assert len(FIGURES["gain_depth"](study(2, 2))) == 1
+
+
+def test_56_models_have_marks_of_their_own() -> None:
+    assert len({tuple(mark_of(number).values()) for number in range(56)}) == 56
 
 
 def test_each_window_has_its_raw_panel(tmp_path: Path, only: Callable[..., None]) -> None:

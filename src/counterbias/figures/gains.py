@@ -45,7 +45,7 @@ def gain_cost(samples: Sequence[SampleFigures]) -> list[Page]:
     return _sheet(
         measured,
         "What a model gains and what it costs",
-        f"Gain on blocks that a model did not learn from, and the time of the fit: {how}"
+        f"Gain on blocks that a model did not learn from, and the time of the fit; {how}"
         + ("; small: single samples." if several else "."),
         draw,
         "training time, seconds",

@@ -50,8 +50,7 @@ def parts(total: int, most: int) -> list[range]:
 
 def mark_of(number: int) -> dict[str, Any]:
     """Return colour and mark of a model, by its number."""
-    turn = number + number // len(MODELS)
-    return {"color": MODELS[number % len(MODELS)], "marker": MARKS[turn % len(MARKS)]}
+    return {"color": MODELS[number % len(MODELS)], "marker": MARKS[number % len(MARKS)]}
 
 
 def note(panel: Any, text: str, *, low: bool = False) -> None:
