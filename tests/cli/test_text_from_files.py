@@ -18,7 +18,7 @@ from counterbias.cli import main
 from counterbias.cli.progress import ProgressBar
 from counterbias.errors import LONGEST, InputError, harmless, shown
 from counterbias.figures.data import ModelFigures, SampleFigures
-from counterbias.figures.drawing import draw_sample
+from counterbias.figures.drawing import draw
 from counterbias.writers.comparison import write_between, write_document
 
 #: A colour, a cleared screen in one byte, a bell, a right-to-left override, a zero-width space, a
@@ -209,7 +209,7 @@ def test_figures_and_tables_take_any_name(tmp_path: Path) -> None:
     model = ModelFigures(name, True, 0.1, 0.01, 1.0, [0, 1], {"both": shares}, {})
     folder = tmp_path / "figures"
     folder.mkdir()
-    written = draw_sample(SampleFigures(name.replace("\x85", ""), nothing, [model]), folder)
+    written = draw([SampleFigures(name, nothing, [model])], folder)
     assert any(path.endswith(".svg") for path in written)
     for path in written:
         if path.endswith(".svg"):

@@ -181,7 +181,6 @@ def test_comparison(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert document["samples"][0]["sample"] == ESCAPED
     assert NAME in (files / named("-v") / "per_gene.tsv").read_bytes()
     drawn = [name for name in names(files / named("-v")) if name.endswith(".svg")]
-    assert all(name.startswith(f"figures/{named('.')}") for name in drawn)
     assert not drawn or any(
         "pr\\xf8ve" in (files / named("-v") / name).read_text(encoding="utf-8") for name in drawn
     )

@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
             result = _compare(run, options, display)
             document = _write(result, run, folder)
             if not arguments.no_figures:
-                _draw(result, folder)
+                _draw(result, document, folder)
         except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
@@ -209,7 +209,7 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
     return document
 
 
-def _draw(result: Comparison, folder: Path) -> None:
+def _draw(result: Comparison, document: dict[str, Any], folder: Path) -> None:
     """Draw the figures, unless matplotlib is missing."""
     from counterbias import figures
     from counterbias.pipeline.compare.figures import figures_of
@@ -217,5 +217,4 @@ def _draw(result: Comparison, folder: Path) -> None:
     if not figures.is_available():
         write_line(f"Warning: {figures.MISSING}")
         return
-    for sample in figures_of(result):
-        figures.draw_sample(sample, folder / FIGURES)
+    figures.draw(figures_of(result, document), folder / FIGURES)

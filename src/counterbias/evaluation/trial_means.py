@@ -62,9 +62,14 @@ def by_fold(trials: Trials, name: str = "gain_cap5") -> dict[Any, float]:
     return {fold: float(np.mean(values)) for fold, values in found.items()}
 
 
-def paired_difference(trials: Trials, reference: Trials, name: str = "gain_cap5") -> Mean:
-    """Average over folds the difference from a reference in the same fold (means over seeds)."""
-    own, against = by_fold(trials, name), by_fold(reference, name)
+def paired_difference(
+    trials: Trials, reference: Trials, name: str = "gain_cap5", other: str = ""
+) -> Mean:
+    """Average over folds the difference from a reference in the same fold (means over seeds).
+
+    The reference's measure is ``other``, or the same one.
+    """
+    own, against = by_fold(trials, name), by_fold(reference, other or name)
     shared = [
         {"fold": fold, "values": {name: own[fold] - against[fold]}}
         for fold in own

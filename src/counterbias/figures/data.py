@@ -1,12 +1,16 @@
-"""What the figures of one sample are drawn from."""
+"""What the figures of a comparison are drawn from."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: A value and the ends of its interval; NaN where unknown.
+Span = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,16 @@ class ModelFigures:
         composition: read end → ``before``, ``after``, ``background`` → base → share per offset.
         expression: ``raw``, ``weighted``, ``corrected`` → FPKM per feature.
         truth: the estimates compared with the truth, as ``expression``; empty without a truth.
-        difference: ``weighted``, ``corrected`` → measure → (value, low, high) of the paired
-            difference from raw; empty without a truth.
+        agreement: ``raw``, ``corrected`` → ``pearson``, ``rmse`` → value; empty without a truth.
+        features: number of features compared with the truth.
+        difference: measure → ``weighted``, ``corrected`` → the paired difference from raw; empty
+            without a truth.
         points: ``predicted``, ``observed``, ``error`` → log2 of held-out reads over an even spread,
             per bin; may be empty.
+        divergence: kl1_before and kl1_after, bits; NaN if unknown.
+        halves: ``raw``, ``weighted``, ``corrected`` and, with ``_minus_raw`` appended, the paired
+            differences of the last two → half consistency, ± standard error; may be empty.
+        replicates: the same of replicate_rmse; empty without replicates.
     """
 
     name: str
@@ -37,8 +47,13 @@ class ModelFigures:
     composition: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
     expression: Mapping[str, NDArray[np.float64]]
     truth: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    difference: Mapping[str, Mapping[str, tuple[float, float, float]]] = field(default_factory=dict)
+    agreement: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    features: int = 0
+    difference: Mapping[str, Mapping[str, Span]] = field(default_factory=dict)
     points: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    divergence: tuple[float, float] = (math.nan, math.nan)
+    halves: Mapping[str, Span] = field(default_factory=dict)
+    replicates: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class SampleFigures:
         models: the models compared.
         truth: true values per feature, or None.
         truth_label: their column in the truth table.
+        starts: distinct read starts that models learn from.
     """
 
     name: str
@@ -58,3 +74,13 @@ class SampleFigures:
     models: Sequence[ModelFigures]
     truth: NDArray[np.float64] | None = None
     truth_label: str = ""
+    starts: int = 0
+
+    def model(self, name: str) -> ModelFigures | None:
+        """Return the model of this name, or None if there are no results of it."""
+        return next((one for one in self.models if one.name == name), None)
+
+
+def names_of(samples: Sequence[SampleFigures]) -> list[str]:
+    """Return the names of all models of these samples, in order."""
+    return list(dict.fromkeys(one.name for sample in samples for one in sample.models))

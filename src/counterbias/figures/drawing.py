@@ -6,26 +6,46 @@ import importlib.util
 import io
 import logging
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from counterbias.errors import harmless
-from counterbias.figures import panels
+from counterbias.figures.changes import evenness, replicates, truth_difference
+from counterbias.figures.clouds import ma, truth, truth_residuals
+from counterbias.figures.composition import composition
 from counterbias.figures.data import SampleFigures
-from counterbias.files import remove_leftovers_in, whole_stream
+from counterbias.figures.gains import gain_cost, gain_depth
+from counterbias.figures.layout import Page
+from counterbias.figures.reliability import reliability
+from counterbias.files import remove_leftovers_in, whole_stream, writing_errors
 
-#: Figure's name in file names → function that draws it, or returns None with nothing to draw.
-FIGURES: dict[str, Callable[[Any, SampleFigures], Any]] = {
-    "composition": panels.composition,
-    "fold_change": panels.fold_change,
-    "before_after": panels.before_after,
-    "gain_cost": panels.gain_cost,
-    "reliability": panels.reliability,
-    "truth": panels.truth,
-    "truth_difference": panels.truth_difference,
+#: Figure's name in file names → function that returns its pages; none with nothing to draw.
+FIGURES: dict[str, Callable[[Sequence[SampleFigures]], list[Page]]] = {
+    "composition": composition,
+    "ma": ma,
+    "gain_cost": gain_cost,
+    "gain_depth": gain_depth,
+    "reliability": reliability,
+    "evenness": evenness,
+    "replicates": replicates,
+    "truth": truth,
+    "truth_residuals": truth_residuals,
+    "truth_difference": truth_difference,
 }
+#: Figures of which earlier versions drew one per sample, ``SAMPLE.NAME``.
+_PER_SAMPLE = (
+    "composition",
+    "fold_change",
+    "before_after",
+    "gain_cost",
+    "reliability",
+    "truth",
+    "truth_difference",
+)
 #: Message if matplotlib is not installed.
 MISSING = "no figures are drawn: they need matplotlib; pip install 'counterbias[compare]'"
 
@@ -66,39 +86,82 @@ def is_available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[str]:
-    """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``.
+@contextmanager
+def style() -> Iterator[Any]:
+    """Yield matplotlib's ``Figure``, to be called within this context, so that all look alike.
 
-    Returns the paths of the files written.
-
-    Raises:
-        InputError: a file cannot be written.
+    Settings of other users of matplotlib neither matter nor change.
     """
     # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    target, shown = Path(folder), _harmless(sample)
-    remove_leftovers_in(target)
-    written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        for name, draw in FIGURES.items():
-            figure = draw(Figure, shown)
-            if figure is None:
-                continue
-            FigureCanvasAgg(figure)
-            for extension, dpi, metadata in _FORMATS:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
-                path = target / f"{sample.name}.{name}.{extension}"
-                with whole_stream(path) as file:
-                    file.write(buffer.getvalue())
-                written.append(str(path))
+        yield Figure
+
+
+def write_figure(figure: Any, stem: str | os.PathLike[str]) -> list[str]:
+    """Write a figure that was drawn in :func:`style`, still within it: ``STEM.svg``, ``STEM.png``.
+
+    Returns the paths of the files.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    written = []
+    for extension, dpi, metadata in _FORMATS:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
+        path = f"{os.fspath(stem)}.{extension}"
+        with whole_stream(path) as file:
+            file.write(buffer.getvalue())
+        written.append(path)
     return written
+
+
+def draw(samples: Sequence[SampleFigures], folder: str | os.PathLike[str]) -> list[str]:
+    """Draw all figures, ``NAME.svg`` and ``NAME.png``; several pages are ``NAME.1``, ``NAME.2``, ….
+
+    Figures and pages of an earlier run in this folder that there are no more are removed.
+
+    Returns the paths of the files written.
+
+    Raises:
+        InputError: a file cannot be written or removed.
+    """
+    target, shown = Path(folder), [_harmless(one) for one in samples]
+    remove_leftovers_in(target)
+    written: list[str] = []
+    with style() as new_figure:
+        for name, pages_of in FIGURES.items():
+            pages = pages_of(shown)
+            for number, page in enumerate(pages, start=1):
+                stem = f"{name}.{number}" if len(pages) > 1 else name
+                written += write_figure(page(new_figure), target / stem)
+    _remove_earlier(target, [one.name for one in samples], written)
+    return written
+
+
+def _remove_earlier(folder: Path, samples: Sequence[str], written: Sequence[str]) -> None:
+    """Remove figures that an earlier run has drawn and this one has not."""
+    ours = re.compile(rf"({'|'.join(FIGURES)})(\.[1-9][0-9]*)?\.(svg|png)")
+    one_sample = {
+        f"{sample}.{name}.{extension}"
+        for sample in samples
+        for name in _PER_SAMPLE
+        for extension, _, _ in _FORMATS
+    }
+    kept = {Path(path).name for path in written}
+    for path in sorted(folder.iterdir()):
+        if path.name not in kept and (ours.fullmatch(path.name) or path.name in one_sample):
+            with writing_errors(path):
+                path.unlink()
 
 
 def _harmless(sample: SampleFigures) -> SampleFigures:
