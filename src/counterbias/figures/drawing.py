@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from counterbias.errors import harmless
-from counterbias.figures import panels
+from counterbias.figures import along, panels
+from counterbias.figures.along import AlongFigure
 from counterbias.figures.data import SampleFigures
 from counterbias.files import remove_leftovers_in, whole_stream
 
@@ -74,31 +75,43 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     Raises:
         InputError: a file cannot be written.
     """
-    # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
+    shown = _harmless(sample)
+    remove_leftovers_in(Path(folder))
+    written = []
+    for name, draw in FIGURES.items():
+        written += write_figure(
+            lambda figure: draw(figure, shown), Path(folder) / f"{sample.name}.{name}"
+        )
+    return written
+
+
+def write_figure(draw: Callable[[Any], Any], path: Path) -> list[str]:
+    # placeholder until the figures' branch is merged
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    target, shown = Path(folder), _harmless(sample)
-    remove_leftovers_in(target)
     written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        for name, draw in FIGURES.items():
-            figure = draw(Figure, shown)
-            if figure is None:
-                continue
-            FigureCanvasAgg(figure)
-            for extension, dpi, metadata in _FORMATS:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
-                path = target / f"{sample.name}.{name}.{extension}"
-                with whole_stream(path) as file:
-                    file.write(buffer.getvalue())
-                written.append(str(path))
+        figure = draw(Figure)
+        if figure is None:
+            return []
+        FigureCanvasAgg(figure)
+        for extension, dpi, metadata in _FORMATS:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
+            target = path.with_name(f"{path.name}.{extension}")
+            with whole_stream(target) as file:
+                file.write(buffer.getvalue())
+            written.append(str(target))
     return written
+
+
+def draw_along(drawn: AlongFigure, folder: str | os.PathLike[str], name: str) -> list[str]:
+    return write_figure(lambda figure: along.along(figure, drawn), Path(folder) / name)
 
 
 def _harmless(sample: SampleFigures) -> SampleFigures:

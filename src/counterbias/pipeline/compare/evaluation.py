@@ -72,9 +72,7 @@ class FoldSample:
     units: Units
     block: int
 
-    def fold_of(
-        self, contig: NDArray[np.int32], position: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def fold_of(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the fold of each place, int64 (n,): that of its block, with reads or without."""
         first = np.zeros(len(self.sites.contigs), np.int64)
         found = folds.rotation(self.starts, block=self.block)

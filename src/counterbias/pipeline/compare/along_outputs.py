@@ -1,0 +1,137 @@
+"""What along_genes.tsv holds and the figures along genes show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, count
+
+import numpy as np
+
+from counterbias.errors import harmless
+from counterbias.evaluation.profile import Agreement
+from counterbias.figures.along import MOST_TRACKS, AlongFigure, AlongTrack
+from counterbias.options import FOLDS
+from counterbias.pipeline.compare.profiles import GeneProfiles, Profile
+from counterbias.pipeline.compare.results import Comparison
+from counterbias.writers.along_genes import Rows
+
+#: What is replaced in names of files, and how long these may be.
+_NOT_IN_NAMES, _LONGEST = re.compile(r"[^A-Za-z0-9._-]"), 100
+#: What read ends are called in titles.
+_READS = {"both": "reads", "read1": "read 1", "read2": "read 2"}
+
+
+def table_rows(genes: Sequence[GeneProfiles]) -> Iterator[Rows]:
+    """Yield the rows of along_genes.tsv."""
+    for one in genes:
+        for profile in one.profiles:
+            strand = "sense" if profile.sense else "antisense"
+            yield Rows(
+                (profile.sample, one.gene.identifier, one.transcript, profile.end, strand),
+                one.gene.contig,
+                one.positions,
+                one.exon,
+                profile.fold,
+                profile.observed,
+                profile.even,
+                profile.expected,
+            )
+
+
+def table_models(result: Comparison) -> list[str]:
+    """Return the models, in the order of their columns."""
+    return [result.name_of(one) for one in result.candidates]
+
+
+def figures_along(
+    result: Comparison, genes: Sequence[GeneProfiles]
+) -> Iterator[tuple[str, AlongFigure]]:
+    """Yield the name and the content of each figure; genes without reads have none."""
+    names = file_names([one.gene.name for one in genes])
+    for name, one in zip(names, genes, strict=True):
+        if one.profiles:
+            yield f"along.{name}", _figure(result, one)
+
+
+def file_names(identifiers: Sequence[str]) -> list[str]:
+    """Return a name for each identifier that any file system takes, no two alike."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for identifier in identifiers:
+        plain = _NOT_IN_NAMES.sub("_", identifier)[:_LONGEST]
+        numbered = (f"{plain}-{number}" for number in count(2))
+        name = next(one for one in chain([plain], numbered) if one.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _figure(result: Comparison, one: GeneProfiles) -> AlongFigure:
+    """Return what the figure of a gene shows.
+
+    With more tracks than there is room for, those of the first samples are drawn.
+    """
+    samples = list(dict.fromkeys(profile.sample for profile in one.profiles))
+    drawn = _with_room(one.profiles, samples)
+    line = f"transcript {one.transcript}" if one.transcript else "all its exons, end to end"
+    title = f"{one.gene.identifier}: where reads start along {line}, observed and expected"
+    if len(drawn) < len(samples):
+        title += f" (the first {len(drawn)} of {len(samples)} samples)"
+    return AlongFigure(
+        harmless(title),
+        _axis(result, one),
+        one.exon,
+        [_track(one, profile) for profile in one.profiles if profile.sample in drawn],
+    )
+
+
+def _with_room(profiles: Sequence[Profile], samples: Sequence[str]) -> set[str]:
+    """Return the samples that are drawn: at least one, and as many as there is room for."""
+    drawn: set[str] = set()
+    tracks = 0
+    for sample in samples:
+        tracks += sum(profile.sample == sample for profile in profiles)
+        if drawn and tracks > MOST_TRACKS:
+            break
+        drawn.add(sample)
+    return drawn
+
+
+def _axis(result: Comparison, one: GeneProfiles) -> str:
+    """Describe the horizontal axis, and what is marked on it."""
+    strand = "−" if one.gene.reverse else "+"
+    place = f"{one.gene.contig}:{one.positions[0] + 1:,}–{one.positions[-1] + 1:,} ({strand})"
+    text = f"position in the transcript, 5′ → 3′, of {place}"
+    if len(np.unique(one.exon)) > 1:
+        text += "; dotted: edges of exons"
+    if len(result.options.folds) < FOLDS:
+        text += "; grey: not held out, nothing is expected"
+    return harmless(text)
+
+
+def _track(one: GeneProfiles, profile: Profile) -> AlongTrack:
+    """Return one track with its title and the numbers of its models."""
+    strand = "the transcript's strand" if profile.sense else "the other strand"
+    reads = int(profile.observed.sum())
+    title = f"{profile.sample}: {_READS[profile.end]} on {strand}, {reads:,} starts"
+    if profile.elsewhere:
+        title += f" ({profile.elsewhere:,} more of the gene's lie elsewhere)"
+    return AlongTrack(
+        harmless(title),
+        profile.observed,
+        profile.even,
+        {harmless(name): values for name, values in profile.expected.items()},
+        {harmless(name): _note(found) for name, found in profile.agreement.items()},
+    )
+
+
+def _note(found: Agreement) -> str:
+    """Write a model's numbers in words."""
+    if not math.isfinite(found.pearson):
+        return "even: no correction"
+    return (
+        f"r {found.pearson:.2f} ({found.reachable:.2f} if exact), "
+        f"deviance {100 * found.deviance:.0f} %"
+    )
