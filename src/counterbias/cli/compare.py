@@ -216,12 +216,12 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
 def _write_along(result: Comparison, folder: Path) -> list[GeneProfiles]:
     """Write the table of read starts along genes; return what the figures show."""
     from counterbias.pipeline.compare.along_outputs import table_models, table_rows
-    from counterbias.pipeline.compare.profiles import profiles_of, without_reads
+    from counterbias.pipeline.compare.profiles import gaps, profiles_of
     from counterbias.writers.along_genes import write_along_genes
 
     profiles = profiles_of(result)
     write_along_genes(folder / ALONG, table_models(result), table_rows(profiles))
-    for line in without_reads(result):
+    for line in gaps(result, profiles):
         write_line(f"Warning: {line}")
     return profiles
 

@@ -35,6 +35,7 @@ class AlongTrack:
         even: float64 (places,), an even spread of them; NaN where nothing is expected.
         expected: model → float64 (places,), NaN likewise; the first one is drawn place by place.
         notes: model → its numbers, in words.
+        even_models: the models that expect an even spread, as they are not used.
     """
 
     title: str
@@ -42,6 +43,7 @@ class AlongTrack:
     even: Floats
     expected: Mapping[str, Floats]
     notes: Mapping[str, str]
+    even_models: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ class AlongFigure:
     Args:
         title: what is drawn.
         axis: what the horizontal axis is.
+        caption: what a reader should know about what is expected.
         exon: int64 (places,), the number of each place's exon.
         tracks: at most :data:`MOST_TRACKS`.
     """
 
     title: str
     axis: str
+    caption: str
     exon: NDArray[np.int64]
     tracks: Sequence[AlongTrack]
 
@@ -70,7 +74,10 @@ def along(figure: Any, drawn: AlongFigure) -> Any:
     number = len(drawn.tracks)
     page = figure(figsize=(WIDTH, TRACK * number + MARGIN), layout="constrained")
     page.suptitle(drawn.title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-    panels = page.subplots(2 * number, 1, sharex=True, squeeze=False)[:, 0]
+    page.supxlabel(drawn.caption, x=0.01, ha="left", fontsize=8, color="#444444")
+    panels = page.subplots(
+        2 * number, 1, sharex=True, squeeze=False, height_ratios=[5, 4] * number
+    )[:, 0]
     spread = max(LEAST_SMOOTHING, round(SMOOTHING * len(drawn.exon)))
     for track, raw, smooth in zip(drawn.tracks, panels[::2], panels[1::2], strict=True):
         _place_by_place(raw, track)
@@ -109,8 +116,9 @@ def _place_by_place(panel: Any, track: AlongTrack) -> None:
             linewidth=width,
             label=f"expected by {model}",
         )
-    panel.plot(place, track.even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)))
-    panel.plot(place, -track.even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)))
+    _draw_even(panel, place, track.even)
+    if track.expected:
+        _draw_even(panel, place, -track.even)
     panel.axhline(0, color="#555555", linewidth=0.6)
     # Whole reads, upwards and downwards alike.
     panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -122,12 +130,13 @@ def _place_by_place(panel: Any, track: AlongTrack) -> None:
 def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
     """Draw observed and expected reads as smoothed lines."""
     place = np.arange(1, len(track.observed) + 1)
-    known = np.isfinite(track.even)
-    observed = np.where(known, track.observed, np.nan)
-    panel.plot(place, smoothed(observed, spread), color=OBSERVED, linewidth=1.5, label="observed")
+    even = "even spread"
+    if track.even_models:
+        even = "\n".join((f"{even}; not used, so also:", *track.even_models[: len(MODELS)]))
     panel.plot(
-        place, track.even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)), label="even spread"
+        place, smoothed(track.observed, spread), color=OBSERVED, linewidth=1.5, label="observed"
     )
+    _draw_even(panel, place, track.even, label=even)
     shown = list(track.expected.items())[: len(MODELS)]
     for (model, expected), colour in zip(shown, MODELS, strict=False):
         panel.plot(
@@ -140,6 +149,10 @@ def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
     panel.set_ylim(bottom=0)
     panel.set_ylabel(f"reads, smoothed\n(Gaussian, SD {spread} nt)", fontsize=8)
     _legend(panel)
+
+
+def _draw_even(panel: Any, place: NDArray[np.int64], even: Floats, label: str = "") -> None:
+    panel.plot(place, even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)), label=label or None)
 
 
 def _legend(panel: Any) -> None:
@@ -171,4 +184,6 @@ def smoothed(values: Floats, spread: float) -> Floats:
     known = np.isfinite(values)
     total = np.convolve(np.where(known, values, 0.0), kernel)[reach : reach + len(values)]
     weight = np.convolve(known.astype(np.float64), kernel)[reach : reach + len(values)]
-    return np.divide(total, weight, out=np.full(len(values), np.nan), where=known)
+    mean = np.full(len(values), np.nan)
+    np.divide(total, weight, out=mean, where=known)
+    return mean

@@ -62,7 +62,9 @@ class Track:
         if model not in self.bias:
             return np.full(len(self.fold), np.nan)
         total, number = self.bias[model], self.trials[model]
-        return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+        mean = np.full(len(total), np.nan)
+        np.divide(total, number, out=mean, where=number > 0)
+        return mean
 
 
 def tracks_along(

@@ -19,6 +19,14 @@ from counterbias.writers.along_genes import Rows
 
 #: What is replaced in names of files, and how long these may be.
 _NOT_IN_NAMES, _LONGEST = re.compile(r"[^A-Za-z0-9._-]"), 100
+#: What a reader of a figure should know.
+_CAPTION = (
+    "Expected: the observed number of reads, spread by models that did not learn from these "
+    "places. r: correlation of observed and expected, place by place (in parentheses: what chance "
+    "would\nleave of a perfect 1). Deviance: share of the observed unevenness, chance included, "
+    "that is explained. No model knows that fragments must fit in the transcript and reads must "
+    "map to one place."
+)
 #: What read ends are called in titles.
 _READS = {"both": "reads", "read1": "read 1", "read2": "read 2"}
 
@@ -82,6 +90,7 @@ def _figure(result: Comparison, one: GeneProfiles) -> AlongFigure:
     return AlongFigure(
         harmless(title),
         _axis(result, one),
+        _CAPTION,
         one.exon,
         [_track(one, profile) for profile in one.profiles if profile.sample in drawn],
     )
@@ -118,19 +127,19 @@ def _track(one: GeneProfiles, profile: Profile) -> AlongTrack:
     title = f"{profile.sample}: {_READS[profile.end]} on {strand}, {reads:,} starts"
     if profile.elsewhere:
         title += f" ({profile.elsewhere:,} more of the gene's lie elsewhere)"
+    differing = [name for name, found in profile.agreement.items() if math.isfinite(found.pearson)]
     return AlongTrack(
         harmless(title),
         profile.observed,
         profile.even,
-        {harmless(name): values for name, values in profile.expected.items()},
-        {harmless(name): _note(found) for name, found in profile.agreement.items()},
+        {harmless(name): profile.expected[name] for name in differing},
+        {harmless(name): _note(profile.agreement[name]) for name in differing},
+        [harmless(name) for name in profile.expected if name not in differing],
     )
 
 
 def _note(found: Agreement) -> str:
     """Write a model's numbers in words."""
-    if not math.isfinite(found.pearson):
-        return "even: no correction"
     return (
         f"r {found.pearson:.2f} ({found.reachable:.2f} if exact), "
         f"deviance {100 * found.deviance:.0f} %"

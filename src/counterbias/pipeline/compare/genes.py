@@ -32,9 +32,9 @@ class Gene:
         contig: its contig's name, as the alignments call it.
         reverse: whether it lies on the - strand.
         positions: int64 (places,), the genome position of each place, ascending.
-        transcripts: identifier → its exons' places, int64 (exons, 2), half open, ascending; only
-            the one that the user named, if that was a transcript; empty where the annotation names
-            none.
+        transcripts: identifier → its exons' places, int64 (runs of places, 2), half open,
+            ascending; only the one that the user named, if that was a transcript; empty where the
+            annotation names none.
     """
 
     name: str
@@ -102,7 +102,7 @@ def _find(
 
 
 def _exons(chains: FeatureTranscripts, number: int) -> NDArray[np.int64]:
-    """Return a transcript's exons along its feature's blocks, int64 (exons, 2)."""
+    """Return a transcript's exons along its feature's blocks, int64 (runs, 2)."""
     rows = slice(int(chains.exon_offsets[number]), int(chains.exon_offsets[number + 1]))
     return np.stack((chains.start[rows], chains.end[rows]), axis=1)
 

@@ -63,7 +63,7 @@ class GeneProfiles:
         transcript: the transcript; empty where the annotation names none, and all exons of the gene
             are laid end to end.
         positions: int64 (places,), 0-based genome positions in the direction of transcription.
-        exon: int64 (places,), the number of each place's exon, from 1 on.
+        exon: int64 (places,), the number of each place's exon, from 1 on, in that direction.
         profiles: sample by sample; empty without reads.
     """
 
@@ -79,19 +79,25 @@ def profiles_of(result: Comparison) -> list[GeneProfiles]:
     return [_profiles(result, gene) for gene in result.genes]
 
 
-def without_reads(result: Comparison) -> list[str]:
-    """Return the genes without reads to draw, one line per gene, with the samples."""
+def gaps(result: Comparison, genes: Sequence[GeneProfiles]) -> list[str]:
+    """Return what cannot be drawn, in one line per gene: samples without reads, folds left in."""
     lines = []
-    for gene in result.genes:
+    for one in genes:
+        drawn = {profile.sample for profile in one.profiles}
         names = [
             sample.name
             for sample in result.samples
-            if not why_left_out(sample.outcomes) and not _has_reads(sample, gene)
+            if sample.name not in drawn and not why_left_out(sample.outcomes)
         ]
         if names:
             lines.append(
-                f"{gene.name} is not drawn for {', '.join(names)}: no read that models learn from "
-                "starts in its exons"
+                f"{one.gene.name} is not drawn for {', '.join(names)}: no read that models learn "
+                "from starts in its exons"
+            )
+        if drawn and all(np.isnan(profile.even).all() for profile in one.profiles):
+            lines.append(
+                f"nothing is expected along {one.gene.name}: its folds are not among those held "
+                "out (--folds)"
             )
     return lines
 
@@ -116,14 +122,15 @@ def _profiles(result: Comparison, gene: Gene) -> GeneProfiles:
         np.zeros(len(gene.positions)),
     )
     transcript, exons = _choose_transcript(gene, reads)
-    rows = np.concatenate([np.arange(start, end) for start, end in exons.tolist()])
-    exon = np.repeat(np.arange(1, len(exons) + 1), exons[:, 1] - exons[:, 0])
-    if gene.reverse:
-        rows, exon = rows[::-1], len(exons) + 1 - exon[::-1]
+    rows = np.concatenate([np.arange(start, end) for start, end in exons])
+    rows = rows[::-1] if gene.reverse else rows
+    positions = gene.positions[rows]
+    # Along the places of a gene, exons touch each other; along the genome they do not.
+    exon = np.cumsum(np.concatenate(([1], np.abs(np.diff(positions)) > 1)))
     return GeneProfiles(
         gene,
         transcript,
-        gene.positions[rows],
+        positions,
         exon,
         [
             _profile(result, sample, track, rows)
@@ -134,11 +141,9 @@ def _profiles(result: Comparison, gene: Gene) -> GeneProfiles:
 
 
 def _choose_transcript(gene: Gene, reads: Floats) -> tuple[str, NDArray[np.int64]]:
-    """Return a transcript and its exons' places; without any, all exons of the gene."""
+    """Return a transcript and the places of its exons; without any, all places of the gene."""
     if not gene.transcripts:
-        edges = np.flatnonzero(np.diff(gene.positions) > 1) + 1
-        sides = np.concatenate(([0], edges, [len(gene.positions)]))
-        return "", np.stack((sides[:-1], sides[1:]), axis=1)
+        return "", np.array([[0, len(gene.positions)]])
     before = np.concatenate(([0.0], np.cumsum(reads)))
 
     def merit(name: str) -> tuple[float, int]:
