@@ -169,7 +169,7 @@ def profiles_with(trials: Sequence[tuple[int, int, dict[str, Any]]], gene: Gene)
         job = Job(outcome, CHOICE, *ends[0], Trial(fold, seed), "cpu", {})
         expect_along(tracks, job, ({"calibration": calibration}, ARRAYS))
         outcome.trials.append({"fold": fold, "seed": seed, "values": {"gain_cap5": 1.0}})
-    counts = SampleCounts("s.bam", False, 9, np.array([8, 1]), None, np.zeros(5), None, 0.0)
+    counts = SampleCounts("s.bam", False, 9, np.array([8, 1]), None, (0, 0, 0, 0, 0), None, 0.0)
     folds = tuple(sorted({fold for fold, _, _ in trials}))
     result = Comparison(
         FEATURES,

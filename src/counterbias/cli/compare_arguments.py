@@ -69,7 +69,7 @@ COMPARISON = (
     ),
     Option(
         _OPTION_OF_GENES,
-        metavar="IDS",
+        metavar="NAMES",
         default=None,
         help="comma-separated features, or transcripts, along which observed read starts are drawn "
         f"against those that held-out models expect; at most {MOST_GENES}",

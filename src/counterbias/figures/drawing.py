@@ -8,12 +8,13 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counterbias.errors import harmless
-from counterbias.figures import along, panels
-from counterbias.figures.along import AlongFigure
+from counterbias.figures import panels
+from counterbias.figures.along import AlongFigure, along
 from counterbias.figures.data import SampleFigures
 from counterbias.files import remove_leftovers_in, whole_stream
 
@@ -77,16 +78,43 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     """
     shown = _harmless(sample)
     remove_leftovers_in(Path(folder))
-    written = []
-    for name, draw in FIGURES.items():
-        written += write_figure(
-            lambda figure: draw(figure, shown), Path(folder) / f"{sample.name}.{name}"
-        )
-    return written
+    return [
+        path
+        for name, draw in FIGURES.items()
+        for path in write_figure(partial(_of_sample, draw, shown), folder, f"{sample.name}.{name}")
+    ]
 
 
-def write_figure(draw: Callable[[Any], Any], path: Path) -> list[str]:
-    # placeholder until the figures' branch is merged
+def _of_sample(draw: Callable[[Any, SampleFigures], Any], shown: SampleFigures, figure: Any) -> Any:
+    return draw(figure, shown)
+
+
+def draw_along(drawn: AlongFigure, folder: str | os.PathLike[str], name: str) -> list[str]:
+    """Draw read starts along a gene, ``NAME.svg`` and ``.png``; return the paths.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    return write_figure(lambda figure: along(figure, drawn), folder, name)
+
+
+def write_figure(
+    draw: Callable[[Any], Any], folder: str | os.PathLike[str], name: str
+) -> list[str]:
+    """Draw one figure and write it, ``NAME.svg`` and ``.png``.
+
+    Args:
+        draw: takes matplotlib's ``Figure``; returns a figure, or None with nothing to draw.
+        folder: where to write.
+        name: name of the files.
+
+    Returns:
+        The paths of the files written.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -103,15 +131,11 @@ def write_figure(draw: Callable[[Any], Any], path: Path) -> list[str]:
         for extension, dpi, metadata in _FORMATS:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
-            target = path.with_name(f"{path.name}.{extension}")
-            with whole_stream(target) as file:
+            path = Path(folder) / f"{name}.{extension}"
+            with whole_stream(path) as file:
                 file.write(buffer.getvalue())
-            written.append(str(target))
+            written.append(str(path))
     return written
-
-
-def draw_along(drawn: AlongFigure, folder: str | os.PathLike[str], name: str) -> list[str]:
-    return write_figure(lambda figure: along.along(figure, drawn), Path(folder) / name)
 
 
 def _harmless(sample: SampleFigures) -> SampleFigures:
