@@ -237,5 +237,5 @@ def _draw(result: Comparison, profiles: Sequence[GeneProfiles], folder: Path) ->
         return
     for sample in figures_of(result):
         figures.draw_sample(sample, folder / FIGURES)
-    for name, drawn in figures_along(result, profiles):
+    for name, drawn in figures_along(profiles):
         figures.draw_along(drawn, folder / FIGURES, name)

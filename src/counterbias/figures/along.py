@@ -97,25 +97,10 @@ def _place_by_place(panel: Any, track: AlongTrack) -> None:
     place = np.arange(1, len(track.observed) + 1)
     width = max(_THINNEST, _POINTS / len(place))
     panel.set_title(track.title, fontsize=9)
-    started = track.observed > 0
-    panel.vlines(
-        place[started],
-        0,
-        track.observed[started],
-        color=OBSERVED,
-        linewidth=width,
-        label="observed",
-    )
+    _bars(panel, place, track.observed, color=OBSERVED, linewidth=width, label="observed")
     for model, expected in list(track.expected.items())[:1]:
-        known = np.isfinite(expected)
-        panel.vlines(
-            place[known],
-            0,
-            -expected[known],
-            color=MODELS[0],
-            linewidth=width,
-            label=f"expected by {model}",
-        )
+        label = f"expected by {model}"
+        _bars(panel, place, -expected, color=MODELS[0], linewidth=width, label=label)
     _draw_even(panel, place, track.even)
     if track.expected:
         _draw_even(panel, place, -track.even)
@@ -132,7 +117,7 @@ def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
     place = np.arange(1, len(track.observed) + 1)
     even = "even spread"
     if track.even_models:
-        even = "\n".join((f"{even}; not used, so also:", *track.even_models[: len(MODELS)]))
+        even = "\n".join((f"{even}, as of models not used:", *track.even_models[: len(MODELS)]))
     panel.plot(
         place, smoothed(track.observed, spread), color=OBSERVED, linewidth=1.5, label="observed"
     )
@@ -147,8 +132,16 @@ def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
             label=f"{model}\n{track.notes[model]}",
         )
     panel.set_ylim(bottom=0)
-    panel.set_ylabel(f"reads, smoothed\n(Gaussian, SD {spread} nt)", fontsize=8)
+    panel.set_ylabel(f"smoothed reads\nGaussian, SD {spread} nt", fontsize=7.5)
     _legend(panel)
+
+
+def _bars(panel: Any, place: NDArray[np.int64], height: Floats, **style: Any) -> None:
+    """Draw a bar at each place with a height; as one line, so that files stay small."""
+    rows = np.isfinite(height) & (height != 0)
+    ends = np.zeros((int(rows.sum()), 3))
+    ends[:, 1], ends[:, 2] = height[rows], np.nan
+    panel.plot(np.repeat(place[rows], 3), ends.ravel(), solid_capstyle="butt", **style)
 
 
 def _draw_even(panel: Any, place: NDArray[np.int64], even: Floats, label: str = "") -> None:

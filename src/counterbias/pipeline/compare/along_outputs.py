@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterbias.errors import harmless
 from counterbias.evaluation.profile import Agreement
 from counterbias.figures.along import MOST_TRACKS, AlongFigure, AlongTrack
-from counterbias.options import FOLDS
 from counterbias.pipeline.compare.profiles import GeneProfiles, Profile
 from counterbias.pipeline.compare.results import Comparison
 from counterbias.writers.along_genes import Rows
@@ -53,14 +53,12 @@ def table_models(result: Comparison) -> list[str]:
     return [result.name_of(one) for one in result.candidates]
 
 
-def figures_along(
-    result: Comparison, genes: Sequence[GeneProfiles]
-) -> Iterator[tuple[str, AlongFigure]]:
+def figures_along(genes: Sequence[GeneProfiles]) -> Iterator[tuple[str, AlongFigure]]:
     """Yield the name and the content of each figure; genes without reads have none."""
     names = file_names([one.gene.name for one in genes])
     for name, one in zip(names, genes, strict=True):
         if one.profiles:
-            yield f"along.{name}", _figure(result, one)
+            yield f"along.{name}", _figure(one)
 
 
 def file_names(identifiers: Sequence[str]) -> list[str]:
@@ -76,7 +74,7 @@ def file_names(identifiers: Sequence[str]) -> list[str]:
     return names
 
 
-def _figure(result: Comparison, one: GeneProfiles) -> AlongFigure:
+def _figure(one: GeneProfiles) -> AlongFigure:
     """Return what the figure of a gene shows.
 
     With more tracks than there is room for, those of the first samples are drawn.
@@ -89,7 +87,7 @@ def _figure(result: Comparison, one: GeneProfiles) -> AlongFigure:
         title += f" (the first {len(drawn)} of {len(samples)} samples)"
     return AlongFigure(
         harmless(title),
-        _axis(result, one),
+        _axis(one),
         _CAPTION,
         one.exon,
         [_track(one, profile) for profile in one.profiles if profile.sample in drawn],
@@ -108,14 +106,14 @@ def _with_room(profiles: Sequence[Profile], samples: Sequence[str]) -> set[str]:
     return drawn
 
 
-def _axis(result: Comparison, one: GeneProfiles) -> str:
+def _axis(one: GeneProfiles) -> str:
     """Describe the horizontal axis, and what is marked on it."""
     strand = "−" if one.gene.reverse else "+"
     place = f"{one.gene.contig}:{one.positions[0] + 1:,}–{one.positions[-1] + 1:,} ({strand})"
     text = f"position in the transcript, 5′ → 3′, of {place}"
     if len(np.unique(one.exon)) > 1:
         text += "; dotted: edges of exons"
-    if len(result.options.folds) < FOLDS:
+    if any(np.isnan(profile.even).any() for profile in one.profiles):
         text += "; grey: not held out, nothing is expected"
     return harmless(text)
 
@@ -138,8 +136,16 @@ def _track(one: GeneProfiles, profile: Profile) -> AlongTrack:
     )
 
 
+def _is_even(expected: NDArray[np.float64]) -> bool:
+    """Whether reads are expected, and as many at each known place, but for rounding."""
+    known = expected[np.isfinite(expected)]
+    return bool(known.max(initial=0) > 0 and np.ptp(known) <= 1e-9 * known.max())
+
+
 def _note(found: Agreement) -> str:
     """Write a model's numbers in words."""
+    if not math.isfinite(found.pearson):
+        return "no reads to compare it with"
     return (
         f"r {found.pearson:.2f} ({found.reachable:.2f} if exact), "
         f"deviance {100 * found.deviance:.0f} %"
