@@ -8,13 +8,11 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counterbias.errors import harmless
 from counterbias.figures import panels
-from counterbias.figures.along import AlongFigure, along
 from counterbias.figures.data import SampleFigures
 from counterbias.files import remove_leftovers_in, whole_stream
 
@@ -76,65 +74,30 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     Raises:
         InputError: a file cannot be written.
     """
-    shown = _harmless(sample)
-    remove_leftovers_in(Path(folder))
-    return [
-        path
-        for name, draw in FIGURES.items()
-        for path in write_figure(partial(_of_sample, draw, shown), folder, f"{sample.name}.{name}")
-    ]
-
-
-def _of_sample(draw: Callable[[Any, SampleFigures], Any], shown: SampleFigures, figure: Any) -> Any:
-    return draw(figure, shown)
-
-
-def draw_along(drawn: AlongFigure, folder: str | os.PathLike[str], name: str) -> list[str]:
-    """Draw read starts along a gene, ``NAME.svg`` and ``.png``; return the paths.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    return write_figure(lambda figure: along(figure, drawn), folder, name)
-
-
-def write_figure(
-    draw: Callable[[Any], Any], folder: str | os.PathLike[str], name: str
-) -> list[str]:
-    """Draw one figure and write it, ``NAME.svg`` and ``.png``.
-
-    Args:
-        draw: takes matplotlib's ``Figure``; returns a figure, or None with nothing to draw.
-        folder: where to write.
-        name: name of the files.
-
-    Returns:
-        The paths of the files written.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
     # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    target, shown = Path(folder), _harmless(sample)
+    remove_leftovers_in(target)
     written = []
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        figure = draw(Figure)
-        if figure is None:
-            return []
-        FigureCanvasAgg(figure)
-        for extension, dpi, metadata in _FORMATS:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
-            path = Path(folder) / f"{name}.{extension}"
-            with whole_stream(path) as file:
-                file.write(buffer.getvalue())
-            written.append(str(path))
+        for name, draw in FIGURES.items():
+            figure = draw(Figure, shown)
+            if figure is None:
+                continue
+            FigureCanvasAgg(figure)
+            for extension, dpi, metadata in _FORMATS:
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
+                path = target / f"{sample.name}.{name}.{extension}"
+                with whole_stream(path) as file:
+                    file.write(buffer.getvalue())
+                written.append(str(path))
     return written
 
 
