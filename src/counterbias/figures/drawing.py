@@ -6,7 +6,8 @@ import importlib.util
 import io
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,45 @@ def is_available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
+@contextmanager
+def style() -> Iterator[Any]:
+    """Yield matplotlib's ``Figure``, to be called within this context, so that all look alike.
+
+    Settings of other users of matplotlib neither matter nor change.
+    """
+    # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield Figure
+
+
+def write_figure(figure: Any, stem: str | os.PathLike[str]) -> list[str]:
+    """Write a figure that was drawn in :func:`style`, still within it: ``STEM.svg``, ``STEM.png``.
+
+    Returns the paths of the files.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    written = []
+    for extension, dpi, metadata in _FORMATS:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
+        path = f"{os.fspath(stem)}.{extension}"
+        with whole_stream(path) as file:
+            file.write(buffer.getvalue())
+        written.append(path)
+    return written
+
+
 def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[str]:
     """Draw all figures of a sample, ``SAMPLE.NAME.svg`` and ``.png``.
 
@@ -74,30 +114,14 @@ def draw_sample(sample: SampleFigures, folder: str | os.PathLike[str]) -> list[s
     Raises:
         InputError: a file cannot be written.
     """
-    # Without a home folder, matplotlib warns about its temporary folder, which is harmless.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     target, shown = Path(folder), _harmless(sample)
     remove_leftovers_in(target)
     written = []
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+    with style() as new_figure:
         for name, draw in FIGURES.items():
-            figure = draw(Figure, shown)
-            if figure is None:
-                continue
-            FigureCanvasAgg(figure)
-            for extension, dpi, metadata in _FORMATS:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=extension, dpi=dpi, metadata=metadata)
-                path = target / f"{sample.name}.{name}.{extension}"
-                with whole_stream(path) as file:
-                    file.write(buffer.getvalue())
-                written.append(str(path))
+            figure = draw(new_figure, shown)
+            if figure is not None:
+                written += write_figure(figure, target / f"{sample.name}.{name}")
     return written
 
 
