@@ -229,6 +229,7 @@ def _write_along(result: Comparison, folder: Path) -> list[GeneProfiles]:
 def _draw(result: Comparison, profiles: Sequence[GeneProfiles], folder: Path) -> None:
     """Draw the figures, unless matplotlib is missing."""
     from counterbias import figures
+    from counterbias.figures.along import draw_along
     from counterbias.pipeline.compare.along_outputs import figures_along
     from counterbias.pipeline.compare.figures import figures_of
 
@@ -238,4 +239,4 @@ def _draw(result: Comparison, profiles: Sequence[GeneProfiles], folder: Path) ->
     for sample in figures_of(result):
         figures.draw_sample(sample, folder / FIGURES)
     for name, drawn in figures_along(profiles):
-        figures.draw_along(drawn, folder / FIGURES, name)
+        draw_along(drawn, folder / FIGURES, name)
