@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ MOST_TRACKS = 12
 LEAST_SMOOTHING, SMOOTHING = 10, 1 / 150
 #: Size of the figure in inches: its width, what a track takes, and the title and the axis.
 WIDTH, TRACK, MARGIN = 11.0, 2.5, 1.25
+#: The part of its width that panels take, and the most characters in a line of the legend beside.
+_PANELS, _LETTERS = 0.78, 36
 #: Width of the panels in points, about: a bar is as wide as a base, but can be seen.
 _POINTS, _THINNEST = 560.0, 0.6
 
@@ -87,6 +90,7 @@ def along(figure: Any, drawn: AlongFigure) -> Any:
     """
     number = len(drawn.tracks)
     page = figure(figsize=(WIDTH, TRACK * number + MARGIN), layout="constrained")
+    page.get_layout_engine().set(rect=(0, 0, _PANELS, 1))  # legends are no part of the layout
     page.suptitle(drawn.title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     page.supxlabel(drawn.caption, x=0.01, ha="left", fontsize=8, color="#444444")
     panels = page.subplots(
@@ -96,6 +100,7 @@ def along(figure: Any, drawn: AlongFigure) -> Any:
     for track, raw, smooth in zip(drawn.tracks, panels[::2], panels[1::2], strict=True):
         _place_by_place(raw, track)
         _smoothed(smooth, track, spread)
+        _legend(smooth)
         for panel in (raw, smooth):
             _mark(panel, track, drawn.exon)
             panel.grid(visible=False, axis="x")
@@ -111,10 +116,9 @@ def _place_by_place(panel: Any, track: AlongTrack) -> None:
     place = np.arange(1, len(track.observed) + 1)
     width = max(_THINNEST, _POINTS / len(place))
     panel.set_title(track.title, fontsize=9)
-    _bars(panel, place, track.observed, color=OBSERVED, linewidth=width, label="observed")
-    for model, expected in list(track.expected.items())[:1]:
-        label = f"expected by {model}"
-        _bars(panel, place, -expected, color=MODELS[0], linewidth=width, label=label)
+    _bars(panel, place, track.observed, color=OBSERVED, linewidth=width)
+    for expected in list(track.expected.values())[:1]:
+        _bars(panel, place, -expected, color=MODELS[0], linewidth=width)
     _draw_even(panel, place, track.even)
     if track.expected:
         _draw_even(panel, place, -track.even)
@@ -123,31 +127,24 @@ def _place_by_place(panel: Any, track: AlongTrack) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
     panel.set_ylabel("reads", fontsize=8)
-    _legend(panel)
 
 
 def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
     """Draw observed and expected reads as smoothed lines."""
     place = np.arange(1, len(track.observed) + 1)
-    even = "even spread"
+    style = {"color": OBSERVED, "linewidth": 1.5, "label": "observed (bars upwards)"}
+    panel.plot(place, smoothed(track.observed, spread), **style)
+    even = ["even spread"]
     if track.even_models:
-        even = "\n".join((f"{even}, as of models not used:", *track.even_models[: len(MODELS)]))
-    panel.plot(
-        place, smoothed(track.observed, spread), color=OBSERVED, linewidth=1.5, label="observed"
-    )
-    _draw_even(panel, place, track.even, label=even)
+        even = ["even spread, as of models not used:", *track.even_models[: len(MODELS)]]
+    _draw_even(panel, place, track.even, label=_lines(*even))
     shown = list(track.expected.items())[: len(MODELS)]
     for (model, expected), colour in zip(shown, MODELS, strict=False):
-        panel.plot(
-            place,
-            smoothed(expected, spread),
-            color=colour,
-            linewidth=1.1,
-            label=f"{model}\n{track.notes[model]}",
-        )
+        name = model if colour != MODELS[0] else f"{model} (bars downwards)"
+        style = {"color": colour, "linewidth": 1.1, "label": _lines(name, track.notes[model])}
+        panel.plot(place, smoothed(expected, spread), **style)
     panel.set_ylim(bottom=0)
     panel.set_ylabel(f"smoothed reads\nGaussian, SD {spread} nt", fontsize=7.5)
-    _legend(panel)
 
 
 def _bars(panel: Any, place: NDArray[np.int64], height: Floats, **style: Any) -> None:
@@ -162,9 +159,17 @@ def _draw_even(panel: Any, place: NDArray[np.int64], even: Floats, label: str = 
     panel.plot(place, even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)), label=label or None)
 
 
-def _legend(panel: Any) -> None:
-    """Put a panel's legend to its right, where it hides nothing."""
-    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5, borderaxespad=0.4)
+def _lines(*texts: str) -> str:
+    """Break texts into lines that fit beside the panels."""
+    return "\n".join(line for text in texts for line in textwrap.wrap(text, _LETTERS))
+
+
+def _legend(smooth: Any) -> None:
+    """Put the legend of both panels of a track to their right, where it hides nothing."""
+    legend = smooth.legend(
+        loc="center left", bbox_to_anchor=(1.005, 1.15), fontsize=7.5, borderaxespad=0.4
+    )
+    legend.set_in_layout(False)
 
 
 def _mark(panel: Any, track: AlongTrack, exon: NDArray[np.int64]) -> None:
@@ -172,7 +177,7 @@ def _mark(panel: Any, track: AlongTrack, exon: NDArray[np.int64]) -> None:
     for place in (np.flatnonzero(np.diff(exon)) + 1).tolist():
         panel.axvline(place + 0.5, color="#999999", linewidth=0.7, linestyle=":", zorder=0)
     for start, end in runs(~np.isfinite(track.even)):
-        panel.axvspan(start + 0.5, end + 0.5, color="#f0f0f0", linewidth=0, zorder=0)
+        panel.axvspan(start + 0.5, end + 0.5, color="#f0f0f0", linewidth=0, zorder=-1)
 
 
 def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
