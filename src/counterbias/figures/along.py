@@ -27,7 +27,7 @@ LEAST_SMOOTHING, SMOOTHING = 10, 1 / 150
 #: Size of the figure in inches: its width, what a track takes, and the title and the axis.
 WIDTH, TRACK, MARGIN = 11.0, 2.5, 1.25
 #: The part of its width that panels take, and the most characters in a line of the legend beside.
-_PANELS, _LETTERS = 0.78, 36
+_PANELS, _LETTERS = 0.77, 38
 #: Width of the panels in points, about: a bar is as wide as a base, but can be seen.
 _POINTS, _THINNEST = 560.0, 0.6
 
