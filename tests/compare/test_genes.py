@@ -82,7 +82,7 @@ def test_each_gene_has_a_figure(drawn: Path, genes: list[str]) -> None:
     text = (drawn / "figures" / f"along.{genes[0]}.svg").read_text()
     for words in (
         genes[0],
-        "expected by",
+        "bars downwards",
         "Gaussian, SD",
         "even spread",
         "pwm",
