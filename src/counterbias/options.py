@@ -311,6 +311,10 @@ class TruthOptions:
     scale: str = "abundance"
 
 
+#: Most genes along which ``compare`` draws read starts.
+MOST_GENES = 20
+
+
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
     """What ``compare`` compares, and how.
@@ -324,6 +328,8 @@ class CompareOptions:
         truth: true values, or None.
         cache: folder of results.
         fresh: whether to ignore results found there and compute everything anew.
+        genes: identifiers of features, or of transcripts, along which read starts are drawn; at
+            most :data:`MOST_GENES`.
     """
 
     models: tuple[str, ...] = ()
@@ -334,3 +340,4 @@ class CompareOptions:
     truth: TruthOptions | None = None
     cache: str = "cache"
     fresh: bool = False
+    genes: tuple[str, ...] = ()

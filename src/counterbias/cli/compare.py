@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,14 @@ from counterbias.writers.standard_output import is_closed, write_standard_output
 if TYPE_CHECKING:
     from counterbias.options import CompareOptions, RunOptions
     from counterbias.pipeline.compare import Comparison
+    from counterbias.pipeline.compare.profiles import GeneProfiles
 
 #: The exit status where all outputs were written but a model failed.
 SOME_FAILED = 3
 #: Names in the output folder.
 TABLE, DOCUMENT = "comparison.tsv", "comparison.json"
 GENES, BETWEEN, FIGURES = "per_gene.tsv", "between_models.tsv", "figures"
+ALONG = "along_genes.tsv"
 
 
 def build_compare_parser(prog: str = "counterbias compare") -> Parser:
@@ -99,8 +101,9 @@ def main(argv: list[str]) -> int:
             run = run_options(arguments, ["compare", *argv], samples=samples, model="")
             result = _compare(run, options, display)
             document = _write(result, run, folder)
+            profiles = _write_along(result, folder) if result.genes else []
             if not arguments.no_figures:
-                _draw(result, document, folder)
+                _draw(result, document, profiles, folder)
         except (InputError, KeyboardInterrupt):
             if not there:
                 _remove_if_empty(folder)
@@ -158,7 +161,8 @@ def _make_folder(arguments: Namespace) -> Path:
     if arguments.truth:
         inputs.append(arguments.truth)
     check_outputs(
-        [("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN)], inputs=inputs
+        [("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN, ALONG)],
+        inputs=inputs,
     )
     return folder
 
@@ -209,12 +213,34 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
     return document
 
 
-def _draw(result: Comparison, document: dict[str, Any], folder: Path) -> None:
+def _write_along(result: Comparison, folder: Path) -> list[GeneProfiles]:
+    """Write the table of read starts along genes; return what the figures show."""
+    from counterbias.pipeline.compare.along_outputs import table_models, table_rows
+    from counterbias.pipeline.compare.profiles import gaps, profiles_of
+    from counterbias.writers.along_genes import write_along_genes
+
+    profiles = profiles_of(result)
+    write_along_genes(folder / ALONG, table_models(result), table_rows(profiles))
+    for line in gaps(result, profiles):
+        write_line(f"Warning: {line}")
+    return profiles
+
+
+def _draw(
+    result: Comparison,
+    document: dict[str, Any],
+    profiles: Sequence[GeneProfiles],
+    folder: Path,
+) -> None:
     """Draw the figures, unless matplotlib is missing."""
     from counterbias import figures
+    from counterbias.figures.along import draw_along
+    from counterbias.pipeline.compare.along_outputs import figures_along
     from counterbias.pipeline.compare.figures import figures_of
 
     if not figures.is_available():
         write_line(f"Warning: {figures.MISSING}")
         return
     figures.draw(figures_of(result, document), folder / FIGURES)
+    for name, drawn in figures_along(profiles):
+        draw_along(drawn, folder / FIGURES, name)

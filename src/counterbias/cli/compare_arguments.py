@@ -11,7 +11,7 @@ from counterbias.cli.arguments import counting_options
 from counterbias.cli.parser import QUIET, Option
 from counterbias.errors import InputError
 from counterbias.inputs import is_input
-from counterbias.options import FOLDS, TRUTH_SCALES, CompareOptions, TruthOptions
+from counterbias.options import FOLDS, MOST_GENES, TRUTH_SCALES, CompareOptions, TruthOptions
 from counterbias.window import Window
 
 #: Name of the cache in the output folder.
@@ -21,6 +21,7 @@ _COMPARE = CompareOptions()
 _TRUTH = TruthOptions("", ())
 _WINDOW = re.compile(r"\d+,\d+")
 _OPTION_OF_WINDOWS = "--windows"
+_OPTION_OF_GENES = "--genes"
 
 COMPARISON = (
     Option(
@@ -65,6 +66,13 @@ COMPARISON = (
         default=None,
         help="the group of each alignment file, as in a,a,b,b, or a table with the columns sample "
         "and group; samples of a group are replicates",
+    ),
+    Option(
+        _OPTION_OF_GENES,
+        metavar="NAMES",
+        default=None,
+        help="comma-separated features, or transcripts, along which observed read starts are drawn "
+        f"against those that held-out models expect; at most {MOST_GENES}",
     ),
     Option("--no-figures", action="store_true", help="draw no figures"),
     Option(
@@ -156,6 +164,26 @@ def compare_options(arguments: Namespace, samples: Sequence[str]) -> CompareOpti
         truth=_truth_options(arguments, samples),
         cache=os.path.join(arguments.output, CACHE),
         fresh=arguments.no_cache,
+        genes=_genes(arguments.genes),
+    )
+
+
+def _genes(text: str | None) -> tuple[str, ...]:
+    """Read the identifiers of ``--genes``. Raises InputError."""
+    if text is None:
+        return ()
+    names = [part.strip() for part in text.split(",")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not all(names):
+        problem = "one of the identifiers is empty"
+    elif twice is not None:
+        problem = f"'{twice}' is named twice"
+    elif len(names) > MOST_GENES:
+        problem = f"{len(names)} genes, of which at most {MOST_GENES} are drawn"
+    else:
+        return tuple(names)
+    raise InputError(
+        f"{_OPTION_OF_GENES}: {problem}", remedy="give identifiers, each once, as in GENE1,GENE2"
     )
 
 

@@ -33,7 +33,7 @@ from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.records import Features, StartSites
 
 #: Changes whenever the meaning of cached results does.
-FORMAT = 3
+FORMAT = 4
 #: What the standard library and numpy raise for a damaged file.
 _DAMAGE = (
     OSError,

@@ -10,6 +10,7 @@ from counterbias.options import Device
 from counterbias.pipeline.bias.choice import ModelChoice
 from counterbias.pipeline.bias.ends import ReadEnd
 from counterbias.pipeline.bias.sample import SampleBias
+from counterbias.pipeline.compare.along import Track
 from counterbias.pipeline.compare.evaluation import FoldSample
 
 #: Fits a model on the whole sample and weights its fragments, as a count does.
@@ -46,9 +47,11 @@ class PreparedSample:
         ends: read ends, each split into folds.
         weigh: see :data:`Weigh`.
         settings: options of the count that its numbers depend on.
+        tracks: read starts along the genes of ``--genes``; takes what models expect there.
     """
 
     digest: str
     ends: tuple[tuple[ReadEnd, FoldSample], ...]
     weigh: Weigh
     settings: Mapping[str, Any]
+    tracks: tuple[Track, ...] = ()

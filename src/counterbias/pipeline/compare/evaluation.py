@@ -72,10 +72,16 @@ class FoldSample:
     units: Units
     block: int
 
+    def fold_of(self, contig: NDArray[np.int32], position: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the fold of each place, int64 (n,): that of its block, with reads or without."""
+        first = np.zeros(len(self.sites.contigs), np.int64)
+        found = folds.rotation(self.starts, block=self.block)
+        first[: len(found)] = found
+        return np.asarray((first[contig] + position // self.block) % FOLDS)
+
     def held_out(self, fold: int) -> Units:
         """Return the units of a fold."""
-        first = folds.rotation(self.starts, block=self.block)[self.units.contig]
-        return self.units.take((first + self.units.start // self.block) % FOLDS == fold)
+        return self.units.take(self.fold_of(self.units.contig, self.units.start) == fold)
 
     def cut(
         self, positions: Positions, window: Window
@@ -305,8 +311,7 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
     """
     window = choice.window
     rng = np.random.default_rng([trial.seed, 1])
-    rotated = folds.rotate(sample.starts, block=sample.block, held_out=trial.fold)
-    sites = sample.sites if trial.starts is None else _thinned(sample, rotated, trial)
+    sites = sample.sites if trial.starts is None else _thinned(sample, trial)
     starts = sampling.find_starts(sites, end=sample.end)
     drawn = sampling.draw(sites, rng, scheme=trial.sampling, end=sample.end, starts=starts)
     if trial.null:
@@ -323,15 +328,15 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
         tile_positions, tiles = sampling.draw_tiles(
             starts.by_fragments(), exons, window, rng, sample.cut
         )
-        outside = _outside(rotated, tile_positions, window.margin + tiles.length - 1)
+        outside = _outside(sample, trial, tile_positions, window.margin + tiles.length - 1)
         tile_positions, tiles = tile_positions.take(outside), tiles.take(outside)
     cut = []
     for positions in (drawn.foreground, drawn.background):
         contexts, valid = sample.cut(positions, window)
-        cut.append((contexts, valid & _outside(rotated, positions, window.margin)))
+        cut.append((contexts, valid & _outside(sample, trial, positions, window.margin)))
     if trial.sampling == "local" and not choice.model.compares_nearby:
         drawn = sampling.reweight_background(drawn, cut[0], cut[1], window, sample.cut)
-    learnt = starts.positions.take(_outside(rotated, starts.positions, window.margin))
+    learnt = starts.positions.take(_outside(sample, trial, starts.positions, window.margin))
     folded = sampling.DrawnWindows(drawn, cut[0], cut[1], inside, tiles, tile_positions).fold(
         window, folds.make_folds(learnt), choice.model.judging_folds
     )
@@ -340,17 +345,20 @@ def fold_trial(choice: ModelChoice, sample: FoldSample, trial: Trial) -> samplin
     return folded
 
 
-def _outside(rotated: folds.Folds, positions: Positions, margin: int) -> NDArray[np.bool_]:
-    """Whether positions lie outside the held-out fold and more than ``margin`` bases from it."""
+def _outside(
+    sample: FoldSample, trial: Trial, positions: Positions, margin: int
+) -> NDArray[np.bool_]:
+    """Whether positions lie outside the held-out fold and more than ``margin`` bases from it.
+
+    Blocks without reads count, too: the background of reads beside them lies there.
+    """
     places = (
         positions.position,
         np.maximum(positions.position - margin, 0),
         positions.position + margin,
     )
     return np.asarray(
-        ~np.any(
-            [rotated.of(positions.contig, place) == folds.HELD_OUT_FOLD for place in places], axis=0
-        )
+        ~np.any([sample.fold_of(positions.contig, place) == trial.fold for place in places], axis=0)
     )
 
 
@@ -395,15 +403,15 @@ def gene_changes(
     }
 
 
-def _thinned(sample: FoldSample, split: folds.Folds, trial: Trial) -> StartSites:
+def _thinned(sample: FoldSample, trial: Trial) -> StartSites:
     """Mark all but some distinct starts outside the held-out fold as not trainable."""
     starts = sample.starts
     keys = _keys(starts.contig, starts.position, starts.strand)
-    fold = split.of(starts.contig, starts.position)
-    usable = np.flatnonzero(fold != folds.HELD_OUT_FOLD)
+    away = sample.fold_of(starts.contig, starts.position) == trial.fold
+    usable = np.flatnonzero(~away)
     rng = np.random.default_rng([trial.seed, 3, trial.starts or 0])
     kept = rng.choice(usable, size=min(trial.starts or 0, len(usable)), replace=False)
-    wanted = np.sort(np.concatenate((keys[kept], keys[fold == folds.HELD_OUT_FOLD])))
+    wanted = np.sort(np.concatenate((keys[kept], keys[away])))
     ends = []
     for one in sample.sites.ends:
         key = _keys(one.contig, one.position, (one.bits & REVERSE) != 0)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from counterbias.errors import InputError
 from counterbias.options import Device
 from counterbias.pipeline.bias.choice import ModelChoice
@@ -17,6 +19,10 @@ from counterbias.pipeline.compare.candidates import guarded
 from counterbias.pipeline.compare.design import Design, PreparedSample
 from counterbias.pipeline.compare.evaluation import Evaluated, FoldSample, Trial
 from counterbias.pipeline.compare.outcome import FAILED, Outcome, finite_or_none
+from counterbias.pipeline.compare.trial_models import keep_calibration, model_arrays
+
+#: What is kept of a trial: a mapping as JSON can hold it, and the model's arrays, name → array.
+Kept = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +98,11 @@ def noting(job: Job, number: int, problems: dict[int, str], place: str = "") -> 
         job.outcome.give_up(FAILED, f"{place}: {type(problem).__name__}: {problem}")
 
 
-def result_of(job: Job, evaluated: Evaluated) -> dict[str, Any]:
-    """Return what is kept of a trial, as JSON can hold it."""
+def result_of(job: Job, evaluated: Evaluated) -> Kept:
+    """Return what is kept of a trial.
+
+    The model is among it, so that other genes can be drawn later without another fit.
+    """
     perplexity = {
         f"perplexity_{name}": value
         for name, value in evaluated.report.perplexity.items()
@@ -109,7 +118,7 @@ def result_of(job: Job, evaluated: Evaluated) -> dict[str, Any]:
         "perplexity_background": None,
         **perplexity,
     }
-    return {
+    result = {
         "fold": job.trial.fold,
         "seed": job.trial.seed,
         "end": job.end.label,
@@ -119,4 +128,6 @@ def result_of(job: Job, evaluated: Evaluated) -> dict[str, Any]:
         "parameters": evaluated.report.parameters,
         "windows_per_second": evaluated.windows_per_second,
         "remarks": list(evaluated.report.remarks),
+        "calibration": keep_calibration(evaluated.calibration),
     }
+    return result, model_arrays(job.outcome.candidate, evaluated.model)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from counterbias.evaluation.truth import Joined, TruthTable
 from counterbias.options import BiasOptions, CompareOptions, TruthOptions
+from counterbias.pipeline.compare.along import Track
 from counterbias.pipeline.compare.candidates import Candidate
+from counterbias.pipeline.compare.genes import Gene
 from counterbias.pipeline.compare.outcome import Outcome
 from counterbias.records import Features, SampleCounts
 
@@ -27,6 +30,7 @@ class SampleResult:
         starts: number of distinct read starts that models learn from.
         outcomes: one per candidate.
         truth: its true values, or None.
+        tracks: read starts along the genes of ``--genes``, and what models expect there.
     """
 
     name: str
@@ -35,6 +39,7 @@ class SampleResult:
     starts: int
     outcomes: list[Outcome]
     truth: Joined | None = None
+    tracks: Sequence[Track] = ()
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Comparison:
         options: which models are compared, and how.
         bias: options of the bias stages, shared by all models.
         truth: the truth table, or None.
+        genes: the genes along which read starts are drawn.
         samples: results per sample.
         fitted, cached: number of results computed, and taken from the cache.
     """
@@ -56,6 +62,7 @@ class Comparison:
     options: CompareOptions
     bias: BiasOptions
     truth: TruthTable | None = None
+    genes: Sequence[Gene] = ()
     samples: list[SampleResult] = field(default_factory=list)
     fitted: int = 0
     cached: int = 0

@@ -24,10 +24,12 @@ from counterbias.options import UNION, AnnotationOptions, CompareOptions, RunOpt
 from counterbias.pipeline.bias.choice import ModelChoice, idle_device
 from counterbias.pipeline.bias.ends import read_ends
 from counterbias.pipeline.bias.sample import SampleBias
+from counterbias.pipeline.compare.along import tracks_along
 from counterbias.pipeline.compare.cache import Cache, digest_of_genome, digest_of_sample
 from counterbias.pipeline.compare.candidates import Candidate, find_candidates
 from counterbias.pipeline.compare.design import Design, PreparedSample
 from counterbias.pipeline.compare.evaluation import fold_sample
+from counterbias.pipeline.compare.genes import Gene, find_genes
 from counterbias.pipeline.compare.outcome import why_left_out
 from counterbias.pipeline.compare.results import Comparison, SampleResult, truth_column
 from counterbias.pipeline.compare.sample import number_of_steps, run_models
@@ -87,14 +89,19 @@ def compare_models(
         if truth is not None:
             table = read_truth(truth.path, truth.columns, identifier=truth.identifier)
         inputs = _open(_with_attribute(options, truth), candidates, manager, messages)
-        features = inputs.annotation.features
+        features, genes = inputs.annotation.features, find_genes(compare.genes, inputs)
         result = Comparison(
-            _chosen_attributes(features, options.annotation), candidates, compare, bias, table
+            _chosen_attributes(features, options.annotation),
+            candidates,
+            compare,
+            bias,
+            table,
+            genes,
         )
         truths = [
             _truth_of(number, table, truth, features) for number in range(len(options.samples))
         ]
-        stages = _Stages.prepare(inputs, candidates, compare, messages)
+        stages = _Stages.prepare(inputs, result, messages)
         for number, path in enumerate(options.alignments):
             sample = stages.run(options.samples[number], path)
             sample.group = compare.groups[number] if compare.groups else None
@@ -231,6 +238,7 @@ class _Stages:
 
     inputs: RunInputs
     candidates: Sequence[Candidate]
+    genes: Sequence[Gene]
     design: Design
     exons: Features
     genome_digest: str
@@ -239,19 +247,14 @@ class _Stages:
     messages: Messages
 
     @classmethod
-    def prepare(
-        cls,
-        inputs: RunInputs,
-        candidates: Sequence[Candidate],
-        compare: CompareOptions,
-        messages: Messages,
-    ) -> _Stages:
-        """Do what is needed once for all samples."""
-        bias = inputs.bias_inputs
+    def prepare(cls, inputs: RunInputs, result: Comparison, messages: Messages) -> _Stages:
+        """Do what is needed once for all samples, which ``result`` does not hold yet."""
+        bias, compare = inputs.bias_inputs, result.options
         options = bias.options
         return cls(
             inputs=inputs,
-            candidates=candidates,
+            candidates=result.candidates,
+            genes=result.genes,
             design=Design(
                 compare.folds, compare.seeds, options.sampling, options.threads, options.device
             ),
@@ -273,7 +276,14 @@ class _Stages:
         outcomes = run_models(
             prepared, self.candidates, self.design, self.cache, self.progress.step
         )
-        return SampleResult(name, None, replace(counts, sites=None), starts, outcomes)
+        return SampleResult(
+            name,
+            None,
+            replace(counts, sites=None),
+            starts,
+            outcomes,
+            tracks=prepared.tracks,
+        )
 
     def _prepare(self, name: str, counts: SampleCounts) -> tuple[PreparedSample, int]:
         """Split a sample into folds; also return its number of distinct starts."""
@@ -296,4 +306,5 @@ class _Stages:
         numbers: NDArray[Any] = np.asarray(counts.counts)
         digest = f"{digest_of_sample(sites, features, self.exons, numbers)}-{self.genome_digest}"
         starts = sum(len(folds.starts) for _, folds in ends)
-        return PreparedSample(digest, tuple(ends), weigh, settings), starts
+        tracks = tracks_along(self.genes, ends, stranded)
+        return PreparedSample(digest, tuple(ends), weigh, settings, tracks), starts

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
 
 from counterbias.errors import InputError
 from counterbias.model import Resources
@@ -25,7 +24,7 @@ from counterbias.pipeline.compare.evaluation import (
     measure_trial,
     prepare_trial,
 )
-from counterbias.pipeline.compare.jobs import Job, noting, result_of
+from counterbias.pipeline.compare.jobs import Job, Kept, noting, result_of
 from counterbias.pipeline.compare.outcome import FAILED
 
 #: Trials are fitted in parts. No windows are drawn for a part once they have this size, bytes; as
@@ -47,7 +46,7 @@ def fit_together(
     design: Design,
     step: StepsDone,
     problems: dict[int, str],
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, Kept]]:
     """Run all trials of one model; yield (job, result) as they are measured.
 
     Args:
@@ -103,7 +102,7 @@ def _fit(
     design: Design,
     step: StepsDone,
     problems: dict[int, str],
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, Kept]]:
     """Fit the model to the windows of all trials with one call, and measure each."""
     first = next(iter(drawn))
     job = jobs[first]

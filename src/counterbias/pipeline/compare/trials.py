@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain, groupby
 from threading import Event
-from typing import Any
 
 from counterbias.model import Resources
 from counterbias.pipeline.compare.cache import Cache
 from counterbias.pipeline.compare.design import Design, PreparedSample, StepsDone
 from counterbias.pipeline.compare.evaluation import evaluate_backend
-from counterbias.pipeline.compare.jobs import Job, jobs_of, noting, result_of
+from counterbias.pipeline.compare.expected import expect_along
+from counterbias.pipeline.compare.jobs import Job, Kept, jobs_of, noting, result_of
 from counterbias.pipeline.compare.outcome import FAILED, OK, SKIPPED, Outcome
 from counterbias.pipeline.compare.together import fit_together, trains_together
 
@@ -31,14 +31,14 @@ def run_trials(
     trials are computed first, so that all threads finish at about the same time.
     """
     jobs = list(jobs_of(sample, outcomes, design))
-    results: dict[int, dict[str, Any]] = {}
+    results: dict[int, Kept] = {}
     to_compute = []
     for number, job in enumerate(jobs):
         cached = cache.load(job.key)
         if cached is None:
             to_compute.append(number)
         else:
-            results[number] = cached[0]
+            results[number] = cached
     if results:
         step(len(results), f"{len(results)} trials taken from the cache")
     problems: dict[int, str] = {}
@@ -49,11 +49,14 @@ def run_trials(
         _side_by_side(jobs, single, design.threads, step, problems),
     ):
         results[number] = result
-        cache.store(jobs[number].key, result)
+        cache.store(jobs[number].key, *result)
+    for number in sorted(results) if sample.tracks else ():
+        with noting(jobs[number], number, problems, f"{jobs[number].place}, along genes"):
+            expect_along(sample.tracks, jobs[number], results[number])
     _note_problems(jobs, problems)
     for number, job in enumerate(jobs):
         if number in results and job.outcome.status == OK:
-            job.outcome.trials.append(results[number])
+            job.outcome.trials.append(results[number][0])
     for outcome in outcomes:
         if outcome.status == OK and not outcome.trials:
             outcome.status = SKIPPED
@@ -83,7 +86,7 @@ def _side_by_side(
     threads: int,
     step: StepsDone,
     problems: dict[int, str],
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, Kept]]:
     """Run jobs, one thread each; yield (job, result) as they end.
 
     Args:
@@ -96,7 +99,7 @@ def _side_by_side(
     queue = deque(order)
     stop = Event()
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        running: dict[Future[dict[str, Any]], int] = {}
+        running: dict[Future[Kept], int] = {}
         try:
             while queue or running:
                 while queue and len(running) < max(threads, 1):
@@ -128,7 +131,7 @@ def _note_problems(jobs: Sequence[Job], problems: Mapping[int, str]) -> None:
         jobs[number].outcome.reason = jobs[number].outcome.reason or problems[number]
 
 
-def _run(job: Job, stop: Event) -> dict[str, Any]:
+def _run(job: Job, stop: Event) -> Kept:
     """Fit and measure once.
 
     A model that reports its progress ends soon after ``stop`` is set.
