@@ -234,7 +234,8 @@ def test_every_section_has_a_drawn_plot_or_a_table(page: Any) -> None:
     """
     marks = dict(page.execute_script(script))
     assert {"counterbias-checks", "counterbias-assignment", "counterbias-composition"} <= set(marks)
-    assert {"counterbias-weights", "counterbias-models", "counterbias-changes"} <= set(marks)
+    assert {"counterbias-weights", "counterbias-changes"} <= set(marks)
+    assert any(name.startswith("counterbias-models") for name in marks)
     assert [name for name, number in marks.items() if not number] == []
 
 
