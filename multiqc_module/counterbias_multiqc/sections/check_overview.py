@@ -8,10 +8,10 @@ from typing import Any
 from multiqc.plots import table
 
 from counterbias_multiqc import problems
-from counterbias_multiqc.checks import CHECKS, Findings
+from counterbias_multiqc.checks import CHECKS, LEVEL_WORDS, Findings
 from counterbias_multiqc.problems import Problem
-from counterbias_multiqc.text import escape_html
-from counterbias_multiqc.view import LEVEL_WORDS, View, spell_out, summary_badge
+from counterbias_multiqc.text import escape_html, number_of_samples
+from counterbias_multiqc.view import View, spell_out, summary_badge
 
 #: How many samples the tables show: in large cohorts those with problems, the worst first.
 _MAX_SAMPLES_WITH_ADVICE, _MAX_SAMPLES = 20, 100
@@ -48,14 +48,15 @@ Thresholds can be set under `counterbias:` in MultiQC's configuration.
 
 
 def add(view: View) -> None:
-    """Add the table of problems and, for several samples, the table of samples × checks."""
+    """Add the table of problems and the table of samples × checks."""
     if not view.findings:
         return
     ranked = problems.ranked(view.findings)
     view.add_section(
         "Checks",
         "checks",
-        _overview(view, ranked) if len(view.findings) > 1 else None,
+        # One sample with problems has a row for each of them, and a sentence on what it passed.
+        None if len(view.findings) == 1 and ranked else _overview(view, ranked),
         docs="checks",
         description=f"{_summary(view, ranked)}{_note_on_lengths_alone(view)}",
         content_before_plot=_counts(view) + _problem_table(view, ranked),
@@ -84,7 +85,7 @@ def data_row(sample: str, findings: Findings) -> dict[str, str]:
 
 def _summary(view: View, ranked: list[list[Problem]]) -> str:
     number, concerning = len(view.findings), len(ranked)
-    samples = "1 sample was checked" if number == 1 else f"{number} samples were checked"
+    samples = f"{number_of_samples(number)} {'was' if number == 1 else 'were'} checked"
     if not concerning:
         return f"{samples}: no problem was found."
     failed = sum(found[0].level == "fail" for found in ranked)
