@@ -2,10 +2,13 @@
 
     python -m counterbias.demo --directory demo
     python benchmarks/report.py demo/*.counterbias.json --samples 3,60,500
+    python benchmarks/report.py demo/*.counterbias.json --comparison out/comparison.json
 
-Each sample is one of these quality reports with its numbers varied by a seeded generator. MultiQC
-runs on them as a process of its own, and in turn on as many tables of htseq-count, for what it
-costs with a small module of its own. Needs the extra `multiqc`.
+Each sample is one of these quality reports with its numbers varied by a seeded generator; with
+`--comparison`, all of them are in a comparison that is made in the same way of the first sample
+of one of `counterbias compare`. MultiQC runs on them as a process of its own, and in turn on as
+many tables of htseq-count, for what it costs with a small module of its own. Needs the extra
+`multiqc`.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ def main() -> int:
     """Print the table; return 1 if 500 samples take longer than they may."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("reports", type=Path, nargs="+", help="quality reports to vary")
+    parser.add_argument("--comparison", type=Path, help="comparison.json to vary")
     parser.add_argument("--samples", default="3,60,500", help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
@@ -58,6 +62,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             ours, others = Path(folder) / "ours", Path(folder) / "others"
             write_samples(ours, templates, samples, random.Random(arguments.seed))
+            if arguments.comparison is not None:
+                write_comparison(ours, arguments.comparison, samples, random.Random(arguments.seed))
             write_others(others, samples)
             figures[samples] = found = {"ours": [], "others": []}
             for number in range(arguments.repeats):
@@ -108,8 +114,24 @@ def write_samples(
         document = varied(templates[number % len(templates)], generator)
         document |= {"sample": name}
         document["inputs"] = {**document.get("inputs", {}), "alignments": f"/data/{name}.bam"}
-        lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items())
-        (folder / f"{name}.counterbias.json").write_text("{" + ",\n ".join(lines) + "}\n")
+        write_document(folder / f"{name}.counterbias.json", document)
+
+
+def write_comparison(folder: Path, path: Path, samples: int, generator: random.Random) -> None:
+    """Write a comparison of the samples, each the first one of a comparison with other numbers."""
+    document = json.loads(path.read_text())
+    template = document["samples"][0]
+    document["samples"] = [
+        {**varied(template, generator), "sample": f"sample{number:04d}"}
+        for number in range(samples)
+    ]
+    write_document(folder / "comparison.json", document)
+
+
+def write_document(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON object with a line for each key, as counterbias does."""
+    lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items())
+    path.write_text("{" + ",\n ".join(lines) + "}\n")
 
 
 def varied(tree: Any, generator: random.Random, key: str = "") -> Any:

@@ -109,7 +109,7 @@ class View:
             docs: part of the page on the report in the documentation; linked after the description.
             content: other arguments of MultiQC's ``add_section``.
         """
-        if plot is None and not content.get("content_before_plot"):
+        if plot is None and "content_before_plot" not in content:
             return
         if docs:
             content["description"] = f"{content.get('description', '')} {self.link(docs)}".strip()

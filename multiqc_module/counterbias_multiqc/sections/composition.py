@@ -78,6 +78,8 @@ def add(view: View) -> None:
 
 def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
     plot = _line_plot(view, names)
+    if plot is None:
+        return
     view.add_section(
         "Base composition",
         "composition",
@@ -87,7 +89,7 @@ def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
         f"first.{view.note_on_few_starts()}",
         helptext=_LINES_HELP,
         docs="base-composition",
-        content_before_plot=_wrap_tabs(view, "composition") if plot is not None else "",
+        content_before_plot=_wrap_tabs(view, "composition"),
         **checked,
     )
 
@@ -96,6 +98,8 @@ def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
     shown = names[:_MAX_TABS_BELOW_HEAT_MAP]
     left = len(names) - len(shown)
     plot = _line_plot(view, shown)
+    if plot is None:
+        return
     view.add_section(
         "Base composition, sample by sample",
         "composition-tabs",
@@ -106,7 +110,7 @@ def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
         "near the reads (dotted).",
         helptext=_LINES_HELP,
         docs="base-composition",
-        content_before_plot=_wrap_tabs(view, "composition-tabs") if plot is not None else "",
+        content_before_plot=_wrap_tabs(view, "composition-tabs"),
     )
 
 

@@ -59,7 +59,7 @@ def _mean(panel: Any, models: Sequence[ModelFigures], mark: dict[str, Any]) -> N
     if len(gains) > 1:
         error = float(gains.std(ddof=1) / math.sqrt(len(gains)))
     seconds = float(np.exp(np.mean(np.log([_seconds(one) for one in models]))))
-    style = {"markersize": 8, "elinewidth": 1.2, "capsize": 2.5, "markeredgecolor": "white"}
+    style = {"markersize": 6.5, "elinewidth": 1.2, "capsize": 2.5, "alpha": 0.75}
     panel.errorbar(
         seconds, gains.mean(), yerr=error if math.isfinite(error) else 0.0, **mark | style
     )
