@@ -48,15 +48,14 @@ Thresholds can be set under `counterbias:` in MultiQC's configuration.
 
 
 def add(view: View) -> None:
-    """Add the table of problems and the table of samples × checks."""
+    """Add the table of problems and, for several samples, the table of samples × checks."""
     if not view.findings:
         return
     ranked = problems.ranked(view.findings)
     view.add_section(
         "Checks",
         "checks",
-        # One sample with problems has a row for each of them, and a sentence on what it passed.
-        None if len(view.findings) == 1 and ranked else _overview(view, ranked),
+        _overview(view, ranked) if len(view.findings) > 1 else None,
         docs="checks",
         description=f"{_summary(view, ranked)}{_note_on_lengths_alone(view)}",
         content_before_plot=_counts(view) + _problem_table(view, ranked),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterbias.errors import harmless
 from counterbias.evaluation.profile import Agreement
@@ -135,8 +136,16 @@ def _track(one: GeneProfiles, profile: Profile) -> AlongTrack:
     )
 
 
+def _is_even(expected: NDArray[np.float64]) -> bool:
+    """Whether reads are expected, and as many at each known place, but for rounding."""
+    known = expected[np.isfinite(expected)]
+    return bool(known.max(initial=0) > 0 and np.ptp(known) <= 1e-9 * known.max())
+
+
 def _note(found: Agreement) -> str:
     """Write a model's numbers in words."""
+    if not math.isfinite(found.pearson):
+        return "no reads to compare it with"
     return (
         f"r {found.pearson:.2f} ({found.reachable:.2f} if exact), "
         f"deviance {100 * found.deviance:.0f} %"
