@@ -6,9 +6,9 @@
 
 Each sample is one of these quality reports with its numbers varied by a seeded generator; with
 `--comparison`, all of them are in a comparison that is made in the same way of the first sample
-of one of `counterbias compare`. MultiQC
-runs on them as a process of its own, and in turn on as many tables of htseq-count, for what it
-costs with a small module of its own. Needs the extra `multiqc`.
+of one of `counterbias compare`. MultiQC runs on them as a process of its own, and in turn on as
+many tables of htseq-count, for what it costs with a small module of its own. Needs the extra
+`multiqc`.
 """
 
 from __future__ import annotations

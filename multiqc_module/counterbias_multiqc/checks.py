@@ -17,6 +17,8 @@ from counterbias_multiqc.thresholds import Thresholds
 Level = Literal["pass", "warn", "fail"]
 #: From best to worst.
 LEVELS: tuple[Level, ...] = ("pass", "warn", "fail")
+#: Level → word that readers see.
+LEVEL_WORDS: Mapping[Level, str] = {"pass": "passed", "warn": "look", "fail": "failed"}
 
 #: Reads were trimmed if a larger share of the bias signature lies before the read start.
 TRIMMED_SHARE = 0.7
@@ -280,7 +282,7 @@ def _check_removed(report: QualityReport, thresholds: Thresholds) -> Finding | N
     if not is_weighted(report):
         # Too few read starts are less of a problem than a model that gains nothing.
         level: Level = (
-            "warn" if any("starts" in (end.reason or "") for end in report.ends) else ("fail")
+            "warn" if any("starts" in (end.reason or "") for end in report.ends) else "fail"
         )
         advice = f"{_TRY_OTHER_MODELS}, or use the uncorrected counts"
         return Finding(level, unused[0], advice, math.inf)

@@ -8,6 +8,7 @@ from statistics import median
 
 from counterbias_multiqc.checks import LEVELS
 from counterbias_multiqc.colours import MUTED
+from counterbias_multiqc.text import number_of_samples
 from counterbias_multiqc.view import View
 
 #: Up to so many samples each have a colour of their own, and up to so many if none stands out.
@@ -59,8 +60,8 @@ def _bring_out(view: View, samples: Iterable[str], chosen: Iterable[str], words:
     ordered = sorted(names, key=lambda name: name in marked)
     colours = {name: view.colours[name] if name in marked else MUTED for name in ordered}
     number = sum(colour == MUTED for colour in colours.values())
-    samples_in_grey = "1 sample" if number == 1 else f"{number} samples"
-    return Emphasis(colours, f" Grey: {samples_in_grey} {words}." if number else "", marked)
+    note = f" Grey: {number_of_samples(number)} {words}." if number else ""
+    return Emphasis(colours, note, marked)
 
 
 def worst_first(view: View, names: Iterable[str], *checks: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from counterbias_multiqc.checks import CHECKS, LEVELS, Finding, Findings, Level
+from counterbias_multiqc.checks import CHECKS, LEVEL_WORDS, LEVELS, Finding, Findings, Level
 
 #: Check → the checks whose failure explains its own, the most likely cause first.
 CAUSES: Mapping[str, tuple[str, ...]] = {
@@ -128,10 +128,9 @@ def summary(problems: Iterable[Problem]) -> str:
     """
     found = list(problems)
     if not found:
-        return "passed"
-    word = "failed" if found[0].level == "fail" else "look"
+        return LEVEL_WORDS["pass"]
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
-    return f"{word}: {found[0].title}{more}"
+    return f"{LEVEL_WORDS[found[0].level]}: {found[0].title}{more}"
 
 
 _PASSED = Finding("pass", "")

@@ -30,6 +30,11 @@ def badge(text: str, background: str, colour: str) -> str:
     return f'<span class="badge" style="background-color:{background};color:{colour}">{text}</span>'
 
 
+def number_of_samples(number: int) -> str:
+    """Return "1 sample", "2 samples" …."""
+    return f"{number} sample{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Make a text safe for the log, which is shown in a terminal."""
     return as_text(text) or "?"

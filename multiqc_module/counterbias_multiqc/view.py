@@ -11,11 +11,11 @@ from multiqc.base_module import BaseMultiqcModule
 from multiqc.types import SectionAlert
 
 from counterbias_multiqc import DOCUMENTATION, checks, colours, problems
-from counterbias_multiqc.checks import CHECKS, Finding, Findings, Level, is_weighted
+from counterbias_multiqc.checks import CHECKS, LEVEL_WORDS, Finding, Findings, is_weighted
 from counterbias_multiqc.records import QualityReport, ReadEnd
 from counterbias_multiqc.samples import Collection
 from counterbias_multiqc.sources import Source
-from counterbias_multiqc.text import badge, escape, escape_html, escape_markdown
+from counterbias_multiqc.text import badge, escape, escape_html, escape_markdown, number_of_samples
 from counterbias_multiqc.thresholds import Thresholds
 
 #: How many samples an alert names with their reasons.
@@ -90,9 +90,8 @@ class View:
         )
         if not number:
             return ""
-        samples = "1 sample" if number == 1 else f"{number} samples"
         limit = f"{self.thresholds.starts_warn:,.0f} distinct read starts"
-        return f" Not shown: {samples} with fewer than {limit}."
+        return f" Not shown: {number_of_samples(number)} with fewer than {limit}."
 
     def plot_id(self, name: str) -> str:
         """Return the id of a plot."""
@@ -176,13 +175,11 @@ def _reason_and_advice(finding: Finding) -> str:
 #: Word for a level or for a consequence of another check → sign before it, and its colour. MultiQC
 #: has colours of its own for cells that read "pass" or "ok".
 _SIGNS = {
-    "passed": ("✓", colours.PASS),
-    "look": ("!", colours.WARN),
-    "failed": ("✗", colours.FAIL),
+    LEVEL_WORDS["pass"]: ("✓", colours.PASS),
+    LEVEL_WORDS["warn"]: ("!", colours.WARN),
+    LEVEL_WORDS["fail"]: ("✗", colours.FAIL),
     "see": ("→", colours.NEUTRAL),
 }
-#: Level → word that readers see.
-LEVEL_WORDS: Mapping[Level, str] = {"pass": "passed", "warn": "look", "fail": "failed"}
 
 
 def summary_badge(text: Any) -> str:

@@ -8,29 +8,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from counterbias_multiqc import colours
 from counterbias_multiqc.parser import parse_report
+from tests.helpers import colour_vision
 from tests.helpers import multiqc_builders as builders
 
 pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
 
-#: Simulated dichromats, severity 1.0 (Machado et al. 2009), for linear RGB.
-DICHROMATS = {
-    "protanopia": (
-        (0.152286, 1.052583, -0.204868),
-        (0.114503, 0.786281, 0.099216),
-        (-0.003882, -0.048116, 1.051998),
-    ),
-    "deuteranopia": (
-        (0.367322, 0.860646, -0.227968),
-        (0.280085, 0.672501, 0.047413),
-        (-0.011820, 0.042940, 0.968881),
-    ),
-    "full colour vision": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-}
 #: Backgrounds of MultiQC's pages.
 LIGHT, DARK = "#ffffff", "#1a1a1a"
 
@@ -374,35 +360,6 @@ def test_negative_numbers_of_fragments_are_absent() -> None:
     assert (report.sense, report.antisense) == (None, 5.0)
 
 
-def linear(colour: str) -> np.ndarray:
-    """Return the linear RGB of a colour."""
-    channels = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-
-
-def lab(rgb: np.ndarray) -> np.ndarray:
-    """Return the CIELAB coordinates of linear RGB under D65."""
-    matrix = np.array(
-        [
-            (0.4124564, 0.3575761, 0.1804375),
-            (0.2126729, 0.7151522, 0.0721750),
-            (0.0193339, 0.1191920, 0.9503041),
-        ]
-    )
-    x, y, z = matrix @ np.clip(rgb, 0, 1) / np.array([0.95047, 1.0, 1.08883])
-    x, y, z = (
-        value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116 for value in (x, y, z)
-    )
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-
-def contrast(first: str, second: str) -> float:
-    """Return the contrast ratio of WCAG 2."""
-    weights = np.array([0.2126, 0.7152, 0.0722])
-    low, high = sorted(float(weights @ linear(colour)) for colour in (first, second))
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize(
     ("chosen", "distance"),
     [
@@ -413,12 +370,12 @@ def contrast(first: str, second: str) -> float:
     ],
 )
 def test_lines_can_be_told_apart_by_everybody(chosen: tuple[str, ...], distance: float) -> None:
-    for name, matrix in DICHROMATS.items():
-        seen = [lab(np.array(matrix) @ linear(colour)) for colour in chosen]
+    for vision in colour_vision.MACHADO:
         closest = min(
-            float(np.linalg.norm(one - other)) for one, other in itertools.combinations(seen, 2)
+            colour_vision.difference(one, other, vision)
+            for one, other in itertools.combinations(chosen, 2)
         )
-        assert closest >= distance, name
+        assert closest >= distance, vision
 
 
 def test_lines_are_visible_on_light_and_dark_pages() -> None:
@@ -429,5 +386,5 @@ def test_lines_are_visible_on_light_and_dark_pages() -> None:
         colours.GREY,
     }
     for colour in drawn:
-        assert contrast(colour, LIGHT) > 2.2, colour
-        assert contrast(colour, DARK) > 2.9, colour
+        assert colour_vision.contrast(colour, LIGHT) > 2.2, colour
+        assert colour_vision.contrast(colour, DARK) > 2.9, colour

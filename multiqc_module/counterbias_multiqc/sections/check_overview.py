@@ -8,10 +8,10 @@ from typing import Any
 from multiqc.plots import table
 
 from counterbias_multiqc import problems
-from counterbias_multiqc.checks import CHECKS, Findings
+from counterbias_multiqc.checks import CHECKS, LEVEL_WORDS, Findings
 from counterbias_multiqc.problems import Problem
-from counterbias_multiqc.text import escape_html
-from counterbias_multiqc.view import LEVEL_WORDS, View, spell_out, summary_badge
+from counterbias_multiqc.text import escape_html, number_of_samples
+from counterbias_multiqc.view import View, spell_out, summary_badge
 
 #: How many samples the tables show: in large cohorts those with problems, the worst first.
 _MAX_SAMPLES_WITH_ADVICE, _MAX_SAMPLES = 20, 100
@@ -84,7 +84,7 @@ def data_row(sample: str, findings: Findings) -> dict[str, str]:
 
 def _summary(view: View, ranked: list[list[Problem]]) -> str:
     number, concerning = len(view.findings), len(ranked)
-    samples = "1 sample was checked" if number == 1 else f"{number} samples were checked"
+    samples = f"{number_of_samples(number)} {'was' if number == 1 else 'were'} checked"
     if not concerning:
         return f"{samples}: no problem was found."
     failed = sum(found[0].level == "fail" for found in ranked)

@@ -54,7 +54,7 @@ def add(view: View) -> None:
         description="How much correction changes the counts of genes, from few reads (left) to "
         f"many (right); 0 is no change.{view.note_on_models(names)}{notes}",
         helptext=_HELP,
-        docs="change-of-counts",
+        docs="change-in-counts",
     )
 
 

@@ -13,6 +13,7 @@ from counterbias_multiqc.colours import INTENSITY
 from counterbias_multiqc.emphasis import Emphasis, by_difference
 from counterbias_multiqc.plots import Line
 from counterbias_multiqc.records import FragmentLengths
+from counterbias_multiqc.text import number_of_samples
 from counterbias_multiqc.view import View
 
 #: A sample stands out if its mean differs from the median of all means by more than this share.
@@ -115,7 +116,7 @@ def _note_on_assumed(view: View) -> str:
     ]
     if not means:
         return ""
-    samples = "1 sample" if len(means) == 1 else f"{len(means)} samples"
+    samples = number_of_samples(len(means))
     same = f" of {means[0]:.0f} bases on average" if len(set(means)) == 1 and means[0] else ""
     return f" Not shown: {samples} whose lengths{same} are assumed, not measured."
 

@@ -25,14 +25,14 @@ from counterbias_multiqc.sources import (
     mean,
     mean_gain,
 )
-from counterbias_multiqc.text import escape, escape_html, escape_markdown
+from counterbias_multiqc.text import escape, escape_html, escape_markdown, number_of_samples
 from counterbias_multiqc.view import MAX_REASONS, View, spell_out
 
 #: A table of more columns is not read.
 MAX_COLUMNS = 10
 #: Tables of up to this many rows show them all; in longer ones, a click opens those of a sample.
 _MAX_ROWS_OPEN = 20
-_DOCS = "models-side-by-side"
+_DOCS = "model-comparison"
 _GAIN_TITLE = "Gain (bits/read)"
 _TABLE_HELP = """
 **Gain** is the main measure: how many bits per read the model gains over reads that start anywhere
@@ -289,7 +289,7 @@ def _note_on_means(source: Source) -> str:
     if not common:
         return f"There are no means: {left_out}, and no sample has them all."
     return (
-        f"Means are over the {common} sample{'s' * (common > 1)} in which all models were "
+        f"Means are over the {number_of_samples(common)} in which all models were "
         f"measured; {left_out} and {'is' if choice - common == 1 else 'are'} left out of them."
     )
 

@@ -10,6 +10,7 @@ from counterbias_multiqc.colours import DIVERGING, GREY
 from counterbias_multiqc.emphasis import Emphasis, by_checks, worst_first
 from counterbias_multiqc.plots import Line
 from counterbias_multiqc.records import Reliability
+from counterbias_multiqc.text import number_of_samples
 from counterbias_multiqc.view import View, end_suffix
 
 #: Name of the line on which observed and predicted reads agree.
@@ -72,7 +73,7 @@ def add(view: View) -> None:
         helptext=_HELP,
         statuses=view.statuses(_CHECK),
         alerts=view.alerts(_CHECK),
-        docs="observed-against-predicted",
+        docs="observed-versus-predicted-reads",
     )
 
 
@@ -90,8 +91,7 @@ def _note_on_missing(view: View, names: list[str]) -> str:
     number = sum(not report.lengths_alone for report in view.reports.values()) - len(names)
     if not number:
         return ""
-    samples = "1 sample" if number == 1 else f"{number} samples"
-    return f" Not shown: {samples} whose model is not used or was not measured."
+    return f" Not shown: {number_of_samples(number)} whose model is not used or was not measured."
 
 
 def _line_plot(view: View, curves: list[_Curve], emphasis: Emphasis) -> object:

@@ -114,7 +114,7 @@ def add(view: View) -> None:
         description="How training went, stage by stage. There is a tab for each model that reports "
         "on its training, and for each thing that it reports.",
         helptext=_HELP,
-        docs="training",
+        docs="training-curves",
     )
 
 

@@ -13,6 +13,7 @@ from counterbias_multiqc.colours import INTENSITY
 from counterbias_multiqc.emphasis import Emphasis, by_difference
 from counterbias_multiqc.plots import ZERO_LINE, Line
 from counterbias_multiqc.records import Histogram, QualityReport
+from counterbias_multiqc.text import number_of_samples
 from counterbias_multiqc.view import View
 
 #: A sample stands out if its effective sample size differs by more from the others', % points.
@@ -90,8 +91,7 @@ def _note_on_unweighted(view: View, reports: Mapping[str, QualityReport]) -> str
     number = len(view.reports) - len(reports)
     if not number:
         return ""
-    samples = "1 sample" if number == 1 else f"{number} samples"
-    return f" Not shown: {samples} in which all weights are 1."
+    return f" Not shown: {number_of_samples(number)} in which all weights are 1."
 
 
 def _percentages(histogram: Histogram) -> dict[float, float]:
@@ -183,13 +183,13 @@ def _add_numbers(view: View, reports: Mapping[str, QualityReport]) -> None:
         "Each point is a sample. These numbers matter for weighted counts only, not for corrected "
         "ones.",
         helptext=_NUMBERS_HELP,
-        docs="weights-in-numbers",
+        docs="weight-statistics",
     )
 
 
 def _row(weights: Mapping[str, float]) -> dict[Any, Any]:
     row: dict[str, float] = {}
-    for key, name in (("effective", "effective_sample_size"), ("clipped", "capped_share")):
+    for key, name in (("effective", "effective_sample_size"), ("capped", "capped_share")):
         if name in weights:
             row[key] = 100.0 * weights[name]
     if weights.get("reads", 0) > 0 and "unscored" in weights:
@@ -209,7 +209,7 @@ def _headers() -> dict[Any, Any]:
             "scale": "Blues",
             **percent,
         },
-        "clipped": {
+        "capped": {
             "title": "Capped",
             "description": "Reads whose weight was reduced to the cap",
             "minrange": 1,

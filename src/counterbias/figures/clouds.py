@@ -27,6 +27,8 @@ from counterbias.figures.layout import (
 BINS, IN_BIN = 12, 15
 #: What share of the features lies within the axis of log ratios; its smallest and largest reach.
 WITHIN, SMALLEST, LARGEST = 0.995, 0.5, 6.0
+#: The estimates that are compared with the truth, with their colours.
+ESTIMATES_AGAINST_TRUTH = {"raw": RAW, "corrected": CORRECTED}
 
 Floats = NDArray[np.float64]
 
@@ -51,16 +53,8 @@ def ma(samples: Sequence[SampleFigures]) -> list[Page]:
         model = rows[row].model(names[column])
         if not changes or model is None:
             return False
-        panel.set_ylim(-reach, reach)
         panel.set_xlim(float(means.min()) - 0.5, float(means.max()) + 0.5)
-        for (mean, ratio), colour in zip(changes.values(), ESTIMATES.values(), strict=True):
-            _cloud(panel, mean, np.clip(ratio, -reach, reach), colour)
-            panel.plot(*_running_median(mean, ratio), color="white", linewidth=2.6, zorder=4)
-            panel.plot(*_running_median(mean, ratio), color=colour, linewidth=1.5, zorder=5)
-        _zero(panel)
-        few_ticks(panel.xaxis)
-        few_ticks(panel.yaxis)
-        beyond = max(int((np.abs(ratio) > reach).sum()) for _, ratio in changes.values())
+        beyond = _draw_changes(panel, changes, reach)
         features = len(changes["corrected"][0])
         parts = [f"n {features:,}", *([f"{beyond:,} beyond"] if beyond else []), *_unused(model)]
         note(panel, ", ".join(parts))
@@ -92,6 +86,19 @@ def _changes(model: ModelFigures) -> dict[str, tuple[Floats, Floats]]:
     before = np.log2(raw[rows])
     after = {estimate: np.log2(model.expression[estimate][rows]) for estimate in ESTIMATES}
     return {name: ((before + one) / 2, one - before) for name, one in after.items()}
+
+
+def _draw_changes(panel: Any, changes: dict[str, tuple[Floats, Floats]], reach: float) -> int:
+    """Draw M against A of each estimate; return how many features lie beyond the axis, at most."""
+    panel.set_ylim(-reach, reach)
+    for (mean, ratio), colour in zip(changes.values(), ESTIMATES.values(), strict=True):
+        _cloud(panel, mean, np.clip(ratio, -reach, reach), colour)
+        panel.plot(*_running_median(mean, ratio), color="white", linewidth=2.6, zorder=4)
+        panel.plot(*_running_median(mean, ratio), color=colour, linewidth=1.5, zorder=5)
+    _zero(panel)
+    few_ticks(panel.xaxis)
+    few_ticks(panel.yaxis)
+    return max(int((np.abs(ratio) > reach).sum()) for _, ratio in changes.values())
 
 
 def _reach(ratios: Sequence[Floats]) -> float:
@@ -152,26 +159,14 @@ def _against_truth(
             return False
         assert sample.truth is not None
         target = sample.truth[chosen]
-        for estimate, colour in (("raw", RAW), ("corrected", CORRECTED)):
+        for estimate, colour in ESTIMATES_AGAINST_TRUTH.items():
             miss = _miss(model.truth[estimate][chosen], target)
             y = np.clip(miss, -reach, reach) if residuals else target * 2**miss
             _cloud(panel, target, y, colour)
             if residuals:
                 lines = _running_median(np.log2(target), miss)
                 panel.plot(2 ** lines[0], lines[1], color=colour, linewidth=1.3, zorder=5)
-        ends = (float(targets.min()) / 1.6, float(targets.max()) * 1.6)
-        panel.set_xscale("log")
-        panel.set_xlim(*ends)
-        logarithmic(panel.xaxis)
-        if residuals:
-            panel.set_ylim(-reach, reach)
-            few_ticks(panel.yaxis)
-            _zero(panel)
-        else:
-            panel.set_yscale("log")
-            panel.set_ylim(ends[0] * 2 ** -float(reach), ends[1] * 2 ** float(reach))
-            logarithmic(panel.yaxis)
-            panel.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
+        _finish(panel, targets, reach, residuals=residuals)
         note(panel, _agreement(model, "rmse" if residuals else "pearson"), low=not residuals)
         return True
 
@@ -184,8 +179,25 @@ def _against_truth(
         draw,
         f"truth ({labels})" if labels else "truth",
         "log2 estimate / truth" if residuals else "estimate",
-        _point_keys({"raw": RAW, "corrected": CORRECTED}),
+        _point_keys(ESTIMATES_AGAINST_TRUTH),
     ).pages()
+
+
+def _finish(panel: Any, targets: Floats, reach: float, *, residuals: bool) -> None:
+    """Set the axes, and draw the line on which estimates are right."""
+    ends = (float(targets.min()) / 1.6, float(targets.max()) * 1.6)
+    panel.set_xscale("log")
+    panel.set_xlim(*ends)
+    logarithmic(panel.xaxis)
+    if residuals:
+        panel.set_ylim(-reach, reach)
+        few_ticks(panel.yaxis)
+        _zero(panel)
+    else:
+        panel.set_yscale("log")
+        panel.set_ylim(ends[0] * 2**-reach, ends[1] * 2**reach)
+        logarithmic(panel.yaxis)
+        panel.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
 
 
 def _compared(sample: SampleFigures, model: ModelFigures) -> NDArray[np.bool_]:
@@ -212,7 +224,9 @@ def _extent(samples: Sequence[SampleFigures]) -> tuple[Floats, Floats]:
             if sample.truth is None or not (rows := _compared(sample, model)).any():
                 continue
             targets.append(sample.truth[rows])
-            misses += [_miss(model.truth[name][rows], targets[-1]) for name in ("raw", "corrected")]
+            misses += [
+                _miss(model.truth[name][rows], targets[-1]) for name in ESTIMATES_AGAINST_TRUTH
+            ]
     return np.concatenate(targets), np.concatenate(misses)
 
 
@@ -222,7 +236,7 @@ def _agreement(model: ModelFigures, measure: str) -> str:
     lines = [", ".join([f"n {model.features:,}", *_unused(model)])]
     lines += [
         f"{name} {estimate} {model.agreement[estimate][measure]:.3f}"
-        for estimate in ("raw", "corrected")
+        for estimate in ESTIMATES_AGAINST_TRUTH
         if np.isfinite(model.agreement.get(estimate, {}).get(measure, np.nan))
     ]
     return "\n".join(lines)
