@@ -13,6 +13,7 @@ import pytest
 
 from counterbias.cli import main
 from counterbias.figures import ModelFigures, SampleFigures, draw, drawing
+from counterbias.figures.composition import divergence
 from counterbias.figures.data import Span
 from counterbias.figures.drawing import FIGURES, style
 from counterbias.figures.layout import mark_of
@@ -81,10 +82,17 @@ def model(name: str, number: int, *, window: int = 3) -> ModelFigures:
             "observed": (-1.2, 0.1, np.nan),
             "error": (0.1, 0.1, np.nan),
         },
-        divergence=(0.0123, 0.0045),
         halves=spans,
         replicates=spans,
     )
+
+
+def test_the_divergence_of_two_compositions() -> None:
+    """By hand, at the first offset: ½ (¼ · 1 + ⅛ · 1 + ⅛ · 1) bits; at the second one nothing."""
+    starts = {"A": (0.5, 0.25), "C": (0.25, 0.25), "G": (0.125, 0.25), "T": (0.125, 0.25)}
+    background = dict.fromkeys("ACGT", (0.25, 0.25))
+    assert divergence(starts, background) == pytest.approx(0.25 / 2)
+    assert divergence(background, background) == 0.0
 
 
 def sample(name: str, models: list[ModelFigures], starts: int = 1000) -> SampleFigures:

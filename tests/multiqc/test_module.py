@@ -322,31 +322,6 @@ def test_thresholds_come_from_the_configuration_of_each_run(tmp_path: Path) -> N
     assert found.sections["counterbias-composition"].plot_anchor == "counterbias_composition_plot"
 
 
-def test_the_command_line_is_silent_with_flat_and_exported_plots(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        builders.write(tmp_path, name)
-    formats = "export_plot_formats: [png]"
-    done = builders.command_line(
-        "-m",
-        "counterbias",
-        "--require-logs",
-        "--flat",
-        "-p",
-        "--cl-config",
-        formats,
-        ".",
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert builders.complaints(done.stdout + done.stderr) == []
-    drawn = {path.stem.split("-")[0] for path in (tmp_path / "multiqc_plots" / "png").iterdir()}
-    assert {
-        "counterbias_weights_plot",
-        "counterbias_weight_scalars",
-    } <= drawn
-    assert "data:image/png;base64" in (tmp_path / "multiqc_report.html").read_text()
-
-
 @pytest.mark.slow
 def test_five_hundred_samples_are_drawn_without_a_plot_per_sample(tmp_path: Path) -> None:
     template = json.dumps(builders.document("@@"))

@@ -186,7 +186,9 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> builders.Outcome:
 def test_other_programs_files_beside_ours_are_exported_without_a_complaint(
     beside: builders.Outcome,
 ) -> None:
-    done = builders.command_line("--flat", "in", "-o", "flat", cwd=beside.folder.parent)
+    formats = "export_plot_formats: [png]"
+    options = ("--flat", "-p", "--cl-config", formats, "-o", "flat")
+    done = builders.command_line(*options, "in", cwd=beside.folder.parent)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     # MultiQC says so of any two other modules, too.
@@ -194,8 +196,11 @@ def test_other_programs_files_beside_ours_are_exported_without_a_complaint(
     assert builders.complaints("\n".join(said)) == []
     assert "counterbias | Found 7 samples" in output
     assert f"2 samples are called {ALIGNED}: they are shown as A, B" in output
-    page = (beside.folder.parent / "flat" / "multiqc_report.html").read_text()
-    assert page.count("data:image/png;base64") >= 10
+    flat = beside.folder.parent / "flat"
+    assert (flat / "multiqc_report.html").read_text().count("data:image/png;base64") >= 10
+    drawn = {path.stem.split("-")[0] for path in (flat / "multiqc_plots" / "png").iterdir()}
+    assert {"counterbias_weights_plot", "counterbias_weight_scalars"} <= drawn
+    assert {"htseq_assignment_plot", "star_alignment_plot"} <= drawn
 
 
 def test_other_programs_rows_are_those_of_our_samples(beside: builders.Outcome) -> None:

@@ -15,7 +15,7 @@ from multiqc.plots.table_object import InputRow
 from multiqc.types import SampleName
 
 from counterbias_multiqc import plots
-from counterbias_multiqc.colours import GREY, WORSE_BETTER, assign_colours
+from counterbias_multiqc.colours import FAIL, GREY, WORSE_BETTER, assign_colours
 from counterbias_multiqc.sources import (
     EVENNESS,
     MAIN_MEASURE,
@@ -61,6 +61,8 @@ else was running.
 _COSTS = {"train_seconds": "Training (s)", "parameters": "Parameters"}
 #: Shapes tell models apart without colours.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hexagram")
+#: Signs before the words of the column "Used".
+_SIGNS = {"yes": "✓", "failed": "✗"}
 #: Columns of the table, in order; those that no model has a value for are left out.
 _HEADERS: dict[str, dict[str, Any]] = {
     "model": {
@@ -74,7 +76,9 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "exceed zero by three standard errors, so that the counts stay as they are; not needed: "
         "the sample has no bias to correct",
         "scale": False,
-        "cond_formatting_rules": {"fail": [{"s_eq": "failed"}]},
+        # MultiQC's own colours, also for cells that read just "yes", are too light for white words.
+        "cond_formatting_rules": {"failed": [{"s_eq": "✗ failed"}]},
+        "cond_formatting_colours": [{"failed": FAIL}],
     },
     MAIN_MEASURE: {
         "title": _GAIN_TITLE,
@@ -201,7 +205,8 @@ def _headers(source: Source) -> dict[Any, Any]:
 
 
 def _cells(model: ModelResult) -> dict[str, Any]:
-    cells: dict[str, Any] = {"model": escape_html(model.label), "used": escape_html(model.used)}
+    used = f"{_SIGNS.get(model.used, '')} {model.used}".strip()
+    cells: dict[str, Any] = {"model": escape_html(model.label), "used": escape_html(used)}
     cells.update({name: estimate.value for name, estimate in model.measures.items()})
     gain = model.measures.get(MAIN_MEASURE)
     if gain is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from counterbias.figures.data import SampleFigures, names_of
 from counterbias.figures.layout import BASES, INK, Key, Page, Sheet, few_ticks, note
@@ -12,6 +14,11 @@ from counterbias.figures.layout import BASES, INK, Key, Page, Sheet, few_ticks, 
 #: How the shares of starts and of the background are drawn.
 STARTS: dict[str, Any] = {"linewidth": 1.4, "linestyle": "-"}
 BACKGROUND: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (1, 1.5))}
+#: Smaller shares, which few windows have, would make a divergence infinite.
+SMALLEST_SHARE = 1e-4
+
+#: Base → share per offset.
+Shares = Mapping[str, Sequence[float]]
 
 
 class _Column(NamedTuple):
@@ -61,7 +68,7 @@ def composition(samples: Sequence[SampleFigures]) -> list[Page]:
     return Sheet(
         "Bases around held-out read starts, raw and after weighting by each model",
         "Shares of the bases at read starts (solid) and around them (dotted): the nearer, the less "
-        "bias is left. KL is kl1, their divergence in held-out blocks, bits, mean over the window.",
+        "bias is left. KL: divergence of the lines, bits, mean over the window.",
         [_label(row, rows) for row in rows],
         [column.heading for column in columns],
         draw,
@@ -109,9 +116,20 @@ def _draw(panel: Any, row: _Row, column: _Column) -> bool:
     panel.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
     few_ticks(panel.xaxis)
     few_ticks(panel.yaxis)
-    divergence = model.divergence[column.part == "after"]
-    lines = [f"KL {divergence:.4f}"] if math.isfinite(divergence) else []
+    lines = [f"KL {divergence(found[column.part], found['background']):.4f}"]
     lines += ["not used"] if column.part == "after" and not model.used else []
-    if lines:
-        note(panel, ", ".join(lines))
+    note(panel, ", ".join(lines))
     return True
+
+
+def divergence(starts: Shares, background: Shares) -> float:
+    """Return ½ KL(p‖q) + ½ KL(q‖p) of two compositions, bits, mean over offsets.
+
+    Args:
+        starts, background: base → share per offset.
+    """
+    p, q = (
+        np.maximum([shares[base] for base in BASES], SMALLEST_SHARE)
+        for shares in (starts, background)
+    )
+    return float(((p - q) * np.log2(p / q)).sum(axis=0).mean() / 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +31,6 @@ class ModelFigures:
             without a truth.
         points: ``predicted``, ``observed``, ``error`` → log2 of held-out reads over an even spread,
             per bin; may be empty.
-        divergence: kl1_before and kl1_after, bits; NaN if unknown.
         halves: ``raw``, ``weighted``, ``corrected`` and, with ``_minus_raw`` appended, the paired
             differences of the last two → half consistency, ± standard error; may be empty.
         replicates: the same of replicate_rmse; empty without replicates.
@@ -51,7 +49,6 @@ class ModelFigures:
     features: int = 0
     difference: Mapping[str, Mapping[str, Span]] = field(default_factory=dict)
     points: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    divergence: tuple[float, float] = (math.nan, math.nan)
     halves: Mapping[str, Span] = field(default_factory=dict)
     replicates: Mapping[str, Span] = field(default_factory=dict)
 

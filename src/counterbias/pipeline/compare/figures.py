@@ -90,10 +90,6 @@ def _model(
         composition=count["composition"],
         expression=estimates_of(outcome),
         points=asdict(mean_points(outcome.trials)),
-        divergence=(
-            _of_trials(outcome.trials, "kl1_before"),
-            _of_trials(outcome.trials, "kl1_after"),
-        ),
         halves=_halves(outcome.trials),
         replicates=_replicates(measures),
         **truth,
@@ -111,10 +107,6 @@ def _span(interval: Mapping[str, float | None]) -> Span:
 
 def _around(value: float, error: float) -> Span:
     return value, value - error, value + error
-
-
-def _of_trials(trials: Trials, name: str) -> float:
-    return summarise(trials, value_of(name)).value
 
 
 def _halves(trials: Trials) -> dict[str, Span]:
