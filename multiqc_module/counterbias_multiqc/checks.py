@@ -266,6 +266,15 @@ def _is_before_start(signature: Signature) -> bool:
     return share > TRIMMED_SHARE and peak < 0
 
 
+def _all_inside(report: QualityReport, thresholds: Thresholds) -> bool:
+    """Whether the window holds the bias of all ends, so that what was removed is all there was."""
+    return all(
+        _is_covered(end.signature, report.window, thresholds)
+        for end in report.ends
+        if end.signature.found
+    )
+
+
 _TRY_OTHER_MODELS = "compare models on this sample (counterbias compare)"
 
 
@@ -290,7 +299,8 @@ def _check_removed(report: QualityReport, thresholds: Thresholds) -> Finding | N
     if percent is None:
         return None
     level = _level_if_low(percent, thresholds.removed_warn, thresholds.removed_fail)
-    reason = "; ".join([f"{percent:.0f}% of the bias removed", *unused])
+    where = "" if _all_inside(report, thresholds) else " inside the window"
+    reason = "; ".join([f"{percent:.0f}% of the bias{where} removed", *unused])
     advice = f"{_TRY_OTHER_MODELS}, and count again with the best one and --bias-model"
     return Finding(level, reason, advice, -percent)
 

@@ -83,7 +83,7 @@ class MultiqcModule(BaseMultiqcModule):
         names = collection.names()
         if not collection.shown and not collection.comparisons:
             raise ModuleNoSamplesFound
-        log.info(f"Found {len(names)} samples")
+        log.info(f"Found {len(names)} sample{'' if len(names) == 1 else 's'}")
         view = self._view(collection, names)
         silence_text_columns()
         for section in SECTIONS:

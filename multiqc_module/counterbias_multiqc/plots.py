@@ -104,6 +104,16 @@ def line_plot(
     plot = linegraph.plot([dict(dataset) for _, dataset in drawn], config)  # type: ignore[type-var]
     if isinstance(plot, LinePlot):
         _put_in_order(plot, [name for _, dataset in drawn for name in dataset])
+    return with_legible_legend(plot)
+
+
+def with_legible_legend(plot: object) -> object:
+    """Let the text of a plot's legend be light in dark mode, and return the plot.
+
+    MultiQC 1.35 leaves it dark on dark unless the layout says something about the legend.
+    """
+    if isinstance(plot, Plot):
+        plot.layout.legend = {"tracegroupgap": 0}
     return plot
 
 

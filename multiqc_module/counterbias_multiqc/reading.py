@@ -55,9 +55,10 @@ def _read_reports(module: BaseMultiqcModule, collection: Collection) -> dict[Lib
         module.add_data_source(file, s_name=escape_html(name))
         _add_version(module, report.version, name)
         if collection.add(escape_html(name), report) is not None:
-            log.debug(
-                f"{printable(file['fn'])} replaces an earlier file with sample "
-                f"{printable(name)} and model {report.backend}"
+            path = os.path.join(file["root"], file["fn"])
+            log.warning(
+                f"{printable(path)} replaces another file of sample {printable(name)} with model "
+                f"{printable(str(report.backend))}, which is not shown"
             )
     return names
 

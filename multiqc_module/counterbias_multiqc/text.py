@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from counterbias_multiqc.values import as_text
 
-#: Characters that mean something in HTML or in markdown. Plots, tables and alerts all show an
-#: entity as the character that it stands for.
-_HTML = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+#: Characters that mean something in HTML or in markdown. Plots, tables and alerts all show these
+#: entities as the characters that they stand for; plots do not know ``&quot;``.
+_HTML = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
 _MARKDOWN = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()!|~"}
 
 

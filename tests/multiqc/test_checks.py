@@ -96,6 +96,12 @@ def test_reasons_name_the_read_concerned() -> None:
     )
 
 
+def test_bias_outside_the_window_is_not_said_to_be_removed() -> None:
+    found = findings(ends=[builders.end(centre=-12)])
+    assert found["trimmed"].level == "fail"
+    assert found["removed"].reason == "90% of the bias inside the window removed"
+
+
 @pytest.mark.parametrize(
     ("changes", "level", "reason", "percent"),
     [
@@ -433,10 +439,32 @@ def test_one_sample_needs_no_overview(tmp_path: Path) -> None:
     assert found.messages == ()
     section = found.sections["counterbias-checks"]
     assert section.plot_anchor is None
-    assert "1 sample was checked: 1 needs a look. Passed: Assigned, " in section.description
+    assert "1 sample was checked: 1 needs a look." in section.description
+    assert "Passed: Assigned, " in section.content_before_plot
     assert "<b>" not in section.content_before_plot
     assert "<i>" not in section.content_before_plot
     assert "reference/multiqc/#checks" in section.description
+
+
+def test_one_sample_without_a_problem_says_so_and_whose_curves_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+    training = {"parameters": 9, "curves": {"training_gain": [0.1, 0.3]}}
+    model = {"backend": "cnn", "upstream": 10, "downstream": 10}
+    builders.write(tmp_path / "in", "s", ends=[builders.end(training=training)], model=model)
+    found = builders.run(tmp_path / "in", output=tmp_path / "out")
+    assert (found.status, found.messages) == (0, ())
+    section = found.sections["counterbias-checks"]
+    assert "1 sample was checked: no problem was found." in section.description
+    assert "Passed: Assigned, Strandedness, " in section.content_before_plot
+    # There is no tab to name sample or model.
+    assert "tab" not in found.sections["counterbias-composition"].description.split("<a")[0]
+    assert "tab" not in found.sections["counterbias-training"].description.split("<a")[0]
+    plots = found.data["report_plot_data"]
+    assert plots["counterbias_training_plot"]["pconfig"]["subtitle"] == "cnn: gain"
+    # Without a legend in the layout, MultiQC leaves its text dark in dark mode.
+    for name, plot in plots.items():
+        if plot["plot_type"] == "x/y line":
+            assert plot["layout"]["legend"], name
 
 
 def test_a_cohort_without_a_problem_says_so(tmp_path: Path) -> None:

@@ -217,6 +217,15 @@ def test_other_programs_rows_are_those_of_our_samples(beside: builders.Outcome) 
     assert list(shown).index("counterbias") == list(shown).index("htseq") + 1
 
 
+def test_a_file_that_replaces_another_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+    for folder in ("first", "second"):
+        builders.write(tmp_path / "in" / folder, "s")
+    found = builders.run(tmp_path / "in", output=tmp_path / "out")
+    (message,) = found.messages
+    assert "second/s.counterbias.json replaces another file of sample s with model pwm" in message
+
+
 def test_a_comparison_belongs_to_the_sample_in_whose_folder_it_is(
     beside: builders.Outcome,
 ) -> None:

@@ -58,7 +58,7 @@ def add(view: View) -> None:
         _overview(view, ranked) if len(view.findings) > 1 else None,
         docs="checks",
         description=f"{_summary(view, ranked)}{_note_on_lengths_alone(view)}",
-        content_before_plot=_counts(view) + _problem_table(view, ranked),
+        content_before_plot=_counts(view) + _problem_table(view, ranked) + _passed(view),
         helptext=_HELP,
         statuses=view.statuses(),
     )
@@ -91,15 +91,19 @@ def _summary(view: View, ranked: list[list[Problem]]) -> str:
     more = concerning - failed
     need = f"{more}{' more' if failed else ''} {'needs' if more == 1 else 'need'} a look"
     results = [*([f"{failed} failed a check"] if failed else []), *([need] if more else [])]
-    text = f"{samples}: {', '.join(results)}."
-    if number == 1:
-        passed = [
-            CHECKS[name].title
-            for name, finding in next(iter(view.findings.values())).items()
-            if finding.level == "pass"
-        ]
-        text += f" Passed: {', '.join(passed) or 'none'}."
-    return text
+    return f"{samples}: {', '.join(results)}."
+
+
+def _passed(view: View) -> str:
+    """Name the checks that the only sample passed as HTML, empty for several samples."""
+    if len(view.findings) > 1:
+        return ""
+    passed = [
+        CHECKS[name].title
+        for name, finding in next(iter(view.findings.values())).items()
+        if finding.level == "pass"
+    ]
+    return f"<p>Passed: {', '.join(passed) or 'none'}.</p>"
 
 
 def _problem_table(view: View, ranked: list[list[Problem]]) -> str:

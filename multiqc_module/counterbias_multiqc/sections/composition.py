@@ -58,7 +58,7 @@ def add(view: View) -> None:
     """Add a heat map of many samples, and a tab for each of few or for those that need a look."""
     checked = {"statuses": view.statuses("removed"), "alerts": view.alerts(*_CHECKS)}
     if len(view.reports) <= view.thresholds.composition_heatmap_above:
-        _add_tabs(view, worst_first(view, view.profiled, *_CHECKS), checked)
+        _add_tabs(view, _in_order(view, view.profiled), checked)
         return
     view.add_section(
         "Base composition",
@@ -72,21 +72,29 @@ def add(view: View) -> None:
         **checked,
     )
     concerning = view.concerning(*_CHECKS)
-    drawn = worst_first(view, view.profiled, *_CHECKS)
+    drawn = _in_order(view, view.profiled)
     _add_tabs_below_heat_map(view, [name for name in drawn if name in concerning])
+
+
+def _in_order(view: View, names: Iterable[str]) -> list[str]:
+    """Return samples with those first that need a look, then those whose window misses bias.
+
+    The section on where the bias lies has the alert on the latter.
+    """
+    return worst_first(view, worst_first(view, names, "trimmed"), *_CHECKS)
 
 
 def _add_tabs(view: View, names: list[str], checked: dict[str, Any]) -> None:
     plot = _line_plot(view, names)
     if plot is None:
         return
+    note_on_tabs = " One tab per sample, those that need a look first." if len(names) > 1 else ""
     view.add_section(
         "Base composition",
         "composition",
         plot,
         description="Bases around read starts, **before** (dashed) and **after** (solid) "
-        "weighting, and near the reads (dotted). One tab per sample, those that need a look "
-        f"first.{view.note_on_few_starts()}",
+        f"weighting, and near the reads (dotted).{note_on_tabs}{view.note_on_few_starts()}",
         helptext=_LINES_HELP,
         docs="base-composition",
         content_before_plot=_wrap_tabs(view, "composition"),
@@ -107,7 +115,7 @@ def _add_tabs_below_heat_map(view: View, names: list[str]) -> None:
         description="The samples that need a look"
         + (f" (the first {len(shown)}; {left} more are in the heat map above)" if left else "")
         + ": bases around read starts, **before** (dashed) and **after** (solid) weighting, and "
-        "near the reads (dotted).",
+        f"near the reads (dotted).{view.note_on_few_starts()}",
         helptext=_LINES_HELP,
         docs="base-composition",
         content_before_plot=_wrap_tabs(view, "composition-tabs"),
@@ -174,7 +182,7 @@ def _heat_map(view: View) -> object:
     """Draw samples × offsets, before and after side by side."""
     ends = [
         (f"{name}{end_suffix(end)}", end)
-        for name in worst_first(view, view.reports, *_CHECKS)
+        for name in _in_order(view, view.reports)
         for end in view.reports[name].ends
         if "background" in end.composition
     ]

@@ -80,8 +80,8 @@ def _headers() -> dict[Any, Any]:
         "bias_removed": {
             "title": "Bias removed",
             "description": "Reduction by weighting of the divergence between read starts and "
-            "background, on held-out data; empty where there is no bias to remove, or where the "
-            "model is not used",
+            "background, inside the window of the model and on held-out data; empty where there is "
+            "no bias to remove, or where the model is not used",
             "scale": "Purples",
             **_PERCENT,
         },

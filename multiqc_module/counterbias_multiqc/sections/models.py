@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from multiqc.plots import scatter, table
-from multiqc.plots.plot import Plot
 from multiqc.plots.table_object import InputRow
 from multiqc.types import SampleName
 
 from counterbias_multiqc import plots
-from counterbias_multiqc.colours import FAIL, GREY, WORSE_BETTER, assign_colours
+from counterbias_multiqc.colours import FAIL, WORSE_BETTER, assign_colours
 from counterbias_multiqc.sources import (
     EVENNESS,
     MAIN_MEASURE,
@@ -353,13 +352,10 @@ def _add_cost(view: View, source: Source) -> None:
             "series_label": "models",
         },
     )
-    if isinstance(plot, Plot):
-        # MultiQC gives a legend the text colour of light or dark mode only where it has a font.
-        plot.layout.legend.font.color = GREY
     view.add_section(
         f"Gain versus cost, {_plain(source)}",
         f"cost-{source.key}",
-        plot,
+        plots.with_legible_legend(plot),
         description=f"Mean gain of each model, {source.title}, versus its training time and its "
         f"number of parameters. {_note_on_means(source)}",
         helptext=_COST_HELP,

@@ -94,6 +94,8 @@ def add(view: View) -> None:
         {
             "id": view.plot_id("training_plot"),
             "title": "Counterbias: Training curves",
+            # Tabs say whose the curves are; MultiQC leaves out a single one.
+            **({"subtitle": _tab_title(names[0], 1)} if len(names) == 1 else {}),
             "xlab": "Stage of training",
             "ylab": "Value reported by the model",
             "data_labels": [
@@ -111,8 +113,13 @@ def add(view: View) -> None:
         "Training curves",
         "training",
         plot,
-        description="How training went, stage by stage. There is a tab for each model that reports "
-        "on its training, and for each thing that it reports.",
+        description="How training went, stage by stage."
+        + (
+            " There is a tab for each model that reports on its training, and for each thing that "
+            "it reports."
+            if len(names) > 1
+            else ""
+        ),
         helptext=_HELP,
         docs="training-curves",
     )
