@@ -155,15 +155,24 @@ def _make_folder(arguments: Namespace) -> Path:
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():
         raise InputError("-o names a file, not a folder", file=str(folder), remedy="name a folder")
+    if (folder / FIGURES).exists() and not (folder / FIGURES).is_dir():
+        raise InputError(
+            "this file is where the folder of the figures should be",
+            file=str(folder / FIGURES),
+            remedy="move it, or name another folder with -o",
+        )
     with writing_errors(folder):
         (folder / FIGURES if not arguments.no_figures else folder).mkdir(
             parents=True, exist_ok=True
         )
+    names = [TABLE, DOCUMENT, GENES, BETWEEN, ALONG]
+    if not arguments.no_figures:
+        names.append(f"{FIGURES}/composition.svg")  # any will do: it is the folder that matters
     inputs = input_files(arguments)
     if arguments.truth:
         inputs.append(arguments.truth)
     check_outputs(
-        [("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN, ALONG)],
+        [("-o", str(folder / name)) for name in names],
         inputs=inputs,
     )
     return folder
