@@ -184,7 +184,8 @@ def test_reads_1_and_2_of_a_stranded_library_have_files_each(pairs: Path, tmp_pa
 def test_nothing_is_written_where_no_model_is_used(
     singles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count(singles, tmp_path / "o", "empty", "good", more=("--bias-bigwig", f"{tmp_path}/t/"))
+    more = ("--bias-bigwig", f"{tmp_path}/t/")
+    count(singles, tmp_path / "o", "empty", "good", more=more)
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == [
         "good.forward.bw",
         "good.reverse.bw",
@@ -192,6 +193,10 @@ def test_nothing_is_written_where_no_model_is_used(
     said = capsys.readouterr().err
     assert "empty: no bigWig file is written, since no model is used\n" in said
     assert "good: no bigWig" not in said
+    left = tmp_path / "t" / "empty.reverse.bw"
+    left.touch()
+    count(singles, tmp_path / "o", "empty", more=more)
+    assert f"since no model is used ({left}: of an earlier run)\n" in capsys.readouterr().err
 
 
 # -- what is refused -------------------------------------------------------------------------------

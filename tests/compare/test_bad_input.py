@@ -100,6 +100,10 @@ def test_a_file_in_the_place_of_the_folder_and_a_doubled_sample(
     (tmp_path / "file").write_text("")
     assert main(command(folder, tmp_path / "file")) == 1
     assert "names a file" in capsys.readouterr().err
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "figures").write_text("")
+    assert main(command(folder, tmp_path / "old")) == 1
+    assert "old/figures: this file is where the folder of the" in capsys.readouterr().err
     assert main(command(folder, tmp_path / "out", samples=("one", "one"))) == 1
     assert "both named 'one'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

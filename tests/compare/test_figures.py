@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,40 @@ def test_each_window_has_its_raw_panel(tmp_path: Path, only: Callable[..., None]
         "m0[11,10]",
         "m1[11,10]",
     ]
+
+
+def test_windows_share_the_axis_that_only_the_lowest_panels_label() -> None:
+    """Of one sample, panels of different windows stand below each other."""
+    narrow, wide = model("narrow", 0, window=3), model("wide", 1, window=7)
+    with style() as new_figure:
+        [page] = FIGURES["composition"]([sample("one", [narrow, wide])])
+        panels = page(new_figure).axes
+    assert len({panel.get_xlim() for panel in panels}) == 1
+    assert panels[0].get_xlim()[0] < -7
+
+
+def test_a_model_that_was_never_measured_takes_no_ones_mark() -> None:
+    """Its gain is unknown in all samples: it has no mark, and means are over the others."""
+    from matplotlib.lines import Line2D
+
+    samples = [
+        replace(one, models=[replace(one.models[0], gain=math.nan), *one.models[1:]])
+        for one in study(3, 3)
+    ]
+    for name in ("gain_cost", "gain_depth"):
+        with style() as new_figure:
+            [page] = FIGURES[name](samples)
+            figure = page(new_figure)
+        texts = [text.get_text() for text in figure.texts]
+        names = [text[:2] for text in texts if re.match(r"m\d", text)]
+        marks = [one.get_color() for one in figure.artists if isinstance(one, Line2D)]
+        legend = dict(zip(names, marks, strict=True))
+        assert legend == {"m1": mark_of(0)["color"], "m2": mark_of(1)["color"]}, name
+        [panel] = figure.axes
+        drawn = {line.get_color() for line in panel.lines if line.get_marker() in ("o", "s")}
+        assert drawn == set(legend.values()), name
+        if name == "gain_cost":
+            assert any("over the 3" in text.replace("\n", " ") for text in texts)
 
 
 def test_a_model_without_results_in_a_sample_leaves_its_panel_empty(

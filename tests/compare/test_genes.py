@@ -14,7 +14,11 @@ import pytest
 
 import counterbias
 from counterbias.cli import main
+from counterbias.evaluation.profile import agreement
 from counterbias.pipeline.compare import expected
+from counterbias.pipeline.compare.along_outputs import figures_along
+from counterbias.pipeline.compare.genes import Gene
+from counterbias.pipeline.compare.profiles import GeneProfiles, Profile
 from counterbias.scoring import score
 from tests.compare.running import command
 
@@ -109,6 +113,51 @@ def test_other_genes_need_no_other_fit(
     assert list(second.gene.unique()) == genes[2:0:-1]
     shared = second[second.gene == genes[1]].reset_index(drop=True)
     pd.testing.assert_frame_equal(shared, first[first.gene == genes[1]].reset_index(drop=True))
+
+
+def test_a_later_run_keeps_nothing_that_is_not_of_it(
+    folder: Path, tmp_path: Path, genes: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    quick = ("--folds", "1", "--seeds", "1")
+    assert main(command(folder, tmp_path, *quick, "--genes", genes[0], models="pwm")) == 0
+    mine = tmp_path / "figures" / "along.notes.txt"
+    mine.touch()
+    other = command(folder, tmp_path, *quick, "--genes", genes[1], models="pwm")
+    assert main(other) == 0
+    found = {path.name for path in (tmp_path / "figures").glob("along*")}
+    assert found == {f"along.{genes[1]}.svg", f"along.{genes[1]}.png", mine.name}
+    capsys.readouterr()
+    without = command(folder, tmp_path, *quick, models="pwm")
+    assert main([*without, "--no-figures"]) == 0
+    assert capsys.readouterr().err.count("holds figures of an earlier run") == 1
+    assert not (tmp_path / "along_genes.tsv").exists()
+    assert main(without) == 0
+    assert "earlier run" not in capsys.readouterr().err
+    assert list((tmp_path / "figures").glob("along*")) == [mine]
+
+
+def test_a_model_without_reads_to_compare_it_with_is_not_called_unused() -> None:
+    """All reads start where nothing was held out: no statement about the model follows."""
+    unknown = np.full(3, np.nan)
+    gene = Gene("g", 0, "g", "chr1", False, np.arange(6), {})
+    nothing = np.concatenate((np.zeros(3), unknown))
+    profile = Profile(
+        "one",
+        "both",
+        True,
+        np.array([0, 0, 0, 1, 1, 1]),
+        np.array([0.0, 0, 0, 4, 1, 2]),
+        nothing,
+        {"pwm": nothing},
+        {"pwm": agreement(np.zeros(3), np.zeros(3))},
+        0,
+    )
+    whole = GeneProfiles(gene, "", np.arange(6), np.ones(6, np.int64), [profile])
+    [(name, figure)] = figures_along([whole])
+    assert name == "g"
+    assert figure.tracks[0].even_models == []
+    assert figure.tracks[0].notes == {"pwm": "no reads to compare it with"}
 
 
 def test_threads_and_a_full_run_give_the_same_bytes(

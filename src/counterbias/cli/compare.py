@@ -101,8 +101,10 @@ def main(argv: list[str]) -> int:
             run = run_options(arguments, ["compare", *argv], samples=samples, model="")
             result = _compare(run, options, display)
             document = _write(result, run, folder)
-            profiles = _write_along(result, folder) if result.genes else []
-            if not arguments.no_figures:
+            profiles = _write_along(result, folder)
+            if arguments.no_figures:
+                _tell_of_earlier(folder)
+            else:
                 _draw(result, document, profiles, folder)
         except (InputError, KeyboardInterrupt):
             if not there:
@@ -153,15 +155,24 @@ def _make_folder(arguments: Namespace) -> Path:
     folder = Path(arguments.output)
     if folder.exists() and not folder.is_dir():
         raise InputError("-o names a file, not a folder", file=str(folder), remedy="name a folder")
+    if (folder / FIGURES).exists() and not (folder / FIGURES).is_dir():
+        raise InputError(
+            "this file is where the folder of the figures should be",
+            file=str(folder / FIGURES),
+            remedy="move it, or name another folder with -o",
+        )
     with writing_errors(folder):
         (folder / FIGURES if not arguments.no_figures else folder).mkdir(
             parents=True, exist_ok=True
         )
+    names = [TABLE, DOCUMENT, GENES, BETWEEN, ALONG]
+    if not arguments.no_figures:
+        names.append(f"{FIGURES}/composition.svg")  # any will do: it is the folder that matters
     inputs = input_files(arguments)
     if arguments.truth:
         inputs.append(arguments.truth)
     check_outputs(
-        [("-o", str(folder / name)) for name in (TABLE, DOCUMENT, GENES, BETWEEN, ALONG)],
+        [("-o", str(folder / name)) for name in names],
         inputs=inputs,
     )
     return folder
@@ -214,11 +225,19 @@ def _write(result: Comparison, run: RunOptions, folder: Path) -> dict[str, Any]:
 
 
 def _write_along(result: Comparison, folder: Path) -> list[GeneProfiles]:
-    """Write the table of read starts along genes; return what the figures show."""
+    """Write the table of read starts along genes; return what the figures show.
+
+    Without genes, the table of an earlier run is removed: it is not of this comparison.
+    """
+    from counterbias.files import writing_errors
     from counterbias.pipeline.compare.along_outputs import table_models, table_rows
     from counterbias.pipeline.compare.profiles import gaps, profiles_of
     from counterbias.writers.along_genes import write_along_genes
 
+    if not result.genes:
+        with writing_errors(folder / ALONG):
+            (folder / ALONG).unlink(missing_ok=True)
+        return []
     profiles = profiles_of(result)
     write_along_genes(folder / ALONG, table_models(result), table_rows(profiles))
     for line in gaps(result, profiles):
@@ -234,13 +253,23 @@ def _draw(
 ) -> None:
     """Draw the figures, unless matplotlib is missing."""
     from counterbias import figures
-    from counterbias.figures.along import draw_along
     from counterbias.pipeline.compare.along_outputs import figures_along
     from counterbias.pipeline.compare.figures import figures_of
 
     if not figures.is_available():
         write_line(f"Warning: {figures.MISSING}")
+        _tell_of_earlier(folder)
         return
-    figures.draw(figures_of(result, document), folder / FIGURES)
-    for name, drawn in figures_along(profiles):
-        draw_along(drawn, folder / FIGURES, name)
+    figures.draw(figures_of(result, document), folder / FIGURES, figures_along(profiles))
+
+
+def _tell_of_earlier(folder: Path) -> None:
+    """Warn of figures of an earlier run, where none are drawn that would replace them."""
+    from counterbias.figures import is_figure
+
+    with contextlib.suppress(OSError):
+        if any(is_figure(path.name) for path in (folder / FIGURES).iterdir()):
+            write_line(
+                f"Warning: {folder / FIGURES} holds figures of an earlier run, which may show "
+                "other numbers than the tables: none are drawn in this one"
+            )

@@ -8,6 +8,6 @@ matplotlib.
 from __future__ import annotations
 
 from counterbias.figures.data import ModelFigures, SampleFigures
-from counterbias.figures.drawing import MISSING, draw, is_available
+from counterbias.figures.drawing import MISSING, draw, is_available, is_figure
 
-__all__ = ["MISSING", "ModelFigures", "SampleFigures", "draw", "is_available"]
+__all__ = ["MISSING", "ModelFigures", "SampleFigures", "draw", "is_available", "is_figure"]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from counterbias.figures.drawing import style, write_figure
 
 Floats = NDArray[np.float64]
 
@@ -70,16 +66,6 @@ class AlongFigure:
     caption: str
     exon: NDArray[np.int64]
     tracks: Sequence[AlongTrack]
-
-
-def draw_along(drawn: AlongFigure, folder: str | os.PathLike[str], name: str) -> list[str]:
-    """Draw read starts along a gene, ``NAME.svg`` and ``.png``; return the paths of the files.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    with style() as new_figure:
-        return write_figure(along(new_figure, drawn), Path(folder) / name)
 
 
 def along(figure: Any, drawn: AlongFigure) -> Any:

@@ -59,8 +59,11 @@ def composition(samples: Sequence[SampleFigures]) -> list[Page]:
         if math.isfinite(share)
     ]
     top = max(shown, default=1.0) * 1.3
+    # One scale for all windows: only the lowest panels have numbers.
+    offsets = [one for sample in drawn for model in sample.models for one in model.offsets]
 
     def draw(panel: Any, row: int, column: int) -> bool:
+        panel.set_xlim(min(offsets, default=0) - 1, max(offsets, default=0) + 1)
         panel.set_ylim(min(shown, default=0.0) * 0.85, top)
         return _draw(panel, rows[row], columns[column])
 

@@ -7,13 +7,14 @@ import io
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from counterbias.errors import harmless
+from counterbias.figures.along import AlongFigure, along
 from counterbias.figures.changes import evenness, replicates, truth_difference
 from counterbias.figures.clouds import ma, truth, truth_residuals
 from counterbias.figures.composition import composition
@@ -36,6 +37,8 @@ FIGURES: dict[str, Callable[[Sequence[SampleFigures]], list[Page]]] = {
     "truth_residuals": truth_residuals,
     "truth_difference": truth_difference,
 }
+#: The first word of the names of figures along genes, and the characters that follow.
+ALONG, PLAIN_NAME = "along", "[A-Za-z0-9._-]+"
 #: Figures of which earlier versions drew one per sample, ``SAMPLE.NAME``.
 _PER_SAMPLE = (
     "composition",
@@ -125,10 +128,19 @@ def write_figure(figure: Any, stem: str | os.PathLike[str]) -> list[str]:
     return written
 
 
-def draw(samples: Sequence[SampleFigures], folder: str | os.PathLike[str]) -> list[str]:
+def draw(
+    samples: Sequence[SampleFigures],
+    folder: str | os.PathLike[str],
+    genes: Iterable[tuple[str, AlongFigure]] = (),
+) -> list[str]:
     """Draw all figures, ``NAME.svg`` and ``NAME.png``; several pages are ``NAME.1``, ``NAME.2``, ….
 
     Figures and pages of an earlier run in this folder that there are no more are removed.
+
+    Args:
+        samples: what all figures but those along genes show.
+        folder: where they are written.
+        genes: a name for each gene, and what its figure, ``along.NAME``, shows.
 
     Returns the paths of the files written.
 
@@ -144,13 +156,14 @@ def draw(samples: Sequence[SampleFigures], folder: str | os.PathLike[str]) -> li
             for number, page in enumerate(pages, start=1):
                 stem = f"{name}.{number}" if len(pages) > 1 else name
                 written += write_figure(page(new_figure), target / stem)
+        for name, shown_along in genes:
+            written += write_figure(along(new_figure, shown_along), target / f"{ALONG}.{name}")
     _remove_earlier(target, [one.name for one in samples], written)
     return written
 
 
 def _remove_earlier(folder: Path, samples: Sequence[str], written: Sequence[str]) -> None:
     """Remove figures that an earlier run has drawn and this one has not."""
-    ours = re.compile(rf"({'|'.join(FIGURES)})(\.[1-9][0-9]*)?\.(svg|png)")
     one_sample = {
         f"{sample}.{name}.{extension}"
         for sample in samples
@@ -159,9 +172,15 @@ def _remove_earlier(folder: Path, samples: Sequence[str], written: Sequence[str]
     }
     kept = {Path(path).name for path in written}
     for path in sorted(folder.iterdir()):
-        if path.name not in kept and (ours.fullmatch(path.name) or path.name in one_sample):
+        if path.name not in kept and (is_figure(path.name) or path.name in one_sample):
             with writing_errors(path):
                 path.unlink()
+
+
+def is_figure(name: str) -> bool:
+    """Return whether a file's name is that of a figure."""
+    stem = rf"({'|'.join(FIGURES)})(\.[1-9][0-9]*)?|{ALONG}\.{PLAIN_NAME}"
+    return re.fullmatch(rf"({stem})\.(svg|png)", name) is not None
 
 
 def _harmless(sample: SampleFigures) -> SampleFigures:

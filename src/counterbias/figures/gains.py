@@ -22,7 +22,7 @@ def gain_cost(samples: Sequence[SampleFigures]) -> list[Page]:
     measured = _measured(samples)
     if not measured:
         return []
-    names, several = names_of(measured), len(measured) > 1
+    names, several = _models_measured(measured), len(measured) > 1
     common = [one for one in measured if all(_gain_of(one, name) is not None for name in names)]
 
     def draw(panel: Any, row: int, column: int) -> bool:
@@ -71,8 +71,7 @@ def gain_depth(samples: Sequence[SampleFigures]) -> list[Page]:
     if len(measured) < 2:
         return []
     measured.sort(key=lambda one: (one.starts, one.name))
-    names = names_of(samples)
-    names = [name for name in names if any(_gain_of(one, name) for one in measured)]
+    names = _models_measured(measured)
 
     def draw(panel: Any, row: int, column: int) -> bool:
         for number, name in enumerate(names):
@@ -98,6 +97,15 @@ def gain_depth(samples: Sequence[SampleFigures]) -> list[Page]:
 
 def _measured(samples: Sequence[SampleFigures]) -> list[SampleFigures]:
     return [one for one in samples if any(math.isfinite(model.gain) for model in one.models)]
+
+
+def _models_measured(samples: Sequence[SampleFigures]) -> list[str]:
+    """Return the models that were measured in a sample, in the order of their colours."""
+    return [
+        name
+        for name in names_of(samples)
+        if any(_gain_of(one, name) is not None for one in samples)
+    ]
 
 
 def _gain_of(sample: SampleFigures, name: str) -> ModelFigures | None:
@@ -130,7 +138,7 @@ def _sheet(
     x: str,
 ) -> list[Page]:
     """Lay out one panel whose legend names the models."""
-    names = names_of(samples)
+    names = _models_measured(samples)
     unused = {
         name
         for name in names

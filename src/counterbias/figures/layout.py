@@ -26,8 +26,9 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "p")
 ROWS, COLUMNS, ACROSS = 6, 9, 5
 #: Points beyond which a cloud is drawn as pixels.
 MANY = 400
-#: A logarithmic axis that spans less than this factor also has 2 and 5 times the powers of ten.
-FEW_DECADES = 30
+#: A logarithmic axis that spans less than the first factor also has 2 and 5 times the powers of
+#: ten, and one that spans less than the second, 3 times these.
+FEW_DECADES = (30, 100)
 #: Sizes of text, points; height of a line as a factor.
 TITLE, TEXT, SMALL, NOTE, LEADING = 10.5, 8.0, 7.0, 6.5, 1.3
 #: Inches: margin, gap between panels, narrowest page, row's label, label of a legend.
@@ -77,7 +78,8 @@ def logarithmic(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
-    within = (1.0, 2.0, 5.0) if high < FEW_DECADES * low else (1.0,)
+    within: tuple[float, ...] = (1.0, 3.0) if high < FEW_DECADES[1] * low else (1.0,)
+    within = (1.0, 2.0, 5.0) if high < FEW_DECADES[0] * low else within
     axis.set_major_locator(LogLocator(subs=within, numticks=5))
     axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_formatter(NullFormatter())

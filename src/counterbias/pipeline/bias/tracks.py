@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -43,7 +44,8 @@ def write_tracks(
         ends = ends[:1]  # the other one's reads are not weighted
     used = [end for end in ends if end.calibration.applied]
     if not used:
-        return (), ("no bigWig file is written, since no model is used",)
+        left = _earlier(prefix, ("both", "read1", "read2"))
+        return (), (f"no bigWig file is written, since no model is used{left}",)
     written = []
     for end in used:
         for strand, ending in enumerate(track_endings(end.reads.label)):
@@ -51,10 +53,18 @@ def write_tracks(
             written.append(prefix + ending)
     missing = tuple(
         f"no bigWig file of {end.reads.label} is written, since its model is not used"
+        f"{_earlier(prefix, [end.reads.label])}"
         for end in ends
         if not end.calibration.applied
     )
     return tuple(written), missing
+
+
+def _earlier(prefix: str, labels: Sequence[str]) -> str:
+    """Name the files of read ends that an earlier run has left, for a message."""
+    names = [prefix + ending for label in labels for ending in track_endings(label)]
+    there = [name for name in names if os.path.lexists(name)]
+    return f" ({', '.join(there)}: of an earlier run)" if there else ""
 
 
 def _write_track(context: SampleContext, end: FittedEnd, strand: int, filename: str) -> None:

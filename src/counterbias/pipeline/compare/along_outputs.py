@@ -58,7 +58,7 @@ def figures_along(genes: Sequence[GeneProfiles]) -> Iterator[tuple[str, AlongFig
     names = file_names([one.gene.name for one in genes])
     for name, one in zip(names, genes, strict=True):
         if one.profiles:
-            yield f"along.{name}", _figure(one)
+            yield name, _figure(one)
 
 
 def file_names(identifiers: Sequence[str]) -> list[str]:
@@ -125,7 +125,7 @@ def _track(one: GeneProfiles, profile: Profile) -> AlongTrack:
     title = f"{profile.sample}: {_READS[profile.end]} on {strand}, {reads:,} starts"
     if profile.elsewhere:
         title += f" ({profile.elsewhere:,} more of the gene's lie elsewhere)"
-    differing = [name for name, found in profile.agreement.items() if math.isfinite(found.pearson)]
+    differing = [name for name, expected in profile.expected.items() if not _is_even(expected)]
     return AlongTrack(
         harmless(title),
         profile.observed,

@@ -99,6 +99,8 @@ def gaps(result: Comparison, genes: Sequence[GeneProfiles]) -> list[str]:
                 f"nothing is expected along {one.gene.name}: its folds are not among those held "
                 "out (--folds)"
             )
+        elif drawn and not any(profile.expected for profile in one.profiles):
+            lines.append(f"nothing is expected along {one.gene.name}: no model was measured")
     return lines
 
 
