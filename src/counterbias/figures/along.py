@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterbias.figures.layout import MODELS, RAW
+
 Floats = NDArray[np.float64]
 
-#: Colours of observed reads, an even spread, and models: Okabe and Ito's, for all eyes.
-OBSERVED, EVEN = "#222222", "#8a8a8a"
-MODELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+#: Colour of observed reads.
+OBSERVED = "#222222"
+#: Models that have a line.
+MOST_MODELS = 5
 #: Tracks that a figure has room for.
 MOST_TRACKS = 12
 #: Standard deviation of the smoothing kernel: at least this many bases, and this part of the line.
@@ -122,9 +125,9 @@ def _smoothed(panel: Any, track: AlongTrack, spread: int) -> None:
     panel.plot(place, smoothed(track.observed, spread), **style)
     even = ["even spread"]
     if track.even_models:
-        even = ["even spread, as of models not used:", *track.even_models[: len(MODELS)]]
+        even = ["even spread, as of models not used:", *track.even_models[:MOST_MODELS]]
     _draw_even(panel, place, track.even, label=_lines(*even))
-    shown = list(track.expected.items())[: len(MODELS)]
+    shown = list(track.expected.items())[:MOST_MODELS]
     for (model, expected), colour in zip(shown, MODELS, strict=False):
         name = model if colour != MODELS[0] else f"{model} (bars downwards)"
         style = {"color": colour, "linewidth": 1.1, "label": _lines(name, track.notes[model])}
@@ -142,7 +145,7 @@ def _bars(panel: Any, place: NDArray[np.int64], height: Floats, **style: Any) ->
 
 
 def _draw_even(panel: Any, place: NDArray[np.int64], even: Floats, label: str = "") -> None:
-    panel.plot(place, even, color=EVEN, linewidth=0.9, linestyle=(0, (4, 2)), label=label or None)
+    panel.plot(place, even, color=RAW, linewidth=0.9, linestyle=(0, (4, 2)), label=label or None)
 
 
 def _lines(*texts: str) -> str:
