@@ -362,6 +362,8 @@ def cells(content: str) -> list[list[str]]:
 
 def test_a_large_cohort_has_counts_and_its_worst_samples(cohort: builders.Outcome) -> None:
     section = cohort.sections["counterbias-checks"]
+    note = "The table below has the samples that need a look (25 of 60)."
+    assert note in section.content_before_plot
     rows = cells(section.content_before_plot)
     counted = {row[0]: row[1:] for row in rows if len(row) == 5}
     assert counted["Check"] == ["✗ failed", "! look", "→ see another check", "✓ passed"]
@@ -476,6 +478,19 @@ def test_a_cohort_without_a_problem_says_so(tmp_path: Path) -> None:
     assert "2 samples were checked: no problem was found." in section.description
     assert not section.content_before_plot
     assert section.plot_anchor == "counterbias_checks_table"
+
+
+def test_the_table_of_checks_says_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+    monkeypatch.setattr("counterbias_multiqc.sections.check_overview._MAX_SAMPLES", 2)
+    builders.write(tmp_path / "in", "trimmed", ends=[builders.end(centre=-12)])
+    for name in ("a", "b"):
+        builders.write(tmp_path / "in", name)
+    found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
+    section = found.sections["counterbias-checks"]
+    assert "The table below has the worst samples (2 of 3)." in section.content_before_plot
 
 
 def test_sections_know_the_samples_that_concern_them() -> None:

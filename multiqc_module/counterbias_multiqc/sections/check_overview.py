@@ -58,7 +58,10 @@ def add(view: View) -> None:
         _overview(view, ranked) if len(view.findings) > 1 else None,
         docs="checks",
         description=f"{_summary(view, ranked)}{_note_on_lengths_alone(view)}",
-        content_before_plot=_counts(view) + _problem_table(view, ranked) + _passed(view),
+        content_before_plot=_counts(view)
+        + _problem_table(view, ranked)
+        + _passed(view)
+        + _note_on_overview(view, ranked),
         helptext=_HELP,
         statuses=view.statuses(),
     )
@@ -173,12 +176,9 @@ def _html_table(headings: tuple[str, ...], rows: str, *, width: str = "100%") ->
 
 def _overview(view: View, ranked: list[list[Problem]]) -> object:
     """Return the table of samples × checks, the worst samples first."""
-    concerning = [found[0].sample for found in ranked]
-    if view.uses_heat_maps and concerning:
-        shown = concerning[:_MAX_SAMPLES]
-    else:
-        shown = list(dict.fromkeys([*concerning, *view.findings]))[:_MAX_SAMPLES]
-    rows: dict[Any, Any] = {sample: _words(view.findings[sample]) for sample in shown}
+    rows: dict[Any, Any] = {
+        sample: _words(view.findings[sample]) for sample in _samples_in_overview(view, ranked)
+    }
     headers: dict[Any, Any] = {
         name: {
             "title": check.title,
@@ -195,6 +195,25 @@ def _overview(view: View, ranked: list[list[Problem]]) -> object:
         "no_violin": True,
     }
     return table.plot(rows, headers, config) if any(rows.values()) else None
+
+
+def _samples_in_overview(view: View, ranked: list[list[Problem]]) -> list[str]:
+    concerning = [found[0].sample for found in ranked]
+    if view.uses_heat_maps and concerning:
+        return concerning[:_MAX_SAMPLES]
+    return list(dict.fromkeys([*concerning, *view.findings]))[:_MAX_SAMPLES]
+
+
+def _note_on_overview(view: View, ranked: list[list[Problem]]) -> str:
+    """Say which samples the table of samples × checks leaves out as HTML, empty if none."""
+    shown = len(_samples_in_overview(view, ranked))
+    if shown == len(view.findings):
+        return ""
+    if shown == len(ranked):
+        which = "the samples that need a look"
+    else:
+        which = "the worst samples" if ranked else "the first samples"
+    return f"<p>The table below has {which} ({shown} of {len(view.findings)}).</p>"
 
 
 def _words(findings: Findings) -> dict[str, str]:
