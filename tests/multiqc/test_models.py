@@ -210,3 +210,15 @@ def test_no_recommendation_is_told_as_raw_counts(tmp_path: Path) -> None:
     assert "no correction" in alert.message
     assert "raw counts" in alert.message
     assert {"counterbias-gain-compare", "counterbias-truth-gain-compare"}.isdisjoint(found.sections)
+
+
+def test_a_recommendation_does_not_contradict_the_checks(tmp_path: Path) -> None:
+    pytest.importorskip("multiqc", reason="MultiQC is not installed (extra multiqc)")
+    builders.write(tmp_path / "in", "trimmed", ends=[builders.end(centre=-12)])
+    builders.write_comparison(tmp_path / "in" / "comparison.json", ["trimmed"])
+    found = builders.run(tmp_path / "in", output=tmp_path / "out", make_report=False)
+    alerts = [
+        alert.message for section in found.sections.values() for alert in section.alerts or ()
+    ]
+    (advice,) = (alert for alert in alerts if "Recommended by" in alert)
+    assert "Samples whose window misses bias need" in advice

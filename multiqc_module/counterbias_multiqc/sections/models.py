@@ -182,7 +182,7 @@ def _add_table(view: View, source: Source) -> None:
         description=f"All models tried on each sample, {source.title}, on parts of the genome that "
         f"they were not trained on. {best}{opened}",
         helptext=_TABLE_HELP,
-        alerts=[*_recommendations(source), *_failures(source)],
+        alerts=[*_recommendations(view, source), *_failures(source)],
         docs=_DOCS,
     )
 
@@ -216,7 +216,7 @@ def _cells(model: ModelResult) -> dict[str, Any]:
     return {name: value for name, value in cells.items() if value not in (None, "")}
 
 
-def _recommendations(source: Source) -> Iterator[dict[str, Any]]:
+def _recommendations(view: View, source: Source) -> Iterator[dict[str, Any]]:
     """Iterate over an alert for each model recommended: what, why, and what to run next."""
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in source.comparisons:
@@ -230,8 +230,16 @@ def _recommendations(source: Source) -> Iterator[dict[str, Any]]:
         what = f"**{escape(model)}**" if model else "no correction"
         message = (
             f"Recommended by `compare`{in_files}: {what}.{reason} Next: {_next(model, window)}"
+            f"{_note_on_windows(view) if model else ''}"
         )
         yield {"message": message, "level": "info"}
+
+
+def _note_on_windows(view: View) -> str:
+    """Return a sentence on samples that need a window of their own, empty if there are none."""
+    if not view.concerning("trimmed"):
+        return ""
+    return " Samples whose window misses bias need the `--bias-window` that the checks name."
 
 
 def _next(model: str, window: str) -> str:
