@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,8 @@ from counterbias.writers.endings import track_endings
 
 #: Positions, about, that are scored before they are written.
 PART = 1 << 22
+#: The report has this warning, too, and must not depend on what the folder holds.
+_EARLIER = "; one of its name, if there is any, is of an earlier run"
 
 
 def write_tracks(
@@ -44,27 +45,18 @@ def write_tracks(
         ends = ends[:1]  # the other one's reads are not weighted
     used = [end for end in ends if end.calibration.applied]
     if not used:
-        left = _earlier(prefix, ("both", "read1", "read2"))
-        return (), (f"no bigWig file is written, since no model is used{left}",)
+        return (), (f"no bigWig file is written, since no model is used{_EARLIER}",)
     written = []
     for end in used:
         for strand, ending in enumerate(track_endings(end.reads.label)):
             _write_track(context, end, strand, prefix + ending)
             written.append(prefix + ending)
     missing = tuple(
-        f"no bigWig file of {end.reads.label} is written, since its model is not used"
-        f"{_earlier(prefix, [end.reads.label])}"
+        f"no bigWig file of {end.reads.label} is written, since its model is not used{_EARLIER}"
         for end in ends
         if not end.calibration.applied
     )
     return tuple(written), missing
-
-
-def _earlier(prefix: str, labels: Sequence[str]) -> str:
-    """Name the files of read ends that an earlier run has left, for a message."""
-    names = [prefix + ending for label in labels for ending in track_endings(label)]
-    there = [name for name in names if os.path.lexists(name)]
-    return f" ({', '.join(there)}: of an earlier run)" if there else ""
 
 
 def _write_track(context: SampleContext, end: FittedEnd, strand: int, filename: str) -> None:
