@@ -36,6 +36,7 @@ def weighted(folder: Path) -> anndata.AnnData:
         patch.setattr(molecules, "CHUNK", 500)  # so that there are several
         written = ("-c", folder / "x.h5ad", "-o", folder / "x.bam", "-p", "BAM")
         model = ("--bias-model", "pwm", "--bias-output", folder / "x", "--bias-lengths", "union")
+        model += ("--bias-bigwig", folder / "x")
         assert run(folder, *model, *written, "--correct-UMI-distance", "1") == 0
     return anndata.read_h5ad(folder / "x.h5ad")
 
@@ -138,9 +139,10 @@ def test_files_of_all_cells_are_those_of_count(folder: Path, weighted: anndata.A
     del weighted
     words = ["count", "-q", "-s", "yes", "--bias-genome", folder / "genome.fa"]
     words += ["--bias-model", "pwm", "--bias-output", folder / "y", "--bias-lengths", "union"]
+    words += ["--bias-bigwig", folder / "y"]
     words += ["-c", folder / "y.tsv", folder / "cells.bam", folder / "genes.gtf"]
     assert main([str(word) for word in words]) == 0
-    for ending in (".counts.tsv", ".model"):
+    for ending in (".counts.tsv", ".model", ".forward.bw", ".reverse.bw"):
         assert Path(f"{folder}/x{ending}").read_bytes() == Path(f"{folder}/y{ending}").read_bytes()
 
 
