@@ -54,10 +54,10 @@ def test_models_of_one_library_stay_one_sample_in_whatever_folders_they_lie() ->
 
 
 def test_the_same_relative_path_in_folders_of_their_own_means_other_reads() -> None:
-    found = names("a.bam", "a.bam", folders=("/work/A", "/work/B"), fragments=(100, 90))
+    found = names("a.bam", "a.bam", folders=("/runs/A", "/runs/B"), fragments=(100, 90))
     assert found == ["A", "B"]
     # Of one file, reads may count differently from run to run: an absolute path tells.
-    found = names("/x/a.bam", "/x/a.bam", folders=("/work/A", "/work/B"), fragments=(100, 90))
+    found = names("/x/a.bam", "/x/a.bam", folders=("/runs/A", "/runs/B"), fragments=(100, 90))
     assert found == [ALIGNED, ALIGNED]
 
 
