@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from counterbias.evaluation.profile import agreement
 from counterbias.pipeline.compare import expected
 from counterbias.pipeline.compare.along_outputs import figures_along
 from counterbias.pipeline.compare.genes import Gene
-from counterbias.pipeline.compare.profiles import GeneProfiles, Profile
+from counterbias.pipeline.compare.profiles import GeneProfiles, Profile, gaps
 from counterbias.scoring import score
 from tests.compare.running import command
 
@@ -158,6 +159,24 @@ def test_a_model_without_reads_to_compare_it_with_is_not_called_unused() -> None
     assert name == "g"
     assert figure.tracks[0].even_models == []
     assert figure.tracks[0].notes == {"pwm": "no reads to compare it with"}
+
+
+def test_genes_along_which_nothing_is_expected_share_a_message() -> None:
+    """One line says why, however many they are."""
+
+    def profiles(name: str, even: float) -> GeneProfiles:
+        gene = Gene(name, 0, name, "chr1", False, np.arange(3), {})
+        places, starts = np.zeros(3, np.int64), np.ones(3)
+        profile = Profile("one", "both", True, places, starts, np.full(3, even), {}, {}, 0)
+        return GeneProfiles(gene, "", np.arange(3), np.ones(3, np.int64), [profile])
+
+    nothing_drawn = types.SimpleNamespace(samples=[])
+    genes = [profiles("a", np.nan), profiles("b", 1.0), profiles("c", np.nan)]
+    assert gaps(nothing_drawn, genes) == [
+        "nothing is expected along a, c: the folds of their places are not among those held out "
+        "(--folds)",
+        "nothing is expected along b: no model was measured there",
+    ]
 
 
 def test_threads_and_a_full_run_give_the_same_bytes(

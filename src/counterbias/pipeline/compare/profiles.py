@@ -80,8 +80,8 @@ def profiles_of(result: Comparison) -> list[GeneProfiles]:
 
 
 def gaps(result: Comparison, genes: Sequence[GeneProfiles]) -> list[str]:
-    """Return what cannot be drawn, in one line per gene: samples without reads, folds left in."""
-    lines = []
+    """Return what cannot be drawn, in one line each: samples without reads, folds left in."""
+    lines, left_in, unmeasured = [], [], []
     for one in genes:
         drawn = {profile.sample for profile in one.profiles}
         names = [
@@ -95,12 +95,15 @@ def gaps(result: Comparison, genes: Sequence[GeneProfiles]) -> list[str]:
                 "from starts in its exons"
             )
         if drawn and all(np.isnan(profile.even).all() for profile in one.profiles):
-            lines.append(
-                f"nothing is expected along {one.gene.name}: its folds are not among those held "
-                "out (--folds)"
-            )
+            left_in.append(one.gene.name)
         elif drawn and not any(profile.expected for profile in one.profiles):
-            lines.append(f"nothing is expected along {one.gene.name}: no model was measured")
+            unmeasured.append(one.gene.name)
+    for names, why in (
+        (left_in, "the folds of their places are not among those held out (--folds)"),
+        (unmeasured, "no model was measured there"),
+    ):
+        if names:
+            lines.append(f"nothing is expected along {', '.join(names)}: {why}")
     return lines
 
 
