@@ -111,5 +111,7 @@ def _prepare(parsed: Any, report: bool) -> None:
         collection.add_comparison(
             parsed, {sample.sample: sample.sample for sample in parsed.samples}
         )
-    for results in collection.models().values():
-        assert all(_finite(result) for result in results)
+    for source in collection.sources():
+        assert set(source.common()) <= set(source.models)
+        for results in source.models.values():
+            assert all(_finite(result) for result in results)
