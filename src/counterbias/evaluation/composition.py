@@ -16,8 +16,10 @@ KMERS = (1, 2, 3, 4)
 MIN_SIGNATURE = 0.05
 #: Least share of a signature's divergence that each of its offsets has.
 MIN_SHARE = 0.02
-#: Share of a signature outside the window up to which the window holds it; of one before the read
-#: start less, since no other window would be needed for reads that were not trimmed.
+#: Share of a signature before the read start above which reads were trimmed.
+MOSTLY = 0.7
+#: Share of a signature outside the window up to which the window holds it. Of trimmed reads' less:
+#: the usual window is made for reads that were not trimmed, so that these need another one.
 MUCH_OUTSIDE, MUCH_OUTSIDE_TRIMMED = 0.25, 0.1
 #: Bases of margin that a suggested window has on either side of a signature.
 MARGIN = 4
@@ -139,7 +141,7 @@ class Signature:
 
 
 def _precedes(before_start: float, peak: int) -> bool:
-    return before_start > 0.7 and peak < 0
+    return before_start > MOSTLY and peak < 0
 
 
 def _most_outside(before_start: float, peak: int) -> float:
