@@ -9,6 +9,7 @@ replaced.
 
 from counterbias.files.names import readable
 from counterbias.files.partial import abandon, remove_leftovers, remove_leftovers_in
+from counterbias.files.room import folder_with_room
 from counterbias.files.streams import descriptor_of, is_stream
 from counterbias.files.whole import (
     can_be_made,
@@ -27,6 +28,7 @@ __all__ = [
     "abandon",
     "can_be_made",
     "descriptor_of",
+    "folder_with_room",
     "is_stream",
     "nameless_file",
     "new_folder",

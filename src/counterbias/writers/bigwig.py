@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import scratch_folder, whole_stream, writing_errors
-from counterbias.writers.hdf5 import folder_with_room
+from counterbias.files import folder_with_room, scratch_folder, whole_stream, writing_errors
 
 #: The last four bytes of a complete file.
 _LAST = bytes.fromhex("26fc8f88")

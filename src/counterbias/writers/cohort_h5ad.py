@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterbias.errors import InputError
-from counterbias.files import readable, writing_errors
+from counterbias.files import folder_with_room, readable, writing_errors
 from counterbias.writers.cohort import CohortTables, is_whole
-from counterbias.writers.hdf5 import folder_with_room
 from counterbias.writers.tables import FLOAT32_INTEGERS
 
 if TYPE_CHECKING:

@@ -6,14 +6,18 @@ brings the whole program down. So it writes where there is certainly enough room
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from counterbias.files import scratch_folder, temporary_place, whole_stream, writing_errors
+from counterbias.files import (
+    folder_with_room,
+    scratch_folder,
+    temporary_place,
+    whole_stream,
+    writing_errors,
+)
 
 
 @contextmanager
@@ -39,16 +43,3 @@ def written_where_there_is_room(room: int, filename: str) -> Iterator[str]:
         yield name
         with open(name, "rb") as source, whole_stream(filename) as stream:
             shutil.copyfileobj(source, stream, 1 << 20)
-
-
-def folder_with_room(room: int, folders: Sequence[str]) -> str:
-    """Return the first folder with ``room`` bytes free. Raises OSError where there is none."""
-    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]  # files in memory included
-    if largest != resource.RLIM_INFINITY and largest < room:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    for folder in folders:
-        with suppress(OSError):
-            disk = os.statvfs(folder)
-            if os.access(folder, os.W_OK) and disk.f_bavail * disk.f_frsize >= room:
-                return folder
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
